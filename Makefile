@@ -1,0 +1,58 @@
+# Every target sets up what it needs in .venv by itself; only Python 3.11 or newer has to be there.
+
+PYTHON ?= python3
+DEMO_SECONDS ?= 20
+
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYPROJECTS := $(wildcard packages/*/pyproject.toml)
+TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench)
+
+.PHONY: help demo serve test soak bench lint
+
+help:
+	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
+	@echo 'make serve   serves examples/ticker.lua'
+	@echo 'make test    lint, types and tests'
+	@echo 'make soak    the tests that take minutes'
+	@echo 'make bench   requests per CPU second, beside other servers'
+	@echo 'make lint    ruff and mypy alone'
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv
+
+# The build backend is installed first and building isn't isolated: so its version is pinned as well.
+.venv/packages.stamp: .venv/pyvenv.cfg constraints.txt $(PYPROJECTS)
+	$(INSTALL) pip
+	$(INSTALL) hatchling editables
+	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[lua]' --editable packages/httpng-driver \
+		--editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
+	@touch $@
+
+.venv/dev.stamp: .venv/packages.stamp pyproject.toml
+	$(INSTALL) --group dev
+	@touch $@
+
+.venv/bench.stamp: .venv/packages.stamp pyproject.toml
+	$(INSTALL) --group bench
+	@touch $@
+
+demo: .venv/packages.stamp
+	DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/python examples/demo.py
+
+serve: .venv/packages.stamp
+	$(BIN)/python -m httpng_asyncio examples/ticker.lua
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+
+test: lint
+	$(BIN)/python -m pytest tests -q -m "not soak"
+
+soak: .venv/dev.stamp
+	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600
+
+bench: .venv/bench.stamp
+	$(BIN)/python bench/hello.py
