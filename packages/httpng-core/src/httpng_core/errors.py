@@ -1,0 +1,29 @@
+"""Mistakes. What happens every day, a slow client or one that is gone, is a result and is never raised."""
+
+
+class HttpngError(Exception):
+    """The base of every error that httpng raises on its own account."""
+
+
+class ConfigError(HttpngError, ValueError):
+    """A setting, a site or a listen address that can't be used as it is given."""
+
+
+class ResponseStateError(HttpngError, RuntimeError):
+    """A call that the state of the response forbids, such as a second `write_header`."""
+
+
+class ContentLengthError(HttpngError, ValueError):
+    """More body bytes than the response's Content-Length declares; nothing of that write is sent."""
+
+
+class RemoteError(HttpngError):
+    """What the peer sent breaks the protocol.
+
+    Attributes:
+        status: The HTTP status code that the peer should get as its answer.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
