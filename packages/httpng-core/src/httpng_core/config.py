@@ -1,0 +1,235 @@
+"""Settings: every key, its default and its range, each written once, in the fields of `Settings`."""
+
+import difflib
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Literal, Protocol, TypeVar, cast, get_args
+
+from httpng_core.errors import ConfigError
+
+HalfClose = Literal["streaming", "always", "never"]
+LuaRuntime = Literal["luajit21", "lua54"]
+
+_T = TypeVar("_T")
+
+
+class _Rule(Protocol):
+    """What a key takes: `read` gives the value its type or raises, `takes` knows the range."""
+
+    @property
+    def range(self) -> str: ...
+
+    def read(self, name: str, value: object) -> Any: ...
+
+    def takes(self, value: Any) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    low: int
+    high: int | None = None
+    later: str | None = None
+
+    @property
+    def range(self) -> str:
+        return f"an integer >= {self.low}" if self.high is None else f"an integer, {self.low} .. {self.high}"
+
+    def read(self, name: str, value: object) -> int | float:
+        if self.later is not None and value == self.later:
+            raise ConfigError(f"{name} {value!r}: not supported yet")
+        number = _number(name, value)
+        return number if math.isinf(number) else int(number)
+
+    def takes(self, value: int | float) -> bool:
+        return self.low <= value < math.inf and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seconds:
+    zero: bool = False
+    infinity: bool = True
+
+    @property
+    def range(self) -> str:
+        return f"a number {'>= 0' if self.zero else '> 0'}, {'or infinity' if self.infinity else 'finite'}"
+
+    def read(self, name: str, value: object) -> float:
+        return float(_number(name, value))
+
+    def takes(self, value: float) -> bool:
+        return (self.zero if value == 0 else value > 0) and (self.infinity or value < math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class _OneOf:
+    allowed: tuple[str | bool, ...]
+
+    @property
+    def range(self) -> str:
+        *others, last = (str(one).lower() for one in self.allowed)
+        return f"{', '.join(others)} or {last}"
+
+    def read(self, name: str, value: object) -> object:
+        return value
+
+    def takes(self, value: object) -> bool:
+        # 1 == True, yet only a boolean is a boolean.
+        return any(value == one and type(value) is type(one) for one in self.allowed)
+
+
+_RULE: Final = "rule"
+_HALF_CLOSE: Final = _OneOf(get_args(HalfClose))
+_FLAG: Final = _OneOf((True, False))
+_SHUTTLE: Final = _Whole(1024, 16 << 20)
+_RUNTIME: Final = _OneOf(get_args(LuaRuntime))
+_RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
+
+
+def _key(default: _T, rule: _Rule) -> _T:
+    return field(default=default, metadata={_RULE: rule})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server runs with; `Settings()` has every default.
+
+    Sizes are bytes, timeouts are seconds, and infinity waits for ever. Make one from what a user wrote
+    with `parse_settings`, which checks it; the constructor itself does not.
+
+    Attributes:
+        default_send_window: How much of an exchange may be in flight, unless the handler says otherwise.
+        default_send_timeout: How long a call may wait, unless it says otherwise.
+        stall_timeout: How long no byte may move in the flush after the handler before we abort.
+        notsent_lowat: `TCP_NOTSENT_LOWAT` of every socket; 0 leaves it as the system has it.
+        cancel_on_half_close: Whether a FIN of the client cancels an exchange: once the response streams,
+            always, or never.
+        header_timeout: How long a request head may take.
+        body_timeout: How long a request body may take.
+        keepalive_timeout: How long a connection may wait for its next request.
+        shutdown_timeout: How long exchanges may go on once the server stops.
+        max_body_len: The longest request body that is taken.
+        use_body_split: Taken for compatibility, has no effect.
+        max_conn_per_thread: How many connections are open at once.
+        access_log: Whether every request gets a line in the log.
+        shuttle_size: The longest request head that is taken.
+    """
+
+    default_send_window: int = _key(1 << 20, _Whole(0, later="auto"))
+    default_send_timeout: float = _key(30.0, _Seconds(zero=True))
+    stall_timeout: float = _key(30.0, _Seconds())
+    notsent_lowat: int = _key(16384, _Whole(0, (1 << 31) - 1))
+    cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
+    header_timeout: float = _key(10.0, _Seconds())
+    body_timeout: float = _key(30.0, _Seconds())
+    keepalive_timeout: float = _key(75.0, _Seconds())
+    shutdown_timeout: float = _key(10.0, _Seconds(zero=True, infinity=False))
+    max_body_len: int = _key(1 << 20, _Whole(0, 64 << 30))
+    use_body_split: bool = _key(False, _FLAG)
+    max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
+    access_log: bool = _key(False, _FLAG)
+    shuttle_size: int = _key(65536, _SHUTTLE)
+
+
+_RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+_CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
+_LATER_KEYS: Final = frozenset(
+    {
+        "default_window_until",
+        "h2c_upgrade",
+        "handler_time_limit",
+        "handshake_timeout",
+        "lua_memory_limit",
+        "min_proto_version",
+        "openssl_security_level",
+        "sandbox",
+        "sites",
+        "thread_termination_timeout",
+        "threads",
+    }
+)
+_KNOWN: Final = sorted(_RULES.keys() | _CALLERS_KEYS | _LATER_KEYS)
+
+
+def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> Settings:
+    """Checks what a user wrote and fills in the defaults, which None stands for.
+
+    The keys `handler`, `listen`, `lua` and `uvloop` are known here and left to the caller.
+
+    Args:
+        cfg: Values by key, as `run`, `serve` and the cfg table of Lua take them.
+        lua_handler: Whether a Lua handler will run, which has a word of its own for a small shuttle_size.
+
+    Raises:
+        ConfigError: A key is unknown or not supported yet, or a value has a wrong type or is out of range.
+    """
+    _refuse_other_keys(cfg)
+    values = {name: rule.read(name, cfg[name]) for name, rule in _RULES.items() if cfg.get(name) is not None}
+    if lua_handler and values.get("shuttle_size", _SHUTTLE.low) < _SHUTTLE.low:
+        raise ConfigError("shuttle_size is too small for Lua handlers")
+    for name, value in values.items():
+        _check_range(name, _RULES[name], value, cfg[name])
+    return Settings(**values)
+
+
+def parse_lua_runtime(value: object) -> LuaRuntime:
+    """The Lua that a script asks for with the key `lua`; None is the default.
+
+    Raises:
+        ConfigError: It is none of those that httpng runs.
+    """
+    if value is None:
+        return _RUNTIME_DEFAULT
+    _check_range("lua", _RUNTIME, value, value)
+    return cast(LuaRuntime, value)
+
+
+def nearest_key(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that resembles `name` most; None if there are none."""
+    return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
+
+
+def _refuse_other_keys(cfg: Mapping[str, object]) -> None:
+    for name, value in cfg.items():
+        if name == "c_sites_func":
+            _refuse_native_handlers(value)
+        elif name not in _KNOWN:
+            # A Lua table may well have a number as a key.
+            nearest = nearest_key(str(name), _KNOWN)
+            raise ConfigError(f"unknown parameter {name}; the nearest known one is {nearest}")
+        elif name in _LATER_KEYS and value is not None:
+            raise ConfigError(f"{name}: not supported yet")
+
+
+def _refuse_native_handlers(value: object) -> None:
+    if value is None:
+        return
+    if not callable(value):
+        raise ConfigError("c_sites_func must be a function")
+    raise ConfigError("c_sites_func: native C handlers are not supported")
+
+
+def _check_range(name: str, rule: _Rule, value: Any, given: object) -> None:
+    if not rule.takes(value):
+        raise ConfigError(f"{name} is {given!r}, must be {rule.range}")
+
+
+def _number(name: str, value: object) -> int | float:
+    number = _from_text(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
+        raise ConfigError(f"parameter {name} is not a number")
+    if abs(number) > sys.float_info.max:
+        # An integer that no float can hold: converting it would raise.
+        return math.inf if number > 0 else -math.inf
+    return number
+
+
+def _from_text(text: str) -> int | float | None:
+    # Not through float alone: it can't hold every integer.
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return None

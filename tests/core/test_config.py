@@ -1,0 +1,223 @@
+"""Every row of the settings table: default, both ends of the range and what lies one beyond."""
+
+from dataclasses import FrozenInstanceError, fields
+from math import inf, nan
+from typing import Any
+
+import pytest
+
+from httpng_core.config import Settings, nearest_key, parse_lua_runtime, parse_settings
+from httpng_core.errors import ConfigError, HttpngError
+
+GIB = 1 << 30
+MIB = 1 << 20
+
+# key, default, values it takes, values out of its range
+TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
+    ("default_send_window", MIB, (0, 1, 1 << 62), (-1, inf)),
+    ("default_send_timeout", 30.0, (0.0, 0.001, 1e9, inf), (-0.001, -inf)),
+    ("stall_timeout", 30.0, (0.001, 1e9, inf), (0, -1, -inf)),
+    ("notsent_lowat", 16384, (0, 1, 2**31 - 1), (-1, 2**31, inf)),
+    ("cancel_on_half_close", "streaming", ("streaming", "always", "never"), ("Always", "", True, 1)),
+    ("header_timeout", 10.0, (0.001, inf), (0, -0.001)),
+    ("body_timeout", 30.0, (0.001, inf), (0, -0.001)),
+    ("keepalive_timeout", 75.0, (0.001, inf), (0, -0.001)),
+    ("shutdown_timeout", 10.0, (0.0, 1e9), (-0.001, inf)),
+    ("max_body_len", MIB, (0, 64 * GIB), (-1, 64 * GIB + 1)),
+    ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
+    ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
+    ("access_log", False, (True, False), (0, 1, "yes", [])),
+    ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
+]
+KEYS = [row[0] for row in TABLE]
+WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
+SECONDS = [key for key in KEYS if key.endswith("_timeout")]
+LATER = [
+    "sites",
+    "default_window_until",
+    "threads",
+    "thread_termination_timeout",
+    "sandbox",
+    "lua_memory_limit",
+    "handler_time_limit",
+    "min_proto_version",
+    "openssl_security_level",
+    "handshake_timeout",
+    "h2c_upgrade",
+]
+
+
+def parse_one(key: str, value: object, **options: Any) -> object:
+    return getattr(parse_settings({key: value}, **options), key)
+
+
+def refusal(cfg: dict[str, object], **options: Any) -> str:
+    with pytest.raises(ConfigError) as raised:
+        parse_settings(cfg, **options)
+    return str(raised.value)
+
+
+def test_the_table_here_has_every_field() -> None:
+    assert [one.name for one in fields(Settings)] == KEYS
+
+
+@pytest.mark.parametrize(("key", "default"), [row[:2] for row in TABLE])
+def test_default(key: str, default: object) -> None:
+    for value in (getattr(parse_settings({}), key), parse_one(key, None), getattr(Settings(), key)):
+        assert value == default
+        assert type(value) is type(default)
+
+
+@pytest.mark.parametrize(("key", "value"), [(row[0], value) for row in TABLE for value in row[2]])
+def test_in_range(key: str, value: object) -> None:
+    assert parse_one(key, value) == value
+
+
+@pytest.mark.parametrize(("key", "value"), [(row[0], value) for row in TABLE for value in row[3]])
+def test_out_of_range(key: str, value: object) -> None:
+    assert refusal({key: value}).startswith(f"{key} is {value!r}, must be ")
+
+
+@pytest.mark.parametrize("key", WHOLE + SECONDS)
+@pytest.mark.parametrize("value", [True, False, nan, "nan", "many", "", [], {}, b"1", object()])
+def test_not_a_number(key: str, value: object) -> None:
+    assert refusal({key: value}) == f"parameter {key} is not a number"
+
+
+@pytest.mark.parametrize("key", WHOLE)
+def test_integers_from_text_and_fractions(key: str) -> None:
+    for value in ("2000", " 2000 ", "2000.9", "2e3", 2000.9):
+        whole = parse_one(key, value)
+        assert whole == 2000
+        assert isinstance(whole, int)
+
+
+@pytest.mark.parametrize("key", SECONDS)
+def test_seconds_are_floats(key: str) -> None:
+    for value in (2, "2", 2.0, "2.0"):
+        seconds = parse_one(key, value)
+        assert seconds == 2.0
+        assert isinstance(seconds, float)
+
+
+def test_a_fraction_is_cut_before_the_range_is_looked_at() -> None:
+    assert parse_one("default_send_window", -0.9) == 0
+    assert refusal({"shuttle_size": 1023.9}).startswith("shuttle_size is 1023.9")
+
+
+def test_text_keeps_every_digit_of_an_integer() -> None:
+    assert parse_one("default_send_window", str(2**53 + 1)) == 2**53 + 1
+
+
+@pytest.mark.parametrize("value", [10**400, str(10**400), "9" * 5000, "inf", "1e999"])
+def test_a_number_past_every_float_is_infinite(value: object) -> None:
+    assert parse_one("stall_timeout", value) == inf
+    assert "must be an integer >= 0" in refusal({"default_send_window": value})
+
+
+def test_a_negative_number_past_every_float() -> None:
+    assert "must be a number > 0, or infinity" in refusal({"stall_timeout": -(10**400)})
+
+
+@pytest.mark.parametrize(
+    ("cfg", "text"),
+    [
+        ({"max_conn_per_thread": 0}, "max_conn_per_thread is 0, must be an integer, 1 .. 1048576"),
+        ({"default_send_timeout": -1}, "default_send_timeout is -1, must be a number >= 0, or infinity"),
+        ({"shutdown_timeout": inf}, "shutdown_timeout is inf, must be a number >= 0, finite"),
+        ({"access_log": "on"}, "access_log is 'on', must be true or false"),
+        (
+            {"cancel_on_half_close": "no"},
+            "cancel_on_half_close is 'no', must be streaming, always or never",
+        ),
+    ],
+)
+def test_the_text_names_key_value_and_range(cfg: dict[str, object], text: str) -> None:
+    assert refusal(cfg) == text
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_keys_of_later_issues(key: str) -> None:
+    assert refusal({key: 1}) == f"{key}: not supported yet"
+    assert parse_settings({key: None}) == Settings()
+
+
+def test_values_of_later_issues() -> None:
+    assert refusal({"default_send_window": "auto"}) == "default_send_window 'auto': not supported yet"
+    assert refusal({"default_window_until": "acked"}) == "default_window_until: not supported yet"
+
+
+@pytest.mark.parametrize("key", ["handler", "listen", "lua", "uvloop"])
+def test_keys_that_the_caller_handles_are_left_alone(key: str) -> None:
+    assert parse_settings({key: object()}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [("send_window", "default_send_window"), ("Listen", "listen"), ("max_body_length", "max_body_len")],
+)
+def test_unknown_keys(key: str, nearest: str) -> None:
+    assert refusal({key: None}) == f"unknown parameter {key}; the nearest known one is {nearest}"
+
+
+def test_an_unknown_key_that_is_no_string() -> None:
+    cfg: Any = {1: "x"}
+    assert refusal(cfg).startswith("unknown parameter 1; ")
+
+
+def test_native_handlers() -> None:
+    assert refusal({"c_sites_func": 1}) == "c_sites_func must be a function"
+    assert refusal({"c_sites_func": print}) == "c_sites_func: native C handlers are not supported"
+    assert parse_settings({"c_sites_func": None}) == Settings()
+
+
+@pytest.mark.parametrize("size", [64, 300, 1023, -1])
+def test_a_lua_handler_needs_room_in_the_shuttle(size: int) -> None:
+    assert refusal({"shuttle_size": size}, lua_handler=True) == "shuttle_size is too small for Lua handlers"
+
+
+def test_a_lua_handler_and_a_good_shuttle_size() -> None:
+    assert parse_one("shuttle_size", 1024, lua_handler=True) == 1024
+    assert parse_settings({}, lua_handler=True) == Settings()
+    assert "1024 .. 16777216" in refusal({"shuttle_size": inf}, lua_handler=True)
+
+
+def test_numbers_are_asked_for_before_the_shuttle_size_is_weighed() -> None:
+    cfg: dict[str, object] = {"shuttle_size": 64, "max_body_len": "x"}
+    assert refusal(cfg, lua_handler=True) == "parameter max_body_len is not a number"
+
+
+def test_the_mapping_is_not_changed() -> None:
+    cfg: dict[str, object] = {"shuttle_size": "2048", "listen": 80}
+    parse_settings(cfg)
+    assert cfg == {"shuttle_size": "2048", "listen": 80}
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().shuttle_size = 1  # type: ignore[misc]
+
+
+def test_config_errors_can_be_caught_as_value_errors() -> None:
+    assert issubclass(ConfigError, HttpngError)
+    assert issubclass(ConfigError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("value", "runtime"), [(None, "luajit21"), ("luajit21", "luajit21"), ("lua54", "lua54")]
+)
+def test_lua_runtime(value: object, runtime: str) -> None:
+    assert parse_lua_runtime(value) == runtime
+
+
+@pytest.mark.parametrize("value", ["lua55", "", 5.4, True])
+def test_lua_runtimes_that_do_not_run(value: object) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_lua_runtime(value)
+    assert str(raised.value) == f"lua is {value!r}, must be luajit21 or lua54"
+
+
+def test_nearest_key() -> None:
+    assert nearest_key("prot", ["port", "host"]) == "port"
+    assert nearest_key("zzz", ["port"]) == "port"
+    assert nearest_key("port", []) is None
