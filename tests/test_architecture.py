@@ -14,9 +14,9 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 CORE = """
 _version errors results
 window timers wire body
-pending states events
-request response config listen router
-send_queue exchange
+pending states
+request response date config listen router
+send_queue exchange events
 scheduler feed
 protocols.*
 tls
@@ -26,9 +26,6 @@ lua.*
 testing
 """
 PLACES = {name.removesuffix(".*"): place for place, name in enumerate(CORE.split())}
-
-# An event names the type of what it carries. Nothing of it is imported when the program runs.
-TYPES_ONLY = {("events", "exchange")}
 
 NOT_IN_CORE = {"anyio", "asyncio", "select", "selectors", "socket", "threading", "time", "trio", "uvloop"}
 PROTOCOLS = ("h11", "h2", "hpack", "httptools", "hyperframe", "wsproto")
@@ -145,7 +142,7 @@ def _wrong_order(module: Module) -> Iterator[str]:
     for one in (one for one in imports(module) if one.top == "httpng_core"):
         there = one.path[1] if len(one.path) > 1 else "(the front door)"
         above = PLACES.get(there, len(PLACES)) < PLACES[here] or (in_package and here == there)
-        if not above and not (one.types_only and (here, there) in TYPES_ONLY):
+        if not above:
             yield f"{module.name} imports {'.'.join(one.path)}"
 
 

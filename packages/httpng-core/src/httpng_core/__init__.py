@@ -1,0 +1,73 @@
+"""httpng-core: an HTTP server that knows, to the byte, what its clients have got. Sans-I/O.
+
+No sockets, no threads, no event loop, no clock: bytes, times and the kernel's answers come in as
+arguments. `Connection` says how a driver is written; `httpng_core.testing` needs none.
+"""
+
+from httpng_core._version import __version__
+from httpng_core.application import Application, as_application
+from httpng_core.config import Settings, nearest_key, parse_settings
+from httpng_core.connection import Connection
+from httpng_core.date import HttpDate
+from httpng_core.errors import ConfigError, ContentLengthError, HttpngError, RemoteError, ResponseStateError
+from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
+from httpng_core.exchange import Exchange
+from httpng_core.handlers import (
+    CALLS_PER_TURN,
+    SECONDS_PER_TURN,
+    BaseIO,
+    GeneratorIO,
+    Runner,
+    as_response,
+    end_exchange,
+)
+from httpng_core.listen import LUA_DEFAULT_LISTEN, PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.pending import Pending
+from httpng_core.request import Address, Headers, Request
+from httpng_core.response import Response
+from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_core.timers import Timers
+
+__all__ = [
+    "CALLS_PER_TURN",
+    "LUA_DEFAULT_LISTEN",
+    "PYTHON_DEFAULT_LISTEN",
+    "SECONDS_PER_TURN",
+    "Address",
+    "Application",
+    "BaseIO",
+    "ConfigError",
+    "Connection",
+    "ContentLengthError",
+    "Event",
+    "Exchange",
+    "ExchangeEnded",
+    "GeneratorIO",
+    "Headers",
+    "HttpDate",
+    "HttpngError",
+    "ListenAddress",
+    "Pending",
+    "RemoteError",
+    "Request",
+    "RequestReceived",
+    "RequestRefused",
+    "Response",
+    "ResponseStateError",
+    "Runner",
+    "SendResult",
+    "SendStats",
+    "Settings",
+    "Timers",
+    "__version__",
+    "as_application",
+    "as_response",
+    "body_bytes_sent",
+    "cancelled",
+    "end_exchange",
+    "headers_were_sent",
+    "nearest_key",
+    "parse_listen",
+    "parse_settings",
+    "reached",
+]

@@ -1,0 +1,82 @@
+"""An application: a handler with its settings, for any driver to run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from httpng_core.config import Settings, parse_settings
+from httpng_core.connection import Connection
+from httpng_core.exchange import Exchange
+from httpng_core.handlers import Handler, Runner, as_handler
+from httpng_core.listen import PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.request import UNKNOWN_ADDRESS, Address
+
+
+class Application:
+    """A handler and the settings it is served with. It holds no state of a running server.
+
+    Attributes:
+        handler: how the handler is started.
+        settings: the checked settings.
+        listen: where to listen, unless the front door is told otherwise.
+    """
+
+    def __init__(self, handler: object, *, listen: object = None, **cfg: object) -> None:
+        """Checks everything that can be checked before it runs.
+
+        Args:
+            handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
+                response, or a generator function `handler(req, io)` that yields its calls.
+            listen: where to listen, "ADDR:PORT" or several of these.
+            **cfg: the settings, see the reference.
+
+        Raises:
+            ConfigError: a setting that is unknown or out of range, an address that isn't one.
+            TypeError: the handler isn't one.
+        """
+        self.settings: Settings = parse_settings(cfg)
+        self.listen: Sequence[ListenAddress] = parse_listen(listen, default=PYTHON_DEFAULT_LISTEN)
+        self.handler: Handler = as_handler(handler)
+
+    def runner(
+        self,
+        clock: Callable[[], float],
+        *,
+        start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> Runner:
+        """What runs the handlers for one event loop, by its monotonic `clock`."""
+        return Runner(
+            self.handler,
+            clock=clock,
+            access_log=self.settings.access_log,
+            start_async=start_async,
+            on_ready=on_ready,
+        )
+
+    def connection(
+        self,
+        now: float,
+        *,
+        peer: Address = UNKNOWN_ADDRESS,
+        ouraddr: Address = UNKNOWN_ADDRESS,
+        date: Callable[[], bytes | None] = lambda: None,
+        on_wake: Callable[[], None] = lambda: None,
+    ) -> Connection:
+        """A connection that starts at `now`; the arguments are those of `Connection`."""
+        return Connection(self.settings, now, peer=peer, ouraddr=ouraddr, date=date, on_wake=on_wake)
+
+
+def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:
+    """`app` itself if it is an application, else one around the handler `app`.
+
+    Raises:
+        TypeError: settings beside an application, which has its own.
+        ConfigError: see `Application`.
+    """
+    if not isinstance(app, Application):
+        return Application(app, listen=listen, **cfg)
+    if cfg:
+        raise TypeError(
+            f"an Application has its own settings: {', '.join(sorted(cfg))} can't be given beside"
+        )
+    return app

@@ -1,0 +1,42 @@
+"""What a connection reports: frozen, in the past tense."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from httpng_core.exchange import Exchange
+
+Outcome = Literal["complete", "cancelled", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """A whole request has come in: its handler may start on `exchange`."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeEnded:
+    """An exchange is over.
+
+    Attributes:
+        exchange: the exchange, its positions final.
+        outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone) or
+            "aborted" (we gave it up).
+        seconds: from the request's arrival to this.
+    """
+
+    exchange: Exchange
+    outcome: Outcome
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """What the client sent could not be served; it was answered with `status` and the connection closes."""
+
+    status: int
+    reason: str
+
+
+Event = RequestReceived | ExchangeEnded | RequestRefused

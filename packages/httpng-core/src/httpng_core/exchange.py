@@ -1,0 +1,418 @@
+"""One request and its response: the calls of a handler, and what a protocol frames of it.
+
+Every method takes the time as an argument; none blocks. Calls that can't end at once return a
+`Pending` that settles later, through `paid`, a deadline, `cancel` or the end.
+"""
+
+from collections.abc import Callable
+from math import inf, isnan
+from typing import Protocol
+
+from httpng_core.config import Settings
+from httpng_core.pending import DONE, HeaderWrite, Pending, Wait, Write
+from httpng_core.request import Request
+from httpng_core.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
+from httpng_core.results import Call, SendStats, encode
+from httpng_core.send_queue import SendQueue
+from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
+from httpng_core.timers import Timers
+from httpng_core.wire import Span
+
+HANDLER_ERROR = b"Path handler execution error"
+_ERROR_HEAD = response_head(500, {"content-type": "text/plain; charset=utf-8"})
+
+
+class Carrier(Protocol):
+    """What an exchange needs from its connection. None of these may call back into the exchange."""
+
+    def wake(self) -> None:
+        """There is something to send."""
+
+    def exchange_ended(self, exchange: "Exchange", now: float) -> None:
+        """The handler is done: the flush begins."""
+
+    def exchange_over(self, exchange: "Exchange", now: float) -> None:
+        """The exchange reached a final state."""
+
+
+class Exchange:
+    """One request and its response.
+
+    Attributes:
+        request: the request.
+        state: where the response stands.
+        head: the header block, once given.
+        substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
+        started: when the request had come in whole.
+        offered: whether a frame of it is offered to the kernel, which has not answered yet.
+        on_cancelled: called once when the exchange is cancelled; it must only schedule.
+    """
+
+    def __init__(
+        self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
+    ) -> None:
+        self.request = request
+        self.state = ResponseState.OPEN
+        self.head: ResponseHead | None = None
+        self.substitute = b""
+        self.started = started
+        self.offered = False
+        self.on_cancelled: Callable[[], None] | None = None
+        self._settings = settings
+        self._timers = timers
+        self._carrier = carrier
+        self._queue = SendQueue(self._write_accepted, self._write_refused)
+        self._waits: list[Wait | HeaderWrite] = []
+        self._head_committed = False
+        self._head_sent = False
+        self._end_committed = False
+        self._fell_short = False
+
+    # What handlers call -------------------------------------------------------------------------------
+
+    def write_header(
+        self, code: int, headers: HeaderSource | None, now: float, timeout: float | None = None
+    ) -> Pending:
+        """Gives the header block; settles `None` when the TCP/IP stack has it.
+
+        Raises:
+            TypeError, ValueError: wrong arguments; nothing of the block is sent.
+            ResponseStateError: the header block was given before.
+        """
+        deadline = self._deadline(now, timeout)
+        head = response_head(code, headers)
+        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head is not None)
+        if self.state not in TAKES_WRITES:
+            return self._ended_call(HeaderWrite(), Call.WRITE_HEADER)
+        self.state = state
+        self._give_head(head)
+        return self._await(HeaderWrite(deadline))
+
+    def write(
+        self,
+        body: bytes | str | bytearray | memoryview,
+        now: float,
+        timeout: float | None = None,
+        window: int | None = None,
+        headers: HeaderSource | None = None,
+    ) -> Pending:
+        """Writes body bytes; settles `None` once all are accepted, see the specification's rules 1 to 7.
+
+        `headers` are for the implicit header block of a first write without `write_header`.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
+        """
+        data = body_bytes(body)
+        limit = self._settings.default_send_window if window is None else _checked_window(window)
+        deadline = self._deadline(now, timeout)
+        if self.state not in TAKES_WRITES:
+            return self._ended_call(Write(data, limit, deadline), Call.WRITE)
+        if self.head is None:
+            self._give_head(response_head(200, headers))
+        self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
+        self._carrier.wake()
+        if self._queue.take_now(data, limit, now):
+            self._fell_short = self._fell_short and not data
+            return DONE
+        return self._line_up(Write(data, limit, deadline), now)
+
+    def wait(self, position: int, now: float, timeout: float | None = None) -> Pending:
+        """Waits until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
+
+        Always settles with a result. `wait(0)` waits for the header block as well.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        if isinstance(position, bool) or not isinstance(position, int):
+            raise TypeError(f"position must be an integer, not {type(position).__name__}")
+        wait = Wait(position, self._deadline(now, timeout))
+        if self.state not in LIVE or self._reached(wait):
+            return self._ended_call(wait, Call.WAIT)
+        return self._await(wait)
+
+    def close(self, now: float, headers: HeaderSource | None = None) -> None:
+        """Ends the response cleanly, also when a write fell short: the handler says that it knows.
+
+        Bytes that are missing from a declared Content-Length make it an abort all the same. Calling
+        it again does nothing.
+        """
+        self._fell_short = False
+        self.finish(now, headers)
+
+    def stats(self, now: float) -> SendStats:
+        """Where the exchange stands."""
+        window = self._queue.window
+        return SendStats(
+            current=window.current,
+            sent=window.sent,
+            acked=None,
+            cancelled=self.state in GIVEN_UP,
+            headers_were_sent=self._head_sent,
+            lag=self._queue.lag(now),
+        )
+
+    def withdraw(self, pending: Pending, now: float) -> None:
+        """Ends a call as a timeout would: its task was cancelled, or its time is up."""
+        if pending.settled:
+            return
+        if isinstance(pending, Write):
+            self._queue.leave(pending)
+            self._fell_short = pending.rest > 0 or (self._fell_short and not pending.body)
+            self._settle_write(pending)
+            self._queue.advance(now)
+        else:
+            self._waits = [wait for wait in self._waits if wait is not pending]
+            self._settle_wait(pending)
+
+    # How a handler ends -------------------------------------------------------------------------------
+
+    def finish(self, now: float, headers: HeaderSource | None = None) -> None:
+        """The handler returned without a response of its own: flush and end, or abort if it must.
+
+        `headers` are those of an empty answer, if none was begun.
+        """
+        if self.state not in TAKES_WRITES:
+            return
+        if self.head is None:
+            self._give_head(response_head(200, headers), length=0)
+        self._settle_all(self._queue.leave_all())
+        self._end(now)
+
+    def respond(self, response: Response, now: float) -> None:
+        """The handler returned a response: it is sent whole, or its body is appended to the one begun.
+
+        Raises:
+            TypeError, ValueError: the response isn't one; nothing of it is sent.
+            ContentLengthError: its body is longer than declared; nothing of it is sent.
+        """
+        data = body_bytes(response.body)
+        head = response_head(response.status, response.headers)
+        if self.state not in TAKES_WRITES:
+            return
+        if self.head is None:
+            self._give_head(head, length=len(data))
+        self._settle_all(self._queue.leave_all())
+        limit = float(self._settings.default_send_window)
+        if not self._queue.take_now(data, limit, now):
+            self._line_up(Write(data, limit, inf), now)
+        self._fell_short = False
+        self._end(now)
+
+    def fail(self, now: float) -> None:
+        """The handler raised: an answer of ours if nothing was committed, else an abort."""
+        if self.state not in LIVE:
+            return
+        if self._head_committed or self.offered:
+            self.abort(now)
+            return
+        self._queue.drop_all()
+        self._settle_all(self._queue.leave_all())
+        self.head, self.substitute = _ERROR_HEAD, HANDLER_ERROR
+        self._flush(now)
+
+    def abort(self, now: float) -> None:
+        """We give the exchange up: what the client has must not pass for complete."""
+        self._give_up(ResponseEvent.ABORT, now)
+
+    def cancel(self, now: float) -> None:
+        """The client is gone: everything pending settles at once, what was not committed is dropped."""
+        self._give_up(ResponseEvent.CANCEL, now)
+
+    # What protocols frame -----------------------------------------------------------------------------
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether there is something to frame: the head, body bytes or the end."""
+        if self.state not in LIVE or self.head is None:
+            return False
+        return not self._head_committed or self._queue.has_frame or self.end_due
+
+    @property
+    def draws_from_writer(self) -> bool:
+        """Whether the next frame would be accepted from a caller that still waits."""
+        return self.state in LIVE and self._queue.draws_from_writer
+
+    @property
+    def head_due(self) -> bool:
+        """Whether the header block was given and not committed."""
+        return self.head is not None and not self._head_committed
+
+    @property
+    def end_due(self) -> bool:
+        """Whether only the end of the response is left to commit."""
+        return self.ends_after(0)
+
+    @property
+    def drops_body(self) -> bool:
+        """Whether body bytes are dropped by rule: HEAD, 204, 304 (RFC 9110, 6.4.1)."""
+        return self._queue.drops
+
+    def ends_after(self, size: int) -> bool:
+        """Whether nothing follows the next `size` body bytes."""
+        ended = self.state is ResponseState.ENDED and not self._end_committed
+        return ended and self._queue.drained_after(size)
+
+    def peek(self, limit: int, now: float) -> bytes | memoryview:
+        """Body bytes for the next frame, at most `limit`. A long write's are accepted by this call."""
+        return self._queue.peek(limit, now)
+
+    def commit(self, *, head: bool, size: int, end: bool) -> None:
+        """The kernel took a part of a frame with the head, `size` body bytes, the end."""
+        self._head_committed = self._head_committed or head
+        self._end_committed = self._end_committed or end
+        if size:
+            self._queue.commit(size)
+
+    def paid(self, span: Span, size: int, now: float) -> None:
+        """The TCP/IP stack took wire bytes that carry `size` more bytes of `span`."""
+        if span is Span.HEAD:
+            self._head_sent = True
+        elif span is Span.BODY:
+            self._queue.pay(size, now)
+        elif self.state in LIVE:
+            self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
+            self._carrier.exchange_over(self, now)
+        self._settle_waits()
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _deadline(self, now: float, timeout: float | None) -> float:
+        return now + (self._settings.default_send_timeout if timeout is None else checked_timeout(timeout))
+
+    def _give_head(self, head: ResponseHead, length: int | None = None) -> None:
+        if length is not None and head.content_length is None and not head.bodiless:
+            head = ResponseHead(head.status, head.headers, length, head.close)
+        self.head = head
+        self._queue.length = head.content_length
+        self._queue.drops = head.bodiless or self.request.method == "HEAD"
+        self._carrier.wake()
+
+    def _line_up(self, write: Write, now: float) -> Pending:
+        write.timer = self._timers.add(write.deadline, lambda at: self.withdraw(write, at))
+        self._queue.line_up(write, now)
+        return write
+
+    def _await(self, wait: Wait | HeaderWrite) -> Pending:
+        wait.timer = self._timers.add(wait.deadline, lambda at: self.withdraw(wait, at))
+        self._waits.append(wait)
+        return wait
+
+    def _end(self, now: float) -> None:
+        if self._fell_short or self._is_too_short():
+            self.abort(now)
+            return
+        self._flush(now)
+
+    def _flush(self, now: float) -> None:
+        self.state = next_state(self.state, ResponseEvent.END, head_given=True)
+        self._carrier.exchange_ended(self, now)
+        self._carrier.wake()
+
+    def _is_too_short(self) -> bool:
+        queue = self._queue
+        return queue.length is not None and not queue.drops and queue.promised < queue.length
+
+    def _give_up(self, event: ResponseEvent, now: float) -> None:
+        if self.state not in LIVE:
+            return
+        self.state = next_state(self.state, event, head_given=self.head is not None)
+        self._queue.drop_all()
+        self._settle_all(self._queue.leave_all())
+        self._settle_waits()
+        callback, self.on_cancelled = self.on_cancelled, None
+        if callback is not None:
+            callback()
+        self._carrier.exchange_over(self, now)
+        self._carrier.wake()
+
+    def _reached(self, wait: Wait) -> bool:
+        window = self._queue.window
+        if wait.position > 0:
+            return window.sent >= wait.position
+        if wait.position == 0 and self._head_pending:
+            return False
+        return window.in_flight <= -wait.position
+
+    @property
+    def _head_pending(self) -> bool:
+        """Whether the header block was given and the TCP/IP stack has not all of it."""
+        return self.head is not None and not self._head_sent
+
+    def _settle_waits(self) -> None:
+        if not self._waits:
+            return
+        over = self.state not in LIVE
+        waits, self._waits = self._waits, []
+        for wait in waits:
+            met = self._reached(wait) if isinstance(wait, Wait) else self._head_sent
+            if met or over:
+                self._settle_wait(wait)
+            else:
+                self._waits.append(wait)
+
+    def _settle_wait(self, wait: Pending) -> None:
+        self._timers.cancel(wait.timer)
+        over = self.state not in LIVE
+        if isinstance(wait, Wait):
+            reached = self._reached(wait)
+            wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=self._head_sent, reached=reached))
+        elif self._head_sent:
+            wait.settle(None)
+        else:
+            wait.settle(encode(Call.WRITE_HEADER, cancelled=over, headers_were_sent=False))
+
+    def _settle_all(self, writes: list[Write]) -> None:
+        for write in writes:
+            self._settle_write(write, cancelled=True)
+
+    def _settle_write(self, write: Write, *, cancelled: bool = False) -> None:
+        self._timers.cancel(write.timer)
+        write.settle(
+            encode(
+                Call.WRITE,
+                cancelled=cancelled,
+                headers_were_sent=self._head_sent,
+                body_bytes=write.accepted,
+            )
+        )
+
+    def _write_accepted(self, write: Write) -> None:
+        self._timers.cancel(write.timer)
+        self._fell_short = False
+        write.settle(None)
+
+    def _write_refused(self, write: Write, error: Exception) -> None:
+        self._timers.cancel(write.timer)
+        write.settle(None, error)
+
+    def _ended_call(self, pending: Pending, call: Call) -> Pending:
+        """Settles a call at once: the exchange is over, or what it waits for is there already."""
+        over = self.state not in (LIVE if call is Call.WAIT else TAKES_WRITES)
+        reached = isinstance(pending, Wait) and self._reached(pending)
+        pending.settle(encode(call, cancelled=over, headers_were_sent=self._head_sent, reached=reached))
+        return pending
+
+
+def checked_timeout(timeout: float) -> float:
+    """A timeout in seconds, if it is one.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: negative or NaN.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+    if isnan(timeout) or timeout < 0:
+        raise ValueError(f"timeout must be 0 or more seconds, not {timeout}")
+    return timeout
+
+
+def _checked_window(window: int) -> int:
+    if isinstance(window, bool) or not isinstance(window, int):
+        raise TypeError(f"send_window must be an integer, not {type(window).__name__}")
+    if window < 0:
+        raise ValueError(f"send_window must be 0 or more bytes, not {window}")
+    return window

@@ -1,0 +1,105 @@
+"""Calls that have not ended yet: each settles exactly once, with its one result."""
+
+from collections.abc import Callable
+from math import inf
+
+from httpng_core.results import SendResult
+from httpng_core.timers import Timer
+
+
+class Pending:
+    """A send call of a handler. Settled, it holds a result (`None`: done) or an error to raise.
+
+    Attributes:
+        settled: whether the call has ended.
+        deadline: the absolute time at which it ends by itself; infinity: never.
+        on_settle: called once, without arguments, when the call settles. It must only schedule:
+            calling back into the exchange or the connection from it is not allowed.
+    """
+
+    __slots__ = ("_error", "_result", "deadline", "on_settle", "settled", "timer")
+
+    def __init__(self, deadline: float = inf) -> None:
+        self.settled = False
+        self.deadline = deadline
+        self.on_settle: Callable[[], None] | None = None
+        self.timer: Timer | None = None
+        self._result: SendResult | None = None
+        self._error: Exception | None = None
+
+    def settle(self, result: SendResult | None, error: Exception | None = None) -> None:
+        """Ends the call. A second time is a defect of the core and raises."""
+        if self.settled:
+            raise AssertionError(f"{self!r} settled twice")
+        self.settled, self._result, self._error = True, result, error
+        callback, self.on_settle = self.on_settle, None
+        if callback is not None:
+            callback()
+
+    @property
+    def failed(self) -> bool:
+        """Whether `result` would raise."""
+        return self._error is not None
+
+    @property
+    def result(self) -> SendResult | None:
+        """The result of the settled call; raises the error that it ended with, if any."""
+        if not self.settled:
+            raise AssertionError(f"{self!r} has not settled")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Write(Pending):
+    """A `write`: `accepted` of the bytes of `body` were accepted so far."""
+
+    __slots__ = ("accepted", "body", "limit")
+
+    def __init__(self, body: bytes, limit: float, deadline: float) -> None:
+        super().__init__(deadline)
+        self.body = body
+        self.accepted = 0
+        self.limit = limit
+
+    @property
+    def rest(self) -> int:
+        """How many bytes are not accepted yet."""
+        return len(self.body) - self.accepted
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the body is longer than its send window, so goes frame by frame."""
+        return len(self.body) > self.limit
+
+
+class HeaderWrite(Pending):
+    """A `write_header` that waits until the TCP/IP stack has the header block."""
+
+    __slots__ = ()
+
+
+class Wait(Pending):
+    """A `wait` for a position."""
+
+    __slots__ = ("position",)
+
+    def __init__(self, position: int, deadline: float) -> None:
+        super().__init__(deadline)
+        self.position = position
+
+
+class Turn(Pending):
+    """A call that had room but must let others run first: it settles in the next turn."""
+
+    __slots__ = ()
+
+
+def _done() -> Pending:
+    pending = Pending()
+    pending.settle(None)
+    return pending
+
+
+DONE = _done()
+"""The call that ended at once with nothing to report; shared, as it can't change."""

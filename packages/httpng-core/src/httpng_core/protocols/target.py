@@ -1,0 +1,57 @@
+"""Host and request target of HTTP/1.1 (RFC 9112, 3.2), where h11 is laxer than the RFC."""
+
+import re
+
+from httpng_core.errors import RemoteError
+
+# RFC 3986 host and port, without what RFC 9110, 7.2 forbids (userinfo, path) and without the comma,
+# by which two Host values can be made to look like one.
+_AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::([0-9]*))?")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
+
+
+def check_host(version: bytes, hosts: list[bytes]) -> None:
+    """Holds a request to exactly one well-formed Host, as HTTP/1.1 demands; HTTP/1.0 may have none.
+
+    Raises:
+        RemoteError: it has none, two, or one with userinfo, a path or a comma.
+    """
+    if len(hosts) > 1 or (not hosts and version >= b"1.1"):
+        raise RemoteError(f"{len(hosts)} Host headers where there must be one")
+    if hosts and not _AUTHORITY.fullmatch(hosts[0]):
+        raise RemoteError("malformed Host header")
+
+
+def host_and_path(method: bytes, target: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str]:
+    """The host without its port, and the target in origin form.
+
+    The authority of an absolute target wins over the Host header (RFC 9112, 3.2.2).
+
+    Raises:
+        RemoteError: a target in none of the forms that a server of origin may be asked for.
+    """
+    if target.startswith(b"/"):
+        authority = next((value for name, value in headers if name == b"host"), b"")
+        path = target
+    elif target == b"*" and method == b"OPTIONS":
+        authority, path = next((value for name, value in headers if name == b"host"), b""), target
+    else:
+        authority, path = _absolute(target)
+    if b"#" in path:
+        raise RemoteError("request target has a fragment")
+    return _host(authority), path.decode("ascii")
+
+
+def _absolute(target: bytes) -> tuple[bytes, bytes]:
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise RemoteError("request target is neither a path nor an http URI")
+    path = match[2]
+    return match[1], path if path.startswith(b"/") else b"/" + path
+
+
+def _host(authority: bytes) -> str:
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise RemoteError("malformed authority in the request target")
+    return match[1].decode("ascii") or "default"

@@ -1,0 +1,110 @@
+"""A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+class Headers(Mapping[str, str]):
+    """Request headers by lower-case name; looking a name up ignores case.
+
+    A name that came several times gives its values joined, with `, ` (RFC 9110, 5.3), cookies with
+    `; ` (RFC 6265, 5.4). `get_all` gives them as they came.
+    """
+
+    __slots__ = ("_pairs", "_values")
+
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Takes names (lower-case) and values as wire bytes, in order."""
+        self._pairs = tuple(pairs)
+        self._values: dict[str, list[str]] | None = None
+
+    @property
+    def raw(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Names and values as they came, in order."""
+        return self._pairs
+
+    def get_all(self, name: str) -> list[str]:
+        """All values of `name`, in order; an empty list if it wasn't sent."""
+        return list(self._by_name().get(name.lower(), ()))
+
+    def __getitem__(self, name: str) -> str:
+        values = self._by_name()[name.lower()]
+        if len(values) == 1:
+            return values[0]
+        return ("; " if name.lower() == "cookie" else ", ").join(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name())
+
+    def __len__(self) -> int:
+        return len(self._by_name())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._by_name()
+
+    def __repr__(self) -> str:
+        return f"Headers({list(self._pairs)!r})"
+
+    def _by_name(self) -> dict[str, list[str]]:
+        # Built when first asked for: many handlers never look.
+        if self._values is None:
+            self._values = {}
+            for name, value in self._pairs:
+                self._values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        return self._values
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One end of a TCP connection."""
+
+    host: str
+    port: int
+    family: Literal["AF_INET", "AF_INET6"] = "AF_INET"
+    type: Literal["SOCK_STREAM"] = "SOCK_STREAM"
+    protocol: Literal["tcp"] = "tcp"
+
+
+UNKNOWN_ADDRESS = Address("", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One whole request: the body has been read before the handler runs.
+
+    Attributes:
+        method: as sent, case kept.
+        path: the raw request target in origin form, query included; `*` for `OPTIONS *`.
+        query: what follows the first `?`; `None` if there is none.
+        host: the authority without its port; "default" if the request names none.
+        headers: the request headers.
+        body: the request body, `b""` if none.
+        version_major: of the HTTP version, as `version_minor`.
+        https: whether it came over TLS.
+        peer: the client's end of the connection.
+        ouraddr: our end of the connection.
+    """
+
+    method: str
+    path: str
+    host: str = "default"
+    headers: Headers = field(default_factory=lambda: Headers(()))
+    body: bytes = b""
+    version_major: int = 1
+    version_minor: int = 1
+    https: bool = False
+    peer: Address = UNKNOWN_ADDRESS
+    ouraddr: Address = UNKNOWN_ADDRESS
+
+    @property
+    def query(self) -> str | None:
+        """What follows the first `?` of the path; empty for a bare `?`, `None` without one."""
+        _, mark, query = self.path.partition("?")
+        return query if mark else None
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether the client asks for a WebSocket on this connection (RFC 6455, 4.1)."""
+        tokens = {token.strip().lower() for token in self.headers.get("connection", "").split(",")}
+        return self.headers.get("upgrade", "").lower() == "websocket" and "upgrade" in tokens

@@ -1,0 +1,160 @@
+"""Response heads: what handlers give, checked and in wire form's terms but not yet framed."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+HeaderValue = str | bytes | int | float
+HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tuple[str | bytes, HeaderValue]]
+"""What a handler may give as headers: a mapping (a list as value repeats the header) or pairs."""
+
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN = re.compile(rb"[\r\n\0]")
+_NO_BODY = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A whole response for a handler to return; it goes out with a Content-Length.
+
+    Attributes:
+        status: the status code, 200 to 599.
+        headers: the headers; `io.headers` isn't used.
+        body: the body; a `str` is sent as UTF-8.
+    """
+
+    status: int = 200
+    headers: HeaderSource | None = None
+    body: bytes | str = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A checked header block.
+
+    Attributes:
+        status: the status code.
+        headers: names (lower-case) and values in wire bytes, Content-Length and the headers that
+            belong to one connection left out.
+        content_length: the declared length of the body in bytes, `None` if not declared.
+        close: whether the handler asked for the connection to close after this response.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    content_length: int | None = None
+    close: bool = False
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the status forbids a body (RFC 9110, 6.4.1)."""
+        return self.status in _NO_BODY
+
+    def has(self, name: bytes) -> bool:
+        """Whether the handler gave the header `name` (lower-case)."""
+        return any(given == name for given, _ in self.headers)
+
+
+def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
+    """Checks a status code and headers.
+
+    Raises:
+        TypeError: not an integer code, or a header that is neither text nor a number.
+        ValueError: a code that can't be a response's own; CR, LF or NUL; a name that isn't a token;
+            a Content-Length that isn't one; a Transfer-Encoding other than chunked.
+    """
+    _check_status(status)
+    kept: list[tuple[bytes, bytes]] = []
+    length: int | None = None
+    close = False
+    for name, value in _pairs(headers):
+        if name == b"content-length":
+            length = _content_length(value, length)
+        elif name == b"connection":
+            close = close or b"close" in _tokens(value)
+        elif name == b"transfer-encoding":
+            _check_transfer_encoding(value)
+        else:
+            kept.append((name, value))
+    return ResponseHead(status, tuple(kept), length, close)
+
+
+def body_bytes(body: object) -> bytes:
+    """The bytes of a body: `bytes` as they are, `str` as UTF-8, other buffers copied.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, (bytearray, memoryview)):
+        return bytes(body)
+    raise TypeError(f"body must be bytes or str, not {type(body).__name__}")
+
+
+def _check_status(status: object) -> None:
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise TypeError("HTTP code is not an integer")
+    if not 100 <= status <= 599:
+        raise ValueError(f"HTTP code {status} is outside 100..599")
+    if status < 200:
+        raise ValueError(f"HTTP code {status} is interim (RFC 9110, 15.2): it can't be the response's own")
+
+
+def _pairs(headers: HeaderSource | None) -> Iterable[tuple[bytes, bytes]]:
+    if headers is None:
+        return
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    for name, value in items:
+        wire_name = _name(name)
+        values = value if isinstance(value, (list, tuple)) else (value,)
+        for each in values:
+            yield wire_name, _value(wire_name, each)
+
+
+def _name(name: object) -> bytes:
+    if not isinstance(name, (str, bytes)):
+        raise TypeError(f"header name must be a string, not {type(name).__name__}")
+    wire = name.encode("utf-8") if isinstance(name, str) else name
+    if not _TOKEN.fullmatch(wire):
+        raise ValueError(f"header name {wire!r} is not a token (RFC 9110, 5.1)")
+    return wire.lower()
+
+
+def _value(name: bytes, value: object) -> bytes:
+    if isinstance(value, bool) or not isinstance(value, (str, bytes, int, float)):
+        raise TypeError(
+            f"value of header {name.decode()!r} must be a string or a number, not {type(value).__name__}"
+        )
+    wire = value if isinstance(value, bytes) else _latin1(str(value))
+    if _FORBIDDEN.search(wire):
+        raise ValueError(f"value of header {name.decode()!r} has CR, LF or NUL in it: {wire!r}")
+    return wire.strip(b" \t")
+
+
+def _latin1(text: str) -> bytes:
+    # What ISO-8859-1 can't say goes as UTF-8, the obs-text that every client copes with.
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def _tokens(value: bytes) -> set[bytes]:
+    return {token.strip().lower() for token in value.split(b",")}
+
+
+def _content_length(value: bytes, before: int | None) -> int:
+    if not value.isdigit() or len(value) > 18:
+        raise ValueError(f"content-length {value!r} is not a number of bytes")
+    if before is not None and before != int(value):
+        raise ValueError(f"two different content-length headers: {before} and {int(value)}")
+    return int(value)
+
+
+def _check_transfer_encoding(value: bytes) -> None:
+    # The framing is ours to choose; chunked is what we would have chosen.
+    if value.lower() != b"chunked":
+        raise ValueError(f"transfer-encoding {value!r} is not supported in a response")

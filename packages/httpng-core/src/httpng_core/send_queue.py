@@ -1,0 +1,164 @@
+"""When the bytes of a write are accepted: the heart of the send window, without time and results.
+
+1. A write is accepted whole as soon as it is first in line and what is left of it fits into its window.
+2. A body longer than its window is accepted frame by frame while it is first in line, each frame only
+   when the socket can take it and nothing accepted earlier still waits to be committed.
+3. What was accepted is never taken back; what was not is never sent once the write has left the line.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from httpng_core.body import BodyBuffer
+from httpng_core.errors import ContentLengthError
+from httpng_core.pending import Write
+from httpng_core.window import LagBook, SendWindow
+
+
+class SendQueue:
+    """The writers of one exchange in order, the bytes accepted from them, and the positions.
+
+    `on_accepted(write)` is called when all of a queued write was accepted and fits;
+    `on_refused(write, error)` when its turn came and its length can't be.
+    """
+
+    __slots__ = ("_lag", "_on_accepted", "_on_refused", "_waiting", "buffer", "drops", "length", "window")
+
+    def __init__(
+        self,
+        on_accepted: Callable[[Write], None],
+        on_refused: Callable[[Write, Exception], None],
+    ) -> None:
+        self.window = SendWindow()
+        self.buffer = BodyBuffer()
+        self.drops = False
+        """Body bytes are dropped by rule (HEAD, 204, 304)."""
+        self.length: int | None = None
+        """The declared Content-Length."""
+        self._waiting: deque[Write] = deque()
+        self._lag = LagBook()
+        self._on_accepted = on_accepted
+        self._on_refused = on_refused
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether there are body bytes to frame: accepted ones, or of a long write first in line."""
+        return len(self.buffer) > 0 or self.draws_from_writer
+
+    @property
+    def draws_from_writer(self) -> bool:
+        """Whether the next frame would be accepted from a caller that still waits."""
+        if self.buffer or not self._waiting:
+            return False
+        first = self._waiting[0]
+        return first.is_long and first.rest > 0
+
+    def drained_after(self, size: int) -> bool:
+        """Whether nothing is left to commit after `size` more bytes, and no writer waits."""
+        return len(self.buffer) == size and not self._waiting
+
+    @property
+    def promised(self) -> int:
+        """How long the body will be once all that wait in line were accepted."""
+        return self.window.current + sum(write.rest for write in self._waiting)
+
+    def take_now(self, body: bytes, limit: float, now: float) -> bool:
+        """Accepts a body whole if it is its turn and it fits; tells whether it did.
+
+        Raises:
+            ContentLengthError: it is longer than what the declared Content-Length leaves.
+        """
+        if self._waiting:
+            return False
+        self._check_length(len(body))
+        if not self.drops and not self.window.fits(len(body), limit):
+            return False
+        self._accept(body, now)
+        return True
+
+    def line_up(self, write: Write, now: float) -> None:
+        """Puts a write that had no room at the end of the line."""
+        self._waiting.append(write)
+        if len(self._waiting) == 1:
+            self.advance(now)
+
+    def leave(self, write: Write) -> None:
+        """Takes a write out of the line; what was accepted of it stays accepted. Then `advance`."""
+        self._waiting.remove(write)
+
+    def leave_all(self) -> list[Write]:
+        """Empties the line."""
+        left = list(self._waiting)
+        self._waiting.clear()
+        return left
+
+    def advance(self, now: float) -> None:
+        """Gives every write its turn that can have one."""
+        waiting = self._waiting
+        while waiting:
+            write = waiting[0]
+            error = self._refusal(write)
+            if error is not None:
+                waiting.popleft()
+                self._on_refused(write, error)
+            elif self.drops or self.window.fits(write.rest, write.limit):
+                waiting.popleft()
+                self._accept(write.body[write.accepted :], now)
+                write.accepted = len(write.body)
+                self._on_accepted(write)
+            else:
+                return
+
+    def peek(self, limit: int, now: float) -> bytes | memoryview:
+        """The body bytes of the next frame, at most `limit`; a long write's are accepted by this."""
+        if self.draws_from_writer:
+            write = self._waiting[0]
+            piece = write.body[write.accepted : write.accepted + limit]
+            write.accepted += len(piece)
+            self._accept(piece, now)
+            self.advance(now)
+        return self.buffer.peek(limit)
+
+    def commit(self, size: int) -> None:
+        """The first `size` accepted bytes are in a frame of which the kernel took some."""
+        self.buffer.drop(size)
+        self.window.commit(size)
+
+    def pay(self, size: int, now: float) -> None:
+        """The kernel took `size` more body bytes."""
+        self.window.pay(size)
+        self._lag.pay(self.window.sent)
+        self.advance(now)
+
+    def drop_all(self) -> None:
+        """Forgets accepted bytes that were not committed; the positions stay."""
+        self.buffer.clear()
+        self._lag.clear()
+
+    def lag(self, now: float) -> float:
+        """Seconds that the oldest byte in flight has waited."""
+        return self._lag.lag(now)
+
+    def _accept(self, piece: bytes, now: float) -> None:
+        if self.drops:
+            self.window.accept_dropped(len(piece))
+        elif piece:
+            self.window.accept(len(piece))
+            self.buffer.append(piece)
+            self._lag.accept(self.window.current, now)
+
+    def _refusal(self, write: Write) -> ContentLengthError | None:
+        try:
+            self._check_length(write.rest)
+        except ContentLengthError as error:
+            return error
+        return None
+
+    def _check_length(self, size: int) -> None:
+        # By rule the bodies of HEAD, 204 and 304 are dropped, whatever their length.
+        if self.length is None or self.drops or self.window.current + size <= self.length:
+            return
+        raise ContentLengthError(
+            f"content-length is {self.length}, {self.window.current} bytes were written and {size} more "
+            "would exceed it; nothing of them is sent"
+        )

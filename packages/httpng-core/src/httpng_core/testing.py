@@ -1,0 +1,192 @@
+r"""For tests of handlers and of embedders: a scripted kernel, a clock turned by hand, a client.
+
+No sockets, no loop, no waiting: `Loopback` joins an application to a client in one thread.
+
+    loop = Loopback(handler, default_send_window=1000)
+    client = loop.connect(room=100)          # the kernel takes 100 bytes, then refuses
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    loop.advance(0.5)                        # half a second passes
+    client.take()                            # the client reads what has arrived
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from httpng_core.application import as_application
+from httpng_core.connection import Connection
+from httpng_core.events import RequestReceived
+from httpng_core.exchange import Exchange
+from httpng_core.protocols.decoding import ReceivedResponse, decode
+from httpng_core.request import Address
+
+_MAX_TURNS = 10_000
+
+
+class Clock:
+    """A monotonic clock that stands still until it is advanced."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class Client:
+    """The other end of one connection, with a scripted kernel between: it takes `room` bytes.
+
+    Attributes:
+        room: how many more bytes the kernel takes before it refuses; give more with `give_room`.
+        received: everything that the kernel took.
+        gone: the connection was reset, by whichever side.
+        closed: the server closed its sending side, or all of it.
+    """
+
+    def __init__(self, loop: "Loopback", connection: Connection, room: float) -> None:
+        self.connection = connection
+        self.room = room
+        self.received = bytearray()
+        self.gone = False
+        self.closed = False
+        self._loop = loop
+        self._read = 0
+
+    def send(self, data: bytes) -> None:
+        """Sends bytes to the server, which acts on them before this returns."""
+        if not self.gone:
+            self.connection.receive_data(data, self._loop.clock.now)
+            self._loop.settle()
+
+    def get(self, path: str = "/", method: str = "GET") -> None:
+        """Sends a request without a body."""
+        self.send(f"{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+
+    def give_room(self, size: float = inf) -> None:
+        """The kernel can take `size` more bytes."""
+        self.room += size
+        self._loop.settle()
+
+    def half_close(self) -> None:
+        """The client's FIN."""
+        self.connection.receive_eof(self._loop.clock.now)
+        self._loop.settle()
+
+    def reset(self) -> None:
+        """The client's reset."""
+        self.gone = True
+        self.connection.connection_lost(self._loop.clock.now)
+        self._loop.settle()
+
+    def take(self) -> bytes:
+        """What has arrived since the last call."""
+        data = bytes(self.received[self._read :])
+        self._read = len(self.received)
+        return data
+
+    def responses(self, *methods: str) -> list[ReceivedResponse]:
+        """Decodes all that arrived with h11, as answers to requests with these methods (default: GETs)."""
+        return decode(bytes(self.received), methods or ("GET",) * 100, closed=self.closed)
+
+    def pump(self) -> bool:
+        """Lets the kernel take what it can; tells whether anything moved."""
+        connection, moved = self.connection, False
+        while connection.wants_write and not self.gone:
+            if self.room < 1 and connection.asks_first:
+                return moved
+            moved = self._push(connection) or moved
+            if self.room < 1:
+                return moved
+        return moved
+
+    def _push(self, connection: Connection) -> bool:
+        now = self._loop.clock.now
+        wire = b"".join(connection.data_to_send(now))
+        if not wire:
+            return True
+        taken = int(min(len(wire), self.room))
+        self.room -= taken
+        self.received += wire[:taken]
+        connection.bytes_accepted(taken, now)
+        return taken > 0
+
+    def note_close(self) -> None:
+        """Takes over what the connection wants of its socket."""
+        if self.connection.close_expected():
+            self.closed = True
+            self.gone = self.gone or self.connection.reset_expected
+        elif self.connection.half_close_expected():
+            self.closed = True
+
+
+class Loopback:
+    """Serves an application to scripted clients, by a clock turned by hand.
+
+    Attributes:
+        clock: the clock.
+        runner: what runs the handlers.
+        exchanges: every exchange begun, in order.
+    """
+
+    def __init__(self, app: object, **cfg: Any) -> None:
+        """Takes a handler with settings, or an `Application`."""
+        self.application = as_application(app, None, cfg)
+        self.clock = Clock()
+        self.exchanges: list[Exchange] = []
+        self.runner = self.application.runner(self.clock, start_async=self._note_async)
+        self.async_starts: list[tuple[Exchange, Callable[..., Any]]] = []
+        self._clients: list[Client] = []
+
+    def connect(self, room: float = inf) -> Client:
+        """A new client whose kernel takes `room` bytes of the server's before it refuses."""
+        peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
+        connection = self.application.connection(self.clock.now, peer=peer, ouraddr=ours)
+        client = Client(self, connection, room)
+        self._clients.append(client)
+        return client
+
+    def advance(self, seconds: float) -> None:
+        """Time passes, each deadline at its moment."""
+        end = self.clock.now + seconds
+        while (deadline := self._next_deadline()) is not None and deadline <= end:
+            self.clock.now = max(self.clock.now, deadline)
+            self._fire()
+            self.settle()
+        self.clock.now = end
+        self.settle()
+
+    def settle(self) -> None:
+        """Runs handlers and kernels until nothing moves without time or the clients."""
+        for _ in range(_MAX_TURNS):
+            self._serve()
+            self.runner.run()
+            moved = [client.pump() for client in self._clients]
+            self._serve()
+            for client in self._clients:
+                client.note_close()
+            self._fire()
+            if not any(moved) and not self.runner.is_ready:
+                return
+        raise AssertionError(f"a handler did not come to rest in {_MAX_TURNS} turns")
+
+    def _serve(self) -> None:
+        for client in self._clients:
+            while (event := client.connection.next_event()) is not None:
+                if isinstance(event, RequestReceived):
+                    self.exchanges.append(event.exchange)
+                self.runner.handle(event)
+
+    def _next_deadline(self) -> float | None:
+        deadlines = [self.runner.next_deadline()]
+        deadlines += [client.connection.next_deadline() for client in self._clients]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _fire(self) -> None:
+        now = self.clock.now
+        self.runner.handle_timeout(now)
+        for client in self._clients:
+            client.connection.handle_timeout(now)
+
+    def _note_async(self, exchange: Exchange, function: Callable[..., Any]) -> None:
+        self.async_starts.append((exchange, function))

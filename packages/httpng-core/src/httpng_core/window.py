@@ -1,0 +1,143 @@
+"""The positions of one response body, the arithmetic of its send window, and its lag.
+
+Numbers only: no bytes, no time, no protocol. All positions count body bytes as the handler passed
+them. The rules, in the words of the specification:
+
+1. `sent <= committed <= current`, and no position ever falls.
+2. *In flight* is `current - sent`.
+3. A body fits when `in flight + its length <= send window`.
+"""
+
+from collections import deque
+
+
+class SendWindow:
+    """Positions of one exchange: `current`, `committed` and `sent`, in bytes."""
+
+    __slots__ = ("committed", "current", "sent")
+
+    def __init__(self) -> None:
+        self.current = 0
+        self.committed = 0
+        self.sent = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes accepted from the handler that the TCP/IP stack has not taken."""
+        return self.current - self.sent
+
+    def fits(self, size: int, limit: float) -> bool:
+        """Tells whether `size` more bytes keep within a send window of `limit` bytes."""
+        return self.current - self.sent + size <= limit
+
+    def accept(self, size: int) -> None:
+        """The handler handed over `size` bytes."""
+        self.current += size
+
+    def commit(self, size: int) -> None:
+        """`size` bytes were framed into wire bytes of which the kernel has taken some."""
+        self.committed += size
+        if self.committed > self.current:
+            raise AssertionError(f"committed {self.committed} of {self.current} accepted bytes")
+
+    def pay(self, size: int) -> None:
+        """The kernel said that it took `size` more body bytes."""
+        self.sent += size
+        if self.sent > self.committed:
+            raise AssertionError(f"sent {self.sent} of {self.committed} committed bytes")
+
+    def accept_dropped(self, size: int) -> None:
+        """Accepts bytes that never go on the wire (HEAD, 204, 304): by rule they count as sent."""
+        self.current += size
+        self.committed += size
+        self.sent += size
+
+
+class CommitSize:
+    """How many bytes to frame at once: small while the client is slow, larger once it keeps up.
+
+    1. It is 16 KiB at first.
+    2. After four full frames that were taken whole in a row it is 64 KiB.
+    3. At the first refusal it is 16 KiB again.
+
+    A frame of which the kernel took a part must go out whole whatever the handler wants by then, so
+    this bounds what can't be taken back. 64 KiB is enough for a fast client: larger frames were
+    measured to leave long committed tails when it stalls.
+    """
+
+    SMALL = 16 * 1024
+    LARGE = 64 * 1024
+    _FRAMES_TO_GROW = 4
+
+    __slots__ = ("_taken_whole", "value")
+
+    def __init__(self) -> None:
+        self.value = self.SMALL
+        self._taken_whole = 0
+
+    def taken(self, offered: int, taken: int) -> None:
+        """The kernel took `taken` of `offered` wire bytes."""
+        if taken < offered:
+            self.value, self._taken_whole = self.SMALL, 0
+        elif offered >= self.value:
+            self._taken_whole += 1
+            if self._taken_whole >= self._FRAMES_TO_GROW:
+                self.value = self.LARGE
+
+
+class LagBook:
+    """When the bytes in flight were accepted: stamps that bytes share, so that the book stays small.
+
+    1. Bytes accepted within one resolution of a stamp share it; their lag is told up to that much too long.
+    2. The resolution is 1 ms; each time the book is full, neighbours are merged and it doubles.
+    3. An empty book starts again at 1 ms.
+    """
+
+    RESOLUTION = 0.001
+    MAX_STAMPS = 256
+
+    __slots__ = ("_resolution", "_stamps")
+
+    def __init__(self) -> None:
+        self._stamps: deque[tuple[int, float]] = deque()
+        self._resolution = self.RESOLUTION
+
+    def __len__(self) -> int:
+        """How many stamps the book holds."""
+        return len(self._stamps)
+
+    def accept(self, position: int, now: float) -> None:
+        """The bytes up to `position` were accepted at `now`, those before it earlier."""
+        stamps = self._stamps
+        if not stamps:
+            self._resolution = self.RESOLUTION
+        elif now - stamps[-1][1] < self._resolution:
+            stamps[-1] = (position, stamps[-1][1])
+            return
+        stamps.append((position, now))
+        if len(stamps) > self.MAX_STAMPS:
+            self._merge()
+
+    def pay(self, position: int) -> None:
+        """The bytes up to `position` are no longer in flight."""
+        stamps = self._stamps
+        while stamps and stamps[0][0] <= position:
+            stamps.popleft()
+
+    def clear(self) -> None:
+        """Nothing is in flight any more."""
+        self._stamps.clear()
+
+    def lag(self, now: float) -> float:
+        """Seconds that the oldest byte in flight has waited, to the millisecond."""
+        return round(max(now - self._stamps[0][1], 0.0), 3) if self._stamps else 0.0
+
+    def _merge(self) -> None:
+        self._resolution *= 2
+        merged: deque[tuple[int, float]] = deque()
+        for position, stamp in self._stamps:
+            if merged and stamp - merged[-1][1] < self._resolution:
+                merged[-1] = (position, merged[-1][1])
+            else:
+                merged.append((position, stamp))
+        self._stamps = merged
