@@ -45,7 +45,8 @@ class Exchange:
         substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
         started: when the request had come in whole.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
-        on_cancelled: called once when the exchange is cancelled; it must only schedule.
+        on_over: called once when the exchange is over, in whatever way; it must only schedule.
+        carrier: the connection.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class Exchange:
         self.substitute = b""
         self.started = started
         self.offered = False
-        self.on_cancelled: Callable[[], None] | None = None
+        self.on_over: Callable[[], None] | None = None
         self._settings = settings
         self._timers = timers
-        self._carrier = carrier
+        self.carrier = carrier
         self._queue = SendQueue(self._write_accepted, self._write_refused)
         self._waits: list[Wait | HeaderWrite] = []
         self._head_committed = False
@@ -112,7 +113,7 @@ class Exchange:
         if self.head is None:
             self._give_head(response_head(200, headers))
         self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
-        self._carrier.wake()
+        self.carrier.wake()
         if self._queue.take_now(data, limit, now):
             self._fell_short = self._fell_short and not data
             return DONE
@@ -274,7 +275,7 @@ class Exchange:
             self._queue.pay(size, now)
         elif self.state in LIVE:
             self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
-            self._carrier.exchange_over(self, now)
+            self._tell_over(now)
         self._settle_waits()
 
     # Inside -------------------------------------------------------------------------------------------
@@ -288,7 +289,7 @@ class Exchange:
         self.head = head
         self._queue.length = head.content_length
         self._queue.drops = head.bodiless or self.request.method == "HEAD"
-        self._carrier.wake()
+        self.carrier.wake()
 
     def _line_up(self, write: Write, now: float) -> Pending:
         write.timer = self._timers.add(write.deadline, lambda at: self.withdraw(write, at))
@@ -308,8 +309,8 @@ class Exchange:
 
     def _flush(self, now: float) -> None:
         self.state = next_state(self.state, ResponseEvent.END, head_given=True)
-        self._carrier.exchange_ended(self, now)
-        self._carrier.wake()
+        self.carrier.exchange_ended(self, now)
+        self.carrier.wake()
 
     def _is_too_short(self) -> bool:
         queue = self._queue
@@ -322,11 +323,14 @@ class Exchange:
         self._queue.drop_all()
         self._settle_all(self._queue.leave_all())
         self._settle_waits()
-        callback, self.on_cancelled = self.on_cancelled, None
+        self._tell_over(now)
+
+    def _tell_over(self, now: float) -> None:
+        callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
-        self._carrier.exchange_over(self, now)
-        self._carrier.wake()
+        self.carrier.exchange_over(self, now)
+        self.carrier.wake()
 
     def _reached(self, wait: Wait) -> bool:
         window = self._queue.window
