@@ -1,5 +1,37 @@
-"""httpng on asyncio."""
+"""httpng on asyncio: `run(app)`, `await serve(app)`, `python -m httpng_asyncio APP`."""
 
 from httpng_asyncio._version import __version__
+from httpng_asyncio.front import run, serve
+from httpng_asyncio.reactor import AsyncioReactor
+from httpng_core import (
+    Application,
+    ConfigError,
+    Request,
+    Response,
+    SendResult,
+    SendStats,
+    body_bytes_sent,
+    cancelled,
+    headers_were_sent,
+    reached,
+)
+from httpng_driver import IO, Server
 
-__all__ = ["__version__"]
+__all__ = [
+    "IO",
+    "Application",
+    "AsyncioReactor",
+    "ConfigError",
+    "Request",
+    "Response",
+    "SendResult",
+    "SendStats",
+    "Server",
+    "__version__",
+    "body_bytes_sent",
+    "cancelled",
+    "headers_were_sent",
+    "reached",
+    "run",
+    "serve",
+]

@@ -24,9 +24,9 @@ from httpng_core.handlers import (
 from httpng_core.listen import LUA_DEFAULT_LISTEN, PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
 from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
-from httpng_core.response import Response
+from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
-from httpng_core.timers import Timers
+from httpng_core.timers import Timer, Timers
 
 __all__ = [
     "CALLS_PER_TURN",
@@ -43,6 +43,7 @@ __all__ = [
     "Exchange",
     "ExchangeEnded",
     "GeneratorIO",
+    "HeaderSource",
     "Headers",
     "HttpDate",
     "HttpngError",
@@ -58,6 +59,7 @@ __all__ = [
     "SendResult",
     "SendStats",
     "Settings",
+    "Timer",
     "Timers",
     "__version__",
     "as_application",

@@ -1,6 +1,7 @@
 """An application: a handler with its settings, for any driver to run."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from httpng_core.config import Settings, parse_settings
@@ -18,6 +19,7 @@ class Application:
         handler: how the handler is started.
         settings: the checked settings.
         listen: where to listen, unless the front door is told otherwise.
+        on_shutdown: set by a server that runs this application: call it to have the server shut down.
     """
 
     def __init__(self, handler: object, *, listen: object = None, **cfg: object) -> None:
@@ -36,6 +38,19 @@ class Application:
         self.settings: Settings = parse_settings(cfg)
         self.listen: Sequence[ListenAddress] = parse_listen(listen, default=PYTHON_DEFAULT_LISTEN)
         self.handler: Handler = as_handler(handler)
+        self.on_shutdown: Callable[[], None] | None = None
+        self._cfg = cfg
+
+    def with_settings(self, **cfg: object) -> "Application":
+        """The same application with some settings changed.
+
+        Raises:
+            ConfigError: see the constructor.
+        """
+        changed = copy(self)
+        changed._cfg = {**self._cfg, **cfg}
+        changed.settings = parse_settings(changed._cfg)
+        return changed
 
     def runner(
         self,

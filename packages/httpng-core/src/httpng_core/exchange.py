@@ -222,6 +222,11 @@ class Exchange:
         """The client is gone: everything pending settles at once, what was not committed is dropped."""
         self._give_up(ResponseEvent.CANCEL, now)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a final state was reached."""
+        return self.state not in LIVE
+
     # What protocols frame -----------------------------------------------------------------------------
 
     @property

@@ -1,5 +1,37 @@
-"""httpng on trio."""
+"""httpng on trio: `run(app)`, `await serve(app)`, `python -m httpng_trio APP`."""
 
+from httpng_core import (
+    Application,
+    ConfigError,
+    Request,
+    Response,
+    SendResult,
+    SendStats,
+    body_bytes_sent,
+    cancelled,
+    headers_were_sent,
+    reached,
+)
+from httpng_driver import IO, Server
 from httpng_trio._version import __version__
+from httpng_trio.front import run, serve
+from httpng_trio.reactor import TrioReactor
 
-__all__ = ["__version__"]
+__all__ = [
+    "IO",
+    "Application",
+    "ConfigError",
+    "Request",
+    "Response",
+    "SendResult",
+    "SendStats",
+    "Server",
+    "TrioReactor",
+    "__version__",
+    "body_bytes_sent",
+    "cancelled",
+    "headers_were_sent",
+    "reached",
+    "run",
+    "serve",
+]

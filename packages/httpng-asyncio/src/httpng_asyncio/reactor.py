@@ -1,0 +1,54 @@
+"""The reactor on asyncio's own verbs; uvloop's are the same."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+
+class AsyncioReactor:
+    """A `Reactor` of the running loop, while its `async with` block lasts."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._watched: list[int] = []
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> "AsyncioReactor":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancels what was spawned and waits for it to end."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for fd in self._watched:
+            self._loop.remove_reader(fd)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        self._watched.append(fd)
+        self._loop.add_reader(fd, ready)
+
+    def call_at(self, when: float, alarm: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        # uvloop's clock has another origin, and stands still within a turn.
+        self._alarm = self._loop.call_later(max(when - time.monotonic(), 0.0), alarm)
+
+    def wake(self, callback: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        self._loop.call_soon(callback)
+
+    def spawn(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """See `Reactor`."""
+        task = asyncio.ensure_future(function(*args))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,63 @@
+"""What `run` and `serve` of every backend have in common."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskStatus
+
+from httpng_core import ConfigError, ListenAddress, parse_listen
+from httpng_driver.cli import announce
+from httpng_driver.server import Server
+
+
+class Serve(Protocol):
+    """A backend's `serve`, its application and listeners bound."""
+
+    def __call__(self, *, on_listening: Callable[[Server], None]) -> Awaitable[None]:
+        """Serves until it is over."""
+
+
+def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
+    """The addresses that `listen` names, `None` for `None`.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    return None if listen is None else parse_listen(listen, default=())
+
+
+async def until_signalled(serve: Serve) -> None:
+    """Serves; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
+
+    Raises:
+        ConfigError: the server can't be started.
+    """
+    servers: list[Server] = []
+    failure: ConfigError | None = None
+
+    def listening(server: Server) -> None:
+        servers.append(server)
+        announce([address.url for address in server.addresses])
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(_watch_signals, servers)
+        try:
+            await serve(on_listening=listening)
+        except ConfigError as error:
+            # Out of a task group it would come wrapped.
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _watch_signals(servers: list[Server], *, task_status: TaskStatus[None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        count = 0
+        async for _ in signals:
+            count += 1
+            for server in servers:
+                server.shutdown(None if count == 1 else 0)

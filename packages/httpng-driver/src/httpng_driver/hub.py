@@ -1,0 +1,178 @@
+"""The hub: everything of one event loop. It takes turns, and in each serves what was flagged."""
+
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from httpng_core import Address, Application, Connection, Exchange, HttpDate, Timers, end_exchange
+from httpng_driver.io import IO
+from httpng_driver.poller import make_poller
+from httpng_driver.pump import Pump
+from httpng_driver.reactor import Reactor
+
+_PASSES_PER_TURN = 4
+_log = logging.getLogger("httpng")
+
+
+class Hub:
+    """Serves the connections of one loop.
+
+    Attributes:
+        application: what is served.
+        clock: the monotonic clock of every `now`.
+        poller: readiness of all sockets.
+        runner: runs the handlers.
+        timers: deadlines of the driver's own and the next one of each connection.
+        on_forget: called when a connection has been closed.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        reactor: Reactor,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.application = application
+        self.clock = clock
+        self.poller = make_poller()
+        self.timers = Timers()
+        self.on_forget: Callable[[], None] = lambda: None
+        self.runner = application.runner(clock, start_async=self._start_async, on_ready=self._soon)
+        self._date = HttpDate(wall_clock)
+        self._reactor = reactor
+        self._pumps: dict[Connection, Pump] = {}
+        self._flagged: list[Pump] = []
+        self._in_turn = False
+        self._scheduled = False
+        self._alarm: float | None = None
+        reactor.watch(self.poller.fileno(), self._on_ready)
+
+    @property
+    def pumps(self) -> list[Pump]:
+        """The open connections."""
+        return list(self._pumps.values())
+
+    def adopt(self, sock: socket.socket, peer: Address, ouraddr: Address) -> Pump:
+        """Serves an accepted, non-blocking socket from now on; it belongs to the hub."""
+        connection = self.application.connection(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date)
+        pump = Pump(self, sock, connection)
+        connection.on_wake = pump.on_wake
+        self._pumps[connection] = pump
+        self.flag(pump)
+        return pump
+
+    def flag(self, pump: Pump) -> None:
+        """Has `pump` served in this turn, or soon."""
+        if not pump.flagged:
+            pump.flagged = True
+            self._flagged.append(pump)
+            self._soon()
+
+    def forget(self, pump: Pump) -> None:
+        """The pump has closed."""
+        del self._pumps[pump.connection]
+        self.timers.cancel(pump.alarm)
+        self.on_forget()
+
+    def set_alarm(self, pump: Pump) -> None:
+        """Looks at the deadline of `pump` in time.
+
+        Deadlines mostly move away: an alarm that turns out too early is cheaper than moving it each time.
+        """
+        deadline, alarm = pump.connection.next_deadline(), pump.alarm
+        if deadline is None or (alarm is not None and alarm.deadline <= deadline):
+            return
+        self.timers.cancel(alarm)
+        pump.alarm = self.timers.add(deadline, pump.expire)
+
+    def turn(self) -> None:
+        """Serves what was flagged and what is due."""
+        self._scheduled, self._in_turn = False, True
+        try:
+            self._serve()
+        finally:
+            self._in_turn = False
+        if self._flagged or self.runner.is_ready:
+            self._soon()
+        self._set_alarm()
+
+    def close(self) -> None:
+        """Aborts every connection and gives the handlers up."""
+        for pump in self.pumps:
+            pump.connection.abort(self.clock())
+            self.runner.serve(pump.connection)
+            pump.close()
+        self.runner.close()
+        self.poller.close()
+
+    def _serve(self) -> None:
+        now = self.clock()
+        self.timers.handle(now)
+        self.runner.handle_timeout(now)
+        for _ in range(_PASSES_PER_TURN):
+            self.runner.run()
+            flagged, self._flagged = self._flagged, []
+            for pump in flagged:
+                self._service(pump)
+            if not self._flagged and not self.runner.is_ready:
+                return
+
+    def _service(self, pump: Pump) -> None:
+        pump.flagged = False
+        if pump.connection not in self._pumps:
+            return
+        try:
+            pump.service()
+        except Exception:
+            # A defect of ours must not take the other connections with it.
+            _log.exception("a connection failed and is aborted")
+            pump.connection.abort(self.clock())
+            pump.close()
+
+    def _on_ready(self) -> None:
+        self._in_turn = True
+        try:
+            self.poller.poll()
+        finally:
+            self._in_turn = False
+        self.turn()
+
+    def _soon(self) -> None:
+        if not self._scheduled and not self._in_turn:
+            self._scheduled = True
+            self._reactor.wake(self._woken)
+
+    def _woken(self) -> None:
+        if self._scheduled:
+            self.turn()
+
+    def _set_alarm(self) -> None:
+        deadlines = (self.timers.next_deadline(), self.runner.next_deadline())
+        deadline = min((each for each in deadlines if each is not None), default=None)
+        if deadline is None or (self._alarm is not None and self._alarm <= deadline):
+            return
+        self._alarm = deadline
+        self._reactor.call_at(deadline, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self.turn()
+
+    def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
+        io = IO(exchange, self.clock, self._pumps[exchange.carrier])  # type: ignore[index]
+        self._reactor.spawn(self._run, exchange, function, io)
+
+    async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
+        try:
+            returned = await function(exchange.request, io)
+        except Exception as error:
+            returned = error
+        except BaseException:
+            # The task is being cancelled, with the server: so is the exchange.
+            exchange.cancel(self.clock())
+            raise
+        end_exchange(exchange, returned, self.clock(), io.headers)

@@ -1,0 +1,145 @@
+"""`io` of async handlers: the calls of a response, awaited."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, BaseIO, Exchange, Pending, SendResult
+from httpng_core import HeaderSource as _HeaderSource
+
+if TYPE_CHECKING:
+    from httpng_driver.pump import Pump
+
+
+class IO(BaseIO):
+    """The response of one exchange.
+
+    A slow or vanished client never raises: that is a result. Wrong arguments always do, first of all.
+    `timeout` is in seconds, else `io.send_timeout`, else `default_send_timeout`; 0 takes what the socket
+    takes now, infinity waits for ever. A call whose task is cancelled ends as on a timeout.
+
+    Attributes:
+        headers: sent with the first `write`, or by `write_header` without headers of its own.
+        send_window: the limit of bytes in flight, `None`: `default_send_window`.
+        send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
+    """
+
+    def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump") -> None:
+        super().__init__(exchange, clock)
+        self._pump = pump
+        self._calls = 0
+        self._turn_ends = clock() + SECONDS_PER_TURN
+        self._over: anyio.Event | None = None
+
+    async def write_header(
+        self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None
+    ) -> SendResult | None:
+        """Gives the header block and waits until the TCP/IP stack has it.
+
+        The block is never taken back: after a timeout it stays first in line. Writes need not wait for it.
+
+        Args:
+            code: the status code, 200 to 599.
+            headers: the headers; `None` sends `io.headers`, `{}` sends none.
+            timeout: seconds.
+
+        Returns:
+            `None` when the TCP/IP stack has the whole block, else what is known of it.
+
+        Raises:
+            TypeError, ValueError: wrong arguments, or CR, LF or NUL in a header; nothing is sent.
+            ResponseStateError: the header block was given before.
+        """
+        return await self._settled(self._begin_header(code, headers, timeout))
+
+    async def write(
+        self, body: bytes | str | bytearray | memoryview, timeout: float | None = None
+    ) -> SendResult | None:
+        """Writes body bytes, and waits while more than the send window would be in flight.
+
+        A body that is no longer than the window is accepted whole or not at all. What was not accepted in
+        time is not sent, ever: go on with the rest of it or with something newer. The first `write` without
+        `write_header` sends status 200 with `io.headers`; an empty one sends just those.
+
+        Args:
+            body: the bytes; a `str` is sent as UTF-8.
+            timeout: seconds.
+
+        Returns:
+            `None` when all was accepted; else a result whose `body_bytes_sent` tells how much was.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            ContentLengthError: more than the declared Content-Length; nothing of this body is sent.
+        """
+        return await self._settled(self._begin_write(body, timeout))
+
+    async def wait(self, pos: int, timeout: float | None = None) -> SendResult:
+        """Waits until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes are in flight.
+
+        `wait(0)` waits until all is sent, the header block included.
+
+        Returns:
+            Always a result; `reached` tells whether the position was.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        result = await self._settled(self._begin_wait(pos, timeout))
+        assert result is not None
+        return result
+
+    async def close(self) -> None:
+        """Ends the response cleanly, also if a write fell short: the handler says that it knows.
+
+        Doesn't wait for the flush. Calling it again does nothing.
+        """
+        self._end()
+        self._pump.push()
+
+    async def wait_cancelled(self) -> None:
+        """Waits until the exchange is over: the client is gone, or the response is complete."""
+        if self._over is None:
+            self._over = anyio.Event()
+            if self._exchange.is_over:
+                self._over.set()
+            self._exchange.on_over = self._over.set
+        await self._over.wait()
+
+    async def _settled(self, pending: Pending) -> SendResult | None:
+        if not pending.settled:
+            await self._until_settled(pending)
+        else:
+            await self._take_turns()
+        return pending.result
+
+    async def _until_settled(self, pending: Pending) -> None:
+        # Ask the kernel in this very turn: often it has room, and a timeout of 0 means just that.
+        self._pump.push()
+        if not pending.settled and pending.deadline <= self._clock():
+            self._exchange.withdraw(pending, self._clock())
+        if pending.settled:
+            await self._take_turns()
+            return
+        settled = anyio.Event()
+        pending.on_settle = settled.set
+        self._pump.on_wake()
+        try:
+            await settled.wait()
+        except BaseException:
+            self._exchange.withdraw(pending, self._clock())
+            raise
+        self._begin_turn()
+
+    async def _take_turns(self) -> None:
+        """Lets others run when this handler had room for long enough."""
+        self._calls += 1
+        if self._calls >= CALLS_PER_TURN or self._clock() >= self._turn_ends:
+            await checkpoint()
+            self._begin_turn()
+
+    def _begin_turn(self) -> None:
+        self._calls = 0
+        self._turn_ends = self._clock() + SECONDS_PER_TURN

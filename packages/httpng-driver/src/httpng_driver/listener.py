@@ -1,0 +1,170 @@
+"""Listening sockets: opened with errors that name the address, accepting as long as there is room."""
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from httpng_core import Address, ConfigError, ListenAddress
+from httpng_driver.hub import Hub
+from httpng_driver.poller import READABLE
+
+_log = logging.getLogger("httpng")
+
+_BACKLOG = 1024
+_ACCEPTS_PER_EVENT = 64
+_PAUSE = 0.25
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[socket.socket]:
+    """Opens a non-blocking listening socket for each address that the names resolve to.
+
+    Blocks for as long as the resolver does: names are for start-up only.
+
+    Raises:
+        ConfigError: an address that can't be resolved, bound or listened on; nothing is left open.
+    """
+    opened: list[socket.socket] = []
+    try:
+        for address in addresses:
+            opened.extend(_open(address, family, where) for family, where in _resolve(address))
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
+    for sock in opened:
+        _set_options(sock, notsent_lowat)
+    return opened
+
+
+def bound_address(sock: socket.socket) -> ListenAddress:
+    """Where a listening socket listens, its real port included."""
+    host, port = sock.getsockname()[:2]
+    return ListenAddress(host, port)
+
+
+def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigError(f"unknown hostname: {address.host!r}") from error
+    return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
+
+
+def _open(address: ListenAddress, family: int, where: Any) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    step = "bind error"
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+        step = "listen error"
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"{step}: {address.url}: {reason}") from error
+    return sock
+
+
+def _set_options(sock: socket.socket, notsent_lowat: int) -> None:
+    # Accepted sockets inherit both: no system call for each connection.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if notsent_lowat:
+        _set_notsent_lowat(sock, notsent_lowat)
+
+
+def _set_notsent_lowat(sock: socket.socket, size: int) -> None:
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    try:
+        if option is None:
+            raise OSError("the platform has no such option")
+        sock.setsockopt(socket.IPPROTO_TCP, option, size)
+    except OSError as error:
+        _warn_once(
+            f"TCP_NOTSENT_LOWAT can't be set ({error}): the kernel may hoard megabytes per slow client, "
+            "so what `sent` tells is true and yet stale"
+        )
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning(text)
+
+
+class Listener:
+    """Accepts from one listening socket, for one hub. It owns the socket."""
+
+    def __init__(self, hub: Hub, sock: socket.socket, has_room: Callable[[], bool]) -> None:
+        """`has_room()` tells whether one more connection may be open."""
+        self._hub = hub
+        self._socket = sock
+        self._has_room = has_room
+        self._paused = False
+        self._warned = False
+        hub.poller.register(sock.fileno(), READABLE, self._on_ready)
+
+    @property
+    def address(self) -> ListenAddress:
+        """Where it listens."""
+        return bound_address(self._socket)
+
+    def resume(self) -> None:
+        """Accepts again, if it had stopped for want of room."""
+        if self._paused and self._socket.fileno() >= 0 and self._has_room():
+            self._paused = False
+            self._hub.poller.modify(self._socket.fileno(), READABLE)
+
+    def close(self) -> None:
+        """Stops listening. Again: nothing."""
+        if self._socket.fileno() >= 0:
+            self._hub.poller.unregister(self._socket.fileno())
+            self._socket.close()
+
+    def _on_ready(self, mask: int) -> None:
+        for _ in range(_ACCEPTS_PER_EVENT):
+            if not self._has_room():
+                self._pause()
+                return
+            if not self._accept():
+                return
+
+    def _accept(self) -> bool:
+        try:
+            sock, peer = self._socket.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _OUT_OF_RESOURCES:
+                return True  # That one client went away before we came to it.
+            self._run_out(error)
+            return False
+        self._warned = False
+        sock.setblocking(False)
+        self._hub.adopt(sock, _address(sock, peer), _address(sock, sock.getsockname()))
+        return True
+
+    def _run_out(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning("can't accept connections on %s for now: %s", self.address.url, error.strerror)
+        self._pause()
+        self._hub.timers.add(self._hub.clock() + _PAUSE, lambda now: self.resume())
+
+    def _pause(self) -> None:
+        self._paused = True
+        self._hub.poller.modify(self._socket.fileno(), 0)
+
+
+def _address(sock: socket.socket, name: tuple[str, int]) -> Address:
+    return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")

@@ -1,0 +1,97 @@
+"""Finding the application that a command line names."""
+
+import importlib
+import importlib.util
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from httpng_core import Application, ConfigError, as_application
+
+
+def load(name: str, settings: Mapping[str, object], lua: str | None = None) -> Application:
+    """The application named `path.lua`, `path.py:name` or `package.module:name`.
+
+    Args:
+        name: as on the command line.
+        settings: settings that win over the application's own.
+        lua: the Lua runtime, `None` for the default.
+
+    Raises:
+        ConfigError: one line that says what is wrong with it, and where.
+    """
+    if name.endswith(".lua"):
+        return _load_lua(name, settings, lua)
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not place or not attribute:
+        raise ConfigError(f"{name}: name the application as path.lua, path.py:name or package.module:name")
+    module = _from_file(place) if place.endswith(".py") else _from_package(place)
+    return _as_application(_attribute(module, place, attribute), name, settings)
+
+
+def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> Application:
+    try:
+        from httpng_core.lua import LuaApplication
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{path}: Lua needs the package lupa: pip install 'httpng-core[lua]'") from error
+    return LuaApplication(path, clock=time.monotonic, wall_clock=time.time, lua=lua, overrides=settings)
+
+
+def _from_file(path: str) -> ModuleType:
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # As if the file were run: its neighbours can be imported, and it by them.
+    sys.path.insert(0, str(file.parent.resolve()))
+    sys.modules[file.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(_told(path, error)) from error
+    return module
+
+
+def _from_package(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{name}: no such module") from error
+        raise ConfigError(_told(name, error)) from error
+
+
+def _told(where: str, error: Exception) -> str:
+    """What went wrong in the user's file, in one line."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: syntax error: {error.msg}"
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
+    ]
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else where
+    return f"{place}: {type(error).__name__}: {error}".splitlines()[0]
+
+
+def _attribute(module: ModuleType, place: str, attribute: str) -> object:
+    found: object = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"{place}: it has no handler {attribute!r}")
+        found = getattr(found, part)
+    return found
+
+
+def _as_application(app: object, name: str, settings: Mapping[str, object]) -> Application:
+    if isinstance(app, Application):
+        return app.with_settings(**settings)
+    try:
+        return as_application(app, None, dict(settings))
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from error

@@ -1,0 +1,152 @@
+"""One poller for all sockets of a loop: only its own descriptor is registered with the loop.
+
+It is what lets uvloop see error-queue events at all, and it makes a batch of ready sockets cost one
+trip through the loop.
+"""
+
+import select
+import selectors
+from collections.abc import Callable
+from typing import Protocol
+
+READABLE = 0x001
+WRITABLE = 0x004
+ERROR = 0x008
+HANG_UP = 0x010
+PEER_SHUT = 0x2000
+"""Readiness bits; the values are epoll's, so that on Linux nothing has to be translated."""
+
+Callback = Callable[[int], None]
+
+
+class Poller(Protocol):
+    """Readiness of many sockets behind one descriptor. ERROR and HANG_UP are always reported."""
+
+    def fileno(self) -> int:
+        """The descriptor to watch: readable when `poll` has something to tell."""
+
+    def register(self, fd: int, interest: int, callback: Callback) -> None:
+        """Starts reporting `fd`."""
+
+    def modify(self, fd: int, interest: int) -> None:
+        """Changes what is reported."""
+
+    def unregister(self, fd: int) -> None:
+        """Stops reporting `fd`; call it before the socket is closed."""
+
+    def poll(self) -> int:
+        """Calls the callbacks of all that is ready now; tells how many. Doesn't wait."""
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+
+
+class EpollPoller:
+    """The poller of Linux."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callback] = {}
+
+    def fileno(self) -> int:
+        """See `Poller`."""
+        return self._epoll.fileno()
+
+    def register(self, fd: int, interest: int, callback: Callback) -> None:
+        """See `Poller`."""
+        self._epoll.register(fd, interest)
+        self._callbacks[fd] = callback
+
+    def modify(self, fd: int, interest: int) -> None:
+        """See `Poller`."""
+        self._epoll.modify(fd, interest)
+
+    def unregister(self, fd: int) -> None:
+        """See `Poller`."""
+        del self._callbacks[fd]
+        self._epoll.unregister(fd)
+
+    def poll(self) -> int:
+        """See `Poller`."""
+        ready = self._epoll.poll(0)
+        for fd, mask in ready:
+            # An earlier callback of this batch may have closed it.
+            callback = self._callbacks.get(fd)
+            if callback is not None:
+                callback(mask)
+        return len(ready)
+
+    def close(self) -> None:
+        """See `Poller`."""
+        self._epoll.close()
+
+
+class SelectorPoller:
+    """The poller where there is no epoll but a selector with a descriptor: kqueue on macOS and BSD."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
+        self._callbacks: dict[int, Callback] = {}
+
+    def fileno(self) -> int:
+        """See `Poller`."""
+        return int(self._selector.fileno())  # type: ignore[attr-defined]
+
+    def register(self, fd: int, interest: int, callback: Callback) -> None:
+        """See `Poller`."""
+        self._callbacks[fd] = callback
+        self.modify(fd, interest)
+
+    def modify(self, fd: int, interest: int) -> None:
+        """See `Poller`."""
+        self._forget(fd)
+        # A selector can't watch a descriptor for nothing.
+        if _events(interest):
+            self._selector.register(fd, _events(interest))
+
+    def unregister(self, fd: int) -> None:
+        """See `Poller`."""
+        del self._callbacks[fd]
+        self._forget(fd)
+
+    def poll(self) -> int:
+        """See `Poller`."""
+        ready = self._selector.select(0)
+        for key, events in ready:
+            callback = self._callbacks.get(key.fd)
+            if callback is not None:
+                callback(_mask(events))
+        return len(ready)
+
+    def close(self) -> None:
+        """See `Poller`."""
+        self._selector.close()
+
+    def _forget(self, fd: int) -> None:
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+
+def make_poller() -> Poller:
+    """The poller of this platform.
+
+    Raises:
+        RuntimeError: it has neither epoll nor kqueue.
+    """
+    if hasattr(select, "epoll"):
+        return EpollPoller()
+    kqueue = getattr(selectors, "KqueueSelector", None)
+    if kqueue is None:
+        raise RuntimeError("httpng needs epoll (Linux) or kqueue (macOS, BSD)")
+    return SelectorPoller(kqueue())
+
+
+def _events(interest: int) -> int:
+    read = selectors.EVENT_READ if interest & READABLE else 0
+    return read | (selectors.EVENT_WRITE if interest & WRITABLE else 0)
+
+
+def _mask(events: int) -> int:
+    # Selectors don't tell a FIN from data: assume one, so that the reader goes on until it has seen it.
+    read = READABLE | PEER_SHUT if events & selectors.EVENT_READ else 0
+    return read | (WRITABLE if events & selectors.EVENT_WRITE else 0)

@@ -1,0 +1,20 @@
+"""The seam between the driver and an event loop: five verbs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+
+class Reactor(Protocol):
+    """What the driver needs of an event loop. A backend gives one; all calls come from its thread."""
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """Calls `ready()` whenever `fd` is readable, until the reactor closes."""
+
+    def call_at(self, when: float, alarm: Callable[[], None]) -> None:
+        """Calls `alarm()` at the monotonic time `when`. There is one alarm: the last call counts."""
+
+    def wake(self, callback: Callable[[], None]) -> None:
+        """Calls `callback()` in the next turn of the loop, never within this call."""
+
+    def spawn(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""

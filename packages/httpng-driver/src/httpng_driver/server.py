@@ -1,0 +1,105 @@
+"""Serving: from open listeners to the last connection, within a running event loop."""
+
+from collections.abc import Callable, Sequence
+
+import anyio
+from anyio.abc import TaskStatus
+
+from httpng_core import Application, ListenAddress
+from httpng_driver.hub import Hub
+from httpng_driver.listener import Listener, open_listeners
+from httpng_driver.reactor import Reactor
+
+
+class Server:
+    """A server that runs. `serve` makes it and hands it out once it listens.
+
+    Attributes:
+        addresses: where it listens, with the ports that were picked for port 0.
+    """
+
+    def __init__(self, application: Application, reactor: Reactor, listen: Sequence[ListenAddress]) -> None:
+        """Opens the listeners.
+
+        Raises:
+            ConfigError: an address can't be listened on.
+        """
+        settings = application.settings
+        self._limit = settings.max_conn_per_thread
+        self._shutdown_timeout = settings.shutdown_timeout
+        sockets = open_listeners(list(listen), settings.notsent_lowat)
+        self._hub = Hub(application, reactor)
+        self._hub.on_forget = self._forgotten
+        self._listeners = [Listener(self._hub, sock, self._has_room) for sock in sockets]
+        self.addresses = [listener.address for listener in self._listeners]
+        self._stopping = anyio.Event()
+        self._emptied = anyio.Event()
+        self._draining = anyio.CancelScope()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._hub.pumps)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Stops accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).
+
+        Doesn't wait: `serve` returns when all is over. What still runs by then is cancelled. Called
+        again, the time counts from then.
+        """
+        limit = self._shutdown_timeout if timeout is None else timeout
+        self._draining.deadline = anyio.current_time() + limit
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serves until `shutdown`, or until it is cancelled: then everything is aborted at once."""
+        try:
+            await self._stopping.wait()
+            self._drain()
+            with self._draining:
+                while self._hub.pumps:
+                    await self._emptied.wait()
+                    self._emptied = anyio.Event()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Closes all listeners, aborts all connections."""
+        for listener in self._listeners:
+            listener.close()
+        self._hub.close()
+
+    def _drain(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for pump in self._hub.pumps:
+            pump.connection.drain(self._hub.clock())
+
+    def _has_room(self) -> bool:
+        return len(self._hub.pumps) < self._limit
+
+    def _forgotten(self) -> None:
+        for listener in self._listeners:
+            listener.resume()
+        if not self._hub.pumps:
+            self._emptied.set()
+
+
+async def serve_on(
+    reactor: Reactor,
+    application: Application,
+    listen: Sequence[ListenAddress] | None = None,
+    *,
+    on_listening: Callable[[Server], None] | None = None,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves `application` on a backend's reactor until `Server.shutdown`, or until it is cancelled."""
+    server = Server(application, reactor, application.listen if listen is None else listen)
+    try:
+        application.on_shutdown = server.shutdown
+        if on_listening is not None:
+            on_listening(server)
+        task_status.started(server)
+        await server.run()
+    finally:
+        server.close()

@@ -1,0 +1,58 @@
+"""The front doors: `run` for a program that is a server, `serve` for one that has a server."""
+
+from collections.abc import Callable
+from functools import partial
+
+import anyio
+from anyio.abc import TaskStatus
+
+from httpng_core import as_application
+from httpng_driver import Server, addresses, serve_on, until_signalled
+from httpng_trio.reactor import TrioReactor
+
+
+def run(app: object, *, listen: object = None, **cfg: object) -> None:
+    """Serves until SIGINT or SIGTERM: then exchanges may finish within `shutdown_timeout` seconds.
+
+    Blocks. Says on stderr where it listens.
+
+    Args:
+        app: a handler or an `Application`.
+        listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
+        **cfg: the settings, for a handler; see the reference.
+
+    Raises:
+        ConfigError: a setting or an address that can't be used.
+        TypeError: `app` is neither.
+    """
+    application = as_application(app, None, cfg)
+    anyio.run(until_signalled, partial(serve, application, listen=listen), backend="trio")
+
+
+async def serve(
+    app: object,
+    *,
+    listen: object = None,
+    on_listening: Callable[[Server], None] | None = None,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+    **cfg: object,
+) -> None:
+    """Serves within a running trio program. Installs no signal handlers, prints nothing.
+
+    Returns after `Server.shutdown`. Cancelling it resets every connection, cancels the handlers and
+    waits for these.
+
+    Args:
+        app: a handler or an `Application`.
+        listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
+        on_listening: called with the `Server` once it listens; `Server.addresses` says where.
+        task_status: gets the `Server` likewise, for `await nursery.start(serve, app)`.
+        **cfg: the settings, for a handler; see the reference.
+
+    Raises:
+        ConfigError: a setting or an address that can't be used.
+        TypeError: `app` is neither.
+    """
+    application, listening_on = as_application(app, None, cfg), addresses(listen)
+    async with TrioReactor() as reactor:
+        await serve_on(reactor, application, listening_on, on_listening=on_listening, task_status=task_status)

@@ -1,0 +1,90 @@
+"""The reactor on trio: a few tasks of one nursery."""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any
+
+import trio
+
+
+class TrioReactor:
+    """A `Reactor` of the running loop, while its `async with` block lasts."""
+
+    def __init__(self) -> None:
+        self._manager: AbstractAsyncContextManager[trio.Nursery] = trio.open_nursery()
+        self._callbacks: deque[Callable[[], None]] = deque()
+        self._parked: trio.lowlevel.Task | None = None
+        self._sleep = trio.CancelScope()
+        self._when = float("inf")
+        self._alarm: Callable[[], None] = lambda: None
+
+    async def __aenter__(self) -> "TrioReactor":
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._call_back)
+        self._nursery.start_soon(self._sound_alarms)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cancels what was spawned and waits for it to end."""
+        self._nursery.cancel_scope.cancel()
+        # The error goes its own way: a nursery would wrap it.
+        await self._manager.__aexit__(None, None, None)
+
+    def watch(self, fd: int, ready: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        self._nursery.start_soon(self._watch, fd, ready)
+
+    def call_at(self, when: float, alarm: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        self._when, self._alarm = when, alarm
+        self._sleep.deadline = self._deadline()
+
+    def wake(self, callback: Callable[[], None]) -> None:
+        """See `Reactor`."""
+        self._callbacks.append(callback)
+        parked, self._parked = self._parked, None
+        if parked is not None:
+            trio.lowlevel.reschedule(parked)
+
+    def spawn(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """See `Reactor`."""
+        self._nursery.start_soon(function, *args)
+
+    async def _watch(self, fd: int, ready: Callable[[], None]) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(fd)
+            ready()
+
+    async def _call_back(self) -> None:
+        while True:
+            for _ in range(len(self._callbacks)):
+                self._callbacks.popleft()()
+            if self._callbacks:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._park()
+
+    async def _park(self) -> None:
+        self._parked = trio.lowlevel.current_task()
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self._parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    async def _sound_alarms(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._deadline()) as self._sleep:
+                await trio.sleep_forever()
+            self._when, alarm = float("inf"), self._alarm
+            alarm()
+
+    def _deadline(self) -> float:
+        """The alarm's time by trio's clock, which has another origin than the monotonic one."""
+        return trio.current_time() + (self._when - time.monotonic())
