@@ -129,10 +129,10 @@ class Loopback:
         exchanges: every exchange begun, in order.
     """
 
-    def __init__(self, app: object, **cfg: Any) -> None:
-        """Takes a handler with settings, or an `Application`."""
+    def __init__(self, app: object, *, clock: Clock | None = None, **cfg: Any) -> None:
+        """Takes a handler with settings, or an `Application`; `clock` if that was made with one."""
         self.application = as_application(app, None, cfg)
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.exchanges: list[Exchange] = []
         self.runner = self.application.runner(self.clock, start_async=self._note_async)
         self.async_starts: list[tuple[Exchange, Callable[..., Any]]] = []

@@ -1,0 +1,117 @@
+"""A Lua script as an application."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from httpng_core.application import Application
+from httpng_core.config import LuaRuntime, Settings, parse_lua_runtime, parse_settings
+from httpng_core.errors import ConfigError
+from httpng_core.exchange import Exchange
+from httpng_core.handlers import Handler, Runner
+from httpng_core.listen import LUA_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.lua.script import OtherRuntime, Script
+
+
+class LuaApplication(Application):
+    """A Lua script that says with `require 'httpng'.cfg{handler = ...}` how it is served.
+
+    The script runs when this is made, in a fiber: up to its first wait, by which it must have called
+    `cfg`. It goes on, and the fibers that it created, once a server has asked for the `runner`.
+
+    Which Lua it runs in is `lua`, or else LuaJIT. If the script's own cfg has a key `lua` that names another
+    one, the script is run again from its start in that one: what it did before `cfg` is done twice.
+    The key in `overrides` leaves the script no say.
+
+    It can be served once, as its fibers belong to the server that runs them.
+
+    Attributes:
+        settings: the checked settings.
+        listen: where to listen.
+        handler: how the script's handler is started.
+        on_shutdown: set by the server; `httpng.shutdown()` calls it, once. It must only schedule.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] | None = None,
+        lua: str | None = None,
+        overrides: Mapping[str, object] | None = None,
+    ) -> None:
+        """Runs the script.
+
+        Args:
+            path: the script; `require` finds modules beside it.
+            clock: the monotonic clock of the server that will run it.
+            wall_clock: seconds since 1970, for `fiber.time`, which doesn't exist without it.
+            lua: the Lua to run it in, "luajit21" or "lua54".
+            overrides: cfg keys that win over the script's, `listen` and `lua` among them.
+
+        Raises:
+            ConfigError: the script can't be read, compiled or run, its cfg is wrong, or it made none;
+                the message is one line.
+        """
+        self._overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+        self._path = Path(path)
+        self._clock, self._wall_clock = clock, wall_clock
+        self.on_shutdown = None
+        self._script = self._run(parse_lua_runtime(self._overrides.get("lua", lua)))
+        self.settings: Settings = parse_settings(self._script.cfg, lua_handler=True)
+        self.listen: Sequence[ListenAddress] = parse_listen(
+            self._script.cfg.get("listen"), default=LUA_DEFAULT_LISTEN
+        )
+        self.handler: Handler = self._script.handler()
+
+    def runner(
+        self,
+        clock: Callable[[], float],
+        *,
+        start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> Runner:
+        """What runs the handlers and fibers for one event loop; it can be had once.
+
+        Args:
+            clock: the clock that was given to the constructor.
+            start_async: has no use here.
+            on_ready: see `Runner`.
+
+        Raises:
+            RuntimeError: it is another clock, or there is a runner already.
+        """
+        if clock != self._clock:
+            raise RuntimeError("a Lua script is served by the clock that it was started with")
+        runner = super().runner(clock, start_async=start_async, on_ready=on_ready)
+        self._script.launch(runner, self._shut_down)
+        return runner
+
+    def with_settings(self, **cfg: object) -> "LuaApplication":
+        """This application with some settings changed, and not another one: the script has run.
+
+        Raises:
+            ConfigError: see the constructor.
+        """
+        self._script.cfg |= cfg
+        self.settings = parse_settings(self._script.cfg, lua_handler=True)
+        return self
+
+    def _run(self, lua: LuaRuntime) -> Script:
+        try:
+            return self._run_in(lua)
+        except OtherRuntime as other:
+            wanted = other.name
+        try:
+            return self._run_in(wanted)
+        except OtherRuntime:
+            raise ConfigError(f"{self._path}: it names another Lua each time it is run") from None
+
+    def _run_in(self, lua: LuaRuntime) -> Script:
+        return Script(self._path, lua, self._overrides, self._clock, self._wall_clock)
+
+    def _shut_down(self) -> None:
+        if self.on_shutdown is not None:
+            self.on_shutdown()

@@ -1,0 +1,107 @@
+"""The calls of `io` as Lua makes them: plain values in, a code and its value out. None of them waits."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from httpng_core.exchange import Exchange
+from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, ExchangeHandle, WaitHandle, guarded
+from httpng_core.pending import Pending
+from httpng_core.results import body_bytes_sent, cancelled, headers_were_sent, reached
+
+FlatHeaders = list[tuple[bytes, bytes]]
+
+
+class ExchangeCalls:
+    """What a handler may do with its exchange.
+
+    Attributes:
+        clock: the clock that every `now` is read from.
+    """
+
+    def __init__(self, clock: Callable[[], float], budget: Budget) -> None:
+        self.clock = clock
+        self._budget = budget
+
+    def for_lua(self) -> dict[str, Callable[..., Any]]:
+        """The calls by the names that exchange.lua uses."""
+        calls: Mapping[str, Callable[..., Answer]] = {
+            "write": self._write,
+            "write_header": self._write_header,
+            "wait": self._wait,
+            "close": self._close,
+            "cancel_late": self._cancel_late,
+            **{helper.__name__: _helper(helper) for helper in _HELPERS},
+        }
+        return {name: guarded(call) for name, call in calls.items()} | {"stats": self._stats}
+
+    def _write(
+        self,
+        handle: ExchangeHandle,
+        body: bytes,
+        timeout: float | None,
+        window: float | None,
+        *headers: bytes,
+    ) -> Answer:
+        now, exchange = self.clock(), handle.exchange
+        pending = exchange.write(body, now, timeout, _whole(window), pairs(headers))
+        return self._answer(exchange, pending, now)
+
+    def _write_header(
+        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+    ) -> Answer:
+        now, exchange = self.clock(), handle.exchange
+        pending = exchange.write_header(int(status), pairs(headers), now, timeout)
+        return self._answer(exchange, pending, now)
+
+    def _wait(self, handle: ExchangeHandle, position: float, timeout: float | None) -> Answer:
+        now, exchange = self.clock(), handle.exchange
+        return self._answer(exchange, exchange.wait(int(position), now, timeout), now)
+
+    def _close(self, handle: ExchangeHandle, *headers: bytes) -> Answer:
+        handle.exchange.close(self.clock(), pairs(headers))
+        return (DONE,)
+
+    def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
+        """Gives the exchange up because a call of the old form timed out, unless it is over already."""
+        if not cancelled(result):
+            handle.exchange.cancel(self.clock())
+        return (DONE,)
+
+    def _stats(self, handle: ExchangeHandle) -> Answer:
+        stats = handle.exchange.stats(self.clock())
+        return (
+            stats.current,
+            stats.sent,
+            stats.cancelled,
+            stats.headers_were_sent,
+            stats.acked,
+            stats.lag,
+        )
+
+    def _answer(self, exchange: Exchange, pending: Pending, now: float) -> Answer:
+        if not pending.settled:
+            return WAIT, WaitHandle(pending, lambda late: exchange.withdraw(late, self.clock()))
+        result = plain(pending.result)
+        return (TURN if self._budget.is_spent(now) else DONE), result
+
+
+_HELPERS = (cancelled, headers_were_sent, body_bytes_sent, reached)
+
+
+def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
+    return lambda result: (DONE, read(_whole(result)))
+
+
+def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
+    """Headers from name, value, name, value ..."""
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def plain(result: int | None) -> int | None:
+    """A result without its class, which lupa would hand over as an object."""
+    return None if result is None else int(result)
+
+
+def _whole(number: float | None) -> Any:
+    # Lua 5.4 has whole numbers of both kinds, and 65536.0 is one.
+    return int(number) if isinstance(number, float) and number.is_integer() else number

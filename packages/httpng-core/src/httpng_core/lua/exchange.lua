@@ -1,0 +1,277 @@
+-- What a handler gets: `req`, a plain table, and `io`, the response.
+
+local host, core = ...
+
+local settle, text = core.settle, core.text
+local FAILED = core.FAILED
+local unpack = table.unpack or unpack
+local error, next, pairs, rawget, select, setmetatable = error, next, pairs, rawget, select, setmetatable
+local tonumber, tostring, type = tonumber, tostring, type
+
+-- Keys of ours in `io`: the host's handle of the exchange, and whether the header block was given.
+local HANDLE, BEGUN = {}, {}
+
+-- Arguments -----------------------------------------------------------------------------------------
+
+local function handle_of(io)
+  local handle = type(io) == 'table' and rawget(io, HANDLE)
+  if not handle then
+    error('shuttle is invalid', 0)
+  end
+  return handle
+end
+
+-- Headers as name, value, name, value ... for the border, which only plain values cross.
+local function flat(headers)
+  if headers == nil then
+    return
+  elseif type(headers) ~= 'table' then
+    error('headers must be a table, not ' .. type(headers), 0)
+  elseif next(headers) == nil then
+    return
+  end
+  local list, count = {}, 0
+  for name, given in pairs(headers) do
+    if type(name) ~= 'string' then
+      error('header name must be a string, not ' .. type(name), 0)
+    end
+    local value = text(given)
+    if value == nil then
+      error(("value of header '%s' must be a string or a number, not %s"):format(name, type(given)), 0)
+    end
+    list[count + 1], list[count + 2] = name, value
+    count = count + 2
+  end
+  return unpack(list, 1, count)
+end
+
+-- The headers that an implicit header block would have.
+local function implicit(io)
+  if not io[BEGUN] then
+    return flat(io.headers)
+  end
+end
+
+local function body_of(given)
+  local body = text(given)
+  if body == nil then
+    error('body must be a string or a number, not ' .. type(given), 0)
+  end
+  return body
+end
+
+local function timeout_of(io, given)
+  local timeout = given
+  if timeout == nil then
+    timeout = io.send_timeout
+  end
+  if timeout ~= nil and type(timeout) ~= 'number' then
+    error('timeout must be a number of seconds, not ' .. type(timeout), 0)
+  end
+  return timeout
+end
+
+local function window_of(io)
+  local window = io.send_window
+  if window ~= nil and type(window) ~= 'number' then
+    error('send_window must be an integer, not ' .. type(window), 0)
+  end
+  return window
+end
+
+local function code_of(given)
+  local code = tonumber(given)
+  if code == nil or code % 1 ~= 0 then
+    error('HTTP code is not an integer', 0)
+  end
+  return code
+end
+
+-- Calls ---------------------------------------------------------------------------------------------
+
+local IO = {}
+
+local function begin_write(io, handle, body, timeout)
+  local code, value = host.write(handle, body, timeout, window_of(io), implicit(io))
+  io[BEGUN] = io[BEGUN] or code ~= FAILED
+  return code, value
+end
+
+local function begin_header(io, handle, status, timeout, ...)
+  local code, value = host.write_header(handle, status, timeout, ...)
+  io[BEGUN] = io[BEGUN] or code ~= FAILED
+  return code, value
+end
+
+-- The old forms know no partial sends: a call that is late gives the exchange up.
+local function is_over(handle, result)
+  if result == nil then
+    return false
+  end
+  host.cancel_late(handle, result)
+  return true
+end
+
+local function end_cleanly(io, handle)
+  settle(host.close(handle, implicit(io)))
+  io[BEGUN] = true
+end
+
+local function old_write(io, handle, body, is_last)
+  if is_over(handle, settle(begin_write(io, handle, body, timeout_of(io)))) then
+    return true
+  end
+  if is_last then
+    end_cleanly(io, handle)
+  end
+  return is_last
+end
+
+local function old_write_header(io, handle, body, is_last, head, wait)
+  if head == FAILED then
+    error(wait, 0)
+  end
+  if body ~= nil and is_over(handle, settle(begin_write(io, handle, body, timeout_of(io)))) then
+    return true
+  end
+  if is_last then
+    end_cleanly(io, handle)
+    return true
+  end
+  return is_over(handle, settle(head, wait))
+end
+
+function IO.write_header(...)
+  local count = select('#', ...)
+  if count < 2 then
+    error('Not enough parameters', 0)
+  end
+  local io, code, headers, fourth, is_last = ...
+  local handle, status = handle_of(io), code_of(code)
+  if count < 3 then
+    headers = io.headers
+  end
+  if count < 5 and type(fourth) ~= 'string' then
+    return settle(begin_header(io, handle, status, timeout_of(io, fourth), flat(headers)))
+  end
+  local body = fourth ~= nil and body_of(fourth) or nil
+  local timeout = timeout_of(io)
+  return old_write_header(io, handle, body, is_last, begin_header(io, handle, status, timeout, flat(headers)))
+end
+
+function IO.write(io, given, timeout)
+  if given == nil then
+    error('Not enough parameters', 0)
+  end
+  local handle, body = handle_of(io), body_of(given)
+  if type(timeout) == 'boolean' then
+    return old_write(io, handle, body, timeout)
+  end
+  return settle(begin_write(io, handle, body, timeout_of(io, timeout)))
+end
+
+function IO.wait(io, position, timeout)
+  if position == nil then
+    error('Not enough parameters', 0)
+  end
+  local handle = handle_of(io)
+  if type(position) ~= 'number' or position % 1 ~= 0 then
+    error('position is not an integer', 0)
+  end
+  return settle(host.wait(handle, position, timeout_of(io, timeout)))
+end
+
+function IO.close(io)
+  end_cleanly(io, handle_of(io))
+end
+
+function IO.get_send_stats(io)
+  local current, sent, cancelled, headers_were_sent, acked, lag = host.stats(handle_of(io))
+  return {
+    current = current,
+    sent = sent,
+    cancelled = cancelled,
+    headers_were_sent = headers_were_sent,
+    acked = acked,
+    lag = lag,
+  }
+end
+
+-- Requests ------------------------------------------------------------------------------------------
+
+local function joined(...)
+  local headers, list = {}, { ... }
+  for at = 1, #list, 2 do
+    local name, value = list[at], list[at + 1]
+    local before = headers[name]
+    if before then
+      value = before .. (name == 'cookie' and '; ' or ', ') .. value
+    end
+    headers[name] = value
+  end
+  return headers
+end
+
+local function address(name, port, family)
+  return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = 'tcp' }
+end
+
+local function new_request(
+  method, path, query, name, body, https, is_websocket, major, minor,
+  peer, peer_port, peer_family, ours, our_port, our_family, ...
+)
+  return {
+    method = method,
+    path = path,
+    query = query,
+    host = name,
+    headers = joined(...),
+    body = body,
+    https = https,
+    is_websocket = is_websocket,
+    version_major = major,
+    version_minor = minor,
+    peer = address(peer, peer_port, peer_family),
+    ouraddr = address(ours, our_port, our_family),
+  }
+end
+
+-- What handlers return ------------------------------------------------------------------------------
+
+local RESPONSE = { status = true, headers = true, body = true }
+
+local function checked(response)
+  for key in pairs(response) do
+    if not RESPONSE[key] then
+      error('a response has status, headers and body, not ' .. tostring(key), 0)
+    end
+  end
+  local status, body = response.status, response.body
+  return status ~= nil and code_of(status) or 200, body ~= nil and body_of(body) or ''
+end
+
+-- Status (nil: none was returned), body, and headers as name, value ...
+local function answer(io, returned)
+  if returned == nil then
+    return nil, nil, implicit(io)
+  elseif type(returned) == 'string' then
+    return 200, returned, implicit(io)
+  elseif type(returned) ~= 'table' then
+    error('a handler must return nil, a string or a table, not ' .. type(returned), 0)
+  end
+  local status, body = checked(returned)
+  return status, body, flat(returned.headers)
+end
+
+local function run(request, io)
+  return answer(io, (core.handler(request, io)))
+end
+
+local METATABLE = { __index = IO }
+
+-- Starts the handler on an exchange: its fiber, and what the first step brought.
+function core.serve(handle, ...)
+  local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)
+  local id = core.fiber(run)
+  return id, core.step(id, new_request(...), io)
+end

@@ -1,0 +1,84 @@
+"""The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from httpng_core.exchange import Exchange
+from httpng_core.handlers import Runner, end_exchange
+from httpng_core.lua.calls import pairs
+from httpng_core.lua.fibers import Fibers
+from httpng_core.lua.steps import Answer, Ended, ExchangeHandle, Failed
+from httpng_core.request import Address, Request
+from httpng_core.response import Response
+
+_log = logging.getLogger("httpng")
+
+
+class LuaHandler:
+    """Starts the script's handler on an exchange, in a fiber of its own."""
+
+    def __init__(self, serve: Callable[..., Any], fibers: Fibers) -> None:
+        self._serve = serve
+        self._fibers = fibers
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Runs the handler up to its first wait; one that never waits costs no generator."""
+
+        def ended(outcome: object) -> None:
+            _end(exchange, outcome, runner.clock())
+
+        try:
+            fiber, *answer = self._fibers.start(
+                self._serve, ExchangeHandle(exchange), *request_values(exchange.request)
+            )
+        except Exception as error:
+            # Lua is out of memory: even that is this exchange's trouble alone.
+            ended(error)
+        else:
+            self._fibers.follow(fiber, tuple(answer), ended)
+
+
+def request_values(request: Request) -> list[object]:
+    """A request for Lua, in the order of exchange.lua's `new_request`."""
+    query = request.query
+    values: list[object] = [
+        request.method.encode(),
+        request.path.encode(),
+        None if query is None else query.encode(),
+        request.host.encode(),
+        request.body,
+        request.https or None,
+        request.is_websocket,
+        request.version_major,
+        request.version_minor,
+        *_address_values(request.peer),
+        *_address_values(request.ouraddr),
+    ]
+    for pair in request.headers.raw:
+        values += pair
+    return values
+
+
+def _address_values(address: Address) -> tuple[bytes, int, bytes]:
+    return address.host.encode(), address.port, address.family.encode()
+
+
+def _end(exchange: Exchange, outcome: object, now: float) -> None:
+    if isinstance(outcome, Failed):
+        request = exchange.request
+        _log.error("handler error on %s %s: %s", request.method, request.path, outcome.message)
+        exchange.fail(now)
+    elif isinstance(outcome, Ended):
+        _answer(exchange, outcome.values, now)
+    else:
+        end_exchange(exchange, outcome, now)
+
+
+def _answer(exchange: Exchange, values: Answer, now: float) -> None:
+    status, body, *flat = values
+    headers = pairs(tuple(flat))
+    if status is None:
+        end_exchange(exchange, None, now, headers)
+    else:
+        end_exchange(exchange, Response(status=int(status), headers=headers, body=body), now)

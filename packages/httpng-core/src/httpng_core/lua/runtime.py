@@ -1,0 +1,136 @@
+"""The Lua runtimes: lupa's module chosen by name, our Lua files run in it, text at the border.
+
+Bytes are Lua's strings and cross as they are. Only closures, plain values and opaque handles are
+handed to Lua; a handle (`Opaque`) has no attribute that Lua can reach.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, Final
+
+from httpng_core.config import LuaRuntime
+from httpng_core.errors import ConfigError
+
+PARTS: Final = ("prelude.lua", "exchange.lua", "httpng.lua", "fiber.lua")
+"""Our files in the order in which they run; each gets the host's calls and a table that they share."""
+
+_NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
+
+
+class LuaScriptError(Exception):
+    """What Lua code raised, as text."""
+
+
+class Runtime:
+    """One Lua state with httpng's modules in it.
+
+    Attributes:
+        core: what our Lua files offer the host, by name.
+    """
+
+    def __init__(self, name: LuaRuntime, host: Mapping[str, Callable[..., Any]]) -> None:
+        """Starts a Lua of its own.
+
+        Args:
+            name: which Lua.
+            host: what Lua may call; each closure takes and returns plain values and handles.
+
+        Raises:
+            ConfigError: lupa is not installed, or without this Lua.
+        """
+        self._module = _module(name)
+        self._lua = self._module.LuaRuntime(
+            encoding=None,
+            unpack_returned_tuples=True,
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_deny,
+        )
+        # What lupa leaves there reaches into Python objects.
+        self._lua.execute(b"python = nil; package.loaded.python = nil; io.stdout:setvbuf('line')")
+        self._core = self._lua.table()
+        calls = self._lua.table_from({name.encode(): call for name, call in host.items()})
+        for part in PARTS:
+            source = files(__package__).joinpath(part).read_bytes()
+            self._lua.execute(source, calls, self._core, name=b"=httpng/" + part.encode())
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """One of the functions that our Lua files offer."""
+        found: Callable[..., Any] = self._core[name.encode()]
+        return found
+
+    def find_modules_in(self, folder: str) -> None:
+        """`require` looks in `folder` first."""
+        package = self._lua.globals()[b"package"]
+        own = f"{folder}/?.lua;{folder}/?/init.lua;".encode(errors="surrogateescape")
+        package[b"path"] = own + package[b"path"]
+
+    def compile(self, source: bytes, name: str) -> object:
+        """The function of a script.
+
+        Raises:
+            LuaScriptError: a syntax error, with the file and the line.
+        """
+        try:
+            return self._lua.compile(
+                _as_loadfile(source), name=f"@{name}".encode(errors="replace"), mode=b"t"
+            )
+        except self._module.LuaError as error:
+            raise LuaScriptError(text_of(error.args[0])) from None
+
+    def is_function(self, value: object) -> bool:
+        """Whether a value from Lua is a function."""
+        return bool(self._module.lua_type(value) == "function")
+
+    def to_python(self, value: object) -> object:
+        """A value of the cfg table: strings become `str`, sequences lists, other tables dicts."""
+        if isinstance(value, bytes):
+            return text_of(value)
+        if self._module.lua_type(value) != "table":
+            return value
+        items: dict[object, object] = {
+            self.to_python(key): self.to_python(item)
+            for key, item in value.items()  # type: ignore[attr-defined]
+        }
+        if items.keys() == set(range(1, len(items) + 1)):
+            return [items[index] for index in range(1, len(items) + 1)]
+        return items
+
+    @property
+    def memory(self) -> int:
+        """Bytes that Lua holds, after a collection."""
+        self._lua.gccollect()
+        used: int = self._lua.get_memory_used()
+        return used
+
+
+def text_of(value: object) -> str:
+    """Text from Lua, where it is bytes."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def lua_text(value: str) -> bytes:
+    """Text for Lua."""
+    return value.encode(errors="backslashreplace")
+
+
+def _module(name: LuaRuntime) -> Any:
+    try:
+        import_module("lupa")
+    except ImportError:
+        raise ConfigError(_NO_LUPA) from None
+    try:
+        return import_module(f"lupa.{name}")
+    except ImportError:
+        raise ConfigError(f"this lupa was built without {name}") from None
+
+
+def _as_loadfile(source: bytes) -> bytes:
+    """What `loadfile` skips: a byte order mark, and a first line that begins with `#`."""
+    plain = source.removeprefix(b"\xef\xbb\xbf")
+    return b"--" + plain if plain.startswith(b"#") else plain
+
+
+def _deny(_object: object, _name: object, _setting: bool) -> str:
+    raise AttributeError("objects of the host are closed to Lua")

@@ -1,0 +1,156 @@
+"""One run of a script in one Lua: what it configured, its fibers, its handler."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from httpng_core.config import LuaRuntime, parse_lua_runtime, parse_settings
+from httpng_core.errors import ConfigError
+from httpng_core.handlers import Runner
+from httpng_core.listen import LUA_DEFAULT_LISTEN, parse_listen
+from httpng_core.lua.calls import ExchangeCalls
+from httpng_core.lua.fibers import Fibers, as_answer
+from httpng_core.lua.handler import LuaHandler
+from httpng_core.lua.runtime import LuaScriptError, Runtime, text_of
+from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
+
+_NO_CFG: Final = (
+    "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
+)
+
+
+class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for another Lua
+    """The script's cfg names another Lua than the one it runs in.
+
+    Attributes:
+        name: the Lua that it names.
+    """
+
+    def __init__(self, name: LuaRuntime) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Script:
+    """A script that has been run up to its first wait.
+
+    Attributes:
+        cfg: what it gave to `cfg`, with the overrides.
+        runtime: the Lua it runs in.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        lua: LuaRuntime,
+        overrides: Mapping[str, object],
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Runs the script.
+
+        Raises:
+            ConfigError: see `LuaApplication`.
+            OtherRuntime: it is to be run in another Lua.
+        """
+        self.cfg: dict[str, Any] = {}
+        self._path, self._lua, self._overrides = path, lua, overrides
+        self._wanted: LuaRuntime | None = None
+        self._shut_down: Callable[[], None] | None = None
+        self._is_shutting_down = False
+        budget = Budget(clock)
+        self._fibers = Fibers(clock, budget)
+        self.runtime = Runtime(lua, self._calls(ExchangeCalls(clock, budget), wall_clock))
+        self._fibers.connect(self.runtime)
+        self.runtime.find_modules_in(str(path.parent))
+        self._run(_read(path))
+
+    def handler(self) -> LuaHandler:
+        """What starts the script's handler."""
+        return LuaHandler(self.runtime.function("serve"), self._fibers)
+
+    def launch(self, runner: Runner, shut_down: Callable[[], None]) -> None:
+        """A server runs the script; `shut_down` is what `httpng.shutdown()` calls.
+
+        Raises:
+            RuntimeError: one does already.
+        """
+        if self._shut_down is not None:
+            raise RuntimeError("a Lua script can be served once: its fibers belong to that server")
+        self._shut_down = shut_down
+        self._fibers.launch(runner)
+
+    def _calls(
+        self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
+    ) -> dict[str, Callable[..., Any]]:
+        calls = exchange.for_lua() | self._fibers.for_lua()
+        calls |= {"configure": guarded(self._configure), "shutdown": guarded(self._shutdown)}
+        if wall_clock is not None:
+            calls["time"] = lambda: wall_clock()
+        return calls
+
+    def _run(self, source: bytes) -> None:
+        runtime = self.runtime
+        try:
+            function = runtime.compile(source, str(self._path))
+        except LuaScriptError as error:
+            raise self._error(str(error)) from None
+        fiber = runtime.function("fiber")(function)
+        answer = as_answer(self._fibers.start(runtime.function("step"), fiber))
+        if self._wanted is not None:
+            raise OtherRuntime(self._wanted)
+        if answer[0] == FAILED:
+            raise self._error(text_of(answer[1]))
+        if not self.cfg:
+            raise self._error(_NO_CFG)
+        if answer[0] != DONE:
+            self._fibers.adopt(fiber, answer)
+
+    def _error(self, message: str) -> ConfigError:
+        """One line that names the script, and the line in it if Lua told one."""
+        first = message.partition("\n")[0]
+        return ConfigError(first if f"{self._path.name}:" in first else f"{self._path}: {first}")
+
+    def _configure(self, parameters: Any) -> Answer:
+        if self.cfg:
+            raise ConfigError("reconfiguration is not supported yet")
+        to_python = self.runtime.to_python
+        given: dict[Any, object] = {to_python(key): to_python(value) for key, value in parameters.items()}
+        cfg = given | dict(self._overrides)
+        self._check_runtime(cfg.get("lua"))
+        self._check(cfg)
+        self.cfg = cfg
+        return DONE, True
+
+    def _check_runtime(self, lua: object) -> None:
+        wanted = self._lua if lua is None else parse_lua_runtime(lua)
+        if wanted != self._lua:
+            self._wanted = wanted
+            raise ConfigError(f"the script is run again, in {wanted}")
+
+    def _check(self, cfg: Mapping[str, object]) -> None:
+        parse_listen(cfg.get("listen"), default=LUA_DEFAULT_LISTEN)
+        if cfg.get("uvloop") is not None:
+            raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
+        parse_settings(cfg, lua_handler=True)
+        handler = cfg.get("handler")
+        if handler is None:
+            raise ConfigError("No handlers specified")
+        if not self.runtime.is_function(handler):
+            raise ConfigError("handler is not a function")
+
+    def _shutdown(self) -> Answer:
+        if self._shut_down is None:
+            raise RuntimeError("Server is not launched")
+        if self._is_shutting_down:
+            raise RuntimeError("shutdown is in progress")
+        self._is_shutting_down = True
+        self._shut_down()
+        return (DONE,)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
