@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 HeaderValue = str | bytes | int | float
 HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tuple[str | bytes, HeaderValue]]
@@ -114,7 +115,9 @@ def _pairs(headers: HeaderSource | None) -> Iterable[tuple[bytes, bytes]]:
             yield wire_name, _value(wire_name, each)
 
 
+@lru_cache(maxsize=1024)
 def _name(name: object) -> bytes:
+    # Names are few and come again with every response.
     if not isinstance(name, (str, bytes)):
         raise TypeError(f"header name must be a string, not {type(name).__name__}")
     wire = name.encode("utf-8") if isinstance(name, str) else name

@@ -10,14 +10,14 @@ From each of the first three, `cancel` leads to CANCELLED (the client is gone) a
 (we reset it). The last three are final.
 """
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 from types import MappingProxyType
 from typing import Final
 
 from httpng_core.errors import ResponseStateError
 
 
-class ResponseState(Enum):
+class ResponseState(IntEnum):
     """Where a response stands."""
 
     OPEN = auto()
@@ -34,7 +34,7 @@ class ResponseState(Enum):
     """We gave the exchange up and reset it."""
 
 
-class ResponseEvent(Enum):
+class ResponseEvent(IntEnum):
     """What can happen to a response."""
 
     WRITE_HEADER = auto()

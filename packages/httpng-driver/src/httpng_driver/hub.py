@@ -122,16 +122,19 @@ class Hub:
                 return
 
     def _service(self, pump: Pump) -> None:
-        pump.flagged = False
-        if pump.connection not in self._pumps:
-            return
+        more = False
         try:
-            pump.service()
+            if pump.connection in self._pumps:
+                # What it wakes itself for meanwhile is done here as well, so it stays flagged.
+                more = pump.service()
         except Exception:
             # A defect of ours must not take the other connections with it.
             _log.exception("a connection failed and is aborted")
             pump.connection.abort(self.clock())
             pump.close()
+        pump.flagged = False
+        if more:
+            self.flag(pump)
 
     def _on_ready(self) -> None:
         self._in_turn = True

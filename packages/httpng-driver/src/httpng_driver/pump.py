@@ -73,31 +73,28 @@ class Pump:
         """The connection has something to send, or to close."""
         self._hub.flag(self)
 
-    def service(self) -> None:
-        """Starts handlers, sends, closes: whatever the connection wants now."""
+    def service(self) -> bool:
+        """Starts handlers, sends, closes: whatever the connection wants now. Tells if there is more."""
         hub, connection = self._hub, self.connection
         for _ in range(_ROUNDS_PER_TURN):
             hub.runner.serve(connection)
             if not self.push():
                 break
-        else:
-            hub.flag(self)
         hub.runner.serve(connection)
         self._follow()
+        return connection.wants_write and not self._blocked
 
     def push(self) -> bool:
         """Offers frames to the kernel until it refuses or there are no more; tells whether any moved."""
-        connection = self.connection
-        moved = False
+        connection, moved = self.connection, False
         for _ in range(_FRAMES_PER_TURN):
             if self._blocked or not connection.wants_write:
-                return moved
+                break
             if connection.asks_first and not self._can_take():
                 self._blocked = True
-                return moved
+                break
             moved = self._offer() or moved
-        self._hub.flag(self)
-        return False
+        return moved
 
     def expire(self, now: float) -> None:
         """A deadline may have come."""

@@ -6,6 +6,7 @@ whose they were. Each request gets a parser of its own, which leaves nothing ove
 
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import cache
 from http import HTTPStatus
 
 import h11
@@ -41,6 +42,7 @@ class RequestParser:
     def _restart(self, rest: bytes) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._settings.shuttle_size)
         self._head: h11.Request | None = None
+        self._headers: tuple[tuple[bytes, bytes], ...] = ()
         self._body: list[bytes] = []
         self._body_size = 0
         self._fed = 0
@@ -93,17 +95,17 @@ class RequestParser:
         limit = self._settings.shuttle_size
         if self._fed > limit and self._fed - len(self._h11.trailing_data[0]) > limit:
             raise RemoteError(f"request head is longer than {limit} bytes", 431)
-        headers = list(head.headers)
+        headers = self._headers = tuple(head.headers)
         names = [name for name, _ in headers]
         check_host(head.http_version, [value for name, value in headers if name == b"host"])
         if b"transfer-encoding" in names and (b"content-length" in names or head.http_version < b"1.1"):
             # RFC 9112, 6.1: the two together, or one in HTTP/1.0, is how requests are smuggled.
             raise RemoteError("Transfer-Encoding with Content-Length, or in HTTP/1.0", 400)
-        self.keep_alive = _keeps_alive(head)
+        self.keep_alive = _keeps_alive(head.http_version, headers)
         self._check_length(headers)
         self.expects_continue = self._h11.they_are_waiting_for_100_continue
 
-    def _check_length(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _check_length(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         # Refused before a byte of the body is read, and before a 100 asks for it.
         for name, value in headers:
             if name == b"content-length":
@@ -122,14 +124,13 @@ class RequestParser:
     def _request(self) -> Request:
         head = self._head
         assert head is not None
-        headers = Headers(head.headers)
-        host, path = host_and_path(head.method, head.target, headers.raw)
+        host, path = host_and_path(head.method, head.target, self._headers)
         minor = head.http_version.partition(b".")[2]
         return Request(
             method=head.method.decode(),
             path=path,
             host=host,
-            headers=headers,
+            headers=Headers(self._headers),
             body=b"".join(self._body),
             version_minor=int(minor),
             peer=self._peer,
@@ -137,16 +138,15 @@ class RequestParser:
         )
 
 
-def _keeps_alive(head: h11.Request) -> bool:
+def _keeps_alive(version: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
+    """Whether the client wants the connection to go on (RFC 9112, 9.3)."""
     tokens = {
         token.strip().lower()
-        for name, value in head.headers
+        for name, value in headers
         if name == b"connection"
         for token in value.split(b",")
     }
-    if head.http_version < b"1.1":
-        return b"keep-alive" in tokens and b"close" not in tokens
-    return b"close" not in tokens
+    return b"close" not in tokens and (version >= b"1.1" or b"keep-alive" in tokens)
 
 
 class ResponseFramer:
@@ -186,8 +186,8 @@ class ResponseFramer:
         exchange = self._exchange
         head = exchange.head
         assert head is not None
-        lines = [b"HTTP/1.1 %d %s\r\n" % (head.status, _REASONS.get(head.status, b""))]
-        lines.extend(b"%s: %s\r\n" % header for header in head.headers)
+        lines = [_status_line(head.status)]
+        lines += [b"%s: %s\r\n" % header for header in head.headers]
         date = None if head.has(b"date") else self._date()
         if date is not None:
             lines.append(b"date: %s\r\n" % date)
@@ -221,8 +221,7 @@ class ResponseFramer:
 def refusal(status: int, reason: str, date: bytes | None) -> bytes:
     """A whole response to a request that can't be served; the connection closes after it."""
     body = reason.encode()
-    phrase = _REASONS.get(status, b"")
-    lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
+    lines = [_status_line(status)]
     if date is not None:
         lines.append(b"date: %s\r\n" % date)
     lines.append(b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body))
@@ -230,4 +229,10 @@ def refusal(status: int, reason: str, date: bytes | None) -> bytes:
     return b"".join([*lines, body])
 
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+@cache
+def _status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
