@@ -49,6 +49,25 @@ class Exchange:
         carrier: the connection.
     """
 
+    __slots__ = (
+        "_end_committed",
+        "_fell_short",
+        "_head_committed",
+        "_head_sent",
+        "_queue",
+        "_settings",
+        "_timers",
+        "_waits",
+        "carrier",
+        "head",
+        "offered",
+        "on_over",
+        "request",
+        "started",
+        "state",
+        "substitute",
+    )
+
     def __init__(
         self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
     ) -> None:
@@ -178,7 +197,7 @@ class Exchange:
         if self.state not in TAKES_WRITES:
             return
         if self.head is None:
-            self._give_head(response_head(200, headers), length=0)
+            self._give_head(response_head(200, headers, 0))
         self._settle_all(self._queue.leave_all())
         self._end(now)
 
@@ -190,11 +209,11 @@ class Exchange:
             ContentLengthError: its body is longer than declared; nothing of it is sent.
         """
         data = body_bytes(response.body)
-        head = response_head(response.status, response.headers)
+        head = response_head(response.status, response.headers, len(data))
         if self.state not in TAKES_WRITES:
             return
         if self.head is None:
-            self._give_head(head, length=len(data))
+            self._give_head(head)
         self._settle_all(self._queue.leave_all())
         limit = float(self._settings.default_send_window)
         if not self._queue.take_now(data, limit, now):
@@ -281,16 +300,15 @@ class Exchange:
         elif self.state in LIVE:
             self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
             self._tell_over(now)
-        self._settle_waits()
+        if self._waits:
+            self._settle_waits()
 
     # Inside -------------------------------------------------------------------------------------------
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self._settings.default_send_timeout if timeout is None else checked_timeout(timeout))
 
-    def _give_head(self, head: ResponseHead, length: int | None = None) -> None:
-        if length is not None and head.content_length is None and not head.bodiless:
-            head = ResponseHead(head.status, head.headers, length, head.close)
+    def _give_head(self, head: ResponseHead) -> None:
         self.head = head
         self._queue.length = head.content_length
         self._queue.drops = head.bodiless or self.request.method == "HEAD"
@@ -351,8 +369,6 @@ class Exchange:
         return self.head is not None and not self._head_sent
 
     def _settle_waits(self) -> None:
-        if not self._waits:
-            return
         over = self.state not in LIVE
         waits, self._waits = self._waits, []
         for wait in waits:

@@ -14,7 +14,7 @@ _FORBIDDEN = re.compile(rb"[\r\n\0]")
 _NO_BODY = frozenset({204, 304})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Response:
     """A whole response for a handler to return; it goes out with a Content-Length.
 
@@ -29,7 +29,7 @@ class Response:
     body: bytes | str = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseHead:
     """A checked header block.
 
@@ -56,8 +56,8 @@ class ResponseHead:
         return any(given == name for given, _ in self.headers)
 
 
-def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
-    """Checks a status code and headers.
+def response_head(status: int, headers: HeaderSource | None, length: int | None = None) -> ResponseHead:
+    """Checks a status code and headers; `length` is declared as the body's unless the headers declare one.
 
     Raises:
         TypeError: not an integer code, or a header that is neither text nor a number.
@@ -66,18 +66,20 @@ def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
     """
     _check_status(status)
     kept: list[tuple[bytes, bytes]] = []
-    length: int | None = None
+    declared: int | None = None
     close = False
     for name, value in _pairs(headers):
         if name == b"content-length":
-            length = _content_length(value, length)
+            declared = _content_length(value, declared)
         elif name == b"connection":
             close = close or b"close" in _tokens(value)
         elif name == b"transfer-encoding":
             _check_transfer_encoding(value)
         else:
             kept.append((name, value))
-    return ResponseHead(status, tuple(kept), length, close)
+    if declared is None and status not in _NO_BODY:
+        declared = length
+    return ResponseHead(status, tuple(kept), declared, close)
 
 
 def body_bytes(body: object) -> bytes:
