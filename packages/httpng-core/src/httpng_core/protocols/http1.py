@@ -48,8 +48,7 @@ class RequestParser:
         self._fed = 0
         self.keep_alive = False
         self.expects_continue = False
-        if rest:
-            self.feed(rest)
+        self.feed(rest)
 
     @property
     def reading(self) -> Reading:
@@ -59,9 +58,10 @@ class RequestParser:
         return Reading.HEAD if self._fed else Reading.NOTHING
 
     def feed(self, data: bytes) -> None:
-        """Takes received bytes."""
-        self._fed += len(data)
-        self._h11.receive_data(data)
+        """Takes received bytes; none are no news (h11 would take them for the end of the stream)."""
+        if data:
+            self._fed += len(data)
+            self._h11.receive_data(data)
 
     def restart(self) -> None:
         """The response is over: goes on with the bytes after the request."""

@@ -1,0 +1,152 @@
+"""A driver of one connection for tests: a kernel that takes what it is told to, a clock turned by hand."""
+
+from math import inf
+from typing import Any
+
+from httpng_core import (
+    Connection,
+    Event,
+    Exchange,
+    ExchangeEnded,
+    RequestReceived,
+    RequestRefused,
+    SendResult,
+    SendStats,
+)
+from httpng_core.application import Application
+from httpng_core.pending import Pending
+from httpng_core.protocols.decoding import ReceivedResponse, decode
+from httpng_core.testing import Clock
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
+GET_10 = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def no_handler(request: object) -> None:
+    """Never called: these tests are the handler."""
+
+
+class Driven:
+    """A connection, and its handlers and client in the hands of the test.
+
+    Attributes:
+        wire: what the kernel took.
+        events: every event so far.
+        wakes: how often `on_wake` was called.
+    """
+
+    def __init__(self, received: bytes = GET, **settings: Any) -> None:
+        self.clock = Clock()
+        self.wire = bytearray()
+        self.events: list[Event] = []
+        self.wakes = 0
+        self.connection: Connection = Application(no_handler, **settings).connection(
+            self.clock(), on_wake=self._wake
+        )
+        self.receive(received)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    @property
+    def now(self) -> float:
+        return self.clock.now
+
+    # The client ---------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        self.connection.receive_data(data, self.now)
+        self._take_events()
+
+    def eof(self) -> None:
+        self.connection.receive_eof(self.now)
+        self._take_events()
+
+    def lost(self) -> None:
+        self.connection.connection_lost(self.now)
+        self._take_events()
+
+    def responses(self, *methods: str, closed: bool = False) -> list[ReceivedResponse]:
+        return decode(bytes(self.wire), methods or ("GET",) * 100, closed=closed)
+
+    @property
+    def body(self) -> bytes:
+        """The body of the only response, as far as it has come."""
+        (response,) = self.responses()
+        return response.body
+
+    # The kernel and time ------------------------------------------------------------------------------
+
+    def push(self, room: float = inf, limit: int | None = None) -> int:
+        """The kernel takes `room` bytes, then refuses; tells how many it took."""
+        before = len(self.wire)
+        while self.connection.wants_write:
+            if room < 1 and self.connection.asks_first:
+                break
+            offer = b"".join(self.connection.data_to_send(self.now, limit))
+            self._take_events()
+            taken = int(min(len(offer), room))
+            room -= taken
+            self.wire += offer[:taken]
+            self.connection.bytes_accepted(taken, self.now)
+            self._take_events()
+            if taken < len(offer):
+                break
+        return len(self.wire) - before
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.connection.handle_timeout(self.now)
+        self._take_events()
+
+    # What happened ------------------------------------------------------------------------------------
+
+    def _take_events(self) -> None:
+        while (event := self.connection.next_event()) is not None:
+            self.events.append(event)
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        return [event.exchange for event in self.events if isinstance(event, RequestReceived)]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange that began."""
+        return self.exchanges[-1]
+
+    @property
+    def outcomes(self) -> list[str]:
+        self._take_events()
+        return [event.outcome for event in self.events if isinstance(event, ExchangeEnded)]
+
+    @property
+    def refused(self) -> list[int]:
+        return [event.status for event in self.events if isinstance(event, RequestRefused)]
+
+    @property
+    def stats(self) -> SendStats:
+        return self.exchange.stats(self.now)
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """`current` and `sent`."""
+        return self.stats.current, self.stats.sent
+
+    # Shorthands for calls of the handler --------------------------------------------------------------
+
+    def write(self, body: bytes | str, timeout: float | None = None, window: int | None = None) -> Pending:
+        return self.exchange.write(body, self.now, timeout, window)
+
+    def wait(self, position: int, timeout: float | None = None) -> Pending:
+        return self.exchange.wait(position, self.now, timeout)
+
+    def header(self, code: int = 200, headers: Any = None, timeout: float | None = None) -> Pending:
+        return self.exchange.write_header(code, headers, self.now, timeout)
+
+
+def result(pending: Pending) -> SendResult:
+    """What a call that has ended told, where that isn't `None`."""
+    told = pending.result
+    assert told is not None
+    return told
