@@ -1,0 +1,322 @@
+"""What tests over real sockets share: servers in the test's own loop, clients that may be slow or rude.
+
+Clients are plain sockets. What can block them (reading) runs in worker threads, so that a server and its
+clients wait for each other as they would over a network; the rest is done where it is called.
+"""
+
+import fcntl
+import select
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+import h11
+
+import httpng_asyncio
+import httpng_trio
+from httpng_core import ListenAddress
+from httpng_driver import Server
+from httpng_driver.pump import Pump
+
+BOUND = 20.0
+"""No condition may take longer to come true."""
+
+T = TypeVar("T")
+Serving = Callable[..., AbstractAsyncContextManager[Server]]
+"""`async with serving(app, **cfg) as server`: a server on a loopback port, gone when the block ends."""
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+_BACKENDS: dict[str, Callable[..., Awaitable[None]]] = {
+    "asyncio": httpng_asyncio.serve,
+    "trio": httpng_trio.serve,
+}
+
+
+def serving_on(backend: str) -> Serving:
+    """`Serving` by a backend's own `serve`."""
+
+    @asynccontextmanager
+    async def serving(app: object, *, listen: object = "127.0.0.1:0", **cfg: object) -> AsyncIterator[Server]:
+        async def serve(*, task_status: Any) -> None:
+            await _BACKENDS[backend](app, listen=listen, task_status=task_status, **cfg)
+
+        failures: list[Exception] = []
+        try:
+            async with anyio.create_task_group() as tasks:
+                server: Server = await tasks.start(serve)
+                yield server
+                tasks.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            failures.extend(group.exceptions)
+        if len(failures) == 1:
+            # The group that it came in tells nothing.
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup("a test and its server", failures)
+
+    return serving
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """What a client does that may block, out of the server's way."""
+    return await anyio.to_thread.run_sync(function, *args)
+
+
+async def until(condition: Callable[[], object], what: str = "") -> None:
+    """Waits until `condition()` holds, for a bounded time."""
+    with anyio.move_on_after(BOUND):
+        while not condition():  # noqa: ASYNC110 - conditions of the kernel have no event
+            await anyio.sleep(0.002)
+        return
+    raise AssertionError(f"not so within {BOUND} s: {what or condition}")
+
+
+async def within_bound(event: anyio.Event) -> None:
+    """Waits for an event, for a bounded time."""
+    with anyio.fail_after(BOUND):
+        await event.wait()
+
+
+class Client:
+    """A client with a socket of its own. It keeps all that it has read.
+
+    Attributes:
+        wire: every byte that has come in.
+        ended: how the server's side ended: "" while it hasn't, "fin" or "reset".
+    """
+
+    def __init__(self, address: ListenAddress, *, receive_buffer: int | None = None) -> None:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.wire = bytearray()
+        self.ended = ""
+        if receive_buffer is not None:
+            # Before connecting: a buffer that has grown could swallow everything.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(BOUND)
+        self.socket.connect((address.host, address.port))
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """By which the server's end can be found."""
+        return int(self.socket.getsockname()[1])
+
+    def send(self, data: bytes) -> None:
+        """Sends, and blocks while the server doesn't read: a little data never does."""
+        self.socket.sendall(data)
+
+    def receive(self, limit: int = 1 << 16) -> bytes:
+        """Reads what there is, or waits for some; empty at the end, however it ended."""
+        try:
+            data = self.socket.recv(limit)
+        except ConnectionResetError:
+            self.ended = "reset"
+            return b""
+        self.wire += data
+        if not data:
+            self.ended = "fin"
+        return data
+
+    def receive_ready(self, limit: int = 1 << 16) -> bytes:
+        """Reads what there is, without waiting."""
+        self.socket.setblocking(False)
+        try:
+            return self.receive(limit)
+        except BlockingIOError:
+            return b""
+        finally:
+            self.socket.settimeout(BOUND)
+
+    def read_wire(self, size: int) -> bytes:
+        """Reads on until `size` bytes have come in altogether, and not one more; gives these."""
+        while len(self.wire) < size and self.receive(min(size - len(self.wire), 1 << 16)):
+            pass
+        return bytes(self.wire[:size])
+
+    def read_to_end(self) -> "Client":
+        """Reads until the server's side ends."""
+        while self.receive():
+            pass
+        return self
+
+    def read_body(self, size: int, skip: int = 0) -> "Received":
+        """Reads until `size` body bytes, or the end of the response, have come in."""
+        decoder = Decoder()
+        decoder.feed(bytes(self.wire[skip:]))
+        while len(decoder.response.body) < size and not decoder.response.complete:
+            data = self.receive()
+            if not data:
+                break
+            decoder.feed(data)
+        return decoder.response
+
+    def read_response(self, method: str = "GET") -> "Received":
+        """Reads one response, and takes it out of `wire`: what follows it stays."""
+        decoder = Decoder(method)
+        decoder.feed(bytes(self.wire))
+        while not decoder.response.complete:
+            data = self.receive()
+            if not data:
+                decoder.end()
+                break
+            decoder.feed(data)
+        self.wire[:] = decoder.rest
+        return decoder.response
+
+    def ask(self, data: bytes = GET, method: str = "GET") -> "Received":
+        """Sends a request and reads its response."""
+        self.send(data)
+        return self.read_response(method)
+
+    def half_close(self) -> None:
+        """Sends a FIN and goes on reading."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Closes with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        """Closes. Again: nothing."""
+        self.socket.close()
+
+
+@dataclass
+class Received:
+    """A response as far as it has come in."""
+
+    status: int = 0
+    headers: dict[str, str] | None = None
+    body: bytes = b""
+    complete: bool = False
+    broken: bool = False
+    """It ended, or was malformed, before it was whole."""
+
+
+class Decoder:
+    """Decodes one response by h11, which knows nothing of how it was framed."""
+
+    def __init__(self, method: str = "GET") -> None:
+        self.response = Received()
+        self.rest = b""
+        self._h11 = h11.Connection(h11.CLIENT)
+        self._h11.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
+        self._h11.send(h11.EndOfMessage())
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """Takes wire bytes."""
+        if data:
+            self._receive(data)
+
+    def end(self) -> None:
+        """No more will come."""
+        self._receive(b"")
+
+    def _receive(self, data: bytes) -> None:
+        try:
+            self._h11.receive_data(data)
+            while self._take(self._h11.next_event()):
+                pass
+        except h11.RemoteProtocolError:
+            self.response.broken = True
+        self.response.body += b"".join(self._pieces)
+        self._pieces.clear()
+
+    def _take(self, event: object) -> bool:
+        if isinstance(event, h11.Response):
+            self.response.status = event.status_code
+            self.response.headers = {name.decode(): value.decode() for name, value in event.headers}
+        elif isinstance(event, h11.Data):
+            self._pieces.append(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            self.response.complete = True
+            self.rest = self._h11.trailing_data[0]
+            return False
+        elif not isinstance(event, h11.InformationalResponse):
+            return False
+        return True
+
+
+def decode(wire: bytes, *, ended: bool = False) -> Received:
+    """The response that wire bytes begin, as far as they go; `ended`: nothing follows them."""
+    decoder = Decoder()
+    decoder.feed(wire)
+    if ended and not decoder.response.complete:
+        decoder.end()
+    return decoder.response
+
+
+# What the kernel says of a socket ---------------------------------------------------------------------
+
+_SIOCOUTQ = 0x5411
+_BYTES_ACKED_AT = 120
+
+
+def send_queue(sock: socket.socket) -> int:
+    """Bytes that the kernel holds for the peer: not sent, or sent and not acknowledged."""
+    answer = fcntl.ioctl(sock.fileno(), _SIOCOUTQ, struct.pack("i", 0))
+    return int(struct.unpack("i", answer)[0])
+
+
+def _bytes_acked(sock: socket.socket) -> int:
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return int(struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0])
+
+
+def kernel_accepted(sock: socket.socket) -> int:
+    """All bytes that the kernel has ever taken for this accepted socket, by its own books."""
+    while True:
+        before = _bytes_acked(sock)
+        total = before + send_queue(sock)
+        # An acknowledgement in between would be missing, or counted twice.
+        if _bytes_acked(sock) == before:
+            return total
+
+
+def refuses(sock: socket.socket) -> bool:
+    """Whether the kernel takes no more of this socket for now."""
+    poll = select.poll()
+    poll.register(sock, select.POLLOUT)
+    return not any(mask & select.POLLOUT for _, mask in poll.poll(0))
+
+
+async def standstill(sock: socket.socket) -> int:
+    """Waits until the kernel refuses and its numbers have stopped changing; gives `kernel_accepted`."""
+    steady, before = 0, (-1, -1)
+    with anyio.move_on_after(BOUND):
+        while steady < 8:
+            await anyio.sleep(0.005)
+            now = (kernel_accepted(sock), send_queue(sock))
+            steady = steady + 1 if now == before and refuses(sock) else 0
+            before = now
+        return before[0]
+    raise AssertionError("no standstill")
+
+
+def pump_of(server: Server, client: Client) -> Pump:
+    """The server's end of a client's connection."""
+    return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
+
+
+async def adopted(server: Server, client: Client) -> Pump:
+    """The server's end, once it has accepted."""
+
+    def found() -> list[Pump]:
+        return [pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port]
+
+    await until(found, "the server accepts")
+    return found()[0]
