@@ -193,12 +193,13 @@ class Connection:
     def asks_first(self) -> bool:
         """Whether to ask the socket if it can take data before calling `data_to_send`.
 
-        The next frame would be accepted from a writer that still waits, and what is accepted stays so.
-        Else `send()` itself may be the question: a refused frame is taken back.
+        The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
+        the client has shown to be slow. Else `send()` itself may be the question: a refused frame is taken
+        back.
         """
         if self._tail or self._offer is not None or self._exchange is None:
             return False
-        return self._exchange.draws_from_writer
+        return self._commit_size.is_cautious or self._exchange.draws_from_writer
 
     def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
         """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.

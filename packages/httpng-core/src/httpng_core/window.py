@@ -58,31 +58,37 @@ class CommitSize:
 
     1. It is 16 KiB at first.
     2. After four full frames that were taken whole in a row it is 64 KiB.
-    3. At the first refusal it is 16 KiB again.
+    3. At the first refusal it is 16 KiB again, and `is_cautious` until rule 2 applies the next time.
 
     A frame of which the kernel took a part must go out whole whatever the handler wants by then, so
     this bounds what can't be taken back. 64 KiB is enough for a fast client: larger frames were
     measured to leave long committed tails when it stalls.
+
+    While cautious, the socket is asked before each frame: Linux calls a socket writable while less than half
+    of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
     """
 
     SMALL = 16 * 1024
     LARGE = 64 * 1024
     _FRAMES_TO_GROW = 4
 
-    __slots__ = ("_taken_whole", "value")
+    __slots__ = ("_taken_whole", "is_cautious", "value")
 
     def __init__(self) -> None:
         self.value = self.SMALL
+        self.is_cautious = False
         self._taken_whole = 0
 
     def taken(self, offered: int, taken: int) -> None:
         """The kernel took `taken` of `offered` wire bytes."""
         if taken < offered:
             self.value, self._taken_whole = self.SMALL, 0
+            self.is_cautious = True
         elif offered >= self.value:
             self._taken_whole += 1
             if self._taken_whole >= self._FRAMES_TO_GROW:
                 self.value = self.LARGE
+                self.is_cautious = False
 
 
 class LagBook:

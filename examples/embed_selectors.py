@@ -1,0 +1,111 @@
+"""httpng-core in a server of your own: the standard library's selectors, and nothing else.
+
+    python examples/embed_selectors.py [PORT]
+
+The core holds no socket and reads no clock. This driver hands it received bytes and times, offers its
+frames to the kernel, and reports what the kernel said: that is why `sent` is true.
+"""
+
+import selectors
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+
+from httpng_core import Address, Application, Connection, HttpDate, Request, Runner
+
+
+def hello(request: Request) -> str:
+    """A plain handler."""
+    return f"You asked for {request.path}\n"
+
+
+class Peer:
+    """One socket and its connection."""
+
+    def __init__(self, sock: socket.socket, connection: Connection, runner: Runner) -> None:
+        self.sock, self.connection, self.runner = sock, connection, runner
+        self.writable, self.shut = True, False
+
+    def receive(self, now: float) -> None:
+        """Hands over what the client sent."""
+        try:
+            data = self.sock.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.connection.connection_lost(now)
+            return
+        if data:
+            self.connection.receive_data(data, now)
+        else:
+            self.connection.receive_eof(now)
+
+    def send(self, now: float) -> None:
+        """Offers frames while the kernel takes them, and tells the core what it took."""
+        while self.writable and self.connection.wants_write:
+            wire = b"".join(self.connection.data_to_send(now))
+            try:
+                taken = self.sock.send(wire) if wire else 0
+            except BlockingIOError:
+                taken = 0
+            except OSError:
+                self.connection.connection_lost(now)
+                return
+            self.writable = taken == len(wire)
+            self.connection.bytes_accepted(taken, now)
+            self.runner.serve(self.connection)
+
+    def interest(self) -> int:
+        """What to wait for next."""
+        read = selectors.EVENT_READ if self.connection.wants_read else 0
+        return read | (0 if self.writable else selectors.EVENT_WRITE)
+
+    def advance(self, now: float) -> bool:
+        """Lets time pass, runs handlers, sends what they wrote; tells whether the socket is still open."""
+        self.connection.handle_timeout(now)
+        self.runner.serve(self.connection)
+        self.runner.run()
+        self.send(now)
+        if self.connection.close_expected():
+            if self.connection.reset_expected:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sock.close()
+            return False
+        if self.connection.half_close_expected() and not self.shut:
+            self.shut = True
+            self.sock.shutdown(socket.SHUT_WR)
+        return True
+
+
+def serve(handler: Callable[..., object], listener: socket.socket, stop: Callable[[], bool]) -> None:
+    """Serves until `stop()`; looks at it at least ten times a second."""
+    application, date = Application(handler), HttpDate(time.time)
+    runner = application.runner(time.monotonic)
+    peers: list[Peer] = []
+    listener.setblocking(False)
+    while not stop():
+        now = time.monotonic()
+        runner.handle_timeout(now)
+        peers = [peer for peer in peers if peer.advance(now)]
+        with selectors.DefaultSelector() as selector:
+            selector.register(listener, selectors.EVENT_READ)
+            for peer in peers:
+                if interest := peer.interest():
+                    selector.register(peer.sock, interest, peer)
+            for key, events in selector.select(0 if runner.is_ready else 0.1):
+                if key.data is None:
+                    sock, address = listener.accept()
+                    sock.setblocking(False)
+                    opened = application.connection(now, peer=Address(*address[:2]), date=date)
+                    peers.append(Peer(sock, opened, runner))
+                elif events & selectors.EVENT_READ:
+                    key.data.receive(time.monotonic())
+                else:
+                    key.data.writable = True
+
+
+if __name__ == "__main__":
+    with socket.create_server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 3300)) as server:
+        serve(hello, server, stop=lambda: False)
