@@ -133,7 +133,7 @@ class Exchange:
             self._give_head(response_head(200, headers))
         self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
         self.carrier.wake()
-        if self._queue.take_now(data, limit, now):
+        if self._take_now(data, limit, now):
             self._fell_short = self._fell_short and not data
             return DONE
         return self._line_up(Write(data, limit, deadline), now)
@@ -216,7 +216,7 @@ class Exchange:
             self._give_head(head)
         self._settle_all(self._queue.leave_all())
         limit = float(self._settings.default_send_window)
-        if not self._queue.take_now(data, limit, now):
+        if not self._take_now(data, limit, now):
             self._line_up(Write(data, limit, inf), now)
         self._fell_short = False
         self._end(now)
@@ -313,6 +313,13 @@ class Exchange:
         self._queue.length = head.content_length
         self._queue.drops = head.bodiless or self.request.method == "HEAD"
         self.carrier.wake()
+
+    def _take_now(self, data: bytes, limit: float, now: float) -> bool:
+        taken = self._queue.take_now(data, limit, now)
+        if taken and self._queue.drops and self._waits:
+            # Dropped bytes count as sent, and no kernel will say so.
+            self._settle_waits()
+        return taken
 
     def _line_up(self, write: Write, now: float) -> Pending:
         write.timer = self._timers.add(write.deadline, lambda at: self.withdraw(write, at))
