@@ -87,7 +87,8 @@ class Client:
     """A client with a socket of its own. It keeps all that it has read.
 
     Attributes:
-        wire: every byte that has come in.
+        wire: every byte that has come in, apart from whole responses.
+        taken: how many bytes the responses had that `read_response` took out of `wire`.
         ended: how the server's side ended: "" while it hasn't, "fin" or "reset".
     """
 
@@ -95,6 +96,7 @@ class Client:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.wire = bytearray()
+        self.taken = 0
         self.ended = ""
         if receive_buffer is not None:
             # Before connecting: a buffer that has grown could swallow everything.
@@ -172,6 +174,7 @@ class Client:
                 decoder.end()
                 break
             decoder.feed(data)
+        self.taken += len(self.wire) - len(decoder.rest)
         self.wire[:] = decoder.rest
         return decoder.response
 

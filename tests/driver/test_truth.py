@@ -1,0 +1,193 @@
+"""`sent` is what the kernel says: the test reads the kernel's books and maps wire bytes back itself."""
+
+import logging
+import random
+import socket
+from collections.abc import Callable
+
+import anyio
+import pytest
+from tests.driver.harness import (
+    Client,
+    Serving,
+    adopted,
+    decode,
+    in_thread,
+    kernel_accepted,
+    send_queue,
+    standstill,
+    within_bound,
+)
+
+from httpng_core import Request
+from httpng_driver import IO, listener
+
+pytestmark = pytest.mark.anyio
+
+LENGTH = 1 << 30
+
+
+def get(version: str = "1.1") -> bytes:
+    return f"GET / HTTP/{version}\r\nHost: x\r\n\r\n".encode()
+
+
+class Writer:
+    """A handler that writes pieces until it is told to stop, or its client is gone."""
+
+    def __init__(self, sizes: Callable[[], int], *, window: int, length: int | None = None) -> None:
+        self._sizes = sizes
+        self._window = window
+        self._length = length
+        self.io: IO | None = None
+        self.started = anyio.Event()
+
+    async def __call__(self, req: Request, io: IO) -> None:
+        self.io = io
+        io.send_window = self._window
+        if self._length is not None:
+            io.headers["content-length"] = self._length
+        self.started.set()
+        while True:
+            size = self._sizes()
+            result = await io.write(b"x" * size, timeout=0.01 if size > self._window else 60)
+            if result is not None and result.cancelled:
+                return
+
+    @property
+    def sent(self) -> int:
+        assert self.io is not None
+        return self.io.get_send_stats().sent
+
+
+def tiny() -> int:
+    return 7
+
+
+def medium() -> int:
+    return 5_000
+
+
+def longer_than_the_window() -> int:
+    return 300_000
+
+
+def mixed(seed: int) -> Callable[[], int]:
+    chance = random.Random(seed)
+    return lambda: int(2 ** chance.uniform(0, 16))
+
+
+@pytest.mark.parametrize(
+    ("version", "length", "sizes", "window"),
+    [
+        pytest.param("1.1", None, tiny, 4096, id="chunked-tiny"),
+        pytest.param("1.1", None, medium, 64 * 1024, id="chunked-medium"),
+        pytest.param("1.1", None, longer_than_the_window, 64 * 1024, id="chunked-long"),
+        pytest.param("1.1", None, longer_than_the_window, 0, id="chunked-window-0"),
+        pytest.param("1.1", None, mixed(1), 1 << 20, id="chunked-mixed"),
+        pytest.param("1.1", LENGTH, mixed(2), 20_000, id="length-mixed"),
+        pytest.param("1.1", LENGTH, longer_than_the_window, 1 << 20, id="length-long"),
+        pytest.param("1.0", None, mixed(3), 64 * 1024, id="until-close-mixed"),
+    ],
+)
+async def test_sent_is_what_the_kernel_has_accepted(
+    serving: Serving, version: str, length: int | None, sizes: Callable[[], int], window: int
+) -> None:
+    chance = random.Random(version + str(window))
+    handler = Writer(sizes, window=window, length=length)
+    told: list[tuple[int, int]] = []
+    async with serving(handler) as server:
+        with Client(server.addresses[0], receive_buffer=16384) as client:
+            client.send(get(version))
+            await within_bound(handler.started)
+            sock = (await adopted(server, client)).socket
+            for _ in range(4):
+                await standstill(sock)
+                told.append((kernel_accepted(sock), handler.sent))
+                # The client reads a random part of what is there, and stops again.
+                await in_thread(client.read_wire, len(client.wire) + chance.randrange(1, 60_000))
+            told.append((kernel_accepted(sock), handler.sent))
+            wire = await in_thread(client.read_wire, told[-1][0])
+    assert [sent for _, sent in told] == [len(decode(wire[:accepted]).body) for accepted, _ in told]
+    assert len({sent for _, sent in told}) > 1, "the client has read in between"
+
+
+async def test_sent_is_true_also_for_the_second_response_of_a_connection(serving: Serving) -> None:
+    """The wire log counts from the start of the connection, positions from the start of each body."""
+    handler = Writer(medium, window=64 * 1024)
+
+    async def serve(req: Request, io: IO) -> object:
+        if req.path == "/first":
+            return {"body": "a body of the first response"}
+        return await handler(req, io)
+
+    async with serving(serve) as server:
+        with Client(server.addresses[0], receive_buffer=16384) as client:
+            client.send(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n" + get())
+            first = await in_thread(client.read_response)
+            await within_bound(handler.started)
+            sock = (await adopted(server, client)).socket
+            await standstill(sock)
+            accepted, sent = kernel_accepted(sock) - client.taken, handler.sent
+            wire = await in_thread(client.read_wire, accepted)
+    assert first.body == b"a body of the first response"
+    assert sent == len(decode(wire).body)
+
+
+async def test_the_kernel_does_not_hoard(serving: Serving) -> None:
+    handler = Writer(medium, window=8 << 20)
+    async with serving(handler) as server:
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(get())
+            sock = (await adopted(server, client)).socket
+            await standstill(sock)
+            held = send_queue(sock)
+    assert 0 < held < 256 * 1024
+
+
+async def test_without_the_low_water_mark_it_does(serving: Serving) -> None:
+    """So the test above can fail."""
+    handler = Writer(medium, window=8 << 20)
+    async with serving(handler, notsent_lowat=0) as server:
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(get())
+            sock = (await adopted(server, client)).socket
+            await standstill(sock)
+            held = send_queue(sock)
+    assert held > 1 << 20
+
+
+@pytest.mark.parametrize("lowat", [16384, 4096])
+async def test_accepted_sockets_have_their_options(serving: Serving, lowat: int) -> None:
+    async with serving(lambda req: "", notsent_lowat=lowat) as server:
+        with Client(server.addresses[0]) as client:
+            sock = (await adopted(server, client)).socket
+            options = [
+                sock.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_NOTSENT_LOWAT, socket.TCP_NODELAY)
+            ]
+            assert not sock.getblocking()
+    assert options == [lowat, 1]
+
+
+class _WithoutLowat(socket.socket):
+    def setsockopt(self, *args: object) -> None:
+        if args[1] == socket.TCP_NOTSENT_LOWAT:
+            raise OSError(92, "Protocol not available")
+        super().setsockopt(*args)  # type: ignore[call-overload]
+
+
+async def test_one_warning_where_the_low_water_mark_can_not_be_set(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener, "_warned", set())
+    monkeypatch.setattr(listener.socket, "socket", _WithoutLowat)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            async with serving(lambda req: "served", listen=["127.0.0.1:0", "localhost:0"]) as server:
+                with Client(server.addresses[0]) as client:
+                    received = await in_thread(client.ask)
+            assert received.body == b"served"
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    assert "TCP_NOTSENT_LOWAT" in warnings[0]
+    assert "Protocol not available" in warnings[0]
