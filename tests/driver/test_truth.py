@@ -118,7 +118,8 @@ async def test_sent_is_true_also_for_the_second_response_of_a_connection(serving
     async def serve(req: Request, io: IO) -> object:
         if req.path == "/first":
             return {"body": "a body of the first response"}
-        return await handler(req, io)
+        await handler(req, io)
+        return None
 
     async with serving(serve) as server:
         with Client(server.addresses[0], receive_buffer=16384) as client:
@@ -180,7 +181,7 @@ async def test_one_warning_where_the_low_water_mark_can_not_be_set(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listener, "_warned", set())
-    monkeypatch.setattr(listener.socket, "socket", _WithoutLowat)
+    monkeypatch.setattr(socket, "socket", _WithoutLowat)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             async with serving(lambda req: "served", listen=["127.0.0.1:0", "localhost:0"]) as server:
