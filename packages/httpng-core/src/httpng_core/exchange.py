@@ -131,10 +131,9 @@ class Exchange:
             return self._ended_call(Write(data, limit, deadline), Call.WRITE)
         if self.head is None:
             self._give_head(response_head(200, headers))
-        self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
+            self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
         self.carrier.wake()
         if self._take_now(data, limit, now):
-            self._fell_short = self._fell_short and not data
             return DONE
         return self._line_up(Write(data, limit, deadline), now)
 
@@ -218,7 +217,7 @@ class Exchange:
         limit = float(self._settings.default_send_window)
         if not self._take_now(data, limit, now):
             self._line_up(Write(data, limit, inf), now)
-        self._fell_short = False
+        self._note_whole(data)
         self._end(now)
 
     def fail(self, now: float) -> None:
@@ -315,11 +314,17 @@ class Exchange:
         self.carrier.wake()
 
     def _take_now(self, data: bytes, limit: float, now: float) -> bool:
-        taken = self._queue.take_now(data, limit, now)
-        if taken and self._queue.drops and self._waits:
+        if not self._queue.take_now(data, limit, now):
+            return False
+        self._note_whole(data)
+        if self._queue.drops and self._waits:
             # Dropped bytes count as sent, and no kernel will say so.
             self._settle_waits()
-        return taken
+        return True
+
+    def _note_whole(self, body: bytes) -> None:
+        """All of a body goes out: that makes up for a write that fell short, unless it is empty."""
+        self._fell_short = self._fell_short and not body
 
     def _line_up(self, write: Write, now: float) -> Pending:
         write.timer = self._timers.add(write.deadline, lambda at: self.withdraw(write, at))
@@ -413,7 +418,7 @@ class Exchange:
 
     def _write_accepted(self, write: Write) -> None:
         self._timers.cancel(write.timer)
-        self._fell_short = False
+        self._note_whole(write.body)
         write.settle(None)
 
     def _write_refused(self, write: Write, error: Exception) -> None:
