@@ -11,6 +11,7 @@ from httpng_core import (
     ResponseStateError,
     body_bytes_sent,
     cancelled,
+    headers_were_sent,
 )
 from httpng_core.states import ResponseState
 
@@ -397,6 +398,18 @@ def test_a_handler_that_raises_never_ends_cleanly_not_even_after_close(driven: D
     assert driven.outcomes == ["aborted"]
     driven.exchange.fail(driven.now)
     assert driven.outcomes == ["aborted"]
+
+
+def test_what_waits_when_a_handler_raises_is_told_that_it_is_over(driven: Driven) -> None:
+    header = driven.header()
+    driven.write("1234567890")
+    write, wait = driven.write("abc"), driven.wait(5)
+    driven.exchange.fail(driven.now)
+    driven.push()
+    assert result(write).cancelled
+    assert result(header).cancelled, "the block that went out wasn't this one"
+    assert not headers_were_sent(header.result)
+    assert not result(wait).reached
 
 
 def test_a_500_keeps_the_connection(driven: Driven) -> None:

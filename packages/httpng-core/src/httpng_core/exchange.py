@@ -229,6 +229,7 @@ class Exchange:
             return
         self._queue.drop_all()
         self._settle_all(self._queue.leave_all())
+        self._settle_header_writes()
         self.head, self.substitute = _ERROR_HEAD, HANDLER_ERROR
         self._flush(now)
 
@@ -390,9 +391,15 @@ class Exchange:
             else:
                 self._waits.append(wait)
 
-    def _settle_wait(self, wait: Pending) -> None:
+    def _settle_header_writes(self) -> None:
+        """The header block that they wait for will never go out."""
+        for wait in [wait for wait in self._waits if isinstance(wait, HeaderWrite)]:
+            self._waits.remove(wait)
+            self._settle_wait(wait, over=True)
+
+    def _settle_wait(self, wait: Pending, *, over: bool = False) -> None:
         self._timers.cancel(wait.timer)
-        over = self.state not in LIVE
+        over = over or self.state not in LIVE
         if isinstance(wait, Wait):
             reached = self._reached(wait)
             wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=self._head_sent, reached=reached))
