@@ -49,7 +49,7 @@ function fiber.create(fn, ...)
   if type(fn) ~= 'function' then
     error('fiber.create needs a function', 2)
   end
-  local id = core.fiber(fn)
+  local id = core.users_fiber(fn)
   local code, value = core.step(id, ...)
   if code == FAILED then
     host.report(value)

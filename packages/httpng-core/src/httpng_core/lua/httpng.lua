@@ -3,7 +3,28 @@
 local host, core = ...
 
 local settle = core.settle
+local unpack = table.unpack or unpack
 local httpng = {}
+
+-- A value as a row of plain ones, which is all that crosses the border: a kind, then
+-- the value itself, or a table's length, its keys and its values, or nothing.
+local function spell(row, value)
+  local kind = type(value)
+  row[#row + 1] = kind
+  if kind == 'table' then
+    row[#row + 1] = 0
+    local at, count = #row, 0
+    for key, item in pairs(value) do
+      spell(row, key)
+      spell(row, item)
+      count = count + 1
+    end
+    row[at] = count
+  elseif kind == 'string' or kind == 'number' or kind == 'boolean' then
+    row[#row + 1] = value
+  end
+  return row
+end
 
 function httpng.cfg(parameters)
   if parameters == nil then
@@ -12,7 +33,7 @@ function httpng.cfg(parameters)
     error('parameters must be a table, not ' .. type(parameters), 0)
   end
   local handler = rawget(parameters, 'handler')
-  settle(host.configure(parameters))
+  settle(host.configure(unpack(spell({}, parameters))))
   core.handler = handler
   return true
 end

@@ -181,12 +181,19 @@ local function stepped(id, co, ok, first, ...)
   return FAILED, failure
 end
 
--- Makes a fiber of a function; `step` starts it.
+-- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
 function core.fiber(fn)
   last_id = last_id + 1
   local co = create(fn)
   fibers[last_id], ids[co] = co, last_id
   return last_id
+end
+
+-- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.
+function core.users_fiber(fn)
+  return core.fiber(function(...)
+    fn(...)
+  end)
 end
 
 -- Runs a fiber until it waits, ends or fails.

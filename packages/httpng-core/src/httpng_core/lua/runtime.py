@@ -1,10 +1,12 @@
 """The Lua runtimes: lupa's module chosen by name, our Lua files run in it, text at the border.
 
 Bytes are Lua's strings and cross as they are. Only closures, plain values and opaque handles are
-handed to Lua; a handle (`Opaque`) has no attribute that Lua can reach.
+handed to Lua, where no attribute of an object can be reached. Lua hands over nothing but plain values
+and those handles: lupa would tie an object of Lua's to the coroutine that passed it, and crash when the
+object outlives that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.resources import files
 from typing import Any, Final
@@ -79,30 +81,37 @@ class Runtime:
         except self._module.LuaError as error:
             raise LuaScriptError(text_of(error.args[0])) from None
 
-    def is_function(self, value: object) -> bool:
-        """Whether a value from Lua is a function."""
-        return bool(self._module.lua_type(value) == "function")
-
-    def to_python(self, value: object) -> object:
-        """A value of the cfg table: strings become `str`, sequences lists, other tables dicts."""
-        if isinstance(value, bytes):
-            return text_of(value)
-        if self._module.lua_type(value) != "table":
-            return value
-        items: dict[object, object] = {
-            self.to_python(key): self.to_python(item)
-            for key, item in value.items()  # type: ignore[attr-defined]
-        }
-        if items.keys() == set(range(1, len(items) + 1)):
-            return [items[index] for index in range(1, len(items) + 1)]
-        return items
-
     @property
     def memory(self) -> int:
         """Bytes that Lua holds, after a collection."""
         self._lua.gccollect()
         used: int = self._lua.get_memory_used()
         return used
+
+
+def lua_function() -> None:
+    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at."""
+    raise AssertionError("a Lua function can only be called by Lua")
+
+
+def read_value(row: Iterator[Any]) -> object:
+    """A value as httpng.lua spelled it out: strings become `str`, sequences lists, other tables dicts."""
+    kind = next(row)
+    if kind == b"table":
+        return _read_table(row)
+    if kind == b"function":
+        return lua_function
+    if kind in (b"string", b"number", b"boolean"):
+        value = next(row)
+        return text_of(value) if kind == b"string" else value
+    return object()
+
+
+def _read_table(row: Iterator[Any]) -> object:
+    items = {read_value(row): read_value(row) for _ in range(next(row))}
+    if items.keys() == set(range(1, len(items) + 1)):
+        return [items[index] for index in range(1, len(items) + 1)]
+    return items
 
 
 def text_of(value: object) -> str:

@@ -11,7 +11,7 @@ from httpng_core.listen import LUA_DEFAULT_LISTEN, parse_listen
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
-from httpng_core.lua.runtime import LuaScriptError, Runtime, text_of
+from httpng_core.lua.runtime import LuaScriptError, Runtime, lua_function, read_value, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
 
 _NO_CFG: Final = (
@@ -95,7 +95,7 @@ class Script:
             function = runtime.compile(source, str(self._path))
         except LuaScriptError as error:
             raise self._error(str(error)) from None
-        fiber = runtime.function("fiber")(function)
+        fiber = runtime.function("users_fiber")(function)
         answer = as_answer(self._fibers.start(runtime.function("step"), fiber))
         if self._wanted is not None:
             raise OtherRuntime(self._wanted)
@@ -111,12 +111,11 @@ class Script:
         first = message.partition("\n")[0]
         return ConfigError(first if f"{self._path.name}:" in first else f"{self._path}: {first}")
 
-    def _configure(self, parameters: Any) -> Answer:
+    def _configure(self, *row: object) -> Answer:
         if self.cfg:
             raise ConfigError("reconfiguration is not supported yet")
-        to_python = self.runtime.to_python
-        given: dict[Any, object] = {to_python(key): to_python(value) for key, value in parameters.items()}
-        cfg = given | dict(self._overrides)
+        given = read_value(iter(row))
+        cfg = _by_key(given) | dict(self._overrides)
         self._check_runtime(cfg.get("lua"))
         self._check(cfg)
         self.cfg = cfg
@@ -136,7 +135,7 @@ class Script:
         handler = cfg.get("handler")
         if handler is None:
             raise ConfigError("No handlers specified")
-        if not self.runtime.is_function(handler):
+        if handler is not lua_function:
             raise ConfigError("handler is not a function")
 
     def _shutdown(self) -> Answer:
@@ -147,6 +146,11 @@ class Script:
         self._is_shutting_down = True
         self._shut_down()
         return (DONE,)
+
+
+def _by_key(parameters: Any) -> dict[Any, object]:
+    """The cfg table by its keys, also where these are those of a sequence."""
+    return dict(enumerate(parameters, 1)) if isinstance(parameters, list) else parameters
 
 
 def _read(path: Path) -> bytes:

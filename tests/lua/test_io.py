@@ -1,0 +1,411 @@
+"""The calls of io in their new form: results, windows, timeouts, headers, mistakes."""
+
+import pytest
+from tests.lua.conftest import Serve
+
+
+def test_a_handler_streams(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          see(told(io:write_header(201, {['X-Kind'] = 'a', ['x-count'] = 3})))
+          see(told(io:write('abc')))
+          see(told(io:write(12)))
+        end""")
+    response = served.answer()
+    assert (response.status, response.body) == (201, b"abc12")
+    assert (response.headers["x-kind"], response.headers["x-count"]) == ("a", "3")
+    assert served.seen() == ["nil", "nil", "nil"]
+
+
+def test_bodies_are_bytes(serve: Serve) -> None:
+    served = serve(r"function handler(req, io) io:write('\0\255\r\n') return '\128' end")
+    assert served.answer().body == b"\0\xff\r\n\x80"
+
+
+def test_numbers_are_written_the_same_on_all_runtimes(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io.headers['x-whole'] = 6 / 2
+          io:write(10 / 2) io:write(' ') io:write(0.5) io:write(' ') io:write(2 ^ 53)
+        end""")
+    response = served.answer()
+    assert response.headers["x-whole"] == "3"
+    assert response.body == b"5 0.5 9.007199254741e+15"
+
+
+def test_a_slow_client_gets_what_was_accepted_and_no_more(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io.send_window = 10
+          see(told(io:write('12345678')))
+          local before = fiber.clock()
+          see(told(io:write('abc', 0.5)))
+          see(fiber.clock() - before)
+          see(told(io:write('xy', 0)))
+          io:close()
+        end""")
+    client = served.ask(room=0)
+    served.loop.advance(1)
+    client.give_room()
+    assert client.responses()[0].body == b"12345678xy"
+    assert served.seen() == ["nil", "write 0", "0.5", "nil"]
+
+
+def test_a_long_body_is_accepted_in_part(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          local body = ('x'):rep(100000)
+          local result = io:write(body, 2)
+          see(told(result), httpng.cancelled(result), httpng.headers_were_sent(result))
+          io:close()
+        end""",
+        default_send_window=1000,
+    )
+    client = served.ask(room=3000)
+    served.loop.advance(2)
+    client.give_room()
+    [response] = client.responses()
+    assert response.complete
+    assert served.seen() == [f"write {len(response.body)} false true"]
+    assert 0 < len(response.body) < 100000
+
+
+def test_a_write_that_fell_short_makes_the_end_an_abort(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write('12345678')
+          see(told(io:write('abc', 1)))
+        end""",
+        default_send_window=10,
+    )
+    client = served.ask(room=0)
+    served.loop.advance(2)
+    assert client.gone
+    assert served.seen() == ["write 0"]
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ("io:write('abc', 0.25)", 0.25),
+        ("(function() io.send_timeout = 3 return io:write('abc') end)()", 3),
+        ("(function() io.send_timeout = 3 return io:write('abc', 1) end)()", 1),
+        ("io:write('abc')", 7),
+        ("io:write('abc', nil)", 7),
+    ],
+)
+def test_which_timeout_counts(serve: Serve, given: str, seconds: float) -> None:
+    served = serve(
+        f"""
+        function handler(req, io)
+          io:write('1234567890')
+          local before = fiber.clock()
+          see(told({given}))
+          see(('%g'):format(fiber.clock() - before))
+        end""",
+        default_send_window=10,
+        default_send_timeout=7,
+    )
+    served.ask(room=0)
+    served.loop.advance(100)
+    assert served.seen() == ["write 0", f"{seconds:g}"]
+
+
+def test_infinity_waits_for_ever(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write('1234567890')
+          see(told(io:write('abc', math.huge)))
+        end""",
+        default_send_window=10,
+    )
+    client = served.ask(room=0)
+    served.loop.advance(1e6)
+    assert served.seen() == []
+    client.give_room()
+    assert served.seen() == ["nil"]
+
+
+def test_send_window_nil_is_the_default_and_zero_waits_for_the_kernel(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io.send_window = 2 ^ 16
+          see(told(io:write(('x'):rep(65536), 0)))
+          io.send_window = nil
+          see(told(io:write('abc', 0)))
+          io.send_window = 0
+          see(told(io:write('abc', 1)))
+          io:close()
+        end""",
+        default_send_window=65539,
+    )
+    served.ask(room=0)
+    served.loop.advance(2)
+    assert served.seen() == ["nil", "nil", "write 0"]
+
+
+def test_wait(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io:write('1234567890')
+          see(told(io:wait(10, 1)))
+          see(told(io:wait(-10, 1)))
+          see(told(io:wait(0)))
+          see(told(io:wait(10.0)))
+        end""")
+    client = served.ask(room=0)
+    served.loop.advance(2)
+    assert served.seen() == ["wait false", "wait true"]
+    client.give_room()
+    assert served.seen() == ["wait false", "wait true", "wait true", "wait true"]
+
+
+def test_get_send_stats_is_a_fresh_table(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          local before = io:get_send_stats()
+          io:write('abc')
+          fiber.sleep(2)
+          local after = io:get_send_stats()
+          see(before.current, before.sent, before.cancelled, before.headers_were_sent, before.acked)
+          see(after.current, after.sent, after.cancelled, after.headers_were_sent, ('%g'):format(after.lag))
+          see(before ~= after)
+        end""")
+    served.ask(room=0)
+    served.loop.advance(3)
+    assert served.seen() == ["0 0 false false nil", "3 0 false false 2", "true"]
+
+
+def test_a_client_that_is_gone_is_a_result(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write('1234567890')
+          see(told(io:write('abc')))
+          see(told(io:write('abc')), told(io:wait(0)))
+          see(io:get_send_stats().cancelled)
+        end""",
+        default_send_window=10,
+    )
+    client = served.ask(room=0)
+    client.reset()
+    assert served.seen() == ["write 0 cancelled", "write 0 cancelled wait false cancelled", "true"]
+
+
+def test_headers_of_io_are_for_calls_without_headers(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io.headers.a = 'b'
+          if req.path == '/write' then io:write('x')
+          elseif req.path == '/absent' then io:write_header(200)
+          elseif req.path == '/none' then io:write_header(200, nil)
+          elseif req.path == '/own' then io:write_header(200, {c = 'd'})
+          elseif req.path == '/timeout' then io:write_header(200, nil, 1)
+          elseif req.path == '/body' then return 'x'
+          elseif req.path == '/table' then return {headers = {c = 'd'}}
+          elseif req.path == '/close' then io:close() end
+        end""")
+    given = {path: served.answer(f"/{path}").headers for path in ("write", "absent", "body", "close", "end")}
+    assert {path: headers.get("a") for path, headers in given.items()} == dict.fromkeys(given, "b")
+    for path in ("/none", "/own", "/timeout", "/table"):
+        assert "a" not in served.answer(path).headers
+    assert served.answer("/own").headers["c"] == served.answer("/table").headers["c"] == "d"
+
+
+def test_write_header_waits_for_the_kernel_and_a_write_need_not(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          see(told(io:write_header(200, {}, 1)))
+          see(told(io:write('abc', 0)))
+          see(pcall(io.write_header, io, 200))
+        end""")
+    client = served.ask(room=0)
+    served.loop.advance(2)
+    client.give_room()
+    assert client.responses()[0].body == b"abc"
+    assert served.seen() == ["header", "nil", "false Handler has already written header"]
+
+
+MISTAKES = [
+    ("io.write()", "Not enough parameters"),
+    ("io:write()", "Not enough parameters"),
+    ("io.write_header()", "Not enough parameters"),
+    ("io:write_header()", "Not enough parameters"),
+    ("io:wait()", "Not enough parameters"),
+    ("io.write({}, 'x')", "shuttle is invalid"),
+    ("io.write('x', 'y')", "shuttle is invalid"),
+    ("io.write_header(5, 200)", "shuttle is invalid"),
+    ("io.wait({}, 0)", "shuttle is invalid"),
+    ("io.close()", "shuttle is invalid"),
+    ("io.close({})", "shuttle is invalid"),
+    ("io.get_send_stats()", "shuttle is invalid"),
+    ("io:write_header('a')", "HTTP code is not an integer"),
+    ("io:write_header(nil)", "HTTP code is not an integer"),
+    ("io:write_header({})", "HTTP code is not an integer"),
+    ("io:write_header(200.5)", "HTTP code is not an integer"),
+    ("io:write_header(math.huge)", "HTTP code is not an integer"),
+    ("io:write_header(99)", "HTTP code 99 is outside 100..599"),
+    ("io:write_header(600)", "HTTP code 600 is outside 100..599"),
+    ("io:write({})", "body must be a string or a number, not table"),
+    ("io:write(true)", "body must be a string or a number, not boolean"),
+    ("io:write('x', 'y')", "timeout must be a number of seconds, not string"),
+    ("io:write('x', -1)", "timeout must be 0 or more seconds, not -1"),
+    ("io:write('x', 0/0)", "timeout must be 0 or more seconds, not nan"),
+    ("io:write_header(200, {}, {})", "timeout must be a number of seconds, not table"),
+    ("io:wait(0, -1)", "timeout must be 0 or more seconds, not -1"),
+    ("io:wait('x')", "position is not an integer"),
+    ("io:wait(0.5)", "position is not an integer"),
+    ("io:write_header(200, 'x')", "headers must be a table, not string"),
+    ("io:write_header(200, {5})", "header name must be a string, not number"),
+    ("io:write_header(200, {a = true})", "value of header 'a' must be a string or a number, not boolean"),
+    ("io:write_header(200, {a = {}})", "value of header 'a' must be a string or a number, not table"),
+    ("io:write_header(200, {['a b'] = 'c'})", "header name b'a b' is not a token (RFC 9110, 5.1)"),
+    ("io:write_header(200, {a = 'b\\nc'})", "value of header 'a' has CR, LF or NUL in it: b'b\\nc'"),
+    (
+        "(function() io.send_timeout = 'x' io:write('a') end)()",
+        "timeout must be a number of seconds, not string",
+    ),
+    ("(function() io.send_window = 'x' io:write('a') end)()", "send_window must be an integer, not string"),
+    ("(function() io.send_window = 0.5 io:write('a') end)()", "send_window must be an integer, not float"),
+    ("(function() io.send_window = -1 io:write('a') end)()", "send_window must be 0 or more bytes, not -1"),
+    ("(function() io.headers = 5 io:write('a') end)()", "headers must be a table, not number"),
+    ("(function() io.headers = 5 io:close() end)()", "headers must be a table, not number"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), MISTAKES)
+def test_mistakes_raise_and_send_nothing(serve: Serve, call: str, message: str) -> None:
+    served = serve(
+        f"""
+        function handler(req, io)
+          local ok, message = pcall(function() {call} end)
+          see(ok, message)
+          see(io:get_send_stats().current)
+          io.headers, io.send_window, io.send_timeout = {{}}, nil, nil
+          return {{status = 202, body = 'fine'}}
+        end""".replace("pcall(function() (", "pcall(function() return (")
+    )
+    response = served.answer()
+    assert (response.status, response.body) == (202, b"fine")
+    assert served.seen() == [f"false {message}", "0"]
+
+
+def test_a_numeric_string_is_a_code(serve: Serve) -> None:
+    assert serve("function handler(req, io) io:write_header('404') end").answer().status == 404
+
+
+def test_more_than_the_content_length_raises_when_its_turn_comes(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write_header(200, {['content-length'] = 6})
+          see(pcall(io.write, io, '12345678'))
+          io:write('1234')
+          local ok, message = pcall(io.write, io, '5678')
+          see(ok, message)
+          io:write('56')
+        end""",
+        default_send_window=4,
+    )
+    client = served.ask(room=200)
+    assert client.responses()[0].body == b"123456"
+    first, second = served.seen()
+    assert first.startswith("false content-length is 6, 0 bytes were written and 8 more would exceed it")
+    assert second.startswith("false content-length is 6, 4 bytes were written and 4 more would exceed it")
+
+
+def test_that_of_a_queued_write_raises_as_well(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write_header(200, {['content-length'] = 6}, 0)
+          io:write('1234')
+          fiber.create(function() see('first', told(io:write('56', 9))) end)
+          see('second', pcall(io.write, io, '78', 9))
+        end""",
+        default_send_window=4,
+    )
+    client = served.ask(room=0)
+    assert served.seen() == []
+    client.give_room()
+    assert client.responses()[0].body == b"123456"
+    assert sorted(served.seen()) == [
+        "first nil",
+        "second false content-length is 6, 6 bytes were written and 2 more would exceed it; "
+        "nothing of them is sent",
+    ]
+
+
+def test_an_empty_write_sends_the_headers(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io:write('')
+          fiber.sleep(1)
+        end""")
+    client = served.ask()
+    assert client.responses()[0].status == 200
+    assert not client.responses()[0].complete
+
+
+def test_close_ends_cleanly_and_again_does_nothing(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io:write('abc')
+          io:close()
+          io:close()
+          see(told(io:write('d')), told(io:wait(3)))
+          fiber.sleep(5)
+          see(told(io:write('d')))
+        end""")
+    client = served.ask()
+    assert client.responses()[0].complete
+    served.loop.advance(6)
+    assert client.responses()[0].body == b"abc"
+    assert served.seen()[0].startswith("write 0 cancelled wait")
+    assert served.seen()[1] == "write 0 cancelled"
+
+
+def test_head_runs_the_handler_and_drops_the_body(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io:write_header(200, {['content-length'] = 5})
+          see(told(io:write('12345')), io:get_send_stats().current)
+        end""")
+    client = served.ask(method="HEAD")
+    [response] = client.responses("HEAD")
+    assert (response.body, response.headers["content-length"]) == (b"", "5")
+    assert served.seen() == ["nil 5"]
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_a_body_after_204_or_304_stays_off_the_wire(serve: Serve, status: int) -> None:
+    served = serve(f"function handler(req, io) io:write_header({status}) io:write('body') end")
+    client = served.ask()
+    assert b"body" not in bytes(client.received)
+    client.get("/seen")
+    assert [response.status for response in client.responses()] == [status, 200]
+
+
+def test_helpers_on_what_is_no_result(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          see(httpng.cancelled(nil), httpng.headers_were_sent(nil))
+          see(pcall(httpng.body_bytes_sent, nil))
+          see(pcall(httpng.reached, nil))
+          see(pcall(httpng.cancelled, 'x'))
+          see(pcall(httpng.cancelled, 0))
+          see(pcall(httpng.body_bytes_sent, io:wait(0)))
+        end""")
+    served.ask()
+    assert served.seen() == [
+        "nil true",
+        "false body_bytes_sent() needs the send_result of a write, got nothing (nil)",
+        "false reached() needs the send_result of a wait, got nothing (nil)",
+        "false not a send_result: string",
+        "false not a send_result: 0",
+        "false body_bytes_sent() needs the send_result of a write, got one of a wait",
+    ]
