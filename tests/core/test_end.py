@@ -484,6 +484,13 @@ def test_whoever_waits_for_the_end_is_told_once(driven: Driven) -> None:
     assert calls == [1]
 
 
+def test_a_write_header_after_the_end_that_none_was_given_before_is_cancelled(driven: Driven) -> None:
+    driven.exchange.finish(driven.now)
+    assert result(driven.header()).cancelled
+    with pytest.raises(TypeError):
+        driven.header("200")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("how", ["write", "header"])
 def test_a_second_write_header_after_the_end_raises(driven: Driven, how: str) -> None:
     driven.write("") if how == "write" else driven.header()

@@ -53,6 +53,7 @@ class Exchange:
         "_end_committed",
         "_fell_short",
         "_head_committed",
+        "_head_given",
         "_head_sent",
         "_queue",
         "_settings",
@@ -83,6 +84,7 @@ class Exchange:
         self.carrier = carrier
         self._queue = SendQueue(self._write_accepted, self._write_refused)
         self._waits: list[Wait | HeaderWrite] = []
+        self._head_given = False
         self._head_committed = False
         self._head_sent = False
         self._end_committed = False
@@ -101,10 +103,11 @@ class Exchange:
         """
         deadline = self._deadline(now, timeout)
         head = response_head(code, headers)
-        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head is not None)
+        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self._head_given)
         if self.state not in TAKES_WRITES:
             return self._ended_call(HeaderWrite(), Call.WRITE_HEADER)
         self.state = state
+        self._head_given = True
         self._give_head(head)
         return self._await(HeaderWrite(deadline))
 
@@ -131,7 +134,8 @@ class Exchange:
             return self._ended_call(Write(data, limit, deadline), Call.WRITE)
         if self.head is None:
             self._give_head(response_head(200, headers))
-            self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
+            self._head_given = True
+        self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
         self.carrier.wake()
         if self._take_now(data, limit, now):
             return DONE

@@ -96,7 +96,7 @@ GIVEN_UP: Final = frozenset({_S.CANCELLED, _S.ABORTED})
 def next_state(state: ResponseState, event: ResponseEvent, *, head_given: bool) -> ResponseState:
     """Looks the transition up.
 
-    A second header block is a mistake in every state, also where the first one ended the response.
+    A second header block of the handler's (`head_given`) is a mistake in every state, also after the end.
 
     Raises:
         ResponseStateError: the state forbids the event.
