@@ -11,7 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,8 +19,8 @@ import h11
 
 import httpng_asyncio
 import httpng_trio
-from httpng_core import ListenAddress
-from httpng_driver import Server
+from httpng_core import ListenAddress, Request
+from httpng_driver import IO, Server
 from httpng_driver.pump import Pump
 
 BOUND = 20.0
@@ -81,6 +81,36 @@ async def within_bound(event: anyio.Event) -> None:
     """Waits for an event, for a bounded time."""
     with anyio.fail_after(BOUND):
         await event.wait()
+
+
+class Observed(Generic[T]):
+    """A handler whose outcome the test awaits: `@Observed` above the function.
+
+    The response ends when the function does, with what was written; what the function returns or raises
+    is the test's.
+    """
+
+    def __init__(self, function: Callable[[Request, IO], Awaitable[T]]) -> None:
+        self._function = function
+        self._done = anyio.Event()
+        self._outcomes: list[T] = []
+        self._error: BaseException | None = None
+
+    async def __call__(self, req: Request, io: IO) -> None:
+        try:
+            self._outcomes.append(await self._function(req, io))
+        except BaseException as error:
+            self._error = error
+            raise
+        finally:
+            self._done.set()
+
+    async def outcome(self) -> T:
+        """What the function returned, or raises what it raised."""
+        await within_bound(self._done)
+        if self._error is not None:
+            raise self._error
+        return self._outcomes[-1]
 
 
 class Client:
@@ -183,8 +213,10 @@ class Client:
         self.send(data)
         return self.read_response(method)
 
-    def half_close(self) -> None:
-        """Sends a FIN and goes on reading."""
+    def half_close(self, data: bytes = b"") -> None:
+        """Sends a FIN, in one segment with `data`, and goes on reading."""
+        if data:
+            self.socket.send(data, socket.MSG_MORE)
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
