@@ -14,6 +14,7 @@ Nothing here blocks, reads a clock, or calls the driver back, `on_wake` apart, w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
+from math import inf
 
 from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
@@ -372,7 +373,7 @@ class Connection:
 
     def _enter(self, phase: Phase, now: float, timeout: float | None) -> None:
         self._phase = phase
-        self._phase_deadline = None if timeout is None or timeout == float("inf") else now + timeout
+        self._phase_deadline = None if timeout is None or timeout == inf else now + timeout
 
     def _phase_expired(self, now: float) -> None:
         if self._phase is Phase.FLUSHING and self._exchange is not None:

@@ -28,6 +28,8 @@ CALLS_PER_TURN = 64
 SECONDS_PER_TURN = 0.005
 """After so long a handler lets others run."""
 
+_FIELDS = ("status", "headers", "body")
+
 HandlerSteps = Generator[Pending, Any, object]
 
 
@@ -351,11 +353,13 @@ def as_response(returned: object, headers: Any = None) -> Response:
         return Response(headers=headers, body=returned)
     if not isinstance(returned, Mapping):
         raise TypeError(f"a handler must return None, a body, a dict or a Response, not {_type(returned)}")
-    unknown = sorted(str(key) for key in returned if key not in ("status", "headers", "body"))
-    if unknown:
+    status, given, body = (returned.get(key) for key in _FIELDS)
+    if len(returned) != sum(key in returned for key in _FIELDS):
+        unknown = sorted(str(key) for key in returned if key not in _FIELDS)
         raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
-    given = {key: value for key, value in returned.items() if value is not None}
-    return Response(**given)
+    return Response(
+        status=200 if status is None else status, headers=given, body=b"" if body is None else body
+    )
 
 
 def _takes(handler: Callable[..., Any], count: int) -> bool:

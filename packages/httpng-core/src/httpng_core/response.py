@@ -1,9 +1,10 @@
 """Response heads: what handlers give, checked and in wire form's terms but not yet framed."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 HeaderValue = str | bytes | int | float
 HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tuple[str | bytes, HeaderValue]]
@@ -65,21 +66,10 @@ def response_head(status: int, headers: HeaderSource | None, length: int | None 
             a Content-Length that isn't one; a Transfer-Encoding other than chunked.
     """
     _check_status(status)
-    kept: list[tuple[bytes, bytes]] = []
-    declared: int | None = None
-    close = False
-    for name, value in _pairs(headers):
-        if name == b"content-length":
-            declared = _content_length(value, declared)
-        elif name == b"connection":
-            close = close or b"close" in _tokens(value)
-        elif name == b"transfer-encoding":
-            _check_transfer_encoding(value)
-        else:
-            kept.append((name, value))
+    kept, declared, close = _checked(headers)
     if declared is None and status not in _NO_BODY:
         declared = length
-    return ResponseHead(status, tuple(kept), declared, close)
+    return ResponseHead(status, kept, declared, close)
 
 
 def body_bytes(body: object) -> bytes:
@@ -106,20 +96,48 @@ def _check_status(status: object) -> None:
         raise ValueError(f"HTTP code {status} is interim (RFC 9110, 15.2): it can't be the response's own")
 
 
-def _pairs(headers: HeaderSource | None) -> Iterable[tuple[bytes, bytes]]:
-    if headers is None:
-        return
-    items = headers.items() if isinstance(headers, Mapping) else headers
-    for name, value in items:
+_Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
+
+
+def _checked(headers: HeaderSource | None) -> _Checked:
+    """The headers to send, the declared length, and whether the connection is to close."""
+    if not headers:
+        return (), None, False
+    pairs: tuple[tuple[Any, Any], ...] = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    if len(pairs) <= 8 and all(type(value) is str and len(value) < 64 for _, value in pairs):
+        return _check_again(pairs)
+    return _check(pairs)
+
+
+def _check(pairs: tuple[tuple[Any, Any], ...]) -> _Checked:
+    kept: list[tuple[bytes, bytes]] = []
+    length: int | None = None
+    close = False
+    for name, value in _wire_pairs(pairs):
+        if name == b"content-length":
+            length = _content_length(value, length)
+        elif name == b"connection":
+            close = close or b"close" in _tokens(value)
+        elif name == b"transfer-encoding":
+            _check_transfer_encoding(value)
+        else:
+            kept.append((name, value))
+    return tuple(kept), length, close
+
+
+# Most handlers send the same few short headers with every response.
+_check_again = lru_cache(maxsize=256)(_check)
+
+
+def _wire_pairs(pairs: tuple[tuple[Any, Any], ...]) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in pairs:
         wire_name = _name(name)
         values = value if isinstance(value, (list, tuple)) else (value,)
         for each in values:
             yield wire_name, _value(wire_name, each)
 
 
-@lru_cache(maxsize=1024)
 def _name(name: object) -> bytes:
-    # Names are few and come again with every response.
     if not isinstance(name, (str, bytes)):
         raise TypeError(f"header name must be a string, not {type(name).__name__}")
     wire = name.encode("utf-8") if isinstance(name, str) else name

@@ -54,16 +54,11 @@ class WireLog:
         if self.accepted > self.pushed:
             raise AssertionError(f"accepted {self.accepted} of {self.pushed} pushed wire bytes")
         spans = self._spans
-        while spans and (spans[0][1] <= self.accepted or spans[0][0] < self.accepted):
+        while spans:
             start, end, span, payee = spans[0]
-            if end <= self.accepted:
-                spans.popleft()
-            self._pay(span, payee, max(start, before), end, now)
             if end > self.accepted:
-                break
-
-    def _pay(self, span: Span, payee: Payee, start: int, end: int, now: float) -> None:
-        if span is Span.BODY:
-            payee.paid(span, min(end, self.accepted) - start, now)
-        elif end <= self.accepted:
-            payee.paid(span, end - start, now)
+                if span is Span.BODY and start < self.accepted:
+                    payee.paid(span, self.accepted - max(start, before), now)
+                return
+            spans.popleft()
+            payee.paid(span, end - max(start, before), now)

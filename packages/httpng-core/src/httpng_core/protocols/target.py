@@ -1,6 +1,7 @@
 """Host and request target of HTTP/1.1 (RFC 9112, 3.2), where h11 is laxer than the RFC."""
 
 import re
+from functools import lru_cache
 
 from httpng_core.errors import RemoteError
 
@@ -18,7 +19,7 @@ def check_host(version: bytes, hosts: list[bytes]) -> None:
     """
     if len(hosts) > 1 or (not hosts and version >= b"1.1"):
         raise RemoteError(f"{len(hosts)} Host headers where there must be one")
-    if hosts and not _AUTHORITY.fullmatch(hosts[0]):
+    if hosts and _host(hosts[0]) is None:
         raise RemoteError("malformed Host header")
 
 
@@ -39,7 +40,10 @@ def host_and_path(method: bytes, target: bytes, headers: tuple[tuple[bytes, byte
         authority, path = _absolute(target)
     if b"#" in path:
         raise RemoteError("request target has a fragment")
-    return _host(authority), path.decode("ascii")
+    host = _host(authority)
+    if host is None:
+        raise RemoteError("malformed authority in the request target")
+    return host or "default", path.decode("ascii")
 
 
 def _absolute(target: bytes) -> tuple[bytes, bytes]:
@@ -50,8 +54,8 @@ def _absolute(target: bytes) -> tuple[bytes, bytes]:
     return match[1], path if path.startswith(b"/") else b"/" + path
 
 
-def _host(authority: bytes) -> str:
-    match = _AUTHORITY.fullmatch(authority)
-    if match is None:
-        raise RemoteError("malformed authority in the request target")
-    return match[1].decode("ascii") or "default"
+@lru_cache(maxsize=256)
+def _host(authority: bytes) -> str | None:
+    """The host of an authority without its port; `None` if it isn't an authority."""
+    match = _AUTHORITY.fullmatch(authority) if len(authority) < 300 else None
+    return None if match is None else match[1].decode("ascii")
