@@ -135,7 +135,12 @@ class Driven:
 
     # Shorthands for calls of the handler --------------------------------------------------------------
 
-    def write(self, body: bytes | str, timeout: float | None = None, window: int | None = None) -> Pending:
+    def write(
+        self,
+        body: bytes | str | bytearray | memoryview,
+        timeout: float | None = None,
+        window: int | None = None,
+    ) -> Pending:
         return self.exchange.write(body, self.now, timeout, window)
 
     def wait(self, position: int, timeout: float | None = None) -> Pending:

@@ -1,6 +1,6 @@
 """The seam between the driver and an event loop: five verbs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 
@@ -16,5 +16,5 @@ class Reactor(Protocol):
     def wake(self, callback: Callable[[], None]) -> None:
         """Calls `callback()` in the next turn of the loop, never within this call."""
 
-    def spawn(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+    def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""

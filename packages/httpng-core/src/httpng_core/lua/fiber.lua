@@ -56,6 +56,7 @@ function fiber.create(fn, ...)
   elseif code ~= DONE then
     host.adopt(id, code, value)
   end
+  settle(host.spend()) -- else one that only creates fibers would keep the server to itself
   return setmetatable({ id }, Fiber)
 end
 

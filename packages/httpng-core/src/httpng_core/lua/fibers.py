@@ -48,6 +48,7 @@ class Fibers:
         """The calls by the names that the Lua files use."""
         return {
             "clock": lambda: self.clock(),
+            "spend": lambda: (TURN if self._budget.is_spent(self.clock()) else DONE,),
             "pause": self._pause,
             "wake": self._wake,
             "give_up": _give_up,
