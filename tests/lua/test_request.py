@@ -1,0 +1,90 @@
+"""What a handler is told of its request."""
+
+import pytest
+from tests.lua.conftest import Serve
+
+from httpng_core import Address
+
+DUMP = """
+local function dump(value)
+  if type(value) == 'number' then return ('%d'):format(value) end
+  if type(value) ~= 'table' then return tostring(value) end
+  local names = {}
+  for name in pairs(value) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = name .. '=' .. dump(value[name]) end
+  return '{' .. table.concat(names, ',') .. '}'
+end
+function handler(req, io) return dump(req) end
+"""
+
+
+def test_all_of_it(serve: Serve) -> None:
+    served = serve(DUMP)
+    client = served.loop.connect()
+    client.send(
+        b"POST /a%20b?x=1&y HTTP/1.1\r\nHost: [::1]:8080\r\nX-A: one\r\nx-a: two\r\n"
+        b"Cookie: a=1\r\ncookie: b=2\r\nContent-Length: 4\r\nX-Latin: \xe4\r\n\r\n\0\xffab"
+    )
+    assert client.responses()[0].body == (
+        b"{body=\0\xffab,"
+        b"headers={content-length=4,cookie=a=1; b=2,host=[::1]:8080,x-a=one, two,x-latin=\xe4},"
+        b"host=[::1],is_websocket=false,method=POST,"
+        b"ouraddr={family=AF_INET,host=192.0.2.2,port=80,protocol=tcp,type=SOCK_STREAM},"
+        b"path=/a%20b?x=1&y,"
+        b"peer={family=AF_INET,host=192.0.2.1,port=50000,protocol=tcp,type=SOCK_STREAM},"
+        b"query=x=1&y,version_major=1,version_minor=1}"
+    )
+
+
+def test_ipv6_ends(serve: Serve) -> None:
+    served = serve(
+        "function handler(req, io) return req.peer.family .. req.peer.host .. req.ouraddr.family end"
+    )
+    now = served.loop.clock.now
+    connection = served.app.connection(now, peer=Address("fe80::1", 5, "AF_INET6"))
+    client = served.loop.connect()
+    client.connection = connection
+    client.get()
+    assert client.responses()[0].body == b"AF_INET6fe80::1AF_INET"
+
+
+@pytest.mark.parametrize(
+    ("target", "query"), [("/", "nil"), ("/?", ""), ("/?id=2", "id=2"), ("/?id=3?x", "id=3?x")]
+)
+def test_query(serve: Serve, target: str, query: str) -> None:
+    served = serve("function handler(req, io) return tostring(req.query) end")
+    assert served.answer(target).body.decode() == query
+
+
+def test_http_1_0_without_a_host(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          local version = ('%d.%d'):format(req.version_major, req.version_minor)
+          return ('%s %s %q %s'):format(req.host, version, req.body, tostring(req.https))
+        end"""
+    )
+    client = served.loop.connect()
+    client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert client.responses()[0].body == b'default 1.0 "" nil'
+
+
+def test_a_websocket_handshake_is_seen(serve: Serve) -> None:
+    served = serve("function handler(req, io) return tostring(req.is_websocket) end")
+    client = served.loop.connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert client.responses()[0].body == b"true"
+
+
+def test_a_request_is_the_handlers_own(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          see(req.mine, io.mine, io.headers.mine)
+          req.mine, io.mine, io.headers.mine = 1, 2, 3
+        end"""
+    )
+    for _ in range(2):
+        served.ask()
+    assert served.seen() == ["nil nil nil"] * 2
