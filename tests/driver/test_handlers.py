@@ -1,0 +1,240 @@
+"""What handlers return and raise, what they cost, and how long one may keep the others waiting."""
+
+import asyncio
+import logging
+import time
+
+import anyio
+import anyio.lowlevel
+import pytest
+import trio
+from tests.driver.harness import GET, Client, Observed, Received, Serving, decode, in_thread, within_bound
+
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Request, Response
+from httpng_driver import IO
+
+pytestmark = pytest.mark.anyio
+
+
+async def ask(serving: Serving, handler: object, **cfg: object) -> Received:
+    async with serving(handler, **cfg) as server:
+        with Client(server.addresses[0]) as client:
+            return await in_thread(client.ask)
+
+
+RETURNED = [
+    pytest.param(None, 200, b"", id="None"),
+    pytest.param("grüße", 200, "grüße".encode(), id="str"),
+    pytest.param(b"\0\xff", 200, b"\0\xff", id="bytes"),
+    pytest.param({}, 200, b"", id="empty dict"),
+    pytest.param({"status": 404, "headers": {"x-y": "z"}, "body": "gone"}, 404, b"gone", id="dict"),
+    pytest.param(Response(status=201, body=b"made"), 201, b"made", id="Response"),
+    pytest.param({"body": bytes(3_000_000)}, 200, bytes(3_000_000), id="longer than the window"),
+]
+MISTAKES = [
+    pytest.param(5, "int", id="int"),
+    pytest.param({"code": 200}, "code", id="unknown key"),
+    pytest.param({"status": 99}, "99", id="status"),
+    pytest.param({"headers": {"x": "a\r\nb"}}, "CR, LF or NUL", id="header"),
+    pytest.param({"body": 5}, "int", id="body"),
+]
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+@pytest.mark.parametrize(("returned", "status", "body"), RETURNED)
+async def test_what_a_handler_may_return(
+    serving: Serving, kind: str, returned: object, status: int, body: bytes
+) -> None:
+    async def handler(req: Request, io: IO) -> object:
+        return returned
+
+    def plain(req: Request) -> object:
+        return returned
+
+    received = await ask(serving, handler if kind == "async" else plain)
+    assert (received.status, received.body, received.complete) == (status, body, True)
+    assert received.headers is not None
+    assert received.headers["content-length"] == str(len(body))
+    assert "date" in received.headers
+
+
+@pytest.mark.parametrize("kind", ["async", "plain"])
+@pytest.mark.parametrize(("returned", "told"), MISTAKES)
+async def test_a_mistake_of_a_handler_is_a_500_and_logged(
+    serving: Serving, caplog: pytest.LogCaptureFixture, kind: str, returned: object, told: str
+) -> None:
+    async def handler(req: Request, io: IO) -> object:
+        return returned
+
+    def plain(req: Request) -> object:
+        return returned
+
+    with caplog.at_level(logging.ERROR, "httpng"):
+        received = await ask(serving, handler if kind == "async" else plain)
+    assert (received.status, received.body) == (500, b"Path handler execution error")
+    (record,) = caplog.records
+    assert "handler error on GET /" in record.getMessage()
+    assert record.exc_info is not None
+    assert told in str(record.exc_info[1])
+
+
+@pytest.mark.parametrize("begun", ["nothing", "headers given", "accepted"])
+async def test_raising_before_anything_was_sent_is_a_500(
+    serving: Serving, caplog: pytest.LogCaptureFixture, begun: str
+) -> None:
+    """What was accepted is dropped: the kernel hasn't been asked yet."""
+
+    async def handler(req: Request, io: IO) -> None:
+        if begun == "accepted":
+            await io.write(b"never sent")
+        elif begun == "headers given":
+            io.headers["x-never"] = "sent"
+        raise RuntimeError("the reason")
+
+    with caplog.at_level(logging.ERROR, "httpng"):
+        async with serving(handler) as server:
+            with Client(server.addresses[0]) as client:
+                first = await in_thread(client.ask)
+                second = await in_thread(client.ask)
+    for received in (first, second):
+        assert (received.status, received.body) == (500, b"Path handler execution error")
+        assert received.headers is not None
+        assert "x-never" not in received.headers
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["the reason"] * 2
+
+
+@pytest.mark.parametrize("length", [None, 1000])
+async def test_raising_after_the_response_began_is_a_reset(
+    serving: Serving, caplog: pytest.LogCaptureFixture, length: int | None
+) -> None:
+    client_has_read = anyio.Event()
+
+    async def handler(req: Request, io: IO) -> None:
+        if length is not None:
+            io.headers["content-length"] = length
+        await io.write(b"begun")
+        await within_bound(client_has_read)
+        raise RuntimeError("the reason")
+
+    with caplog.at_level(logging.ERROR, "httpng"):
+        async with serving(handler) as server:
+            with Client(server.addresses[0]) as client:
+                client.send(GET)
+                received = await in_thread(client.read_body, 5)
+                client_has_read.set()
+                await in_thread(client.read_to_end)
+    assert received.body == b"begun"
+    assert client.ended == "reset"
+    assert not decode(bytes(client.wire), ended=True).complete
+    assert len(caplog.records) == 1
+
+
+async def test_an_error_of_one_handler_does_not_hurt_another(serving: Serving) -> None:
+    release = anyio.Event()
+
+    async def handler(req: Request, io: IO) -> None:
+        await io.write(b"before ")
+        if req.path == "/raise":
+            raise RuntimeError("the reason")
+        await within_bound(release)
+        await io.write(b"and after")
+
+    async with serving(handler) as server:
+        with Client(server.addresses[0]) as well, Client(server.addresses[0]) as ill:
+            well.send(GET)
+            await in_thread(well.read_body, 7)
+            await in_thread(ill.ask, b"GET /raise HTTP/1.1\r\nHost: x\r\n\r\n")
+            release.set()
+            received = await in_thread(well.read_response)
+    assert received.body == b"before and after"
+
+
+def count_tasks(backend: str) -> int:
+    if backend == "trio":
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
+
+
+async def test_a_plain_function_costs_no_task(serving: Serving, anyio_backend_name: str) -> None:
+    counts: dict[str, int] = {}
+
+    def plain(req: Request) -> str:
+        counts["plain"] = count_tasks(anyio_backend_name)
+        return "plain"
+
+    async def handler(req: Request, io: IO) -> str:
+        counts["async"] = count_tasks(anyio_backend_name)
+        return "async"
+
+    for function in (plain, handler):
+        received = await ask(serving, function)
+        assert received.body == function.__name__.replace("handler", "async").encode()
+    assert counts["async"] == counts["plain"] + 1
+
+
+class Turns:
+    """Counts how many writes a handler makes between two turns of the loop."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.most = 0
+        self.turns = 0
+        self.stop = False
+
+    async def count(self) -> None:
+        while not self.stop:
+            self.writes = 0
+            await anyio.lowlevel.checkpoint()
+            self.most = max(self.most, self.writes)
+            self.turns += 1
+
+
+@pytest.mark.parametrize(("seconds_per_write", "most"), [(0.0, CALLS_PER_TURN), (SECONDS_PER_TURN / 2, 3)])
+@pytest.mark.parametrize("call", ["write", "wait"])
+async def test_a_handler_that_always_has_room_lets_others_run(
+    serving: Serving, seconds_per_write: float, most: int, call: str
+) -> None:
+    turns = Turns()
+
+    @Observed
+    async def handler(req: Request, io: IO) -> None:
+        io.send_window = 1 << 40
+        await anyio.lowlevel.checkpoint()
+        for _ in range(most * 12):
+            time.sleep(seconds_per_write)  # noqa: ASYNC251 - a handler that computes
+            if call == "write":
+                assert await io.write(b"there is room for this") is None
+            else:
+                assert (await io.wait(-(1 << 40))).reached
+            turns.writes += 1
+        turns.stop = True
+
+    async with serving(handler) as server, anyio.create_task_group() as tasks:
+        with Client(server.addresses[0]) as client:
+            tasks.start_soon(turns.count)
+            client.send(GET)
+            await handler.outcome()
+    assert turns.turns > 5
+    # Trio shuffles what is due in a turn: the handler may come last in one and first in the next.
+    assert 0 < turns.most <= most * 2
+
+
+async def test_a_handler_learns_of_its_client_though_it_always_has_room(serving: Serving) -> None:
+    """The turns that it gives are enough to see the reset."""
+
+    @Observed
+    async def handler(req: Request, io: IO) -> bool:
+        io.send_window = 1 << 40
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            result = await io.write(b"x")
+            if result is not None:
+                return result.cancelled
+        return False
+
+    async with serving(handler) as server:
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(GET)
+            await in_thread(client.read_body, 1)
+            client.reset()
+            assert await handler.outcome()
