@@ -9,6 +9,7 @@ them. The rules, in the words of the specification:
 """
 
 from collections import deque
+from math import inf
 
 
 class SendWindow:
@@ -94,19 +95,18 @@ class CommitSize:
 class LagBook:
     """When the bytes in flight were accepted: stamps that bytes share, so that the book stays small.
 
-    1. Bytes accepted within one resolution of a stamp share it; their lag is told up to that much too long.
-    2. The resolution is 1 ms; each time the book is full, neighbours are merged and it doubles.
-    3. An empty book starts again at 1 ms.
+    1. Bytes accepted within a millisecond share a stamp.
+    2. When the book is full, neighbours share one, over at most a 64th of the time that the book spans.
+    3. The lag of bytes that share a stamp is told too long, by what they differ; never too short.
     """
 
     RESOLUTION = 0.001
     MAX_STAMPS = 256
 
-    __slots__ = ("_resolution", "_stamps")
+    __slots__ = ("_stamps",)
 
     def __init__(self) -> None:
         self._stamps: deque[tuple[int, float]] = deque()
-        self._resolution = self.RESOLUTION
 
     def __len__(self) -> int:
         """How many stamps the book holds."""
@@ -115,14 +115,12 @@ class LagBook:
     def accept(self, position: int, now: float) -> None:
         """The bytes up to `position` were accepted at `now`, those before it earlier."""
         stamps = self._stamps
-        if not stamps:
-            self._resolution = self.RESOLUTION
-        elif now - stamps[-1][1] < self._resolution:
+        if stamps and now - stamps[-1][1] < self.RESOLUTION:
             stamps[-1] = (position, stamps[-1][1])
             return
         stamps.append((position, now))
         if len(stamps) > self.MAX_STAMPS:
-            self._merge()
+            self._merge((now - stamps[0][1]) * 4 / self.MAX_STAMPS)
 
     def pay(self, position: int) -> None:
         """The bytes up to `position` are no longer in flight."""
@@ -138,11 +136,13 @@ class LagBook:
         """Seconds that the oldest byte in flight has waited, to the millisecond."""
         return round(max(now - self._stamps[0][1], 0.0), 3) if self._stamps else 0.0
 
-    def _merge(self) -> None:
-        self._resolution *= 2
-        merged: deque[tuple[int, float]] = deque()
-        for position, stamp in self._stamps:
-            if merged and stamp - merged[-1][1] < self._resolution:
+    def _merge(self, within: float) -> None:
+        # A stamp stands for the time until the next one, so that is what must not grow too long.
+        first, *others = self._stamps
+        ends = [stamp for _, stamp in others[1:]] + [inf]
+        merged = deque([first])
+        for (position, stamp), end in zip(others, ends, strict=True):
+            if end - merged[-1][1] <= within:
                 merged[-1] = (position, merged[-1][1])
             else:
                 merged.append((position, stamp))
