@@ -176,4 +176,7 @@ def _possible(value: int) -> bool:
     kind, body_bytes = value & _KIND, value >> _BYTES_SHIFT
     if kind == 0 or (value & _REACHED and kind != Call.WAIT):
         return False
+    if kind == Call.WRITE_HEADER and value & (_HEADERS | _CANCELLED) == _HEADERS:
+        # It was done: that is `None`.
+        return False
     return kind == Call.WRITE or body_bytes == 0
