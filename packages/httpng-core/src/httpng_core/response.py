@@ -101,7 +101,7 @@ _Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
 
 def _checked(headers: HeaderSource | None) -> _Checked:
     """The headers to send, the declared length, and whether the connection is to close."""
-    if not headers:
+    if headers is None:
         return (), None, False
     pairs: tuple[tuple[Any, Any], ...] = tuple(headers.items() if isinstance(headers, Mapping) else headers)
     if len(pairs) <= 8 and all(type(value) is str and len(value) < 64 for _, value in pairs):
