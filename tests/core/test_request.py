@@ -1,0 +1,91 @@
+"""Requests as handlers see them."""
+
+import pytest
+
+from httpng_core import Address, Headers, Request
+
+PAIRS = [
+    (b"host", b"x"),
+    (b"a", b"1"),
+    (b"cookie", b"c=1"),
+    (b"a", b"2"),
+    (b"cookie", b"d=2"),
+    (b"b", b"\xe9"),
+]
+
+
+def test_names_ignore_case_and_repeated_values_are_joined() -> None:
+    headers = Headers(PAIRS)
+    assert headers["A"] == headers["a"] == "1, 2"
+    assert headers["Host"] == "x"
+    assert headers["b"] == "é"
+
+
+def test_cookies_are_joined_with_a_semicolon() -> None:
+    assert Headers(PAIRS)["Cookie"] == "c=1; d=2"
+
+
+def test_get_all_gives_the_values_as_they_came() -> None:
+    headers = Headers(PAIRS)
+    assert headers.get_all("A") == ["1", "2"]
+    assert headers.get_all("none") == []
+    headers.get_all("a").append("3")
+    assert headers.get_all("a") == ["1", "2"]
+
+
+def test_headers_are_a_mapping() -> None:
+    headers = Headers(PAIRS)
+    assert list(headers) == ["host", "a", "cookie", "b"]
+    assert len(headers) == 4
+    assert "HOST" in headers
+    assert "none" not in headers
+    assert object() not in headers
+    assert headers.get("none") is None
+    assert headers.get("none", "else") == "else"
+    with pytest.raises(KeyError):
+        headers["none"]
+    assert dict(headers) == {"host": "x", "a": "1, 2", "cookie": "c=1; d=2", "b": "é"}
+
+
+def test_headers_keep_what_came() -> None:
+    headers = Headers(iter(PAIRS))
+    assert headers.raw == tuple(PAIRS)
+    assert repr(headers) == f"Headers({PAIRS!r})"
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/", None), ("/a", None), ("/a?", ""), ("/a?id=2", "id=2"), ("/a?b?c", "b?c"), ("*", None), ("/?", "")],
+)
+def test_the_query_is_what_follows_the_first_question_mark(path: str, query: str | None) -> None:
+    assert Request(method="GET", path=path).query == query
+
+
+def test_a_request_has_defaults_and_does_not_change() -> None:
+    request = Request(method="GET", path="/")
+    assert (request.host, request.body, request.https) == ("default", b"", False)
+    assert (request.version_major, request.version_minor) == (1, 1)
+    assert request.peer == request.ouraddr == Address("", 0)
+    assert len(request.headers) == 0
+    with pytest.raises(AttributeError):
+        request.method = "PUT"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("connection", "upgrade", "asks"),
+    [
+        (b"Upgrade", b"websocket", True),
+        (b"keep-alive, upgrade", b"WebSocket", True),
+        (b"keep-alive", b"websocket", False),
+        (b"upgrade", b"h2c", False),
+    ],
+)
+def test_who_asks_for_a_websocket(connection: bytes, upgrade: bytes, asks: bool) -> None:
+    headers = Headers([(b"connection", connection), (b"upgrade", upgrade)])
+    assert Request(method="GET", path="/", headers=headers).is_websocket is asks
+
+
+def test_a_plain_request_asks_for_no_websocket() -> None:
+    assert not Request(method="GET", path="/").is_websocket
+    upgrade = Headers([(b"upgrade", b"websocket")])
+    assert not Request(method="GET", path="/", headers=upgrade).is_websocket
