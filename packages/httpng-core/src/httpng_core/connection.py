@@ -267,7 +267,7 @@ class Connection:
     def _feed(self, data: bytes, now: float) -> None:
         before = self._parser.reading
         self._parser.feed(data)
-        if self._phase is Phase.IDLE:
+        if self._phase is Phase.IDLE and self._parser.reading is not Reading.NOTHING:
             self._enter(Phase.READING, now, self._settings.header_timeout)
         self._read_request(now)
         if self._phase is Phase.READING and self._parser.reading is Reading.BODY:

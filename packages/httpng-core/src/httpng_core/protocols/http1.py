@@ -59,6 +59,9 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Takes received bytes; none are no news (h11 would take them for the end of the stream)."""
+        if not self._fed:
+            # Empty lines before a request line are to be ignored (RFC 9112, 2.2); h11 refuses them.
+            data = data.lstrip(b"\r\n")
         if data:
             self._fed += len(data)
             self._h11.receive_data(data)
