@@ -111,6 +111,11 @@ def test_connect_is_refused() -> None:
     assert refused(head(b"host: x", first=b"CONNECT x:80 HTTP/1.1")) == 400
 
 
+@pytest.mark.parametrize("version", [b"2.0", b"0.9", b"3.0", b"0.0"])
+def test_other_major_versions_are_refused(version: bytes) -> None:
+    assert refused(head(b"host: x", first=b"GET / HTTP/" + version)) == 505
+
+
 def test_a_later_minor_version_is_served_as_1_1() -> None:
     assert served(head(b"host: x", first=b"GET / HTTP/1.7")).version_minor == 7
 

@@ -98,6 +98,8 @@ class RequestParser:
         limit = self._settings.shuttle_size
         if self._fed > limit and self._fed - len(self._h11.trailing_data[0]) > limit:
             raise RemoteError(f"request head is longer than {limit} bytes", 431)
+        if not head.http_version.startswith(b"1."):
+            raise RemoteError("only HTTP/1 is spoken here", 505)
         headers = self._headers = tuple(head.headers)
         names = [name for name, _ in headers]
         check_host(head.http_version, [value for name, value in headers if name == b"host"])
