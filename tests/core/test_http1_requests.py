@@ -98,6 +98,8 @@ def test_options_may_ask_for_the_server() -> None:
         b"http://u@x/",
         b"http://x:y/",
         b"http://a,b/",
+        b"http:///a",
+        b"http://:80/a",
         b"/a#b",
         b"http://x/a#b",
         b"http:/x",

@@ -31,27 +31,24 @@ def host_and_path(method: bytes, target: bytes, headers: tuple[tuple[bytes, byte
     Raises:
         RemoteError: a target in none of the forms that a server of origin may be asked for.
     """
-    if target.startswith(b"/"):
-        authority = next((value for name, value in headers if name == b"host"), b"")
-        path = target
-    elif target == b"*" and method == b"OPTIONS":
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         authority, path = next((value for name, value in headers if name == b"host"), b""), target
     else:
         authority, path = _absolute(target)
     if b"#" in path:
         raise RemoteError("request target has a fragment")
-    host = _host(authority)
-    if host is None:
-        raise RemoteError("malformed authority in the request target")
-    return host or "default", path.decode("ascii")
+    return _host(authority) or "default", path.decode("ascii")
 
 
 def _absolute(target: bytes) -> tuple[bytes, bytes]:
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         raise RemoteError("request target is neither a path nor an http URI")
-    path = match[2]
-    return match[1], path if path.startswith(b"/") else b"/" + path
+    authority, path = match[1], match[2]
+    if not _host(authority):
+        # Unlike a Host header, a URI can't go without (RFC 9110, 4.2.1).
+        raise RemoteError("malformed authority in the request target")
+    return authority, path if path.startswith(b"/") else b"/" + path
 
 
 @lru_cache(maxsize=256)
