@@ -95,8 +95,9 @@ class LuaApplication(Application):
         Raises:
             ConfigError: see the constructor.
         """
-        self._script.cfg |= cfg
-        self.settings = parse_settings(self._script.cfg, lua_handler=True)
+        changed = self._script.cfg | cfg
+        self.settings = parse_settings(changed, lua_handler=True)
+        self._script.cfg = changed
         return self
 
     def _run(self, lua: LuaRuntime) -> Script:

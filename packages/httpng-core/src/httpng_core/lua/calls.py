@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from httpng_core.exchange import Exchange
-from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, ExchangeHandle, WaitHandle, guarded
+from httpng_core.lua.handles import Exchanges, Waits
+from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
 from httpng_core.pending import Pending
 from httpng_core.results import body_bytes_sent, cancelled, headers_were_sent, reached
 
@@ -18,15 +19,21 @@ class ExchangeCalls:
         clock: the clock that every `now` is read from.
     """
 
-    def __init__(self, clock: Callable[[], float], budget: Budget) -> None:
+    def __init__(
+        self, clock: Callable[[], float], budget: Budget, exchanges: Exchanges, waits: Waits
+    ) -> None:
         self.clock = clock
         self._budget = budget
+        self._exchanges = exchanges
+        self._waits = waits
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
         """The calls by the names that exchange.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "write": self._write,
             "write_header": self._write_header,
+            "begin_header": self._begin_header,
+            "await_header": self._await_header,
             "wait": self._wait,
             "close": self._close,
             "cancel_late": self._cancel_late,
@@ -36,39 +43,49 @@ class ExchangeCalls:
 
     def _write(
         self,
-        handle: ExchangeHandle,
+        number: float,
         body: bytes,
         timeout: float | None,
         window: float | None,
         *headers: bytes,
     ) -> Answer:
-        now, exchange = self.clock(), handle.exchange
+        now, exchange = self.clock(), self._exchanges[number].exchange
         pending = exchange.write(body, now, timeout, _whole(window), pairs(headers))
         return self._answer(exchange, pending, now)
 
-    def _write_header(
-        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
-    ) -> Answer:
-        now, exchange = self.clock(), handle.exchange
+    def _write_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
+        now, exchange = self.clock(), self._exchanges[number].exchange
         pending = exchange.write_header(int(status), pairs(headers), now, timeout)
         return self._answer(exchange, pending, now)
 
-    def _wait(self, handle: ExchangeHandle, position: float, timeout: float | None) -> Answer:
-        now, exchange = self.clock(), handle.exchange
+    def _begin_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
+        """`write_header` of the old form, which waits only when its body has been written."""
+        handle = self._exchanges[number]
+        handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
+        return (DONE,)
+
+    def _await_header(self, number: float) -> Answer:
+        handle = self._exchanges[number]
+        header, handle.header = handle.header, None
+        assert header is not None
+        return self._answer(handle.exchange, header, self.clock())
+
+    def _wait(self, number: float, position: float, timeout: float | None) -> Answer:
+        now, exchange = self.clock(), self._exchanges[number].exchange
         return self._answer(exchange, exchange.wait(int(position), now, timeout), now)
 
-    def _close(self, handle: ExchangeHandle, *headers: bytes) -> Answer:
-        handle.exchange.close(self.clock(), pairs(headers))
+    def _close(self, number: float, *headers: bytes) -> Answer:
+        self._exchanges[number].exchange.close(self.clock(), pairs(headers))
         return (DONE,)
 
-    def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
+    def _cancel_late(self, number: float, result: int) -> Answer:
         """Gives the exchange up because a call of the old form timed out, unless it is over already."""
         if not cancelled(result):
-            handle.exchange.cancel(self.clock())
+            self._exchanges[number].exchange.cancel(self.clock())
         return (DONE,)
 
-    def _stats(self, handle: ExchangeHandle) -> Answer:
-        stats = handle.exchange.stats(self.clock())
+    def _stats(self, number: float) -> Answer:
+        stats = self._exchanges[number].exchange.stats(self.clock())
         return (
             stats.current,
             stats.sent,
@@ -80,7 +97,7 @@ class ExchangeCalls:
 
     def _answer(self, exchange: Exchange, pending: Pending, now: float) -> Answer:
         if not pending.settled:
-            return WAIT, WaitHandle(pending, lambda late: exchange.withdraw(late, self.clock()))
+            return WAIT, self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()))
         result = plain(pending.result)
         return (TURN if self._budget.is_spent(now) else DONE), result
 

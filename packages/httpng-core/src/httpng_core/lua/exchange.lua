@@ -8,8 +8,11 @@ local unpack = table.unpack or unpack
 local error, next, pairs, rawget, select, setmetatable = error, next, pairs, rawget, select, setmetatable
 local tonumber, tostring, type = tonumber, tostring, type
 
--- Keys of ours in `io`: the host's handle of the exchange, and whether the header block was given.
+-- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
 local HANDLE, BEGUN = {}, {}
+
+-- number -> io: while it is there, the host must keep the exchange.
+local held = setmetatable({}, { __mode = 'v' })
 
 -- Arguments -----------------------------------------------------------------------------------------
 
@@ -97,8 +100,8 @@ local function begin_write(io, handle, body, timeout)
   return code, value
 end
 
-local function begin_header(io, handle, status, timeout, ...)
-  local code, value = host.write_header(handle, status, timeout, ...)
+local function begin_header(call, io, handle, status, timeout, ...)
+  local code, value = call(handle, status, timeout, ...)
   io[BEGUN] = io[BEGUN] or code ~= FAILED
   return code, value
 end
@@ -127,10 +130,7 @@ local function old_write(io, handle, body, is_last)
   return is_last
 end
 
-local function old_write_header(io, handle, body, is_last, head, wait)
-  if head == FAILED then
-    error(wait, 0)
-  end
+local function old_write_header(io, handle, body, is_last)
   if body ~= nil and is_over(handle, settle(begin_write(io, handle, body, timeout_of(io)))) then
     return true
   end
@@ -138,7 +138,7 @@ local function old_write_header(io, handle, body, is_last, head, wait)
     end_cleanly(io, handle)
     return true
   end
-  return is_over(handle, settle(head, wait))
+  return is_over(handle, settle(host.await_header(handle)))
 end
 
 function IO.write_header(...)
@@ -152,11 +152,12 @@ function IO.write_header(...)
     headers = io.headers
   end
   if count < 5 and type(fourth) ~= 'string' then
-    return settle(begin_header(io, handle, status, timeout_of(io, fourth), flat(headers)))
+    local timeout = timeout_of(io, fourth)
+    return settle(begin_header(host.write_header, io, handle, status, timeout, flat(headers)))
   end
   local body = fourth ~= nil and body_of(fourth) or nil
-  local timeout = timeout_of(io)
-  return old_write_header(io, handle, body, is_last, begin_header(io, handle, status, timeout, flat(headers)))
+  settle(begin_header(host.begin_header, io, handle, status, timeout_of(io), flat(headers)))
+  return old_write_header(io, handle, body, is_last)
 end
 
 function IO.write(io, given, timeout)
@@ -272,6 +273,11 @@ local METATABLE = { __index = IO }
 -- Starts the handler on an exchange: its fiber, and what the first step brought.
 function core.serve(handle, ...)
   local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)
+  held[handle] = io
   local id = core.fiber(run)
   return id, core.step(id, new_request(...), io)
+end
+
+function core.is_held(handle)
+  return held[handle] ~= nil
 end

@@ -10,8 +10,9 @@ from typing import Any
 
 from httpng_core.handlers import Runner
 from httpng_core.lua.calls import plain
+from httpng_core.lua.handles import Waits
 from httpng_core.lua.runtime import Runtime, lua_text, text_of
-from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed, WaitHandle
+from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed
 from httpng_core.pending import Pending, Turn
 from httpng_core.timers import Timers
 
@@ -30,14 +31,15 @@ class Fibers:
         runner: what steps the fibers; `None` before a server runs.
     """
 
-    def __init__(self, clock: Callable[[], float], budget: Budget) -> None:
+    def __init__(self, clock: Callable[[], float], budget: Budget, waits: Waits) -> None:
         self.clock = clock
         self.timers = Timers()
         self.runner: Runner | None = None
         self._budget = budget
+        self._waits = waits
         self._early: list[tuple[int, Answer]] = []
-        self._step: Callable[..., Any] = _not_connected
-        self._kill: Callable[..., Any] = _not_connected
+        self._step: Callable[..., Any]
+        self._kill: Callable[..., Any]
 
     def connect(self, runtime: Runtime) -> None:
         """From now on the coroutines are in `runtime`."""
@@ -50,8 +52,8 @@ class Fibers:
             "clock": lambda: self.clock(),
             "spend": lambda: (TURN if self._budget.is_spent(self.clock()) else DONE,),
             "pause": self._pause,
-            "wake": self._wake,
-            "give_up": _give_up,
+            "wake": self._waits.wake,
+            "give_up": self._give_up,
             "adopt": lambda fiber, *answer: self.adopt(int(fiber), answer),
             "report": lambda message: _log.error("error in a fiber: %s", text_of(message)),
         }
@@ -92,7 +94,7 @@ class Fibers:
             while answer[0] in (WAIT, TURN):
                 result, failure = None, None
                 try:
-                    result = yield from _awaited(answer)
+                    result = yield from self._awaited(answer)
                 except Exception as error:
                     failure = lua_text(str(error))
                 answer = as_answer(self.start(self._step, fiber, plain(result), failure))
@@ -102,17 +104,33 @@ class Fibers:
             raise
         return outcome_of(answer)
 
+    def _awaited(self, answer: Answer) -> Generator[Pending, Any, Any]:
+        if answer[0] == TURN:
+            yield Turn()
+            return None
+        wait = answer[1]
+        pending = self._waits.pending(wait)
+        try:
+            if not pending.settled:
+                return (yield pending)
+            # Never straight back into Lua: this may run inside a call from there.
+            yield Turn()
+            return pending.result
+        finally:
+            self._waits.forget(wait)
+
+    def _give_up(self, wait: float | None) -> bytes | None:
+        """Ends a wait that can't be waited for, and says why; `None` if nothing was to wait for."""
+        if wait is None:
+            return None
+        self._waits.wake(wait)
+        self._waits.forget(wait)
+        return b"can't wait inside a function that was called by a C function, such as table.sort"
+
     def _pause(self, seconds: float) -> Answer:
         pending = Pending(self.clock() + seconds)
         pending.timer = self.timers.add(pending.deadline, lambda now: pending.settle(None))
-        return WAIT, WaitHandle(pending, self._settle)
-
-    def _wake(self, wait: WaitHandle) -> bool:
-        """Ends a pause; tells whether it had not ended yet."""
-        if wait.pending.settled:
-            return False
-        self._settle(wait.pending)
-        return True
+        return WAIT, self._waits.add(pending, self._settle)
 
     def _settle(self, pending: Pending) -> None:
         self.timers.cancel(pending.timer)
@@ -130,29 +148,8 @@ def outcome_of(answer: Answer) -> Outcome:
     return Ended(tuple(values)) if code == DONE else Failed(text_of(values[0]))
 
 
-def _awaited(answer: Answer) -> Generator[Pending, Any, Any]:
-    pending: Pending = Turn() if answer[0] == TURN else answer[1].pending
-    if pending.settled:
-        # Never straight back into Lua: this may run inside a call from there.
-        yield Turn()
-        return pending.result
-    return (yield pending)
-
-
-def _give_up(wait: WaitHandle | None) -> bytes | None:
-    """Ends a wait that can't be waited for; the message says why, `None` if nothing was to wait for."""
-    if wait is None:
-        return None
-    wait.give_up(wait.pending)
-    return b"can't wait inside a function that was called by a C function, such as table.sort"
-
-
 def _log_failure(outcome: object) -> None:
     if isinstance(outcome, Failed):
         _log.error("error in a fiber: %s", outcome.message)
     elif isinstance(outcome, Exception):
         _log.error("error in a fiber", exc_info=outcome)
-
-
-def _not_connected(*_args: object) -> None:
-    raise AssertionError("no Lua runtime is connected")

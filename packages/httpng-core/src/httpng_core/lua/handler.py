@@ -1,14 +1,14 @@
 """The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Runner, end_exchange
 from httpng_core.lua.calls import pairs
 from httpng_core.lua.fibers import Fibers
-from httpng_core.lua.steps import Answer, Ended, ExchangeHandle, Failed
+from httpng_core.lua.handles import Exchanges
+from httpng_core.lua.runtime import Runtime
+from httpng_core.lua.steps import Answer, Ended, Failed
 from httpng_core.request import Address, Request
 from httpng_core.response import Response
 
@@ -18,9 +18,11 @@ _log = logging.getLogger("httpng")
 class LuaHandler:
     """Starts the script's handler on an exchange, in a fiber of its own."""
 
-    def __init__(self, serve: Callable[..., Any], fibers: Fibers) -> None:
-        self._serve = serve
+    def __init__(self, runtime: Runtime, fibers: Fibers, exchanges: Exchanges) -> None:
+        self._serve = runtime.function("serve")
+        self._is_held = runtime.function("is_held")
         self._fibers = fibers
+        self._exchanges = exchanges
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Runs the handler up to its first wait; one that never waits costs no generator."""
@@ -29,9 +31,8 @@ class LuaHandler:
             _end(exchange, outcome, runner.clock())
 
         try:
-            fiber, *answer = self._fibers.start(
-                self._serve, ExchangeHandle(exchange), *request_values(exchange.request)
-            )
+            number = self._exchanges.add(exchange, self._is_held)
+            fiber, *answer = self._fibers.start(self._serve, number, *request_values(exchange.request))
         except Exception as error:
             # Lua is out of memory: even that is this exchange's trouble alone.
             ended(error)

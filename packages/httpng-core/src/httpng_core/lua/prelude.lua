@@ -1,6 +1,6 @@
 -- Fibers: every handler, every created fiber and the script itself is a coroutine that the host steps.
 --
--- A call that has to wait yields HOST and the host's handle of the wait. A user's own coroutines hand
+-- A call that has to wait yields HOST and the host's number of the wait. A user's own coroutines hand
 -- that up to whoever resumed them, down to the fiber, so that calls may wait from inside any of them.
 
 local host, core = ...

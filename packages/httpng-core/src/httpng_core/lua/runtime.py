@@ -1,9 +1,8 @@
 """The Lua runtimes: lupa's module chosen by name, our Lua files run in it, text at the border.
 
-Bytes are Lua's strings and cross as they are. Only closures, plain values and opaque handles are
-handed to Lua, where no attribute of an object can be reached. Lua hands over nothing but plain values
-and those handles: lupa would tie an object of Lua's to the coroutine that passed it, and crash when the
-object outlives that.
+Bytes are Lua's strings and cross as they are. Lua gets the host's closures when it starts, and from
+then on nothing but plain values cross, in both directions: lupa ties an object of Lua's to the coroutine
+that passed it, and crashes when the object outlives that; objects of the host's leave traces in LuaJIT.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ class Runtime:
 
         Args:
             name: which Lua.
-            host: what Lua may call; each closure takes and returns plain values and handles.
+            host: what Lua may call; each closure takes and returns plain values.
 
         Raises:
             ConfigError: lupa is not installed, or without this Lua.
@@ -80,13 +79,6 @@ class Runtime:
             )
         except self._module.LuaError as error:
             raise LuaScriptError(text_of(error.args[0])) from None
-
-    @property
-    def memory(self) -> int:
-        """Bytes that Lua holds, after a collection."""
-        self._lua.gccollect()
-        used: int = self._lua.get_memory_used()
-        return used
 
 
 def lua_function() -> None:

@@ -11,6 +11,7 @@ from httpng_core.listen import LUA_DEFAULT_LISTEN, parse_listen
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
+from httpng_core.lua.handles import Exchanges, Waits
 from httpng_core.lua.runtime import LuaScriptError, Runtime, lua_function, read_value, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
 
@@ -58,16 +59,18 @@ class Script:
         self._wanted: LuaRuntime | None = None
         self._shut_down: Callable[[], None] | None = None
         self._is_shutting_down = False
-        budget = Budget(clock)
-        self._fibers = Fibers(clock, budget)
-        self.runtime = Runtime(lua, self._calls(ExchangeCalls(clock, budget), wall_clock))
+        budget, waits = Budget(clock), Waits()
+        self._exchanges = Exchanges()
+        self._fibers = Fibers(clock, budget, waits)
+        calls = ExchangeCalls(clock, budget, self._exchanges, waits)
+        self.runtime = Runtime(lua, self._calls(calls, wall_clock))
         self._fibers.connect(self.runtime)
         self.runtime.find_modules_in(str(path.parent))
         self._run(_read(path))
 
     def handler(self) -> LuaHandler:
         """What starts the script's handler."""
-        return LuaHandler(self.runtime.function("serve"), self._fibers)
+        return LuaHandler(self.runtime, self._fibers, self._exchanges)
 
     def launch(self, runner: Runner, shut_down: Callable[[], None]) -> None:
         """A server runs the script; `shut_down` is what `httpng.shutdown()` calls.

@@ -1,4 +1,4 @@
-"""What crosses the border between the host and a fiber: codes, handles, and the budget of a turn."""
+"""What crosses the border between the host and a fiber, and how much a fiber may do in one turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Final
 
-from httpng_core.exchange import Exchange
 from httpng_core.handlers import CALLS_PER_TURN, SECONDS_PER_TURN
 from httpng_core.lua.runtime import lua_text
-from httpng_core.pending import Pending
 
 Answer = tuple[Any, ...]
 """A code, then what belongs to it."""
@@ -23,7 +21,7 @@ class Code(IntEnum):
     TURN = 1
     """It ended, its value follows; others run before the fiber goes on."""
     WAIT = 2
-    """It waits; the handle of the wait follows."""
+    """It waits; the number of the wait follows."""
     FAILED = 3
     """It raised; the message follows."""
 
@@ -33,25 +31,6 @@ DONE: Final = int(Code.DONE)
 TURN: Final = int(Code.TURN)
 WAIT: Final = int(Code.WAIT)
 FAILED: Final = int(Code.FAILED)
-
-
-class ExchangeHandle:
-    """An exchange as Lua holds it. Lua's garbage collector lets go of it."""
-
-    __slots__ = ("__weakref__", "exchange")
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-
-
-class WaitHandle:
-    """A call that waits, as Lua holds it while it yields."""
-
-    __slots__ = ("__weakref__", "give_up", "pending")
-
-    def __init__(self, pending: Pending, give_up: Callable[[Pending], None]) -> None:
-        self.pending = pending
-        self.give_up = give_up
 
 
 class Budget:

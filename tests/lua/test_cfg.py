@@ -1,0 +1,154 @@
+"""httpng.cfg: what it takes, what it refuses and how it says so."""
+
+from math import inf
+
+import pytest
+from tests.lua.conftest import Serve, Write
+
+from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress
+from httpng_core.lua import LuaApplication
+from httpng_core.testing import Clock
+
+WRONG = [
+    ("nil", "No parameters specified"),
+    ("", "No parameters specified"),
+    ("5", "parameters must be a table, not number"),
+    ("{}", "No handlers specified"),
+    ("{listen = 3300}", "No handlers specified"),
+    ("{handler = 5}", "handler is not a function"),
+    ("{handler = 'file'}", "handler is not a function"),
+    ("{handler = {}}", "handler is not a function"),
+    ("{handler = coroutine.create(print)}", "handler is not a function"),
+    ("{handler = h, sites = {}}", "sites: not supported yet"),
+    ("{handler = h, threads = 2}", "threads: not supported yet"),
+    ("{handler = h, c_sites_func = 5}", "c_sites_func must be a function"),
+    ("{handler = h, c_sites_func = h}", "c_sites_func: native C handlers are not supported"),
+    (
+        "{handler = h, defaultsendwindow = 5}",
+        "unknown parameter defaultsendwindow; the nearest known one is default_send_window",
+    ),
+    ("{handler = h, max_body_len = 'x'}", "parameter max_body_len is not a number"),
+    ("{handler = h, max_body_len = {}}", "parameter max_body_len is not a number"),
+    ("{handler = h, max_body_len = -1}", "max_body_len is -1, must be an integer, 0 .. 68719476736"),
+    ("{handler = h, default_send_timeout = 0/0}", "parameter default_send_timeout is not a number"),
+    ("{handler = h, shuttle_size = 64}", "shuttle_size is too small for Lua handlers"),
+    ("{handler = h, uvloop = true}", "uvloop is not a parameter of cfg: it is an option of the command line"),
+    ("{handler = h, listen = 70000}", "invalid port specified"),
+    ("{handler = h, listen = 80.5}", "port must be an integer, not float"),
+    ("{handler = h, listen = true}", "unknown listen_conf type"),
+    ("{handler = h, listen = {}}", "listen is empty"),
+    ("{handler = h, listen = {8080, '8080'}}", "Duplicate listeners for 0.0.0.0:8080 found"),
+    ("{handler = h, listen = {{port = 80}}}", "listen as a table {addr, port, tls}: not supported yet"),
+    ("{handler = h, listen = {addr = '::'}}", "listen as a table {addr, port, tls}: not supported yet"),
+    ("{handler = h, listen = 'https://x'}", "listen on https: TLS is not supported yet"),
+    ("{handler = h, lua = 'lua51'}", "lua is 'lua51', must be luajit21 or lua54"),
+    ("{listen = 70000, c_sites_func = 5}", "invalid port specified"),
+    ("{c_sites_func = 5, max_body_len = 'x'}", "c_sites_func must be a function"),
+    ("{handler = 5, max_body_len = 'x'}", "parameter max_body_len is not a number"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "message"), WRONG)
+def test_what_is_refused_and_how(write: Write, lua: str, parameters: str, message: str) -> None:
+    path = write(f"local function h() end\nrequire 'httpng'.cfg({parameters})")
+    with pytest.raises(ConfigError) as caught:
+        LuaApplication(path, clock=Clock(), lua=lua)
+    assert str(caught.value) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(("parameters", "message"), WRONG)
+def test_a_refusal_can_be_caught_and_leaves_nothing(
+    serve: Serve, lua: str, parameters: str, message: str
+) -> None:
+    if "lua = " in parameters:
+        return
+    served = serve(
+        f"""
+        local function h() end
+        see(pcall(function() httpng.cfg({parameters}) end))
+        see(pcall(httpng.shutdown))
+        function handler() return 'served' end"""
+    )
+    assert served.answer().body == b"served"
+    assert served.seen() == [f"false {message}", "false Server is not launched"]
+
+
+def test_cfg_returns_true_and_leaves_the_table_alone(serve: Serve) -> None:
+    served = serve(
+        """
+        local given = {handler = function() return table.concat(seen, ';') end, listen = {'8080', ':8081'}}
+        see(httpng.cfg(given))
+        see(#given.listen, given.listen[1], given.listen[2])
+        local count = 0
+        for _ in pairs(given) do count = count + 1 end
+        see(count)
+        httpng = {cfg = function() end}"""
+    )
+    assert served.answer().body == b"true;2 8080 :8081;3".replace(b"3", b"2")
+
+
+def test_settings_arrive(write: Write, lua: str) -> None:
+    path = write(
+        """
+        require 'httpng'.cfg{
+          handler = function() end,
+          listen = {8080, '127.0.0.1:8081'},
+          default_send_window = '1000',
+          default_send_timeout = math.huge,
+          max_body_len = 10.9,
+          stall_timeout = 0.5,
+          access_log = true,
+          cancel_on_half_close = 'never',
+          threads = nil,
+        }"""
+    )
+    app = LuaApplication(path, clock=Clock(), lua=lua)
+    assert app.settings.default_send_window == 1000
+    assert app.settings.default_send_timeout == inf
+    assert app.settings.max_body_len == 10
+    assert app.settings.stall_timeout == 0.5
+    assert app.settings.access_log is True
+    assert app.settings.cancel_on_half_close == "never"
+    assert [address.authority for address in app.listen] == ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:8081"]
+
+
+def test_defaults(write: Write, lua: str) -> None:
+    app = LuaApplication(write("require 'httpng'.cfg{handler = function() end}"), clock=Clock(), lua=lua)
+    assert app.settings.default_send_window == 1 << 20
+    assert tuple(app.listen) == LUA_DEFAULT_LISTEN
+
+
+def test_overrides_win(write: Write, lua: str) -> None:
+    path = write(
+        """
+        require 'httpng'.cfg{handler = function() end, listen = 'nowhere:1', default_send_window = 1}"""
+    )
+    overrides = {"listen": ["127.0.0.1:0"], "default_send_window": 7, "default_send_timeout": None}
+    app = LuaApplication(path, clock=Clock(), lua=lua, overrides=overrides)
+    assert app.settings.default_send_window == 7
+    assert app.settings.default_send_timeout == 30
+    assert tuple(app.listen) == (ListenAddress("127.0.0.1", 0),)
+    with pytest.raises(ConfigError, match="default_send_window is -1"):
+        LuaApplication(path, clock=Clock(), lua=lua, overrides={"default_send_window": -1})
+
+
+def test_with_settings(serve: Serve) -> None:
+    app = serve("", default_send_window=7).app
+    assert app.with_settings(default_send_timeout=2) is app
+    assert (app.settings.default_send_window, app.settings.default_send_timeout) == (7, 2)
+    with pytest.raises(ConfigError, match="unknown parameter window"):
+        app.with_settings(window=5)
+    assert app.with_settings(default_send_timeout=3).settings.default_send_timeout == 3
+
+
+def test_reconfiguration_is_not_there_yet(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler()
+          see(pcall(httpng.cfg, {handler = function() end}))
+          return 'the same'
+        end"""
+    )
+    assert served.answer().body == b"the same"
+    assert served.answer().body == b"the same"
+    assert served.seen()[0] == "false reconfiguration is not supported yet"

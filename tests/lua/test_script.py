@@ -1,0 +1,211 @@
+"""Running a script: what goes wrong in one line, which Lua, modules beside it, shutting down."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.lua.conftest import Serve, Served, Write
+
+from httpng_core import Application, ConfigError
+from httpng_core.lua import LuaApplication
+from httpng_core.testing import Clock, Loopback
+
+CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
+NO_CFG = "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = = 1", ":1: unexpected symbol near '='"),
+        ("\n\nfor", ":3: "),
+        (f"{CFG}\nerror('boom')", ":3: boom"),
+        ("error('boom', 0)", ": boom"),
+        ("error{code = 5}", ": {code=5}"),
+        ("local x = nil .. ''", ":1: attempt to concatenate a nil value"),
+        ("require 'nonsense'", ":1: module 'nonsense' not found:"),
+        ("", f": {NO_CFG}"),
+        ("return 5", f": {NO_CFG}"),
+        (f"require 'fiber'.sleep(1) {CFG}", f": {NO_CFG}"),
+        (f"require 'fiber'.yield() {CFG}", f": {NO_CFG}"),
+        ("pcall(require 'httpng'.cfg, {})", f": {NO_CFG}"),
+        ("\27Lua", ":"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(write: Write, lua: str, source: str, message: str) -> None:
+    path = write(source)
+    with pytest.raises(ConfigError) as caught:
+        LuaApplication(path, clock=Clock(), lua=lua)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert f"script.lua{message}" in said
+
+
+def test_a_script_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        LuaApplication(tmp_path / "none.lua", clock=Clock())
+    assert str(caught.value) == f"{tmp_path}/none.lua: No such file or directory"
+    with pytest.raises(ConfigError, match="Is a directory"):
+        LuaApplication(tmp_path, clock=Clock())
+
+
+def test_what_loadfile_skips(write: Write, lua: str) -> None:
+    path = write(f"\ufeff#!/usr/bin/env httpng\n{CFG}error('line ' .. 3)")
+    with pytest.raises(ConfigError, match=r"script\.lua:3: line 3"):
+        LuaApplication(path, clock=Clock(), lua=lua)
+
+
+def body_of(app: LuaApplication, clock: Clock) -> bytes:
+    client = Loopback(app, clock=clock).connect()
+    client.get()
+    return client.responses()[0].body
+
+
+@pytest.mark.parametrize(
+    ("argument", "key", "override", "version"),
+    [
+        (None, "", None, b"Lua 5.1"),
+        ("lua54", "", None, b"Lua 5.4"),
+        ("luajit21", "", None, b"Lua 5.1"),
+        (None, "lua54", None, b"Lua 5.4"),
+        ("lua54", "luajit21", None, b"Lua 5.1"),
+        ("lua54", "lua54", None, b"Lua 5.4"),
+        (None, "lua54", "luajit21", b"Lua 5.1"),
+        ("luajit21", "luajit21", "lua54", b"Lua 5.4"),
+    ],
+)
+def test_which_lua(
+    write: Write, argument: str | None, key: str, override: str | None, version: bytes
+) -> None:
+    lua = f", lua = '{key}'" if key else ""
+    path = write(f"require 'httpng'.cfg{{handler = function() return _VERSION end{lua}}}")
+    clock = Clock()
+    app = LuaApplication(path, clock=clock, lua=argument, overrides={"lua": override})
+    assert body_of(app, clock) == version
+
+
+def test_a_script_that_names_another_lua_each_time(write: Write) -> None:
+    path = write("require 'httpng'.cfg{handler = print, lua = jit and 'lua54' or 'luajit21'}")
+    with pytest.raises(ConfigError, match="it names another Lua each time it is run"):
+        LuaApplication(path, clock=Clock())
+
+
+def test_one_that_catches_the_start_anew_is_run_anew_all_the_same(write: Write) -> None:
+    path = write(
+        """
+        local httpng = require 'httpng'
+        pcall(httpng.cfg, {handler = function() return _VERSION end, lua = 'lua54'})"""
+    )
+    clock = Clock()
+    assert body_of(LuaApplication(path, clock=clock), clock) == b"Lua 5.4"
+
+
+@pytest.mark.parametrize("name", ["lua51", 5, "LuaJIT"])
+def test_a_lua_that_is_none(write: Write, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"lua is {name!r}, must be luajit21 or lua54"):
+        LuaApplication(write(CFG), clock=Clock(), lua=name)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("lupa", r"Lua handlers need lupa: pip install httpng-core\[lua\]"),
+        ("lupa.luajit21", "this lupa was built without luajit21"),
+    ],
+)
+def test_without_lupa(write: Write, monkeypatch: pytest.MonkeyPatch, missing: str, message: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError, match=message):
+        LuaApplication(write(CFG), clock=Clock())
+
+
+def test_modules_beside_the_script(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "one.lua").write_text("return {name = 'one', fiber = require 'fiber'}")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "init.lua").write_text("return 'two ' .. ...")
+    served = serve(
+        """
+        local one = require 'one'
+        see(one.name, require 'two', one == require 'one', one.fiber == require 'fiber')
+        package.loaded.one = nil
+        see(one == require 'one')"""
+    )
+    assert served.seen() == ["one two two true true", "false"]
+
+
+def test_package_loaded(serve: Serve) -> None:
+    served = serve(
+        """
+        for _, name in ipairs{'httpng', 'fiber'} do
+          local before = require(name)
+          see(package.loaded[name] == before)
+          package.loaded[name] = nil
+          see(require(name) == before, package.loaded[name] == before)
+        end"""
+    )
+    assert served.seen() == ["true", "true true"] * 2
+
+
+def test_the_host_is_out_of_reach(serve: Serve) -> None:
+    served = serve(
+        """
+        local function look(value, depth)
+          if type(value) == 'userdata' and io.type(value) ~= 'file' then see(value) end
+          if type(value) == 'table' and depth < 6 then
+            for key, item in pairs(value) do look(key, depth + 1) look(item, depth + 1) end
+          end
+        end
+        see(python, package.loaded.python)
+        look(_G, 0)
+        function handler(...) look({...}, 0) end"""
+    )
+    served.ask()
+    assert served.seen() == ["nil nil"]
+
+
+def test_it_is_an_application(serve: Serve) -> None:
+    app = serve("").app
+    assert isinstance(app, Application)
+    assert app.on_shutdown is None
+
+
+def test_it_is_served_once_and_by_its_clock(write: Write, lua: str) -> None:
+    clock = Clock()
+    app = LuaApplication(write(CFG), clock=clock, lua=lua)
+    with pytest.raises(RuntimeError, match="by the clock that it was started with"):
+        app.runner(Clock())
+    app.runner(clock)
+    with pytest.raises(RuntimeError, match="can be served once"):
+        app.runner(clock)
+
+
+def test_shutdown(serve: Serve) -> None:
+    served = serve(
+        """
+        see(pcall(httpng.shutdown))
+        function handler(req, io)
+          see(pcall(httpng.shutdown))
+          see(pcall(httpng.shutdown))
+        end"""
+    )
+    calls: list[str] = []
+    served.app.on_shutdown = lambda: calls.append("shutdown")
+    served.ask()
+    assert calls == ["shutdown"]
+    assert served.seen() == ["false Server is not launched", "true", "false shutdown is in progress"]
+
+
+def test_shutdown_with_nobody_to_tell(serve: Serve) -> None:
+    served = serve("function handler(req, io) see(pcall(httpng.shutdown)) end")
+    served.ask()
+    assert served.seen() == ["true"]
+
+
+def test_scripts_do_not_see_each_other(write: Write, lua: str) -> None:
+    served = []
+    for n in (1, 2):
+        path = write(
+            f"x = (x or 0) + {n} require 'httpng'.cfg{{handler = function() return tostring(x) end}}"
+        )
+        served.append(Served(path, lua, {}))
+    assert [one.answer().body for one in served] == [b"1", b"2"]
