@@ -11,6 +11,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -28,7 +29,10 @@ BOUND = 20.0
 
 T = TypeVar("T")
 Serving = Callable[..., AbstractAsyncContextManager[Server]]
-"""`async with serving(app, **cfg) as server`: a server on a loopback port, gone when the block ends."""
+"""`async with serving(app, **cfg) as server`: a server on a loopback port, cancelled when the block ends.
+
+With `cancel=False` the block ends when the server has, for a bounded time.
+"""
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -42,7 +46,9 @@ def serving_on(backend: str) -> Serving:
     """`Serving` by a backend's own `serve`."""
 
     @asynccontextmanager
-    async def serving(app: object, *, listen: object = "127.0.0.1:0", **cfg: object) -> AsyncIterator[Server]:
+    async def serving(
+        app: object, *, listen: object = "127.0.0.1:0", cancel: bool = True, **cfg: object
+    ) -> AsyncIterator[Server]:
         async def serve(*, task_status: Any) -> None:
             await _BACKENDS[backend](app, listen=listen, task_status=task_status, **cfg)
 
@@ -51,7 +57,8 @@ def serving_on(backend: str) -> Serving:
             async with anyio.create_task_group() as tasks:
                 server: Server = await tasks.start(serve)
                 yield server
-                tasks.cancel_scope.cancel()
+                tasks.cancel_scope.deadline = -inf if cancel else anyio.current_time() + BOUND
+            assert cancel or not tasks.cancel_scope.cancelled_caught, "the server hasn't ended"
         except ExceptionGroup as group:
             failures.extend(group.exceptions)
         if len(failures) == 1:
@@ -132,7 +139,11 @@ class Client:
             # Before connecting: a buffer that has grown could swallow everything.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(BOUND)
-        self.socket.connect((address.host, address.port))
+        try:
+            self.socket.connect((address.host, address.port))
+        except OSError:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> "Client":
         return self

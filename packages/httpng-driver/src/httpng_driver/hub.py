@@ -48,6 +48,7 @@ class Hub:
         self._flagged: list[Pump] = []
         self._in_turn = False
         self._scheduled = False
+        self._closed = False
         self._alarm: float | None = None
         reactor.watch(self.poller.fileno(), self._on_ready)
 
@@ -102,6 +103,7 @@ class Hub:
 
     def close(self) -> None:
         """Aborts every connection and gives the handlers up."""
+        self._closed = True
         for pump in self.pumps:
             pump.connection.abort(self.clock())
             self.runner.serve(pump.connection)
@@ -137,6 +139,8 @@ class Hub:
             self.flag(pump)
 
     def _on_ready(self) -> None:
+        if self._closed:
+            return  # A loop may tell what it found before, in the same turn.
         self._in_turn = True
         try:
             self.poller.poll()

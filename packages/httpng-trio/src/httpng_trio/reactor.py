@@ -1,5 +1,6 @@
 """The reactor on trio: a few tasks of one nursery."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -37,7 +38,8 @@ class TrioReactor:
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
         """See `Reactor`."""
-        self._nursery.start_soon(self._watch, fd, ready)
+        # A duplicate: trio can't bear a descriptor that is closed while it waits, and `fd` may be.
+        self._nursery.start_soon(self._watch, os.dup(fd), ready)
 
     def call_at(self, when: float, alarm: Callable[[], None]) -> None:
         """See `Reactor`."""
@@ -56,9 +58,12 @@ class TrioReactor:
         self._nursery.start_soon(function, *args)
 
     async def _watch(self, fd: int, ready: Callable[[], None]) -> None:
-        while True:
-            await trio.lowlevel.wait_readable(fd)
-            ready()
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(fd)
+                ready()
+        finally:
+            os.close(fd)
 
     async def _call_back(self) -> None:
         while True:
