@@ -334,6 +334,34 @@ async def test_an_application_can_shut_its_server_down(serving: Serving) -> None
     assert received.body == b"the last one"
 
 
+async def test_cancelling_serve_resets_everything_and_waits_for_the_handlers(serving: Serving) -> None:
+    ended: list[SendStats] = []
+    begun = anyio.Event()
+
+    async def handler(req: Request, io: IO) -> None:
+        await io.write(b"begun")
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+                ended.append(io.get_send_stats())
+
+    async with serving(handler) as server:
+        running, idle = Client(server.addresses[0]), Client(server.addresses[0])
+        running.send(GET)
+        await in_thread(running.read_body, 5)
+        await until(lambda: server.connections == 2)
+    assert [stats.cancelled for stats in ended] == [True]
+    assert server.connections == 0
+    with running, idle:
+        assert await in_thread(running.receive) == b""
+        assert running.ended == "reset"
+        with pytest.raises(ConnectionRefusedError):
+            Client(server.addresses[0])
+
+
 async def test_a_client_that_reads_nothing_of_the_end_is_given_up(serving: Serving) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> None:

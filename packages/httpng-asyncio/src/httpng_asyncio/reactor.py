@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any
 
+import anyio
+
 
 class AsyncioReactor:
     """A `Reactor` of the running loop, while its `async with` block lasts."""
@@ -29,7 +31,10 @@ class AsyncioReactor:
             self._loop.remove_reader(fd)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            # Whoever is cancelling us may do so again: that must not leave the handlers behind.
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(self._tasks)
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
         """See `Reactor`."""
