@@ -9,7 +9,14 @@ from httpng_core.application import Application, as_application
 from httpng_core.config import Settings, nearest_key, parse_settings
 from httpng_core.connection import Connection
 from httpng_core.date import HttpDate
-from httpng_core.errors import ConfigError, ContentLengthError, HttpngError, RemoteError, ResponseStateError
+from httpng_core.errors import (
+    AckedUnknownError,
+    ConfigError,
+    ContentLengthError,
+    HttpngError,
+    RemoteError,
+    ResponseStateError,
+)
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import (
@@ -27,12 +34,14 @@ from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
 from httpng_core.timers import Timer, Timers
+from httpng_core.window import Until
 
 __all__ = [
     "CALLS_PER_TURN",
     "LUA_DEFAULT_LISTEN",
     "PYTHON_DEFAULT_LISTEN",
     "SECONDS_PER_TURN",
+    "AckedUnknownError",
     "Address",
     "Application",
     "BaseIO",
@@ -61,6 +70,7 @@ __all__ = [
     "Settings",
     "Timer",
     "Timers",
+    "Until",
     "__version__",
     "as_application",
     "as_response",

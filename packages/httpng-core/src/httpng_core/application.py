@@ -76,9 +76,18 @@ class Application:
         ouraddr: Address = UNKNOWN_ADDRESS,
         date: Callable[[], bytes | None] = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
+        tells_acknowledged: bool = False,
     ) -> Connection:
         """A connection that starts at `now`; the arguments are those of `Connection`."""
-        return Connection(self.settings, now, peer=peer, ouraddr=ouraddr, date=date, on_wake=on_wake)
+        return Connection(
+            self.settings,
+            now,
+            peer=peer,
+            ouraddr=ouraddr,
+            date=date,
+            on_wake=on_wake,
+            tells_acknowledged=tells_acknowledged,
+        )
 
 
 def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Protocol, TypeVar, cast, get_args
 
 from httpng_core.errors import ConfigError
+from httpng_core.window import Until
 
 HalfClose = Literal["streaming", "always", "never"]
 LuaRuntime = Literal["luajit21", "lua54"]
@@ -81,6 +82,7 @@ class _OneOf:
 
 _RULE: Final = "rule"
 _HALF_CLOSE: Final = _OneOf(get_args(HalfClose))
+_UNTIL: Final = _OneOf(get_args(Until))
 _FLAG: Final = _OneOf((True, False))
 _SHUTTLE: Final = _Whole(1024, 16 << 20)
 _RUNTIME: Final = _OneOf(get_args(LuaRuntime))
@@ -100,6 +102,8 @@ class Settings:
 
     Attributes:
         default_send_window: How much of an exchange may be in flight, unless the handler says otherwise.
+        default_window_until: Whether bytes are in flight until the TCP/IP stack has taken them ("sent"), or
+            until the client's TCP has acknowledged them ("acked").
         default_send_timeout: How long a call may wait, unless it says otherwise.
         stall_timeout: How long no byte may move in the flush after the handler before we abort.
         notsent_lowat: `TCP_NOTSENT_LOWAT` of every socket; 0 leaves it as the system has it.
@@ -117,6 +121,7 @@ class Settings:
     """
 
     default_send_window: int = _key(1 << 20, _Whole(0, later="auto"))
+    default_window_until: Literal["sent", "acked"] = _key("sent", _UNTIL)
     default_send_timeout: float = _key(30.0, _Seconds(zero=True))
     stall_timeout: float = _key(30.0, _Seconds())
     notsent_lowat: int = _key(16384, _Whole(0, (1 << 31) - 1))
@@ -136,7 +141,6 @@ _RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in f
 _CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
-        "default_window_until",
         "h2c_upgrade",
         "handler_time_limit",
         "handshake_timeout",

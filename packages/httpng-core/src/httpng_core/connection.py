@@ -72,6 +72,7 @@ class Connection:
         ouraddr: Address = UNKNOWN_ADDRESS,
         date: Callable[[], bytes | None] = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
+        tells_acknowledged: bool = False,
     ) -> None:
         """Starts with nothing received at `now`.
 
@@ -82,8 +83,10 @@ class Connection:
             ouraddr: our end.
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
             on_wake: see the attribute.
+            tells_acknowledged: whether the driver can call `bytes_acknowledged`.
         """
         self.on_wake = on_wake
+        self._tells_acknowledged = tells_acknowledged
         self.reset_expected = False
         self._settings = settings
         self._date = date
@@ -147,6 +150,22 @@ class Connection:
             self._wire.accept(size, now)
             self._flushed_raw(now)
 
+    def bytes_acknowledged(self, total: int | None, now: float) -> None:
+        """The client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
+
+        More than was accepted counts as all of it: a FIN is acknowledged as well.
+        """
+        if total is None:
+            self._tells_acknowledged = False
+            self._wire.forget()
+            if self._exchange is not None:
+                self._exchange.forget_acked(now)
+            return
+        before = self._wire.acknowledged
+        self._wire.acknowledge(total, now)
+        if self._wire.acknowledged > before:
+            self._progress(now)
+
     def handle_timeout(self, now: float) -> None:
         """Does what was due at `now`."""
         if self._phase_deadline is not None and self._phase_deadline <= now:
@@ -202,6 +221,19 @@ class Connection:
             return False
         return self._commit_size.is_cautious or self._exchange.draws_from_writer
 
+    @property
+    def tracks_acknowledged(self) -> bool:
+        """Whether `bytes_acknowledged` is wanted as soon as there is something to tell."""
+        return self._wire.tracks and self._wire.acknowledged < self._wire.accepted
+
+    @property
+    def wants_acknowledged(self) -> bool:
+        """Whether `bytes_acknowledged` is wanted before the next `handle_timeout`.
+
+        A flush is not stalled while the client acknowledges, even if the socket takes nothing.
+        """
+        return self._tells_acknowledged and (self._phase is Phase.FLUSHING or self.tracks_acknowledged)
+
     def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
         """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.
 
@@ -242,6 +274,13 @@ class Connection:
     def wake(self) -> None:
         """An exchange has something to send."""
         self.on_wake()
+
+    def track_acknowledged(self, exchange: Exchange, sent: int) -> bool:
+        """An exchange asks for acknowledged bytes; tells whether they can be told."""
+        if self._tells_acknowledged:
+            self._wire.track(exchange, sent)
+            self.on_wake()
+        return self._tells_acknowledged
 
     def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """The handler is done: from now on no progress for `stall_timeout` is the end."""
@@ -292,6 +331,8 @@ class Connection:
 
     def _next_request(self, now: float) -> None:
         """Goes on after a complete response, first with what was read ahead."""
+        # The next exchange may not ask for what costs something.
+        self._wire.forget()
         self._parser.restart()
         rest = bytes(self._read_ahead)
         self._read_ahead.clear()

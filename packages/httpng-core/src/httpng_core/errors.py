@@ -17,6 +17,10 @@ class ContentLengthError(HttpngError, ValueError):
     """More body bytes than the response's Content-Length declares; nothing of that write is sent."""
 
 
+class AckedUnknownError(HttpngError):
+    """Something counts on acknowledged bytes where the platform can't tell them."""
+
+
 class RemoteError(HttpngError):
     """What the peer sent breaks the protocol.
 

@@ -9,13 +9,15 @@ from math import inf, isnan
 from typing import Protocol
 
 from httpng_core.config import Settings
+from httpng_core.errors import AckedUnknownError
 from httpng_core.pending import DONE, HeaderWrite, Pending, Wait, Write
 from httpng_core.request import Request
 from httpng_core.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
 from httpng_core.results import Call, SendStats, encode
 from httpng_core.send_queue import SendQueue
 from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
-from httpng_core.timers import Timers
+from httpng_core.timers import Timer, Timers
+from httpng_core.window import Until
 from httpng_core.wire import Span
 
 HANDLER_ERROR = b"Path handler execution error"
@@ -24,6 +26,9 @@ _ERROR_HEAD = response_head(500, {"content-type": "text/plain; charset=utf-8"})
 
 class Carrier(Protocol):
     """What an exchange needs from its connection. None of these may call back into the exchange."""
+
+    def track_acknowledged(self, exchange: "Exchange", sent: int) -> bool:
+        """Acknowledgements are wanted from now on, after `sent` body bytes; whether they can be told."""
 
     def wake(self) -> None:
         """There is something to send."""
@@ -52,11 +57,15 @@ class Exchange:
     __slots__ = (
         "_end_committed",
         "_fell_short",
+        "_head_acked",
         "_head_committed",
         "_head_given",
         "_head_sent",
+        "_moved_at",
         "_queue",
         "_settings",
+        "_stall_timeout",
+        "_stall_timer",
         "_timers",
         "_waits",
         "carrier",
@@ -87,8 +96,12 @@ class Exchange:
         self._head_given = False
         self._head_committed = False
         self._head_sent = False
+        self._head_acked = False
         self._end_committed = False
         self._fell_short = False
+        self._stall_timeout = inf
+        self._stall_timer: Timer | None = None
+        self._moved_at = started
 
     # What handlers call -------------------------------------------------------------------------------
 
@@ -118,43 +131,68 @@ class Exchange:
         timeout: float | None = None,
         window: int | None = None,
         headers: HeaderSource | None = None,
+        until: Until | None = None,
     ) -> Pending:
         """Writes body bytes; settles `None` once all are accepted, see the specification's rules 1 to 7.
 
-        `headers` are for the implicit header block of a first write without `write_header`.
+        `headers` are for the implicit header block of a first write without `write_header`; `until` tells
+        how far a byte must have come to be no longer in flight.
 
         Raises:
             TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked" where the platform can't tell.
             ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
         """
         data = body_bytes(body)
         limit = self._settings.default_send_window if window is None else _checked_window(window)
         deadline = self._deadline(now, timeout)
+        until = self._checked_until(until)
         if self.state not in TAKES_WRITES:
             return self._ended_call(Write(data, limit, deadline), Call.WRITE)
+        self._queue.lag_until = until
+        self._watch_stall(now)
         if self.head is None:
             self._give_head(response_head(200, headers))
             self._head_given = True
         self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
         self.carrier.wake()
-        if self._take_now(data, limit, now):
+        if self._take_now(data, limit, now, until):
             return DONE
-        return self._line_up(Write(data, limit, deadline), now)
+        return self._line_up(Write(data, limit, deadline, until), now)
 
-    def wait(self, position: int, now: float, timeout: float | None = None) -> Pending:
+    def wait(
+        self, position: int, now: float, timeout: float | None = None, until: Until | None = None
+    ) -> Pending:
         """Waits until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
 
-        Always settles with a result. `wait(0)` waits for the header block as well.
+        With `until="acked"` it is `acked` that has to come so far. Always settles with a result. `wait(0)`
+        waits for the header block as well.
 
         Raises:
             TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
         if isinstance(position, bool) or not isinstance(position, int):
             raise TypeError(f"position must be an integer, not {type(position).__name__}")
-        wait = Wait(position, self._deadline(now, timeout))
+        deadline = self._deadline(now, timeout)
+        wait = Wait(position, deadline, self._checked_until(until))
         if self.state not in LIVE or self._reached(wait):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
+
+    @property
+    def stall_timeout(self) -> float | None:
+        """Seconds without a byte moving, while some are in flight, that abort the exchange; `None`: never.
+
+        It is read by the next write. How far a byte must come to have moved is what `until` of that says.
+        """
+        return None if self._stall_timeout == inf else self._stall_timeout
+
+    @stall_timeout.setter
+    def stall_timeout(self, seconds: float | None) -> None:
+        if seconds == 0:
+            raise ValueError("stall_timeout must be more than 0 seconds")
+        self._stall_timeout = inf if seconds is None else checked_timeout(seconds, "stall_timeout")
 
     def close(self, now: float, headers: HeaderSource | None = None) -> None:
         """Ends the response cleanly, also when a write fell short: the handler says that it knows.
@@ -171,7 +209,7 @@ class Exchange:
         return SendStats(
             current=window.current,
             sent=window.sent,
-            acked=None,
+            acked=window.acked,
             cancelled=self.state in GIVEN_UP,
             headers_were_sent=self._head_sent,
             lag=self._queue.lag(now),
@@ -297,6 +335,7 @@ class Exchange:
 
     def paid(self, span: Span, size: int, now: float) -> None:
         """The TCP/IP stack took wire bytes that carry `size` more bytes of `span`."""
+        self._moved_at = now
         if span is Span.HEAD:
             self._head_sent = True
         elif span is Span.BODY:
@@ -307,10 +346,57 @@ class Exchange:
         if self._waits:
             self._settle_waits()
 
+    def acknowledged(self, span: Span, size: int, now: float) -> None:
+        """The client's TCP acknowledged wire bytes that carry `size` more bytes of `span`."""
+        self._moved_at = now
+        if span in (Span.HEAD, Span.EARLIER):
+            self._head_acked = self._head_sent
+        if span in (Span.BODY, Span.EARLIER):
+            self._queue.acknowledge(size, now)
+        if self._waits:
+            self._settle_waits()
+
+    def forget_acked(self, now: float) -> None:
+        """Acknowledgements can't be told any more: `acked` is unknown and waits for it settle."""
+        self._queue.forget_acked(now)
+        waits = [wait for wait in self._waits if isinstance(wait, Wait) and wait.until == "acked"]
+        for wait in waits:
+            self.withdraw(wait, now)
+
     # Inside -------------------------------------------------------------------------------------------
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self._settings.default_send_timeout if timeout is None else checked_timeout(timeout))
+
+    def _watch_stall(self, now: float) -> None:
+        if self._stall_timer is None and self._stall_timeout < inf:
+            self._moved_at = now
+            self._stall_timer = self._timers.add(now + self._stall_timeout, self._check_stall)
+
+    def _check_stall(self, now: float) -> None:
+        """Aborts if nothing has moved; else looks again when that could be, if anything is in flight."""
+        self._stall_timer = None
+        window = self._queue.window
+        if self.state not in LIVE or (window.in_flight(self._queue.lag_until) == 0 and not self._queue.waits):
+            return
+        due = self._moved_at + self._stall_timeout
+        if due <= now:
+            self.abort(now)
+        else:
+            self._stall_timer = self._timers.add(due, self._check_stall)
+
+    def _checked_until(self, until: Until | None) -> Until:
+        until = self._settings.default_window_until if until is None else until
+        if until == "sent":
+            return until
+        if until != "acked":
+            raise ValueError(f'until must be "sent" or "acked", not {until!r}')
+        window = self._queue.window
+        if window.acked is None and self.state in LIVE:
+            if not self.carrier.track_acknowledged(self, window.sent):
+                raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
+            window.acked = 0
+        return until
 
     def _give_head(self, head: ResponseHead) -> None:
         self.head = head
@@ -318,8 +404,8 @@ class Exchange:
         self._queue.drops = head.bodiless or self.request.method == "HEAD"
         self.carrier.wake()
 
-    def _take_now(self, data: bytes, limit: float, now: float) -> bool:
-        if not self._queue.take_now(data, limit, now):
+    def _take_now(self, data: bytes, limit: float, now: float, until: Until = "sent") -> bool:
+        if not self._queue.take_now(data, limit, now, until):
             return False
         self._note_whole(data)
         if self._queue.drops and self._waits:
@@ -375,15 +461,15 @@ class Exchange:
     def _reached(self, wait: Wait) -> bool:
         window = self._queue.window
         if wait.position > 0:
-            return window.sent >= wait.position
-        if wait.position == 0 and self._head_pending:
+            return window.reached(wait.until) >= wait.position
+        if wait.position == 0 and self._head_pending(wait.until):
             return False
-        return window.in_flight <= -wait.position
+        return window.in_flight(wait.until) <= -wait.position
 
-    @property
-    def _head_pending(self) -> bool:
-        """Whether the header block was given and the TCP/IP stack has not all of it."""
-        return self.head is not None and not self._head_sent
+    def _head_pending(self, until: Until) -> bool:
+        """Whether the header block was given and has not come as far as `until`."""
+        acked = until == "acked" and self._queue.window.acked is not None
+        return self.head is not None and not (self._head_acked if acked else self._head_sent)
 
     def _settle_waits(self) -> None:
         over = self.state not in LIVE
@@ -444,7 +530,7 @@ class Exchange:
         return pending
 
 
-def checked_timeout(timeout: float) -> float:
+def checked_timeout(timeout: float, name: str = "timeout") -> float:
     """A timeout in seconds, if it is one.
 
     Raises:
@@ -452,9 +538,9 @@ def checked_timeout(timeout: float) -> float:
         ValueError: negative or NaN.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds, not {type(timeout).__name__}")
+        raise TypeError(f"{name} must be a number of seconds, not {type(timeout).__name__}")
     if isnan(timeout) or timeout < 0:
-        raise ValueError(f"timeout must be 0 or more seconds, not {timeout}")
+        raise ValueError(f"{name} must be 0 or more seconds, not {timeout}")
     return timeout
 
 

@@ -19,6 +19,7 @@ from httpng_core.request import Request
 from httpng_core.response import HeaderValue, Response
 from httpng_core.results import SendStats
 from httpng_core.timers import Timers
+from httpng_core.window import Until
 
 _log = logging.getLogger("httpng")
 _access = logging.getLogger("httpng.access")
@@ -40,12 +41,18 @@ class BaseIO:
         headers: sent with the first `write`, or by `write_header` without headers of its own.
         send_window: the limit of bytes in flight, `None`: `default_send_window`.
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
+        window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
+            `default_window_until`.
+        stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
+            aborted; `None`: never before the handler has returned.
     """
 
     def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
         self.headers: dict[str, HeaderValue | list[HeaderValue]] = {}
         self.send_window: int | None = None
         self.send_timeout: float | None = None
+        self.window_until: Until | None = None
+        self.stall_timeout: float | None = None
         self._exchange = exchange
         self._clock = clock
 
@@ -58,12 +65,14 @@ class BaseIO:
         return self._exchange.write_header(code, given, self._clock(), self._timeout(timeout))
 
     def _begin_write(self, body: Any, timeout: float | None) -> Pending:
+        self._exchange.stall_timeout = self.stall_timeout
         return self._exchange.write(
-            body, self._clock(), self._timeout(timeout), self.send_window, self.headers
+            body, self._clock(), self._timeout(timeout), self.send_window, self.headers, self.window_until
         )
 
-    def _begin_wait(self, position: int, timeout: float | None) -> Pending:
-        return self._exchange.wait(position, self._clock(), self._timeout(timeout))
+    def _begin_wait(self, position: int, timeout: float | None, until: Until | None) -> Pending:
+        until = self.window_until if until is None else until
+        return self._exchange.wait(position, self._clock(), self._timeout(timeout), until)
 
     def _end(self) -> None:
         self._exchange.close(self._clock(), self.headers)
@@ -83,9 +92,9 @@ class GeneratorIO(BaseIO):
         """See `Exchange.write`."""
         return self._begin_write(body, timeout)
 
-    def wait(self, pos: int, timeout: float | None = None) -> Pending:
+    def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> Pending:
         """See `Exchange.wait`."""
-        return self._begin_wait(pos, timeout)
+        return self._begin_wait(pos, timeout, until)
 
     def close(self) -> None:
         """Ends the response cleanly. Doesn't block."""

@@ -5,6 +5,7 @@ from math import inf
 
 from httpng_core.results import SendResult
 from httpng_core.timers import Timer
+from httpng_core.window import Until
 
 
 class Pending:
@@ -54,10 +55,11 @@ class Pending:
 class Write(Pending):
     """A `write`: `accepted` of the bytes of `body` were accepted so far."""
 
-    __slots__ = ("accepted", "body", "limit")
+    __slots__ = ("accepted", "body", "limit", "until")
 
-    def __init__(self, body: bytes, limit: float, deadline: float) -> None:
+    def __init__(self, body: bytes, limit: float, deadline: float, until: Until = "sent") -> None:
         super().__init__(deadline)
+        self.until = until
         self.body = body
         self.accepted = 0
         self.limit = limit
@@ -82,10 +84,11 @@ class HeaderWrite(Pending):
 class Wait(Pending):
     """A `wait` for a position."""
 
-    __slots__ = ("position",)
+    __slots__ = ("position", "until")
 
-    def __init__(self, position: int, deadline: float) -> None:
+    def __init__(self, position: int, deadline: float, until: Until = "sent") -> None:
         super().__init__(deadline)
+        self.until = until
         self.position = position
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from httpng_core.body import BodyBuffer
 from httpng_core.errors import ContentLengthError
 from httpng_core.pending import Write
-from httpng_core.window import LagBook, SendWindow
+from httpng_core.window import LagBook, SendWindow, Until
 
 
 class SendQueue:
@@ -22,7 +22,17 @@ class SendQueue:
     `on_refused(write, error)` when its turn came and its length can't be.
     """
 
-    __slots__ = ("_lag", "_on_accepted", "_on_refused", "_waiting", "buffer", "drops", "length", "window")
+    __slots__ = (
+        "_lag",
+        "_on_accepted",
+        "_on_refused",
+        "_waiting",
+        "buffer",
+        "drops",
+        "lag_until",
+        "length",
+        "window",
+    )
 
     def __init__(
         self,
@@ -35,6 +45,8 @@ class SendQueue:
         """Body bytes are dropped by rule (HEAD, 204, 304)."""
         self.length: int | None = None
         """The declared Content-Length."""
+        self.lag_until: Until = "sent"
+        """How far a byte must have come to lag no more."""
         self._waiting: deque[Write] = deque()
         self._lag = LagBook()
         self._on_accepted = on_accepted
@@ -51,7 +63,15 @@ class SendQueue:
         if self.buffer or not self._waiting:
             return False
         first = self._waiting[0]
-        return first.is_long and first.rest > 0
+        if not first.is_long or not first.rest:
+            return False
+        # Until sent, the socket says when there is room; until acked, the window does.
+        return first.until == "sent" or self.window.in_flight("acked") <= first.limit
+
+    @property
+    def waits(self) -> bool:
+        """Whether a writer waits."""
+        return bool(self._waiting)
 
     def drained_after(self, size: int) -> bool:
         """Whether nothing is left to commit after `size` more bytes, and no writer waits."""
@@ -62,7 +82,7 @@ class SendQueue:
         """How long the body will be once all that wait in line were accepted."""
         return self.window.current + sum(write.rest for write in self._waiting)
 
-    def take_now(self, body: bytes, limit: float, now: float) -> bool:
+    def take_now(self, body: bytes, limit: float, now: float, until: Until = "sent") -> bool:
         """Accepts a body whole if it is its turn and it fits; tells whether it did.
 
         Raises:
@@ -71,7 +91,7 @@ class SendQueue:
         if self._waiting:
             return False
         self._check_length(len(body))
-        if not self.drops and not self.window.fits(len(body), limit):
+        if not self.drops and not self.window.fits(len(body), limit, until):
             return False
         self._accept(body, now)
         return True
@@ -101,7 +121,7 @@ class SendQueue:
             if error is not None:
                 waiting.popleft()
                 self._on_refused(write, error)
-            elif self.drops or self.window.fits(write.rest, write.limit):
+            elif self.drops or self.window.fits(write.rest, write.limit, write.until):
                 waiting.popleft()
                 self._accept(write.body[write.accepted :], now)
                 write.accepted = len(write.body)
@@ -127,7 +147,20 @@ class SendQueue:
     def pay(self, size: int, now: float) -> None:
         """The kernel took `size` more body bytes."""
         self.window.pay(size)
-        self._lag.pay(self.window.sent)
+        self._left_flight(now)
+
+    def acknowledge(self, size: int, now: float) -> None:
+        """The client's TCP acknowledged `size` more body bytes."""
+        self.window.acknowledge(size)
+        self._left_flight(now)
+
+    def forget_acked(self, now: float) -> None:
+        """What was acknowledged can't be told any more: in flight counts from sent."""
+        self.window.acked = None
+        self._left_flight(now)
+
+    def _left_flight(self, now: float) -> None:
+        self._lag.pay(self.window.reached(self.lag_until))
         self.advance(now)
 
     def drop_all(self) -> None:

@@ -3,33 +3,42 @@
 Numbers only: no bytes, no time, no protocol. All positions count body bytes as the handler passed
 them. The rules, in the words of the specification:
 
-1. `sent <= committed <= current`, and no position ever falls.
-2. *In flight* is `current - sent`.
+1. `acked <= sent <= committed <= current`, and no position ever falls.
+2. *In flight* is `current - sent`, or `current - acked` where a window counts until acked.
 3. A body fits when `in flight + its length <= send window`.
+4. Where `acked` is not known, or no longer, in flight counts from `sent`.
 """
 
 from collections import deque
 from math import inf
+from typing import Literal
+
+Until = Literal["sent", "acked"]
+"""How far a byte must have come to be no longer in flight."""
 
 
 class SendWindow:
-    """Positions of one exchange: `current`, `committed` and `sent`, in bytes."""
+    """Positions of one exchange: `current`, `committed`, `sent` and, if it is tracked, `acked`, in bytes."""
 
-    __slots__ = ("committed", "current", "sent")
+    __slots__ = ("acked", "committed", "current", "sent")
 
     def __init__(self) -> None:
         self.current = 0
         self.committed = 0
         self.sent = 0
+        self.acked: int | None = None
 
-    @property
-    def in_flight(self) -> int:
-        """Bytes accepted from the handler that the TCP/IP stack has not taken."""
-        return self.current - self.sent
+    def reached(self, until: Until) -> int:
+        """The position up to which bytes are no longer in flight."""
+        return self.sent if until == "sent" or self.acked is None else self.acked
 
-    def fits(self, size: int, limit: float) -> bool:
+    def in_flight(self, until: Until = "sent") -> int:
+        """Bytes accepted from the handler that have not come as far as `until`."""
+        return self.current - self.reached(until)
+
+    def fits(self, size: int, limit: float, until: Until = "sent") -> bool:
         """Tells whether `size` more bytes keep within a send window of `limit` bytes."""
-        return self.current - self.sent + size <= limit
+        return self.in_flight(until) + size <= limit
 
     def accept(self, size: int) -> None:
         """The handler handed over `size` bytes."""
@@ -47,11 +56,21 @@ class SendWindow:
         if self.sent > self.committed:
             raise AssertionError(f"sent {self.sent} of {self.committed} committed bytes")
 
+    def acknowledge(self, size: int) -> None:
+        """The client's TCP acknowledged `size` more body bytes; nothing where `acked` isn't tracked."""
+        if self.acked is None:
+            return
+        self.acked += size
+        if self.acked > self.sent:
+            raise AssertionError(f"{self.acked} acknowledged of {self.sent} sent bytes")
+
     def accept_dropped(self, size: int) -> None:
         """Accepts bytes that never go on the wire (HEAD, 204, 304): by rule they count as sent."""
         self.current += size
         self.committed += size
         self.sent += size
+        if self.acked is not None:
+            self.acked += size
 
 
 class CommitSize:

@@ -8,6 +8,7 @@ from typing import Any
 
 from httpng_core import Address, Application, Connection, Exchange, HttpDate, Timers, end_exchange
 from httpng_driver.io import IO
+from httpng_driver.kernel import CAN_TELL
 from httpng_driver.poller import make_poller
 from httpng_driver.pump import Pump
 from httpng_driver.reactor import Reactor
@@ -59,7 +60,9 @@ class Hub:
 
     def adopt(self, sock: socket.socket, peer: Address, ouraddr: Address) -> Pump:
         """Serves an accepted, non-blocking socket from now on; it belongs to the hub."""
-        connection = self.application.connection(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date)
+        connection = self.application.connection(
+            self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=CAN_TELL
+        )
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
         self._pumps[connection] = pump

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import checkpoint
 
-from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, BaseIO, Exchange, Pending, SendResult
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, BaseIO, Exchange, Pending, SendResult, Until
 from httpng_core import HeaderSource as _HeaderSource
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ class IO(BaseIO):
         headers: sent with the first `write`, or by `write_header` without headers of its own.
         send_window: the limit of bytes in flight, `None`: `default_send_window`.
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
+        window_until: "sent" or "acked", `None`: `default_window_until`.
+        stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
+            aborted; `None`: never before the handler has returned.
     """
 
     def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump") -> None:
@@ -76,18 +79,25 @@ class IO(BaseIO):
         """
         return await self._settled(self._begin_write(body, timeout))
 
-    async def wait(self, pos: int, timeout: float | None = None) -> SendResult:
+    async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
         """Waits until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes are in flight.
 
-        `wait(0)` waits until all is sent, the header block included.
+        `wait(0)` waits until all is sent, the header block included. With `until="acked"` the client TCP must
+        have the bytes, not just our TCP/IP stack: the next hop's kernel, which may be a proxy's.
+
+        Args:
+            pos: a position, or minus a number of bytes.
+            timeout: seconds.
+            until: "sent" or "acked"; `None`: `io.window_until`.
 
         Returns:
             Always a result; `reached` tells whether the position was.
 
         Raises:
             TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
-        result = await self._settled(self._begin_wait(pos, timeout))
+        result = await self._settled(self._begin_wait(pos, timeout, until))
         assert result is not None
         return result
 

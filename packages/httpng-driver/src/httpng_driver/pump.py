@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from httpng_core import Connection, Timer
+from httpng_driver.acks import AckWatch
 from httpng_driver.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ class Pump:
         connection: the connection.
         flagged: whether the hub has it on its list for this turn.
         alarm: when the hub will look at its deadline next, or `None`.
+        taken: how many wire bytes the kernel took.
     """
 
     __slots__ = (
+        "_acks",
         "_blocked",
         "_fd",
         "_hub",
@@ -41,6 +44,7 @@ class Pump:
         "alarm",
         "connection",
         "flagged",
+        "taken",
     )
 
     def __init__(self, hub: "Hub", sock: socket.socket, connection: Connection) -> None:
@@ -54,6 +58,8 @@ class Pump:
         self._blocked = False
         self._shut = False
         self._poll: select.poll | None = None
+        self._acks: AckWatch | None = None
+        self.taken = 0
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
     @property
@@ -65,6 +71,9 @@ class Pump:
         """The poller found the socket ready."""
         if mask & WRITABLE:
             self._blocked = False
+        if mask & ERROR and self._acks is not None and self._acks.drain():
+            # It was only news of acknowledgements; an error would be reported again.
+            mask &= ~ERROR
         if mask & (READABLE | PEER_SHUT | ERROR | HANG_UP):
             self._read(mask)
         self._hub.flag(self)
@@ -99,6 +108,8 @@ class Pump:
     def expire(self, now: float) -> None:
         """A deadline may have come."""
         self.alarm = None
+        if self.connection.wants_acknowledged:
+            self._watch_acks().tell()
         self.connection.handle_timeout(now)
         self._hub.flag(self)
 
@@ -113,6 +124,7 @@ class Pump:
             connection.connection_lost(clock())
             return False
         self._blocked = taken < sum(map(len, buffers))
+        self.taken += taken
         connection.bytes_accepted(taken, clock())
         return taken > 0
 
@@ -167,7 +179,14 @@ class Pump:
         if interest != self._interest:
             self._interest = interest
             self._hub.poller.modify(self._fd, interest)
+        if connection.wants_acknowledged:
+            self._watch_acks().follow()
         self._hub.set_alarm(self)
+
+    def _watch_acks(self) -> AckWatch:
+        if self._acks is None:
+            self._acks = AckWatch(self, self._hub)
+        return self._acks
 
     def _shut_down(self) -> None:
         try:
@@ -182,6 +201,8 @@ class Pump:
             return
         self._hub.poller.unregister(self._fd)
         self._fd = -1
+        if self._acks is not None:
+            self._acks.close()
         if self.connection.reset_expected:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._socket.close()
