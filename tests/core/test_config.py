@@ -15,6 +15,7 @@ MIB = 1 << 20
 # key, default, values it takes, values out of its range
 TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("default_send_window", MIB, (0, 1, 1 << 62), (-1, inf)),
+    ("default_window_until", "sent", ("sent", "acked"), ("Acked", "", True, 1)),
     ("default_send_timeout", 30.0, (0.0, 0.001, 1e9, inf), (-0.001, -inf)),
     ("stall_timeout", 30.0, (0.001, 1e9, inf), (0, -1, -inf)),
     ("notsent_lowat", 16384, (0, 1, 2**31 - 1), (-1, 2**31, inf)),
@@ -34,7 +35,6 @@ WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_t
 SECONDS = [key for key in KEYS if key.endswith("_timeout")]
 LATER = [
     "sites",
-    "default_window_until",
     "threads",
     "thread_termination_timeout",
     "sandbox",
@@ -144,7 +144,6 @@ def test_keys_of_later_issues(key: str) -> None:
 
 def test_values_of_later_issues() -> None:
     assert refusal({"default_send_window": "auto"}) == "default_send_window 'auto': not supported yet"
-    assert refusal({"default_window_until": "acked"}) == "default_window_until: not supported yet"
 
 
 @pytest.mark.parametrize("key", ["handler", "listen", "lua", "uvloop"])

@@ -376,8 +376,7 @@ class Exchange:
     def _check_stall(self, now: float) -> None:
         """Aborts if nothing has moved; else looks again when that could be, if anything is in flight."""
         self._stall_timer = None
-        window = self._queue.window
-        if self.state not in LIVE or (window.in_flight(self._queue.lag_until) == 0 and not self._queue.waits):
+        if self.state not in LIVE or not self._queue.is_moving:
             return
         due = self._moved_at + self._stall_timeout
         if due <= now:
@@ -464,7 +463,7 @@ class Exchange:
             return window.reached(wait.until) >= wait.position
         if wait.position == 0 and self._head_pending(wait.until):
             return False
-        return window.in_flight(wait.until) <= -wait.position
+        return window.in_flight_until(wait.until) <= -wait.position
 
     def _head_pending(self, until: Until) -> bool:
         """Whether the header block was given and has not come as far as `until`."""

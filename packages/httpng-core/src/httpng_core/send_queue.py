@@ -66,12 +66,12 @@ class SendQueue:
         if not first.is_long or not first.rest:
             return False
         # Until sent, the socket says when there is room; until acked, the window does.
-        return first.until == "sent" or self.window.in_flight("acked") <= first.limit
+        return first.until == "sent" or self.window.in_flight_until("acked") <= first.limit
 
     @property
-    def waits(self) -> bool:
-        """Whether a writer waits."""
-        return bool(self._waiting)
+    def is_moving(self) -> bool:
+        """Whether bytes are in flight, or a writer waits: something has to move."""
+        return bool(self._waiting) or self.window.in_flight_until(self.lag_until) > 0
 
     def drained_after(self, size: int) -> bool:
         """Whether nothing is left to commit after `size` more bytes, and no writer waits."""

@@ -32,13 +32,18 @@ class SendWindow:
         """The position up to which bytes are no longer in flight."""
         return self.sent if until == "sent" or self.acked is None else self.acked
 
-    def in_flight(self, until: Until = "sent") -> int:
+    @property
+    def in_flight(self) -> int:
+        """Bytes accepted from the handler that the TCP/IP stack has not taken."""
+        return self.current - self.sent
+
+    def in_flight_until(self, until: Until) -> int:
         """Bytes accepted from the handler that have not come as far as `until`."""
         return self.current - self.reached(until)
 
     def fits(self, size: int, limit: float, until: Until = "sent") -> bool:
         """Tells whether `size` more bytes keep within a send window of `limit` bytes."""
-        return self.in_flight(until) + size <= limit
+        return self.current - self.reached(until) + size <= limit
 
     def accept(self, size: int) -> None:
         """The handler handed over `size` bytes."""

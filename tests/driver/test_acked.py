@@ -1,0 +1,141 @@
+"""Acknowledged bytes over real sockets: never too many, always all in the end, on every loop."""
+
+import random
+from typing import Any
+
+import anyio
+import pytest
+from tests.driver.harness import GET, Client, Observed, Serving, in_thread, within_bound
+
+from httpng_core import Request, SendStats, reached
+from httpng_driver import IO, kernel
+from httpng_driver import hub as hub_module
+
+
+async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(serving: Serving) -> None:
+    told: list[SendStats] = []
+
+    @Observed
+    async def handler(req: Request, io: IO) -> SendStats:
+        io.window_until = "acked"
+        io.send_window = 50_000
+        chance = random.Random(7)
+        for _ in range(60):
+            await io.write(b"x" * chance.randrange(1, 60_000), 20)
+            told.append(io.get_send_stats())
+        assert reached(await io.wait(0, 20, "acked"))
+        return io.get_send_stats()
+
+    async with serving(handler) as server:
+        with Client(server.addresses[0], receive_buffer=65536) as client:
+            client.send(GET)
+            tasks: Any
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(in_thread, client.read_body, 10**9)
+                last = await handler.outcome()
+    assert last.acked == last.sent == last.current
+    acked = [each.acked or 0 for each in told]
+    assert acked == sorted(acked)
+    assert all(each.acked is not None and each.acked <= each.sent for each in told)
+    # The window held: what was accepted and not acknowledged is at most the window, plus one frame.
+    assert max(each.current - (each.acked or 0) for each in told) <= 50_000 + 65536
+
+
+async def test_acked_stands_still_below_sent_while_the_client_does_not_read(serving: Serving) -> None:
+    timed_out, go_on = anyio.Event(), anyio.Event()
+
+    @Observed
+    async def handler(req: Request, io: IO) -> tuple[SendStats, SendStats]:
+        short = await io.wait(0, 0, "acked")
+        assert reached(short)
+        await io.write(b"x" * 400_000, 0.2)
+        before = io.get_send_stats()
+        timed_out.set()
+        await within_bound(go_on)
+        assert reached(await io.wait(0, 20, "acked"))
+        await io.close()
+        return before, io.get_send_stats()
+
+    async with serving(handler, default_send_window=1000) as server:
+        with Client(server.addresses[0], receive_buffer=4096) as client:
+            client.send(GET)
+            await within_bound(timed_out)
+            (pump,) = server._hub.pumps
+            assert (kernel.unacknowledged(pump.socket) or 0) > 0
+            go_on.set()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(in_thread, client.read_body, 10**9)
+                before, after = await handler.outcome()
+    assert before.acked is not None
+    assert before.acked < before.sent
+    assert after.acked == after.sent == before.sent
+
+
+@pytest.mark.parametrize("events", [True, False])
+async def test_a_wait_until_acked_ends_with_events_and_by_polling(
+    serving: Serving, events: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not events:
+        monkeypatch.setattr("httpng_driver.acks.ask_for_events", lambda sock: False)
+
+    @Observed
+    async def handler(req: Request, io: IO) -> list[bool]:
+        await io.write(b"x" * 10_000)
+        first = reached(await io.wait(10_000, 10, "acked"))
+        await io.write(b"y" * 10_000)
+        return [first, reached(await io.wait(0, 10, "acked"))]
+
+    async with serving(handler) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await in_thread(client.read_body, 20_000)
+            assert await handler.outcome() == [True, True]
+
+
+async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(serving: Serving) -> None:
+    turns = 0
+
+    @Observed
+    async def handler(req: Request, io: IO) -> int:
+        io.window_until = "acked"
+        await io.write(b"x" * 100)
+        assert reached(await io.wait(0, 10))
+        await anyio.sleep(0.05)
+        before = turns
+        await anyio.sleep(0.3)
+        return turns - before
+
+    async with serving(handler) as server:
+        hub = server._hub
+        assert isinstance(hub, hub_module.Hub)
+        serve = hub._serve
+
+        def counting() -> None:
+            nonlocal turns
+            turns += 1
+            serve()
+
+        hub._serve = counting  # type: ignore[method-assign]
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await in_thread(client.read_body, 100)
+            assert await handler.outcome() <= 3
+
+
+async def test_where_the_platform_cannot_tell_asking_is_an_error(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "CAN_TELL", False)
+
+    @Observed
+    async def handler(req: Request, io: IO) -> str:
+        try:
+            await io.wait(0, 1, "acked")
+        except Exception as error:
+            return str(error)
+        return "no error"
+
+    async with serving(handler) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            assert "can't be told on this platform" in await handler.outcome()
