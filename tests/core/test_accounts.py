@@ -120,7 +120,7 @@ def test_each_span_pays_its_own_way() -> None:
     for now in range(1, 15):
         log.accept(1, float(now))
     assert payee.got == [
-        (Span.HEAD, 1, 5.0),
+        (Span.HEAD, 5, 5.0),
         *((Span.BODY, 1, now) for now in (9.0, 10.0, 11.0, 12.0)),
         (Span.END, 0, 14.0),
     ]
