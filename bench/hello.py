@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -76,7 +76,7 @@ def main() -> int:
     report = _report(chosen, rates)
     if options.save:
         _save(report, rates)
-    return 0 if all(row.get("ratio", 2.0) > 1.0 for row in report) else 1
+    return 0 if all(row.ratio is None or row.ratio > 1.0 for row in report) else 1
 
 
 def measure(server: Server, port: int, seconds: float) -> float:
@@ -134,29 +134,39 @@ def _cpu_seconds(leader: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _report(servers: list[Server], rates: dict[str, list[float]]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+@dataclass(frozen=True)
+class Row:
+    """A line of the report; the ratio is to the baseline, the median over the rounds."""
+
+    server: str
+    median: float
+    baseline: str
+    ratio: float | None
+
+
+def _report(servers: list[Server], rates: dict[str, list[float]]) -> list[Row]:
+    rows: list[Row] = []
     print(f"\n{'server':28} {'median':>8} {'min':>8} {'max':>8}  against its baseline, median of the rounds")
     for server in servers:
         own = rates[server.name]
-        row: dict[str, object] = {"server": server.name, "median": statistics.median(own)}
-        against = ""
+        ratio = None
         if server.baseline in rates:
             ratio = statistics.median(a / b for a, b in zip(own, rates[server.baseline], strict=True))
-            row |= {"baseline": server.baseline, "ratio": ratio}
-            against = f"{ratio:.2f} x {server.baseline}"
+        against = "" if ratio is None else f"{ratio:.2f} x {server.baseline}"
         print(f"{server.name:28} {statistics.median(own):8.0f} {min(own):8.0f} {max(own):8.0f}  {against}")
-        rows.append(row)
+        rows.append(Row(server.name, statistics.median(own), server.baseline, ratio))
     return rows
 
 
-def _save(report: list[dict[str, object]], rates: dict[str, list[float]]) -> None:
+def _save(report: list[Row], rates: dict[str, list[float]]) -> None:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=True
     ).stdout.strip()
     path = HERE / "results" / f"hello-{commit}.json"
     about = {"commit": commit, "python": platform.python_version(), "kernel": platform.release()}
-    path.write_text(json.dumps({**about, "report": report, "rounds": rates}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({**about, "report": [asdict(row) for row in report], "rounds": rates}, indent=1) + "\n"
+    )
     print(f"kept in {path}")
 
 

@@ -109,6 +109,9 @@ class Payee:
     def paid(self, span: Span, size: int, now: float) -> None:
         self.got.append((span, size, now))
 
+    def acknowledged(self, span: Span, size: int, now: float) -> None:
+        raise AssertionError("nobody asked for acknowledgements")
+
 
 def test_each_span_pays_its_own_way() -> None:
     log, payee = WireLog(), Payee()

@@ -89,9 +89,10 @@ def test_what_was_sent_before_tracking_counts_once_all_of_it_is_acknowledged() -
 def test_a_window_until_acked_is_gated_on_acknowledged_bytes() -> None:
     driven = telling()
     exchange = driven.exchange
-    write = lambda body: exchange.write(body, driven.now, 5, 100, None, "acked")  # noqa: E731
-    assert write(b"a" * 100).settled
-    second = write(b"b" * 60)
+    first, second = (
+        exchange.write(body, driven.now, 5, 100, None, "acked") for body in (b"a" * 100, b"b" * 60)
+    )
+    assert first.settled
     driven.push()
     assert driven.stats.sent == 100
     assert not second.settled

@@ -94,6 +94,9 @@ class Payee:
     def paid(self, span: Span, size: int, now: float) -> None:
         self.got.append((span, size))
 
+    def acknowledged(self, span: Span, size: int, now: float) -> None:
+        raise AssertionError("nobody asked for acknowledgements")
+
     def total(self, span: Span) -> int:
         return sum(size for got, size in self.got if got is span)
 
