@@ -32,7 +32,6 @@ MALFORMED = {
     "space in the target": request(b"GET /a b HTTP/1.1"),
     "control in the target": request(b"GET /\x01 HTTP/1.1"),
     "lower-case version": request(b"GET / http/1.1"),
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "bad method": request(b"G@T / HTTP/1.1"),
     "target of no form": request(b"GET index.html HTTP/1.1"),
     "fragment": request(b"GET /#top HTTP/1.1"),
@@ -61,6 +60,7 @@ MALFORMED = {
 }
 CHUNK = b"64\r\n" + b"x" * 100 + b"\r\n"
 OTHERS = {
+    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "other coding": (501, POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     "one long header": (431, request(headers=HOST + b"a: " + b"b" * 5000 + b"\r\n")),
     "many headers": (431, request(headers=HOST + b"a: b\r\n" * 1000)),

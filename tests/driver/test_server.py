@@ -399,9 +399,10 @@ async def test_keep_alive_and_pipelining(serving: Serving) -> None:
 async def test_more_requests_ahead_than_are_read(serving: Serving) -> None:
     """Reading ahead is bounded; what was not read waits in the kernel."""
     count = 1_000
-    release = anyio.Event()
+    begun, release = anyio.Event(), anyio.Event()
 
     async def handler(req: Request, io: IO) -> str:
+        begun.set()
         await within_bound(release)
         return "ok"
 
@@ -410,7 +411,9 @@ async def test_more_requests_ahead_than_are_read(serving: Serving) -> None:
 
     async with serving(handler, shuttle_size=4096) as server:
         with Client(server.addresses[0]) as client:
-            client.send(GET * count)
+            client.send(GET)
+            await within_bound(begun)
+            client.send(GET * (count - 1))
             connection = (await adopted(server, client)).connection
             await until(lambda: not connection.wants_read)
             release.set()
