@@ -100,7 +100,7 @@ async def refused(
             assert client.ended == ""
             # All the same to a server that has refused: it reads on, lest a reset eat its answer.
             if not then:
-                client.send(b"more of the same" * 1000)
+                await in_thread(client.send, b"more of the same" * 1000)
             await in_thread(client.read_to_end)
             assert client.ended == "fin"
             assert not client.wire, "nothing follows"
