@@ -102,8 +102,8 @@ class Connection:
         self._commit_size = CommitSize()
         self._offer: Frame | None = None
         self._tail: list[bytes | memoryview] = []
-        self._phase = Phase.READING
-        self._phase_deadline: float | None = now + settings.header_timeout
+        self._phase_deadline: float | None
+        self._enter(Phase.READING, now, settings.header_timeout)
 
     # In -----------------------------------------------------------------------------------------------
 
