@@ -119,7 +119,7 @@ def test_the_timeout_of_a_call_is_its_argument_else_the_default() -> None:
         assert wait.settled
 
 
-@pytest.mark.parametrize("timeout", [inf])
+@pytest.mark.parametrize("timeout", [inf, 10**400], ids=["infinity", "more than a float can hold"])
 def test_infinity_waits_for_ever(timeout: float) -> None:
     driven = Driven()
     wait, header = driven.wait(5, timeout), driven.header(timeout=timeout)

@@ -4,8 +4,9 @@ Every method takes the time as an argument; none blocks. Calls that can't end at
 `Pending` that settles later, through `paid`, a deadline, `cancel` or the end.
 """
 
+import sys
 from collections.abc import Callable
-from math import inf, isnan
+from math import inf
 from typing import Protocol
 
 from httpng_core.config import Settings
@@ -538,9 +539,10 @@ def checked_timeout(timeout: float, name: str = "timeout") -> float:
     """
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"{name} must be a number of seconds, not {type(timeout).__name__}")
-    if isnan(timeout) or timeout < 0:
+    if timeout != timeout or timeout < 0:
         raise ValueError(f"{name} must be 0 or more seconds, not {timeout}")
-    return timeout
+    # An integer may be larger than any float; added to a time it would raise.
+    return inf if timeout > sys.float_info.max else timeout
 
 
 def _checked_window(window: int) -> int:
