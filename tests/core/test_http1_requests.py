@@ -293,14 +293,12 @@ def test_also_if_it_does_not_end() -> None:
 
 
 def test_a_head_of_just_shuttle_size_is_served() -> None:
-    data = head(b"host: x", b"a: ")
-    data = head(b"host: x", b"a: " + b"x" * (1024 - len(data)))
-    assert len(data) == 1024
-    assert served(data, shuttle_size=1024).path == "/"
-    assert (
-        refused(head(b"host: x", b"a: " + b"x" * (1025 - len(head(b"host: x", b"a: ")))), shuttle_size=1024)
-        == 431
-    )
+    def of(size: int) -> bytes:
+        return head(b"host: x", b"a: " + b"x" * (size - len(head(b"host: x", b"a: "))))
+
+    assert len(of(1024)) == 1024
+    assert served(of(1024), shuttle_size=1024).path == "/"
+    assert refused(of(1025), shuttle_size=1024) == 431
 
 
 def test_what_follows_the_head_in_the_same_read_is_not_counted() -> None:

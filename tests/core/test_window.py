@@ -58,6 +58,18 @@ def test_small_frames_neither_grow_nor_shrink_a_commit() -> None:
     assert commits.value == CommitSize.SMALL
 
 
+def test_after_a_refusal_the_socket_is_asked_first_until_four_full_frames_were_taken() -> None:
+    commits = CommitSize()
+    assert not commits.is_cautious
+    commits.taken(100, 50)
+    asked = []
+    for _ in range(4):
+        asked.append(commits.is_cautious)
+        commits.taken(16384, 16384)
+    assert asked == [True] * 4
+    assert not commits.is_cautious
+
+
 # LagBook ----------------------------------------------------------------------------------------------
 
 
