@@ -163,6 +163,19 @@ def test_the_host_is_out_of_reach(serve: Serve) -> None:
     assert served.seen() == ["nil nil"]
 
 
+def test_nor_is_it_within_the_reach_of_debug(serve: Serve) -> None:
+    served = serve(
+        """
+        local _, host = debug.getupvalue(fiber.clock, 1)
+        see(type(host.clock), pcall(function() return host.clock.__globals__ end))
+        see(pcall(function() host.clock.x = 1 end))"""
+    )
+    read, written = served.seen()
+    assert read.startswith("userdata false ")
+    assert "objects of the host are closed to Lua" in read
+    assert "objects of the host are closed to Lua" in written
+
+
 def test_it_is_an_application(serve: Serve) -> None:
     app = serve("").app
     assert isinstance(app, Application)

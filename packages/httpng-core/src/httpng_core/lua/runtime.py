@@ -83,7 +83,6 @@ class Runtime:
 
 def lua_function() -> None:
     """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at."""
-    raise AssertionError("a Lua function can only be called by Lua")
 
 
 def read_value(row: Iterator[Any]) -> object:
