@@ -86,8 +86,17 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     given = {name: value for name, value in named.items() if value is not None}
     if options.listen is not None:
         # Said here, so that a script's own address is not even looked at.
-        parse_listen(options.listen, default=())
+        _check_listen(options.listen)
     return given
+
+
+def _check_listen(values: Sequence[str]) -> None:
+    for value in values:
+        try:
+            parse_listen(value, default=())
+        except ConfigError as error:
+            raise ConfigError(f"--listen {value}: {error}") from error
+    parse_listen(values, default=())
 
 
 __all__ = ["Application", "announce", "main"]

@@ -1,0 +1,289 @@
+"""`python -m httpng_BACKEND APP`: what it prints, how it ends."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.driver.harness import BOUND, Client
+
+from httpng_core import ListenAddress
+from httpng_driver import __version__
+
+LISTENING = re.compile(r"httpng: listening on http://(.+):(\d+)\n")
+APP = '''
+"""An application in Python."""
+import anyio
+import neighbour
+
+async def hello(req, io):
+    return {"body": f"hello from {neighbour.NAME}"}
+
+def plain(req):
+    return "a plain function"
+
+class Namespace:
+    @staticmethod
+    async def inner(req, io):
+        await io.write(b"an attribute of an attribute")
+
+async def slow(req, io):
+    await io.write(b"begun")
+    await anyio.sleep(0.3)
+    await io.write(b", done")
+
+async def endless(req, io):
+    while True:
+        await io.write(b"tick")
+        await anyio.sleep(0.01)
+
+number = 5
+
+def takes_three(one, two, three):
+    pass
+'''
+
+
+@pytest.fixture(params=["httpng_asyncio", "httpng_trio"])
+def module(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the programs of these tests lie."""
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "neighbour.py").write_text('NAME = "the neighbour"\n')
+    (tmp_path / "broken.py").write_text("def handler(req):\n    return (\n")
+    (tmp_path / "raises.py").write_text("def handler(req):\n    pass\n\nprint(1 / 0)\n")
+    (tmp_path / "imports.py").write_text("import no_such_module_at_all\n")
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "web.py").write_text('async def app(req, io):\n    await io.write(b"from a package")\n')
+    return tmp_path
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+class Running:
+    """A server in a process of its own, and where it said that it listens."""
+
+    def __init__(self, process: "subprocess.Popen[str]", listeners: int) -> None:
+        self.process = process
+        self.lines = [self._line() for _ in range(listeners)]
+        matches = [LISTENING.fullmatch(line) for line in self.lines]
+        assert all(matches), self.lines
+        self.addresses = [ListenAddress(match[1].strip("[]"), int(match[2])) for match in matches if match]
+
+    def _line(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.readline()
+
+    def ask(self, listener: int = 0) -> bytes:
+        with Client(self.addresses[listener]) as client:
+            return client.ask().body
+
+    def stop(self, number: int = signal.SIGTERM) -> str:
+        """Signals; gives what else it wrote to stderr. It must have ended with 0."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> str:
+        out, err = self.process.communicate(timeout=BOUND)
+        assert (self.process.returncode, out) == (0, "")
+        return err
+
+
+@contextmanager
+def running(arguments: Sequence[str], folder: Path, listeners: int = 1) -> Iterator[Running]:
+    process = subprocess.Popen(
+        arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield Running(process, listeners)
+        finally:
+            process.kill()
+
+
+def run(arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:
+    ran = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+# Serving ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("app", "body"),
+    [
+        ("app.py:hello", b"hello from the neighbour"),
+        ("./app.py:plain", b"a plain function"),
+        ("app.py:Namespace.inner", b"an attribute of an attribute"),
+        ("app:plain", b"a plain function"),
+        ("package.web:app", b"from a package"),
+    ],
+)
+def test_the_forms_of_app(module: str, folder: Path, app: str, body: bytes) -> None:
+    with running(command(module, app, "--listen", "127.0.0.1:0"), folder) as server:
+        assert server.ask() == body
+        assert server.stop() == ""
+
+
+@pytest.mark.parametrize("option", ["--uvloop", "--no-uvloop"])
+def test_the_loop_can_be_chosen(folder: Path, option: str) -> None:
+    (folder / "loop.py").write_text(
+        "import asyncio\nasync def app(req, io):\n    return type(asyncio.get_running_loop()).__module__\n"
+    )
+    arguments = command("httpng_asyncio", "loop.py:app", option, "--listen", "127.0.0.1:0")
+    with running(arguments, folder) as server:
+        assert server.ask().startswith(b"uvloop" if option == "--uvloop" else b"asyncio")
+        assert server.stop() == ""
+
+
+def test_several_listeners(module: str, folder: Path) -> None:
+    listen = ["--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0", "--listen=[::1]:0"]
+    with running(command(module, "app.py:plain", *listen), folder, listeners=3) as server:
+        assert [address.host for address in server.addresses] == ["127.0.0.1", "127.0.0.2", "::1"]
+        assert [server.ask(listener) for listener in range(3)] == [b"a plain function"] * 3
+        assert server.stop() == ""
+
+
+def test_settings(module: str, folder: Path) -> None:
+    settings = ["--max-body-len", "10", "--send-window", "1000", "--access-log"]
+    arguments = command(module, "app.py:plain", "--listen", "127.0.0.1:0", *settings)
+    with running(arguments, folder) as server:
+        with Client(server.addresses[0]) as client:
+            refused = client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+        assert refused.status == 413
+        assert server.ask() == b"a plain function"
+        log = server.stop()
+    assert '"GET /" status=200 current=16 sent=16' in log
+
+
+# Ending -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_let_the_running_exchange_finish(module: str, folder: Path, number: int) -> None:
+    with running(command(module, "app.py:slow", "--listen", "127.0.0.1:0"), folder) as server:
+        with Client(server.addresses[0]) as client, Client(server.addresses[0]):
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.read_body(5)
+            server.process.send_signal(number)
+            received = client.read_response()
+        assert received.body == b"begun, done"
+        assert received.complete
+        assert server.ended() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once(module: str, folder: Path, number: int) -> None:
+    arguments = command(module, "app.py:endless", "--listen", "127.0.0.1:0", "--shutdown-timeout", "1000")
+    with running(arguments, folder) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.read_body(4)
+            server.process.send_signal(number)
+            until_refused(server.addresses[0])
+            server.process.send_signal(number)
+            client.read_to_end()
+            assert client.ended == "reset"
+        assert server.ended() == ""
+
+
+def test_endless_handlers_end_after_shutdown_timeout(module: str, folder: Path) -> None:
+    arguments = command(module, "app.py:endless", "--listen", "127.0.0.1:0", "--shutdown-timeout", "0.2")
+    with running(arguments, folder) as server, Client(server.addresses[0]) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.read_body(4)
+        assert server.stop() == ""
+
+
+def until_refused(address: ListenAddress) -> None:
+    """Waits until nobody listens there any more."""
+    give_up = time.monotonic() + BOUND
+    while time.monotonic() < give_up:
+        try:
+            Client(address).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("it still listens")
+
+
+# What can't be started --------------------------------------------------------------------------------
+
+FREE = ["--listen", "127.0.0.1:0"]
+FAILURES: list[tuple[list[str], str]] = [
+    (["missing.py:app"], "missing.py: no such file"),
+    (["missing.lua"], "missing.lua: "),
+    (["missing:app"], "missing: no such module"),
+    (["package.missing:app"], "package.missing: no such module"),
+    (["app.py:missing"], "app.py: it has no handler 'missing'"),
+    (["app.py:number"], "app.py:number: handler is not a function"),
+    (["app.py:takes_three"], "app.py:takes_three: handler takes_three must take (req, io)"),
+    (["app.py"], "app.py: name the application as path.lua, path.py:name or package.module:name"),
+    (["app"], "app: name the application as "),
+    ([":"], ":: name the application as "),
+    (["broken.py:handler"], "broken.py:2: syntax error: '(' was never closed"),
+    (["raises.py:handler"], "raises.py:4: ZeroDivisionError: division by zero"),
+    (["imports.py:handler"], "imports.py:1: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+    (["app.py:hello", "--nonsense"], "unrecognized arguments: --nonsense (see --help)"),
+    (["app.py:hello", "--list", "127.0.0.1:0"], "unrecognized arguments: --list"),
+    (["app.py:hello", "--listen"], "argument --listen: expected one argument"),
+    ([], "the following arguments are required: APP"),
+    (["app.py:hello", "--listen", "127.0.0.1:x"], "--listen 127.0.0.1:x: impossible to parse URI"),
+    (["app.py:hello", "--listen", "127.0.0.1:65536"], "--listen 127.0.0.1:65536: "),
+    (["app.py:hello", "--listen", "no-such-name.invalid:80"], "unknown hostname: 'no-such-name.invalid'"),
+    (["app.py:hello", "--listen", "192.0.2.1:80"], "bind error: http://192.0.2.1:80: "),
+    (["app.py:hello", *FREE, "--send-window", "many"], "default_send_window is not a number"),
+    (["app.py:hello", *FREE, "--send-timeout", "-1"], "default_send_timeout is '-1', must be a number >= 0"),
+    (
+        ["app.py:hello", *FREE, "--cancel-on-half-close", "perhaps"],
+        "cancel_on_half_close is 'perhaps', must be",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), FAILURES, ids=[" ".join(each) for each, _ in FAILURES])
+def test_what_can_not_be_started_is_told_in_one_line(
+    module: str, folder: Path, arguments: list[str], told: str
+) -> None:
+    status, out, err = run(command(module, *arguments), folder)
+    assert (status, out) == (2, "")
+    assert err.startswith("httpng: ")
+    assert told in err
+    assert err.count("\n") == 1, "one line"
+
+
+def test_a_port_in_use(module: str, folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, out, err = run(command(module, "app.py:plain", "--listen", address), folder)
+    assert (status, out) == (2, "")
+    assert err == f"httpng: bind error: http://{address}: Address already in use\n"
+
+
+def test_version_and_help(module: str, folder: Path) -> None:
+    assert run(command(module, "--version"), folder) == (0, f"httpng {__version__}\n", "")
+    status, out, err = run(command(module, "--help"), folder)
+    assert (status, err) == (0, "")
+    for option in ("--listen ADDR:PORT", "--send-window VALUE", "--send-timeout VALUE", "--version"):
+        assert option in out
+    assert ("--uvloop" in out) == (module == "httpng_asyncio")
+    assert f"python -m {module}" in out
+
+
+def test_trio_knows_no_uvloop(folder: Path) -> None:
+    status, _, err = run(command("httpng_trio", "app.py:plain", "--uvloop"), folder)
+    assert (status, err) == (2, "httpng: unrecognized arguments: --uvloop (see --help)\n")
