@@ -28,7 +28,7 @@ class ExchangeCalls:
         self._waits = waits
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that exchange.lua uses."""
+        """The calls by the names that io.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "write": self._write,
             "write_header": self._write_header,

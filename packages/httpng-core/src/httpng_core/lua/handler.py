@@ -41,7 +41,7 @@ class LuaHandler:
 
 
 def request_values(request: Request) -> list[object]:
-    """A request for Lua, in the order of exchange.lua's `new_request`."""
+    """A request for Lua, in the order of handler.lua's `new_request`."""
     query = request.query
     values: list[object] = [
         request.method.encode(),

@@ -1,12 +1,12 @@
--- What a handler gets: `req`, a plain table, and `io`, the response.
+-- What a handler gets as `io`: the response.
 
 local host, core = ...
 
 local settle, text = core.settle, core.text
 local FAILED = core.FAILED
 local unpack = table.unpack or unpack
-local error, next, pairs, rawget, select, setmetatable = error, next, pairs, rawget, select, setmetatable
-local tonumber, tostring, type = tonumber, tostring, type
+local error, next, pairs, rawget, select = error, next, pairs, rawget, select
+local setmetatable, tonumber, type = setmetatable, tonumber, type
 
 -- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
 local HANDLE, BEGUN = {}, {}
@@ -198,86 +198,16 @@ function IO.get_send_stats(io)
   }
 end
 
--- Requests ------------------------------------------------------------------------------------------
-
-local function joined(...)
-  local headers, list = {}, { ... }
-  for at = 1, #list, 2 do
-    local name, value = list[at], list[at + 1]
-    local before = headers[name]
-    if before then
-      value = before .. (name == 'cookie' and '; ' or ', ') .. value
-    end
-    headers[name] = value
-  end
-  return headers
-end
-
-local function address(name, port, family)
-  return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = 'tcp' }
-end
-
-local function new_request(
-  method, path, query, name, body, https, is_websocket, major, minor,
-  peer, peer_port, peer_family, ours, our_port, our_family, ...
-)
-  return {
-    method = method,
-    path = path,
-    query = query,
-    host = name,
-    headers = joined(...),
-    body = body,
-    https = https,
-    is_websocket = is_websocket,
-    version_major = major,
-    version_minor = minor,
-    peer = address(peer, peer_port, peer_family),
-    ouraddr = address(ours, our_port, our_family),
-  }
-end
-
--- What handlers return ------------------------------------------------------------------------------
-
-local RESPONSE = { status = true, headers = true, body = true }
-
-local function checked(response)
-  for key in pairs(response) do
-    if not RESPONSE[key] then
-      error('a response has status, headers and body, not ' .. tostring(key), 0)
-    end
-  end
-  local status, body = response.status, response.body
-  return status ~= nil and code_of(status) or 200, body ~= nil and body_of(body) or ''
-end
-
--- Status (nil: none was returned), body, and headers as name, value ...
-local function answer(io, returned)
-  if returned == nil then
-    return nil, nil, implicit(io)
-  elseif type(returned) == 'string' then
-    return 200, returned, implicit(io)
-  elseif type(returned) ~= 'table' then
-    error('a handler must return nil, a string or a table, not ' .. type(returned), 0)
-  end
-  local status, body = checked(returned)
-  return status, body, flat(returned.headers)
-end
-
-local function run(request, io)
-  return answer(io, (core.handler(request, io)))
-end
-
 local METATABLE = { __index = IO }
 
--- Starts the handler on an exchange: its fiber, and what the first step brought.
-function core.serve(handle, ...)
+function core.new_io(handle)
   local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)
   held[handle] = io
-  local id = core.fiber(run)
-  return id, core.step(id, new_request(...), io)
+  return io
 end
 
 function core.is_held(handle)
   return held[handle] ~= nil
 end
+
+core.flat, core.implicit, core.body_of, core.code_of = flat, implicit, body_of, code_of
