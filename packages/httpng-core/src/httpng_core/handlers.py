@@ -321,12 +321,11 @@ def as_handler(handler: Any) -> Handler:
         return handler
     if not callable(handler):
         raise TypeError("handler is not a function")
-    called = handler if inspect.isroutine(handler) else handler.__call__
-    if inspect.isgeneratorfunction(called) and _takes(handler, 2):
-        return GeneratorHandler(handler)
-    if inspect.iscoroutinefunction(called) or _takes(handler, 2):
-        return AsyncHandler(handler)
-    if _takes(handler, 1):
+    forms = (handler, type(handler).__call__)
+    steps = any(map(inspect.isgeneratorfunction, forms))
+    if _takes(handler, 2):
+        return GeneratorHandler(handler) if steps else AsyncHandler(handler)
+    if _takes(handler, 1) and not steps and not any(map(inspect.iscoroutinefunction, forms)):
         return FunctionHandler(handler)
     raise TypeError(f"handler {_name(handler)} must take (req, io), or (req) to return a response")
 
