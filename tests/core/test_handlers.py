@@ -372,6 +372,28 @@ def test_what_a_generator_returns_is_its_response_or_the_end_of_it() -> None:
     assert [(one.status, one.body) for one in client.responses()] == [(200, b"abcdef"), (404, b"def")]
 
 
+@pytest.mark.parametrize("yielded", [None, 5, "abc", b"abc", object()])
+def test_a_generator_that_yields_what_is_no_call_is_told(yielded: Any) -> None:
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        if req.path == "/catches":
+            try:
+                yield yielded
+            except TypeError as error:
+                yield io.write(str(error))
+        elif req.path == "/good":
+            yield io.write("good")
+        else:
+            yield yielded
+
+    loop = Loopback(handler)
+    client = loop.connect()
+    for path in ("/bad", "/catches", "/good"):
+        client.get(path)
+    bad, catches, good = client.responses()
+    assert (bad.status, good.body) == (500, b"good")
+    assert catches.body.startswith(b"a handler yields its calls of io, not ")
+
+
 def test_an_error_after_something_was_sent_aborts() -> None:
     def handler(req: Request, io: GeneratorIO) -> Steps:
         yield io.write("abc")

@@ -150,6 +150,8 @@ class Fiber:
         return self._steps.send(result)
 
     def _await(self, pending: Pending) -> bool:
+        if not isinstance(pending, Pending):
+            pending = _no_call(pending)
         self._pending = pending
         if pending.settled:
             return True
@@ -158,6 +160,13 @@ class Fiber:
         else:
             pending.on_settle = lambda: self._runner.ready(self)
         return False
+
+
+def _no_call(yielded: object) -> Pending:
+    """A call that raises in the generator, where the mistake was made."""
+    pending = Pending()
+    pending.settle(None, TypeError(f"a handler yields its calls of io, not {_type(yielded)}"))
+    return pending
 
 
 @runtime_checkable
