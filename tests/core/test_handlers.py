@@ -511,6 +511,30 @@ def test_whoever_runs_the_loop_is_told_that_a_handler_can_go_on() -> None:
 # A runner ---------------------------------------------------------------------------------------------
 
 
+def test_a_runner_gives_up_what_has_not_ended() -> None:
+    closed: list[str] = []
+
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        try:
+            yield io.wait(1)
+        finally:
+            closed.append(req.path)
+            if req.path == "/bad":
+                raise RuntimeError("in a finally block")
+            if req.path == "/stubborn":
+                yield io.wait(1)
+
+    loop = Loopback(handler)
+    for path in ("/a", "/bad", "/stubborn", "/b"):
+        loop.connect().get(path)
+    loop.runner.close()
+    assert sorted(closed) == ["/a", "/b", "/bad", "/stubborn"]
+    loop.advance(100)
+    assert not loop.runner.is_ready
+    loop.runner.close()
+    assert len(closed) == 4
+
+
 def test_a_fiber_that_was_given_up_does_not_go_on() -> None:
     steps: list[int] = []
 

@@ -122,8 +122,11 @@ class Fiber:
         self._runner.ready(self)
 
     def close(self) -> None:
-        """Gives the generator up: its `finally` blocks run now."""
-        self._steps.close()
+        """Gives the generator up: its `finally` blocks run now, and what they raise is logged."""
+        try:
+            self._steps.close()
+        except Exception as error:
+            _log.error("handler error while it was given up", exc_info=error)
 
     def _step(self) -> bool:
         """One step; tells whether the next can follow at once."""
