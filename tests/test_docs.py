@@ -1,0 +1,234 @@
+"""The documentation says what is so: links lead somewhere, code runs, settings and names are the code's."""
+
+import re
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.driver.harness import Client, in_thread, serving_on, within_bound
+
+import httpng_core
+from httpng_core import ConfigError, Settings, parse_settings
+from httpng_core.lua import LuaApplication
+from httpng_core.testing import Clock, Loopback
+from httpng_driver import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "changes" / "README.md"])
+TO_COME = ROOT / "docs" / "reference" / "lua.md"
+"""Linked to before it is there."""
+SETTINGS_PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text()
+REFERENCE = "\n".join(page.read_text() for page in sorted(ROOT.glob("docs/reference/*.md")))
+
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+_FILE = re.compile(r"(?:#|--) file: (\S+)\n")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    return _FENCED.sub("", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def files_in(page: Path) -> list[tuple[str, str]]:
+    """The code blocks that are whole files: their names and texts."""
+    found = []
+    for _, _, text in _FENCED.findall(page.read_text()):
+        named = _FILE.match(text)
+        if named:
+            found.append((named[1], text))
+    return found
+
+
+FILES = [(page, name, text) for page in PAGES for name, text in files_in(page)]
+
+
+# Pages -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(prose(page)):
+        if "://" in link:
+            continue
+        place, _, anchor = link.partition("#")
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists() or target == TO_COME, link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_of_the_documentation_can_be_reached() -> None:
+    seen: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in seen or page.suffix != ".md" or not page.is_file():
+            continue
+        seen.add(page)
+        links = [link for link in _LINK.findall(prose(page)) if "://" not in link]
+        ahead += [(page.parent / link.partition("#")[0]).resolve() for link in links]
+    assert [name_of(page) for page in PAGES if page not in seen and page.name != "CHANGELOG.md"] == []
+
+
+def test_there_are_whole_files_to_test() -> None:
+    assert {name_of(page) for page, _, _ in FILES} >= {"README.md", "docs/tutorial.md"}
+    assert [name for name, _ in files_in(ROOT / "README.md")] == ["app.py", "app.lua"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [pytest.param(name, text, id=f"{name_of(page)}:{name}") for page, name, text in FILES],
+)
+def test_whole_files_compile(name: str, text: str, tmp_path: Path) -> None:
+    if name.endswith(".py"):
+        compile(text, name, "exec")
+    else:
+        script = tmp_path / name
+        script.write_text(text)
+        LuaApplication(script, clock=Clock(), wall_clock=lambda: 0.0)
+
+
+# The handlers of the README ----------------------------------------------------------------------------
+
+
+def written(directory: Path, page: str, name: str) -> Path:
+    """A file of a page, where it can be run."""
+    path = directory / name
+    path.write_text(dict(files_in(ROOT / page))[name])
+    return path
+
+
+def check_slow_answer(body: bytes) -> None:
+    """The client has exactly as many dots as the handler was told."""
+    dots, told = body.removesuffix(b"\n").split(b"\n")
+    assert told == b"%d bytes in half a second" % len(dots)
+    assert set(dots) == set(b".")
+    assert len(dots) < 64_000_000
+
+
+def test_the_lua_handler_of_the_readme(tmp_path: Path) -> None:
+    clock = Clock()
+    script = written(tmp_path, "README.md", "app.lua")
+    loop = Loopback(LuaApplication(script, clock=clock), clock=clock)
+    client = loop.connect(room=100_000)
+    client.get()
+    loop.advance(0.5)
+    client.give_room()
+    (response,) = client.responses()
+    assert response.complete
+    check_slow_answer(response.body)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+def test_the_python_handler_of_the_readme(anyio_backend: str) -> None:
+    namespace: dict[str, Any] = {}
+    exec(dict(files_in(ROOT / "README.md"))["app.py"], namespace)
+    handler = namespace["handler"]
+
+    async def told_of_writes(req: Any, io: Any) -> object:
+        write = io.write
+
+        async def telling_write(*args: Any, **kwargs: Any) -> object:
+            result = await write(*args, **kwargs)
+            written_once.set()
+            return result
+
+        io.write = telling_write
+        return await handler(req, io)
+
+    async def scenario() -> bytes:
+        async with serving_on(anyio_backend)(told_of_writes) as server:
+            with Client(server.addresses[0], receive_buffer=65536) as client:
+                client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                # Reads nothing for the half second that the handler gives it.
+                await within_bound(written_once)
+                return (await in_thread(client.read_response)).body
+
+    written_once = anyio.Event()
+    check_slow_answer(anyio.run(scenario, backend=anyio_backend))
+
+
+def test_the_how_to_about_tests_passes_as_it_stands() -> None:
+    namespace: dict[str, Any] = {}
+    exec(dict(files_in(ROOT / "docs" / "how-to" / "test-handlers.md"))["test_handlers.py"], namespace)
+    tests = [value for name, value in namespace.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        test()
+
+
+# The settings ------------------------------------------------------------------------------------------
+
+
+def rows(page: str) -> dict[str, list[str]]:
+    """The rows of all tables by the name in their first column."""
+    found = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            found[cells[0].strip("`")] = cells[1:]
+    return found
+
+
+def options(capsys: pytest.CaptureFixture[str]) -> set[str]:
+    """All long options of the command line, by its help."""
+    with pytest.raises(SystemExit):
+        main(print, "httpng", "0", ["--help"], uvloop=True)
+    return set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+
+
+def default_of(setting: "Field[Any]") -> str:
+    default: Any = setting.default
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f'"{default}"' if isinstance(default, str) else str(int(default))
+
+
+def range_of(name: str) -> str:
+    """The range as the message of a value beyond it tells it."""
+    for beyond in (-1, "?"):
+        try:
+            parse_settings({name: beyond})
+        except ConfigError as error:
+            _, is_range, told = str(error).partition(", must be ")
+            if is_range:
+                return told
+    raise AssertionError(f"{name} takes anything")
+
+
+@pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
+def test_every_setting_is_told_as_it_is(setting: "Field[Any]") -> None:
+    default, told_range, option = rows(SETTINGS_PAGE)[setting.name]
+    assert default == f"`{default_of(setting)}`"
+    assert told_range == range_of(setting.name)
+    assert f"`--{setting.name.replace('_', '-')}`" in option.split(", ")
+    assert SETTINGS_PAGE.count(f"* `{setting.name}`: ") == 1
+
+
+def test_every_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    told = set(re.findall(r"`(--[a-z-]+)`", REFERENCE))
+    assert told == options(capsys)
+
+
+def test_no_setting_is_told_that_is_none() -> None:
+    known = {setting.name for setting in fields(Settings)} | {"handler", "listen", "lua", "uvloop"}
+    assert set(rows(SETTINGS_PAGE)) == known
+
+
+# The names ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in httpng_core.__all__ if name != "__version__"])
+def test_every_public_name_is_told(name: str) -> None:
+    assert re.search(rf"\b{name}\b", REFERENCE)
