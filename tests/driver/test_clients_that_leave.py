@@ -172,6 +172,27 @@ async def test_a_client_that_leaves_while_the_handler_idles(serving: Serving, le
     assert stats.sent == stats.current == 16
 
 
+async def test_a_reset_after_a_half_close_that_did_not_cancel(serving: Serving) -> None:
+    """Nothing is read or written any more: the poller itself must tell."""
+
+    @Observed
+    async def handler(req: Request, io: IO) -> SendStats:
+        await io.write(b"the newest value")
+        await io.wait_cancelled()
+        return io.get_send_stats()
+
+    async with serving(handler, cancel_on_half_close="never") as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            pump = await adopted(server, client)
+            await in_thread(client.read_body, 16)
+            client.half_close()
+            await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
+            client.reset()
+            stats = await handler.outcome()
+    assert stats.cancelled
+
+
 @pytest.mark.parametrize("leave", ["close", "reset"])
 async def test_a_client_that_leaves_while_others_are_served(serving: Serving, leave: str) -> None:
     """Every moment of leaving: with the request unfinished, unanswered, half answered."""

@@ -92,6 +92,13 @@ def mixed(seed: int) -> Callable[[], int]:
 async def test_sent_is_what_the_kernel_has_accepted(
     serving: Serving, version: str, length: int | None, sizes: Callable[[], int], window: int
 ) -> None:
+    await check_sent(serving, version, length, sizes, window)
+
+
+async def check_sent(
+    serving: Serving, version: str, length: int | None, sizes: Callable[[], int], window: int
+) -> None:
+    """Compares at several standstills of a client that reads in fits and starts."""
     chance = random.Random(version + str(window))
     handler = Writer(sizes, window=window, length=length)
     told: list[tuple[int, int]] = []

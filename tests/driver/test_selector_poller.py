@@ -1,0 +1,96 @@
+"""The poller of macOS and BSD, run over the main tests on a selector that Linux has as well."""
+
+import selectors
+
+import pytest
+from tests.driver.harness import Serving
+from tests.driver.test_calls import (
+    test_a_cancelled_task_sends_nothing_more_of_its_body,
+    test_a_timeout_of_0_takes_what_the_socket_takes_now,
+    test_concurrent_writers_keep_their_order,
+    test_waits_for_positions,
+)
+from tests.driver.test_clients_that_leave import (
+    test_a_client_that_leaves_while_others_are_served,
+    test_a_client_that_leaves_while_the_handler_idles,
+    test_a_fin_after_the_response_began,
+    test_a_fin_before_the_response_began,
+    test_a_fin_in_one_segment_with_the_request,
+    test_a_reset_while_a_write_waits,
+)
+from tests.driver.test_records import check_runs
+from tests.driver.test_refusals import (
+    test_a_request_that_takes_too_long,
+    test_nothing_leaks_from_one_connection_into_another,
+)
+from tests.driver.test_server import (
+    test_cancelling_serve_resets_everything_and_waits_for_the_handlers,
+    test_endless_handlers_are_cancelled_in_the_end,
+    test_keep_alive_and_pipelining,
+    test_more_requests_ahead_than_are_read,
+    test_no_more_connections_than_allowed,
+    test_running_out_of_files_pauses_with_one_warning,
+    test_shutdown_lets_running_exchanges_finish,
+)
+from tests.driver.test_stalled_client import (
+    test_a_body_of_declared_length_is_reset_where_the_write_ended,
+    test_a_chunked_body_ends_where_the_write_did,
+)
+from tests.driver.test_truth import check_sent, mixed
+
+from httpng_driver import hub
+from httpng_driver.poller import SelectorPoller
+
+
+@pytest.fixture(autouse=True)
+def selector_poller(monkeypatch: pytest.MonkeyPatch) -> list[SelectorPoller]:
+    """All pollers that are made in the test are such ones."""
+    made: list[SelectorPoller] = []
+
+    def make_poller() -> SelectorPoller:
+        made.append(SelectorPoller(selectors.EpollSelector()))
+        return made[-1]
+
+    monkeypatch.setattr(hub, "make_poller", make_poller)
+    return made
+
+
+@pytest.mark.anyio
+async def test_records_are_never_torn(serving: Serving) -> None:
+    await check_runs(serving, range(5_000, 5_050))
+
+
+@pytest.mark.anyio
+async def test_sent_is_what_the_kernel_has_accepted(serving: Serving) -> None:
+    await check_sent(serving, "1.1", None, mixed(4), 64 * 1024)
+
+
+@pytest.mark.anyio
+async def test_it_is_this_poller_that_serves(serving: Serving, selector_poller: list[SelectorPoller]) -> None:
+    async with serving(lambda req: "served") as server:
+        assert [server._hub.poller] == selector_poller
+
+
+__all__ = [
+    "test_a_body_of_declared_length_is_reset_where_the_write_ended",
+    "test_a_cancelled_task_sends_nothing_more_of_its_body",
+    "test_a_chunked_body_ends_where_the_write_did",
+    "test_a_client_that_leaves_while_others_are_served",
+    "test_a_client_that_leaves_while_the_handler_idles",
+    "test_a_fin_after_the_response_began",
+    "test_a_fin_before_the_response_began",
+    "test_a_fin_in_one_segment_with_the_request",
+    "test_a_request_that_takes_too_long",
+    "test_a_reset_while_a_write_waits",
+    "test_a_timeout_of_0_takes_what_the_socket_takes_now",
+    "test_cancelling_serve_resets_everything_and_waits_for_the_handlers",
+    "test_concurrent_writers_keep_their_order",
+    "test_endless_handlers_are_cancelled_in_the_end",
+    "test_keep_alive_and_pipelining",
+    "test_more_requests_ahead_than_are_read",
+    "test_no_more_connections_than_allowed",
+    "test_nothing_leaks_from_one_connection_into_another",
+    "test_running_out_of_files_pauses_with_one_warning",
+    "test_shutdown_lets_running_exchanges_finish",
+    "test_waits_for_positions",
+]
