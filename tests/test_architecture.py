@@ -23,7 +23,7 @@ tls
 connection
 handlers application
 lua.*
-testing
+stepping testing
 """
 PLACES = {name.removesuffix(".*"): place for place, name in enumerate(CORE.split())}
 
@@ -207,7 +207,7 @@ OFFENCES = [
     ("httpng_core.protocols.http1", "from ..connection import Connection"),
     ("httpng_core.connection", "from h2.connection import H2Connection"),
     ("httpng_core.handlers", "from httpng_core.lua import runtime"),
-    ("httpng_core.events", "from httpng_core.exchange import Exchange"),
+    ("httpng_core.exchange", "from httpng_core.events import Event"),
     ("httpng_core.states", "if TYPE_CHECKING:\n    from httpng_core.exchange import Exchange"),
     ("httpng_core.utils", ""),
     ("httpng_driver.pump", "import asyncio"),

@@ -23,7 +23,6 @@ from httpng_core import (
     as_application,
     as_response,
     body_bytes_sent,
-    end_exchange,
 )
 from httpng_core.handlers import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
 from httpng_core.pending import Turn
@@ -576,15 +575,13 @@ def test_a_runner_has_timers_of_its_own() -> None:
 
 
 def test_a_coroutine_function_is_left_to_the_backend() -> None:
-    loop = Loopback(coroutine)
-    client = loop.connect()
-    client.get()
-    ((exchange, started),) = loop.async_starts
-    assert started is coroutine
-    assert exchange is loop.exchanges[0]
-    end_exchange(exchange, None, loop.clock())
-    loop.settle()
-    assert client.responses()[0].complete
+    started: list[tuple[Exchange, object]] = []
+    driven = Driven()
+    runner = Application(coroutine).runner(
+        driven.clock, start_async=lambda exchange, function: started.append((exchange, function))
+    )
+    runner.start(driven.exchange)
+    assert started == [(driven.exchange, coroutine)]
 
 
 def test_without_a_backend_it_is_500(caplog: pytest.LogCaptureFixture) -> None:
@@ -621,7 +618,10 @@ def test_the_access_log_tells_each_request_and_how_it_ended(caplog: pytest.LogCa
 
 
 def test_an_exchange_without_a_response_has_no_status_to_log(caplog: pytest.LogCaptureFixture) -> None:
-    loop = Loopback(coroutine, access_log=True)
+    async def waiting(req: Request, io: Any) -> None:
+        await io.wait_cancelled()
+
+    loop = Loopback(waiting, access_log=True)
     with caplog.at_level(logging.INFO, "httpng"):
         client = loop.connect()
         client.get()

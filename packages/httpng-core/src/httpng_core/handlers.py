@@ -145,7 +145,7 @@ class Fiber:
 
     def _resume(self, pending: Pending | None) -> Pending:
         if pending is None or isinstance(pending, Turn):
-            return next(self._steps)
+            return self._steps.send(None)
         try:
             result = pending.result
         except Exception as error:

@@ -19,6 +19,7 @@ from httpng_core.events import RequestReceived
 from httpng_core.exchange import Exchange
 from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.request import Address
+from httpng_core.stepping import step_async
 
 _MAX_TURNS = 10_000
 
@@ -123,6 +124,8 @@ class Client:
 class Loopback:
     """Serves an application to scripted clients, by a clock turned by hand.
 
+    Async handlers are stepped without an event loop: they can await the calls of their `io`, nothing else.
+
     Attributes:
         clock: the clock.
         runner: what runs the handlers.
@@ -134,8 +137,7 @@ class Loopback:
         self.application = as_application(app, None, cfg)
         self.clock = clock or Clock()
         self.exchanges: list[Exchange] = []
-        self.runner = self.application.runner(self.clock, start_async=self._note_async)
-        self.async_starts: list[tuple[Exchange, Callable[..., Any]]] = []
+        self.runner = self.application.runner(self.clock, start_async=self._start_async)
         self._clients: list[Client] = []
 
     def connect(self, room: float = inf) -> Client:
@@ -188,5 +190,5 @@ class Loopback:
         for client in self._clients:
             client.connection.handle_timeout(now)
 
-    def _note_async(self, exchange: Exchange, function: Callable[..., Any]) -> None:
-        self.async_starts.append((exchange, function))
+    def _start_async(self, exchange: Exchange, function: Callable[..., Any]) -> None:
+        step_async(self.runner, exchange, function)
