@@ -130,8 +130,21 @@ def test_the_lua_handler_of_the_readme(tmp_path: Path) -> None:
     check_slow_answer(response.body)
 
 
+def test_the_python_handler_of_the_readme() -> None:
+    namespace: dict[str, Any] = {}
+    exec(dict(files_in(ROOT / "README.md"))["app.py"], namespace)
+    loop = Loopback(namespace["handler"])
+    client = loop.connect(room=100_000)
+    client.get()
+    loop.advance(0.5)
+    client.give_room()
+    (response,) = client.responses()
+    assert response.complete
+    check_slow_answer(response.body)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-def test_the_python_handler_of_the_readme(anyio_backend: str) -> None:
+def test_the_python_handler_of_the_readme_over_a_socket(anyio_backend: str) -> None:
     namespace: dict[str, Any] = {}
     exec(dict(files_in(ROOT / "README.md"))["app.py"], namespace)
     handler = namespace["handler"]
