@@ -377,6 +377,15 @@ def test_spurious_calls_do_nothing() -> None:
     assert driven.positions == (0, 0)
 
 
+def test_acknowledgements_that_nobody_asked_for_do_nothing() -> None:
+    for driven in (Driven(), done(GET_10), Driven(b"")):
+        before = driven.connection.next_deadline()
+        for total in (0, 1, 10**9, None, None, 0):
+            driven.connection.bytes_acknowledged(total, driven.now)
+        assert driven.connection.next_deadline() == before
+        assert driven.connection.next_event() is None
+
+
 def test_an_offer_stays_the_same_until_it_is_answered() -> None:
     driven = Driven()
     driven.write("abc")
@@ -401,6 +410,31 @@ def test_an_offer_of_bytes_of_a_waiting_writer_stays_accepted_when_it_is_refused
     assert driven.body == b"x" * 100
 
 
+def test_an_end_without_bytes_does_not_wait_for_the_socket() -> None:
+    """The kernel has all of it: a client that is slow to read it has not stalled our flush."""
+    driven = Driven()
+    driven.header(headers={"content-length": 30_000})
+    driven.write(b"x" * 30_000)
+    driven.push(5)
+    assert driven.push() > 0
+    assert driven.positions == (30_000, 30_000)
+    driven.exchange.finish(driven.now)
+    assert driven.connection.wants_write
+    assert not driven.connection.asks_first
+    assert driven.connection.data_to_send(driven.now) == []
+    assert driven.outcomes == ["complete"]
+
+
+def test_an_end_with_bytes_does() -> None:
+    driven = Driven()
+    driven.write(b"x" * 30_000)
+    driven.push(5)
+    driven.push()
+    driven.exchange.finish(driven.now)
+    assert driven.connection.asks_first
+    assert driven.connection.data_to_send(driven.now) == [b"0\r\n\r\n"]
+
+
 def test_more_than_was_offered_raises() -> None:
     driven = Driven()
     driven.write("abc")
@@ -417,6 +451,7 @@ def test_a_closed_connection_answers_nothing() -> None:
     driven.lost()
     driven.receive(GET)
     driven.eof()
+    assert Driven(b"").connection.data_to_send(driven.now) == []
     driven.connection.bytes_accepted(7, driven.now)
     driven.connection.drain(driven.now)
     driven.connection.abort(driven.now)

@@ -217,9 +217,11 @@ class Connection:
         the client has shown to be slow. Else `send()` itself may be the question: a refused frame is taken
         back.
         """
-        if self._tail or self._offer is not None or self._exchange is None:
+        exchange, framer = self._exchange, self._framer
+        if self._tail or self._offer is not None or exchange is None or framer is None:
             return False
-        return self._commit_size.is_cautious or self._exchange.draws_from_writer
+        # An end without bytes takes no room: the kernel has the response, however slow the client is.
+        return exchange.draws_from_writer or (self._commit_size.is_cautious and not framer.ends_silently)
 
     @property
     def tracks_acknowledged(self) -> bool:

@@ -167,6 +167,12 @@ class ResponseFramer:
         self.keep_alive = keep_alive
         """Whether the connection can go on after this response; final once the head was framed."""
 
+    @property
+    def ends_silently(self) -> bool:
+        """Whether only the end is left to frame, and that has no bytes of its own."""
+        exchange = self._exchange
+        return exchange.end_due and not exchange.head_due and not self._chunked
+
     def frame(self, limit: int, now: float) -> Frame | None:
         """The next frame, with at most `limit` body bytes; `None` if there is nothing to frame."""
         exchange = self._exchange
