@@ -148,6 +148,22 @@ def test_the_kernel_takes_nothing_that_was_not_pushed() -> None:
         log.accept(4, 0.0)
 
 
+def test_acknowledgements_may_be_asked_for_by_several() -> None:
+    class Told(Payee):
+        def acknowledged(self, span: Span, size: int, now: float) -> None:
+            self.got.append((span, size, now))
+
+    log, first, second = WireLog(), Told(), Told()
+    log.push_span(4, Span.BODY, first)
+    log.track(first, 0)
+    log.track(second, 0)
+    log.push_span(3, Span.BODY, second)
+    log.accept(7, 1.0)
+    log.acknowledge(6, 2.0)
+    assert first.got == [(Span.BODY, 4, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 4, 2.0)]
+    assert second.got == [(Span.BODY, 3, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 2, 2.0)]
+
+
 # Pending ----------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from httpng_core import (
     headers_were_sent,
 )
 from httpng_core.states import ResponseState
+from httpng_core.wire import Span
 
 SUBSTITUTE = b"Path handler execution error"
 
@@ -400,6 +401,14 @@ def test_a_handler_that_raises_never_ends_cleanly_not_even_after_close(driven: D
     assert driven.outcomes == ["aborted"]
 
 
+def test_a_handler_that_raises_after_close_is_500_if_nothing_was_committed(driven: Driven) -> None:
+    driven.write("12345")
+    driven.exchange.close(driven.now)
+    driven.exchange.fail(driven.now)
+    driven.push()
+    assert [response.status for response in driven.responses()] == [500]
+
+
 def test_what_waits_when_a_handler_raises_is_told_that_it_is_over(driven: Driven) -> None:
     header = driven.header()
     driven.write("1234567890")
@@ -474,6 +483,19 @@ def test_what_was_sent_stays_sent(driven: Driven) -> None:
     driven.lost()
     driven.connection.bytes_accepted(2, driven.now)
     assert driven.positions == (5, 3)
+
+
+def test_the_rest_of_a_frame_that_goes_out_afterwards_counts_as_sent_and_ends_nothing(driven: Driven) -> None:
+    """HTTP/1.1 resets, so it never comes to that; other protocols can't take such a frame back."""
+    exchange = driven.exchange
+    driven.write("12345")
+    exchange.commit(head=True, size=5, end=True)
+    exchange.cancel(driven.now)
+    for span, size in ((Span.HEAD, 9), (Span.BODY, 5), (Span.END, 0)):
+        exchange.paid(span, size, driven.now)
+    assert driven.positions == (5, 5)
+    assert driven.stats.cancelled
+    assert driven.outcomes == ["cancelled"]
 
 
 def test_whoever_waits_for_the_end_is_told_once(driven: Driven) -> None:

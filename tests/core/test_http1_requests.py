@@ -203,6 +203,7 @@ def test_a_malformed_host_is_refused(value: bytes) -> None:
 
 def test_one_host_is_demanded() -> None:
     assert refused(head()) == 400
+    assert refused(head(first=b"GET / HTTP/1.7")) == 400
     assert refused(head(b"host: x", b"host: x")) == 400
     assert refused(head(b"host: x", b"Host: y", first=b"GET / HTTP/1.0")) == 400
     assert served(head(first=b"GET / HTTP/1.0")).host == "default"

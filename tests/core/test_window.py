@@ -36,6 +36,20 @@ def test_no_byte_is_committed_that_was_not_accepted_nor_sent_that_was_not_commit
         window.pay(3)
 
 
+def test_no_byte_is_acknowledged_that_was_not_sent() -> None:
+    window = SendWindow()
+    window.accept(3)
+    window.commit(3)
+    window.pay(2)
+    window.acknowledge(3)
+    assert window.acked is None, "nobody asked for it"
+    window.acked = 0
+    window.acknowledge(2)
+    assert (window.acked, window.reached("acked"), window.in_flight_until("acked")) == (2, 2, 1)
+    with pytest.raises(AssertionError, match="3 acknowledged of 2"):
+        window.acknowledge(1)
+
+
 def test_commits_grow_after_four_full_frames_and_shrink_at_a_refusal() -> None:
     commits = CommitSize()
     sizes = []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.connection import Connection
-from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
+from httpng_core.events import Event, ExchangeEnded, RequestReceived
 from httpng_core.exchange import Exchange
 from httpng_core.pending import Pending, Turn
 from httpng_core.request import Request
@@ -229,7 +229,7 @@ class Runner:
         elif isinstance(event, ExchangeEnded):
             if self._access_log:
                 _log_access(event)
-        elif isinstance(event, RequestRefused):
+        else:
             _log.info("refused a request: %d %s", event.status, event.reason)
 
     def spawn(self, steps: HandlerSteps, ended: Callable[[object], None]) -> Fiber:
