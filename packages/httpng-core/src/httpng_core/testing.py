@@ -43,6 +43,7 @@ class Client:
         received: everything that the kernel took.
         gone: the connection was reset, by whichever side.
         closed: the server closed its sending side, or all of it.
+        acknowledges: whether the client's TCP acknowledges at once what the kernel took; else `acknowledge`.
     """
 
     def __init__(self, loop: "Loopback", connection: Connection, room: float) -> None:
@@ -51,6 +52,7 @@ class Client:
         self.received = bytearray()
         self.gone = False
         self.closed = False
+        self.acknowledges = True
         self._loop = loop
         self._read = 0
 
@@ -67,6 +69,13 @@ class Client:
     def give_room(self, size: float = inf) -> None:
         """The kernel can take `size` more bytes."""
         self.room += size
+        self._loop.settle()
+
+    def acknowledge(self, total: int | None = None) -> None:
+        """The client's TCP has the first `total` bytes, or all that the kernel took."""
+        self.connection.bytes_acknowledged(
+            len(self.received) if total is None else total, self._loop.clock.now
+        )
         self._loop.settle()
 
     def half_close(self) -> None:
@@ -92,6 +101,13 @@ class Client:
 
     def pump(self) -> bool:
         """Lets the kernel take what it can; tells whether anything moved."""
+        moved = self._take_all()
+        if self.acknowledges and self.connection.tracks_acknowledged:
+            self.connection.bytes_acknowledged(len(self.received), self._loop.clock.now)
+            moved = True
+        return moved
+
+    def _take_all(self) -> bool:
         connection, moved = self.connection, False
         while connection.wants_write and not self.gone:
             if self.room < 1 and connection.asks_first:
@@ -143,7 +159,9 @@ class Loopback:
     def connect(self, room: float = inf) -> Client:
         """A new client whose kernel takes `room` bytes of the server's before it refuses."""
         peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
-        connection = self.application.connection(self.clock.now, peer=peer, ouraddr=ours)
+        connection = self.application.connection(
+            self.clock.now, peer=peer, ouraddr=ours, tells_acknowledged=True
+        )
         client = Client(self, connection, room)
         self._clients.append(client)
         return client

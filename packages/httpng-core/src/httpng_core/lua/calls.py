@@ -47,10 +47,13 @@ class ExchangeCalls:
         body: bytes,
         timeout: float | None,
         window: float | None,
+        until: bytes | None,
+        stall: float | None,
         *headers: bytes,
     ) -> Answer:
         now, exchange = self.clock(), self._exchanges[number].exchange
-        pending = exchange.write(body, now, timeout, _whole(window), pairs(headers))
+        exchange.stall_timeout = stall
+        pending = exchange.write(body, now, timeout, _whole(window), pairs(headers), _until(until))
         return self._answer(exchange, pending, now)
 
     def _write_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
@@ -70,9 +73,9 @@ class ExchangeCalls:
         assert header is not None
         return self._answer(handle.exchange, header, self.clock())
 
-    def _wait(self, number: float, position: float, timeout: float | None) -> Answer:
+    def _wait(self, number: float, position: float, timeout: float | None, until: bytes | None) -> Answer:
         now, exchange = self.clock(), self._exchanges[number].exchange
-        return self._answer(exchange, exchange.wait(int(position), now, timeout), now)
+        return self._answer(exchange, exchange.wait(int(position), now, timeout, _until(until)), now)
 
     def _close(self, number: float, *headers: bytes) -> Answer:
         self._exchanges[number].exchange.close(self.clock(), pairs(headers))
@@ -117,6 +120,10 @@ def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
 def plain(result: int | None) -> int | None:
     """A result without its class, which lupa would hand over as an object."""
     return None if result is None else int(result)
+
+
+def _until(until: bytes | None) -> Any:
+    return None if until is None else until.decode("latin-1")
 
 
 def _whole(number: float | None) -> Any:

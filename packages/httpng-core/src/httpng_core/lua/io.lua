@@ -74,6 +74,25 @@ local function timeout_of(io, given)
   return timeout
 end
 
+local function until_of(io, given)
+  local choice = given
+  if choice == nil then
+    choice = io.window_until
+  end
+  if choice ~= nil and type(choice) ~= 'string' then
+    error('until must be "sent" or "acked", not a ' .. type(choice), 0)
+  end
+  return choice
+end
+
+local function stall_of(io)
+  local timeout = io.stall_timeout
+  if timeout ~= nil and type(timeout) ~= 'number' then
+    error('stall_timeout must be a number of seconds, not ' .. type(timeout), 0)
+  end
+  return timeout
+end
+
 local function window_of(io)
   local window = io.send_window
   if window ~= nil and type(window) ~= 'number' then
@@ -95,7 +114,8 @@ end
 local IO = {}
 
 local function begin_write(io, handle, body, timeout)
-  local code, value = host.write(handle, body, timeout, window_of(io), implicit(io))
+  local code, value =
+    host.write(handle, body, timeout, window_of(io), until_of(io), stall_of(io), implicit(io))
   io[BEGUN] = io[BEGUN] or code ~= FAILED
   return code, value
 end
@@ -171,7 +191,7 @@ function IO.write(io, given, timeout)
   return settle(begin_write(io, handle, body, timeout_of(io, timeout)))
 end
 
-function IO.wait(io, position, timeout)
+function IO.wait(io, position, timeout, choice)
   if position == nil then
     error('Not enough parameters', 0)
   end
@@ -179,7 +199,7 @@ function IO.wait(io, position, timeout)
   if type(position) ~= 'number' or position % 1 ~= 0 then
     error('position is not an integer', 0)
   end
-  return settle(host.wait(handle, position, timeout_of(io, timeout)))
+  return settle(host.wait(handle, position, timeout_of(io, timeout), until_of(io, choice)))
 end
 
 function IO.close(io)
