@@ -6,6 +6,7 @@ The core holds no socket and reads no clock. This driver hands it received bytes
 frames to the kernel, and reports what the kernel said: that is why `sent` is true.
 """
 
+import contextlib
 import selectors
 import socket
 import struct
@@ -75,7 +76,8 @@ class Peer:
             return False
         if self.connection.half_close_expected() and not self.shut:
             self.shut = True
-            self.sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # It is gone already: reading will tell.
+                self.sock.shutdown(socket.SHUT_WR)
         return True
 
 
@@ -96,7 +98,10 @@ def serve(handler: Callable[..., object], listener: socket.socket, stop: Callabl
                     selector.register(peer.sock, interest, peer)
             for key, events in selector.select(0 if runner.is_ready else 0.1):
                 if key.data is None:
-                    sock, address = listener.accept()
+                    try:
+                        sock, address = listener.accept()
+                    except OSError:
+                        continue  # It went away before we came to it.
                     sock.setblocking(False)
                     opened = application.connection(now, peer=Address(*address[:2]), date=date)
                     peers.append(Peer(sock, opened, runner))

@@ -29,8 +29,8 @@ local function make_event()
   for i, symbol in ipairs(SYMBOLS) do
     local price = math.max(1, prices[symbol] + (math.random() - 0.5) * 0.4)
     prices[symbol] = price
-    quotes[i] = string.format('{"symbol":"%s","bid":%.2f,"ask":%.2f,"last":%.2f,"volume":%06d}',
-      symbol, price - 0.01, price + 0.01, price, math.random(0, 999999))
+    quotes[i] = string.format('{"symbol":"%s","bid":%.2f,"ask":%.2f,"last":%.2f,"volume":%d}',
+      symbol, price - 0.01, price + 0.01, price, math.random(100000, 999999))
   end
   local board = string.format('{"at":%.3f,"quotes":[%s]}', fiber.time(), table.concat(quotes, ','))
   return string.format('id: %d\ndata: %s%s\n\n', number, board, (' '):rep(980 - #board))

@@ -49,7 +49,7 @@ class Board:
         for symbol in SYMBOLS:
             price = self.prices[symbol] = max(1.0, self.prices[symbol] + random.gauss(0, 0.2))
             quote = f'{{"symbol":"{symbol}","bid":{price - 0.01:.2f},"ask":{price + 0.01:.2f}'
-            quotes.append(quote + f',"last":{price:.2f},"volume":{random.randrange(10**6):06}}}')
+            quotes.append(quote + f',"last":{price:.2f},"volume":{random.randrange(100_000, 10**6)}}}')
         board = f'{{"at":{time.time():.3f},"quotes":[{",".join(quotes)}]}}'
         return f"id: {self.number}\ndata: {board:<980}\n\n".encode()
 

@@ -94,7 +94,6 @@ def test_the_ticker(backend: str, app: str) -> None:
         assert process.wait(BOUND) == 0
 
 
-@pytest.mark.xfail(strict=False, reason='"volume" has leading zeros, which JSON has not')
 @pytest.mark.parametrize("app", ["ticker.lua", "ticker.py:app"])
 def test_the_boards_are_json(app: str) -> None:
     command = ("-m", "httpng_asyncio", str(EXAMPLES / app), "--listen", "127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""The seam between the driver and an event loop: five verbs."""
+"""The seam between the driver and an event loop: four verbs."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
