@@ -37,9 +37,9 @@ def forbidden(*args: object, **kwargs: object) -> NoReturn:
 
 @pytest.fixture
 def no_io(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # A log record has the time on it; that is logging's affair, not core's.
+    logging.disable()
     with monkeypatch.context() as patched:
-        # A log record has the time on it; that is logging's affair, not core's.
-        patched.setattr(logging.root.manager, "disable", logging.CRITICAL)
         patched.setattr(socket, "socket", forbidden)
         patched.setattr(socket, "create_connection", forbidden)
         for name in READY:
@@ -47,6 +47,7 @@ def no_io(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name in [*CLOCKS, *NOW, "sleep"]:
             patched.setattr(time, name, forbidden)
         yield
+    logging.disable(logging.NOTSET)
 
 
 def test_every_clock_of_the_time_module_is_forbidden() -> None:
