@@ -276,20 +276,25 @@ async def test_writers_that_time_out_leave_the_line(serving: Serving) -> None:
 
 @pytest.mark.parametrize("window", [WINDOW, 0])
 async def test_a_cancelled_task_sends_nothing_more_of_its_body(serving: Serving, window: int) -> None:
+    cancelled = anyio.Event()
+
     @Observed
     async def handler(req: Request, io: IO) -> SendStats:
         with anyio.move_on_after(0.1) as scope:
             await io.write(BIG, timeout=math.inf)
         assert scope.cancelled_caught
         stats = io.get_send_stats()
-        await io.close()
+        cancelled.set()
+        # The response goes on, and the client reads again.
+        assert await io.write(b"what follows") is None
         return stats
 
     async with stalled(serving, handler, default_send_window=window) as (client, _):
-        stats = await handler.outcome()
+        await within_bound(cancelled)
         received = await in_thread(client.read_response)
+        stats = await handler.outcome()
     assert 0 < stats.current < len(BIG)
-    assert received.body == BIG[: stats.current]
+    assert received.body == BIG[: stats.current] + b"what follows"
     assert received.complete
 
 
