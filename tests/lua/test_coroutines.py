@@ -225,3 +225,22 @@ def test_calls_with_room_work_there(serve: Serve) -> None:
         end"""
     )
     assert len(served.answer().body) > 200
+
+
+def test_metamethods_and_iterators_may_wait(serve: Serve) -> None:
+    served = serve(
+        """
+        local slow = setmetatable({}, {
+          __index = function(_, key) fiber.sleep(1) return key .. '!' end,
+          __call = function(_, x) fiber.sleep(1) return x + 1 end,
+          __add = function(_, x) fiber.sleep(1) return x end,
+        })
+        local function each(_, at) fiber.sleep(1) if at < 2 then return at + 1 end end
+        function handler(req, io)
+          see(slow.key, slow(1), slow + 5)
+          for at in each, nil, 0 do see(at) end
+        end"""
+    )
+    served.ask()
+    served.loop.advance(7)
+    assert served.seen() == ["key! 2 5", "1", "2"]
