@@ -1,0 +1,166 @@
+"""`run` and `serve` as a program without anyio calls them."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import trio
+from tests.driver.harness import BOUND, GET, Client
+
+import httpng_asyncio
+import httpng_trio
+from httpng_core import ListenAddress, Request
+from httpng_driver import IO, Server
+
+LOOPBACK = "127.0.0.1:0"
+RUNS = [httpng_asyncio.run, httpng_trio.run]
+
+
+async def hello(req: Request, io: IO) -> str:
+    return "hello"
+
+
+def begun(address: ListenAddress) -> Client:
+    client = Client(address)
+    client.send(GET)
+    assert client.read_body(5).body == b"begun"
+    return client
+
+
+# serve ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_task_of_asyncio_is_cancelled(times: int) -> None:
+    handler_ended = False
+
+    async def handler(req: Request, io: IO) -> None:
+        nonlocal handler_ended
+        await io.write(b"begun")
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await asyncio.sleep(0.01)
+            handler_ended = True
+
+    async def main() -> Client:
+        listening: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(
+            httpng_asyncio.serve(handler, listen=LOOPBACK, on_listening=listening.set_result)
+        )
+        server = await asyncio.wait_for(listening, BOUND)
+        client = await asyncio.to_thread(begun, server.addresses[0])
+        for _ in range(times):
+            serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        assert handler_ended
+        await asyncio.to_thread(client.read_to_end)
+        return client
+
+    with asyncio.run(main()) as client:
+        assert client.ended == "reset"
+
+
+def test_a_timeout_of_asyncio() -> None:
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await httpng_asyncio.serve(hello, listen=LOOPBACK)
+
+    asyncio.run(main())
+
+
+def test_serve_ends_after_shutdown_on_asyncio() -> None:
+    async def main() -> None:
+        listening: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(httpng_asyncio.serve(hello, listen=LOOPBACK, on_listening=listening.set_result))
+            server = await listening
+            with Client(server.addresses[0]) as client:
+                assert (await asyncio.to_thread(client.ask)).body == b"hello"
+                server.shutdown()
+        assert server.connections == 0
+
+    asyncio.run(asyncio.wait_for(main(), BOUND))
+
+
+def test_a_nursery_of_trio() -> None:
+    serve = partial(httpng_trio.serve, hello, listen=LOOPBACK)
+
+    async def main() -> None:
+        with trio.fail_after(BOUND):
+            async with trio.open_nursery() as nursery:
+                server: Server = await nursery.start(serve)
+                with Client(server.addresses[0]) as client:
+                    assert (await trio.to_thread.run_sync(client.ask)).body == b"hello"
+                    server.shutdown()
+            assert server.connections == 0
+            async with trio.open_nursery() as nursery:
+                server = await nursery.start(serve)
+                with Client(server.addresses[0]) as client:
+                    assert (await trio.to_thread.run_sync(client.ask)).body == b"hello"
+                    nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+# run --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_run_raises_what_can_not_be_started_as_it_is(run: Callable[..., None]) -> None:
+    """Not in a group of exceptions."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(httpng_asyncio.ConfigError, match="bind error"):
+            run(hello, listen=address)
+    with pytest.raises(httpng_asyncio.ConfigError, match="unknown parameter max_body_length"):
+        run(hello, listen=LOOPBACK, max_body_length=5)
+    with pytest.raises(TypeError, match="an Application has its own settings"):
+        run(httpng_asyncio.Application(hello), listen=LOOPBACK, max_body_len=5)
+    with pytest.raises(TypeError, match="not a function"):
+        run(5, listen=LOOPBACK)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_run_returns_once_the_application_shuts_down(
+    run: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    received: list[bytes] = []
+
+    async def last(req: Request, io: IO) -> str:
+        assert application.on_shutdown is not None
+        application.on_shutdown()
+        return "the last one"
+
+    application = httpng_asyncio.Application(last, listen=f"127.0.0.1:{free_port()}")
+
+    def ask() -> None:
+        with patient_client(ListenAddress("127.0.0.1", application.listen[0].port)) as client:
+            received.append(client.ask().body)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    run(application)
+    thread.join()
+    assert received == [b"the last one"]
+    assert capfd.readouterr().err == f"httpng: listening on {application.listen[0].url}\n"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def patient_client(address: ListenAddress) -> Client:
+    """A client, as soon as somebody listens."""
+    for _ in range(int(BOUND / 0.01)):
+        try:
+            return Client(address)
+        except ConnectionRefusedError:
+            threading.Event().wait(0.01)
+    raise AssertionError("nobody listens")
