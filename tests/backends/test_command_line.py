@@ -241,6 +241,7 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:hello", "--nonsense"], "unrecognized arguments: --nonsense (see --help)"),
     (["app.py:hello", "--list", "127.0.0.1:0"], "unrecognized arguments: --list"),
     (["app.py:hello", "--listen"], "argument --listen: expected one argument"),
+    (["app.py:hello", "--lua", "lua54"], "app.py:hello: --lua is for an application in Lua"),
     ([], "the following arguments are required: APP"),
     (["app.py:hello", "--listen", "127.0.0.1:x"], "--listen 127.0.0.1:x: impossible to parse URI"),
     (["app.py:hello", "--listen", "127.0.0.1:65536"], "--listen 127.0.0.1:65536: "),
