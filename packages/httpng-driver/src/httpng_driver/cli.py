@@ -38,6 +38,9 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
     except ConfigError as error:
         print(f"httpng: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        # A second SIGINT, after the server had ended and stopped listening to signals.
+        pass
     return 0
 
 

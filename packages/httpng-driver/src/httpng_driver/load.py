@@ -25,6 +25,8 @@ def load(name: str, settings: Mapping[str, object], lua: str | None = None) -> A
     """
     if name.endswith(".lua"):
         return _load_lua(name, settings, lua)
+    if lua is not None:
+        raise ConfigError(f"{name}: --lua is for an application in Lua")
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         raise ConfigError(f"{name}: name the application as path.lua, path.py:name or package.module:name")
