@@ -136,7 +136,6 @@ class SendQueue:
             piece = write.body[write.accepted : write.accepted + limit]
             write.accepted += len(piece)
             self._accept(piece, now)
-            self.advance(now)
         return self.buffer.peek(limit)
 
     def commit(self, size: int) -> None:
