@@ -127,7 +127,9 @@ def test_an_application_and_its_clock_may_be_brought() -> None:
     assert client.responses()[0].body == b"mine"
 
 
-def test_a_handler_that_never_rests_is_an_error() -> None:
+def test_a_handler_that_never_rests_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("httpng_core.testing._MAX_TURNS", 100)
+
     def restless(req: Request, io: GeneratorIO) -> Steps:
         while True:
             yield io.write("")

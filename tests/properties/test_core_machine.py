@@ -289,6 +289,19 @@ class CoreMachine(RuleBasedStateMachine):
             else:
                 assert not call.settled
 
+    @precondition(lambda self: self.served and self._open())
+    @rule(size=st.sampled_from([50, 20_001]), then=st.sampled_from(["", "empty", "small", *ENDS]))
+    def fall_short(self, size: int, then: str) -> None:
+        """A write in vain, and what a handler may do about it: how its response may end depends on that."""
+        self.write(size, 7, 0)
+        self._handle_timeout()
+        if then == "empty":
+            self.write(0, 0, 1)
+        elif then == "small":
+            self.write(5, None, 1)
+        elif then:
+            self.handler_ends(then, size % 7)
+
     @precondition(lambda self: self.served and self._active())
     @rule(position=st.one_of(st.integers(-20, 20), st.sampled_from([-20_000, 300, 70_000])), timeout=timeouts)
     def wait(self, position: int, timeout: float | None) -> None:
@@ -630,5 +643,5 @@ class CoreMachine(RuleBasedStateMachine):
 
 TestCoreMachine = CoreMachine.TestCase
 TestCoreMachine.settings = hypothesis_settings(
-    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=300, stateful_step_count=40, deadline=None, derandomize=True
 )
