@@ -314,7 +314,7 @@ def _save(rows: list[Row], options: argparse.Namespace, missing: list[str]) -> N
     about = {
         "commit": commit,
         "python": platform.python_version(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "seconds": options.seconds,
         "warm_up": options.warm_up,
         "bits_per_second": RATE,
