@@ -10,7 +10,12 @@ time between two ticks. The floor by hand sends the newest tick when nothing is 
 bucket charges a packet before it passes, not while; who dawdles after an acknowledgement finds the bits
 saved up. So a p50 below the floor is no merit, and the rate is part of the result.
 
-    python -m bench.freshness [--seconds 60] [--warm-up 10] [--only NAME ...] [--save]
+    python -m bench.freshness [--seconds 60] [--warm-up 10] [--router] [--no-offload] [--queue BYTES]
+                              [--only NAME ...] [--save]
+
+The slow link is at the server's own interface, where its kernel sees what waits; with --router it is a
+hop away, as between a server and a telephone, behind a queue that the kernel can't see. --no-offload has
+TCP hand the interface single packets, which is where others do best.
 
 Linux, as root, with iproute2. nginx with Lua is measured if it is there (Debian: apt-get install nginx-light
 libnginx-mod-http-lua).
@@ -145,7 +150,7 @@ def main() -> int:
     for each in missing:
         print(f"not installed, so not measured: {each.name}")
     chosen = [each for each in chosen if each not in missing]
-    rows = measure(chosen, options.seconds, options.warm_up)
+    rows = measure(chosen, options)
     missed = _report(chosen, rows)
     if options.save:
         _save(rows, options, [each.name for each in missing])
@@ -158,10 +163,14 @@ def computed_floor() -> float:
     return wire_bytes * 8 / RATE + 0.5 / ticks.PER_SECOND
 
 
-def measure(candidates: list[Candidate], seconds: float, warm_up: float) -> list[Row]:
+def measure(candidates: list[Candidate], options: argparse.Namespace) -> list[Row]:
     """Runs all candidates at once, each on its own link."""
+    seconds, warm_up = options.seconds, options.warm_up
+    slow = links.slow_links(
+        len(candidates), RATE, router=options.router, offload=not options.no_offload, limit=options.queue
+    )
     with ExitStack() as stack:
-        made = stack.enter_context(links.slow_links(len(candidates), RATE))
+        made = stack.enter_context(slow)
         for index, candidate in enumerate(candidates):
             stack.enter_context(_running(candidate, made, index, seconds))
         _wait_until_they_listen(made, candidates)
@@ -310,7 +319,8 @@ def _save(rows: list[Row], options: argparse.Namespace, missing: list[str]) -> N
     ).stdout.strip()
     folder = ROOT / "bench" / "results"
     folder.mkdir(exist_ok=True)
-    path = folder / f"freshness-{commit}.json"
+    how = ("-router" if options.router else "") + ("-no-offload" if options.no_offload else "")
+    path = folder / f"freshness{how}-{commit}.json"
     about = {
         "commit": commit,
         "python": platform.python_version(),
@@ -318,6 +328,9 @@ def _save(rows: list[Row], options: argparse.Namespace, missing: list[str]) -> N
         "seconds": options.seconds,
         "warm_up": options.warm_up,
         "bits_per_second": RATE,
+        "router": options.router,
+        "offload": not options.no_offload,
+        "queue": options.queue,
         "computed_floor": round(computed_floor(), 4),
         "not_installed": missing,
     }
@@ -351,9 +364,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=60, help="how long, warm-up included")
     parser.add_argument("--warm-up", type=float, default=10, help="seconds that don't count")
+    parser.add_argument("--router", action="store_true", help="the slow link is behind a router")
+    parser.add_argument("--no-offload", action="store_true", help="TCP hands its interface single packets")
+    parser.add_argument("--queue", type=int, default=links.LIMIT, help="bytes that the slow link may queue")
     parser.add_argument("--only", nargs="*", metavar="NAME")
     parser.add_argument("--save", action="store_true", help="keep the result with the commit that made it")
     options = parser.parse_args()
+    if options.queue < links.BURST:
+        parser.error(f"--queue must have room for a packet: at least {links.BURST}")
     if not 0 <= options.warm_up < options.seconds:
         parser.error("--warm-up must be shorter than --seconds")
     return options
