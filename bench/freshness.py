@@ -60,7 +60,9 @@ class Candidate:
     command: tuple[str, ...]
     path: str = "/"
     needs: str = ""
-    """A module that has to be installed."""
+    """A module of Python that has to be installed, or nginx with its own."""
+    listen_options: str = ""
+    """For nginx."""
     is_held: bool = False
     """Whether it is held to the targets."""
     is_python_peer: bool = False
@@ -119,7 +121,7 @@ CANDIDATES = (
     Candidate("hypercorn trio", _hypercorn("trio"), needs="hypercorn", is_python_peer=True),
     Candidate("granian uvloop", _GRANIAN, needs="granian", is_python_peer=True),
     Candidate("nginx with Lua", _NGINX, needs="nginx"),
-    Candidate("nginx with Lua, sndbuf=4k", (*_NGINX, "sndbuf=4k"), needs="nginx"),
+    Candidate("nginx with Lua, sndbuf=4k", _NGINX, needs="nginx", listen_options="sndbuf=4k"),
     Candidate("uvicorn, every tick", _UVICORN, "/every", needs="uvicorn"),
 )
 
@@ -192,11 +194,9 @@ def measure(candidates: list[Candidate], options: argparse.Namespace) -> list[Ro
 def _running(candidate: Candidate, made: links.Links, index: int, seconds: float) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         host, port = made.address(index), str(FIRST_PORT + index)
-        if candidate.command[0] == "nginx":
-            *command, option = (*candidate.command, "") if len(candidate.command) == 7 else candidate.command
-            _write_nginx_conf(Path(folder), f"{host}:{port} {option}")
-        else:
-            command = list(candidate.command)
+        if candidate.needs == "nginx":
+            _write_nginx_conf(Path(folder), f"{host}:{port} {candidate.listen_options}")
+        command = list(candidate.command)
         # The floor waits for its client as long as the others take to start.
         known = {"HOST": host, "PORT": port, "SECONDS": str(seconds + 120), "TMP": folder}
         for word, value in known.items():
