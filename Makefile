@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PYPROJECTS := $(wildcard packages/*/pyproject.toml)
 TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench)
 
-.PHONY: help demo serve test soak bench lint
+.PHONY: help demo serve test soak bench bench-freshness lint
 
 help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test    lint, types and tests'
 	@echo 'make soak    the tests that take minutes'
 	@echo 'make bench   requests per CPU second, beside other servers'
+	@echo 'make bench-freshness   how old data is behind a slow link, beside other servers; as root'
 	@echo 'make lint    ruff and mypy alone'
 
 .venv/pyvenv.cfg:
@@ -56,3 +57,6 @@ soak: .venv/dev.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python bench/hello.py
+
+bench-freshness: .venv/bench.stamp
+	$(BIN)/python -m bench.freshness
