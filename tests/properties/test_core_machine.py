@@ -15,7 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from tests.properties.model import Call, Served
 from tests.properties.receiver import Received, Receiver
 
@@ -645,3 +652,9 @@ TestCoreMachine = CoreMachine.TestCase
 TestCoreMachine.settings = hypothesis_settings(
     max_examples=300, stateful_step_count=40, deadline=None, derandomize=True
 )
+
+
+@pytest.mark.soak
+def test_much_more_of_it() -> None:
+    much = hypothesis_settings(max_examples=10_000, stateful_step_count=60, deadline=None)
+    run_state_machine_as_test(CoreMachine, settings=much)
