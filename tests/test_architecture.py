@@ -17,7 +17,7 @@ window timers wire body
 pending states
 request response date config listen router
 send_queue exchange events
-scheduler feed
+scheduler backlog follower feed
 protocols.*
 tls
 connection

@@ -19,6 +19,8 @@ from httpng_core.errors import (
 )
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.exchange import Exchange
+from httpng_core.feed import Feed
+from httpng_core.follower import FeedStats, FollowStats
 from httpng_core.handlers import (
     CALLS_PER_TURN,
     SECONDS_PER_TURN,
@@ -51,6 +53,9 @@ __all__ = [
     "Event",
     "Exchange",
     "ExchangeEnded",
+    "Feed",
+    "FeedStats",
+    "FollowStats",
     "GeneratorIO",
     "HeaderSource",
     "Headers",

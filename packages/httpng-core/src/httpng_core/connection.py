@@ -19,7 +19,7 @@ from math import inf
 from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.events import Event, ExchangeEnded, Outcome, RequestReceived, RequestRefused
-from httpng_core.exchange import Exchange
+from httpng_core.exchange import CallThreadsafe, Exchange
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1 import CONTINUE, Reading, RequestParser, ResponseFramer, refusal
 from httpng_core.request import UNKNOWN_ADDRESS, Address
@@ -60,6 +60,9 @@ class Connection:
 
     Attributes:
         on_wake: called when there may be something new to send or to close; it must only set a flag.
+        on_payload: called in place of it when a feed has something for the client: it may then try
+            `take_payload` first. `None`: `on_wake` is.
+        call_threadsafe: calls a function in the thread of this connection, from any; `None`: it can't.
         reset_expected: close with a reset, as what the client has must not pass for complete.
     """
 
@@ -86,6 +89,8 @@ class Connection:
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
         """
         self.on_wake = on_wake
+        self.on_payload: Callable[[], None] | None = None
+        self.call_threadsafe: CallThreadsafe | None = None
         self._tells_acknowledged = tells_acknowledged
         self.reset_expected = False
         self._settings = settings
@@ -276,6 +281,10 @@ class Connection:
     def wake(self) -> None:
         """An exchange has something to send."""
         self.on_wake()
+
+    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+        """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
+        return self.on_payload or self.on_wake, self.call_threadsafe
 
     def track_acknowledged(self, exchange: Exchange, sent: int) -> bool:
         """An exchange asks for acknowledged bytes; tells whether they can be told."""

@@ -10,11 +10,11 @@ from math import inf
 from typing import Protocol
 
 from httpng_core.config import Settings
-from httpng_core.errors import AckedUnknownError
-from httpng_core.pending import DONE, HeaderWrite, Pending, Wait, Write
+from httpng_core.errors import AckedUnknownError, ContentLengthError
+from httpng_core.pending import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.request import Request
 from httpng_core.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
-from httpng_core.results import Call, SendStats, encode
+from httpng_core.results import Call, SendResult, SendStats, encode
 from httpng_core.send_queue import SendQueue
 from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
 from httpng_core.timers import Timer, Timers
@@ -25,6 +25,9 @@ HANDLER_ERROR = b"Path handler execution error"
 _ERROR_HEAD = response_head(500, {"content-type": "text/plain; charset=utf-8"})
 
 
+CallThreadsafe = Callable[[Callable[[], None]], None]
+
+
 class Carrier(Protocol):
     """What an exchange needs from its connection. None of these may call back into the exchange."""
 
@@ -33,6 +36,9 @@ class Carrier(Protocol):
 
     def wake(self) -> None:
         """There is something to send."""
+
+    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+        """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
 
     def exchange_ended(self, exchange: "Exchange", now: float) -> None:
         """The handler is done: the flush begins."""
@@ -150,13 +156,7 @@ class Exchange:
         until = self._checked_until(until)
         if self.state not in TAKES_WRITES:
             return self._ended_call(Write(data, limit, deadline), Call.WRITE)
-        self._queue.lag_until = until
-        self._watch_stall(now)
-        if self.head is None:
-            self._give_head(response_head(200, headers))
-            self._head_given = True
-        self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
-        self.carrier.wake()
+        self._begin_body(headers, now, until)
         if self._take_now(data, limit, now, until):
             return DONE
         return self._line_up(Write(data, limit, deadline, until), now)
@@ -180,6 +180,44 @@ class Exchange:
         if self.state not in LIVE or self._reached(wait):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
+
+    def follow(
+        self,
+        source: Source,
+        now: float,
+        timeout: float | None = None,
+        window: int | None = None,
+        headers: HeaderSource | None = None,
+        until: Until | None = None,
+    ) -> Pending:
+        """Sends what a feed publishes until it is closed; settles `None` when that and all of it is sent.
+
+        The next payload is sent when all before it has come as far as `until`, or already when it fits into
+        `window`. Without a timeout it goes on for ever. Where body bytes are dropped by rule it ends at once.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked" where the platform can't tell.
+            ContentLengthError: the response has a Content-Length, and a feed has none.
+        """
+        limit = 0 if window is None else _checked_window(window)
+        deadline = inf if timeout is None else now + checked_timeout(timeout)
+        until = self._checked_until(until)
+        follow = Follow(source, limit, deadline, until)
+        if self.state not in TAKES_WRITES:
+            follow.settle(self._follow_result(cancelled=True))
+            return follow
+        self._begin_body(headers, now, until)
+        if self._queue.drops:
+            return DONE
+        if self._queue.length is not None:
+            raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
+        source.begin(self, *self.carrier.feed_hooks())
+        return self._line_up(follow, now)
+
+    def feed_closed(self, now: float) -> None:
+        """The feed that is followed has closed."""
+        self._queue.advance(now)
 
     @property
     def stall_timeout(self) -> float | None:
@@ -325,7 +363,10 @@ class Exchange:
 
     def peek(self, limit: int, now: float) -> bytes | memoryview:
         """Body bytes for the next frame, at most `limit`. A long write's are accepted by this call."""
-        return self._queue.peek(limit, now)
+        body = self._queue.peek(limit, now)
+        if body:
+            self._watch_stall(now)
+        return body
 
     def commit(self, *, head: bool, size: int, end: bool) -> None:
         """The kernel took a part of a frame with the head, `size` body bytes, the end."""
@@ -384,6 +425,15 @@ class Exchange:
             self.abort(now)
         else:
             self._stall_timer = self._timers.add(due, self._check_stall)
+
+    def _begin_body(self, headers: HeaderSource | None, now: float, until: Until) -> None:
+        self._queue.lag_until = until
+        self._watch_stall(now)
+        if self.head is None:
+            self._give_head(response_head(200, headers))
+            self._head_given = True
+        self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
+        self.carrier.wake()
 
     def _checked_until(self, until: Until | None) -> Until:
         until = self._settings.default_window_until if until is None else until
@@ -504,6 +554,10 @@ class Exchange:
 
     def _settle_write(self, write: Write, *, cancelled: bool = False) -> None:
         self._timers.cancel(write.timer)
+        if isinstance(write, Follow):
+            write.source.end()
+            write.settle(self._follow_result(cancelled=cancelled))
+            return
         write.settle(
             encode(
                 Call.WRITE,
@@ -513,13 +567,20 @@ class Exchange:
             )
         )
 
+    def _follow_result(self, *, cancelled: bool) -> SendResult:
+        return encode(Call.WAIT, cancelled=cancelled, headers_were_sent=self._head_sent)
+
     def _write_accepted(self, write: Write) -> None:
         self._timers.cancel(write.timer)
+        if isinstance(write, Follow):
+            write.source.end()
         self._note_whole(write.body)
         write.settle(None)
 
     def _write_refused(self, write: Write, error: Exception) -> None:
         self._timers.cancel(write.timer)
+        if isinstance(write, Follow):
+            write.source.end()
         write.settle(None, error)
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:

@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 from httpng_core.connection import Connection
 from httpng_core.events import Event, ExchangeEnded, RequestReceived
 from httpng_core.exchange import Exchange
+from httpng_core.feed import Feed
+from httpng_core.follower import Follower, FollowStats, OnGap
 from httpng_core.pending import Pending, Turn
 from httpng_core.request import Request
 from httpng_core.response import HeaderValue, Response
@@ -55,6 +57,11 @@ class BaseIO:
         self.stall_timeout: float | None = None
         self._exchange = exchange
         self._clock = clock
+        self._follower: Follower | None = None
+
+    def get_follow_stats(self) -> FollowStats | None:
+        """What became of the payloads of the feed that is followed, or was last; `None` before that."""
+        return None if self._follower is None else self._follower.stats
 
     def get_send_stats(self) -> SendStats:
         """Where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
@@ -73,6 +80,17 @@ class BaseIO:
     def _begin_wait(self, position: int, timeout: float | None, until: Until | None) -> Pending:
         until = self.window_until if until is None else until
         return self._exchange.wait(position, self._clock(), self._timeout(timeout), until)
+
+    def _begin_follow(
+        self, feed: Feed, max_age: float | None, on_gap: OnGap | None, timeout: float | None
+    ) -> Pending:
+        follower = feed.follower(max_age=max_age, on_gap=on_gap)
+        self._exchange.stall_timeout = self.stall_timeout
+        pending = self._exchange.follow(
+            follower, self._clock(), timeout, self.send_window, self.headers, self.window_until
+        )
+        self._follower = follower
+        return pending
 
     def _end(self) -> None:
         self._exchange.close(self._clock(), self.headers)
@@ -95,6 +113,17 @@ class GeneratorIO(BaseIO):
     def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> Pending:
         """See `Exchange.wait`."""
         return self._begin_wait(pos, timeout, until)
+
+    def follow(
+        self,
+        feed: Feed,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+    ) -> Pending:
+        """See `Exchange.follow`; `max_age` and `on_gap` as for an async handler."""
+        return self._begin_follow(feed, max_age, on_gap, timeout)
 
     def close(self) -> None:
         """Ends the response cleanly. Doesn't block."""

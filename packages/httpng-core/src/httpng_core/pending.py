@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
+from typing import Protocol
 
 from httpng_core.results import SendResult
 from httpng_core.timers import Timer
@@ -73,6 +74,55 @@ class Write(Pending):
     def is_long(self) -> bool:
         """Whether the body is longer than its send window, so goes frame by frame."""
         return len(self.body) > self.limit
+
+
+class FollowOwner(Protocol):
+    """What a source needs of the exchange that it is for."""
+
+    def abort(self, now: float) -> None:
+        """The client can't be served any more."""
+
+    def feed_closed(self, now: float) -> None:
+        """Nothing more will become pending."""
+
+
+class Source(Protocol):
+    """What a `Follow` draws from: a follower of a feed."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is pending and nothing will be."""
+
+    @property
+    def size(self) -> int:
+        """The length of the payload that is pending first; 0: none is."""
+
+    def begin(
+        self,
+        owner: FollowOwner,
+        wake: Callable[[], None],
+        call_threadsafe: Callable[[Callable[[], None]], None] | None,
+    ) -> None:
+        """Joins the feed; `wake` is called when something becomes pending."""
+
+    def end(self) -> None:
+        """Leaves the feed."""
+
+    def offer(self) -> bytes:
+        """What to send next, chosen anew each time; nothing if all that was pending has expired."""
+
+    def taken(self) -> None:
+        """The kernel took a part of what was offered last: the client will get the whole."""
+
+
+class Follow(Write):
+    """A `follow`: it stands in the line of writers and draws payloads from `source`, each as a whole."""
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Source, limit: float, deadline: float, until: Until = "sent") -> None:
+        super().__init__(b"", limit, deadline, until)
+        self.source = source
 
 
 class HeaderWrite(Pending):

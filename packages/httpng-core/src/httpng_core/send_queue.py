@@ -3,7 +3,9 @@
 1. A write is accepted whole as soon as it is first in line and what is left of it fits into its window.
 2. A body longer than its window is accepted frame by frame while it is first in line, each frame only
    when the socket can take it and nothing accepted earlier still waits to be committed.
-3. What was accepted is never taken back; what was not is never sent once the write has left the line.
+3. A follow that is first in line draws one payload at a time, whole, which is accepted and committed when
+   the kernel has taken a part of it. Its window is open when nothing is in flight or the payload fits.
+4. What was accepted is never taken back; what was not is never sent once the write has left the line.
 """
 
 from collections import deque
@@ -11,7 +13,7 @@ from collections.abc import Callable
 
 from httpng_core.body import BodyBuffer
 from httpng_core.errors import ContentLengthError
-from httpng_core.pending import Write
+from httpng_core.pending import Follow, Write
 from httpng_core.window import LagBook, SendWindow, Until
 
 
@@ -23,6 +25,7 @@ class SendQueue:
     """
 
     __slots__ = (
+        "_drawn",
         "_lag",
         "_on_accepted",
         "_on_refused",
@@ -49,13 +52,14 @@ class SendQueue:
         """How far a byte must have come to lag no more."""
         self._waiting: deque[Write] = deque()
         self._lag = LagBook()
+        self._drawn: tuple[Follow, float] | None = None
         self._on_accepted = on_accepted
         self._on_refused = on_refused
 
     @property
     def has_frame(self) -> bool:
         """Whether there are body bytes to frame: accepted ones, or of a long write first in line."""
-        return len(self.buffer) > 0 or self.draws_from_writer
+        return len(self.buffer) > 0 or self.draws_from_writer or self._following() is not None
 
     @property
     def draws_from_writer(self) -> bool:
@@ -71,7 +75,10 @@ class SendQueue:
     @property
     def is_moving(self) -> bool:
         """Whether bytes are in flight, or a writer waits: something has to move."""
-        return bool(self._waiting) or self.window.in_flight_until(self.lag_until) > 0
+        if self.window.in_flight_until(self.lag_until) > 0:
+            return True
+        first = self._waiting[0] if self._waiting else None
+        return first.source.size > 0 if isinstance(first, Follow) else first is not None
 
     def drained_after(self, size: int) -> bool:
         """Whether nothing is left to commit after `size` more bytes, and no writer waits."""
@@ -117,6 +124,12 @@ class SendQueue:
         waiting = self._waiting
         while waiting:
             write = waiting[0]
+            if isinstance(write, Follow):
+                if not write.source.ended or self.window.in_flight:
+                    return
+                waiting.popleft()
+                self._on_accepted(write)
+                continue
             error = self._refusal(write)
             if error is not None:
                 waiting.popleft()
@@ -131,6 +144,10 @@ class SendQueue:
 
     def peek(self, limit: int, now: float) -> bytes | memoryview:
         """The body bytes of the next frame, at most `limit`; a long write's are accepted by this."""
+        self._drawn = None
+        follow = self._following()
+        if follow is not None:
+            return self._draw(follow, now)
         if self.draws_from_writer:
             write = self._waiting[0]
             piece = write.body[write.accepted : write.accepted + limit]
@@ -139,8 +156,11 @@ class SendQueue:
         return self.buffer.peek(limit)
 
     def commit(self, size: int) -> None:
-        """The first `size` accepted bytes are in a frame of which the kernel took some."""
-        self.buffer.drop(size)
+        """The kernel took some of a frame with the first `size` accepted bytes, or the payload drawn."""
+        if self._drawn is None:
+            self.buffer.drop(size)
+        else:
+            self._take_drawn(*self._drawn, size)
         self.window.commit(size)
 
     def pay(self, size: int, now: float) -> None:
@@ -178,6 +198,40 @@ class SendQueue:
             self.window.accept(len(piece))
             self.buffer.append(piece)
             self._lag.accept(self.window.current, now)
+
+    def _following(self) -> Follow | None:
+        """The follow that the next frame would be drawn from."""
+        if self.buffer or not self._waiting:
+            return None
+        first = self._waiting[0]
+        if isinstance(first, Follow) and (size := first.source.size) and self._is_open(first, size):
+            return first
+        return None
+
+    def _is_open(self, follow: Follow, size: int) -> bool:
+        window = self.window
+        return window.in_flight_until(follow.until) == 0 or window.fits(size, follow.limit, follow.until)
+
+    def _draw(self, follow: Follow, now: float) -> bytes:
+        try:
+            payload = follow.source.offer()
+        except Exception as error:
+            self._waiting.popleft()
+            self._on_refused(follow, error)
+            payload = b""
+        if not self._is_open(follow, len(payload)):
+            return b""
+        if payload:
+            self._drawn = follow, now
+        else:
+            self.advance(now)
+        return payload
+
+    def _take_drawn(self, follow: Follow, drawn_at: float, size: int) -> None:
+        self._drawn = None
+        follow.source.taken()
+        self.window.accept(size)
+        self._lag.accept(self.window.current, drawn_at)
 
     def _refusal(self, write: Write) -> ContentLengthError | None:
         try:

@@ -1,0 +1,183 @@
+"""Any order of publishing, of a kernel that takes what it likes, and of time: what a follower may see.
+
+Each payload tells its key and its number, and is as long as it says; so a body can be read without knowing
+what the feed chose.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.core.driving import Driven
+
+from httpng_core import Feed
+from httpng_core.follower import Follower
+from httpng_core.pending import Pending
+
+KEYS = "abc"
+MAX_QUEUED = 120
+PAYLOAD = re.compile(rb"<(\w+) (\d+) (\d+)>(\.*)")
+GAP = re.compile(rb"\[(\d+)\]")
+
+ages = st.sampled_from([None, 1.0])
+rooms = st.one_of(st.integers(0, 60), st.just(1 << 30))
+
+
+class Seen:
+    """One client and its follower; what it has read, read again as payloads and gaps."""
+
+    def __init__(self, feed: Feed, clock: Any, max_age: float | None, tells_gaps: bool) -> None:
+        self.driven = Driven()
+        self.driven.clock = clock
+        self.max_age = max_age
+        self.tells_gaps = tells_gaps
+        self.follower: Follower = feed.follower(
+            max_age=max_age, on_gap=(lambda lost: f"[{lost}]") if tells_gaps else None
+        )
+        self.follow: Pending = self.driven.exchange.follow(self.follower, self.driven.now)
+        self.joined_at = feed.published
+
+    def push(self, room: float) -> None:
+        self.driven.push(room)
+
+    def read(self) -> tuple[list[tuple[str, int]], int, bytes]:
+        """The payloads in order, the sum of the gaps told, and the beginning of one more payload."""
+        responses = self.driven.responses()
+        body = responses[0].body if responses else b""
+        payloads, gaps, at = [], 0, 0
+        while at < len(body):
+            if gap := GAP.match(body, at):
+                gaps, at = gaps + int(gap[1]), gap.end()
+                continue
+            payload = PAYLOAD.match(body, at)
+            if payload is None or len(payload[4]) < int(payload[3]):
+                break
+            payloads.append((payload[1].decode(), int(payload[2])))
+            at = payload.end()
+        return payloads, gaps, body[at:]
+
+
+class FeedMachine(RuleBasedStateMachine):
+    """A feed and some clients; every rule is one thing that the publisher, a kernel or time does."""
+
+    @initialize(policy=st.sampled_from(["latest", "latest", "drop_oldest", "close"]))
+    def start(self, policy: str) -> None:
+        self.policy = policy
+        first = Driven()
+        self.clock = first.clock
+        if policy == "latest":
+            self.feed = Feed(clock=self.clock)
+        else:
+            overflow: Any = policy
+            self.feed = Feed(clock=self.clock, policy="every", max_queued=MAX_QUEUED, overflow=overflow)
+        self.published: list[tuple[str, int]] = []
+        self.clients: list[Seen] = []
+        self.join(None, False)
+
+    @rule(max_age=ages, tells_gaps=st.booleans())
+    def join(self, max_age: float | None, tells_gaps: bool) -> None:
+        if len(self.clients) < 4:
+            self.clients.append(Seen(self.feed, self.clock, max_age, tells_gaps))
+
+    @rule(key=st.sampled_from(KEYS), size=st.integers(0, 40), from_thread=st.booleans())
+    def publish(self, key: str, size: int, from_thread: bool) -> None:
+        number = len(self.published) + 1
+        payload = f"<{key} {number} {size}>{'.' * size}"
+        if from_thread:
+            # No follower has a hook here: the next publication takes it along.
+            self.feed.publish_threadsafe(payload, key)
+        else:
+            self.feed.publish(payload, key)
+        self.published.append((key, number))
+
+    @rule(pick=st.integers(0, 3), room=rooms)
+    def push(self, pick: int, room: int) -> None:
+        self.clients[pick % len(self.clients)].push(room)
+
+    @rule(seconds=st.sampled_from([0.1, 0.6, 2.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @rule(pick=st.integers(0, 3))
+    def leave(self, pick: int) -> None:
+        client = self.clients[pick % len(self.clients)]
+        client.driven.exchange.withdraw(client.follow, self.clock.now)
+
+    @invariant()
+    def every_client_sees_what_it_may(self) -> None:
+        for client in self.clients:
+            self._check(client)
+
+    def _check(self, client: Seen) -> None:
+        payloads, gaps, rest = client.read()
+        told = client.follower.stats
+        assert self._in_order(payloads), "each was published, and none of a key after a newer one"
+        begun = len(payloads) + bool(re.match(rb"(\[\d+\])?<", rest))
+        assert told.delivered >= begun
+        assert told.delivered <= begun + 1, "at most the frame that is under way"
+        assert told.skipped >= 0
+        assert told.skipped + told.expired >= gaps
+        assert told.expired == 0 or client.max_age is not None
+        self._check_memory(client)
+        responses = client.driven.responses()
+        assert client.driven.stats.sent == (len(responses[0].body) if responses else 0)
+
+    def _in_order(self, payloads: list[tuple[str, int]]) -> bool:
+        if self.policy == "latest":
+            numbers = [[number for other, number in payloads if other == key] for key in KEYS]
+        else:
+            numbers = [[number for _, number in payloads]]
+        increasing = all(list(one) == sorted(set(one)) for one in numbers)
+        return increasing and set(payloads) <= set(self.published)
+
+    def _check_memory(self, client: Seen) -> None:
+        pending = client.follower.stats.pending
+        if self.policy == "latest":
+            assert pending <= len(KEYS)
+        else:
+            assert pending <= MAX_QUEUED // len("<a 1 0>")
+
+    def teardown(self) -> None:
+        """The feed closes and the kernels take all: everybody ends with the newest, and the books agree."""
+        if not hasattr(self, "feed"):
+            return
+        self.feed.close()
+        for client in self.clients:
+            client.push(1 << 30)
+            assert client.follow.settled
+            self._check(client)
+        self._check_ends()
+        totals = [client.follower.stats for client in self.clients]
+        told = self.feed.get_stats()
+        assert told.published == len(self.published)
+        assert told.followers == 0
+        assert told.delivered == sum(one.delivered for one in totals)
+        assert told.skipped == sum(one.skipped for one in totals)
+        assert told.expired == sum(one.expired for one in totals)
+
+    def _check_ends(self) -> None:
+        newest = dict(self.published)
+        for client in self.clients:
+            payloads, _, rest = client.read()
+            if client.follow.failed or client.follow.result is not None:
+                continue
+            assert rest == b""
+            told = client.follower.stats
+            assert told.delivered == len(payloads)
+            seen = dict(payloads)
+            if self.policy == "latest" and client.max_age is None:
+                assert seen == newest
+            elif client.max_age is None and self.published and len(self.published) > client.joined_at:
+                assert payloads[-1] == self.published[-1]
+            if self.policy == "close" and client.max_age is None:
+                assert told.skipped == 0
+
+
+TestFeedMachine = FeedMachine.TestCase
+TestFeedMachine.settings = hypothesis_settings(
+    max_examples=200, stateful_step_count=40, deadline=None, derandomize=True
+)
