@@ -6,6 +6,8 @@ from httpng_asyncio.reactor import AsyncioReactor
 from httpng_core import (
     Application,
     ConfigError,
+    FeedStats,
+    FollowStats,
     Request,
     Response,
     SendResult,
@@ -15,13 +17,16 @@ from httpng_core import (
     headers_were_sent,
     reached,
 )
-from httpng_driver import IO, Server
+from httpng_driver import IO, Feed, Server
 
 __all__ = [
     "IO",
     "Application",
     "AsyncioReactor",
     "ConfigError",
+    "Feed",
+    "FeedStats",
+    "FollowStats",
     "Request",
     "Response",
     "SendResult",

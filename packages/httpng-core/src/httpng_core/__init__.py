@@ -19,8 +19,8 @@ from httpng_core.errors import (
 )
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.exchange import Exchange
-from httpng_core.feed import Feed
-from httpng_core.follower import FeedStats, FollowStats
+from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
+from httpng_core.follower import FeedStats, FollowStats, OnGap
 from httpng_core.handlers import (
     CALLS_PER_TURN,
     SECONDS_PER_TURN,
@@ -41,6 +41,7 @@ from httpng_core.window import Until
 __all__ = [
     "CALLS_PER_TURN",
     "LUA_DEFAULT_LISTEN",
+    "MAX_QUEUED",
     "PYTHON_DEFAULT_LISTEN",
     "SECONDS_PER_TURN",
     "AckedUnknownError",
@@ -62,7 +63,10 @@ __all__ = [
     "HttpDate",
     "HttpngError",
     "ListenAddress",
+    "OnGap",
+    "Overflow",
     "Pending",
+    "Policy",
     "RemoteError",
     "Request",
     "RequestReceived",

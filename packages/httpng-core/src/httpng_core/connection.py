@@ -20,6 +20,7 @@ from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.events import Event, ExchangeEnded, Outcome, RequestReceived, RequestRefused
 from httpng_core.exchange import CallThreadsafe, Exchange
+from httpng_core.pending import SharedPayload
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1 import CONTINUE, Reading, RequestParser, ResponseFramer, refusal
 from httpng_core.request import UNKNOWN_ADDRESS, Address
@@ -107,6 +108,7 @@ class Connection:
         self._commit_size = CommitSize()
         self._offer: Frame | None = None
         self._tail: list[bytes | memoryview] = []
+        self._lent: tuple[SharedPayload, int]
         self._phase_deadline: float | None
         self._enter(Phase.READING, now, settings.header_timeout)
 
@@ -256,6 +258,35 @@ class Connection:
         if self._offer is None:
             self._offer = self._next_frame(now, limit)
         return [] if self._offer is None else self._offer.buffers()
+
+    def take_payload(self) -> bytes | None:
+        """The next payload of a feed, framed once for all; `None`: the general way has to be gone.
+
+        It is given where nothing else is to be sent, so that its books are a few additions. Ask the socket
+        first where `asks_first`. What `send()` returned is to be told at once with `payload_taken`.
+        """
+        exchange = self._exchange
+        if exchange is None or exchange.steady is None or self._tail or self._offer is not None:
+            return None
+        payload = exchange.steady.shared()
+        if payload is None or len(payload.body) >= CommitSize.SMALL or self._framer is None:
+            return None
+        wire = self._framer.shared(payload)
+        self._lent = payload, len(wire)
+        return wire
+
+    def payload_taken(self, taken: int, now: float) -> bool:
+        """The kernel took `taken` bytes of what `take_payload` gave; tells whether more is pending."""
+        (payload, size), exchange, framer = self._lent, self._exchange, self._framer
+        assert exchange is not None
+        assert framer is not None
+        if taken == size:
+            self._wire.pass_through(size)
+            return exchange.payload_taken(len(payload.body), now)
+        self._offer = framer.shared_frame(payload)
+        exchange.draw_shared(now)
+        self.bytes_accepted(taken, now)
+        return True
 
     def next_event(self) -> Event | None:
         """What happened, oldest first; `None` when all has been told."""

@@ -57,6 +57,7 @@ class Exchange:
         substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
         started: when the request had come in whole.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
+        steady: what it follows, while nothing but payloads is to be sent and nobody waits for positions.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
         carrier: the connection.
     """
@@ -74,6 +75,7 @@ class Exchange:
         "_stall_timeout",
         "_stall_timer",
         "_timers",
+        "_waited_at",
         "_waits",
         "carrier",
         "head",
@@ -82,6 +84,7 @@ class Exchange:
         "request",
         "started",
         "state",
+        "steady",
         "substitute",
     )
 
@@ -94,6 +97,7 @@ class Exchange:
         self.substitute = b""
         self.started = started
         self.offered = False
+        self.steady: Source | None = None
         self.on_over: Callable[[], None] | None = None
         self._settings = settings
         self._timers = timers
@@ -109,6 +113,7 @@ class Exchange:
         self._stall_timeout = inf
         self._stall_timer: Timer | None = None
         self._moved_at = started
+        self._waited_at: int | None = None
 
     # What handlers call -------------------------------------------------------------------------------
 
@@ -363,10 +368,7 @@ class Exchange:
 
     def peek(self, limit: int, now: float) -> bytes | memoryview:
         """Body bytes for the next frame, at most `limit`. A long write's are accepted by this call."""
-        body = self._queue.peek(limit, now)
-        if body:
-            self._watch_stall(now)
-        return body
+        return self._queue.peek(limit, now)
 
     def commit(self, *, head: bool, size: int, end: bool) -> None:
         """The kernel took a part of a frame with the head, `size` body bytes, the end."""
@@ -387,6 +389,23 @@ class Exchange:
             self._tell_over(now)
         if self._waits:
             self._settle_waits()
+        elif self.state is ResponseState.STREAMING and self._head_sent:
+            self.steady = self._queue.steady_source
+
+    def payload_taken(self, size: int, now: float) -> bool:
+        """The TCP/IP stack took the `shared` payload of the steady source whole; tells whether more waits.
+
+        It is the same as `peek`, `commit` and `paid`, in one step.
+        """
+        self._queue.window.pass_through(size)
+        self._moved_at = now
+        assert self.steady is not None
+        return self.steady.taken()
+
+    def draw_shared(self, now: float) -> None:
+        """The `shared` payload of the steady source is in the frame that is offered."""
+        self.offered = True
+        self._queue.draw_shared(now)
 
     def acknowledged(self, span: Span, size: int, now: float) -> None:
         """The client's TCP acknowledged wire bytes that carry `size` more bytes of `span`."""
@@ -418,13 +437,24 @@ class Exchange:
     def _check_stall(self, now: float) -> None:
         """Aborts if nothing has moved; else looks again when that could be, if anything is in flight."""
         self._stall_timer = None
-        if self.state not in LIVE or not self._queue.is_moving:
+        due = self._stall_due(now) if self.state in LIVE else None
+        if due is None:
             return
-        due = self._moved_at + self._stall_timeout
         if due <= now:
             self.abort(now)
         else:
             self._stall_timer = self._timers.add(due, self._check_stall)
+
+    def _stall_due(self, now: float) -> float | None:
+        """When it is a stall, or time to look again; `None`: nothing has to move."""
+        if self._queue.is_moving:
+            return self._moved_at + self._stall_timeout
+        source = self._queue.following
+        if source is None:
+            return None
+        # A payload that waits may just have been published: it is a stall if the last look found one as well.
+        before, self._waited_at = self._waited_at, self._queue.window.sent if source.size else None
+        return now if self._waited_at is not None and self._waited_at == before else now + self._stall_timeout
 
     def _begin_body(self, headers: HeaderSource | None, now: float, until: Until) -> None:
         self._queue.lag_until = until
@@ -445,7 +475,7 @@ class Exchange:
         if window.acked is None and self.state in LIVE:
             if not self.carrier.track_acknowledged(self, window.sent):
                 raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-            window.acked = 0
+            window.acked, self.steady = 0, None
         return until
 
     def _give_head(self, head: ResponseHead) -> None:
@@ -475,6 +505,7 @@ class Exchange:
     def _await(self, wait: Wait | HeaderWrite) -> Pending:
         wait.timer = self._timers.add(wait.deadline, lambda at: self.withdraw(wait, at))
         self._waits.append(wait)
+        self.steady = None
         return wait
 
     def _end(self, now: float) -> None:
@@ -555,7 +586,7 @@ class Exchange:
     def _settle_write(self, write: Write, *, cancelled: bool = False) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            write.source.end()
+            self._end_follow(write)
             write.settle(self._follow_result(cancelled=cancelled))
             return
         write.settle(
@@ -567,20 +598,24 @@ class Exchange:
             )
         )
 
+    def _end_follow(self, follow: Follow) -> None:
+        self.steady = None
+        follow.source.end()
+
     def _follow_result(self, *, cancelled: bool) -> SendResult:
         return encode(Call.WAIT, cancelled=cancelled, headers_were_sent=self._head_sent)
 
     def _write_accepted(self, write: Write) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            write.source.end()
+            self._end_follow(write)
         self._note_whole(write.body)
         write.settle(None)
 
     def _write_refused(self, write: Write, error: Exception) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            write.source.end()
+            self._end_follow(write)
         write.settle(None, error)
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:

@@ -156,8 +156,8 @@ class Follower:
         self._noted = self._lost()
         return self._gap_notice(self._noted - self._told) + payload.body
 
-    def taken(self) -> None:
-        """The kernel took a part of what was offered last: the client will get the whole."""
+    def taken(self) -> bool:
+        """The kernel took a part of what was offered last; tells whether more is pending."""
         payload, self._offered = self._offered, None
         assert payload is not None
         self._told = self._noted
@@ -165,11 +165,12 @@ class Follower:
         self._delivered += 1
         if self._owner is None:
             self._feed.delivered_late()
+        return bool(self._backlog)
 
     def shared(self) -> Payload | None:
-        """The payload to send next if it is all that would be offered; then `taken` applies to it."""
-        payload = self._offered = self._backlog.first()
-        if payload is None or self._on_gap is None is self._max_age:
+        """What `offer` would give, if that is one payload as it was published and more will follow."""
+        payload = self._offered = None if self._feed.is_closed else self._backlog.first()
+        if payload is None or (self._on_gap is None and self._max_age is None):
             return payload
         self._noted = self._lost()
         if self._is_old(payload) or (self._on_gap is not None and self._noted > self._told):

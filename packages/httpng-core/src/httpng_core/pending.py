@@ -86,6 +86,18 @@ class FollowOwner(Protocol):
         """Nothing more will become pending."""
 
 
+class SharedPayload(Protocol):
+    """A payload, and how it was framed for all followers of one kind.
+
+    Attributes:
+        body: the bytes.
+        chunk: the body framed for HTTP/1.1, once a follower has needed it.
+    """
+
+    body: bytes
+    chunk: bytes | None
+
+
 class Source(Protocol):
     """What a `Follow` draws from: a follower of a feed."""
 
@@ -111,8 +123,11 @@ class Source(Protocol):
     def offer(self) -> bytes:
         """What to send next, chosen anew each time; nothing if all that was pending has expired."""
 
-    def taken(self) -> None:
-        """The kernel took a part of what was offered last: the client will get the whole."""
+    def shared(self) -> SharedPayload | None:
+        """What `offer` would give, if that is one payload as it was published and more will follow."""
+
+    def taken(self) -> bool:
+        """The kernel took a part of what was offered last; tells whether more is pending."""
 
 
 class Follow(Write):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from httpng_core.body import BodyBuffer
 from httpng_core.errors import ContentLengthError
-from httpng_core.pending import Follow, Write
+from httpng_core.pending import Follow, Source, Write
 from httpng_core.window import LagBook, SendWindow, Until
 
 
@@ -75,10 +75,23 @@ class SendQueue:
     @property
     def is_moving(self) -> bool:
         """Whether bytes are in flight, or a writer waits: something has to move."""
-        if self.window.in_flight_until(self.lag_until) > 0:
-            return True
+        return self.window.in_flight_until(self.lag_until) > 0 or (
+            bool(self._waiting) and self.following is None
+        )
+
+    @property
+    def following(self) -> Source | None:
+        """What is followed now: the source of the follow that is first in line."""
         first = self._waiting[0] if self._waiting else None
-        return first.source.size > 0 if isinstance(first, Follow) else first is not None
+        return first.source if isinstance(first, Follow) else None
+
+    @property
+    def steady_source(self) -> Source | None:
+        """What is followed, if all before it is sent and nothing is tracked."""
+        window = self.window
+        if self.buffer or window.in_flight or window.acked is not None:
+            return None
+        return self.following
 
     def drained_after(self, size: int) -> bool:
         """Whether nothing is left to commit after `size` more bytes, and no writer waits."""
@@ -162,6 +175,12 @@ class SendQueue:
         else:
             self._take_drawn(*self._drawn, size)
         self.window.commit(size)
+
+    def draw_shared(self, now: float) -> None:
+        """The payload that the first in line gave as `shared` is what `commit` is about."""
+        follow = self._waiting[0]
+        assert isinstance(follow, Follow)
+        self._drawn = follow, now
 
     def pay(self, size: int, now: float) -> None:
         """The kernel took `size` more body bytes."""

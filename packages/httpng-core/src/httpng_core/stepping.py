@@ -8,6 +8,8 @@ from types import coroutine
 from typing import Any
 
 from httpng_core.exchange import Exchange
+from httpng_core.feed import Feed
+from httpng_core.follower import OnGap
 from httpng_core.handlers import BaseIO, Runner, end_exchange
 from httpng_core.pending import Pending
 from httpng_core.results import SendResult
@@ -39,6 +41,18 @@ class SteppedIO(BaseIO):
         """See `Exchange.wait`."""
         result: SendResult = yield self._begin_wait(pos, timeout, until)
         return result
+
+    @coroutine
+    def follow(
+        self,
+        feed: Feed,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+    ) -> _Call:
+        """See `Exchange.follow`."""
+        return (yield self._begin_follow(feed, max_age, on_gap, timeout))
 
     @coroutine
     def close(self) -> _Call:

@@ -2,6 +2,7 @@
 
 from httpng_driver._version import __version__
 from httpng_driver.cli import main
+from httpng_driver.feed import Feed
 from httpng_driver.front import addresses, until_signalled
 from httpng_driver.io import IO
 from httpng_driver.reactor import Reactor
@@ -9,6 +10,7 @@ from httpng_driver.server import Server, serve_on
 
 __all__ = [
     "IO",
+    "Feed",
     "Reactor",
     "Server",
     "__version__",

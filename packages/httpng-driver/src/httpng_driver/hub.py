@@ -3,10 +3,13 @@
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from httpng_core import Address, Application, Connection, Exchange, HttpDate, Timers, end_exchange
+from httpng_driver.doorbell import Doorbell
 from httpng_driver.io import IO
 from httpng_driver.kernel import CAN_TELL
 from httpng_driver.poller import make_poller
@@ -14,6 +17,7 @@ from httpng_driver.pump import Pump
 from httpng_driver.reactor import Reactor
 
 _PASSES_PER_TURN = 4
+_PAYLOADS_PER_TURN = 256
 _log = logging.getLogger("httpng")
 
 
@@ -47,6 +51,8 @@ class Hub:
         self._reactor = reactor
         self._pumps: dict[Connection, Pump] = {}
         self._flagged: list[Pump] = []
+        self._followers: deque[Pump] = deque()
+        self._doorbell = Doorbell(self.poller)
         self._in_turn = False
         self._scheduled = False
         self._closed = False
@@ -65,6 +71,8 @@ class Hub:
         )
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
+        connection.on_payload = partial(self._has_payload, pump)
+        connection.call_threadsafe = self._doorbell.call
         self._pumps[connection] = pump
         self.flag(pump)
         return pump
@@ -100,7 +108,7 @@ class Hub:
             self._serve()
         finally:
             self._in_turn = False
-        if self._flagged or self.runner.is_ready:
+        if self._flagged or self._followers or self.runner.is_ready:
             self._soon()
         self._set_alarm()
 
@@ -112,12 +120,14 @@ class Hub:
             self.runner.serve(pump.connection)
             pump.close()
         self.runner.close()
+        self._doorbell.close()
         self.poller.close()
 
     def _serve(self) -> None:
         now = self.clock()
         self.timers.handle(now)
         self.runner.handle_timeout(now)
+        self._send_payloads(now)
         for _ in range(_PASSES_PER_TURN):
             self.runner.run()
             flagged, self._flagged = self._flagged, []
@@ -126,6 +136,21 @@ class Hub:
             if not self._flagged and not self.runner.is_ready:
                 return
 
+    def _has_payload(self, pump: Pump) -> None:
+        if not self._followers:
+            self._soon()
+        self._followers.append(pump)
+
+    def _send_payloads(self, now: float) -> None:
+        """Sends what feeds have for their followers, to as many as one turn allows."""
+        followers = self._followers
+        for _ in range(min(len(followers), _PAYLOADS_PER_TURN)):
+            pump = followers.popleft()
+            try:
+                pump.push_payloads(now)
+            except Exception:
+                self._failed(pump)
+
     def _service(self, pump: Pump) -> None:
         more = False
         try:
@@ -133,13 +158,16 @@ class Hub:
                 # What it wakes itself for meanwhile is done here as well, so it stays flagged.
                 more = pump.service()
         except Exception:
-            # A defect of ours must not take the other connections with it.
-            _log.exception("a connection failed and is aborted")
-            pump.connection.abort(self.clock())
-            pump.close()
+            self._failed(pump)
         pump.flagged = False
         if more:
             self.flag(pump)
+
+    def _failed(self, pump: Pump) -> None:
+        # A defect of ours must not take the other connections with it.
+        _log.exception("a connection failed and is aborted")
+        pump.connection.abort(self.clock())
+        pump.close()
 
     def _on_ready(self) -> None:
         if self._closed:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.lowlevel import checkpoint
 
-from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, BaseIO, Exchange, Pending, SendResult, Until
+from httpng_core import (
+    CALLS_PER_TURN,
+    SECONDS_PER_TURN,
+    BaseIO,
+    Exchange,
+    Feed,
+    OnGap,
+    Pending,
+    SendResult,
+    Until,
+)
 from httpng_core import HeaderSource as _HeaderSource
 
 if TYPE_CHECKING:
@@ -100,6 +110,37 @@ class IO(BaseIO):
         result = await self._settled(self._begin_wait(pos, timeout, until))
         assert result is not None
         return result
+
+    async def follow(
+        self,
+        feed: Feed,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+    ) -> SendResult | None:
+        """Sends what `feed` publishes until it is closed, beginning with the latest value of each key.
+
+        A client that is slow skips values: the next payload is chosen when all before it has come as far as
+        `io.window_until`, or when it fits into `io.send_window`, if that was set. A payload that has begun to
+        go out is sent whole. Writes meanwhile stand in line behind it.
+
+        Args:
+            feed: what to follow.
+            max_age: seconds after which a payload that was not sent is dropped; `None`: never.
+            on_gap: called with the number of payloads that were skipped or expired since the last one that
+                was sent; the bytes that it returns, if any, are sent before the next one.
+            timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
+
+        Returns:
+            `None` when the feed was closed and all of it is sent, or if the response has no body by rule;
+            else a result as of `wait`: the time was up, or the exchange is over.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            ContentLengthError: the response has a Content-Length.
+        """
+        return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 
     async def close(self) -> None:
         """Ends the response cleanly, also if a write fell short: the handler says that it knows.

@@ -3,6 +3,8 @@
 from httpng_core import (
     Application,
     ConfigError,
+    FeedStats,
+    FollowStats,
     Request,
     Response,
     SendResult,
@@ -12,7 +14,7 @@ from httpng_core import (
     headers_were_sent,
     reached,
 )
-from httpng_driver import IO, Server
+from httpng_driver import IO, Feed, Server
 from httpng_trio._version import __version__
 from httpng_trio.front import run, serve
 from httpng_trio.reactor import TrioReactor
@@ -21,6 +23,9 @@ __all__ = [
     "IO",
     "Application",
     "ConfigError",
+    "Feed",
+    "FeedStats",
+    "FollowStats",
     "Request",
     "Response",
     "SendResult",

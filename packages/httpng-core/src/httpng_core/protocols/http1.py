@@ -14,6 +14,7 @@ import h11
 from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.exchange import Exchange
+from httpng_core.pending import SharedPayload
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.target import check_host, host_and_path
 from httpng_core.request import Address, Headers, Request
@@ -187,6 +188,21 @@ class ResponseFramer:
         if self._chunked and ends:
             suffix += _LAST_CHUNK
         return Frame(exchange, head, prefix, body, suffix, ends)
+
+    def shared(self, payload: SharedPayload) -> bytes:
+        """A payload as one frame, made once for all that frame alike; the head must have been framed."""
+        if not self._chunked:
+            return payload.body
+        if payload.chunk is None:
+            payload.chunk = b"%x\r\n%b\r\n" % (len(payload.body), payload.body)
+        return payload.chunk
+
+    def shared_frame(self, payload: SharedPayload) -> Frame:
+        """The same with its parts told apart."""
+        body = payload.body
+        if not self._chunked:
+            return Frame(self._exchange, b"", b"", body, b"", ends=False)
+        return Frame(self._exchange, b"", b"%x\r\n" % len(body), body, b"\r\n", ends=False)
 
     def _head_bytes(self) -> bytes:
         if self._head is None or self._exchange.substitute:

@@ -1,0 +1,25 @@
+"""Feeds by the clock of the servers."""
+
+import time
+from collections.abc import Callable
+
+from httpng_core import MAX_QUEUED, Overflow, Policy
+from httpng_core import Feed as CoreFeed
+
+
+class Feed(CoreFeed):
+    """Latest values, or messages, for any number of followers: `httpng_core.Feed` with a clock.
+
+    It belongs to the event loop whose handlers follow it; other threads use `publish_threadsafe`.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy = "latest",
+        max_queued: int = MAX_QUEUED,
+        overflow: Overflow = "close",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Starts with nothing published; see `httpng_core.Feed` for the arguments."""
+        super().__init__(clock=clock, policy=policy, max_queued=max_queued, overflow=overflow)
