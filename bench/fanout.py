@@ -55,7 +55,7 @@ def _httpng(*options: str, backend: str = "asyncio") -> tuple[str, ...]:
 
 
 _UVICORN = ("-m", "uvicorn", "fanout_apps:asgi", "--port", "PORT", "--no-access-log", "--log-level", "error")
-SERVERS = (
+SERVERS: tuple[Server, ...] = (
     Server(FLOOR, (str(HERE / "fanout_apps.py"), "PORT")),
     Server("httpng uvloop", _httpng("--uvloop")),
     Server("httpng asyncio", _httpng("--no-uvloop")),
@@ -194,7 +194,7 @@ def _is_met(report: list[dict[str, Any]]) -> bool:
     ratios = {row["server"]: row["ratio"] for row in report}
     own = [ratio for name, ratio in ratios.items() if name.startswith("httpng")]
     peers = [ratio for name, ratio in ratios.items() if name.startswith("uvicorn")]
-    return max(own, default=1.0) >= max([0.6, *(1.6 * ratio for ratio in peers)])
+    return bool(max(own, default=1.0) >= max([0.6, *(1.6 * ratio for ratio in peers)]))
 
 
 def _save(reports: dict[str, list[dict[str, Any]]]) -> None:

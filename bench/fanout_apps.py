@@ -1,4 +1,4 @@
-"""The same ticks from every server that is measured: 200 bytes, at a rate that makes 20,000 messages a second.
+"""The same ticks from every server that is measured: 200 bytes, 20,000 messages a second.
 
 `python bench/fanout_apps.py PORT` is the bare loop, the floor: sockets and `send`, and nothing else.
 """

@@ -120,7 +120,9 @@ class Pump:
             except OSError:
                 connection.connection_lost(now)
                 break
-            self._note(taken, len(wire))
+            self.taken += taken
+            if taken < len(wire):
+                self._blocked = self._was_refused = True
             if not connection.payload_taken(taken, now):
                 return
         self._hub.flag(self)
