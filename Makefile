@@ -15,7 +15,7 @@ help:
 	@echo 'make serve   serves examples/ticker.lua'
 	@echo 'make test    lint, types and tests'
 	@echo 'make soak    the tests that take minutes'
-	@echo 'make bench   requests per CPU second, beside other servers'
+	@echo 'make bench   requests and messages per CPU second, beside other servers'
 	@echo 'make bench-freshness   how old data is behind a slow link, beside other servers; as root'
 	@echo 'make lint    ruff and mypy alone'
 
@@ -57,6 +57,7 @@ soak: .venv/dev.stamp
 
 bench: .venv/bench.stamp
 	$(BIN)/python bench/hello.py
+	$(BIN)/python bench/fanout.py
 
 bench-freshness: .venv/bench.stamp
 	$(BIN)/python -m bench.freshness

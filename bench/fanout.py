@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import platform
+import resource
 import select
 import shutil
 import signal
@@ -29,10 +30,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from fanout_apps import CHUNK, allow_many_files  # noqa: E402 - a neighbour
-
+FRAME = len(b"c8\r\n") + 200 + len(b"\r\n")
+"""A tick as a chunk."""
 FLOOR = "bare loop"
 READ_EVERY = 0.002
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -72,7 +71,8 @@ def main() -> int:
     options = _options()
     for missing in [name for name in ("granian", "go") if shutil.which(name) is None]:
         print(f"{missing} isn't installed and isn't measured; nginx would need its Lua module")
-    allow_many_files()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     chosen = [one for one in SERVERS if not options.only or one.name in options.only or one.name == FLOOR]
     reports = {str(followers): _compare(chosen, followers, options) for followers in options.followers}
     if options.save:
@@ -103,10 +103,10 @@ def measure(server: Server, followers: int, seconds: float) -> tuple[float, floa
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         try:
             with _reader(port, followers) as count:
-                _wait(lambda: count.value > followers * len(CHUNK) * 4, "ticks come in")
+                _wait(lambda: count.value > followers * FRAME * 4, "ticks come in")
                 began, before, read = time.monotonic(), _cpu_seconds(process.pid), count.value
                 time.sleep(seconds)
-                spent, delivered = _cpu_seconds(process.pid) - before, (count.value - read) / len(CHUNK)
+                spent, delivered = _cpu_seconds(process.pid) - before, (count.value - read) / FRAME
                 return delivered / spent, delivered / (time.monotonic() - began)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -15,7 +15,6 @@ from typing import Any
 FOLLOWERS = int(os.environ.get("FANOUT_FOLLOWERS", "200"))
 PERIOD = FOLLOWERS / 20_000
 TICK = 200
-CHUNK = b"%x\r\n%b\r\n" % (TICK, b"." * TICK)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 queues: "set[asyncio.Queue[bytes]]" = set()

@@ -2,9 +2,11 @@
 
 import re
 import resource
+import runpy
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -26,6 +28,7 @@ from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
 
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ticker_feed.py"
 FOLLOWERS = 500
 TICK = 400
 
@@ -55,6 +58,15 @@ async def read_until(client: Client, last: int) -> list[int]:
 
     await in_thread(read)
     return numbers(bytes(client.wire))
+
+
+async def read_until_there(client: Client, text: bytes) -> None:
+    def read() -> None:
+        while text not in client.wire and client.receive():
+            pass
+
+    await in_thread(read)
+    assert text in client.wire
 
 
 async def followed(feed: Feed, count: int = 1) -> None:
@@ -172,6 +184,18 @@ async def test_a_cancelled_follow_leaves_the_feed(serving: Serving) -> None:
     assert received.complete
     assert received.body == b"end"
     assert feed.get_stats().followers == 0
+
+
+async def test_the_example_tells_what_a_client_has_missed(serving: Serving) -> None:
+    example = runpy.run_path(str(EXAMPLE))
+    async with serving(example["app"]) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await read_until_there(client, b"id: 3\n")
+        with Client(server.addresses[0]) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1\r\n\r\n")
+            await read_until_there(client, b"id: ")
+            assert re.search(rb"\r\nevent: gap\ndata: \d+\n\n", client.wire)
 
 
 @pytest.fixture

@@ -397,7 +397,10 @@ class Exchange:
 
         It is the same as `peek`, `commit` and `paid`, in one step.
         """
-        self._queue.window.pass_through(size)
+        window = self._queue.window
+        window.current += size
+        window.committed += size
+        window.sent += size
         self._moved_at = now
         assert self.steady is not None
         return self.steady.taken()

@@ -69,12 +69,6 @@ class SendWindow:
         if self.acked > self.sent:
             raise AssertionError(f"{self.acked} acknowledged of {self.sent} sent bytes")
 
-    def pass_through(self, size: int) -> None:
-        """Accepts, commits and pays `size` bytes at once; only where nothing is in flight or tracked."""
-        self.current += size
-        self.committed += size
-        self.sent += size
-
     def accept_dropped(self, size: int) -> None:
         """Accepts bytes that never go on the wire (HEAD, 204, 304): by rule they count as sent."""
         self.current += size

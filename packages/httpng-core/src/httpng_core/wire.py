@@ -81,11 +81,6 @@ class WireLog:
         self._spans.append((self.pushed, self.pushed + size, span, payee))
         self.pushed += size
 
-    def pass_through(self, size: int) -> None:
-        """Pushes and accepts `size` bytes at once; only where all that was pushed is accepted."""
-        self.pushed += size
-        self.accepted += size
-
     def accept(self, size: int, now: float) -> None:
         """The kernel took `size` more wire bytes: pays out what they carried, in order."""
         self.accepted += size

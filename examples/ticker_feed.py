@@ -1,0 +1,80 @@
+"""A stock ticker on a feed: each quote goes out once for all, and slow clients skip to the newest.
+
+    python -m httpng_asyncio examples/ticker_feed.py:app
+    curl -N http://127.0.0.1:3300/
+
+/ streams server-sent events. A client that has missed quotes is told so: by an event `gap` with their
+number, also when it comes back with the header Last-Event-ID. /stats tells what became of all quotes.
+"""
+
+import json
+import random
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+
+from httpng_core import Application
+from httpng_driver import Feed
+
+SYMBOLS = ("ACME", "BOLT", "CORK", "DUNE", "ECHO", "FERN", "GULF", "HALO")
+PER_SECOND = 50
+EVENT_STREAM = {"content-type": "text/event-stream", "cache-control": "no-store"}
+
+
+class Market:
+    """Prices that walk at random for as long as somebody looks."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+        self.prices = dict.fromkeys(SYMBOLS, 100.0)
+        self.number = 0
+        self._trading = anyio.Lock()
+
+    async def trade(self) -> None:
+        """Publishes quotes until it is cancelled; one of the followers' tasks does so for all."""
+        async with self._trading:
+            while True:
+                await anyio.sleep(1 / PER_SECOND)
+                self._quote()
+
+    def _quote(self) -> None:
+        self.number += 1
+        symbol = random.choice(SYMBOLS)
+        price = self.prices[symbol] = max(1.0, self.prices[symbol] + random.gauss(0, 0.2))
+        quote = json.dumps({"symbol": symbol, "price": round(price, 2)})
+        self.feed.publish(f"id: {self.number}\ndata: {quote}\n\n", symbol)
+
+
+market = Market()
+
+
+def gap(missed: int) -> str:
+    """The event that tells how many quotes a client has missed."""
+    return f"event: gap\ndata: {missed}\n\n"
+
+
+async def stream(req: Any, io: Any) -> None:
+    """The quotes, from the newest of each symbol on."""
+    io.headers = EVENT_STREAM
+    last = req.headers.get("last-event-id", "")
+    if last.isdigit() and int(last) < market.number:
+        await io.write(gap(market.number - int(last)))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(market.trade)
+        await io.follow(market.feed, max_age=10, on_gap=gap)
+        tasks.cancel_scope.cancel()
+
+
+async def handler(req: Any, io: Any) -> dict[str, Any] | None:
+    """Routes."""
+    if req.path == "/stats":
+        body = json.dumps(asdict(market.feed.get_stats()))
+        return {"headers": {"content-type": "application/json"}, "body": body}
+    if req.path != "/":
+        return {"status": 404, "body": "not found"}
+    await stream(req, io)
+    return None
+
+
+app = Application(handler)
