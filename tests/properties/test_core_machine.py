@@ -382,7 +382,9 @@ class CoreMachine(RuleBasedStateMachine):
         committed = offered or self.receiver.begun(served.index)
         if live:
             served.may_abort = committed
-            served.ended, served.progress = True, self.clock()
+            # The flush of a response that had ended goes on; what it flushes is another one.
+            served.progress = served.progress if served.ended else self.clock()
+            served.ended = True
             if not committed:
                 served.drops_before_500 = served.drops
                 served.status, served.substituted = 500, True
