@@ -83,6 +83,29 @@ def test_clients_may_leave_in_every_way() -> None:
     assert all(exchange.is_over for exchange in loop.exchanges)
 
 
+def counting_on_acked(req: Request, io: GeneratorIO) -> Steps:
+    io.window_until = "acked"
+    yield io.write(b"x" * 10)
+    yield io.wait(10)
+    io.close()
+    return None
+
+
+def test_a_client_may_acknowledge_by_itself_or_when_it_is_told_to() -> None:
+    loop = Loopback(counting_on_acked)
+    by_itself = loop.connect()
+    by_itself.get()
+    assert by_itself.responses()[0].complete
+    told = loop.connect()
+    told.acknowledges = False
+    told.get()
+    assert not told.responses()[0].complete
+    told.acknowledge(5)
+    assert not told.responses()[0].complete
+    told.acknowledge()
+    assert told.responses()[0].complete
+
+
 def test_a_connection_that_the_server_closes_is_closed() -> None:
     loop = Loopback(lambda req: "bye")
     client = loop.connect()
