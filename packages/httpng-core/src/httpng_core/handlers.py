@@ -31,7 +31,7 @@ CALLS_PER_TURN = 64
 SECONDS_PER_TURN = 0.005
 """After so long a handler lets others run."""
 
-_FIELDS = ("status", "headers", "body")
+_FIELDS = frozenset({"status", "headers", "body"})
 
 HandlerSteps = Generator[Pending, Any, object]
 
@@ -402,8 +402,8 @@ def as_response(returned: object, headers: Any = None) -> Response:
         return Response(headers=headers, body=returned)
     if not isinstance(returned, Mapping):
         raise TypeError(f"a handler must return None, a body, a dict or a Response, not {_type(returned)}")
-    status, given, body = (returned.get(key) for key in _FIELDS)
-    if len(returned) != sum(key in returned for key in _FIELDS):
+    status, given, body = returned.get("status"), returned.get("headers"), returned.get("body")
+    if not returned.keys() <= _FIELDS:
         unknown = sorted(str(key) for key in returned if key not in _FIELDS)
         raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
     return Response(

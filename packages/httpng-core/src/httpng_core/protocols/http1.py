@@ -44,6 +44,7 @@ class RequestParser:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=self._settings.shuttle_size)
         self._head: h11.Request | None = None
         self._headers: tuple[tuple[bytes, bytes], ...] = ()
+        self._host = ""
         self._body: list[bytes] = []
         self._body_size = 0
         self._fed = 0
@@ -101,21 +102,18 @@ class RequestParser:
             raise RemoteError(f"request head is longer than {limit} bytes", 431)
         if not head.http_version.startswith(b"1."):
             raise RemoteError("only HTTP/1 is spoken here", 505)
-        headers = self._headers = tuple(head.headers)
-        names = [name for name, _ in headers]
-        check_host(head.http_version, [value for name, value in headers if name == b"host"])
-        if b"transfer-encoding" in names and (b"content-length" in names or head.http_version < b"1.1"):
+        self._headers = tuple(head.headers)
+        hosts, tokens, length, coded = _framing_of(self._headers)
+        self._host = check_host(head.http_version, hosts)
+        if coded and (length is not None or head.http_version < b"1.1"):
             # RFC 9112, 6.1: the two together, or one in HTTP/1.0, is how requests are smuggled.
             raise RemoteError("Transfer-Encoding with Content-Length, or in HTTP/1.0", 400)
-        self.keep_alive = _keeps_alive(head.http_version, headers)
-        self._check_length(headers)
+        # RFC 9112, 9.3.
+        self.keep_alive = b"close" not in tokens and (head.http_version >= b"1.1" or b"keep-alive" in tokens)
+        if length is not None:
+            # Refused before a byte of the body is read, and before a 100 asks for it.
+            self._limit_body(length)
         self.expects_continue = self._h11.they_are_waiting_for_100_continue
-
-    def _check_length(self, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        # Refused before a byte of the body is read, and before a 100 asks for it.
-        for name, value in headers:
-            if name == b"content-length":
-                self._limit_body(int(value))
 
     def _limit_body(self, size: int) -> None:
         limit = self._settings.max_body_len
@@ -130,7 +128,7 @@ class RequestParser:
     def _request(self) -> Request:
         head = self._head
         assert head is not None
-        host, path = host_and_path(head.method, head.target, self._headers)
+        host, path = host_and_path(head.method, head.target, self._host)
         minor = head.http_version.partition(b".")[2]
         return Request(
             method=head.method.decode(),
@@ -144,15 +142,23 @@ class RequestParser:
         )
 
 
-def _keeps_alive(version: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> bool:
-    """Whether the client wants the connection to go on (RFC 9112, 9.3)."""
-    tokens = {
-        token.strip().lower()
-        for name, value in headers
-        if name == b"connection"
-        for token in value.split(b",")
-    }
-    return b"close" not in tokens and (version >= b"1.1" or b"keep-alive" in tokens)
+def _framing_of(
+    headers: tuple[tuple[bytes, bytes], ...],
+) -> tuple[list[bytes], set[bytes], int | None, bool]:
+    """In one pass: the hosts, the options of Connection, the Content-Length, and if there is a coding."""
+    hosts: list[bytes] = []
+    tokens: set[bytes] = set()
+    length, coded = None, False
+    for name, value in headers:
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"connection":
+            tokens.update(token.strip() for token in value.lower().split(b","))
+        elif name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            coded = True
+    return hosts, tokens, length, coded
 
 
 class ResponseFramer:

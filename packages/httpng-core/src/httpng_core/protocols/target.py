@@ -11,20 +11,24 @@ _AUTHORITY = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::(
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
 
 
-def check_host(version: bytes, hosts: list[bytes]) -> None:
-    """Holds a request to exactly one well-formed Host, as HTTP/1.1 demands; HTTP/1.0 may have none.
+def check_host(version: bytes, hosts: list[bytes]) -> str:
+    """The host that a request names, "" if it may go without and does.
+
+    HTTP/1.1 demands exactly one well-formed Host; HTTP/1.0 may have none.
 
     Raises:
         RemoteError: it has none, two, or one with userinfo, a path or a comma.
     """
     if len(hosts) > 1 or (not hosts and version >= b"1.1"):
         raise RemoteError(f"{len(hosts)} Host headers where there must be one")
-    if hosts and _host(hosts[0]) is None:
+    host = _host(hosts[0]) if hosts else ""
+    if host is None:
         raise RemoteError("malformed Host header")
+    return host
 
 
-def host_and_path(method: bytes, target: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[str, str]:
-    """The host without its port, and the target in origin form.
+def host_and_path(method: bytes, target: bytes, host: str) -> tuple[str, str]:
+    """The host without its port, and the target in origin form; `host` is that of the Host header.
 
     The authority of an absolute target wins over the Host header (RFC 9112, 3.2.2).
 
@@ -32,23 +36,23 @@ def host_and_path(method: bytes, target: bytes, headers: tuple[tuple[bytes, byte
         RemoteError: a target in none of the forms that a server of origin may be asked for.
     """
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
-        authority, path = next((value for name, value in headers if name == b"host"), b""), target
+        path = target
     else:
-        authority, path = _absolute(target)
+        host, path = _absolute(target)
     if b"#" in path:
         raise RemoteError("request target has a fragment")
-    return _host(authority) or "default", path.decode("ascii")
+    return host or "default", path.decode("ascii")
 
 
-def _absolute(target: bytes) -> tuple[bytes, bytes]:
+def _absolute(target: bytes) -> tuple[str, bytes]:
     match = _ABSOLUTE.fullmatch(target)
     if match is None:
         raise RemoteError("request target is neither a path nor an http URI")
-    authority, path = match[1], match[2]
-    if not _host(authority):
+    host, path = _host(match[1]), match[2]
+    if not host:
         # Unlike a Host header, a URI can't go without (RFC 9110, 4.2.1).
         raise RemoteError("malformed authority in the request target")
-    return authority, path if path.startswith(b"/") else b"/" + path
+    return host, path if path.startswith(b"/") else b"/" + path
 
 
 @lru_cache(maxsize=256)
