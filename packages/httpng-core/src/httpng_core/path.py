@@ -21,8 +21,8 @@ those of one response body, so a response that shares its connection is measured
 7. At the start the gain is 2, so the window doubles each round, until the rate has grown by less than a
    quarter in three rounds that are not app-limited.
 8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.75, or for
-   as long as it takes, and twenty keep to 1.2. Without probing a rate that has grown would not be seen; without
-   draining our own queue would pass for a longer path; at 1 a path nearly full would pass for full.
+   as long as it takes, and twenty keep to 1.2. Without probing a rate that has grown would not be seen;
+   without draining our own queue would pass for a longer path; at 1 a path nearly full would pass for full.
 9. If the rate has grown by more than a seventh since the last probe began, another one begins at once.
 10. A payload is accepted while no more than the window is unacknowledged, less a quarter of the payload: so
     one goes at a time where the path holds hardly more. One always may.
