@@ -49,9 +49,19 @@ async def ticker(req: Any, io: Any) -> None:
         await anyio.sleep(due - now)
 
 
+def _connected() -> socket.socket:
+    """A connection, as soon as the server listens."""
+    for _ in range(100):
+        try:
+            return socket.create_connection((SERVER, PORT), 10)
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise SystemExit("the server does not listen")
+
+
 def receive(window: str, skipped: float, seconds: float) -> None:
     """The client: prints the rate in bytes a second and the ages of what it read, as JSON."""
-    with socket.create_connection((SERVER, PORT), 10) as client:
+    with _connected() as client:
         client.settimeout(10)
         client.sendall(f"GET /{window} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         begins, ages, rest = time.monotonic() + skipped, [], b""
@@ -75,7 +85,6 @@ def measure(loop: str, window: str, delay: float, rate: float, seconds: float) -
         command += ["--listen", f"{SERVER}:{PORT}", *options]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ) as process:
             try:
-                time.sleep(2)
                 told = subprocess.run(
                     [*_within(client), __file__, "--receive", window, str(skipped), str(seconds)],
                     stdout=subprocess.PIPE, check=True, timeout=skipped + seconds + 30,
