@@ -153,6 +153,7 @@ def test_a_longer_path_is_seen_soon_as_long_rounds_count_for_more() -> None:
     for _ in range(TRIPS // 4 + 1):
         played.round(10, trip=0.05)
     assert played.path.round_trip == pytest.approx(0.05)
+    assert played.path.gain == 2
 
 
 def test_at_the_start_the_window_doubles_each_round() -> None:
@@ -214,7 +215,7 @@ def test_phases_probe_drain_and_keep_to_what_the_path_holds() -> None:
         played.round(10)
     probe = gains.index(1.25)
     assert gains[probe : probe + 22] == [1.25, 0.75, *[1.2] * 20]
-    assert played.path.limit(SIZE) == pytest.approx(played.path.gain * 10 * SIZE + SIZE * 3 / 4)
+    assert played.path.limit(SIZE) == pytest.approx(played.path.gain * 10 * SIZE + SIZE * 0.78)
 
 
 def test_a_drain_ends_before_its_time_when_the_queue_is_gone() -> None:

@@ -19,12 +19,13 @@ those of one response body, so a response that shares its connection is measured
    that has become longer would look slow, and the window would feed on itself.
 6. Their product is what the path holds, and the *window* is that times a gain.
 7. At the start the gain is 2, so the window doubles each round, until the rate has grown by less than a
-   quarter in three rounds that are not app-limited.
+   quarter in three rounds that are not app-limited. It begins anew if the round trip becomes
+   half as long again: what was measured with the old one was too little.
 8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.75, or for
    as long as it takes, and twenty keep to 1.2. Without probing a rate that has grown would not be seen;
    without draining our own queue would pass for a longer path; at 1 a path nearly full would pass for full.
 9. If the rate has grown by more than a seventh since the last probe began, another one begins at once.
-10. A payload is accepted while no more than the window is unacknowledged, less a quarter of the payload: so
+10. A payload is accepted while no more than the window is unacknowledged, less a fifth of the payload: so
     one goes at a time where the path holds hardly more. One always may.
 """
 
@@ -48,7 +49,8 @@ _ROUNDS_WITHOUT_GROWTH = 3
 _GAINS = (1.25, 0.75, *(1.2,) * 20)
 _PROBE, _DRAIN = 0, 1
 _GROWTH_TO_PROBE_ON = 8 / 7
-_SPARED = 1 / 4
+_SPARED = 0.22
+_LONGER_PATH = 1.5
 _LONGEST_ROUND = 4
 
 
@@ -168,7 +170,10 @@ class PathEstimate:
 
     def _sample(self, record: _Record, now: float) -> None:
         trip = now - record.sent_at
+        before = self.round_trip
         self._trips.add(trip, self._round + int(now * TRIPS_A_SECOND))
+        if 0 < before * _LONGER_PATH < self.round_trip:
+            self._phase, self._without_growth = None, 0
         if record.acked >= self._round_ends:
             self._round += min(round(trip / self.round_trip), _LONGEST_ROUND)
             self._round_ends = self._acked
