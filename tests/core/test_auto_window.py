@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from httpng_core import AckedUnknownError, GeneratorIO, Pending, Request, WindowSize
+from httpng_core import AckedUnknownError, Feed, GeneratorIO, Pending, Request, WindowSize
 from httpng_core.path import MAX_RECORDS
 from httpng_core.testing import Loopback, ScriptedPath
 
@@ -283,3 +283,18 @@ def test_what_was_sent_before_is_no_measure_of_the_path() -> None:
     path = loop.exchanges[0]._path
     assert path is not None
     assert 0 < path.rate <= RATE
+
+
+def test_a_feed_is_not_followed_along_the_path_yet() -> None:
+    told: list[str] = []
+
+    def handler(req: Request, io: GeneratorIO) -> Iterator[Any]:
+        io.send_window = "auto"
+        try:
+            yield io.follow(Feed(clock=loop.clock))
+        except ValueError as error:
+            told.append(str(error))
+
+    loop = Loopback(handler)
+    loop.connect().get()
+    assert told == ['a feed is not followed with send_window "auto" yet; give a number of bytes']

@@ -199,7 +199,7 @@ class Exchange:
         source: Source,
         now: float,
         timeout: float | None = None,
-        window: int | None = None,
+        window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
     ) -> Pending:
@@ -214,6 +214,8 @@ class Exchange:
             ContentLengthError: the response has a Content-Length, and a feed has none.
         """
         limit = 0 if window is None else _checked_window(window)
+        if limit == "auto":
+            raise ValueError('a feed is not followed with send_window "auto" yet; give a number of bytes')
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self._checked_until(until)
         follow = Follow(source, limit, deadline, until)
