@@ -13,7 +13,7 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 # The modules of a package (a name with .*) are one place, and may import one another.
 CORE = """
 _version errors results
-window timers wire body
+window timers wire body path
 pending states
 request response date config listen router
 send_queue exchange events
@@ -23,7 +23,7 @@ tls
 connection
 handlers application
 lua.*
-stepping testing
+scripted_path stepping testing
 """
 PLACES = {name.removesuffix(".*"): place for place, name in enumerate(CORE.split())}
 

@@ -142,8 +142,9 @@ def test_keys_of_later_issues(key: str) -> None:
     assert parse_settings({key: None}) == Settings()
 
 
-def test_values_of_later_issues() -> None:
-    assert refusal({"default_send_window": "auto"}) == "default_send_window 'auto': not supported yet"
+def test_a_send_window_may_follow_the_path() -> None:
+    assert parse_one("default_send_window", "auto") == "auto"
+    assert refusal({"default_send_window": "Auto"}) == "parameter default_send_window is not a number"
 
 
 @pytest.mark.parametrize("key", ["handler", "listen", "lua", "uvloop"])

@@ -269,8 +269,14 @@ MISTAKES = [
         "(function() io.send_timeout = 'x' io:write('a') end)()",
         "timeout must be a number of seconds, not string",
     ),
-    ("(function() io.send_window = 'x' io:write('a') end)()", "send_window must be an integer, not string"),
-    ("(function() io.send_window = 0.5 io:write('a') end)()", "send_window must be an integer, not float"),
+    (
+        "(function() io.send_window = 'x' io:write('a') end)()",
+        'send_window must be an integer or "auto", not string',
+    ),
+    (
+        "(function() io.send_window = 0.5 io:write('a') end)()",
+        'send_window must be an integer or "auto", not float',
+    ),
     ("(function() io.send_window = -1 io:write('a') end)()", "send_window must be 0 or more bytes, not -1"),
     ("(function() io.headers = 5 io:write('a') end)()", "headers must be a table, not number"),
     ("(function() io.headers = 5 io:close() end)()", "headers must be a table, not number"),
@@ -409,3 +415,16 @@ def test_helpers_on_what_is_no_result(serve: Serve) -> None:
         "false not a send_result: 0",
         "false body_bytes_sent() needs the send_result of a write, got one of a wait",
     ]
+
+
+def test_a_send_window_may_follow_the_path(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io.send_window = 'auto'
+          see(io:write('abc'))
+          see(io:get_send_stats().acked)
+        end"""
+    )
+    assert served.answer().body == b"abc"
+    assert served.seen() == ["nil", "0"]

@@ -266,7 +266,7 @@ class CoreMachine(RuleBasedStateMachine):
     @rule(size=sizes, window=windows, timeout=timeouts)
     def write(self, size: int, window: int | None, timeout: float | None) -> None:
         body = self._body(size)
-        limit = self.settings.default_send_window if window is None else window
+        limit = int(self.settings.default_send_window) if window is None else window
         with self._handler_acts() as (served, before):
             exchange = served.exchange
             open_ = served.outcome is None and not served.ended

@@ -36,7 +36,7 @@ from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
 from httpng_core.timers import Timer, Timers
-from httpng_core.window import Until
+from httpng_core.window import Until, WindowSize
 
 __all__ = [
     "CALLS_PER_TURN",
@@ -80,6 +80,7 @@ __all__ = [
     "Timer",
     "Timers",
     "Until",
+    "WindowSize",
     "__version__",
     "as_application",
     "as_response",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Protocol, TypeVar, cast, get_args
 
 from httpng_core.errors import ConfigError
-from httpng_core.window import Until
+from httpng_core.window import Until, WindowSize
 
 HalfClose = Literal["streaming", "always", "never"]
 LuaRuntime = Literal["luajit21", "lua54"]
@@ -31,19 +31,23 @@ class _Rule(Protocol):
 class _Whole:
     low: int
     high: int | None = None
-    later: str | None = None
+    word: str | None = None
 
     @property
     def range(self) -> str:
-        return f"an integer >= {self.low}" if self.high is None else f"an integer, {self.low} .. {self.high}"
+        if self.high is not None:
+            return f"an integer, {self.low} .. {self.high}"
+        return f"an integer >= {self.low}" + (f" or {self.word}" if self.word else "")
 
-    def read(self, name: str, value: object) -> int | float:
-        if self.later is not None and value == self.later:
-            raise ConfigError(f"{name} {value!r}: not supported yet")
+    def read(self, name: str, value: object) -> int | float | str:
+        if isinstance(value, str) and value == self.word:
+            return value
         number = _number(name, value)
         return number if math.isinf(number) else int(number)
 
-    def takes(self, value: int | float) -> bool:
+    def takes(self, value: int | float | str) -> bool:
+        if isinstance(value, str):
+            return True
         return self.low <= value < math.inf and (self.high is None or value <= self.high)
 
 
@@ -101,7 +105,8 @@ class Settings:
     with `parse_settings`, which checks it; the constructor itself does not.
 
     Attributes:
-        default_send_window: How much of an exchange may be in flight, unless the handler says otherwise.
+        default_send_window: How much of an exchange may be in flight, unless the handler says otherwise;
+            "auto": about as much as the path to the client holds, counted until acknowledged.
         default_window_until: Whether bytes are in flight until the TCP/IP stack has taken them ("sent"), or
             until the client's TCP has acknowledged them ("acked").
         default_send_timeout: How long a call may wait, unless it says otherwise.
@@ -120,7 +125,7 @@ class Settings:
         shuttle_size: The longest request head that is taken.
     """
 
-    default_send_window: int = _key(1 << 20, _Whole(0, later="auto"))
+    default_send_window: WindowSize = _key(1 << 20, _Whole(0, word="auto"))  # noqa: RUF009 - an integer
     default_window_until: Literal["sent", "acked"] = _key("sent", _UNTIL)
     default_send_timeout: float = _key(30.0, _Seconds(zero=True))
     stall_timeout: float = _key(30.0, _Seconds())

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from httpng_core.config import Settings
 from httpng_core.errors import AckedUnknownError, ContentLengthError
+from httpng_core.path import PathEstimate
 from httpng_core.pending import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.request import Request
 from httpng_core.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
@@ -18,7 +19,7 @@ from httpng_core.results import Call, SendResult, SendStats, encode
 from httpng_core.send_queue import SendQueue
 from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
 from httpng_core.timers import Timer, Timers
-from httpng_core.window import Until
+from httpng_core.window import Until, WindowSize
 from httpng_core.wire import Span
 
 HANDLER_ERROR = b"Path handler execution error"
@@ -70,6 +71,7 @@ class Exchange:
         "_head_given",
         "_head_sent",
         "_moved_at",
+        "_path",
         "_queue",
         "_settings",
         "_stall_timeout",
@@ -114,6 +116,7 @@ class Exchange:
         self._stall_timer: Timer | None = None
         self._moved_at = started
         self._waited_at: int | None = None
+        self._path: PathEstimate | None = None
 
     # What handlers call -------------------------------------------------------------------------------
 
@@ -141,30 +144,35 @@ class Exchange:
         body: bytes | str | bytearray | memoryview,
         now: float,
         timeout: float | None = None,
-        window: int | None = None,
+        window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
     ) -> Pending:
         """Writes body bytes; settles `None` once all are accepted, see the specification's rules 1 to 7.
 
         `headers` are for the implicit header block of a first write without `write_header`; `until` tells
-        how far a byte must have come to be no longer in flight.
+        how far a byte must have come to be no longer in flight. The window "auto" counts until acked,
+        whatever `until` says.
 
         Raises:
             TypeError, ValueError: wrong arguments.
-            AckedUnknownError: `until` is "acked" where the platform can't tell.
+            AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
             ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
         """
         data = body_bytes(body)
-        limit = self._settings.default_send_window if window is None else _checked_window(window)
+        size = self._settings.default_send_window if window is None else _checked_window(window)
         deadline = self._deadline(now, timeout)
         until = self._checked_until(until)
+        if size == "auto":
+            until = self._checked_until("acked")
         if self.state not in TAKES_WRITES:
-            return self._ended_call(Write(data, limit, deadline), Call.WRITE)
+            return self._ended_call(Write(data, 0, deadline), Call.WRITE)
         self._begin_body(headers, now, until)
-        if self._take_now(data, limit, now, until):
+        if size == "auto":
+            return self._write_along_path(data, deadline, now)
+        if self._take_now(data, size, now, until):
             return DONE
-        return self._line_up(Write(data, limit, deadline, until), now)
+        return self._line_up(Write(data, size, deadline, until), now)
 
     def wait(
         self, position: int, now: float, timeout: float | None = None, until: Until | None = None
@@ -191,7 +199,7 @@ class Exchange:
         source: Source,
         now: float,
         timeout: float | None = None,
-        window: int | None = None,
+        window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
     ) -> Pending:
@@ -206,6 +214,8 @@ class Exchange:
             ContentLengthError: the response has a Content-Length, and a feed has none.
         """
         limit = 0 if window is None else _checked_window(window)
+        if limit == "auto":
+            raise ValueError('a feed is not followed with send_window "auto" yet; give a number of bytes')
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self._checked_until(until)
         follow = Follow(source, limit, deadline, until)
@@ -300,7 +310,9 @@ class Exchange:
         if self.head is None:
             self._give_head(head)
         self._settle_all(self._queue.leave_all())
-        limit = float(self._settings.default_send_window)
+        # With "auto" it is the payload: there is nothing to choose later.
+        size = self._settings.default_send_window
+        limit = inf if size == "auto" else float(size)
         if not self._take_now(data, limit, now):
             self._line_up(Write(data, limit, inf), now)
         self._note_whole(data)
@@ -383,6 +395,8 @@ class Exchange:
         if span is Span.HEAD:
             self._head_sent = True
         elif span is Span.BODY:
+            if self._path is not None:
+                self._path.sent(self._queue.window.sent + size, now)
             self._queue.pay(size, now)
         elif self.state in LIVE:
             self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
@@ -416,7 +430,7 @@ class Exchange:
         if span in (Span.HEAD, Span.EARLIER):
             self._head_acked = self._head_sent
         if span in (Span.BODY, Span.EARLIER):
-            self._queue.acknowledge(size, now)
+            self._acknowledge_body(size, now)
         if self._waits:
             self._settle_waits()
 
@@ -480,6 +494,22 @@ class Exchange:
                 raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
             window.acked, self.steady = 0, None
         return until
+
+    def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:
+        if self._path is None:
+            self._path = PathEstimate(self._queue.window.sent)
+        path = self._path
+        if self._take_now(data, path.limit(len(data)), now, "acked"):
+            return DONE
+        path.refused(now)
+        return self._line_up(Write(data, 0, deadline, "acked", path), now)
+
+    def _acknowledge_body(self, size: int, now: float) -> None:
+        window = self._queue.window
+        if self._path is not None and window.acked is not None:
+            # First, so that what waits for room finds the window as it is now.
+            self._path.acknowledged(window.acked + size, now)
+        self._queue.acknowledge(size, now)
 
     def _give_head(self, head: ResponseHead) -> None:
         self.head = head
@@ -644,9 +674,11 @@ def checked_timeout(timeout: float, name: str = "timeout") -> float:
     return inf if timeout > sys.float_info.max else timeout
 
 
-def _checked_window(window: int) -> int:
+def _checked_window(window: WindowSize) -> WindowSize:
+    if window == "auto":
+        return window
     if isinstance(window, bool) or not isinstance(window, int):
-        raise TypeError(f"send_window must be an integer, not {type(window).__name__}")
+        raise TypeError(f'send_window must be an integer or "auto", not {type(window).__name__}')
     if window < 0:
         raise ValueError(f"send_window must be 0 or more bytes, not {window}")
     return window

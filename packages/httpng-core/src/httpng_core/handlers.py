@@ -21,7 +21,7 @@ from httpng_core.request import Request
 from httpng_core.response import HeaderValue, Response
 from httpng_core.results import SendStats
 from httpng_core.timers import Timers
-from httpng_core.window import Until
+from httpng_core.window import Until, WindowSize
 
 _log = logging.getLogger("httpng")
 _access = logging.getLogger("httpng.access")
@@ -41,7 +41,8 @@ class BaseIO:
 
     Attributes:
         headers: sent with the first `write`, or by `write_header` without headers of its own.
-        send_window: the limit of bytes in flight, `None`: `default_send_window`.
+        send_window: the limit of bytes in flight, "auto": about as much as the path holds, counted until
+            acknowledged; `None`: `default_send_window`.
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
         window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
             `default_window_until`.
@@ -51,7 +52,7 @@ class BaseIO:
 
     def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
         self.headers: dict[str, HeaderValue | list[HeaderValue]] = {}
-        self.send_window: int | None = None
+        self.send_window: WindowSize | None = None
         self.send_timeout: float | None = None
         self.window_until: Until | None = None
         self.stall_timeout: float | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+from httpng_core.path import PathEstimate
 from httpng_core.results import SendResult
 from httpng_core.timers import Timer
 from httpng_core.window import Until
@@ -56,14 +57,27 @@ class Pending:
 class Write(Pending):
     """A `write`: `accepted` of the bytes of `body` were accepted so far."""
 
-    __slots__ = ("accepted", "body", "limit", "until")
+    __slots__ = ("_limit", "_path", "accepted", "body", "until")
 
-    def __init__(self, body: bytes, limit: float, deadline: float, until: Until = "sent") -> None:
+    def __init__(
+        self,
+        body: bytes,
+        limit: float,
+        deadline: float,
+        until: Until = "sent",
+        path: PathEstimate | None = None,
+    ) -> None:
         super().__init__(deadline)
         self.until = until
         self.body = body
         self.accepted = 0
-        self.limit = limit
+        self._limit = limit
+        self._path = path
+
+    @property
+    def limit(self) -> float:
+        """The send window, in bytes; one that follows the path may change while the write waits."""
+        return self._limit if self._path is None else self._path.limit(len(self.body))
 
     @property
     def rest(self) -> int:

@@ -7,6 +7,8 @@ No sockets, no loop, no waiting: `Loopback` joins an application to a client in 
     client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     loop.advance(0.5)                        # half a second passes
     client.take()                            # the client reads what has arrived
+
+A client on a `ScriptedPath` gets everything with the delay and at the rate of that path.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,10 @@ from httpng_core.events import RequestReceived
 from httpng_core.exchange import Exchange
 from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.request import Address
+from httpng_core.scripted_path import ScriptedPath
 from httpng_core.stepping import step_async
+
+__all__ = ["Client", "Clock", "Loopback", "ScriptedPath"]
 
 _MAX_TURNS = 10_000
 
@@ -40,19 +45,26 @@ class Client:
 
     Attributes:
         room: how many more bytes the kernel takes before it refuses; give more with `give_room`.
-        received: everything that the kernel took.
+        path: the path to the client, which then says how much room there is; `None`: all comes at once.
+        received: everything that the kernel took and the path has delivered.
         gone: the connection was reset, by whichever side.
         closed: the server closed its sending side, or all of it.
-        acknowledges: whether the client's TCP acknowledges at once what the kernel took; else `acknowledge`.
+        acknowledges: whether the client's TCP acknowledges at once what the kernel took; else `acknowledge`,
+            or the path does.
     """
 
-    def __init__(self, loop: "Loopback", connection: Connection, room: float) -> None:
+    def __init__(
+        self, loop: "Loopback", connection: Connection, room: float, path: ScriptedPath | None = None
+    ) -> None:
         self.connection = connection
         self.room = room
+        self.path = path
         self.received = bytearray()
+        if path is not None:
+            path.on_arrival = self.received.extend
         self.gone = False
         self.closed = False
-        self.acknowledges = True
+        self.acknowledges = path is None
         self._loop = loop
         self._read = 0
 
@@ -110,7 +122,7 @@ class Client:
     def _take_all(self) -> bool:
         connection, moved = self.connection, False
         while connection.wants_write and not self.gone:
-            if self.room < 1 and connection.asks_first:
+            if connection.asks_first and not self._is_writable():
                 return moved
             moved = self._push(connection) or moved
             if self.room < 1:
@@ -123,10 +135,32 @@ class Client:
         if not wire:
             return True
         taken = int(min(len(wire), self.room))
-        self.room -= taken
-        self.received += wire[:taken]
+        if self.path is None:
+            self.room -= taken
+            self.received += wire[:taken]
+        else:
+            self.path.take(wire[:taken], now)
+            self.room = self.path.room
         connection.bytes_accepted(taken, now)
         return taken > 0
+
+    def _is_writable(self) -> bool:
+        return self.room >= 1 if self.path is None else self.path.is_writable
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is due, or `None`."""
+        deadlines = [self.connection.next_deadline()]
+        if self.path is not None:
+            deadlines.append(self.path.next_deadline())
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """What is due at `now` happens, on the path first."""
+        if self.path is not None and not self.gone:
+            self.path.handle_timeout(now)
+            self.room = self.path.room
+            self.connection.bytes_acknowledged(self.path.acknowledged, now)
+        self.connection.handle_timeout(now)
 
     def note_close(self) -> None:
         """Takes over what the connection wants of its socket."""
@@ -156,13 +190,13 @@ class Loopback:
         self.runner = self.application.runner(self.clock, start_async=self._start_async)
         self._clients: list[Client] = []
 
-    def connect(self, room: float = inf) -> Client:
-        """A new client whose kernel takes `room` bytes of the server's before it refuses."""
+    def connect(self, room: float = inf, path: ScriptedPath | None = None) -> Client:
+        """A new client whose kernel takes `room` bytes of the server's before it refuses, or on a path."""
         peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
         connection = self.application.connection(
             self.clock.now, peer=peer, ouraddr=ours, tells_acknowledged=True
         )
-        client = Client(self, connection, room)
+        client = Client(self, connection, room if path is None else path.room, path)
         self._clients.append(client)
         return client
 
@@ -199,14 +233,14 @@ class Loopback:
 
     def _next_deadline(self) -> float | None:
         deadlines = [self.runner.next_deadline()]
-        deadlines += [client.connection.next_deadline() for client in self._clients]
+        deadlines += [client.next_deadline() for client in self._clients]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _fire(self) -> None:
         now = self.clock.now
         self.runner.handle_timeout(now)
         for client in self._clients:
-            client.connection.handle_timeout(now)
+            client.handle_timeout(now)
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Any]) -> None:
         step_async(self.runner, exchange, function)

@@ -46,14 +46,14 @@ class ExchangeCalls:
         number: float,
         body: bytes,
         timeout: float | None,
-        window: float | None,
+        window: float | bytes | None,
         until: bytes | None,
         stall: float | None,
         *headers: bytes,
     ) -> Answer:
         now, exchange = self.clock(), self._exchanges[number].exchange
         exchange.stall_timeout = stall
-        pending = exchange.write(body, now, timeout, _whole(window), pairs(headers), _until(until))
+        pending = exchange.write(body, now, timeout, _window(window), pairs(headers), _until(until))
         return self._answer(exchange, pending, now)
 
     def _write_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
@@ -124,6 +124,10 @@ def plain(result: int | None) -> int | None:
 
 def _until(until: bytes | None) -> Any:
     return None if until is None else until.decode("latin-1")
+
+
+def _window(window: float | bytes | None) -> Any:
+    return window.decode() if isinstance(window, bytes) else _whole(window)
 
 
 def _whole(number: float | None) -> Any:

@@ -95,8 +95,8 @@ end
 
 local function window_of(io)
   local window = io.send_window
-  if window ~= nil and type(window) ~= 'number' then
-    error('send_window must be an integer, not ' .. type(window), 0)
+  if window ~= nil and window ~= 'auto' and type(window) ~= 'number' then
+    error('send_window must be an integer or "auto", not ' .. type(window), 0)
   end
   return window
 end
