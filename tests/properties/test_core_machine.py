@@ -658,5 +658,5 @@ TestCoreMachine.settings = hypothesis_settings(
 
 @pytest.mark.soak
 def test_much_more_of_it() -> None:
-    much = hypothesis_settings(max_examples=10_000, stateful_step_count=60, deadline=None)
+    much = hypothesis_settings(max_examples=2_500, stateful_step_count=60, deadline=None)
     run_state_machine_as_test(CoreMachine, settings=much)
