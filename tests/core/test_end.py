@@ -590,3 +590,20 @@ def test_lag_is_the_age_of_the_oldest_byte_in_flight(driven: Driven) -> None:
     assert driven.stats.lag == 0.25
     driven.push(2)
     assert driven.stats.lag == 0
+
+
+def test_a_write_of_another_task_that_is_cut_in_its_middle_makes_the_end_an_abort() -> None:
+    for end in ("finish", "respond", "close"):
+        driven = Driven(default_send_window=10)
+        write = driven.exchange.write(b"x" * 50_000, driven.now)
+        driven.push(20_000)
+        assert not write.settled
+        if end == "respond":
+            driven.exchange.respond(Response(body=b"and more"), driven.now)
+        else:
+            getattr(driven.exchange, end)(driven.now)
+        assert write.result is not None
+        assert write.result.cancelled
+        driven.push()
+        # Closing says that the handler knows.
+        assert driven.outcomes == (["complete"] if end == "close" else ["aborted"])

@@ -75,6 +75,11 @@ class Served:
     def line(self) -> list[Call]:
         return [call for call in self.writes if not call.settled]
 
+    def is_cut(self, current: int) -> bool:
+        """Whether a write that still waits has got a part of its body in."""
+        part = current - sum(call.reported for call in self.writes if call.settled)
+        return bool(self.line) and 0 < part < len(self.line[0].body)
+
     def accepted(self, current: int) -> bytes:
         """The body that went in: what each call reported, and what the first in line got so far."""
         pieces, left = [], current - sum(call.reported for call in self.writes if call.settled)

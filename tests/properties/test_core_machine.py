@@ -359,7 +359,8 @@ class CoreMachine(RuleBasedStateMachine):
                 served.ended, served.returned = False, b""
                 self._expect_refusal(exchange, data)
                 return
-            short = served.fell_short and how != "close" and not (how == "respond" and data)
+            short = served.fell_short and not (how == "respond" and data)
+            short = how != "close" and (short or served.is_cut(before.current))
             must_abort = short or (room is not None and len(data) < room)
             served.may_abort = served.may_abort or must_abort
             assert begun or not must_abort

@@ -254,7 +254,9 @@ class Exchange:
         Bytes that are missing from a declared Content-Length make it an abort all the same. Calling
         it again does nothing.
         """
-        self._fell_short = False
+        if self.state in TAKES_WRITES:
+            self._settle_all(self._queue.leave_all())
+            self._fell_short = False
         self.finish(now, headers)
 
     def stats(self, now: float) -> SendStats:
@@ -293,7 +295,7 @@ class Exchange:
             return
         if self.head is None:
             self._give_head(response_head(200, headers, 0))
-        self._settle_all(self._queue.leave_all())
+        self._fell_short = self._cut_line() or self._fell_short
         self._end(now)
 
     def respond(self, response: Response, now: float) -> None:
@@ -309,13 +311,14 @@ class Exchange:
             return
         if self.head is None:
             self._give_head(head)
-        self._settle_all(self._queue.leave_all())
+        cut = self._cut_line()
         # With "auto" it is the payload: there is nothing to choose later.
         size = self._settings.default_send_window
         limit = inf if size == "auto" else float(size)
         if not self._take_now(data, limit, now):
             self._line_up(Write(data, limit, inf), now)
         self._note_whole(data)
+        self._fell_short = self._fell_short or cut
         self._end(now)
 
     def fail(self, now: float) -> None:
@@ -540,6 +543,15 @@ class Exchange:
         self._waits.append(wait)
         self.steady = None
         return wait
+
+    def _cut_line(self) -> bool:
+        """Nobody in line is served any more; whether a write was cut in its middle.
+
+        Then what the client has can't pass for complete, though it was another task's write.
+        """
+        left = self._queue.leave_all()
+        self._settle_all(left)
+        return any(write.accepted and write.rest for write in left)
 
     def _end(self, now: float) -> None:
         if self._fell_short or self._is_too_short():

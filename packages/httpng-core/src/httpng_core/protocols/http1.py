@@ -193,6 +193,9 @@ class ResponseFramer:
             prefix, suffix = b"%x\r\n" % len(body), b"\r\n"
         if self._chunked and ends:
             suffix += _LAST_CHUNK
+        if head and exchange.substitute and exchange.request.method != "HEAD":
+            # A body of ours: it pays for nothing.
+            suffix = exchange.substitute
         return Frame(exchange, head, prefix, body, suffix, ends)
 
     def shared(self, payload: SharedPayload) -> bytes:
@@ -231,8 +234,6 @@ class ResponseFramer:
         elif exchange.request.version_minor == 0:
             lines.append(b"connection: keep-alive\r\n")
         lines.append(b"\r\n")
-        if exchange.request.method != "HEAD":
-            lines.append(exchange.substitute)
         return b"".join(lines)
 
     def _framing_header(self) -> bytes:
