@@ -1,5 +1,8 @@
 """Every test over sockets runs on each loop that httpng serves on."""
 
+import resource
+from collections.abc import Iterator
+
 import pytest
 from tests.driver.harness import Serving, serving_on
 
@@ -19,3 +22,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 def serving(anyio_backend_name: str) -> Serving:
     """`async with serving(app, **cfg) as server`, on the loop of the test."""
     return serving_on(anyio_backend_name)
+
+
+MANY_CLIENTS = 500
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Room for both ends of the connections of many clients, all in this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MANY_CLIENTS * 2 + 200
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        pytest.skip(f"not more than {hard} open files are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,9 +1,7 @@
 """Feeds over sockets: fast and stalled followers, other threads, and ends of all kinds."""
 
 import re
-import resource
 import runpy
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -196,17 +194,6 @@ async def test_the_example_tells_what_a_client_has_missed(serving: Serving) -> N
             client.send(b"GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1\r\n\r\n")
             await read_until_there(client, b"id: ")
             assert re.search(rb"\r\nevent: gap\ndata: \d+\n\n", client.wire)
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FOLLOWERS * 2 + 200
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        pytest.skip(f"not more than {hard} open files are allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.usefixtures("many_files")

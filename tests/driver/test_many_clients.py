@@ -1,10 +1,9 @@
 """Hundreds of clients that never read, and a healthy one beside them."""
 
 import os
-import resource
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from math import inf
 
@@ -24,18 +23,6 @@ RECORD = 8192
 BESIDE_THE_WINDOW = 48 * 1024
 """What a client may cost apart from the bytes in its window."""
 HEALTHY = b"GET /healthy HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """Both ends of all connections are in this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CLIENTS * 2 + 200
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        pytest.skip(f"not more than {hard} open files are allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Handler:
