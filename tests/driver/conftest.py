@@ -4,7 +4,7 @@ import resource
 from collections.abc import Iterator
 
 import pytest
-from tests.driver.harness import Serving, serving_on
+from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
 
 
 @pytest.fixture(
@@ -22,9 +22,6 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 def serving(anyio_backend_name: str) -> Serving:
     """`async with serving(app, **cfg) as server`, on the loop of the test."""
     return serving_on(anyio_backend_name)
-
-
-MANY_CLIENTS = 500
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from httpng_driver.pump import Pump
 
 BOUND = 20.0
 """No condition may take longer to come true."""
+MANY_CLIENTS = 500
+"""How many clients there are where there are many: `many_files` makes room for them."""
 
 T = TypeVar("T")
 Serving = Callable[..., AbstractAsyncContextManager[Server]]

@@ -11,6 +11,7 @@ import anyio.lowlevel
 import pytest
 from tests.driver.harness import (
     GET,
+    MANY_CLIENTS,
     Client,
     Observed,
     Serving,
@@ -27,7 +28,7 @@ from httpng_driver import IO, Feed
 pytestmark = pytest.mark.anyio
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ticker_feed.py"
-FOLLOWERS = 500
+FOLLOWERS = MANY_CLIENTS
 TICK = 400
 
 

@@ -9,7 +9,7 @@ from math import inf
 
 import anyio
 import pytest
-from tests.driver.harness import GET, Client, Serving, in_thread, until
+from tests.driver.harness import GET, MANY_CLIENTS, Client, Serving, in_thread, until
 
 from httpng_core import Request
 from httpng_driver import IO, Server
@@ -17,7 +17,7 @@ from httpng_driver.hub import Hub
 
 pytestmark = pytest.mark.anyio
 
-CLIENTS = 500
+CLIENTS = MANY_CLIENTS
 WINDOW = 64 * 1024
 RECORD = 8192
 BESIDE_THE_WINDOW = 48 * 1024
