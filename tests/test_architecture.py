@@ -14,10 +14,11 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 CORE = """
 _version errors results
 window timers wire body path
+backlog sweep
 pending states
 request response date config listen router
 send_queue exchange events
-scheduler backlog follower feed
+scheduler follower feed
 protocols.*
 tls
 connection

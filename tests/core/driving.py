@@ -12,6 +12,7 @@ from httpng_core import (
     RequestRefused,
     SendResult,
     SendStats,
+    Sweep,
 )
 from httpng_core.application import Application
 from httpng_core.pending import Pending
@@ -155,3 +156,19 @@ def result(pending: Pending) -> SendResult:
     told = pending.result
     assert told is not None
     return told
+
+
+def run_sweeps(sweeps: list[Sweep], limit: int, now: float) -> None:
+    """One pass of each, as a driver makes it."""
+    for _ in range(len(sweeps)):
+        sweep = sweeps.pop(0)
+        wire, sends, todo = sweep.next_sends(limit)
+        for index in todo:
+            try:
+                taken = sends[index](wire)
+            except BlockingIOError:
+                taken = 0
+            if taken < len(wire):
+                sweep.fell_short(index, taken, now)
+        if sweep.passed(todo, now):
+            sweeps.append(sweep)

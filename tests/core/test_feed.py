@@ -517,30 +517,3 @@ def test_a_client_that_takes_no_payload_at_all_is_stalled() -> None:
     assert driven.outcomes == []
     driven.advance(5)
     assert driven.outcomes == ["aborted"]
-
-
-@pytest.mark.parametrize("taken", [0, 5, None])
-def test_a_payload_goes_the_short_way_once_all_before_is_sent(taken: int | None) -> None:
-    driven = Following()
-    driven.follow(max_age=1.0, on_gap=lambda lost: f"[{lost}]")
-    driven.feed.publish("1")
-    assert driven.connection.take_payload() is None
-    driven.push()
-    driven.feed.publish("23")
-    wire = driven.connection.take_payload()
-    assert wire == b"2\r\n23\r\n"
-    size = len(wire) if taken is None else taken
-    driven.wire += wire[:size]
-    assert driven.connection.payload_taken(size, driven.now) == (taken is not None)
-    driven.push()
-    assert driven.body == b"123"
-    assert driven.told == follow_stats(delivered=2)
-    driven.feed.publish("4")
-    driven.feed.publish("5")
-    assert driven.connection.take_payload() is None, "a gap is to be told"
-    driven.push()
-    driven.feed.publish("6")
-    driven.clock.now += 2
-    assert driven.connection.take_payload() is None, "it is too old"
-    driven.push()
-    assert driven.body == b"123[1]5"

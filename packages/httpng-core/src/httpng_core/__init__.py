@@ -35,6 +35,7 @@ from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_core.sweep import Lane, Sweep
 from httpng_core.timers import Timer, Timers
 from httpng_core.window import Until, WindowSize
 
@@ -62,6 +63,7 @@ __all__ = [
     "Headers",
     "HttpDate",
     "HttpngError",
+    "Lane",
     "ListenAddress",
     "OnGap",
     "Overflow",
@@ -77,6 +79,7 @@ __all__ = [
     "SendResult",
     "SendStats",
     "Settings",
+    "Sweep",
     "Timer",
     "Timers",
     "Until",

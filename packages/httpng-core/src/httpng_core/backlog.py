@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Protocol
 
+from httpng_core.body import CHUNK_END, chunk_head
+
 
 class Payload:
     """What was published: bytes that all followers share.
@@ -15,20 +17,32 @@ class Payload:
         body: the bytes.
         key: what they are the value of.
         at: when they were published.
-        chunk: the body framed for HTTP/1.1, once a follower has needed it.
     """
 
-    __slots__ = ("at", "body", "chunk", "key")
+    __slots__ = ("_chunk", "at", "body", "key")
 
     def __init__(self, body: bytes, key: Hashable, at: float) -> None:
         self.body = body
         self.key = key
         self.at = at
-        self.chunk: bytes | None = None
+        self._chunk = b""
+
+    @property
+    def chunk(self) -> bytes:
+        """The body framed as a chunk of HTTP/1.1, once for all followers."""
+        if not self._chunk:
+            self._chunk = b"".join((chunk_head(len(self.body)), self.body, CHUNK_END))
+        return self._chunk
 
 
 class Backlog(Protocol):
-    """The payloads that wait for one follower, in the order in which it is their turn."""
+    """The payloads that wait for one follower, in the order in which it is their turn.
+
+    Attributes:
+        replaces: whether a payload takes the place of an older one of its key.
+    """
+
+    replaces: bool
 
     def __len__(self) -> int:
         """How many there are."""
@@ -46,12 +60,22 @@ class Backlog(Protocol):
     def drop(self, payload: Payload) -> None:
         """The first, as `first` gave it, was sent or is too old; it may have been replaced since."""
 
+    def would_lose(self, payload: Payload) -> bool:
+        """Whether adding it would cost another one its place."""
+
+    def payloads(self) -> list[Payload]:
+        """All of them, in order."""
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+
 
 class LatestBacklog(dict[Hashable, Payload]):
     """The newest payload of each key, in the order in which the keys became pending."""
 
     __slots__ = ()
     overflows = False
+    replaces = True
 
     def add(self, payload: Payload) -> None:
         """See `Backlog`. A key that is pending keeps its place."""
@@ -69,9 +93,19 @@ class LatestBacklog(dict[Hashable, Payload]):
         if newest is not payload:
             self[payload.key] = newest
 
+    def would_lose(self, payload: Payload) -> bool:
+        """See `Backlog`."""
+        return payload.key in self
+
+    def payloads(self) -> list[Payload]:
+        """See `Backlog`."""
+        return list(self.values())
+
 
 class EveryBacklog(deque[Payload]):
     """Every payload, with at most `max_queued` bytes; beyond that the oldest go, or it overflows."""
+
+    replaces = False
 
     def __init__(self, max_queued: int, *, drops_oldest: bool) -> None:
         super().__init__()
@@ -99,3 +133,16 @@ class EveryBacklog(deque[Payload]):
         if self and self[0] is payload:
             self.popleft()
             self._queued -= len(payload.body)
+
+    def would_lose(self, payload: Payload) -> bool:
+        """See `Backlog`; to overflow counts as well."""
+        return len(self) > 0 and self._queued + len(payload.body) > self._max_queued
+
+    def payloads(self) -> list[Payload]:
+        """See `Backlog`."""
+        return list(self)
+
+    def clear(self) -> None:
+        """See `Backlog`."""
+        super().clear()
+        self._queued = 0

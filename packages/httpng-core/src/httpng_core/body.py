@@ -1,6 +1,14 @@
-"""Body bytes that were accepted and not committed yet, in order."""
+"""Body bytes that were accepted and not committed yet, in order; and how a piece of them is a chunk."""
 
 from collections import deque
+
+
+def chunk_head(size: int) -> bytes:
+    """What stands before a chunk of `size` bytes (RFC 9112, 7.1); `CHUNK_END` follows it."""
+    return b"%x\r\n" % size
+
+
+CHUNK_END = b"\r\n"
 
 
 class BodyBuffer:

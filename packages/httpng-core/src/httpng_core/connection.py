@@ -20,11 +20,11 @@ from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.events import Event, ExchangeEnded, Outcome, RequestReceived, RequestRefused
 from httpng_core.exchange import CallThreadsafe, Exchange
-from httpng_core.pending import SharedPayload
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1 import CONTINUE, Reading, RequestParser, ResponseFramer, refusal
 from httpng_core.request import UNKNOWN_ADDRESS, Address
 from httpng_core.states import ResponseState
+from httpng_core.sweep import Lane
 from httpng_core.timers import Timers
 from httpng_core.window import CommitSize
 from httpng_core.wire import WireLog
@@ -61,8 +61,8 @@ class Connection:
 
     Attributes:
         on_wake: called when there may be something new to send or to close; it must only set a flag.
-        on_payload: called in place of it when a feed has something for the client: it may then try
-            `take_payload` first. `None`: `on_wake` is.
+        on_payload: called in place of it when a feed has something for the client. `None`: `on_wake` is.
+        feed_lane: how feeds may send to this client together with others; `None`: they don't.
         call_threadsafe: calls a function in the thread of this connection, from any; `None`: it can't.
         reset_expected: close with a reset, as what the client has must not pass for complete.
     """
@@ -91,6 +91,7 @@ class Connection:
         """
         self.on_wake = on_wake
         self.on_payload: Callable[[], None] | None = None
+        self.feed_lane: Lane | None = None
         self.call_threadsafe: CallThreadsafe | None = None
         self._tells_acknowledged = tells_acknowledged
         self.reset_expected = False
@@ -108,7 +109,6 @@ class Connection:
         self._commit_size = CommitSize()
         self._offer: Frame | None = None
         self._tail: list[bytes | memoryview] = []
-        self._lent: tuple[SharedPayload, int]
         self._phase_deadline: float | None
         self._enter(Phase.READING, now, settings.header_timeout)
 
@@ -231,6 +231,13 @@ class Connection:
         return exchange.draws_from_writer or (self._commit_size.is_cautious and not framer.ends_silently)
 
     @property
+    def accepted(self) -> int:
+        """How many wire bytes the kernel took."""
+        if self._exchange is not None:
+            self._exchange.count_swept()
+        return self._wire.accepted
+
+    @property
     def tracks_acknowledged(self) -> bool:
         """Whether `bytes_acknowledged` is wanted as soon as there is something to tell."""
         return self._wire.tracks and self._wire.acknowledged < self._wire.accepted
@@ -258,38 +265,6 @@ class Connection:
         if self._offer is None:
             self._offer = self._next_frame(now, limit)
         return [] if self._offer is None else self._offer.buffers()
-
-    def take_payload(self) -> bytes | None:
-        """The next payload of a feed, framed once for all; `None`: the general way has to be gone.
-
-        It is given where nothing else is to be sent, so that its books are a few additions. Ask the socket
-        first where `asks_first`. What `send()` returned is to be told at once with `payload_taken`.
-        """
-        exchange = self._exchange
-        if exchange is None or exchange.steady is None or self._tail or self._offer is not None:
-            return None
-        payload = exchange.steady.shared()
-        if payload is None or len(payload.body) >= CommitSize.SMALL or self._framer is None:
-            return None
-        wire = self._framer.shared(payload)
-        self._lent = payload, len(wire)
-        return wire
-
-    def payload_taken(self, taken: int, now: float) -> bool:
-        """The kernel took `taken` bytes of what `take_payload` gave; tells whether more is pending."""
-        (payload, size), exchange, framer = self._lent, self._exchange, self._framer
-        assert exchange is not None
-        assert framer is not None
-        if taken == size:
-            # Written out, as is all on this way: a call costs a tenth of what there is to spend.
-            wire = self._wire
-            wire.pushed += size
-            wire.accepted += size
-            return exchange.payload_taken(len(payload.body), now)
-        self._offer = framer.shared_frame(payload)
-        exchange.draw_shared(now)
-        self.bytes_accepted(taken, now)
-        return True
 
     def next_event(self) -> Event | None:
         """What happened, oldest first; `None` when all has been told."""
@@ -319,6 +294,25 @@ class Connection:
     def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
         return self.on_payload or self.on_wake, self.call_threadsafe
+
+    def lane(self) -> Lane | None:
+        """How a sweep may send to the client: as chunks, with nothing before them and no need to ask."""
+        framer = self._framer
+        if self._tail or self._offer is not None or framer is None or not framer.is_chunked:
+            return None
+        return None if self._commit_size.is_cautious else self.feed_lane
+
+    def swept(self, size: int) -> None:
+        """A sweep has sent `size` wire bytes."""
+        self._wire.push(size)
+        self._wire.accepted += size
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """A sweep has sent the first `taken` wire bytes of the frame that is next."""
+        if taken:
+            self._offer = self._next_frame(now, None)
+            self.bytes_accepted(taken, now)
+        self.on_wake()
 
     def track_acknowledged(self, exchange: Exchange, sent: int) -> bool:
         """An exchange asks for acknowledged bytes; tells whether they can be told."""

@@ -18,6 +18,7 @@ from httpng_core.response import HeaderSource, Response, ResponseHead, body_byte
 from httpng_core.results import Call, SendResult, SendStats, encode
 from httpng_core.send_queue import SendQueue
 from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
+from httpng_core.sweep import Lane
 from httpng_core.timers import Timer, Timers
 from httpng_core.window import Until, WindowSize
 from httpng_core.wire import Span
@@ -41,6 +42,15 @@ class Carrier(Protocol):
     def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
 
+    def lane(self) -> Lane | None:
+        """How a sweep may send to the client, if only chunks of body bytes are to be sent."""
+
+    def swept(self, size: int) -> None:
+        """A sweep has sent `size` wire bytes."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """A sweep has sent the first `taken` wire bytes of the frame that is next."""
+
     def exchange_ended(self, exchange: "Exchange", now: float) -> None:
         """The handler is done: the flush begins."""
 
@@ -58,7 +68,6 @@ class Exchange:
         substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
         started: when the request had come in whole.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
-        steady: what it follows, while nothing but payloads is to be sent and nobody waits for positions.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
         carrier: the connection.
     """
@@ -86,7 +95,6 @@ class Exchange:
         "request",
         "started",
         "state",
-        "steady",
         "substitute",
     )
 
@@ -99,7 +107,6 @@ class Exchange:
         self.substitute = b""
         self.started = started
         self.offered = False
-        self.steady: Source | None = None
         self.on_over: Callable[[], None] | None = None
         self._settings = settings
         self._timers = timers
@@ -234,6 +241,23 @@ class Exchange:
         """The feed that is followed has closed."""
         self._queue.advance(now)
 
+    def count_swept(self) -> None:
+        """Counts what a sweep has sent, if one does."""
+        if (source := self._queue.following) is not None:
+            self.settle_books(source)
+
+    def settle_books(self, source: Source) -> None:
+        """Counts what a sweep has sent of `source`."""
+        body, wire, at = source.take_books()
+        if wire:
+            self._queue.swept(body)
+            self._moved_at = max(self._moved_at, at)
+            self.carrier.swept(wire)
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """The kernel took only `taken` wire bytes of a payload that a sweep has sent."""
+        self.carrier.fell_short(taken, now)
+
     @property
     def stall_timeout(self) -> float | None:
         """Seconds without a byte moving, while some are in flight, that abort the exchange; `None`: never.
@@ -262,6 +286,7 @@ class Exchange:
     def stats(self, now: float) -> SendStats:
         """Where the exchange stands."""
         window = self._queue.window
+        self.count_swept()
         return SendStats(
             current=window.current,
             sent=window.sent,
@@ -406,26 +431,8 @@ class Exchange:
             self._tell_over(now)
         if self._waits:
             self._settle_waits()
-        elif self.state is ResponseState.STREAMING and self._head_sent:
-            self.steady = self._queue.steady_source
-
-    def payload_taken(self, size: int, now: float) -> bool:
-        """The TCP/IP stack took the `shared` payload of the steady source whole; tells whether more waits.
-
-        It is the same as `peek`, `commit` and `paid`, in one step.
-        """
-        window = self._queue.window
-        window.current += size
-        window.committed += size
-        window.sent += size
-        self._moved_at = now
-        assert self.steady is not None
-        return self.steady.taken()
-
-    def draw_shared(self, now: float) -> None:
-        """The `shared` payload of the steady source is in the frame that is offered."""
-        self.offered = True
-        self._queue.draw_shared(now)
+        if self.state is ResponseState.STREAMING and self._head_sent and not self._waits:
+            self._step_in()
 
     def acknowledged(self, span: Span, size: int, now: float) -> None:
         """The client's TCP acknowledged wire bytes that carry `size` more bytes of `span`."""
@@ -472,9 +479,21 @@ class Exchange:
         source = self._queue.following
         if source is None:
             return None
+        self.settle_books(source)
         # A payload that waits may just have been published: it is a stall if the last look found one as well.
         before, self._waited_at = self._waited_at, self._queue.window.sent if source.size else None
         return now if self._waited_at is not None and self._waited_at == before else now + self._stall_timeout
+
+    def _step_in(self) -> None:
+        source = self._queue.steady_source
+        if source is not None and (lane := self.carrier.lane()) is not None:
+            source.step_in(lane)
+
+    def _step_out(self) -> None:
+        """A sweep may not send any more: someone waits for positions, or wants them acknowledged."""
+        source = self._queue.following
+        if source is not None:
+            source.step_out()
 
     def _begin_body(self, headers: HeaderSource | None, now: float, until: Until) -> None:
         self._queue.lag_until = until
@@ -493,9 +512,10 @@ class Exchange:
             raise ValueError(f'until must be "sent" or "acked", not {until!r}')
         window = self._queue.window
         if window.acked is None and self.state in LIVE:
+            self._step_out()
             if not self.carrier.track_acknowledged(self, window.sent):
                 raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-            window.acked, self.steady = 0, None
+            window.acked = 0
         return until
 
     def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:
@@ -540,8 +560,8 @@ class Exchange:
 
     def _await(self, wait: Wait | HeaderWrite) -> Pending:
         wait.timer = self._timers.add(wait.deadline, lambda at: self.withdraw(wait, at))
+        self._step_out()
         self._waits.append(wait)
-        self.steady = None
         return wait
 
     def _cut_line(self) -> bool:
@@ -631,7 +651,7 @@ class Exchange:
     def _settle_write(self, write: Write, *, cancelled: bool = False) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            self._end_follow(write)
+            write.source.end()
             write.settle(self._follow_result(cancelled=cancelled))
             return
         write.settle(
@@ -643,24 +663,20 @@ class Exchange:
             )
         )
 
-    def _end_follow(self, follow: Follow) -> None:
-        self.steady = None
-        follow.source.end()
-
     def _follow_result(self, *, cancelled: bool) -> SendResult:
         return encode(Call.WAIT, cancelled=cancelled, headers_were_sent=self._head_sent)
 
     def _write_accepted(self, write: Write) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            self._end_follow(write)
+            write.source.end()
         self._note_whole(write.body)
         write.settle(None)
 
     def _write_refused(self, write: Write, error: Exception) -> None:
         self._timers.cancel(write.timer)
         if isinstance(write, Follow):
-            self._end_follow(write)
+            write.source.end()
         write.settle(None, error)
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:

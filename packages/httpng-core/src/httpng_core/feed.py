@@ -4,7 +4,8 @@
    the place of an older one that was not sent. So memory is bounded by the number of keys.
 2. Which payload goes out is decided when the socket can take it. A payload in transmission is never torn
    or replaced, and a follower never gets an older value of a key after a newer one.
-3. Publishing marks the followers and returns. A follower that is behind costs it next to nothing.
+3. Publishing marks the followers and returns; those that are in step with each other are marked as one. A
+   follower that is behind costs it next to nothing.
 4. For each follower, published = delivered + skipped + expired + pending, since it joined.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.follower import FeedStats, Follower, OnGap
 from httpng_core.response import body_bytes
+from httpng_core.sweep import Lane, Sweep
 
 Policy = Literal["latest", "every"]
 Overflow = Literal["close", "drop_oldest"]
@@ -63,6 +65,8 @@ class Feed:
         self._drops_oldest = overflow == "drop_oldest"
         self._latest: dict[Hashable, Payload] = {}
         self._followers: dict[Follower, None] = {}
+        self._apart: dict[Follower, None] = {}
+        self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
         self._from_threads: deque[tuple[bytes, Hashable]] = deque()
         self._call_threadsafe: Callable[[Callable[[], None]], None] | None = None
         self._gone = (0, 0, 0)
@@ -100,6 +104,8 @@ class Feed:
         """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
         self._take_from_threads()
         self.is_closed = True
+        for sweep in self._sweeps.values():
+            sweep.dissolve()
         for follower in tuple(self._followers):
             follower.feed_closed()
 
@@ -125,11 +131,7 @@ class Feed:
         Raises:
             TypeError, ValueError: wrong arguments.
         """
-        if self._keeps_every:
-            return Follower(
-                self, EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest), max_age, on_gap
-            )
-        return Follower(self, LatestBacklog(), max_age, on_gap)
+        return Follower(self, self._backlog(), max_age, on_gap)
 
     def join(
         self, follower: Follower, call_threadsafe: Callable[[Callable[[], None]], None] | None
@@ -138,12 +140,13 @@ class Feed:
         self._take_from_threads()
         self._call_threadsafe = call_threadsafe
         if not self.is_closed:
-            self._followers[follower] = None
+            self._followers[follower] = self._apart[follower] = None
         return list(self._latest.values())
 
     def leave(self, follower: Follower) -> None:
         """`follower` gets nothing more."""
         self._followers.pop(follower, None)
+        self._apart.pop(follower, None)
         delivered, skipped, expired = self._gone
         stats = follower.stats
         self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
@@ -153,6 +156,26 @@ class Feed:
         delivered, skipped, expired = self._gone
         self._gone = delivered + 1, skipped - 1, expired
 
+    def sweep(self, lane: Lane) -> Sweep:
+        """The sweep of those that share the event loop of `lane`."""
+        sweep = self._sweeps.get(lane.schedule)
+        if sweep is None:
+            sweep = self._sweeps[lane.schedule] = Sweep(self._backlog(), self.clock, lane.schedule)
+        return sweep
+
+    def stepped_in(self, follower: Follower) -> None:
+        """`follower` gets nothing for itself until it has stepped out."""
+        del self._apart[follower]
+
+    def stepped_out(self, follower: Follower) -> None:
+        """`follower` gets what is published for itself."""
+        self._apart[follower] = None
+
+    def _backlog(self) -> LatestBacklog | EveryBacklog:
+        if self._keeps_every:
+            return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
+        return LatestBacklog()
+
     def _publish(self, body: bytes, key: Hashable) -> None:
         payload = Payload(body, key, self.clock())
         self.published += 1
@@ -160,8 +183,11 @@ class Feed:
             # The order of the last publication, oldest first, is that in which they are sent to who joins.
             self._latest.pop(key, None)
             self._latest[key] = payload
+        # First, as who steps out by this is apart then.
+        for sweep in self._sweeps.values():
+            sweep.add(payload)
         # A follower that overflows leaves meanwhile.
-        for follower in tuple(self._followers):
+        for follower in tuple(self._apart):
             follower.add(payload)
 
     def _take_from_threads(self) -> None:

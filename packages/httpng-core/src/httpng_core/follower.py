@@ -6,8 +6,9 @@ from math import inf
 from typing import Protocol
 
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.pending import FollowOwner
+from httpng_core.pending import FollowOwner, Swept
 from httpng_core.response import body_bytes
+from httpng_core.sweep import Books, Lane, Sweep
 
 OnGap = Callable[[int], bytes | str | None]
 """Gets how many updates were lost; may return bytes that tell the client."""
@@ -66,24 +67,38 @@ class Publisher(Protocol):
     def delivered_late(self) -> None:
         """A follower that left with a payload offered has delivered it after all."""
 
+    def sweep(self, lane: Lane) -> Sweep:
+        """The sweep of those that share the event loop of `lane`."""
+
+    def stepped_in(self, follower: "Follower") -> None:
+        """`follower` gets nothing for itself until it has stepped out."""
+
+    def stepped_out(self, follower: "Follower") -> None:
+        """`follower` gets what is published for itself."""
+
 
 class Follower:
     """One exchange on a feed; the `Source` of its `Follow`."""
 
     __slots__ = (
         "_backlog",
+        "_begun",
         "_delivered",
         "_expired",
         "_feed",
         "_joined_at",
         "_left_at",
-        "_max_age",
         "_noted",
         "_offered",
         "_on_gap",
         "_owner",
+        "_sweep",
         "_told",
+        "_waits_for",
         "_wake",
+        "base",
+        "max_age",
+        "slot",
     )
 
     def __init__(
@@ -95,24 +110,36 @@ class Follower:
     ) -> None:
         self._feed = feed
         self._backlog = backlog
-        self._max_age = _checked_age(max_age)
+        self.max_age = _checked_age(max_age)
         self._on_gap = on_gap
         self._owner: FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
         self._joined_at = self._left_at = 0
         self._offered: Payload | None = None
+        self._begun: Payload | None = None
+        self._sweep: Sweep | None = None
+        self._waits_for: Sweep | None = None
+        self.slot = -1
+        self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
         self._noted = self._told = 0
 
     @property
     def stats(self) -> FollowStats:
         """Where the follower stands."""
+        if self._owner is not None:
+            self._owner.settle_books(self)
         return FollowStats(
             delivered=self._delivered,
             skipped=self._lost() - self._expired,
             expired=self._expired,
-            pending=len(self._backlog),
+            pending=self._pending(),
         )
+
+    @property
+    def notes_gaps(self) -> bool:
+        """Whether its client may be told what was skipped."""
+        return self._on_gap is not None
 
     @property
     def ended(self) -> bool:
@@ -121,7 +148,7 @@ class Follower:
 
     @property
     def size(self) -> int:
-        """The length of the payload that is pending first; 0: none is."""
+        """The length of the payload that is pending first; 0: none is that a sweep won't bring."""
         payload = self._backlog.first()
         return 0 if payload is None else len(payload.body)
 
@@ -139,6 +166,7 @@ class Follower:
 
     def end(self) -> None:
         """Leaves the feed; what is pending is skipped."""
+        self.step_out()
         self._owner = None
         self._left_at = self._feed.published
         self._backlog.clear()
@@ -149,6 +177,12 @@ class Follower:
 
         Raises whatever `on_gap` does.
         """
+        self.step_out()
+        payload = self._begun
+        if payload is not None:
+            # Its first bytes are out, without a notice.
+            self._offered, self._begun = payload, None
+            return payload.body
         self._drop_expired()
         payload = self._offered = self._backlog.first()
         if payload is None:
@@ -156,8 +190,8 @@ class Follower:
         self._noted = self._lost()
         return self._gap_notice(self._noted - self._told) + payload.body
 
-    def taken(self) -> bool:
-        """The kernel took a part of what was offered last; tells whether more is pending."""
+    def taken(self) -> None:
+        """The kernel took a part of what was offered last."""
         payload, self._offered = self._offered, None
         assert payload is not None
         self._told = self._noted
@@ -165,17 +199,63 @@ class Follower:
         self._delivered += 1
         if self._owner is None:
             self._feed.delivered_late()
-        return bool(self._backlog)
 
-    def shared(self) -> Payload | None:
-        """What `offer` would give, if that is one payload as it was published and more will follow."""
-        payload = self._offered = None if self._feed.is_closed else self._backlog.first()
-        if payload is None or (self._on_gap is None and self._max_age is None):
-            return payload
-        self._noted = self._lost()
-        if self._is_old(payload) or (self._on_gap is not None and self._noted > self._told):
-            return None
-        return payload
+    # What sweeps and its exchange do ------------------------------------------------------------------
+
+    def step_in(self, lane: Lane) -> None:
+        """All that was published is sent: it may share a sweep with others, from now on or soon."""
+        if self._sweep is None and self._owner is not None and not self._feed.is_closed:
+            self._waits_for = self._feed.sweep(lane)
+            self._waits_for.step_in(self, lane.send)
+
+    def is_owed(self, payloads: list[Payload]) -> bool:
+        """Whether these are what is pending for it, with no gap to be told."""
+        own = self._backlog.payloads()
+        if len(own) != len(payloads) or any(a is not b for a, b in zip(own, payloads, strict=True)):
+            return False
+        return self._on_gap is None or self._lost() == self._told
+
+    def stepped_in(self, sweep: Sweep) -> None:
+        """It is in step; what was pending for it is pending there."""
+        self._backlog.clear()
+        self._sweep, self._waits_for = sweep, None
+        self._feed.stepped_in(self)
+
+    def step_out(self) -> None:
+        """It is served for itself, with what is pending."""
+        if self._waits_for is not None:
+            self._waits_for.withdraw(self)
+            self._waits_for = None
+        sweep = self._sweep
+        if sweep is None:
+            return
+        assert self._owner is not None
+        self._owner.settle_books(self)
+        for payload in sweep.pending(self):
+            self._backlog.add(payload)
+        sweep.remove(self)
+        self._sweep = None
+        self._feed.stepped_out(self)
+        if self._backlog:
+            self._wake()
+
+    def fell_short(self, payload: Payload, taken: int, now: float) -> None:
+        """Its socket took only `taken` wire bytes of a payload."""
+        owner = self._owner
+        assert owner is not None
+        self.step_out()
+        if taken:
+            self._begun = payload
+        owner.fell_short(taken, now)
+
+    def take_books(self) -> Swept:
+        """What a sweep has sent since this was asked last."""
+        sweep = self._sweep
+        if sweep is None:
+            return 0, 0, 0.0
+        count, body, wire = sweep.take_books(self)
+        self._delivered += count
+        return body, wire, sweep.moved_at
 
     # What its feed does -------------------------------------------------------------------------------
 
@@ -198,10 +278,13 @@ class Follower:
     def _lost(self) -> int:
         """How many were neither delivered nor are they pending."""
         published = self._feed.published if self._owner is not None else self._left_at
-        return published - self._joined_at - self._delivered - len(self._backlog)
+        return published - self._joined_at - self._delivered - self._pending()
+
+    def _pending(self) -> int:
+        return len(self._backlog if self._sweep is None else self._sweep.pending(self))
 
     def _is_old(self, payload: Payload) -> bool:
-        return self._max_age is not None and self._feed.clock() - payload.at > self._max_age
+        return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
 
     def _drop_expired(self) -> None:
         while (payload := self._backlog.first()) is not None and self._is_old(payload):
@@ -213,9 +296,9 @@ class Follower:
         return b"" if notice is None else body_bytes(notice)
 
 
-def _checked_age(max_age: float | None) -> float | None:
-    if max_age is None or max_age == inf:
-        return None
+def _checked_age(max_age: float | None) -> float:
+    if max_age is None:
+        return inf
     if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
         raise TypeError(f"max_age must be a number of seconds, not {type(max_age).__name__}")
     if not max_age > 0:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from httpng_core.path import PathEstimate
 from httpng_core.results import SendResult
+from httpng_core.sweep import Lane
 from httpng_core.timers import Timer
 from httpng_core.window import Until
 
@@ -99,17 +100,15 @@ class FollowOwner(Protocol):
     def feed_closed(self, now: float) -> None:
         """Nothing more will become pending."""
 
+    def settle_books(self, source: "Source") -> None:
+        """Counts what a sweep has sent of `source`."""
 
-class SharedPayload(Protocol):
-    """A payload, and how it was framed for all followers of one kind.
+    def fell_short(self, taken: int, now: float) -> None:
+        """The kernel took only `taken` wire bytes of a payload that a sweep has sent."""
 
-    Attributes:
-        body: the bytes.
-        chunk: the body framed for HTTP/1.1, once a follower has needed it.
-    """
 
-    body: bytes
-    chunk: bytes | None
+Swept = tuple[int, int, float]
+"""Body bytes and wire bytes that a sweep has sent, and when it sent the last."""
 
 
 class Source(Protocol):
@@ -137,11 +136,17 @@ class Source(Protocol):
     def offer(self) -> bytes:
         """What to send next, chosen anew each time; nothing if all that was pending has expired."""
 
-    def shared(self) -> SharedPayload | None:
-        """What `offer` would give, if that is one payload as it was published and more will follow."""
+    def taken(self) -> None:
+        """The kernel took a part of what was offered last."""
 
-    def taken(self) -> bool:
-        """The kernel took a part of what was offered last; tells whether more is pending."""
+    def step_in(self, lane: Lane) -> None:
+        """All that was offered is sent: a sweep may send what comes next."""
+
+    def step_out(self) -> None:
+        """Only what is offered may be sent."""
+
+    def take_books(self) -> Swept:
+        """What a sweep has sent since this was asked last."""
 
 
 class Follow(Write):

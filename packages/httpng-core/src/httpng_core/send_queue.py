@@ -89,9 +89,16 @@ class SendQueue:
     def steady_source(self) -> Source | None:
         """What is followed, if all before it is sent and nothing is tracked."""
         window = self.window
-        if self.buffer or window.in_flight or window.acked is not None:
+        if not self._waiting or self.buffer or window.in_flight or window.acked is not None:
             return None
         return self.following
+
+    def swept(self, size: int) -> None:
+        """A sweep has sent `size` body bytes of what is followed."""
+        window = self.window
+        window.accept(size)
+        window.commit(size)
+        window.pay(size)
 
     def drained_after(self, size: int) -> bool:
         """Whether nothing is left to commit after `size` more bytes, and no writer waits."""
@@ -175,12 +182,6 @@ class SendQueue:
         else:
             self._take_drawn(*self._drawn, size)
         self.window.commit(size)
-
-    def draw_shared(self, now: float) -> None:
-        """The payload that the first in line gave as `shared` is what `commit` is about."""
-        follow = self._waiting[0]
-        assert isinstance(follow, Follow)
-        self._drawn = follow, now
 
     def pay(self, size: int, now: float) -> None:
         """The kernel took `size` more body bytes."""

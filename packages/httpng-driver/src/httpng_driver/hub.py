@@ -8,7 +8,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from httpng_core import Address, Application, Connection, Exchange, HttpDate, Timers, end_exchange
+from httpng_core import (
+    Address,
+    Application,
+    Connection,
+    Exchange,
+    HttpDate,
+    Lane,
+    Sweep,
+    Timers,
+    end_exchange,
+)
 from httpng_driver.doorbell import Doorbell
 from httpng_driver.io import IO
 from httpng_driver.kernel import CAN_TELL
@@ -52,6 +62,7 @@ class Hub:
         self._pumps: dict[Connection, Pump] = {}
         self._flagged: list[Pump] = []
         self._followers: deque[Pump] = deque()
+        self._sweeps: deque[Sweep] = deque()
         self._doorbell = Doorbell(self.poller)
         self._in_turn = False
         self._scheduled = False
@@ -72,6 +83,7 @@ class Hub:
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
         connection.on_payload = partial(self._has_payload, pump)
+        connection.feed_lane = Lane(self._has_sweep, sock.send)
         connection.call_threadsafe = self._doorbell.call
         self._pumps[connection] = pump
         self.flag(pump)
@@ -108,7 +120,7 @@ class Hub:
             self._serve()
         finally:
             self._in_turn = False
-        if self._flagged or self._followers or self.runner.is_ready:
+        if self._flagged or self._followers or self._sweeps or self.runner.is_ready:
             self._soon()
         self._set_alarm()
 
@@ -127,7 +139,8 @@ class Hub:
         now = self.clock()
         self.timers.handle(now)
         self.runner.handle_timeout(now)
-        self._send_payloads(now)
+        self._send_payloads()
+        self._send_sweeps(now)
         for _ in range(_PASSES_PER_TURN):
             self.runner.run()
             flagged, self._flagged = self._flagged, []
@@ -141,15 +154,32 @@ class Hub:
             self._soon()
         self._followers.append(pump)
 
-    def _send_payloads(self, now: float) -> None:
-        """Sends what feeds have for their followers, to as many as one turn allows."""
+    def _has_sweep(self, sweep: Sweep) -> None:
+        self._sweeps.append(sweep)
+        self._soon()
+
+    def _send_payloads(self) -> None:
+        """Sends what feeds have for single followers, to as many as one turn allows."""
         followers = self._followers
         for _ in range(min(len(followers), _PAYLOADS_PER_TURN)):
-            pump = followers.popleft()
-            try:
-                pump.push_payloads(now)
-            except Exception:
-                self._failed(pump)
+            self.flag(followers.popleft())
+
+    def _send_sweeps(self, now: float) -> None:
+        """Sends what feeds have for followers in step, as much as one turn allows for each feed."""
+        sweeps = self._sweeps
+        for _ in range(len(sweeps)):
+            sweep = sweeps.popleft()
+            wire, sends, todo = sweep.next_sends(_PAYLOADS_PER_TURN)
+            size = len(wire)
+            for index in todo:
+                try:
+                    taken = sends[index](wire)
+                except OSError:
+                    taken = 0  # If it is more than "not now", the next attempt tells.
+                if taken != size:
+                    sweep.fell_short(index, taken, now)
+            if sweep.passed(todo, now):
+                sweeps.append(sweep)
 
     def _service(self, pump: Pump) -> None:
         more = False

@@ -29,7 +29,6 @@ class Pump:
         connection: the connection.
         flagged: whether the hub has it on its list for this turn.
         alarm: when the hub will look at its deadline next, or `None`.
-        taken: how many wire bytes the kernel took.
     """
 
     __slots__ = (
@@ -41,11 +40,9 @@ class Pump:
         "_poll",
         "_shut",
         "_socket",
-        "_was_refused",
         "alarm",
         "connection",
         "flagged",
-        "taken",
     )
 
     def __init__(self, hub: "Hub", sock: socket.socket, connection: Connection) -> None:
@@ -56,12 +53,16 @@ class Pump:
         self._socket = sock
         self._fd = sock.fileno()
         self._interest = READABLE | PEER_SHUT
-        self._blocked = self._was_refused = False
+        self._blocked = False
         self._shut = False
         self._poll: select.poll | None = None
         self._acks: AckWatch | None = None
-        self.taken = 0
         hub.poller.register(self._fd, self._interest, self.on_ready)
+
+    @property
+    def taken(self) -> int:
+        """How many wire bytes the kernel took."""
+        return self.connection.accepted
 
     @property
     def socket(self) -> socket.socket:
@@ -106,27 +107,6 @@ class Pump:
             moved = self._offer() or moved
         return moved
 
-    def push_payloads(self, now: float) -> None:
-        """Sends what a feed has for the client the short way, else has it done in the general one."""
-        connection = self.connection
-        for _ in range(_FRAMES_PER_TURN):
-            wire = None if self._blocked or self._fd < 0 else connection.take_payload()
-            if wire is None or (self._was_refused and connection.asks_first and not self._can_take()):
-                break
-            try:
-                taken = self._socket.send(wire)
-            except (BlockingIOError, InterruptedError):
-                taken = 0
-            except OSError:
-                connection.connection_lost(now)
-                break
-            self.taken += taken
-            if taken < len(wire):
-                self._blocked = self._was_refused = True
-            if not connection.payload_taken(taken, now):
-                return
-        self._hub.flag(self)
-
     def expire(self, now: float) -> None:
         """A deadline may have come."""
         self.alarm = None
@@ -145,14 +125,9 @@ class Pump:
         except OSError:
             connection.connection_lost(clock())
             return False
-        self._note(taken, sum(map(len, buffers)))
+        self._blocked = taken < sum(map(len, buffers))
         connection.bytes_accepted(taken, clock())
         return taken > 0
-
-    def _note(self, taken: int, offered: int) -> None:
-        self.taken += taken
-        if taken < offered:
-            self._blocked = self._was_refused = True
 
     def _send(self, buffers: list[bytes | memoryview]) -> int:
         """The kernel's own word for how many bytes it took."""

@@ -11,10 +11,10 @@ from http import HTTPStatus
 
 import h11
 
+from httpng_core.body import CHUNK_END, chunk_head
 from httpng_core.config import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.exchange import Exchange
-from httpng_core.pending import SharedPayload
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.target import check_host, host_and_path
 from httpng_core.request import Address, Headers, Request
@@ -175,6 +175,11 @@ class ResponseFramer:
         """Whether the connection can go on after this response; final once the head was framed."""
 
     @property
+    def is_chunked(self) -> bool:
+        """Whether body bytes are framed as chunks; final once the head was framed."""
+        return self._chunked
+
+    @property
     def ends_silently(self) -> bool:
         """Whether only the end is left to frame, and that has no bytes of its own."""
         exchange = self._exchange
@@ -190,28 +195,13 @@ class ResponseFramer:
         ends = exchange.ends_after(len(body))
         prefix = suffix = b""
         if self._chunked and body:
-            prefix, suffix = b"%x\r\n" % len(body), b"\r\n"
+            prefix, suffix = chunk_head(len(body)), CHUNK_END
         if self._chunked and ends:
             suffix += _LAST_CHUNK
         if head and exchange.substitute and exchange.request.method != "HEAD":
             # A body of ours: it pays for nothing.
             suffix = exchange.substitute
         return Frame(exchange, head, prefix, body, suffix, ends)
-
-    def shared(self, payload: SharedPayload) -> bytes:
-        """A payload as one frame, made once for all that frame alike; the head must have been framed."""
-        if not self._chunked:
-            return payload.body
-        if payload.chunk is None:
-            payload.chunk = b"%x\r\n%b\r\n" % (len(payload.body), payload.body)
-        return payload.chunk
-
-    def shared_frame(self, payload: SharedPayload) -> Frame:
-        """The same with its parts told apart."""
-        body = payload.body
-        if not self._chunked:
-            return Frame(self._exchange, b"", b"", body, b"", ends=False)
-        return Frame(self._exchange, b"", b"%x\r\n" % len(body), body, b"\r\n", ends=False)
 
     def _head_bytes(self) -> bytes:
         if self._head is None or self._exchange.substitute:
