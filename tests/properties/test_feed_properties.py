@@ -60,7 +60,7 @@ class Seen:
     def books(self) -> object:
         """All that must not depend on the way that payloads went."""
         connection, exchange = self.driven.connection, self.driven.exchange
-        wire = connection._wire
+        wire = connection.wire
         return (
             bytes(self.driven.wire),
             self.driven.stats,
