@@ -399,6 +399,24 @@ def test_an_offer_stays_the_same_until_it_is_answered() -> None:
     assert driven.body == b"abcdef"
 
 
+def test_an_offer_that_a_carrier_has_sealed_is_not_taken_back() -> None:
+    driven = Driven()
+    driven.connection.commit_offer()
+    driven.write("abc")
+    offer = b"".join(driven.connection.data_to_send(driven.now))
+    driven.connection.commit_offer()
+    driven.write("def")
+    driven.connection.bytes_accepted(0, driven.now)
+    assert b"".join(driven.connection.data_to_send(driven.now)) == offer
+    assert driven.positions == (6, 0)
+    driven.wire += offer
+    driven.connection.bytes_accepted(len(offer), driven.now)
+    assert driven.positions == (6, 3)
+    assert driven.connection.asks_first, "the kernel has refused"
+    driven.push()
+    assert driven.body == b"abcdef"
+
+
 def test_an_offer_of_bytes_of_a_waiting_writer_stays_accepted_when_it_is_refused() -> None:
     driven = Driven(default_send_window=10)
     write = driven.write(b"x" * 100)

@@ -451,7 +451,7 @@ class CoreMachine(RuleBasedStateMachine):
         assert sum(served.outcome is None for served in self.served) <= 1
 
     def _check_wire(self) -> None:
-        wire = self.connection._wire
+        wire = self.connection.wire
         if not self.connection.close_expected():
             buffered = sum(len(piece) for piece in self.connection._tail)
             assert wire.pushed == wire.accepted + buffered

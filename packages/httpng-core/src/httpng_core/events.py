@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from httpng_core.exchange import Exchange
+from httpng_core.states import ResponseState
 
 Outcome = Literal["complete", "cancelled", "aborted"]
 
@@ -40,3 +41,14 @@ class RequestRefused:
 
 
 Event = RequestReceived | ExchangeEnded | RequestRefused
+
+_OUTCOMES: dict[ResponseState, Outcome] = {
+    ResponseState.CLOSED: "complete",
+    ResponseState.CANCELLED: "cancelled",
+    ResponseState.ABORTED: "aborted",
+}
+
+
+def exchange_ended(exchange: Exchange, now: float) -> ExchangeEnded:
+    """The event of an exchange that has just come into a final state."""
+    return ExchangeEnded(exchange, _OUTCOMES[exchange.state], now - exchange.started)

@@ -1,0 +1,115 @@
+"""Between a connection and the protocol that it speaks: what each needs of the other.
+
+The connection owns what TCP knows of: wire bytes in order, which of them pay for what, the kernel's
+answers, the two ends. The protocol owns requests, exchanges and what is framed next.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from httpng_core.events import Event
+from httpng_core.exchange import CallThreadsafe, Exchange
+from httpng_core.protocols.frame import Frame
+from httpng_core.sweep import Lane
+from httpng_core.timers import Timers
+from httpng_core.wire import WireLog
+
+
+class Link(Protocol):
+    """What a protocol needs of its connection.
+
+    Attributes:
+        timers: deadlines of calls.
+        wire: what wire bytes pay for.
+        deadline: when `HttpProtocol.expired` is due, or `None`; the protocol sets it.
+        eof: whether the client's FIN has come.
+        draining: whether no more requests are to be taken.
+    """
+
+    timers: Timers
+    wire: WireLog
+    deadline: float | None
+    eof: bool
+    draining: bool
+
+    def tell(self, event: Event) -> None:
+        """Something happened that the driver is to know."""
+
+    def wake(self) -> None:
+        """There is something to send."""
+
+    def push(self) -> None:
+        """A call waits: has the kernel asked at once, if the driver can. It may call back in."""
+
+    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+        """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
+
+    def lane(self) -> Lane | None:
+        """How a sweep may send now, if nothing stands before it and the socket needn't be asked."""
+
+    def swept(self, size: int) -> None:
+        """A sweep has sent `size` wire bytes."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """A sweep has sent the first `taken` wire bytes of the frame that is next."""
+
+    def track_acknowledged(self, exchange: Exchange, sent: int) -> bool:
+        """Acknowledgements are wanted from now on, after `sent` body bytes; whether they can be told."""
+
+    def send_raw(self, data: bytes) -> None:
+        """Wire bytes that belong to no exchange and can't be taken back."""
+
+    def linger(self, now: float) -> None:
+        """All is sent: shuts our side and waits a while for the client's FIN."""
+
+    def close(self) -> None:
+        """The socket is to be closed."""
+
+    def reset(self) -> None:
+        """The socket is to be closed with a reset: what the client has must not pass for complete."""
+
+
+class HttpProtocol(Protocol):
+    """What a connection needs of the protocol that it speaks, while it is open."""
+
+    @property
+    def wants_read(self) -> bool:
+        """Whether received bytes have a place to go."""
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether `next_frame` would give something, or has something to finish."""
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether no progress for a while is the end, so that acknowledgements matter."""
+
+    def asks_first(self, is_cautious: bool) -> bool:
+        """Whether the socket must be asked before `next_frame`."""
+
+    def receive(self, data: bytes, now: float) -> None:
+        """The client sent `data`."""
+
+    def receive_eof(self, now: float) -> None:
+        """The client sends no more."""
+
+    def next_frame(self, limit: int, now: float) -> Frame | None:
+        """A new frame, with at most `limit` body bytes."""
+
+    def moved(self, now: float, all_out: bool) -> None:
+        """The kernel took wire bytes (`all_out`: all that were offered), or the client acknowledged some."""
+
+    def count_swept(self) -> None:
+        """Has what sweeps have sent counted."""
+
+    def forget_acked(self, now: float) -> None:
+        """Acknowledgements can't be told any more."""
+
+    def expired(self, now: float) -> None:
+        """The deadline has come."""
+
+    def drain(self, now: float) -> None:
+        """Takes no more requests."""
+
+    def lost(self, now: float) -> None:
+        """The connection is gone: everything is cancelled."""
