@@ -16,7 +16,7 @@ _version errors results
 window timers wire body path
 pending states
 request response date config listen router
-send_queue exchange events
+arguments send_queue waits writers stalls exchange events
 scheduler backlog follower feed
 protocols.*
 tls
