@@ -17,7 +17,7 @@ window timers wire body path
 backlog sweep
 pending states
 request response date config listen router
-send_queue exchange events
+arguments send_queue waits writers stalls exchange events
 scheduler follower feed
 protocols.*
 tls

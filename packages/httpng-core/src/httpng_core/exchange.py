@@ -4,24 +4,31 @@ Every method takes the time as an argument; none blocks. Calls that can't end at
 `Pending` that settles later, through `paid`, a deadline, `cancel` or the end.
 """
 
-import sys
 from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+from httpng_core.arguments import (
+    checked_position,
+    checked_stall_timeout,
+    checked_timeout,
+    checked_until,
+    checked_window,
+)
 from httpng_core.config import Settings
 from httpng_core.errors import AckedUnknownError, ContentLengthError
-from httpng_core.path import PathEstimate
 from httpng_core.pending import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.request import Request
 from httpng_core.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
-from httpng_core.results import Call, SendResult, SendStats, encode
-from httpng_core.send_queue import SendQueue
+from httpng_core.results import Call, SendStats, encode
+from httpng_core.stalls import StallWatch
 from httpng_core.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
 from httpng_core.sweep import Lane
-from httpng_core.timers import Timer, Timers
+from httpng_core.timers import Timers
+from httpng_core.waits import HeaderProgress, Waits
 from httpng_core.window import Until, WindowSize
 from httpng_core.wire import Span
+from httpng_core.writers import Writers
 
 HANDLER_ERROR = b"Path handler execution error"
 _ERROR_HEAD = response_head(500, {"content-type": "text/plain; charset=utf-8"})
@@ -77,20 +84,14 @@ class Exchange:
 
     __slots__ = (
         "_end_committed",
-        "_fell_short",
-        "_head_acked",
-        "_head_committed",
-        "_head_given",
-        "_head_sent",
+        "_header",
         "_moved_at",
-        "_path",
         "_queue",
         "_settings",
-        "_stall_timeout",
-        "_stall_timer",
+        "_stalls",
         "_timers",
-        "_waited_at",
         "_waits",
+        "_writers",
         "carrier",
         "head",
         "offered",
@@ -114,19 +115,13 @@ class Exchange:
         self._settings = settings
         self._timers = timers
         self.carrier = carrier
-        self._queue = SendQueue(self._write_accepted, self._write_refused)
-        self._waits: list[Wait | HeaderWrite] = []
-        self._head_given = False
-        self._head_committed = False
-        self._head_sent = False
-        self._head_acked = False
+        self._header = HeaderProgress()
+        self._writers = Writers(timers, self._header)
+        self._queue = self._writers.queue
+        self._waits = Waits(self._queue.window, self._header, timers)
         self._end_committed = False
-        self._fell_short = False
-        self._stall_timeout = inf
-        self._stall_timer: Timer | None = None
+        self._stalls: StallWatch | None = None
         self._moved_at = started
-        self._waited_at: int | None = None
-        self._path: PathEstimate | None = None
 
     # What handlers call -------------------------------------------------------------------------------
 
@@ -141,11 +136,11 @@ class Exchange:
         """
         deadline = self._deadline(now, timeout)
         head = response_head(code, headers)
-        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self._head_given)
+        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self._header.given)
         if self.state not in TAKES_WRITES:
             return self._ended_call(HeaderWrite(), Call.WRITE_HEADER)
         self.state = state
-        self._head_given = True
+        self._header.given = True
         self._give_head(head)
         return self._await(HeaderWrite(deadline))
 
@@ -170,7 +165,7 @@ class Exchange:
             ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
         """
         data = body_bytes(body)
-        size = self._settings.default_send_window if window is None else _checked_window(window)
+        size = self._settings.default_send_window if window is None else checked_window(window)
         deadline = self._deadline(now, timeout)
         until = self._checked_until(until)
         if size == "auto":
@@ -182,7 +177,7 @@ class Exchange:
             return self._write_along_path(data, deadline, now)
         if self._take_now(data, size, now, until):
             return DONE
-        return self._line_up(Write(data, size, deadline, until), now)
+        return self._writers.line_up(Write(data, size, deadline, until), now)
 
     def wait(
         self, position: int, now: float, timeout: float | None = None, until: Until | None = None
@@ -196,11 +191,10 @@ class Exchange:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise TypeError(f"position must be an integer, not {type(position).__name__}")
+        position = checked_position(position)
         deadline = self._deadline(now, timeout)
         wait = Wait(position, deadline, self._checked_until(until))
-        if self.state not in LIVE or self._reached(wait):
+        if self.state not in LIVE or self._waits.reached(wait):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
 
@@ -223,14 +217,14 @@ class Exchange:
             AckedUnknownError: `until` is "acked" where the platform can't tell.
             ContentLengthError: the response has a Content-Length, and a feed has none.
         """
-        limit = 0 if window is None else _checked_window(window)
+        limit = 0 if window is None else checked_window(window)
         if limit == "auto":
             raise ValueError('a feed is not followed with send_window "auto" yet; give a number of bytes')
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self._checked_until(until)
         follow = Follow(source, limit, deadline, until)
         if self.state not in TAKES_WRITES:
-            follow.settle(self._follow_result(cancelled=True))
+            follow.settle(self._writers.follow_result(cancelled=True))
             return follow
         self._begin_body(headers, now, until)
         if self._queue.drops:
@@ -238,7 +232,7 @@ class Exchange:
         if self._queue.length is not None:
             raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
         source.begin(self, *self.carrier.feed_hooks())
-        return self._line_up(follow, now)
+        return self._writers.line_up(follow, now)
 
     def feed_closed(self, now: float) -> None:
         """The feed that is followed has closed."""
@@ -267,13 +261,15 @@ class Exchange:
 
         It is read by the next write. How far a byte must come to have moved is what `until` of that says.
         """
-        return None if self._stall_timeout == inf else self._stall_timeout
+        return None if self._stalls is None or self._stalls.timeout == inf else self._stalls.timeout
 
     @stall_timeout.setter
     def stall_timeout(self, seconds: float | None) -> None:
-        if seconds == 0:
-            raise ValueError("stall_timeout must be more than 0 seconds")
-        self._stall_timeout = inf if seconds is None else checked_timeout(seconds, "stall_timeout")
+        timeout = checked_stall_timeout(seconds)
+        if self._stalls is not None:
+            self._stalls.timeout = timeout
+        elif timeout < inf:
+            self._stalls = StallWatch(timeout, self._queue, self._timers, lambda: self._moved_at, self.abort)
 
     def close(self, now: float, headers: HeaderSource | None = None) -> None:
         """Ends the response cleanly, also when a write fell short: the handler says that it knows.
@@ -282,8 +278,8 @@ class Exchange:
         it again does nothing.
         """
         if self.state in TAKES_WRITES:
-            self._settle_all(self._queue.leave_all())
-            self._fell_short = False
+            self._writers.cancel()
+            self._writers.fell_short = False
         self.finish(now, headers)
 
     def stats(self, now: float) -> SendStats:
@@ -295,7 +291,7 @@ class Exchange:
             sent=window.sent,
             acked=window.acked,
             cancelled=self.state in GIVEN_UP,
-            headers_were_sent=self._head_sent,
+            headers_were_sent=self._header.sent,
             lag=self._queue.lag(now),
         )
 
@@ -304,13 +300,9 @@ class Exchange:
         if pending.settled:
             return
         if isinstance(pending, Write):
-            self._queue.leave(pending)
-            self._fell_short = pending.rest > 0 or (self._fell_short and not pending.body)
-            self._settle_write(pending)
-            self._queue.advance(now)
+            self._writers.withdraw(pending, now)
         else:
-            self._waits = [wait for wait in self._waits if wait is not pending]
-            self._settle_wait(pending)
+            self._waits.withdraw(pending)
 
     # How a handler ends -------------------------------------------------------------------------------
 
@@ -323,7 +315,7 @@ class Exchange:
             return
         if self.head is None:
             self._give_head(response_head(200, headers, 0))
-        self._fell_short = self._cut_line() or self._fell_short
+        self._writers.fell_short = self._writers.cancel() or self._writers.fell_short
         self._end(now)
 
     def respond(self, response: Response, now: float) -> None:
@@ -339,26 +331,27 @@ class Exchange:
             return
         if self.head is None:
             self._give_head(head)
-        cut = self._cut_line()
+        cut = self._writers.cancel()
         # With "auto" it is the payload: there is nothing to choose later.
         size = self._settings.default_send_window
         limit = inf if size == "auto" else float(size)
         if not self._take_now(data, limit, now):
-            self._line_up(Write(data, limit, inf), now)
-        self._note_whole(data)
-        self._fell_short = self._fell_short or cut
+            self._writers.line_up(Write(data, limit, inf), now)
+        self._writers.note_whole(data)
+        self._writers.fell_short = self._writers.fell_short or cut
         self._end(now)
 
     def fail(self, now: float) -> None:
         """The handler raised: an answer of ours if nothing was committed, else an abort."""
         if self.state not in LIVE:
             return
-        if self._head_committed or self.offered:
+        if self._header.committed or self.offered:
             self.abort(now)
             return
         self._queue.drop_all()
-        self._settle_all(self._queue.leave_all())
-        self._settle_header_writes()
+        self._writers.cancel()
+        self._waits.cancel_header_writes()
+        self._header.begun = True
         self.head, self.substitute = _ERROR_HEAD, HANDLER_ERROR
         self._flush(now)
 
@@ -382,7 +375,7 @@ class Exchange:
         """Whether there is something to frame: the head, body bytes or the end."""
         if self.state not in LIVE or self.head is None:
             return False
-        return not self._head_committed or self._queue.has_frame or self.end_due
+        return not self._header.committed or self._queue.has_frame or self.end_due
 
     @property
     def draws_from_writer(self) -> bool:
@@ -392,7 +385,7 @@ class Exchange:
     @property
     def head_due(self) -> bool:
         """Whether the header block was given and not committed."""
-        return self.head is not None and not self._head_committed
+        return self.head is not None and not self._header.committed
 
     @property
     def end_due(self) -> bool:
@@ -415,7 +408,7 @@ class Exchange:
 
     def commit(self, *, head: bool, size: int, end: bool) -> None:
         """The kernel took a part of a frame with the head, `size` body bytes, the end."""
-        self._head_committed = self._head_committed or head
+        self._header.committed = self._header.committed or head
         self._end_committed = self._end_committed or end
         if size:
             self._queue.commit(size)
@@ -424,68 +417,36 @@ class Exchange:
         """The TCP/IP stack took wire bytes that carry `size` more bytes of `span`."""
         self._moved_at = now
         if span is Span.HEAD:
-            self._head_sent = True
+            self._header.sent = True
         elif span is Span.BODY:
-            if self._path is not None:
-                self._path.sent(self._queue.window.sent + size, now)
             self._queue.pay(size, now)
         elif self.state in LIVE:
             self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
             self._tell_over(now)
-        if self._waits:
+        if self._waits.pending:
             self._settle_waits()
-        if self.state is ResponseState.STREAMING and self._head_sent and not self._waits:
+        if self.state is ResponseState.STREAMING and self._header.sent and not self._waits.pending:
             self._step_in()
 
     def acknowledged(self, span: Span, size: int, now: float) -> None:
         """The client's TCP acknowledged wire bytes that carry `size` more bytes of `span`."""
         self._moved_at = now
         if span in (Span.HEAD, Span.EARLIER):
-            self._head_acked = self._head_sent
+            self._header.acked = self._header.sent
         if span in (Span.BODY, Span.EARLIER):
-            self._acknowledge_body(size, now)
-        if self._waits:
+            self._queue.acknowledge(size, now)
+        if self._waits.pending:
             self._settle_waits()
 
     def forget_acked(self, now: float) -> None:
         """Acknowledgements can't be told any more: `acked` is unknown and waits for it settle."""
         self._queue.forget_acked(now)
-        waits = [wait for wait in self._waits if isinstance(wait, Wait) and wait.until == "acked"]
-        for wait in waits:
-            self.withdraw(wait, now)
+        self._waits.forget_acked()
 
     # Inside -------------------------------------------------------------------------------------------
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self._settings.default_send_timeout if timeout is None else checked_timeout(timeout))
-
-    def _watch_stall(self, now: float) -> None:
-        if self._stall_timer is None and self._stall_timeout < inf:
-            self._moved_at = now
-            self._stall_timer = self._timers.add(now + self._stall_timeout, self._check_stall)
-
-    def _check_stall(self, now: float) -> None:
-        """Aborts if nothing has moved; else looks again when that could be, if anything is in flight."""
-        self._stall_timer = None
-        due = self._stall_due(now) if self.state in LIVE else None
-        if due is None:
-            return
-        if due <= now:
-            self.abort(now)
-        else:
-            self._stall_timer = self._timers.add(due, self._check_stall)
-
-    def _stall_due(self, now: float) -> float | None:
-        """When it is a stall, or time to look again; `None`: nothing has to move."""
-        if self._queue.is_moving:
-            return self._moved_at + self._stall_timeout
-        source = self._queue.following
-        if source is None:
-            return None
-        self.settle_books(source)
-        # A payload that waits may just have been published: it is a stall if the last look found one as well.
-        before, self._waited_at = self._waited_at, self._queue.window.sent if source.size else None
-        return now if self._waited_at is not None and self._waited_at == before else now + self._stall_timeout
 
     def _step_in(self) -> None:
         source = self._queue.steady_source
@@ -500,10 +461,11 @@ class Exchange:
 
     def _begin_body(self, headers: HeaderSource | None, now: float, until: Until) -> None:
         self._queue.lag_until = until
-        self._watch_stall(now)
+        if self._stalls is not None:
+            self._stalls.begin(now)
         if self.head is None:
             self._give_head(response_head(200, headers))
-            self._head_given = True
+            self._header.given = True
         self.state = next_state(self.state, ResponseEvent.WRITE, head_given=True)
         self.carrier.wake()
 
@@ -511,8 +473,7 @@ class Exchange:
         until = self._settings.default_window_until if until is None else until
         if until == "sent":
             return until
-        if until != "acked":
-            raise ValueError(f'until must be "sent" or "acked", not {until!r}')
+        until = checked_until(until)
         window = self._queue.window
         if window.acked is None and self.state in LIVE:
             self._step_out()
@@ -522,23 +483,14 @@ class Exchange:
         return until
 
     def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:
-        if self._path is None:
-            self._path = PathEstimate(self._queue.window.sent)
-        path = self._path
+        path = self._queue.along_path()
         if self._take_now(data, path.limit(len(data)), now, "acked"):
             return DONE
         path.refused(now)
-        return self._line_up(Write(data, 0, deadline, "acked", path), now)
-
-    def _acknowledge_body(self, size: int, now: float) -> None:
-        window = self._queue.window
-        if self._path is not None and window.acked is not None:
-            # First, so that what waits for room finds the window as it is now.
-            self._path.acknowledged(window.acked + size, now)
-        self._queue.acknowledge(size, now)
+        return self._writers.line_up(Write(data, 0, deadline, "acked", path), now)
 
     def _give_head(self, head: ResponseHead) -> None:
-        self.head = head
+        self.head, self._header.begun = head, True
         self._queue.length = head.content_length
         self._queue.drops = head.bodiless or self.request.method == "HEAD"
         self.carrier.wake()
@@ -546,38 +498,19 @@ class Exchange:
     def _take_now(self, data: bytes, limit: float, now: float, until: Until = "sent") -> bool:
         if not self._queue.take_now(data, limit, now, until):
             return False
-        self._note_whole(data)
-        if self._queue.drops and self._waits:
+        self._writers.note_whole(data)
+        if self._queue.drops and self._waits.pending:
             # Dropped bytes count as sent, and no kernel will say so.
             self._settle_waits()
         return True
 
-    def _note_whole(self, body: bytes) -> None:
-        """All of a body goes out: that makes up for a write that fell short, unless it is empty."""
-        self._fell_short = self._fell_short and not body
-
-    def _line_up(self, write: Write, now: float) -> Pending:
-        write.timer = self._timers.add(write.deadline, lambda at: self.withdraw(write, at))
-        self._queue.line_up(write, now)
-        return write
-
     def _await(self, wait: Wait | HeaderWrite) -> Pending:
-        wait.timer = self._timers.add(wait.deadline, lambda at: self.withdraw(wait, at))
         self._step_out()
-        self._waits.append(wait)
+        self._waits.add(wait)
         return wait
 
-    def _cut_line(self) -> bool:
-        """Nobody in line is served any more; whether a write was cut in its middle.
-
-        Then what the client has can't pass for complete, though it was another task's write.
-        """
-        left = self._queue.leave_all()
-        self._settle_all(left)
-        return any(write.accepted and write.rest for write in left)
-
     def _end(self, now: float) -> None:
-        if self._fell_short or self._is_too_short():
+        if self._writers.fell_short or self._queue.is_too_short:
             self.abort(now)
             return
         self._flush(now)
@@ -587,129 +520,30 @@ class Exchange:
         self.carrier.exchange_ended(self, now)
         self.carrier.wake()
 
-    def _is_too_short(self) -> bool:
-        queue = self._queue
-        return queue.length is not None and not queue.drops and queue.promised < queue.length
-
     def _give_up(self, event: ResponseEvent, now: float) -> None:
         if self.state not in LIVE:
             return
         self.state = next_state(self.state, event, head_given=self.head is not None)
         self._queue.drop_all()
-        self._settle_all(self._queue.leave_all())
+        self._writers.cancel()
         self._settle_waits()
         self._tell_over(now)
 
     def _tell_over(self, now: float) -> None:
+        if self._stalls is not None:
+            self._stalls.stop()
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
         self.carrier.exchange_over(self, now)
         self.carrier.wake()
 
-    def _reached(self, wait: Wait) -> bool:
-        window = self._queue.window
-        if wait.position > 0:
-            return window.reached(wait.until) >= wait.position
-        if wait.position == 0 and self._head_pending(wait.until):
-            return False
-        return window.in_flight_until(wait.until) <= -wait.position
-
-    def _head_pending(self, until: Until) -> bool:
-        """Whether the header block was given and has not come as far as `until`."""
-        acked = until == "acked" and self._queue.window.acked is not None
-        return self.head is not None and not (self._head_acked if acked else self._head_sent)
-
     def _settle_waits(self) -> None:
-        over = self.state not in LIVE
-        waits, self._waits = self._waits, []
-        for wait in waits:
-            met = self._reached(wait) if isinstance(wait, Wait) else self._head_sent
-            if met or over:
-                self._settle_wait(wait)
-            else:
-                self._waits.append(wait)
-
-    def _settle_header_writes(self) -> None:
-        """The header block that they wait for will never go out."""
-        for wait in [wait for wait in self._waits if isinstance(wait, HeaderWrite)]:
-            self._waits.remove(wait)
-            self._settle_wait(wait, over=True)
-
-    def _settle_wait(self, wait: Pending, *, over: bool = False) -> None:
-        self._timers.cancel(wait.timer)
-        over = over or self.state not in LIVE
-        if isinstance(wait, Wait):
-            reached = self._reached(wait)
-            wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=self._head_sent, reached=reached))
-        elif self._head_sent:
-            wait.settle(None)
-        else:
-            wait.settle(encode(Call.WRITE_HEADER, cancelled=over, headers_were_sent=False))
-
-    def _settle_all(self, writes: list[Write]) -> None:
-        for write in writes:
-            self._settle_write(write, cancelled=True)
-
-    def _settle_write(self, write: Write, *, cancelled: bool = False) -> None:
-        self._timers.cancel(write.timer)
-        if isinstance(write, Follow):
-            write.source.end()
-            write.settle(self._follow_result(cancelled=cancelled))
-            return
-        write.settle(
-            encode(
-                Call.WRITE,
-                cancelled=cancelled,
-                headers_were_sent=self._head_sent,
-                body_bytes=write.accepted,
-            )
-        )
-
-    def _follow_result(self, *, cancelled: bool) -> SendResult:
-        return encode(Call.WAIT, cancelled=cancelled, headers_were_sent=self._head_sent)
-
-    def _write_accepted(self, write: Write) -> None:
-        self._timers.cancel(write.timer)
-        if isinstance(write, Follow):
-            write.source.end()
-        self._note_whole(write.body)
-        write.settle(None)
-
-    def _write_refused(self, write: Write, error: Exception) -> None:
-        self._timers.cancel(write.timer)
-        if isinstance(write, Follow):
-            write.source.end()
-        write.settle(None, error)
+        self._waits.settle_met(over=self.state not in LIVE)
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:
         """Settles a call at once: the exchange is over, or what it waits for is there already."""
         over = self.state not in (LIVE if call is Call.WAIT else TAKES_WRITES)
-        reached = isinstance(pending, Wait) and self._reached(pending)
-        pending.settle(encode(call, cancelled=over, headers_were_sent=self._head_sent, reached=reached))
+        reached = isinstance(pending, Wait) and self._waits.reached(pending)
+        pending.settle(encode(call, cancelled=over, headers_were_sent=self._header.sent, reached=reached))
         return pending
-
-
-def checked_timeout(timeout: float, name: str = "timeout") -> float:
-    """A timeout in seconds, if it is one.
-
-    Raises:
-        TypeError: not a number.
-        ValueError: negative or NaN.
-    """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {type(timeout).__name__}")
-    if timeout != timeout or timeout < 0:
-        raise ValueError(f"{name} must be 0 or more seconds, not {timeout}")
-    # An integer may be larger than any float; added to a time it would raise.
-    return inf if timeout > sys.float_info.max else timeout
-
-
-def _checked_window(window: WindowSize) -> WindowSize:
-    if window == "auto":
-        return window
-    if isinstance(window, bool) or not isinstance(window, int):
-        raise TypeError(f'send_window must be an integer or "auto", not {type(window).__name__}')
-    if window < 0:
-        raise ValueError(f"send_window must be 0 or more bytes, not {window}")
-    return window

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from httpng_core.body import BodyBuffer
 from httpng_core.errors import ContentLengthError
+from httpng_core.path import PathEstimate
 from httpng_core.pending import Follow, Source, Write
 from httpng_core.window import LagBook, SendWindow, Until
 
@@ -29,6 +30,7 @@ class SendQueue:
         "_lag",
         "_on_accepted",
         "_on_refused",
+        "_path",
         "_waiting",
         "buffer",
         "drops",
@@ -53,6 +55,7 @@ class SendQueue:
         self._waiting: deque[Write] = deque()
         self._lag = LagBook()
         self._drawn: tuple[Follow, float] | None = None
+        self._path: PathEstimate | None = None
         self._on_accepted = on_accepted
         self._on_refused = on_refused
 
@@ -108,6 +111,17 @@ class SendQueue:
     def promised(self) -> int:
         """How long the body will be once all that wait in line were accepted."""
         return self.window.current + sum(write.rest for write in self._waiting)
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether a declared Content-Length will not be reached."""
+        return self.length is not None and not self.drops and self.promised < self.length
+
+    def along_path(self) -> PathEstimate:
+        """What the path holds; it is measured from the first call on."""
+        if self._path is None:
+            self._path = PathEstimate(self.window.sent)
+        return self._path
 
     def take_now(self, body: bytes, limit: float, now: float, until: Until = "sent") -> bool:
         """Accepts a body whole if it is its turn and it fits; tells whether it did.
@@ -186,11 +200,16 @@ class SendQueue:
     def pay(self, size: int, now: float) -> None:
         """The kernel took `size` more body bytes."""
         self.window.pay(size)
+        if self._path is not None:
+            self._path.sent(self.window.sent, now)
         self._left_flight(now)
 
     def acknowledge(self, size: int, now: float) -> None:
         """The client's TCP acknowledged `size` more body bytes."""
         self.window.acknowledge(size)
+        if self._path is not None and self.window.acked is not None:
+            # First, so that what waits for room finds the window as it is now.
+            self._path.acknowledged(self.window.acked, now)
         self._left_flight(now)
 
     def forget_acked(self, now: float) -> None:
