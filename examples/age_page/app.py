@@ -38,10 +38,9 @@ EVENT_STREAM = {
     "cache-control": "no-store",
     "access-control-allow-origin": "*",
 }
-RETRY = b"retry: 1000\n\n"
 UNTIL: Any = "acked" if sys.platform == "linux" else "sent"
 MAX_BEHIND = 10_000
-"""Who is so many ticks behind, 200 s, is given up."""
+"""Who has so many ticks waiting, 200 s, is given up."""
 
 
 class Ticker:
@@ -59,7 +58,7 @@ class Ticker:
             due = time.monotonic()
             while True:
                 due = max(due + 1 / PER_SECOND, time.monotonic())
-                await anyio.sleep(due - time.monotonic())
+                await anyio.sleep(max(0.0, due - time.monotonic()))
                 self._tick()
 
     def _tick(self) -> None:
@@ -67,43 +66,36 @@ class Ticker:
         data = json.dumps({"at": round(time.time(), 4), "number": self.number})
         event = f"id: {self.number}\ndata: {data}".ljust(TICK_LEN - 2).encode() + b"\n\n"
         self.feed.publish(event)
-        for queue in tuple(self.queues):
-            try:
-                queue.send_nowait(event)
-            except anyio.WouldBlock:
-                queue.close()
-                self.queues.discard(queue)
+        for queue in self.queues:
+            queue.send_nowait(event)
 
 
 ticker = Ticker()
 
 
 async def newest(io: Any) -> None:
-    """The newest tick, chosen when the client's TCP has all but one of those before."""
+    """The newest tick, chosen when the client's TCP has acknowledged the last."""
     io.window_until = UNTIL
-    # One more may be under way while the acknowledgement of the last comes back.
-    io.send_window = 2 * TICK_LEN
     await io.follow(ticker.feed)
 
 
 async def every(io: Any) -> None:
     """Every tick, as most servers do it: what the client doesn't take waits in a queue, and in buffers."""
-    queue, ticks = anyio.create_memory_object_stream[bytes](MAX_BEHIND)
+    queue, ticks = anyio.create_memory_object_stream[bytes](inf)
     ticker.queues.add(queue)
     try:
-        async with ticks:
-            async for tick in ticks:
-                if await io.write(tick) is not None:
-                    return
+        while ticks.statistics().current_buffer_used < MAX_BEHIND:
+            if await io.write(await ticks.receive()) is not None:
+                return
     finally:
-        queue.close()
         ticker.queues.discard(queue)
+        queue.close()
+        ticks.close()
 
 
 async def stream(handler: Any, io: Any) -> None:
     """Server-sent events for as long as `handler` sends some."""
     io.headers = EVENT_STREAM
-    await io.write(RETRY)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ticker.run)
         await handler(io)
