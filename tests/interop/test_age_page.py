@@ -112,7 +112,7 @@ def test_chromium_plots_all_three(program: Callable[[str], str], tmp_path: Path)
         assert page.evaluate(_DRAWN) == [True, True, True]
         assert page.errors == []
         process.kill()
-        wait_until(page, "series.every(one => one.card.innerText.includes('The stream has ended'))")
+        wait_until(page, "series.every(one => one.card.innerText.includes('Stream ended'))")
 
 
 # Whether the plot has pixels of the colour of each line.
