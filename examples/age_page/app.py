@@ -6,8 +6,8 @@ and open http://127.0.0.1:3300/. /newest follows a feed and /every writes each t
 second. The page reads /newest directly, and both through relays, which are slow links in small: each
 passes on so many KiB/s and no more, with little room in its sockets. So the server has really a slow
 client: one whose TCP takes no more. The relays listen on 127.0.0.1 alone, so open the page on the same
-machine. A relay stands between: what is acknowledged has come as far as its kernel, and the 2 KiB or so
-that wait there are part of the age that the page shows.
+machine. What a relay's kernel has is acknowledged: up to 5 KiB wait there, which is part of the age that
+the page shows. In the server's send queue there is one tick of /newest at most.
 """
 
 import json
