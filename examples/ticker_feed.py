@@ -3,8 +3,10 @@
     python -m httpng_asyncio examples/ticker_feed.py:app
     curl -N http://127.0.0.1:3300/
 
-/ streams server-sent events. A client that has missed quotes is told so: by an event `gap` with their
-number, also when it comes back with the header Last-Event-ID. /stats tells what became of all quotes.
+/ streams server-sent events, first the newest quote of each symbol. A client that has missed quotes is told
+so: by an event `gap` with their number, also when it comes back with the header Last-Event-ID. That number
+may then be too high by some quotes, as those of one symbol may overtake those of another. /stats tells what
+became of all quotes.
 """
 
 import json
@@ -29,6 +31,7 @@ class Market:
         self.feed = Feed()
         self.prices = dict.fromkeys(SYMBOLS, 100.0)
         self.number = 0
+        self.newest = dict.fromkeys(SYMBOLS, 0)
         self._trading = anyio.Lock()
 
     async def trade(self) -> None:
@@ -38,9 +41,14 @@ class Market:
                 await anyio.sleep(1 / PER_SECOND)
                 self._quote()
 
+    def missed_since(self, number: int) -> int:
+        """How many quotes after this one are lost: those that aren't the newest of their symbol."""
+        return max(0, self.number - number - sum(newest > number for newest in self.newest.values()))
+
     def _quote(self) -> None:
         self.number += 1
         symbol = random.choice(SYMBOLS)
+        self.newest[symbol] = self.number
         price = self.prices[symbol] = max(1.0, self.prices[symbol] + random.gauss(0, 0.2))
         quote = json.dumps({"symbol": symbol, "price": round(price, 2)})
         self.feed.publish(f"id: {self.number}\ndata: {quote}\n\n", symbol)
@@ -58,11 +66,11 @@ async def stream(req: Any, io: Any) -> None:
     """The quotes, from the newest of each symbol on."""
     io.headers = EVENT_STREAM
     last = req.headers.get("last-event-id", "")
-    if last.isdigit() and int(last) < market.number:
-        await io.write(gap(market.number - int(last)))
+    missed = market.missed_since(int(last)) if last.isdecimal() else 0
+    await io.write("retry: 1000\n\n" + (gap(missed) if missed else ""))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(market.trade)
-        await io.follow(market.feed, max_age=10, on_gap=gap)
+        await io.follow(market.feed, on_gap=gap)
         tasks.cancel_scope.cancel()
 
 

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.request import urlopen
 
@@ -122,6 +123,104 @@ def check_stats(base: str) -> None:
         stats = json.load(answer)
     assert stats.keys() == {"newest", "every"}
     assert all(0 < each["sent"] <= each["current"] for each in stats.values())
+
+
+# The ticker on a feed ----------------------------------------------------------------------------------
+
+FEED = ("-m", "httpng_asyncio", str(EXAMPLES / "ticker_feed.py") + ":app", "--listen", "127.0.0.1:0")
+
+
+@contextmanager
+def curling(curl: str, *arguments: str) -> Iterator[Any]:
+    """What curl prints, line by line as it comes, for a bounded time."""
+    command = [curl, "--silent", "--no-buffer", "--max-time", f"{BOUND:.0f}", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
+
+
+class Account:
+    """What a client of the feed has got, and what it was told that it missed."""
+
+    def __init__(self, lines: Any) -> None:
+        self.numbers: list[int] = []
+        self.gaps: list[int] = []
+        self.retries: list[str] = []
+        self._lines = iter(lines)
+
+    def read_event(self) -> None:
+        fields = [line.rstrip("\n") for line in iter(lambda: next(self._lines), "\n")]
+        if fields[0].startswith("retry: "):
+            self.retries += fields
+        elif fields[0] == "event: gap":
+            self.gaps.append(int(fields[1].removeprefix("data: ")))
+        else:
+            number, data = fields
+            self.numbers.append(int(number.removeprefix("id: ")))
+            assert json.loads(data.removeprefix("data: ")).keys() == {"symbol", "price"}
+
+    def read_on(self, events: int) -> None:
+        """Reads so many quotes."""
+        end = len(self.numbers) + events
+        while len(self.numbers) < end:
+            self.read_event()
+
+    def read_until_even(self, last: int) -> None:
+        """Reads until all quotes after `last` are here or told as missed; else the stream ends in time."""
+        while max(self.numbers, default=0) - last != self._after(last):
+            self.read_event()
+
+    def _after(self, last: int) -> int:
+        return len([number for number in self.numbers if number > last]) + sum(self.gaps)
+
+
+def test_the_feed_tells_who_comes_back_what_is_missing(program: Callable[[str], str]) -> None:
+    curl = program("curl")
+    with running(*FEED) as (_, port):
+        url = f"http://127.0.0.1:{port}/"
+        with curling(curl, url) as lines:
+            first = Account(lines)
+            first.read_on(40)
+        assert first.retries == ["retry: 1000"]
+        assert first.gaps == []
+        assert first.numbers == list(range(1, 41))
+        with curling(curl, "--header", "Last-Event-ID: 5", url) as lines:
+            again = Account(lines)
+            again.read_on(1)
+            assert len(again.gaps) == 1
+            assert again.gaps[0] >= 40 - 5 - 8
+            again.read_on(20)
+            again.read_until_even(5)
+        with curling(curl, "--header", "Last-Event-ID: 1000000", url) as lines:
+            other = Account(lines)
+            other.read_on(20)
+            assert other.gaps == []
+
+
+def test_the_feed_tells_a_slow_client_what_it_skipped() -> None:
+    with running(*FEED, "--notsent-lowat", "1024") as (_, port), connect(port) as slow:
+        ask(slow, "/", "1.0")
+        with slow.makefile(newline="\n") as lines:
+            while lines.readline().strip():
+                pass  # the header block
+            account = Account(lines)
+            account.read_on(1)
+            wait_until_skipped(port, 20)
+            while not account.gaps:
+                account.read_event()
+            account.read_on(20)
+            account.read_until_even(account.numbers[0] - 1)
+
+
+def wait_until_skipped(port: int, quotes: int) -> None:
+    end = monotonic() + BOUND
+    while monotonic() < end:
+        with urlopen(f"http://127.0.0.1:{port}/stats", timeout=BOUND) as answer:
+            if json.load(answer)["skipped"] >= quotes:
+                return
+    raise AssertionError("nothing was skipped")
 
 
 # The driver on selectors -------------------------------------------------------------------------------

@@ -1,0 +1,174 @@
+"""A page that plots live how old the data is in the browser: fast, slow, and slow with every tick.
+
+    python -m httpng_asyncio examples/age_page/app.py:app     (or -m httpng_trio)
+
+and open http://127.0.0.1:3300/. /newest follows a feed and /every writes each tick: a kibibyte, 50 times a
+second. The page reads /newest directly, and both through relays, which are slow links in small: each
+passes on so many KiB/s and no more, with little room in its sockets. So the server has really a slow
+client: one whose TCP takes no more. The relays listen on 127.0.0.1 alone, so open the page on the same
+machine. What a relay's kernel has is acknowledged: up to 5 KiB wait there, which is part of the age that
+the page shows. In the server's send queue there is one tick of /newest at most.
+"""
+
+import json
+import socket
+import socketserver
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import cache
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from httpng_core import Application
+from httpng_driver import Feed
+
+PAGE = Path(__file__).with_name("page.html").read_text()
+PER_SECOND = 50
+TICK_LEN = 1024
+RATES = (8, 16, 32, 64)
+"""What the relays pass on, in KiB/s; the last one has room for every tick."""
+# Relays are other origins to the browser than the page.
+EVENT_STREAM = {
+    "content-type": "text/event-stream",
+    "cache-control": "no-store",
+    "access-control-allow-origin": "*",
+}
+UNTIL: Any = "acked" if sys.platform == "linux" else "sent"
+MAX_BEHIND = 10_000
+"""Who has so many ticks waiting, 200 s, is given up."""
+
+
+class Ticker:
+    """Makes ticks for as long as somebody looks."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+        self.queues: set[Any] = set()
+        self.number = 0
+        self._ticking = anyio.Lock()
+
+    async def run(self) -> None:
+        """Makes ticks until it is cancelled; one of the streams' tasks does so for all."""
+        async with self._ticking:
+            due = time.monotonic()
+            while True:
+                due = max(due + 1 / PER_SECOND, time.monotonic())
+                await anyio.sleep(max(0.0, due - time.monotonic()))
+                self._tick()
+
+    def _tick(self) -> None:
+        self.number += 1
+        data = json.dumps({"at": round(time.time(), 4), "number": self.number})
+        event = f"id: {self.number}\ndata: {data}".ljust(TICK_LEN - 2).encode() + b"\n\n"
+        self.feed.publish(event)
+        for queue in self.queues:
+            queue.send_nowait(event)
+
+
+ticker = Ticker()
+
+
+async def newest(io: Any) -> None:
+    """The newest tick, chosen when the client's TCP has acknowledged the last."""
+    io.window_until = UNTIL
+    await io.follow(ticker.feed)
+
+
+async def every(io: Any) -> None:
+    """Every tick, as most servers do it: what the client doesn't take waits in a queue, and in buffers."""
+    queue, ticks = anyio.create_memory_object_stream[bytes](inf)
+    ticker.queues.add(queue)
+    try:
+        while ticks.statistics().current_buffer_used < MAX_BEHIND:
+            if await io.write(await ticks.receive()) is not None:
+                return
+    finally:
+        ticker.queues.discard(queue)
+        queue.close()
+        ticks.close()
+
+
+async def stream(handler: Any, io: Any) -> None:
+    """Server-sent events for as long as `handler` sends some."""
+    io.headers = EVENT_STREAM
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ticker.run)
+        await handler(io)
+        tasks.cancel_scope.cancel()
+
+
+async def handler(req: Any, io: Any) -> dict[str, Any] | None:
+    """Routes."""
+    path = req.path.partition("?")[0]
+    if path == "/":
+        return {"headers": {"content-type": "text/html; charset=utf-8"}, "body": PAGE}
+    if path == "/relays":
+        ports = relays(req.ouraddr.host, req.ouraddr.port)
+        return {"headers": {"content-type": "application/json"}, "body": json.dumps(ports)}
+    if path not in ("/newest", "/every"):
+        return {"status": 404, "body": "not found"}
+    await stream(newest if path == "/newest" else every, io)
+    return None
+
+
+app = Application(handler)
+
+
+# Slow links --------------------------------------------------------------------------------------------
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A slow link to `address`: of what comes from there it passes on `rate` bytes a second."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], rate: int) -> None:
+        super().__init__(("127.0.0.1", 0), Link)
+        self.address, self.rate = address, rate
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Link(socketserver.BaseRequestHandler):
+    """One connection through a relay; it runs in a thread of its own."""
+
+    def handle(self) -> None:
+        """Passes on the request, then the response, slowly, until either end is gone."""
+        assert isinstance(self.server, Relay)
+        with suppress(OSError), socket.socket(_family(self.server.address[0])) as server:
+            # Small packets and little room for them, before connecting: or loopback's own are 64 KiB.
+            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            server.connect(self.server.address)
+            server.sendall(self._head())
+            self._pass_on(server, self.server.rate)
+
+    def _head(self) -> bytes:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            if not (data := self.request.recv(4096)):
+                raise ConnectionError("the client left before it had asked")
+            head += data
+        return head
+
+    def _pass_on(self, server: socket.socket, rate: int) -> None:
+        due = -inf
+        while data := server.recv(256):
+            self.request.sendall(data)
+            due = max(due, time.monotonic()) + len(data) / rate
+            time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+@cache
+def relays(host: str, port: int) -> dict[int, int]:
+    """The ports of the relays to a server by their KiB/s; they start when they are first asked for."""
+    return {rate: Relay((host, port), rate * 1024).server_address[1] for rate in RATES}

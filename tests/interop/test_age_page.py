@@ -1,0 +1,136 @@
+"""The page that plots how old the data is: its streams, and what chromium shows of it."""
+
+import json
+import re
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from tests.interop.chromium import browsing
+from tests.interop.test_examples import BOUND, EXAMPLES, ask, connect, running
+
+APP = f"{EXAMPLES / 'age_page' / 'app.py'}:app"
+RATE = "16"
+"""KiB/s of the relays that are used: the ticks are 50."""
+
+
+@pytest.fixture(params=["httpng_asyncio", "httpng_trio"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple["subprocess.Popen[str]", int]]:
+    with running("-m", request.param, APP, "--listen", "127.0.0.1:0") as (process, port):
+        yield process, port
+
+
+def relay(port: int) -> int:
+    with urlopen(f"http://127.0.0.1:{port}/relays", timeout=BOUND) as answer:
+        ports: dict[str, int] = json.load(answer)
+    assert len(set(ports.values())) == len(ports) > 1
+    return ports[RATE]
+
+
+class Reader:
+    """A client of one of the streams.
+
+    Attributes:
+        numbers: those of the ticks that have come.
+    """
+
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        self.numbers: list[int] = []
+        self._socket, self._wire = sock, b""
+        ask(sock, path)
+
+    def read(self, wanted: Callable[[], bool]) -> None:
+        """Reads until it is so."""
+        end = monotonic() + BOUND
+        while not wanted():
+            assert monotonic() < end
+            data = self._socket.recv(65536)
+            assert data, "the stream has ended"
+            self._take(data)
+
+    def read_what_is_there(self) -> None:
+        """Reads until the kernel has nothing more."""
+        self._socket.setblocking(False)
+        try:
+            while data := self._socket.recv(65536):
+                self._take(data)
+        except BlockingIOError:
+            self._socket.settimeout(BOUND)
+
+    def _take(self, data: bytes) -> None:
+        *events, self._wire = (self._wire + data).split(b"\n\n")
+        for event in events:
+            found = re.search(rb'id: (\d+)\ndata: \{"at": [\d.]+, "number": (\d+)\} *$', event)
+            assert found is not None, event
+            assert found[1] == found[2]
+            self.numbers.append(int(found[1]))
+
+
+def test_the_page_is_served(server: tuple[Any, int]) -> None:
+    with urlopen(f"http://127.0.0.1:{server[1]}/", timeout=BOUND) as answer:
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.read() == (EXAMPLES / "age_page" / "page.html").read_bytes()
+
+
+def test_the_slow_link_keeps_up_with_the_newest_tick_only(server: tuple[Any, int]) -> None:
+    slow = relay(server[1])
+    with ExitStack() as stack:
+        fast, newest, every = (
+            Reader(stack.enter_context(connect(port)), path)
+            for port, path in ((server[1], "/newest"), (slow, "/newest"), (slow, "/every"))
+        )
+        newest.read(lambda: bool(newest.numbers))
+        every.read(lambda: bool(every.numbers))
+
+        def far_behind() -> bool:
+            newest.read_what_is_there()
+            every.read_what_is_there()
+            return fast.numbers[-1:] > [every.numbers[-1] + 100]
+
+        fast.read(far_behind)
+        assert every.numbers == list(range(every.numbers[0], every.numbers[-1] + 1))
+        assert newest.numbers == sorted(set(newest.numbers))
+        assert newest.numbers[-1] - newest.numbers[0] >= len(newest.numbers) + 50, "most have been skipped"
+        assert fast.numbers[-1] - newest.numbers[-1] < 33, "a third at most of what the other is behind"
+
+
+def test_chromium_plots_all_three(program: Callable[[str], str], tmp_path: Path) -> None:
+    chromium = program("chromium")
+    command = ("-m", "httpng_asyncio", APP, "--listen", "127.0.0.1:0")
+    with running(*command) as (process, port), browsing(chromium, tmp_path, BOUND) as page:
+        page.call("Page.navigate", url=f"http://127.0.0.1:{port}/")
+        wait_until(page, "typeof series == 'object' && series.every(one => one.points?.length > 5)")
+        wait_until(
+            page, "[...document.querySelectorAll('.age')].every(one => /^[0-9.]+ s$/.test(one.innerText))"
+        )
+        assert page.evaluate(_DRAWN) == [True, True, True]
+        assert page.errors == []
+        process.kill()
+        wait_until(page, "series.every(one => one.card.innerText.includes('Stream ended'))")
+
+
+# Whether the plot has pixels of the colour of each line.
+_DRAWN = """(() => {
+    const canvas = document.getElementById("plot"), pen = canvas.getContext("2d");
+    const pixels = new Uint32Array(pen.getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    const seen = new Set(pixels), probe = new OffscreenCanvas(1, 1).getContext("2d");
+    return series.map((one) => {
+        probe.fillStyle = getComputedStyle(one.card).color;
+        probe.fillRect(0, 0, 1, 1);
+        return seen.has(new Uint32Array(probe.getImageData(0, 0, 1, 1).data.buffer)[0]);
+    });
+})()"""
+
+
+def wait_until(page: Any, condition: str) -> None:
+    """Waits until it is so; the browser is killed after a bounded time."""
+    page.evaluate(
+        "new Promise(done => { const timer = setInterval(() => {"
+        f" if ({condition}) {{ clearInterval(timer); done(true); }} }}, 20); }})"
+    )
