@@ -130,7 +130,7 @@ def bare(port: int) -> None:
         sock.recv(65536)
         sock.sendall(_HEAD)
         sock.setblocking(False)
-        # As every server has it.
+        # As the others have it, see fanout.py.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     pace, number = Pace(), 0
     while True:
@@ -144,4 +144,6 @@ def bare(port: int) -> None:
 
 
 if __name__ == "__main__":
-    bare(int(sys.argv[1]))
+    # The reader goes first.
+    with suppress(ConnectionError):
+        bare(int(sys.argv[1]))

@@ -88,8 +88,11 @@ def _httpng() -> Iterator[Candidate]:
         for name, (module, *options) in backends.items():
             python = _python(module, f"bench.ticks_apps:{until}", *listen, *options)
             yield Candidate(f"httpng {name}, {until}", python, is_held=held)
-            lua = _python(module, "bench/ticks.lua", *listen, *options, "--default-window-until", until)
+            lua = _python(module, "bench/ticks.lua", *listen, *options)
             yield Candidate(f"httpng {name}, {until}, Lua", lua, f"/{until}", is_held=held)
+    for name, (module, *options) in backends.items():
+        python = _python(module, "bench.ticks_apps:feed", *listen, *options)
+        yield Candidate(f"httpng {name}, Feed, acked", python, is_held=True)
     module, *options = backends["asyncio"]
     small = _python(module, "bench.ticks_apps:sent", *listen, *options, "--notsent-lowat", "1024")
     yield Candidate("httpng asyncio, sent, notsent_lowat 1024", small)

@@ -9,6 +9,7 @@ import anyio
 from bench import ticks
 
 from httpng_core import Until
+from httpng_driver import Feed
 
 LAST = ticks.PER_SECOND * 3600
 """No loop goes on for ever: an hour of ticks is enough."""
@@ -22,6 +23,25 @@ async def sent(req: Any, io: Any) -> None:
 async def acked(req: Any, io: Any) -> None:
     """The newest tick, when the client's TCP has acknowledged the last one."""
     await _newest(io, "acked")
+
+
+async def feed(req: Any, io: Any) -> None:
+    """Follows a feed of all ticks, the next one when the client's TCP has acknowledged the last."""
+    io.headers = ticks.HEADERS
+    io.window_until = "acked"
+    feed = Feed()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_publish, feed)
+        await io.follow(feed)
+        tasks.cancel_scope.cancel()
+
+
+async def _publish(feed: Feed) -> None:
+    number = ticks.newest()
+    for _ in range(LAST):
+        await anyio.sleep(ticks.until_after(number))
+        number = ticks.newest()
+        feed.publish(ticks.body(number))
 
 
 async def every(req: Any, io: Any) -> None:

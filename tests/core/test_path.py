@@ -169,7 +169,7 @@ def test_the_start_ends_after_three_rounds_without_growth_and_then_drains() -> N
         played.round(payloads)
         assert played.path.gain == 2
     played.round(9)
-    assert played.path.gain == 0.75
+    assert played.path.gain == 0.9
 
 
 def test_a_record_is_app_limited_until_the_window_has_been_full_for_a_round() -> None:
@@ -214,14 +214,14 @@ def test_phases_probe_drain_and_keep_to_what_the_path_holds() -> None:
         gains.append(played.path.gain)
         played.round(10)
     probe = gains.index(1.25)
-    assert gains[probe : probe + 22] == [1.25, 0.75, *[1.2] * 20]
+    assert gains[probe : probe + 22] == [1.25, 0.9, *[1.2] * 20]
     assert played.path.limit(SIZE) == pytest.approx(played.path.gain * 10 * SIZE + SIZE * 0.78)
 
 
 def test_a_drain_ends_before_its_time_when_the_queue_is_gone() -> None:
     played = Played()
     path = played.path
-    while path.gain != 0.75:
+    while path.gain != 0.9:
         # Half of what is under way is acknowledged in the middle of a round trip.
         for number in range(1, 21):
             path.sent(played.sent + number * SIZE, played.now + (0.05 if number > 10 else 0))
@@ -232,7 +232,7 @@ def test_a_drain_ends_before_its_time_when_the_queue_is_gone() -> None:
         if path.gain == 2:
             path.acknowledged(played.sent, played.now)
     path.acknowledged(played.sent - 9 * SIZE, played.now - 0.04)
-    assert path.gain == 0.75
+    assert path.gain == 0.9
     path.acknowledged(played.sent - 2 * SIZE, played.now - 0.03)
     assert path.gain == 1.2
 
@@ -246,12 +246,12 @@ def test_a_rate_that_grew_is_probed_on_at_once() -> None:
     played.round(14)
     assert played.path.gain == 1.25
     played.round(14)
-    assert played.path.gain == 0.75
+    assert played.path.gain == 0.9
 
 
 def test_never_less_than_one_payload() -> None:
     played = Played().full(1)
-    while played.path.gain != 0.75:
+    while played.path.gain != 0.9:
         played.round(1)
     assert played.path.limit(50 * SIZE) == 50 * SIZE
     assert played.path.limit(2000 * SIZE) == 2000 * SIZE

@@ -21,7 +21,7 @@ those of one response body, so a response that shares its connection is measured
 7. At the start the gain is 2, so the window doubles each round, until the rate has grown by less than a
    quarter in three rounds that are not app-limited. It begins anew if the round trip becomes
    half as long again: what was measured with the old one was too little.
-8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.75, or for
+8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.9, or for
    as long as it takes, and twenty keep to 1.2. Without probing a rate that has grown would not be seen;
    without draining our own queue would pass for a longer path; at 1 a path nearly full would pass for full.
 9. If the rate has grown by more than a seventh since the last probe began, another one begins at once.
@@ -46,7 +46,7 @@ MAX_RECORDS = 256
 _START_GAIN = 2.0
 _GROWTH_AT_START = 1.25
 _ROUNDS_WITHOUT_GROWTH = 3
-_GAINS = (1.25, 0.75, *(1.2,) * 20)
+_GAINS = (1.25, 0.9, *(1.2,) * 20)
 _PROBE, _DRAIN = 0, 1
 _GROWTH_TO_PROBE_ON = 8 / 7
 _SPARED = 0.22
