@@ -285,16 +285,106 @@ def test_what_was_sent_before_is_no_measure_of_the_path() -> None:
     assert 0 < path.rate <= RATE
 
 
-def test_a_feed_is_not_followed_along_the_path_yet() -> None:
-    told: list[str] = []
+# Feeds ----------------------------------------------------------------------------------------------------
+
+
+class FeedTicker(Ticker):
+    """The same with a feed of one key, which the handler follows."""
+
+    def __init__(
+        self, window: WindowSize, path: ScriptedPath, ticks_a_second: float = TICKS_A_SECOND, **options: Any
+    ) -> None:
+        self._options = options
+        super().__init__(window, path, ticks_a_second)
+
+    def _handle(self, req: Request, io: GeneratorIO) -> Iterator[Any]:
+        io.send_window = self._window
+        self.feed = Feed(clock=self.loop.clock)
+        self._publish(self.loop.clock())
+        yield io.follow(self.feed, **self._options)
+
+    def _publish(self, now: float) -> None:
+        self.feed.publish(tick(now))
+        self.loop.runner.timers.add(now + self._interval, self._publish)
+
+
+@pytest.mark.parametrize("milliseconds", [1, 20, 100, 300])
+def test_a_followed_feed_fills_the_path_and_is_fresh(milliseconds: int) -> None:
+    delay = milliseconds / 2000
+    seen = FeedTicker("auto", ScriptedPath(delay, RATE)).run(1 + 8 * delay, skipped=0.2 + 30 * delay)
+    floor, trip = payload_trip(delay) - delay, payload_trip(delay)
+    assert seen.rate >= 0.95 * RATE * TICK / (TICK + 7)
+    assert quantiles(seen.ages, n=100)[98] <= floor + 2 * trip
+
+
+def test_a_feed_that_says_little_does_not_shrink_the_window() -> None:
+    ticker = FeedTicker("auto", ScriptedPath(0.1, RATE))
+    ticker.run(3)
+    ticker._interval = 1 / 20
+    assert ticker.run(3, skipped=0.5).rate == pytest.approx(20 * TICK, rel=0.1)
+    ticker._interval = 1 / TICKS_A_SECOND
+    assert ticker.run(1, skipped=0.4).rate >= 0.9 * RATE
+
+
+def test_a_followed_feed_follows_a_rate_that_rises() -> None:
+    ticker = FeedTicker("auto", ScriptedPath(0.02, RATE / 2))
+    ticker.run(1)
+    ticker.path.rate = RATE
+    assert ticker.run(1, skipped=1).rate >= 0.9 * RATE * TICK / (TICK + 7)
+
+
+def test_on_a_slow_link_one_payload_of_a_feed_goes_at_a_time() -> None:
+    seen = FeedTicker("auto", ScriptedPath(0.0005, 8000), ticks_a_second=200).run(20, skipped=2)
+    assert median(seen.ages) <= 1.1 * (TICK + 7) / 8000
+    assert seen.rate >= 0.94 * 8000
+
+
+def test_a_notice_of_a_gap_waits_for_room_as_well() -> None:
+    notices: list[int] = []
+
+    def on_gap(lost: int) -> bytes:
+        notices.append(lost)
+        return b"!" * TICK
+
+    ticker = FeedTicker("auto", ScriptedPath(0.05, RATE), on_gap=on_gap)
+    seen = ticker.run(1, skipped=2)
+    # Each tick that comes brings a notice of those that were skipped.
+    assert seen.rate == pytest.approx(RATE / 2, rel=0.06)
+    # It is made once for each that goes out, and once more where there was no room for both.
+    assert len(notices) <= 3 * seen.rate / TICK * 3
+
+
+def test_an_async_handler_follows_along_the_path() -> None:
+    async def handler(req: Request, io: Any) -> None:
+        io.send_window = "auto"
+        assert await io.follow(feed) is None
+
+    loop = Loopback(handler)
+    feed = Feed(clock=loop.clock)
+    client = loop.connect(path=ScriptedPath(0.1, RATE))
+    client.get()
+    feed.publish(b"first,")
+    loop.settle()
+    feed.publish(b"skipped,")
+    feed.publish(b"last")
+    feed.close()
+    loop.advance(1)
+    assert client.responses()[0].body == b"first,last"
+    assert loop.exchanges[0].stats(loop.clock.now).acked is not None
+
+
+def test_a_feed_is_not_followed_along_a_path_that_tells_nothing() -> None:
+    told: list[Any] = []
 
     def handler(req: Request, io: GeneratorIO) -> Iterator[Any]:
         io.send_window = "auto"
         try:
             yield io.follow(Feed(clock=loop.clock))
-        except ValueError as error:
-            told.append(str(error))
+        except AckedUnknownError as error:
+            told.append(error)
 
     loop = Loopback(handler)
-    loop.connect().get()
-    assert told == ['a feed is not followed with send_window "auto" yet; give a number of bytes']
+    client = loop.connect()
+    client.connection.bytes_acknowledged(None, loop.clock.now)
+    client.get()
+    assert len(told) == 1

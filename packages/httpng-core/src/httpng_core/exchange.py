@@ -210,19 +210,22 @@ class Exchange:
         """Sends what a feed publishes until it is closed; settles `None` when that and all of it is sent.
 
         The next payload is sent when all before it has come as far as `until`, or already when it fits into
-        `window`. Without a timeout it goes on for ever. Where body bytes are dropped by rule it ends at once.
+        `window`. The window "auto" follows the path and counts until acked, whatever `until` says. Without a
+        timeout it goes on for ever. Where body bytes are dropped by rule it ends at once.
 
         Raises:
             TypeError, ValueError: wrong arguments.
-            AckedUnknownError: `until` is "acked" where the platform can't tell.
+            AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
             ContentLengthError: the response has a Content-Length, and a feed has none.
         """
-        limit = 0 if window is None else checked_window(window)
-        if limit == "auto":
-            raise ValueError('a feed is not followed with send_window "auto" yet; give a number of bytes')
+        size = 0 if window is None else checked_window(window)
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self._checked_until(until)
-        follow = Follow(source, limit, deadline, until)
+        if size == "auto":
+            until = self._checked_until("acked")
+            follow = Follow(source, 0, deadline, until, self._queue.along_path())
+        else:
+            follow = Follow(source, size, deadline, until)
         if self.state not in TAKES_WRITES:
             follow.settle(self._writers.follow_result(cancelled=True))
             return follow

@@ -135,6 +135,11 @@ class PathEstimate:
         """The send window for a payload of `size` bytes."""
         return max(size, self.window + size * (1 - _SPARED))
 
+    @property
+    def changed_at(self) -> float:
+        """When what is under way changed last: there was no more room at any time since."""
+        return max(self._acked_at, self._records[-1].sent_at if self._records else 0.0)
+
     def refused(self, now: float) -> None:
         """The handler offered a payload for which there was no room."""
         if self._room_since is not None and now - self._room_since > self.round_trip:
@@ -204,7 +209,11 @@ class PathEstimate:
         if self.rate > self._probed_rate * _GROWTH_TO_PROBE_ON:
             self._enter(_PROBE, now)
         elif self._phase is not None and self._is_over(now):
-            self._enter((self._phase + 1) % len(_GAINS), now)
+            # A phase ends with what is acknowledged, so late by up to the time of a payload. Those that keep make
+            # up for it, else the cycle could last longer than its round trip counts.
+            keeps = _DRAIN < self._phase < len(_GAINS) - 1
+            began = self._phase_began + self.round_trip if keeps else now
+            self._enter((self._phase + 1) % len(_GAINS), began)
 
     def _is_over(self, now: float) -> bool:
         drained = self._phase == _DRAIN and self._sent - self._acked <= self.window

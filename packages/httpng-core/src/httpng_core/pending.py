@@ -150,13 +150,30 @@ class Source(Protocol):
 
 
 class Follow(Write):
-    """A `follow`: it stands in the line of writers and draws payloads from `source`, each as a whole."""
+    """A `follow`: it stands in the line of writers and draws payloads from `source`, each as a whole.
 
-    __slots__ = ("source",)
+    Attributes:
+        source: the follower of the feed.
+        refused: how long what was drawn last was, if the window had no room for it; else 0.
+    """
 
-    def __init__(self, source: Source, limit: float, deadline: float, until: Until = "sent") -> None:
-        super().__init__(b"", limit, deadline, until)
+    __slots__ = ("refused", "source")
+
+    def __init__(
+        self,
+        source: Source,
+        limit: float,
+        deadline: float,
+        until: Until = "sent",
+        path: PathEstimate | None = None,
+    ) -> None:
+        super().__init__(b"", limit, deadline, until, path)
         self.source = source
+        self.refused = 0
+
+    def limit_for(self, size: int) -> float:
+        """The send window for a payload of `size` bytes."""
+        return self._limit if self._path is None else self._path.limit(size)
 
 
 class HeaderWrite(Pending):

@@ -5,6 +5,7 @@
    when the socket can take it and nothing accepted earlier still waits to be committed.
 3. A follow that is first in line draws one payload at a time, whole, which is accepted and committed when
    the kernel has taken a part of it. Its window is open when nothing is in flight or the payload fits.
+   Along a path, a payload that waits when something is acknowledged was refused room until then.
 4. What was accepted is never taken back; what was not is never sent once the write has left the line.
 """
 
@@ -206,10 +207,13 @@ class SendQueue:
 
     def acknowledge(self, size: int, now: float) -> None:
         """The client's TCP acknowledged `size` more body bytes."""
+        path = self._path
+        if path is not None and self._follow_waits():
+            path.refused(path.changed_at)
         self.window.acknowledge(size)
-        if self._path is not None and self.window.acked is not None:
+        if path is not None and self.window.acked is not None:
             # First, so that what waits for room finds the window as it is now.
-            self._path.acknowledged(self.window.acked, now)
+            path.acknowledged(self.window.acked, now)
         self._left_flight(now)
 
     def forget_acked(self, now: float) -> None:
@@ -247,11 +251,24 @@ class SendQueue:
             return first
         return None
 
+    def _follow_waits(self) -> bool:
+        """Whether the first in line has a payload for which the window is closed."""
+        first = self._waiting[0] if self._waiting else None
+        if not isinstance(first, Follow):
+            return False
+        size = first.source.size
+        return size > 0 and not self._is_open(first, size)
+
     def _is_open(self, follow: Follow, size: int) -> bool:
         window = self.window
-        return window.in_flight_until(follow.until) == 0 or window.fits(size, follow.limit, follow.until)
+        if window.in_flight_until(follow.until) == 0:
+            return True
+        # What is drawn may be longer than the payload, by the notice of a gap: then it needs that much room.
+        size = max(size, follow.refused)
+        return window.fits(size, follow.limit_for(size), follow.until)
 
     def _draw(self, follow: Follow, now: float) -> bytes:
+        follow.refused = 0
         try:
             payload = follow.source.offer()
         except Exception as error:
@@ -259,6 +276,7 @@ class SendQueue:
             self._on_refused(follow, error)
             payload = b""
         if not self._is_open(follow, len(payload)):
+            follow.refused = len(payload)
             return b""
         if payload:
             self._drawn = follow, now
