@@ -544,3 +544,80 @@ def test_a_payload_goes_the_short_way_once_all_before_is_sent(taken: int | None)
     assert driven.connection.take_payload() is None, "it is too old"
     driven.push()
     assert driven.body == b"123[1]5"
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_the_short_way_needs_no_chunks(taken: int) -> None:
+    driven = Following(GET_10)
+    driven.follow()
+    driven.feed.publish("1")
+    driven.push()
+    driven.feed.publish("23")
+    wire = driven.connection.take_payload()
+    assert wire == b"23"
+    driven.wire += wire[:taken]
+    assert driven.connection.payload_taken(taken, driven.now) == (taken < 2)
+    driven.push()
+    assert driven.wire.endswith(b"\r\n\r\n123")
+    assert driven.positions == (3, 3)
+    assert driven.told == follow_stats(delivered=2)
+
+
+def test_a_notice_of_a_gap_that_does_not_fit_waits_with_its_payload() -> None:
+    driven = Following()
+    driven.connection._tells_acknowledged = True
+    notices: list[int] = []
+
+    def on_gap(lost: int) -> str:
+        notices.append(lost)
+        return "[gap]"
+
+    follower = driven.feed.follower(on_gap=on_gap)
+    driven.exchange.follow(follower, driven.now, window=4, until="acked")
+    driven.feed.publish("1")
+    driven.feed.publish("2")
+    driven.push()
+    assert driven.body == b"[gap]2"
+    driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
+    driven.feed.publish("3")
+    driven.push()
+    driven.feed.publish("4", "b")
+    driven.feed.publish("5", "b")
+    # The payload alone would fit; with its notice it waits, and nothing asks for it until more has moved.
+    assert driven.push() == 0
+    assert not driven.connection.wants_write
+    assert notices == [1, 1]
+    driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
+    driven.push()
+    assert driven.body == b"[gap]23[gap]5"
+
+
+def test_a_payload_is_framed_once_for_all() -> None:
+    first, second = Following(), Following()
+    second.feed = first.feed
+    for driven in (first, second):
+        driven.follow()
+    first.feed.publish("1")
+    for driven in (first, second):
+        driven.push()
+    first.feed.publish("2")
+    assert first.connection.take_payload() is second.connection.take_payload()
+
+
+def test_a_stall_timeout_may_be_changed_while_it_runs() -> None:
+    driven = Following()
+    driven.exchange.stall_timeout = 5
+    assert driven.exchange.stall_timeout == 5
+    driven.write("x" * 100)
+    driven.advance(4)
+    driven.exchange.stall_timeout = None
+    assert driven.exchange.stall_timeout is None
+    driven.write("y")
+    driven.advance(60)
+    assert driven.outcomes == []
+    driven.exchange.stall_timeout = 3
+    driven.write("z")
+    driven.advance(2)
+    driven.write("z")
+    driven.advance(1)
+    assert driven.outcomes == ["aborted"]
