@@ -517,3 +517,51 @@ def test_a_client_that_takes_no_payload_at_all_is_stalled() -> None:
     assert driven.outcomes == []
     driven.advance(5)
     assert driven.outcomes == ["aborted"]
+
+
+def test_a_notice_of_a_gap_that_does_not_fit_waits_with_its_payload() -> None:
+    driven = Following()
+    driven.connection._tells_acknowledged = True
+    notices: list[int] = []
+
+    def on_gap(lost: int) -> str:
+        notices.append(lost)
+        return "[gap]"
+
+    follower = driven.feed.follower(on_gap=on_gap)
+    driven.exchange.follow(follower, driven.now, window=4, until="acked")
+    driven.feed.publish("1")
+    driven.feed.publish("2")
+    driven.push()
+    assert driven.body == b"[gap]2"
+    driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
+    driven.feed.publish("3")
+    driven.push()
+    driven.feed.publish("4", "b")
+    driven.feed.publish("5", "b")
+    # The payload alone would fit; with its notice it waits, and nothing asks for it until more has moved.
+    assert driven.push() == 0
+    assert not driven.connection.wants_write
+    assert notices == [1, 1]
+    driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
+    driven.push()
+    assert driven.body == b"[gap]23[gap]5"
+
+
+def test_a_stall_timeout_may_be_changed_while_it_runs() -> None:
+    driven = Following()
+    driven.exchange.stall_timeout = 5
+    assert driven.exchange.stall_timeout == 5
+    driven.write("x" * 100)
+    driven.advance(4)
+    driven.exchange.stall_timeout = None
+    assert driven.exchange.stall_timeout is None
+    driven.write("y")
+    driven.advance(60)
+    assert driven.outcomes == []
+    driven.exchange.stall_timeout = 3
+    driven.write("z")
+    driven.advance(2)
+    driven.write("z")
+    driven.advance(1)
+    assert driven.outcomes == ["aborted"]

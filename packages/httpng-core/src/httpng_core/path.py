@@ -209,8 +209,8 @@ class PathEstimate:
         if self.rate > self._probed_rate * _GROWTH_TO_PROBE_ON:
             self._enter(_PROBE, now)
         elif self._phase is not None and self._is_over(now):
-            # A phase ends with what is acknowledged, so late by up to the time of a payload. Those that keep make
-            # up for it, else the cycle could last longer than its round trip counts.
+            # A phase ends with what is acknowledged, so late by up to the time of a payload. Those that keep
+            # make up for it, else the cycle could last longer than its round trip counts.
             keeps = _DRAIN < self._phase < len(_GAINS) - 1
             began = self._phase_began + self.round_trip if keeps else now
             self._enter((self._phase + 1) % len(_GAINS), began)

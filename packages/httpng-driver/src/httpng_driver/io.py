@@ -119,7 +119,8 @@ class IO(BaseIO):
 
         A client that is slow skips values: the next payload is chosen when all before it has come as far as
         `io.window_until`, or when it fits into `io.send_window`, if that was set; "auto" keeps about as much
-        unacknowledged as the path holds. A payload that has begun to go out is sent whole. Writes meanwhile stand in line behind it.
+        unacknowledged as the path holds. A payload that has begun to go out is sent whole. Writes meanwhile
+        stand in line behind it.
 
         Args:
             feed: what to follow.
