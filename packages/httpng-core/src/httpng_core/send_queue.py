@@ -232,19 +232,24 @@ class SendQueue:
         return window.in_flight_until(follow.until) == 0 or window.fits(size, follow.limit, follow.until)
 
     def _draw(self, follow: Follow, now: float) -> bytes:
-        try:
-            payload = follow.source.offer()
-        except Exception as error:
-            self._waiting.popleft()
-            self._on_refused(follow, error)
-            payload = b""
-        if not self._is_open(follow, len(payload)):
+        payload = self._offered(follow)
+        if follow.settled or not self._is_open(follow, len(payload)):
             return b""
         if payload:
             self._drawn = follow, now
         else:
             self.advance(now)
         return payload
+
+    def _offered(self, follow: Follow) -> bytes:
+        try:
+            return follow.source.offer()
+        except Exception as error:
+            # It runs code of the user's, which may have ended the exchange before it raised.
+            if not follow.settled:
+                self._waiting.popleft()
+                self._on_refused(follow, error)
+            return b""
 
     def _take_drawn(self, follow: Follow, drawn_at: float, size: int) -> None:
         self._drawn = None
