@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -122,6 +122,38 @@ def check_stats(base: str) -> None:
         stats = json.load(answer)
     assert stats.keys() == {"newest", "every"}
     assert all(0 < each["sent"] <= each["current"] for each in stats.values())
+
+
+# The ticker on a feed ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["httpng_asyncio", "httpng_trio"])
+def test_the_ticker_on_a_feed(backend: str) -> None:
+    command = ("-m", backend, str(EXAMPLES / "ticker_feed.lua"), "--listen", "127.0.0.1:0")
+    with running(*command) as (process, port):
+        base = f"http://127.0.0.1:{port}"
+        with urlopen(f"{base}/", timeout=BOUND) as answer:
+            assert answer.headers["content-type"] == "text/event-stream"
+            events = [read_event(answer) for _ in range(10)]
+            assert [number for number, _ in events] == list(range(1, 11))
+            assert all(json.loads(quote).keys() == {"symbol", "price"} for _, quote in events)
+            with urlopen(f"{base}/stats", timeout=BOUND) as told:
+                stats = json.load(told)
+        assert stats.keys() == {"published", "followers", "delivered", "skipped", "expired"}
+        assert stats["followers"] == 1
+        assert stats["published"] >= 10
+        check_gap(base, stats["published"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(BOUND) == 0
+
+
+def check_gap(base: str, published: int) -> None:
+    """Who comes back is told how many quotes it has missed."""
+    with urlopen(Request(f"{base}/", headers={"Last-Event-ID": "3"}), timeout=BOUND) as again:
+        event, data, empty = (again.readline().decode() for _ in range(3))
+        assert (event, empty) == ("event: gap\n", "\n")
+        assert int(data.removeprefix("data: ")) >= published - 3
+        read_event(again)
 
 
 # The driver on selectors -------------------------------------------------------------------------------
