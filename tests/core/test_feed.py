@@ -200,6 +200,26 @@ def test_what_on_gap_raises_is_raised_by_follow() -> None:
     assert driven.body == b"more"
 
 
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_on_gap_may_end_its_own_exchange(end: str, raises: bool) -> None:
+    driven = Following()
+
+    def on_gap(lost: int) -> str:
+        getattr(driven.exchange, end)(driven.now)
+        return str(lost // (not raises))
+
+    follow = driven.follow(on_gap=on_gap)
+    driven.push()
+    driven.feed.publish("1")
+    driven.feed.publish("2")
+    driven.push()
+    assert result(follow).cancelled
+    assert driven.wire.endswith(b"0\r\n\r\n" if end == "close" else b"chunked\r\n\r\n")
+    assert driven.positions == (0, 0)
+    assert driven.feed.get_stats() == FeedStats(published=2, followers=0, delivered=0, skipped=2, expired=0)
+
+
 # Every payload ----------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -221,6 +221,35 @@ def wait_until_skipped(port: int, quotes: int) -> None:
             if json.load(answer)["skipped"] >= quotes:
                 return
     raise AssertionError("nothing was skipped")
+
+
+@pytest.mark.parametrize("backend", ["httpng_asyncio", "httpng_trio"])
+def test_the_ticker_on_a_feed(backend: str) -> None:
+    command = ("-m", backend, str(EXAMPLES / "ticker_feed.lua"), "--listen", "127.0.0.1:0")
+    with running(*command) as (process, port):
+        base = f"http://127.0.0.1:{port}"
+        with urlopen(f"{base}/", timeout=BOUND) as answer:
+            assert answer.headers["content-type"] == "text/event-stream"
+            events = [read_event(answer) for _ in range(10)]
+            assert [number for number, _ in events] == list(range(1, 11))
+            assert all(json.loads(quote).keys() == {"symbol", "price"} for _, quote in events)
+            with urlopen(f"{base}/stats", timeout=BOUND) as told:
+                stats = json.load(told)
+        assert stats.keys() == {"published", "followers", "delivered", "skipped", "expired"}
+        assert stats["followers"] == 1
+        assert stats["published"] >= 10
+        check_gap(base, stats["published"])
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(BOUND) == 0
+
+
+def check_gap(base: str, published: int) -> None:
+    """Who comes back is told how many quotes it has missed."""
+    with urlopen(Request(f"{base}/", headers={"Last-Event-ID": "3"}), timeout=BOUND) as again:
+        event, data, empty = (again.readline().decode() for _ in range(3))
+        assert (event, empty) == ("event: gap\n", "\n")
+        assert int(data.removeprefix("data: ")) >= published - 3
+        read_event(again)
 
 
 # The driver on selectors -------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 from tests.lua.conftest import Serve, Write
 
-from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress
+from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress, Settings
 from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock
 
@@ -110,6 +110,17 @@ def test_settings_arrive(write: Write, lua: str) -> None:
     assert app.settings.access_log is True
     assert app.settings.cancel_on_half_close == "never"
     assert [address.authority for address in app.listen] == ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:8081"]
+
+
+@pytest.mark.parametrize("lua", ["luajit21"], indirect=True)
+def test_a_null_of_the_ffi_is_the_default(write: Write, lua: str) -> None:
+    path = write("""
+        local null = require('ffi').new('void *')
+        require 'httpng'.cfg{handler = function() end, listen = null, max_body_len = null, sites = null}
+    """)
+    app = LuaApplication(path, clock=Clock(), lua=lua)
+    assert app.settings == Settings()
+    assert tuple(app.listen) == LUA_DEFAULT_LISTEN
 
 
 def test_defaults(write: Write, lua: str) -> None:

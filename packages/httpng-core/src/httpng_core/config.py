@@ -199,14 +199,17 @@ def nearest_key(name: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
 
 
+def unknown_key(name: object, known: Iterable[str]) -> ConfigError:
+    """The error for a key that is none of `known`; a Lua table may well have a number as a key."""
+    return ConfigError(f"unknown parameter {name}; the nearest known one is {nearest_key(str(name), known)}")
+
+
 def _refuse_other_keys(cfg: Mapping[str, object]) -> None:
     for name, value in cfg.items():
         if name == "c_sites_func":
             _refuse_native_handlers(value)
         elif name not in _KNOWN:
-            # A Lua table may well have a number as a key.
-            nearest = nearest_key(str(name), _KNOWN)
-            raise ConfigError(f"unknown parameter {name}; the nearest known one is {nearest}")
+            raise unknown_key(name, _KNOWN)
         elif name in _LATER_KEYS and value is not None:
             raise ConfigError(f"{name}: not supported yet")
 

@@ -153,6 +153,8 @@ class Fiber:
 
     def close(self) -> None:
         """Gives the generator up: its `finally` blocks run now, and what they raise is logged."""
+        if self._pending is not None:
+            self._pending.on_settle = None
         try:
             self._steps.close()
         except Exception as error:

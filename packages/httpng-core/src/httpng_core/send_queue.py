@@ -269,12 +269,10 @@ class SendQueue:
 
     def _draw(self, follow: Follow, now: float) -> bytes:
         follow.refused = 0
-        try:
-            payload = follow.source.offer()
-        except Exception as error:
-            self._waiting.popleft()
-            self._on_refused(follow, error)
-            payload = b""
+        payload = self._offered(follow)
+        if follow.settled:
+            self.advance(now)
+            return b""
         if not self._is_open(follow, len(payload)):
             follow.refused = len(payload)
             return b""
@@ -283,6 +281,16 @@ class SendQueue:
         else:
             self.advance(now)
         return payload
+
+    def _offered(self, follow: Follow) -> bytes:
+        try:
+            return follow.source.offer()
+        except Exception as error:
+            # It runs code of the user's, which may have ended the exchange before it raised.
+            if not follow.settled:
+                self._waiting.popleft()
+                self._on_refused(follow, error)
+            return b""
 
     def _take_drawn(self, follow: Follow, drawn_at: float, size: int) -> None:
         self._drawn = None

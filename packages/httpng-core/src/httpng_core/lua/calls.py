@@ -41,6 +41,17 @@ class ExchangeCalls:
         }
         return {name: guarded(call) for name, call in calls.items()} | {"stats": self._stats}
 
+    def exchange(self, number: float) -> Exchange:
+        """The exchange of that number."""
+        return self._exchanges[number].exchange
+
+    def answer(self, exchange: Exchange, pending: Pending, now: float) -> Answer:
+        """What a call of `exchange` brought, or that it waits."""
+        if not pending.settled:
+            return WAIT, self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()))
+        result = plain(pending.result)
+        return (TURN if self._budget.is_spent(now) else DONE), result
+
     def _write(
         self,
         number: float,
@@ -51,15 +62,15 @@ class ExchangeCalls:
         stall: float | None,
         *headers: bytes,
     ) -> Answer:
-        now, exchange = self.clock(), self._exchanges[number].exchange
+        now, exchange = self.clock(), self.exchange(number)
         exchange.stall_timeout = stall
-        pending = exchange.write(body, now, timeout, _window(window), pairs(headers), _until(until))
-        return self._answer(exchange, pending, now)
+        pending = exchange.write(body, now, timeout, window_of(window), pairs(headers), until_of(until))
+        return self.answer(exchange, pending, now)
 
     def _write_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
-        now, exchange = self.clock(), self._exchanges[number].exchange
+        now, exchange = self.clock(), self.exchange(number)
         pending = exchange.write_header(int(status), pairs(headers), now, timeout)
-        return self._answer(exchange, pending, now)
+        return self.answer(exchange, pending, now)
 
     def _begin_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
         """`write_header` of the old form, which waits only when its body has been written."""
@@ -71,24 +82,24 @@ class ExchangeCalls:
         handle = self._exchanges[number]
         header, handle.header = handle.header, None
         assert header is not None
-        return self._answer(handle.exchange, header, self.clock())
+        return self.answer(handle.exchange, header, self.clock())
 
     def _wait(self, number: float, position: float, timeout: float | None, until: bytes | None) -> Answer:
-        now, exchange = self.clock(), self._exchanges[number].exchange
-        return self._answer(exchange, exchange.wait(int(position), now, timeout, _until(until)), now)
+        now, exchange = self.clock(), self.exchange(number)
+        return self.answer(exchange, exchange.wait(int(position), now, timeout, until_of(until)), now)
 
     def _close(self, number: float, *headers: bytes) -> Answer:
-        self._exchanges[number].exchange.close(self.clock(), pairs(headers))
+        self.exchange(number).close(self.clock(), pairs(headers))
         return (DONE,)
 
     def _cancel_late(self, number: float, result: int) -> Answer:
         """Gives the exchange up because a call of the old form timed out, unless it is over already."""
         if not cancelled(result):
-            self._exchanges[number].exchange.cancel(self.clock())
+            self.exchange(number).cancel(self.clock())
         return (DONE,)
 
     def _stats(self, number: float) -> Answer:
-        stats = self._exchanges[number].exchange.stats(self.clock())
+        stats = self.exchange(number).stats(self.clock())
         return (
             stats.current,
             stats.sent,
@@ -98,18 +109,12 @@ class ExchangeCalls:
             stats.lag,
         )
 
-    def _answer(self, exchange: Exchange, pending: Pending, now: float) -> Answer:
-        if not pending.settled:
-            return WAIT, self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()))
-        result = plain(pending.result)
-        return (TURN if self._budget.is_spent(now) else DONE), result
-
 
 _HELPERS = (cancelled, headers_were_sent, body_bytes_sent, reached)
 
 
 def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
-    return lambda result: (DONE, read(_whole(result)))
+    return lambda result: (DONE, read(whole(result)))
 
 
 def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
@@ -122,14 +127,16 @@ def plain(result: int | None) -> int | None:
     return None if result is None else int(result)
 
 
-def _until(until: bytes | None) -> Any:
+def until_of(until: bytes | None) -> Any:
+    """How far a byte must come, as Lua wrote it; the exchange checks it."""
     return None if until is None else until.decode("latin-1")
 
 
-def _window(window: float | bytes | None) -> Any:
-    return window.decode() if isinstance(window, bytes) else _whole(window)
+def window_of(window: float | bytes | None) -> Any:
+    """A send window as Lua wrote it; the exchange checks it."""
+    return window.decode() if isinstance(window, bytes) else whole(window)
 
 
-def _whole(number: float | None) -> Any:
-    # Lua 5.4 has whole numbers of both kinds, and 65536.0 is one.
+def whole(number: float | None) -> Any:
+    """A number as an integer where it is one: Lua 5.4 has whole numbers of both kinds, as 65536.0."""
     return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -116,6 +116,10 @@ class Fibers:
             # Never straight back into Lua: this may run inside a call from there.
             yield Turn()
             return pending.result
+        except GeneratorExit:
+            # Nobody waits any more: a follower leaves its feed, a timer is taken back.
+            self._waits.wake(wait)
+            raise
         finally:
             self._waits.forget(wait)
 

@@ -5,11 +5,12 @@ local host, core = ...
 local settle = core.settle
 local unpack = table.unpack or unpack
 local httpng = {}
+core.httpng = httpng
 
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then
 -- the value itself, or a table's length, its keys and its values, or nothing.
 local function spell(row, value)
-  local kind = type(value)
+  local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
   row[#row + 1] = kind
   if kind == 'table' then
     row[#row + 1] = 0

@@ -113,17 +113,22 @@ end
 
 local IO = {}
 
-local function begin_write(io, handle, body, timeout)
-  local code, value =
-    host.write(handle, body, timeout, window_of(io), until_of(io), stall_of(io), implicit(io))
+local function begun(io, code, value)
   io[BEGUN] = io[BEGUN] or code ~= FAILED
   return code, value
 end
 
+-- How body bytes are sent, last in the arguments of the host's calls.
+local function sending(io)
+  return window_of(io), until_of(io), stall_of(io), implicit(io)
+end
+
+local function begin_write(io, handle, body, timeout)
+  return begun(io, host.write(handle, body, timeout, sending(io)))
+end
+
 local function begin_header(call, io, handle, status, timeout, ...)
-  local code, value = call(handle, status, timeout, ...)
-  io[BEGUN] = io[BEGUN] or code ~= FAILED
-  return code, value
+  return begun(io, call(handle, status, timeout, ...))
 end
 
 -- The old forms know no partial sends: a call that is late gives the exchange up.
@@ -231,3 +236,4 @@ function core.is_held(handle)
 end
 
 core.flat, core.implicit, core.body_of, core.code_of = flat, implicit, body_of, code_of
+core.IO, core.handle_of, core.sending, core.begun = IO, handle_of, sending, begun

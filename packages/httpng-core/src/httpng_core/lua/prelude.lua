@@ -141,10 +141,16 @@ local function described(value)
   return fields(value)
 end
 
-local function failure_of(co, value)
-  local shown, message = pcall(described, value)
-  return traceback(co, shown and message or 'an error that can not be shown: ' .. tostring(message))
+local function shown(value)
+  local ok, message = pcall(described, value)
+  return ok and message or 'an error that can not be shown: ' .. tostring(message)
 end
+
+local function failure_of(co, value)
+  return traceback(co, shown(value))
+end
+
+core.shown = shown
 
 -- Fibers --------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
 
-PARTS: Final = ("prelude.lua", "io.lua", "handler.lua", "httpng.lua", "fiber.lua")
+PARTS: Final = ("prelude.lua", "io.lua", "handler.lua", "httpng.lua", "feed.lua", "fiber.lua")
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 
 _NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
@@ -95,7 +95,7 @@ def read_value(row: Iterator[Any]) -> object:
     if kind in (b"string", b"number", b"boolean"):
         value = next(row)
         return text_of(value) if kind == b"string" else value
-    return object()
+    return None if kind == b"nil" else object()
 
 
 def _read_table(row: Iterator[Any]) -> object:

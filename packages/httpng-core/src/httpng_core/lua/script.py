@@ -9,6 +9,7 @@ from httpng_core.errors import ConfigError
 from httpng_core.handlers import Runner
 from httpng_core.listen import LUA_DEFAULT_LISTEN, parse_listen
 from httpng_core.lua.calls import ExchangeCalls
+from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
@@ -63,8 +64,10 @@ class Script:
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits)
+        self._feeds = FeedCalls(calls)
         self.runtime = Runtime(lua, self._calls(calls, wall_clock))
         self._fibers.connect(self.runtime)
+        self._feeds.connect(self.runtime)
         self.runtime.find_modules_in(str(path.parent))
         self._run(_read(path))
 
@@ -86,7 +89,7 @@ class Script:
     def _calls(
         self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
     ) -> dict[str, Callable[..., Any]]:
-        calls = exchange.for_lua() | self._fibers.for_lua()
+        calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
         calls |= {"configure": guarded(self._configure), "shutdown": guarded(self._shutdown)}
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()

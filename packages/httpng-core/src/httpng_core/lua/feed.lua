@@ -1,0 +1,179 @@
+-- httpng.feed and io:follow: what a script publishes once, and each client gets when it can take it.
+
+local host, core = ...
+
+local settle, text, shown = core.settle, core.text, core.shown
+local IO, handle_of, sending, begun = core.IO, core.handle_of, core.sending, core.begun
+local DONE, FAILED = core.DONE, core.FAILED
+local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
+local setmetatable, tostring, type = setmetatable, tostring, type
+
+-- Key of ours in a feed: the host's number of it.
+local NUMBER = {}
+
+-- Arguments -----------------------------------------------------------------------------------------
+
+local function number_of(feed)
+  local number = type(feed) == 'table' and rawget(feed, NUMBER)
+  if not number then
+    error('feed is invalid', 0)
+  end
+  return number
+end
+
+local NONE = {}
+
+local function checked(options, known, ...)
+  if options == nil then
+    return NONE
+  elseif type(options) ~= 'table' then
+    error('options must be a table, not ' .. type(options), 0)
+  end
+  for name in pairs(options) do
+    if not known[name] then
+      settle(host.refuse_option(tostring(name), ...))
+    end
+  end
+  return options
+end
+
+-- A box.NULL is a nil here, and must not cross the border.
+local function option(options, name, kind, wanted)
+  local value = options[name]
+  if value == nil then
+    return nil
+  elseif type(value) ~= kind then
+    error(('%s must be %s, not a %s'):format(name, wanted, type(value)), 0)
+  end
+  return value
+end
+
+local function payload_of(given)
+  local payload = text(given)
+  if payload == nil then
+    error('payload must be a string or a number, not ' .. type(given), 0)
+  end
+  return payload
+end
+
+local KEYS = { string = true, number = true, boolean = true }
+
+local function key_of(given)
+  if given == nil then
+    return nil
+  elseif not KEYS[type(given)] then
+    error('key must be a string, a number, a boolean or nil, not ' .. type(given), 0)
+  elseif given ~= given then
+    error('key is not a number', 0)
+  end
+  return given
+end
+
+-- Feeds ---------------------------------------------------------------------------------------------
+
+local Feed = {}
+Feed.__index = Feed
+
+-- number -> feed: while it is there, the host must keep its own.
+local held = setmetatable({}, { __mode = 'v' })
+-- The numbers that the host has. It is told which of them are no longer held each time they have doubled.
+local numbers, count, sweep_at = {}, 0, 64
+
+local function sweep()
+  for number in pairs(numbers) do
+    if held[number] == nil then
+      host.forget_feed(number)
+      numbers[number], count = nil, count - 1
+    end
+  end
+  sweep_at = 2 * count + 64
+end
+
+local function new_feed(number)
+  if count >= sweep_at then
+    sweep()
+  end
+  local feed = setmetatable({ [NUMBER] = number, is_closed = false }, Feed)
+  held[number], numbers[number], count = feed, true, count + 1
+  return feed
+end
+
+local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true }
+
+function core.httpng.feed(options)
+  options = checked(options, FEED_OPTIONS, 'policy', 'max_queued', 'overflow')
+  local policy = option(options, 'policy', 'string', '"latest" or "every"')
+  local max_queued = option(options, 'max_queued', 'number', 'an integer')
+  local overflow = option(options, 'overflow', 'string', '"close" or "drop_oldest"')
+  return new_feed(settle(host.feed(policy, max_queued, overflow)))
+end
+
+function Feed.publish(feed, payload, key)
+  local number = number_of(feed)
+  if payload == nil then
+    error('Not enough parameters', 0)
+  end
+  settle(host.publish(number, payload_of(payload), key_of(key)))
+end
+
+function Feed.close(feed)
+  settle(host.close_feed(number_of(feed)))
+  feed.is_closed = true
+end
+
+function Feed.get_stats(feed)
+  local published, followers, delivered, skipped, expired = host.feed_stats(number_of(feed))
+  return {
+    published = published,
+    followers = followers,
+    delivered = delivered,
+    skipped = skipped,
+    expired = expired,
+  }
+end
+
+-- Following -----------------------------------------------------------------------------------------
+
+-- number -> what on_gap to call: it goes with the fiber that follows, however that ends.
+local gaps = setmetatable({}, { __mode = 'v' })
+local last_gap = 0
+
+local function new_gap(fn)
+  last_gap = last_gap + 1
+  local gap = { number = last_gap, fn = fn }
+  gaps[last_gap] = gap
+  return gap
+end
+
+-- What on_gap gives; the host asks, outside of all fibers, so there is nothing that could wait.
+function core.gap(number, lost)
+  local ok, notice = pcall(gaps[number].fn, lost)
+  if not ok then
+    return FAILED, shown(notice)
+  elseif notice == nil then
+    return DONE, nil
+  elseif text(notice) == nil then
+    return FAILED, 'it must return a string or nil, not a ' .. type(notice)
+  end
+  return DONE, text(notice)
+end
+
+local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true }
+function IO.follow(io, feed, options)
+  if feed == nil then
+    error('Not enough parameters', 0)
+  end
+  local handle, number = handle_of(io), number_of(feed)
+  options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout')
+  local max_age = option(options, 'max_age', 'number', 'a number of seconds')
+  local timeout = option(options, 'timeout', 'number', 'a number of seconds')
+  local fn = option(options, 'on_gap', 'function', 'a function')
+  local gap = fn and new_gap(fn) or NONE
+  local code, value = begun(io, host.follow(handle, number, max_age, gap.number, timeout, sending(io)))
+  local result = settle(code, value)
+  -- The use after the wait is what keeps it until then.
+  if gap.number then
+    gaps[gap.number] = nil
+  end
+  return result
+end

@@ -1,0 +1,561 @@
+"""Feeds from Lua, a test a sentence: what is published, who gets it, and what on_gap may do."""
+
+import pytest
+from tests.lua.conftest import Serve, Served
+from tests.lua.test_leaks import MEMORY, fibers_of, memory_of, script_of, waits_of
+
+from httpng_core.feed import Feed
+from httpng_core.testing import Client
+
+# A feed, /publish?PAYLOAD, /stats and /close beside a handler `follow(io)` at any other path.
+FEED = """
+local feed = httpng.feed{%s}
+local follow
+local function stats(s)
+  return ('%%d %%d %%d %%d %%d'):format(s.published, s.followers, s.delivered, s.skipped, s.expired)
+end
+local function ask(req, io)
+  if req.path:find('^/publish') then
+    for payload in req.query:gmatch('[^&]+') do feed:publish(payload) end
+    return 'published'
+  elseif req.path == '/stats' then return stats(feed:get_stats())
+  elseif req.path == '/close' then feed:close() return 'closed' end
+  return follow(req, io)
+end
+handler = ask
+"""
+
+
+def feed_script(follow: str, options: str = "") -> str:
+    return f"{FEED % options}\nfunction follow(req, io) {follow} end"
+
+
+def publish(served: Served, *payloads: str) -> None:
+    assert served.answer("/publish?" + "&".join(payloads)).body == b"published"
+
+
+def stats(served: Served) -> str:
+    """Published, followers, delivered, skipped, expired."""
+    return served.answer("/stats").body.decode()
+
+
+def body(client: Client) -> bytes:
+    [response] = client.responses()
+    return response.body
+
+
+def feeds_of(served: Served) -> dict[int, Feed]:
+    feeds: dict[int, Feed] = script_of(served)._feeds._by_number
+    return feeds
+
+
+# Following --------------------------------------------------------------------------------------------
+
+
+def test_a_payload_goes_to_whoever_follows(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed)"))
+    clients = [served.ask(), served.ask()]
+    publish(served, "tick,")
+    publish(served, "tock,")
+    assert [body(client) for client in clients] == [b"tick,tock,"] * 2
+    assert stats(served) == "2 2 4 0 0"
+
+
+def test_a_follow_returns_nil_when_the_feed_has_closed_and_all_is_sent(serve: Serve) -> None:
+    served = serve(feed_script("see(io:follow(feed), feed.is_closed) return 'end'"))
+    client = served.ask(room=0)
+    publish(served, "last,")
+    served.answer("/close")
+    assert served.seen() == []
+    client.give_room()
+    assert served.seen() == ["nil true"]
+    assert body(client) == b"last,end"
+
+
+def test_one_whose_time_is_up_returns_what_a_wait_would(serve: Serve) -> None:
+    served = serve(feed_script("see(told(io:follow(feed, {timeout = 2}))) io:write('end')"))
+    client = served.ask()
+    publish(served, "tick,")
+    served.loop.advance(1.9)
+    assert served.seen() == []
+    served.loop.advance(0.2)
+    assert served.seen() == ["wait false"]
+    assert body(client) == b"tick,end"
+
+
+def test_one_whose_client_is_gone_returns_what_a_wait_would(serve: Serve) -> None:
+    served = serve(feed_script("see(told(io:follow(feed)))"))
+    served.ask().reset()
+    assert served.seen() == ["wait false cancelled"]
+    assert stats(served) == "0 0 0 0 0"
+
+
+def test_without_a_timeout_it_goes_on(serve: Serve) -> None:
+    served = serve(feed_script("io.send_timeout = 1 see(told(io:follow(feed)))"))
+    served.ask()
+    served.loop.advance(1000)
+    assert served.seen() == []
+    assert stats(served) == "0 1 0 0 0"
+
+
+def test_it_begins_the_response_with_the_headers_and_as_the_fields_say(serve: Serve) -> None:
+    served = serve(
+        feed_script("""
+          io.headers, io.send_window, io.window_until, io.stall_timeout = {['x-a'] = 'b'}, 8, 'acked', 5
+          see(told(io:follow(feed)))
+        """)
+    )
+    client = served.ask()
+    client.acknowledges = False
+    for payload in ("first", "second", "third"):
+        publish(served, payload)
+    [response] = client.responses()
+    assert response.headers["x-a"] == "b"
+    assert response.body == b"first"
+    served.loop.advance(6)
+    assert served.seen() == ["wait false cancelled"]
+
+
+def test_headers_are_sent_once(serve: Serve) -> None:
+    served = serve(
+        feed_script("""
+          io:follow(feed, {timeout = 1})
+          io.headers = 'none that are read'
+          see(told(io:write('end')))
+        """)
+    )
+    served.ask()
+    served.loop.advance(1)
+    assert served.seen() == ["nil"]
+
+
+def test_where_no_body_is_sent_it_ends_at_once(serve: Serve) -> None:
+    served = serve(feed_script("see(told(io:follow(feed)))"))
+    served.ask(method="HEAD")
+    assert served.seen() == ["nil"]
+
+
+def test_bodies_are_bytes_and_numbers_are_written_as_elsewhere(serve: Serve) -> None:
+    served = serve(
+        feed_script("feed:publish('\\0\\255', 'a') feed:publish(3.0, 'b') io:follow(feed, {timeout = 1})")
+    )
+    client = served.ask()
+    served.loop.advance(1)
+    assert body(client) == b"\0\xff3"
+
+
+def test_a_fiber_publishes_while_handlers_follow(serve: Serve) -> None:
+    served = serve(
+        feed_script("io:follow(feed)")
+        + """
+        fiber.create(function()
+          for number = 1, 3 do fiber.sleep(1) feed:publish(number .. ',') end
+          feed:close()
+        end)"""
+    )
+    clients = [served.ask(), served.ask()]
+    served.loop.advance(1.5)
+    clients.append(served.ask())
+    served.loop.advance(2)
+    assert [body(client) for client in clients] == [b"1,2,3,"] * 3
+    assert all(client.responses()[0].complete for client in clients)
+    assert stats(served) == "3 0 9 0 0"
+
+
+def test_a_feed_is_followed_from_inside_a_coroutine_and_outlives_it(serve: Serve) -> None:
+    served = serve(
+        """
+        local feed
+        function handler(req, io)
+          if req.path == '/publish' then collectgarbage() feed:publish('tick') return end
+          coroutine.wrap(function()
+            feed = httpng.feed()
+            see(told(io:follow(feed, {on_gap = function() end, timeout = 1})))
+          end)()
+        end"""
+    )
+    client = served.ask()
+    served.ask("/publish")
+    served.loop.advance(1)
+    assert served.seen() == ["wait false"]
+    assert body(client) == b"tick"
+    served.ask("/publish")
+
+
+# Policies and keys ------------------------------------------------------------------------------------
+
+
+def test_by_default_the_newest_of_each_key_is_sent(serve: Serve) -> None:
+    served = serve(
+        feed_script("""
+          local keys = {'a', 1, 1.5, true, false, '1'}
+          for round = 1, 2 do
+            for at, key in ipairs(keys) do feed:publish(at .. ':' .. round .. ',', key) end
+            feed:publish('nil:' .. round .. ',')
+            feed:publish('nil:' .. round .. ';', nil)
+          end
+          feed:publish('2:3,', 1.0)
+          feed:publish('7:1,', 0)
+          io:follow(feed)
+        """)
+    )
+    assert body(served.ask()) == b"1:2,3:2,4:2,5:2,6:2,nil:2;2:3,7:1,"
+
+
+def test_a_stalled_client_goes_on_with_the_newest(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed)"))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,", "3,")
+    assert stats(served) == "3 1 0 2 0"
+    client.give_room()
+    assert body(client) == b"3,"
+
+
+def test_with_every_nothing_is_skipped_within_the_bound(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed)", "policy = 'every', max_queued = 4.0"))
+    client, late = served.ask(room=0), served.ask(room=0)
+    publish(served, "1,", "2,")
+    client.give_room()
+    assert body(client) == b"1,2,"
+    publish(served, "3,")
+    assert late.gone
+    assert not client.gone
+
+
+def test_what_is_too_much_is_dropped_if_told_so(serve: Serve) -> None:
+    options = "policy = 'every', max_queued = 4, overflow = 'drop_oldest'"
+    served = serve(feed_script("io:follow(feed)", options))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,", "3,")
+    client.give_room()
+    assert body(client) == b"2,3,"
+    assert stats(served) == "3 1 2 1 0"
+
+
+def test_what_is_older_than_max_age_by_the_clock_of_the_server_expires(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed, {max_age = 1.5})"))
+    client = served.ask(room=0)
+    publish(served, "old,")
+    [feed] = feeds_of(served).values()
+    assert feed.clock is served.loop.clock
+    served.loop.advance(1.6)
+    client.give_room()
+    assert body(client) == b""
+    assert stats(served) == "1 1 0 0 1"
+    publish(served, "new,")
+    served.loop.advance(10)
+    assert body(client) == b"new,"
+
+
+NULL = """
+local null = nil
+if jit then null = require('ffi').new('void *') end
+"""
+
+
+def test_nil_and_null_are_the_default(serve: Serve) -> None:
+    served = serve(
+        NULL
+        + """
+        see(pcall(httpng.cfg, {handler = null}))
+        local feed = httpng.feed{policy = null, max_queued = null, overflow = null}
+        httpng.feed(null)
+        function handler(req, io)
+          feed:publish('old', null) feed:publish('new')
+          io:follow(feed, {timeout = 1, max_age = null, on_gap = null})
+          io:follow(feed, null)
+        end"""
+    )
+    client = served.ask()
+    served.loop.advance(1)
+    assert body(client) == b"newnew"
+    assert served.seen() == ["false No handlers specified"]
+
+
+# on_gap -----------------------------------------------------------------------------------------------
+
+
+def gap_script(on_gap: str) -> str:
+    return feed_script(f"""
+      local function on_gap(n) {on_gap} end
+      see(pcall(function() return told(io:follow(feed, {{on_gap = on_gap}})) end))
+      io:close()
+    """)
+
+
+def test_on_gap_tells_how_many_were_missed_before_what_comes_next(serve: Serve) -> None:
+    served = serve(gap_script("return ('[%d\\255]'):format(n)"))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,", "3,")
+    client.give_room()
+    publish(served, "4,")
+    assert body(client) == b"[2\xff]3,4,"
+
+
+@pytest.mark.parametrize(("returned", "sent"), [("nil", b""), ("", b""), ("n", b"1"), ("''", b"")])
+def test_on_gap_may_return_nothing_and_a_body(serve: Serve, returned: str, sent: bytes) -> None:
+    served = serve(gap_script(f"return {returned}"))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,")
+    client.give_room()
+    assert body(client) == sent + b"2,"
+
+
+WAITS = "can't wait inside a function that was called by a C function, such as table.sort"
+
+
+@pytest.mark.parametrize(
+    ("on_gap", "message"),
+    [
+        ("error('oh', 0)", "oh"),
+        ("error('oh')", "*script.lua:*: oh"),
+        ("error({code = 5})", "{code=5}"),
+        ("error()", "nil"),
+        ("return {}", "it must return a string or nil, not a table"),
+        ("return true", "it must return a string or nil, not a boolean"),
+        ("fiber.sleep(1)", WAITS),
+        ("io:wait(-1e9 + 0) io:wait(1e9)", WAITS),
+        ("fiber.channel():get()", WAITS),
+        ("coroutine.yield()", "*attempt to yield "),
+        ("io:write('x')", WAITS),
+        ("io:follow(feed)", WAITS),
+    ],
+)
+def test_an_error_or_a_wait_in_on_gap_ends_the_follow_with_an_error(
+    serve: Serve, on_gap: str, message: str
+) -> None:
+    served = serve(gap_script(on_gap))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,")
+    client.give_room()
+    [seen] = served.seen()
+    start, _, end = f"false on_gap: {message}".partition("*")
+    assert seen.startswith(start), seen
+    assert all(part in seen for part in end.split("*")), seen
+    assert stats(served).split()[:3] == ["2", "0", "0"]
+    assert body(client) == b""
+    assert waits_of(served) == 0
+
+
+@pytest.mark.parametrize(
+    ("on_gap", "sent", "seen"),
+    [
+        ("feed:publish('new,')", b"2,new,", []),
+        ("feed:close()", b"2,", ["true nil"]),
+        ("fiber.create(function() fiber.sleep(1) see('slept') end)", b"2,", []),
+        ("fiber.yield()", b"2,", []),
+        ("collectgarbage() collectgarbage()", b"2,", []),
+        ("io:get_send_stats() feed:get_stats()", b"2,", []),
+        ("io:close()", b"", ["true wait false cancelled"]),
+        ("io:close() error('late')", b"", ["true wait false cancelled"]),
+    ],
+)
+def test_what_else_on_gap_does_is_done(serve: Serve, on_gap: str, sent: bytes, seen: list[str]) -> None:
+    served = serve(gap_script(on_gap))
+    client = served.ask(room=0)
+    publish(served, "1,", "2,")
+    client.give_room()
+    assert body(client) == sent
+    assert served.seen() == seen
+
+
+def test_on_gap_may_overflow_its_own_follower(serve: Serve) -> None:
+    served = serve(
+        feed_script(
+            """
+            local function on_gap() feed:publish('33,') feed:publish('44,') return 'gap' end
+            see(told(io:follow(feed, {max_age = 1, on_gap = on_gap})))
+            """,
+            "policy = 'every', max_queued = 5",
+        )
+    )
+    client = served.ask(room=0)
+    publish(served, "1,")
+    served.loop.advance(2)
+    publish(served, "2,")
+    client.give_room()
+    assert served.seen() == ["wait false cancelled"]
+    assert client.gone
+    assert b"gap" not in client.received
+    assert stats(served) == "4 0 0 3 1"
+
+
+def with_memory(script: str) -> str:
+    """A script that tells at /memory how much it holds."""
+    return f"""
+        {script}
+        {MEMORY}
+        local other = handler
+        function handler(req, io)
+          if req.path == '/memory' then return memory() end
+          return other(req, io)
+        end"""
+
+
+def test_on_gap_is_kept_for_as_long_as_it_is_needed(serve: Serve) -> None:
+    served = serve(with_memory(feed_script("io:follow(feed, {on_gap = function(n) return 'gap,' end})")))
+    client = served.ask()
+    for _ in range(30):
+        client.room = 0
+        publish(served, "a,", "b,")
+        assert int(served.answer("/memory").body) > 0
+        client.give_room()
+    assert body(client) == b"gap,b," * 30
+
+
+# Ends -------------------------------------------------------------------------------------------------
+
+
+def test_a_follow_that_can_not_wait_leaves_the_feed(serve: Serve) -> None:
+    served = serve(
+        feed_script("see(pcall(string.gsub, 'x', 'x', function() io:follow(feed) end)) return 'x'")
+    )
+    served.ask()
+    assert served.seen() == [f"false {WAITS}"]
+    assert stats(served) == "0 0 0 0 0"
+
+
+def test_an_abandoned_coroutine_leaves_the_feed(serve: Serve) -> None:
+    served = serve(feed_script("coroutine.wrap(function() io:follow(feed) end)()"))
+    served.ask()
+    [feed] = feeds_of(served).values()
+    assert feed.get_stats().followers == 1
+    served.loop.runner.close()
+    assert feed.get_stats().followers == 0
+    assert fibers_of(served) == 0
+    assert waits_of(served) == 0
+    assert not served.loop.runner.is_ready
+    feed.publish("to nobody")
+
+
+def test_so_does_one_whose_handler_has_returned(serve: Serve) -> None:
+    served = serve(feed_script("fiber.create(function() see(told(io:follow(feed))) end)"))
+    assert served.ask().responses()[0].complete
+    assert served.seen() == ["wait false cancelled"]
+    assert stats(served) == "0 0 0 0 0"
+
+
+def test_feeds_are_forgotten_when_lua_has_let_go_of_them(serve: Serve) -> None:
+    served = serve(
+        """
+        local kept = httpng.feed()
+        function handler(req, io)
+          if req.path == '/publish' then kept:publish('kept') return end
+          for _ = 1, 10 do httpng.feed() end
+          collectgarbage()
+        end"""
+    )
+    most = 0
+    for _ in range(100):
+        served.ask()
+        most = max(most, len(feeds_of(served)))
+    assert most < 200
+    served.ask("/publish")
+    assert next(iter(feeds_of(served).values())).published == 1
+
+
+def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
+    served = serve(
+        with_memory(feed_script("io:follow(feed, {timeout = 0.1, on_gap = function(n) error(n) end})"))
+        + " if jit then jit.off() end"
+    )
+
+    def follows(count: int) -> None:
+        for number in range(count):
+            client = served.ask("/", room=0)
+            if number % 3 == 0:
+                publish(served, "a", "b")
+                client.give_room()
+            elif number % 3 == 1:
+                client.reset()
+            served.loop.advance(0.2)
+            client.give_room()
+            served.loop._clients.clear()
+            served.loop.exchanges.clear()
+
+    follows(300)
+    before = memory_of(served)
+    follows(600)
+    assert memory_of(served) - before < 2000
+    assert stats(served).split()[1] == "0"
+    assert waits_of(served) == 0
+
+
+# Mistakes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (
+            "httpng.feed{polcy = 'latest'}",
+            "unknown parameter polcy; the nearest known one is policy",
+        ),
+        (
+            "httpng.feed{'latest'}",
+            "unknown parameter 1; the nearest known one is policy",
+        ),
+        ("httpng.feed('latest')", "options must be a table, not string"),
+        ("httpng.feed{policy = 'newest'}", 'policy must be "latest" or "every", not \'newest\''),
+        ("httpng.feed{policy = {}}", 'policy must be "latest" or "every", not a table'),
+        ("httpng.feed{max_queued = '5'}", "max_queued must be an integer, not a string"),
+        ("httpng.feed{max_queued = 5.5}", "max_queued must be an integer, not float"),
+        ("httpng.feed{max_queued = math.huge}", "max_queued must be an integer, not float"),
+        ("httpng.feed{max_queued = 0}", "max_queued must be 1 or more bytes, not 0"),
+        ("httpng.feed{overflow = 'x'}", 'overflow must be "close" or "drop_oldest", not \'x\''),
+        ("httpng.feed{overflow = true}", 'overflow must be "close" or "drop_oldest", not a boolean'),
+        ("feed.publish('x')", "feed is invalid"),
+        ("feed.publish({}, 'x')", "feed is invalid"),
+        ("feed.publish(io, 'x')", "feed is invalid"),
+        ("feed:publish()", "Not enough parameters"),
+        ("feed:publish('')", "a payload needs at least one byte"),
+        ("feed:publish({})", "payload must be a string or a number, not table"),
+        ("feed:publish('x', {})", "key must be a string, a number, a boolean or nil, not table"),
+        ("feed:publish('x', print)", "key must be a string, a number, a boolean or nil, not function"),
+        ("feed:publish('x', 0/0)", "key is not a number"),
+        ("feed:close() feed:close() feed:publish('x')", "the feed is closed"),
+        ("feed.close()", "feed is invalid"),
+        ("feed.get_stats()", "feed is invalid"),
+        ("io.follow()", "Not enough parameters"),
+        ("io.follow(feed)", "Not enough parameters"),
+        ("io:follow()", "Not enough parameters"),
+        ("io.follow(feed, feed)", "shuttle is invalid"),
+        ("io:follow(io)", "feed is invalid"),
+        ("io:follow('x')", "feed is invalid"),
+        ("io:follow(feed, 5)", "options must be a table, not number"),
+        ("io:follow(feed, {maxage = 5})", "unknown parameter maxage; the nearest known one is max_age"),
+        ("io:follow(feed, {max_age = 'x'})", "max_age must be a number of seconds, not a string"),
+        ("io:follow(feed, {max_age = 0})", "max_age must be more than 0 seconds, not 0"),
+        ("io:follow(feed, {timeout = {}})", "timeout must be a number of seconds, not a table"),
+        ("io:follow(feed, {timeout = -1})", "timeout must be 0 or more seconds, not -1"),
+        ("io:follow(feed, {on_gap = 'x'})", "on_gap must be a function, not a string"),
+        (
+            "io.send_window = 'auto' io:follow(feed)",
+            'a feed is not followed with send_window "auto" yet; give a number of bytes',
+        ),
+        (
+            "io.headers = {['content-length'] = '5'} io:follow(feed)",
+            "a response with a content-length can't follow a feed, which has none",
+        ),
+    ],
+)
+def test_mistakes_raise_without_a_position(serve: Serve, code: str, text: str) -> None:
+    served = serve(
+        f"""
+        local feed = httpng.feed()
+        function handler(req, io)
+          see(select(2, pcall(function() {code} end)))
+          io:close()
+        end"""
+    )
+    served.ask()
+    assert served.seen() == [text]
+
+
+def test_after_a_mistake_the_response_has_not_begun(serve: Serve) -> None:
+    served = serve(
+        feed_script("see(pcall(io.follow, io, feed, {max_age = 0})) io.headers = {a = 'b'} return 'x'")
+    )
+    response = served.answer()
+    assert (response.status, response.body) == (200, b"x")
+    assert response.headers["a"] == "b"
