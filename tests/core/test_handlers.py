@@ -549,6 +549,20 @@ def test_a_fiber_that_was_given_up_does_not_go_on() -> None:
     assert steps == [1]
 
 
+def test_a_fiber_that_was_given_up_before_its_turn_does_not_begin() -> None:
+    steps: list[int] = []
+
+    def stepping() -> Steps:
+        steps.append(1)
+        yield Turn()
+
+    runner = Application(function).runner(Clock())
+    runner.spawn_later(stepping(), lambda returned: None)
+    runner.close()
+    runner.run()
+    assert steps == []
+
+
 def test_a_fiber_may_begin_with_the_next_turn() -> None:
     returned: list[object] = []
 

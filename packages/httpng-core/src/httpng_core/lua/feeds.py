@@ -21,9 +21,6 @@ class FeedCalls:
         self._last = 0
         self._gap: Callable[..., Any]
 
-    def __len__(self) -> int:
-        return len(self._by_number)
-
     def connect(self, runtime: Runtime) -> None:
         """From now on the functions `on_gap` are in `runtime`."""
         self._gap = runtime.function("gap")
