@@ -250,11 +250,13 @@ class Connection:
         Our own deadlines hold it. It is for a backstop in the kernel, which must come later than they do.
         A closed connection still has one: the kernel may have bytes left to send.
         """
-        if self._phase is Phase.HANDLING and self._exchange is not None:
+        phase = self._phase
+        if phase is Phase.IDLE or phase is Phase.READING:
+            # Nothing of ours is to be sent, and what ends these has deadlines of its own.
+            return inf
+        if phase is Phase.HANDLING and self._exchange is not None:
             return self._exchange.stall_limit
-        # Between requests nothing of ours is to be sent, and the end has its own deadline.
-        waits = self._phase in (Phase.IDLE, Phase.READING)
-        return inf if waits else self._settings.stall_timeout
+        return self._settings.stall_timeout
 
     def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
         """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.
