@@ -1,5 +1,7 @@
 """What counts until acknowledged: positions, windows, waits, lag, stalls."""
 
+from math import inf
+
 import pytest
 from tests.core.driving import GET, Driven, no_handler
 
@@ -189,6 +191,36 @@ def test_a_handler_can_have_the_stall_rule_for_its_whole_exchange() -> None:
     assert driven.outcomes == []
     driven.advance(1.1)
     assert driven.outcomes == ["aborted"]
+
+
+def test_the_stall_limit_of_a_handler_holds_while_its_bytes_have_to_move() -> None:
+    driven = telling()
+    connection, exchange = driven.connection, driven.exchange
+    exchange.write(b"x", driven.now)
+    assert connection.stall_limit == inf
+    driven.push()
+    exchange.stall_timeout = 3.0
+    assert connection.stall_limit == inf
+    exchange.write(b"y", driven.now)
+    assert connection.stall_limit == 3.0
+    driven.push()
+    assert connection.stall_limit == inf
+    exchange.write(b"z", driven.now, until="acked")
+    driven.push()
+    driven.acknowledge(len(driven.wire))
+    assert connection.stall_limit == 3.0
+
+
+def test_the_stall_limit_of_the_setting_holds_from_the_flush_on() -> None:
+    driven = telling(stall_timeout=10)
+    limits = [driven.connection.stall_limit]
+    driven.exchange.finish(driven.now)
+    limits.append(driven.connection.stall_limit)
+    driven.push()
+    limits.append(driven.connection.stall_limit)
+    driven.eof()
+    limits.append(driven.connection.stall_limit)
+    assert limits == [inf, 10, inf, 10]
 
 
 def test_nothing_in_flight_is_no_stall() -> None:

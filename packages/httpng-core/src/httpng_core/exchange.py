@@ -274,6 +274,16 @@ class Exchange:
         elif timeout < inf:
             self._stalls = StallWatch(timeout, self._queue, self._timers, lambda: self._moved_at, self.abort)
 
+    @property
+    def stall_limit(self) -> float:
+        """Seconds without progress after which the exchange is aborted, as things stand; infinity: never.
+
+        What is sent need not move further, unless bytes are in flight until acked.
+        """
+        if self._stalls is None or not (self._queue.lag_until == "acked" or self._queue.is_moving):
+            return inf
+        return self._stalls.timeout
+
     def close(self, now: float, headers: HeaderSource | None = None) -> None:
         """Ends the response cleanly, also when a write fell short: the handler says that it knows.
 

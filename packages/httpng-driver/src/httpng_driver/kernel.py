@@ -1,4 +1,4 @@
-"""What the client's TCP has acknowledged, as the kernel tells it.
+"""What the client's TCP has acknowledged, as the kernel tells it, and when the kernel gives it up.
 
 On Linux `SIOCOUTQ` counts the bytes that the kernel took and the client's TCP has not acknowledged, to the
 byte. When to look: with `SO_TIMESTAMPING` and TX_ACK the kernel puts a message on the socket's error queue
@@ -9,6 +9,8 @@ Documentation/networking/timestamping.rst.
 import socket
 import struct
 import sys
+from contextlib import suppress
+from math import inf
 
 try:
     import fcntl
@@ -26,6 +28,11 @@ _FLAGS = (
     _SOFTWARE | _TX_ACK | _OPT_ID | _OPT_TSONLY,
 )
 _QUEUED_AT_MOST = 1024
+
+GIVE_UP_MARGIN = 5.0
+"""Seconds by which the kernel gives a client up later than we do."""
+_LAST_DATA_SENT_AT = 44
+_LONGEST = 2**31 - 1
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
@@ -63,3 +70,29 @@ def drain_events(sock: socket.socket) -> bool:
         except OSError:
             return taken > 0
     return True
+
+
+def give_up_after(sock: socket.socket, seconds: float) -> None:
+    """Has the kernel give a client up that makes no progress for `seconds` and a margin; infinity: not.
+
+    To `TCP_USER_TIMEOUT` that is while bytes are not acknowledged, or can't be sent as the client has no
+    room. Linux counts from when that began, which may be long ago: that time is added. Where the option is
+    missing nothing is done.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None:
+        return
+    waited = _since_last_sent(sock) if seconds < inf and unacknowledged(sock) else 0
+    given = 0 if seconds == inf else min(int((seconds + GIVE_UP_MARGIN) * 1000) + waited, _LONGEST)
+    # A socket that is dead already needs no backstop.
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, option, given)
+
+
+def _since_last_sent(sock: socket.socket) -> int:
+    """Milliseconds since the kernel last sent body or repeated it; probes of a closed window don't count."""
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_AT + 4)
+        return int(struct.unpack_from("I", info, _LAST_DATA_SENT_AT)[0])
+    except (OSError, struct.error):
+        return 0

@@ -6,10 +6,12 @@ No decision about bytes or time is made here: those are the core's.
 import select
 import socket
 import struct
+from math import inf
 from typing import TYPE_CHECKING
 
 from httpng_core import Connection, Timer
 from httpng_driver.acks import AckWatch
+from httpng_driver.kernel import give_up_after
 from httpng_driver.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Pump:
         "_poll",
         "_shut",
         "_socket",
+        "_stall_limit",
         "alarm",
         "connection",
         "flagged",
@@ -55,6 +58,7 @@ class Pump:
         self._interest = READABLE | PEER_SHUT
         self._blocked = False
         self._shut = False
+        self._stall_limit = inf
         self._poll: select.poll | None = None
         self._acks: AckWatch | None = None
         hub.poller.register(self._fd, self._interest, self.on_ready)
@@ -168,6 +172,9 @@ class Pump:
     def _follow(self) -> None:
         """Does to the socket what the connection expects."""
         connection = self.connection
+        if connection.stall_limit != self._stall_limit:
+            self._stall_limit = connection.stall_limit
+            give_up_after(self._socket, self._stall_limit)
         if connection.close_expected():
             self.close()
             return
