@@ -239,13 +239,7 @@ class Connection:
         Our own deadlines hold it. It is for a backstop in the kernel, which must come later than they do.
         A closed connection still has one: the kernel may have bytes left to send.
         """
-        phase = self._phase
-        if phase is Phase.IDLE or phase is Phase.READING:
-            # Nothing of ours is to be sent, and what ends these has deadlines of its own.
-            return inf
-        if phase is Phase.HANDLING and self._exchange is not None:
-            return self._exchange.stall_limit
-        return self._settings.stall_timeout
+        return self._protocol.stall_limit
 
     def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
         """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.

@@ -138,6 +138,17 @@ class Http1:
         """Whether the rest of a response goes out."""
         return self._phase is Phase.FLUSHING
 
+    @property
+    def stall_limit(self) -> float:
+        """Seconds without progress after which the client is given up, as things stand; infinity: never."""
+        phase = self._phase
+        if phase is Phase.IDLE or phase is Phase.READING:
+            # Nothing of ours is to be sent, and what ends these has deadlines of its own.
+            return inf
+        if phase is Phase.HANDLING and self.exchange is not None:
+            return self.exchange.stall_limit
+        return self._settings.stall_timeout
+
     def asks_first(self, is_cautious: bool) -> bool:
         """Whether the next frame couldn't be taken back, or the client has shown to be slow."""
         exchange, framer = self.exchange, self.framer

@@ -84,6 +84,10 @@ class HttpProtocol(Protocol):
     def is_flushing(self) -> bool:
         """Whether no progress for a while is the end, so that acknowledgements matter."""
 
+    @property
+    def stall_limit(self) -> float:
+        """Seconds without progress after which the client is given up, as things stand; infinity: never."""
+
     def asks_first(self, is_cautious: bool) -> bool:
         """Whether the socket must be asked before `next_frame`."""
 
