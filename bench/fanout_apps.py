@@ -138,8 +138,10 @@ def bare(port: int) -> None:
         payload = tick(number)
         frame = b"%x\r\n%b\r\n" % (len(payload), payload)
         for sock in sockets:
-            with suppress(BlockingIOError):
+            try:
                 sock.send(frame)
+            except BlockingIOError:
+                continue  # Half the price of `suppress`.
         time.sleep(pace.wait())
 
 

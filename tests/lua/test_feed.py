@@ -551,7 +551,7 @@ def test_mistakes_raise_without_a_position(serve: Serve, code: str, text: str) -
 def test_the_window_may_follow_the_path(serve: Serve) -> None:
     served = serve(feed_script("io.send_window = 'auto' feed:publish('1') feed:close() see(io:follow(feed))"))
     assert served.answer().body == b"1"
-    assert served.seen() == [None]
+    assert served.seen() == ["nil"]
 
 
 def test_after_a_mistake_the_response_has_not_begun(serve: Serve) -> None:
