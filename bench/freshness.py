@@ -93,6 +93,8 @@ def _httpng() -> Iterator[Candidate]:
     for name, (module, *options) in backends.items():
         python = _python(module, "bench.ticks_apps:feed", *listen, *options)
         yield Candidate(f"httpng {name}, Feed, acked", python, is_held=True)
+        lua = _python(module, "bench/ticks.lua", *listen, *options)
+        yield Candidate(f"httpng {name}, Feed, acked, Lua", lua, "/feed", is_held=True)
     module, *options = backends["asyncio"]
     small = _python(module, "bench.ticks_apps:sent", *listen, *options, "--notsent-lowat", "1024")
     yield Candidate("httpng asyncio, sent, notsent_lowat 1024", small)
