@@ -61,6 +61,7 @@ class Connection:
 
     Attributes:
         on_wake: called when there may be something new to send or to close; it must only set a flag.
+        on_push: called when a call of a handler has to wait: the driver may ask the kernel at once.
         on_payload: called in place of it when a feed has something for the client: it may then try
             `take_payload` first. `None`: `on_wake` is.
         call_threadsafe: calls a function in the thread of this connection, from any; `None`: it can't.
@@ -77,6 +78,7 @@ class Connection:
         date: Callable[[], bytes | None] = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
+        over_tls: bool = False,
     ) -> None:
         """Starts with nothing received at `now`.
 
@@ -88,15 +90,18 @@ class Connection:
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
             on_wake: see the attribute.
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
+            over_tls: whether these bytes are sealed on their way: requests say https, and frames stay
+                small, as a sealed record can't be taken back.
         """
         self.on_wake = on_wake
+        self.on_push: Callable[[], object] = lambda: None
         self.on_payload: Callable[[], None] | None = None
         self.call_threadsafe: CallThreadsafe | None = None
         self._tells_acknowledged = tells_acknowledged
         self.reset_expected = False
         self._settings = settings
         self._date = date
-        self._parser = RequestParser(settings, peer, ouraddr)
+        self._parser = RequestParser(settings, peer, ouraddr, https=over_tls)
         self._framer: ResponseFramer | None = None
         self._exchange: Exchange | None = None
         self._read_ahead = bytearray()
@@ -105,7 +110,7 @@ class Connection:
         self._events: deque[Event] = deque()
         self._timers = Timers()
         self._wire = WireLog()
-        self._commit_size = CommitSize()
+        self._commit_size = CommitSize(grows=not over_tls)
         self._offer: Frame | None = None
         self._tail: list[bytes | memoryview] = []
         self._lent: tuple[SharedPayload, int]
@@ -156,6 +161,19 @@ class Connection:
             self._progress(now)
             self._wire.accept(size, now)
             self._flushed_raw(now)
+
+    def commit_offer(self) -> None:
+        """What `data_to_send` gave last can't be taken back any more, though the kernel took nothing yet.
+
+        For a carrier that has put it into something that goes out in order, such as a TLS record. What
+        the kernel took of it is told with `bytes_accepted` as always. Without an offer it does nothing.
+        """
+        if self._offer is not None:
+            self._commit(self._offer)
+
+    def bytes_moved(self, now: float) -> None:
+        """The kernel took, or the client acknowledged, bytes of a record that isn't through: no stall."""
+        self._progress(now)
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
         """The client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
@@ -316,6 +334,10 @@ class Connection:
         """An exchange has something to send."""
         self.on_wake()
 
+    def push(self) -> None:
+        """A call waits: has the kernel asked at once, if the driver can."""
+        self.on_push()
+
     def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
         return self.on_payload or self.on_wake, self.call_threadsafe
@@ -428,11 +450,16 @@ class Connection:
         self.on_wake()
 
     def _answer_offer(self, offer: Frame, taken: int) -> None:
-        self._offer, offer.exchange.offered = None, False
         self._commit_size.taken(offer.size, taken)
         if taken:
-            offer.commit(self._wire)
-            self._tail = offer.buffers()
+            self._commit(offer)
+        else:
+            self._offer, offer.exchange.offered = None, False
+
+    def _commit(self, offer: Frame) -> None:
+        self._offer, offer.exchange.offered = None, False
+        offer.commit(self._wire)
+        self._tail = offer.buffers()
 
     def _consume(self, size: int) -> None:
         tail = self._tail

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from email.utils import formatdate
 
+DateSource = Callable[[], bytes | None]
+"""Gives the value of the Date header for now, or `None` where there is no clock."""
+
 
 class HttpDate:
     """Calls give the Date value for now; the text is kept until the second changes."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from httpng_core.exchange import Exchange
+from httpng_core.request import Address
 
 Outcome = Literal["complete", "cancelled", "aborted"]
 
@@ -39,4 +40,17 @@ class RequestRefused:
     reason: str
 
 
-Event = RequestReceived | ExchangeEnded | RequestRefused
+@dataclass(frozen=True, slots=True)
+class TlsFailed:
+    """The handshake failed, or what came later could not be opened; the connection closes.
+
+    Attributes:
+        reason: why, in one line.
+        peer: the client's end.
+    """
+
+    reason: str
+    peer: Address
+
+
+Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed

@@ -38,6 +38,9 @@ class Carrier(Protocol):
     def wake(self) -> None:
         """There is something to send."""
 
+    def push(self) -> None:
+        """Unlike the others it may call back: a call waits, so the kernel is asked at once if possible."""
+
     def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
 
@@ -60,7 +63,7 @@ class Exchange:
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
         steady: what it follows, while nothing but payloads is to be sent and nobody waits for positions.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
-        carrier: the connection.
+        carrier: what speaks for it on its connection.
     """
 
     __slots__ = (

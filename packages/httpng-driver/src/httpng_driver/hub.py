@@ -71,6 +71,7 @@ class Hub:
         )
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
+        connection.on_push = pump.push
         connection.on_payload = partial(self._has_payload, pump)
         connection.call_threadsafe = self._doorbell.call
         self._pumps[connection] = pump
@@ -201,7 +202,7 @@ class Hub:
         self.turn()
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
-        io = IO(exchange, self.clock, self._pumps[exchange.carrier])  # type: ignore[index]
+        io = IO(exchange, self.clock)
         self._reactor.spawn(self._run, exchange, function, io)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:

@@ -1,7 +1,6 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -18,9 +17,6 @@ from httpng_core import (
     Until,
 )
 from httpng_core import HeaderSource as _HeaderSource
-
-if TYPE_CHECKING:
-    from httpng_driver.pump import Pump
 
 
 class IO(BaseIO):
@@ -39,9 +35,9 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump") -> None:
+    def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
         super().__init__(exchange, clock)
-        self._pump = pump
+        self._carrier = exchange.carrier
         self._calls = 0
         self._turn_ends = clock() + SECONDS_PER_TURN
         self._over: anyio.Event | None = None
@@ -148,7 +144,7 @@ class IO(BaseIO):
         Doesn't wait for the flush. Calling it again does nothing.
         """
         self._end()
-        self._pump.push()
+        self._carrier.push()
 
     async def wait_cancelled(self) -> None:
         """Waits until the exchange is over: the client is gone, or the response is complete."""
@@ -168,7 +164,7 @@ class IO(BaseIO):
 
     async def _until_settled(self, pending: Pending) -> None:
         # Ask the kernel in this very turn: often it has room, and a timeout of 0 means just that.
-        self._pump.push()
+        self._carrier.push()
         if not pending.settled and pending.deadline <= self._clock():
             self._exchange.withdraw(pending, self._clock())
         if pending.settled:
@@ -176,7 +172,7 @@ class IO(BaseIO):
             return
         settled = anyio.Event()
         pending.on_settle = settled.set
-        self._pump.on_wake()
+        self._carrier.wake()
         try:
             await settled.wait()
         except BaseException:
