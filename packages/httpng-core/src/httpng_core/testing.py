@@ -26,7 +26,7 @@ from httpng_core.scripted_path import ScriptedPath
 from httpng_core.stepping import step_async
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.connection import AnyConnection, TlsConnection
-from httpng_core.tls.end import RECORD, TlsEnd
+from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 
 __all__ = ["Client", "Clock", "Loopback", "ScriptedPath", "TlsEnd"]
 
@@ -54,6 +54,7 @@ class Client:
         arrived: how many wire bytes that was.
         tls: the client's end of TLS, `None` for plain text.
         said_all: the server's close_notify has come.
+        failure: why the client gave TLS up; empty while it hasn't.
         gone: the connection was reset, by whichever side.
         closed: the server closed its sending side, or all of it.
         acknowledges: whether the client's TCP acknowledges at once what the kernel took; else `acknowledge`,
@@ -75,6 +76,7 @@ class Client:
         self.arrived = 0
         self.tls = tls
         self.said_all = False
+        self.failure = ""
         self._shaken = tls is None
         self._unsealed = b""
         if path is not None:
@@ -150,7 +152,7 @@ class Client:
         return bool(data)
 
     def _seal(self, tls: TlsEnd) -> bytes:
-        self._shaken = self._shaken or tls.shake()
+        self._shaken = self._shaken or (not self.failure and tls.shake())
         for start in range(0, len(self._unsealed) if self._shaken else 0, RECORD):
             tls.seal(self._unsealed[start : start + RECORD])
         return tls.take()
@@ -161,8 +163,14 @@ class Client:
             self.received += data
             return
         self.tls.receive(data)
-        self._shaken = self._shaken or self.tls.shake()
-        while self._shaken and not self.said_all and (opened := self.tls.read()) is not None:
+        try:
+            self._open(self.tls)
+        except TlsError as error:
+            self.failure = self.failure or str(error)
+
+    def _open(self, tls: TlsEnd) -> None:
+        self._shaken = self._shaken or tls.shake()
+        while self._shaken and not self.said_all and (opened := tls.read()) is not None:
             self.said_all = not opened
             self.received += opened
 
