@@ -322,7 +322,7 @@ async def test_a_second_shutdown_may_be_shorter(serving: Serving) -> None:
             client.send(GET)
             await within_bound(begun)
             server.shutdown()
-            await until(lambda: server._hub.pumps[0].connection._draining)
+            await until(lambda: server._hub.pumps[0].connection._draining)  # type: ignore[union-attr]
             server.shutdown(0)
             await in_thread(client.read_to_end)
     assert client.ended == "reset"

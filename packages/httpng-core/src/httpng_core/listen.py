@@ -31,7 +31,8 @@ def parse_listen(
     Args:
         value: None for `default`; a port, which means all addresses of IPv4 and of IPv6; a string such as
             '127.0.0.1:8080', '[::1]:8080', 'localhost:8080', ':8080', '8080', 'http://127.0.0.1:8080' or
-            'unix:/run/httpng.sock'; a mapping {addr, port, tls, uses_sni, mode}; or a list or tuple of these.
+            'unix:/run/httpng.sock'; a mapping {addr, port, tls, uses_sni, mode}; a `ListenAddress`; or a list
+            or tuple of these.
         default: What None stands for.
         tls: What every port and string is served with, but for those that begin with 'http://'; it lets
             'https://' be written. None: they are plain text.
@@ -53,6 +54,8 @@ def parse_listen(
 def _parse_one(conf: object, tls: TlsFiles | None) -> Sequence[ListenAddress]:
     if isinstance(conf, str):
         return _parse_text(conf, tls)
+    if isinstance(conf, ListenAddress):
+        return (conf,)
     if isinstance(conf, Mapping):
         return _parse_table(conf)
     if conf == _EMPTY_TABLE:
