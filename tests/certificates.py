@@ -22,7 +22,9 @@ def make_pair(
 ) -> CertificateFiles:
     """A certificate for `names`, with its key, in files of `folder`."""
     key = rsa.generate_private_key(65537, rsa_bits) if rsa_bits else ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)] if common else [])
+    # Named differently, as OpenSSL looks for an issuer by name.
+    kind, value = (x509.NameOID.COMMON_NAME, common) if common else (x509.NameOID.ORGANIZATION_NAME, stem)
+    subject = x509.Name([x509.NameAttribute(kind, value)])
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
@@ -35,7 +37,7 @@ def make_pair(
     )
     if names:
         alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        builder = builder.add_extension(alternatives, critical=not common)
+        builder = builder.add_extension(alternatives, critical=False)
     certificate = builder.sign(key, hashes.SHA256())
     files = CertificateFiles(str(folder / f"{stem}.pem"), str(folder / f"{stem}.key"))
     Path(files.certificate_file).write_bytes(certificate.public_bytes(serialization.Encoding.PEM))

@@ -384,25 +384,39 @@ def test_a_full_frame_is_one_record(busy: Make) -> None:
     assert sealed.response.body == b"x" * 200_000 + b"y" * 100_000
 
 
+def test_a_frame_with_a_head_is_one_record_as_well(busy: Make) -> None:
+    sealed = busy()
+    sealed.exchange.write_header(200, {"x": "h" * 9_000}, sealed.now, None)
+    sealed.write(b"x" * 50_000)
+    record = sealed.offer()
+    assert RECORD - 20 < len(record) <= RECORD + SEAL
+    sealed.accept(record)
+    assert sealed.sent == sealed.exchange._queue.window.committed < RECORD - 9_000
+    sealed.push()
+    assert sealed.response.body == b"x" * 50_000
+
+
 def test_a_head_that_makes_a_frame_longer_than_a_record(busy: Make) -> None:
     """The rest of the frame is sealed only when the first record is out, and after asking."""
     sealed = busy()
-    sealed.exchange.write_header(200, {"x": "h" * 9_000}, sealed.now, None)
+    sealed.exchange.write_header(200, {"x": "h" * 20_000}, sealed.now, None)
     sealed.write(b"x" * 50_000)
     first = sealed.offer()
     assert len(first) == RECORD + SEAL
     sealed.accept(first)
     assert sealed.connection.asks_first
-    assert 0 < sealed.sent < RECORD - 9_000
+    assert sealed.sent == 0
     sealed.push()
     assert sealed.response.body == b"x" * 50_000
 
 
 def test_a_limit_bounds_the_frame(busy: Make) -> None:
     sealed = busy()
+    sealed.write(b"first")
+    sealed.push()
     sealed.write(b"x" * 1000)
     sealed.accept(sealed.offer(limit=100))
-    assert sealed.sent == 100
+    assert sealed.sent == 105
 
 
 def test_more_than_was_offered_can_not_be_accepted(busy: Make) -> None:

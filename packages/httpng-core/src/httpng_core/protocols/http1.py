@@ -188,6 +188,9 @@ class ResponseFramer:
         if not exchange.has_frame:
             return None
         head = self._head_bytes() if exchange.head_due else b""
+        if exchange.request.https:
+            # The whole is to be one record.
+            limit = max(limit - len(head), 1)
         body = exchange.peek(limit, now)
         ends = exchange.ends_after(len(body))
         prefix = suffix = b""
