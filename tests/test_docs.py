@@ -206,8 +206,17 @@ def default_of(setting: "Field[Any]") -> str:
     return f'"{default}"' if isinstance(default, str) else str(int(default))
 
 
+# Their messages are those of the original, which don't tell it.
+TLS_RANGES = {
+    "min_proto_version": "ssl3, tls1, tls1.1, tls1.2 or tls1.3",
+    "openssl_security_level": "an integer, 0 .. 5",
+}
+
+
 def range_of(name: str) -> str:
     """The range as the message of a value beyond it tells it."""
+    if name in TLS_RANGES:
+        return TLS_RANGES[name]
     for beyond in (-1, "?"):
         try:
             parse_settings({name: beyond})

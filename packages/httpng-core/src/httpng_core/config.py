@@ -89,7 +89,10 @@ class _OneOf:
 class _ProtoVersion:
     """The oldest version of TLS; the texts are those of the original."""
 
-    range: str = "a version of TLS"
+    @property
+    def range(self) -> str:
+        *others, last = get_args(ProtoVersion)
+        return f"{', '.join(others)} or {last}"
 
     def read(self, name: str, value: object) -> object:
         return value
@@ -106,7 +109,9 @@ class _ProtoVersion:
 class _SecurityLevel:
     """OpenSSL's security level; the texts are those of the original."""
 
-    range: str = "an integer, 0 .. 5"
+    @property
+    def range(self) -> str:
+        return "an integer, 0 .. 5"
 
     def read(self, name: str, value: object) -> object:
         number = _from_text(value) if isinstance(value, str) else value
