@@ -130,6 +130,12 @@ def test_a_security_level_is_an_integer() -> None:
         assert isinstance(level, int)
 
 
+def test_the_ranges_that_no_message_tells() -> None:
+    ranges = {one.name: one.metadata["rule"].range for one in fields(Settings)}
+    assert ranges["min_proto_version"] == "ssl3, tls1, tls1.1, tls1.2 or tls1.3"
+    assert ranges["openssl_security_level"] == "an integer, 0 .. 5"
+
+
 def test_tls_is_looked_at_last() -> None:
     cfg: dict[str, object] = {"openssl_security_level": 6, "min_proto_version": 5, "shuttle_size": 1}
     assert refusal(cfg).startswith("shuttle_size is 1")

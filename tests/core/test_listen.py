@@ -172,6 +172,11 @@ def test_bad(value: object, text: str) -> None:
     assert str(raised.value) == text
 
 
+def test_an_address_is_taken_as_it_is() -> None:
+    address = ListenAddress("127.0.0.1", 80, FILES)
+    assert parse_listen([address, "127.0.0.1:81"], default=())[0] is address
+
+
 def test_tls_of_a_table() -> None:
     assert parse_listen({"addr": "::1", "tls": [PAIR]}, default=()) == (ListenAddress("::1", 3300, FILES),)
     several = parse_listen({"tls": (PAIR, PAIR), "uses_sni": True}, default=())

@@ -266,7 +266,8 @@ class Loopback:
         connection = self._connection(tls is not None)
         client = Client(self, connection, room if path is None else path.room, path, tls)
         self._clients.append(client)
-        client.send(b"")
+        if tls is not None:
+            client.send(b"")
         return client
 
     def _connection(self, over_tls: bool) -> AnyConnection:
