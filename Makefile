@@ -26,7 +26,7 @@ help:
 .venv/packages.stamp: .venv/pyvenv.cfg constraints.txt $(PYPROJECTS)
 	$(INSTALL) pip
 	$(INSTALL) hatchling editables
-	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[lua]' --editable packages/httpng-driver \
+	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[lua,tls]' --editable packages/httpng-driver \
 		--editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
 	@touch $@
 

@@ -16,12 +16,12 @@ _version errors results
 window timers wire body path
 backlog sweep
 pending states
-request response date config listen router
+request response date address config listen router
 arguments send_queue waits writers stalls exchange events
 scheduler follower feed
 protocols.*
-tls
 connection
+tls.*
 handlers application
 lua.*
 scripted_path stepping testing
@@ -31,7 +31,7 @@ PLACES = {name.removesuffix(".*"): place for place, name in enumerate(CORE.split
 NOT_IN_CORE = {"anyio", "asyncio", "select", "selectors", "socket", "threading", "time", "trio", "uvloop"}
 PROTOCOLS = ("h11", "h2", "hpack", "httptools", "hyperframe", "wsproto")
 ONE_PLACE = dict.fromkeys(PROTOCOLS, "httpng_core.protocols")
-ONE_PLACE |= {"lupa": "httpng_core.lua", "ssl": "httpng_core.tls"}
+ONE_PLACE |= {"lupa": "httpng_core.lua", "ssl": "httpng_core.tls", "cryptography": "httpng_core.tls"}
 NOT_IN = {
     "httpng_core": NOT_IN_CORE | {"httpng_driver", "httpng_asyncio", "httpng_trio"},
     "httpng_driver": {"asyncio", "trio", "uvloop", "httpng_asyncio", "httpng_trio"},

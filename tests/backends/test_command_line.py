@@ -16,7 +16,7 @@ from tests.driver.harness import BOUND, Client
 from httpng_core import ListenAddress
 from httpng_driver import __version__
 
-LISTENING = re.compile(r"httpng: listening on http://(.+):(\d+)\n")
+LISTENING = re.compile(r"httpng: listening on https?://(.+):(\d+)\n")
 APP = '''
 """An application in Python."""
 import anyio

@@ -20,6 +20,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("stall_timeout", 30.0, (0.001, 1e9, inf), (0, -1, -inf)),
     ("notsent_lowat", 16384, (0, 1, 2**31 - 1), (-1, 2**31, inf)),
     ("cancel_on_half_close", "streaming", ("streaming", "always", "never"), ("Always", "", True, 1)),
+    ("handshake_timeout", 10.0, (0.001, 1e9), (0, -0.001, inf)),
     ("header_timeout", 10.0, (0.001, inf), (0, -0.001)),
     ("body_timeout", 30.0, (0.001, inf), (0, -0.001)),
     ("keepalive_timeout", 75.0, (0.001, inf), (0, -0.001)),
@@ -29,6 +30,8 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
+    ("min_proto_version", "tls1.2", ("ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"), ()),
+    ("openssl_security_level", 1, (0, 5), ()),
 ]
 KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
@@ -40,9 +43,6 @@ LATER = [
     "sandbox",
     "lua_memory_limit",
     "handler_time_limit",
-    "min_proto_version",
-    "openssl_security_level",
-    "handshake_timeout",
     "h2c_upgrade",
 ]
 
@@ -98,6 +98,49 @@ def test_seconds_are_floats(key: str) -> None:
         seconds = parse_one(key, value)
         assert seconds == 2.0
         assert isinstance(seconds, float)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.2, "min_proto_version is not a string"),
+        (True, "min_proto_version is not a string"),
+        ("tls2", "unknown min_proto_version specified"),
+        ("", "unknown min_proto_version specified"),
+    ],
+)
+def test_other_versions_of_tls(value: object, text: str) -> None:
+    assert refusal({"min_proto_version": value}) == text
+
+
+@pytest.mark.parametrize("value", ["x", "", True, [], {}, None.__class__])
+def test_a_security_level_that_is_no_number(value: object) -> None:
+    assert refusal({"openssl_security_level": value}) == "openssl_security_level is not a number"
+
+
+@pytest.mark.parametrize("value", [-1, 6, "6", inf, nan, 1e400])
+def test_a_security_level_that_openssl_has_not(value: object) -> None:
+    assert refusal({"openssl_security_level": value}) == "openssl_security_level is invalid"
+
+
+def test_a_security_level_is_an_integer() -> None:
+    for value in (2, 2.9, "2", "2.9"):
+        level = parse_one("openssl_security_level", value)
+        assert level == 2
+        assert isinstance(level, int)
+
+
+def test_the_ranges_that_no_message_tells() -> None:
+    ranges = {one.name: one.metadata["rule"].range for one in fields(Settings)}
+    assert ranges["min_proto_version"] == "ssl3, tls1, tls1.1, tls1.2 or tls1.3"
+    assert ranges["openssl_security_level"] == "an integer, 0 .. 5"
+
+
+def test_tls_is_looked_at_last() -> None:
+    cfg: dict[str, object] = {"openssl_security_level": 6, "min_proto_version": 5, "shuttle_size": 1}
+    assert refusal(cfg).startswith("shuttle_size is 1")
+    del cfg["shuttle_size"]
+    assert refusal(cfg) == "min_proto_version is not a string"
 
 
 def test_a_fraction_is_cut_before_the_range_is_looked_at() -> None:

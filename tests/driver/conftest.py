@@ -4,7 +4,11 @@ import resource
 from collections.abc import Iterator
 
 import pytest
+from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
+from tests.driver.net import Net
+
+from httpng_core import CertificateFiles
 
 
 @pytest.fixture(
@@ -22,6 +26,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 def serving(anyio_backend_name: str) -> Serving:
     """`async with serving(app, **cfg) as server`, on the loop of the test."""
     return serving_on(anyio_backend_name)
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    """A certificate for localhost."""
+    return make_pair(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(params=["plain", "tls"])
+def net(request: pytest.FixtureRequest, serving: Serving, pair: CertificateFiles) -> Net:
+    """Plain TCP, then TLS: `async with net.serving(app) as server, net.connect(server) as client`."""
+    return Net(serving, pair if request.param == "tls" else None)
 
 
 @pytest.fixture

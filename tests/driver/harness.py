@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -147,7 +147,7 @@ class Client:
             self.socket.close()
             raise
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -157,6 +157,9 @@ class Client:
     def port(self) -> int:
         """By which the server's end can be found."""
         return int(self.socket.getsockname()[1])
+
+    def shake(self) -> None:
+        """Goes through the handshake, where there is one; blocks."""
 
     def send(self, data: bytes) -> None:
         """Sends, and blocks while the server doesn't read: a little data never does."""
@@ -185,10 +188,19 @@ class Client:
             self.socket.settimeout(BOUND)
 
     def read_wire(self, size: int) -> bytes:
-        """Reads on until `size` bytes have come in altogether, and not one more; gives these."""
-        while len(self.wire) < size and self.receive(min(size - len(self.wire), 1 << 16)):
+        """Reads on until `size` wire bytes have come in altogether, and not one more; gives `carried`."""
+        while self.read < size and self.receive(min(size - self.read, 1 << 16)):
             pass
-        return bytes(self.wire[:size])
+        return self.carried(size)
+
+    @property
+    def read(self) -> int:
+        """How many wire bytes it has read."""
+        return self.taken + len(self.wire)
+
+    def carried(self, size: int) -> bytes:
+        """The plaintext that the first `size` wire bytes carry, apart from whole responses taken out."""
+        return bytes(self.wire[: size - self.taken])
 
     def read_to_end(self) -> "Client":
         """Reads until the server's side ends."""

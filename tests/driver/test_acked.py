@@ -5,14 +5,15 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.driver.harness import GET, Client, Observed, Serving, in_thread, within_bound
+from tests.driver.harness import GET, Observed, in_thread, within_bound
+from tests.driver.net import Net
 
 from httpng_core import Request, SendStats, reached
 from httpng_driver import IO, kernel
 from httpng_driver import hub as hub_module
 
 
-async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(serving: Serving) -> None:
+async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(net: Net) -> None:
     told: list[SendStats] = []
 
     @Observed
@@ -26,13 +27,15 @@ async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(serv
         assert reached(await io.wait(0, 20, "acked"))
         return io.get_send_stats()
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            tasks: Any
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(in_thread, client.read_body, 10**9)
-                last = await handler.outcome()
+    async with (
+        net.serving(handler) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.send(GET)
+        tasks: Any
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(in_thread, client.read_body, 10**9)
+            last = await handler.outcome()
     assert last.acked == last.sent == last.current
     acked = [each.acked or 0 for each in told]
     assert acked == sorted(acked)
@@ -41,7 +44,7 @@ async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(serv
     assert max(each.current - (each.acked or 0) for each in told) <= 50_000 + 65536
 
 
-async def test_acked_stands_still_below_sent_while_the_client_does_not_read(serving: Serving) -> None:
+async def test_acked_stands_still_below_sent_while_the_client_does_not_read(net: Net) -> None:
     timed_out, go_on = anyio.Event(), anyio.Event()
 
     @Observed
@@ -56,16 +59,18 @@ async def test_acked_stands_still_below_sent_while_the_client_does_not_read(serv
         await io.close()
         return before, io.get_send_stats()
 
-    async with serving(handler, default_send_window=1000) as server:
-        with Client(server.addresses[0], receive_buffer=4096) as client:
-            client.send(GET)
-            await within_bound(timed_out)
-            (pump,) = server._hub.pumps
-            assert (kernel.unacknowledged(pump.socket) or 0) > 0
-            go_on.set()
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(in_thread, client.read_body, 10**9)
-                before, after = await handler.outcome()
+    async with (
+        net.serving(handler, default_send_window=1000) as server,
+        net.connect(server, receive_buffer=4096) as client,
+    ):
+        client.send(GET)
+        await within_bound(timed_out)
+        (pump,) = server._hub.pumps
+        assert (kernel.unacknowledged(pump.socket) or 0) > 0
+        go_on.set()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(in_thread, client.read_body, 10**9)
+            before, after = await handler.outcome()
     assert before.acked is not None
     assert before.acked < before.sent
     assert after.acked == after.sent == before.sent
@@ -73,7 +78,7 @@ async def test_acked_stands_still_below_sent_while_the_client_does_not_read(serv
 
 @pytest.mark.parametrize("events", [True, False])
 async def test_a_wait_until_acked_ends_with_events_and_by_polling(
-    serving: Serving, events: bool, monkeypatch: pytest.MonkeyPatch
+    net: Net, events: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not events:
         monkeypatch.setattr("httpng_driver.acks.ask_for_events", lambda sock: False)
@@ -85,14 +90,16 @@ async def test_a_wait_until_acked_ends_with_events_and_by_polling(
         await io.write(b"y" * 10_000)
         return [first, reached(await io.wait(0, 10, "acked"))]
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            await in_thread(client.read_body, 20_000)
-            assert await handler.outcome() == [True, True]
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as client,
+    ):
+        client.send(GET)
+        await in_thread(client.read_body, 20_000)
+        assert await handler.outcome() == [True, True]
 
 
-async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(serving: Serving) -> None:
+async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(net: Net) -> None:
     turns = 0
 
     @Observed
@@ -105,7 +112,7 @@ async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(serving
         await anyio.sleep(0.3)
         return turns - before
 
-    async with serving(handler) as server:
+    async with net.serving(handler) as server:
         hub = server._hub
         assert isinstance(hub, hub_module.Hub)
         serve = hub._serve
@@ -116,14 +123,14 @@ async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(serving
             serve()
 
         hub._serve = counting  # type: ignore[method-assign]
-        with Client(server.addresses[0]) as client:
+        async with net.connect(server) as client:
             client.send(GET)
             await in_thread(client.read_body, 100)
             assert await handler.outcome() <= 3
 
 
 async def test_where_the_platform_cannot_tell_asking_is_an_error(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch
+    net: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "CAN_TELL", False)
 
@@ -135,7 +142,9 @@ async def test_where_the_platform_cannot_tell_asking_is_an_error(
             return str(error)
         return "no error"
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            assert "can't be told on this platform" in await handler.outcome()
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as client,
+    ):
+        client.send(GET)
+        assert "can't be told on this platform" in await handler.outcome()

@@ -6,13 +6,13 @@ from tests.driver.harness import (
     GET,
     Client,
     Observed,
-    Serving,
     adopted,
     in_thread,
     standstill,
     until,
     within_bound,
 )
+from tests.driver.net import Net
 
 from httpng_core import Request, SendResult, SendStats
 from httpng_driver import IO
@@ -28,16 +28,18 @@ async def stream(io: IO) -> list[SendResult | None]:
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_a_fin_in_one_segment_with_the_request(serving: Serving, rule: str) -> None:
+async def test_a_fin_in_one_segment_with_the_request(net: Net, rule: str) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> list[SendResult | None]:
         return await stream(io)
 
-    async with serving(handler, cancel_on_half_close=rule) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.half_close(GET)
-            received = await in_thread(client.read_response)
-            results = await handler.outcome()
+    async with (
+        net.serving(handler, cancel_on_half_close=rule) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.half_close(GET)
+        received = await in_thread(client.read_response)
+        results = await handler.outcome()
     if rule == "always":
         assert all(result is not None and result.cancelled for result in results)
         assert client.ended == "reset"
@@ -48,7 +50,7 @@ async def test_a_fin_in_one_segment_with_the_request(serving: Serving, rule: str
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_a_fin_before_the_response_began(serving: Serving, rule: str) -> None:
+async def test_a_fin_before_the_response_began(net: Net, rule: str) -> None:
     begin = anyio.Event()
 
     @Observed
@@ -56,15 +58,17 @@ async def test_a_fin_before_the_response_began(serving: Serving, rule: str) -> N
         await within_bound(begin)
         return await stream(io)
 
-    async with serving(handler, cancel_on_half_close=rule) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            pump = await adopted(server, client)
-            client.half_close()
-            await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
-            begin.set()
-            received = await in_thread(client.read_response)
-            results = await handler.outcome()
+    async with (
+        net.serving(handler, cancel_on_half_close=rule) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.send(GET)
+        pump = await adopted(server, client)
+        client.half_close()
+        await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
+        begin.set()
+        received = await in_thread(client.read_response)
+        results = await handler.outcome()
     if rule == "always":
         assert all(result is not None and result.cancelled for result in results)
         assert client.ended == "reset"
@@ -75,7 +79,7 @@ async def test_a_fin_before_the_response_began(serving: Serving, rule: str) -> N
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_a_fin_after_the_response_began(serving: Serving, rule: str) -> None:
+async def test_a_fin_after_the_response_began(net: Net, rule: str) -> None:
     seen = anyio.Event()
 
     @Observed
@@ -84,16 +88,18 @@ async def test_a_fin_after_the_response_began(serving: Serving, rule: str) -> No
         await within_bound(seen)
         return await stream(io)
 
-    async with serving(handler, cancel_on_half_close=rule) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            pump = await adopted(server, client)
-            await in_thread(client.read_body, len(PIECE))
-            client.half_close()
-            await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
-            seen.set()
-            received = await in_thread(client.read_response)
-            results = await handler.outcome()
+    async with (
+        net.serving(handler, cancel_on_half_close=rule) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.send(GET)
+        pump = await adopted(server, client)
+        await in_thread(client.read_body, len(PIECE))
+        client.half_close()
+        await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
+        seen.set()
+        received = await in_thread(client.read_response)
+        results = await handler.outcome()
     if rule == "never":
         assert results == [None] * 10
         assert received.body == PIECE * 11
@@ -105,27 +111,27 @@ async def test_a_fin_after_the_response_began(serving: Serving, rule: str) -> No
 
 
 @pytest.mark.parametrize("rule", RULES)
-async def test_a_complete_response_is_flushed_whatever_the_client_half_closes(
-    serving: Serving, rule: str
-) -> None:
+async def test_a_complete_response_is_flushed_whatever_the_client_half_closes(net: Net, rule: str) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> list[SendResult | None]:
         return await stream(io)
 
-    async with serving(handler, cancel_on_half_close=rule) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            assert await handler.outcome() == [None] * 10
-            pump = await adopted(server, client)
-            await standstill(pump.socket)
-            client.half_close()
-            await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
-            received = await in_thread(client.read_response)
+    async with (
+        net.serving(handler, cancel_on_half_close=rule) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.send(GET)
+        assert await handler.outcome() == [None] * 10
+        pump = await adopted(server, client)
+        await standstill(pump.socket)
+        client.half_close()
+        await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
+        received = await in_thread(client.read_response)
     assert received.body == PIECE * 10
     assert received.complete
 
 
-async def test_a_reset_while_a_write_waits(serving: Serving) -> None:
+async def test_a_reset_while_a_write_waits(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> tuple[SendResult | None, SendResult, SendStats]:
         async with anyio.create_task_group() as tasks:
@@ -134,14 +140,16 @@ async def test_a_reset_while_a_write_waits(serving: Serving) -> None:
         # The group has ended, so wait_cancelled() woke.
         return written, await io.wait(0), io.get_send_stats()
 
-    async with serving(handler, default_send_window=65536) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            pump = await adopted(server, client)
-            await standstill(pump.socket)
-            client.reset()
-            written, waited, stats = await handler.outcome()
-            await until(lambda: server.connections == 0)
+    async with (
+        net.serving(handler, default_send_window=65536) as server,
+        net.connect(server, receive_buffer=65536) as client,
+    ):
+        client.send(GET)
+        pump = await adopted(server, client)
+        await standstill(pump.socket)
+        client.reset()
+        written, waited, stats = await handler.outcome()
+        await until(lambda: server.connections == 0)
     assert written is not None
     assert written.cancelled
     assert written.headers_were_sent
@@ -153,7 +161,7 @@ async def test_a_reset_while_a_write_waits(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize("leave", ["half_close", "close", "reset"])
-async def test_a_client_that_leaves_while_the_handler_idles(serving: Serving, leave: str) -> None:
+async def test_a_client_that_leaves_while_the_handler_idles(net: Net, leave: str) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> SendStats:
         await io.write(b"the newest value")
@@ -161,18 +169,20 @@ async def test_a_client_that_leaves_while_the_handler_idles(serving: Serving, le
         await io.wait_cancelled()
         return io.get_send_stats()
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            await in_thread(client.read_body, 16)
-            getattr(client, leave)()
-            stats = await handler.outcome()
-            await until(lambda: server.connections == 0)
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as client,
+    ):
+        client.send(GET)
+        await in_thread(client.read_body, 16)
+        getattr(client, leave)()
+        stats = await handler.outcome()
+        await until(lambda: server.connections == 0)
     assert stats.cancelled
     assert stats.sent == stats.current == 16
 
 
-async def test_a_reset_after_a_half_close_that_did_not_cancel(serving: Serving) -> None:
+async def test_a_reset_after_a_half_close_that_did_not_cancel(net: Net) -> None:
     """Nothing is read or written any more: the poller itself must tell."""
 
     @Observed
@@ -181,27 +191,29 @@ async def test_a_reset_after_a_half_close_that_did_not_cancel(serving: Serving) 
         await io.wait_cancelled()
         return io.get_send_stats()
 
-    async with serving(handler, cancel_on_half_close="never") as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            pump = await adopted(server, client)
-            await in_thread(client.read_body, 16)
-            client.half_close()
-            await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
-            client.reset()
-            stats = await handler.outcome()
+    async with (
+        net.serving(handler, cancel_on_half_close="never") as server,
+        net.connect(server) as client,
+    ):
+        client.send(GET)
+        pump = await adopted(server, client)
+        await in_thread(client.read_body, 16)
+        client.half_close()
+        await until(lambda: not pump.connection.wants_read, "the server has seen the FIN")
+        client.reset()
+        stats = await handler.outcome()
     assert stats.cancelled
 
 
 @pytest.mark.parametrize("leave", ["close", "reset"])
-async def test_a_client_that_leaves_while_others_are_served(serving: Serving, leave: str) -> None:
+async def test_a_client_that_leaves_while_others_are_served(net: Net, leave: str) -> None:
     """Every moment of leaving: with the request unfinished, unanswered, half answered."""
 
     async def handler(req: Request, io: IO) -> None:
         for _ in range(20):
             await io.write(PIECE, timeout=0.5)
 
-    async with serving(handler) as server:
+    async with net.serving(handler) as server:
         for request in (b"", b"GET", b"GET / HTTP/1.1\r\n", GET, GET * 3):
             for reads in (0, 1, 100_000):
                 client = Client(server.addresses[0], receive_buffer=65536)
@@ -209,7 +221,7 @@ async def test_a_client_that_leaves_while_others_are_served(serving: Serving, le
                 if request.startswith(GET) and reads:
                     await in_thread(client.read_wire, reads)
                 getattr(client, leave)()
-        with Client(server.addresses[0]) as client:
+        async with net.connect(server) as client:
             received = await in_thread(client.ask)
         await until(lambda: server.connections == 0)
     assert received.body == PIECE * 20

@@ -4,6 +4,7 @@ import selectors
 
 import pytest
 from tests.driver.harness import Serving
+from tests.driver.net import Net
 from tests.driver.test_calls import (
     test_a_cancelled_task_sends_nothing_more_of_its_body,
     test_a_timeout_of_0_takes_what_the_socket_takes_now,
@@ -62,7 +63,7 @@ async def test_records_are_never_torn(serving: Serving) -> None:
 
 @pytest.mark.anyio
 async def test_sent_is_what_the_kernel_has_accepted(serving: Serving) -> None:
-    await check_sent(serving, "1.1", None, mixed(4), 64 * 1024)
+    await check_sent(Net(serving, None), "1.1", None, mixed(4), 64 * 1024)
 
 
 @pytest.mark.anyio

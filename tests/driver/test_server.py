@@ -142,6 +142,8 @@ anyio.run(main, backend="{backend}")
         ('"[::]:0"', "::", ["http://[::1]:{}"]),
         ('[":8765"]', "0.0.0.0 ::", ["http://127.0.0.1:{}", "http://[::1]:{}"]),
         ("8765", "0.0.0.0 ::", ["http://127.0.0.1:{}", "http://[::1]:{}"]),
+        ('{"port": 8765}', "0.0.0.0 ::", ["http://127.0.0.1:{}", "http://[::1]:{}"]),
+        ('[{"addr": "::", "port": 8765}, "127.0.0.1:8765"]', ":: 127.0.0.1", ["http://[::1]:{}"]),
     ],
 )
 async def test_wildcards_in_a_network_of_their_own(
@@ -322,7 +324,7 @@ async def test_a_second_shutdown_may_be_shorter(serving: Serving) -> None:
             client.send(GET)
             await within_bound(begun)
             server.shutdown()
-            await until(lambda: server._hub.pumps[0].connection.draining)
+            await until(lambda: server._hub.pumps[0].connection.draining)  # type: ignore[union-attr]
             server.shutdown(0)
             await in_thread(client.read_to_end)
     assert client.ended == "reset"

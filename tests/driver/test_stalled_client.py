@@ -2,7 +2,8 @@
 
 import anyio
 import pytest
-from tests.driver.harness import GET, Client, Serving, adopted, in_thread, standstill, within_bound
+from tests.driver.harness import GET, adopted, in_thread, standstill, within_bound
+from tests.driver.net import Net
 
 from httpng_core import Request, SendResult
 from httpng_driver import IO
@@ -49,15 +50,17 @@ class Handler:
 
 
 @pytest.mark.parametrize("window", [WINDOW, 1, 0])
-async def test_a_chunked_body_ends_where_the_write_did(serving: Serving, window: int) -> None:
+async def test_a_chunked_body_ends_where_the_write_did(net: Net, window: int) -> None:
     handler = Handler()
-    async with serving(handler, default_send_window=window) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(GET)
-            await within_bound(handler.timed_out)
-            handler.client_has_read.set()
-            await within_bound(handler.over)
-            received = await in_thread(client.read_response)
+    async with (
+        net.serving(handler, default_send_window=window) as server,
+        net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
+    ):
+        client.send(GET)
+        await within_bound(handler.timed_out)
+        handler.client_has_read.set()
+        await within_bound(handler.over)
+        received = await in_thread(client.read_response)
     assert handler.accepted > RECEIVE_BUFFER / 2, "the kernel had room for a part"
     assert received.body == FIRST + BIG[: handler.accepted]
     assert received.complete
@@ -65,37 +68,39 @@ async def test_a_chunked_body_ends_where_the_write_did(serving: Serving, window:
 
 
 @pytest.mark.parametrize("window", [WINDOW, 1, 0])
-async def test_a_body_of_declared_length_is_reset_where_the_write_ended(
-    serving: Serving, window: int
-) -> None:
+async def test_a_body_of_declared_length_is_reset_where_the_write_ended(net: Net, window: int) -> None:
     handler = Handler(length=len(FIRST) + len(BIG), close=False)
-    async with serving(handler, default_send_window=window) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(GET)
-            await within_bound(handler.timed_out)
-            received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
-            handler.client_has_read.set()
-            rest = await in_thread(client.receive)
+    async with (
+        net.serving(handler, default_send_window=window) as server,
+        net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
+    ):
+        client.send(GET)
+        await within_bound(handler.timed_out)
+        received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
+        handler.client_has_read.set()
+        rest = await in_thread(client.receive)
     assert received.body == FIRST + BIG[: handler.accepted]
     assert not received.complete
     assert rest == b""
     assert client.ended == "reset"
 
 
-async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close(serving: Serving) -> None:
+async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close(net: Net) -> None:
     handler = Handler(length=len(FIRST) + len(BIG))
-    async with serving(handler, default_send_window=WINDOW) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(GET)
-            await within_bound(handler.timed_out)
-            received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
-            handler.client_has_read.set()
-            await in_thread(client.receive)
+    async with (
+        net.serving(handler, default_send_window=WINDOW) as server,
+        net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
+    ):
+        client.send(GET)
+        await within_bound(handler.timed_out)
+        received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
+        handler.client_has_read.set()
+        await in_thread(client.receive)
     assert received.body == FIRST + BIG[: handler.accepted]
     assert client.ended == "reset"
 
 
-async def test_the_handler_goes_on_with_the_rest(serving: Serving) -> None:
+async def test_the_handler_goes_on_with_the_rest(net: Net) -> None:
     """`body[n:]` is what the client has not got: no byte is lost and none comes twice."""
 
     async def handler(req: Request, io: IO) -> None:
@@ -104,19 +109,21 @@ async def test_the_handler_goes_on_with_the_rest(serving: Serving) -> None:
             assert not result.cancelled
             rest = rest[result.body_bytes_sent :]
 
-    async with serving(handler, default_send_window=WINDOW) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(GET)
-            pump = await adopted(server, client)
-            await standstill(pump.socket)
-            received = await in_thread(client.read_response)
+    async with (
+        net.serving(handler, default_send_window=WINDOW) as server,
+        net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
+    ):
+        client.send(GET)
+        pump = await adopted(server, client)
+        await standstill(pump.socket)
+        received = await in_thread(client.read_response)
     assert received.body == BIG
     assert received.complete
 
 
 @pytest.mark.parametrize(("window", "size"), [(WINDOW, WINDOW), (WINDOW, 10_000), (2048, 1)])
 async def test_a_body_no_longer_than_the_window_goes_whole_or_not_at_all(
-    serving: Serving, window: int, size: int
+    net: Net, window: int, size: int
 ) -> None:
     written: list[bytes] = []
     refused: list[SendResult] = []
@@ -137,11 +144,13 @@ async def test_a_body_no_longer_than_the_window_goes_whole_or_not_at_all(
         await io.close()
         over.set()
 
-    async with serving(handler, default_send_window=window) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            client.send(GET)
-            await within_bound(over)
-            received = await in_thread(client.read_response)
+    async with (
+        net.serving(handler, default_send_window=window) as server,
+        net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
+    ):
+        client.send(GET)
+        await within_bound(over)
+        received = await in_thread(client.read_response)
     assert [result.body_bytes_sent for result in refused] == [0, 0, 0]
     assert len(written) > 1
     assert received.body == b"".join(written)

@@ -18,6 +18,7 @@ from tests.driver.harness import (
     standstill,
     within_bound,
 )
+from tests.driver.net import Net
 
 from httpng_core import Request
 from httpng_driver import IO, listener
@@ -90,35 +91,35 @@ def mixed(seed: int) -> Callable[[], int]:
     ],
 )
 async def test_sent_is_what_the_kernel_has_accepted(
-    serving: Serving, version: str, length: int | None, sizes: Callable[[], int], window: int
+    net: Net, version: str, length: int | None, sizes: Callable[[], int], window: int
 ) -> None:
-    await check_sent(serving, version, length, sizes, window)
+    await check_sent(net, version, length, sizes, window)
 
 
 async def check_sent(
-    serving: Serving, version: str, length: int | None, sizes: Callable[[], int], window: int
+    net: Net, version: str, length: int | None, sizes: Callable[[], int], window: int
 ) -> None:
     """Compares at several standstills of a client that reads in fits and starts."""
     chance = random.Random(version + str(window))
     handler = Writer(sizes, window=window, length=length)
     told: list[tuple[int, int]] = []
-    async with serving(handler) as server:
-        with Client(server.addresses[0], receive_buffer=16384) as client:
-            client.send(get(version))
-            await within_bound(handler.started)
-            sock = (await adopted(server, client)).socket
-            for _ in range(4):
-                await standstill(sock)
-                told.append((kernel_accepted(sock), handler.sent))
-                # The client reads a random part of what is there, and stops again.
-                await in_thread(client.read_wire, len(client.wire) + chance.randrange(1, 60_000))
+    async with net.serving(handler) as server, net.connect(server, receive_buffer=16384) as client:
+        client.send(get(version))
+        await within_bound(handler.started)
+        sock = (await adopted(server, client)).socket
+        for _ in range(4):
+            await standstill(sock)
             told.append((kernel_accepted(sock), handler.sent))
-            wire = await in_thread(client.read_wire, told[-1][0])
-    assert [sent for _, sent in told] == [len(decode(wire[:accepted]).body) for accepted, _ in told]
+            # The client reads a random part of what is there, and stops again.
+            await in_thread(client.read_wire, client.read + chance.randrange(1, 60_000))
+        told.append((kernel_accepted(sock), handler.sent))
+        await in_thread(client.read_wire, told[-1][0])
+        carried = [client.carried(accepted) for accepted, _ in told]
+    assert [sent for _, sent in told] == [len(decode(wire).body) for wire in carried]
     assert len({sent for _, sent in told}) > 1, "the client has read in between"
 
 
-async def test_sent_is_true_also_for_the_second_response_of_a_connection(serving: Serving) -> None:
+async def test_sent_is_true_also_for_the_second_response_of_a_connection(net: Net) -> None:
     """The wire log counts from the start of the connection, positions from the start of each body."""
     handler = Writer(medium, window=64 * 1024)
 
@@ -128,27 +129,25 @@ async def test_sent_is_true_also_for_the_second_response_of_a_connection(serving
         await handler(req, io)
         return None
 
-    async with serving(serve) as server:
-        with Client(server.addresses[0], receive_buffer=16384) as client:
-            client.send(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n" + get())
-            first = await in_thread(client.read_response)
-            await within_bound(handler.started)
-            sock = (await adopted(server, client)).socket
-            await standstill(sock)
-            accepted, sent = kernel_accepted(sock) - client.taken, handler.sent
-            wire = await in_thread(client.read_wire, accepted)
+    async with net.serving(serve) as server, net.connect(server, receive_buffer=16384) as client:
+        client.send(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n" + get())
+        first = await in_thread(client.read_response)
+        await within_bound(handler.started)
+        sock = (await adopted(server, client)).socket
+        await standstill(sock)
+        accepted, sent = kernel_accepted(sock), handler.sent
+        wire = await in_thread(client.read_wire, accepted)
     assert first.body == b"a body of the first response"
     assert sent == len(decode(wire).body)
 
 
-async def test_the_kernel_does_not_hoard(serving: Serving) -> None:
+async def test_the_kernel_does_not_hoard(net: Net) -> None:
     handler = Writer(medium, window=8 << 20)
-    async with serving(handler) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(get())
-            sock = (await adopted(server, client)).socket
-            await standstill(sock)
-            held = send_queue(sock)
+    async with net.serving(handler) as server, net.connect(server, receive_buffer=65536) as client:
+        client.send(get())
+        sock = (await adopted(server, client)).socket
+        await standstill(sock)
+        held = send_queue(sock)
     assert 0 < held < 256 * 1024
 
 

@@ -5,10 +5,17 @@ arguments. `Connection` says how a driver is written; `httpng_core.testing` need
 """
 
 from httpng_core._version import __version__
+from httpng_core.address import (
+    LUA_DEFAULT_LISTEN,
+    PYTHON_DEFAULT_LISTEN,
+    CertificateFiles,
+    ListenAddress,
+    TlsFiles,
+)
 from httpng_core.application import Application, as_application
 from httpng_core.config import Settings, nearest_key, parse_settings
 from httpng_core.connection import Connection
-from httpng_core.date import HttpDate
+from httpng_core.date import DateSource, HttpDate
 from httpng_core.errors import (
     AckedUnknownError,
     ConfigError,
@@ -17,7 +24,7 @@ from httpng_core.errors import (
     RemoteError,
     ResponseStateError,
 )
-from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused
+from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
 from httpng_core.follower import FeedStats, FollowStats, OnGap
@@ -30,13 +37,15 @@ from httpng_core.handlers import (
     as_response,
     end_exchange,
 )
-from httpng_core.listen import LUA_DEFAULT_LISTEN, PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.listen import parse_listen
 from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
 from httpng_core.sweep import Lane, Sweep
 from httpng_core.timers import Timer, Timers
+from httpng_core.tls.certificates import Certificates
+from httpng_core.tls.connection import AnyConnection, TlsConnection
 from httpng_core.window import Until, WindowSize
 
 __all__ = [
@@ -47,11 +56,15 @@ __all__ = [
     "SECONDS_PER_TURN",
     "AckedUnknownError",
     "Address",
+    "AnyConnection",
     "Application",
     "BaseIO",
+    "CertificateFiles",
+    "Certificates",
     "ConfigError",
     "Connection",
     "ContentLengthError",
+    "DateSource",
     "Event",
     "Exchange",
     "ExchangeEnded",
@@ -82,6 +95,9 @@ __all__ = [
     "Sweep",
     "Timer",
     "Timers",
+    "TlsConnection",
+    "TlsFailed",
+    "TlsFiles",
     "Until",
     "WindowSize",
     "__version__",

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any
 
+from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config import Settings, parse_settings
 from httpng_core.connection import Connection
+from httpng_core.date import DateSource
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner, as_handler
-from httpng_core.listen import PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.listen import parse_listen
 from httpng_core.request import UNKNOWN_ADDRESS, Address
 
 
@@ -74,7 +76,7 @@ class Application:
         *,
         peer: Address = UNKNOWN_ADDRESS,
         ouraddr: Address = UNKNOWN_ADDRESS,
-        date: Callable[[], bytes | None] = lambda: None,
+        date: DateSource = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
     ) -> Connection:

@@ -11,6 +11,7 @@ from httpng_core.errors import ConfigError
 from httpng_core.window import Until, WindowSize
 
 HalfClose = Literal["streaming", "always", "never"]
+ProtoVersion = Literal["ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
@@ -84,6 +85,46 @@ class _OneOf:
         return any(value == one and type(value) is type(one) for one in self.allowed)
 
 
+@dataclass(frozen=True, slots=True)
+class _ProtoVersion:
+    """The oldest version of TLS; the texts are those of the original."""
+
+    @property
+    def range(self) -> str:
+        *others, last = get_args(ProtoVersion)
+        return f"{', '.join(others)} or {last}"
+
+    def read(self, name: str, value: object) -> object:
+        return value
+
+    def takes(self, value: object) -> bool:
+        if not isinstance(value, str):
+            raise ConfigError("min_proto_version is not a string")
+        if value not in get_args(ProtoVersion):
+            raise ConfigError("unknown min_proto_version specified")
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _SecurityLevel:
+    """OpenSSL's security level; the texts are those of the original."""
+
+    @property
+    def range(self) -> str:
+        return "an integer, 0 .. 5"
+
+    def read(self, name: str, value: object) -> object:
+        number = _from_text(value) if isinstance(value, str) else value
+        return int(number) if isinstance(number, float) and math.isfinite(number) else number
+
+    def takes(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError("openssl_security_level is not a number")
+        if not 0 <= value <= 5:
+            raise ConfigError("openssl_security_level is invalid")
+        return True
+
+
 _RULE: Final = "rule"
 _HALF_CLOSE: Final = _OneOf(get_args(HalfClose))
 _UNTIL: Final = _OneOf(get_args(Until))
@@ -114,6 +155,7 @@ class Settings:
         notsent_lowat: `TCP_NOTSENT_LOWAT` of every socket; 0 leaves it as the system has it.
         cancel_on_half_close: Whether a FIN of the client cancels an exchange: once the response streams,
             always, or never.
+        handshake_timeout: How long a TLS handshake may take.
         header_timeout: How long a request head may take.
         body_timeout: How long a request body may take.
         keepalive_timeout: How long a connection may wait for its next request.
@@ -123,6 +165,8 @@ class Settings:
         max_conn_per_thread: How many connections are open at once.
         access_log: Whether every request gets a line in the log.
         shuttle_size: The longest request head that is taken.
+        min_proto_version: The oldest version of TLS that is spoken.
+        openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
     """
 
     default_send_window: WindowSize = _key(1 << 20, _Whole(0, word="auto"))  # noqa: RUF009 - an integer
@@ -131,6 +175,7 @@ class Settings:
     stall_timeout: float = _key(30.0, _Seconds())
     notsent_lowat: int = _key(16384, _Whole(0, (1 << 31) - 1))
     cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
+    handshake_timeout: float = _key(10.0, _Seconds(infinity=False))
     header_timeout: float = _key(10.0, _Seconds())
     body_timeout: float = _key(30.0, _Seconds())
     keepalive_timeout: float = _key(75.0, _Seconds())
@@ -140,18 +185,21 @@ class Settings:
     max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     shuttle_size: int = _key(65536, _SHUTTLE)
+    # Looked at last, as the original does.
+    min_proto_version: ProtoVersion = _key("tls1.2", _ProtoVersion())  # noqa: RUF009 - a string, whatever it is called
+    openssl_security_level: int = _key(1, _SecurityLevel())
 
 
 _RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+TLS_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level"})
+"""Keys that `cfg` of Lua looks at after all others."""
+
 _CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
         "h2c_upgrade",
         "handler_time_limit",
-        "handshake_timeout",
         "lua_memory_limit",
-        "min_proto_version",
-        "openssl_security_level",
         "sandbox",
         "sites",
         "thread_termination_timeout",

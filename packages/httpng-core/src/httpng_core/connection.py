@@ -70,6 +70,7 @@ class Connection:
         date: DateSource = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
+        over_tls: bool = False,
     ) -> None:
         """Starts with nothing received at `now`.
 
@@ -81,6 +82,8 @@ class Connection:
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
             on_wake: see the attribute.
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
+            over_tls: whether these bytes are sealed on their way: requests say https, and frames stay
+                small, as a sealed record can't be taken back.
         """
         self.on_wake = on_wake
         self.on_push: Callable[[], object] = lambda: None
@@ -96,11 +99,11 @@ class Connection:
         self._tells_acknowledged = tells_acknowledged
         self._phase = Phase.OPEN
         self._events: deque[Event] = deque()
-        self._commit_size = CommitSize()
+        self._commit_size = CommitSize(grows=not over_tls)
         self._offer: Frame | None = None
         self._unanswered = 0
         self._tail: list[bytes | memoryview] = []
-        self._protocol: HttpProtocol = Http1(self, settings, now, date, peer, ouraddr)
+        self._protocol: HttpProtocol = Http1(self, settings, now, date, peer, ouraddr, https=over_tls)
 
     # In -----------------------------------------------------------------------------------------------
 
@@ -148,6 +151,10 @@ class Connection:
         if self._offer is not None:
             self._unanswered = self._offer.size
             self._commit(self._offer)
+
+    def bytes_moved(self, now: float) -> None:
+        """The kernel took, or the client acknowledged, bytes of a record that isn't through: no stall."""
+        self._protocol.moved(now, False)
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
         """The client's TCP has the first `total` wire bytes; `None`: that can't be told any more.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from httpng_core.exchange import Exchange
+from httpng_core.request import Address
 from httpng_core.states import ResponseState
 
 Outcome = Literal["complete", "cancelled", "aborted"]
@@ -40,7 +41,20 @@ class RequestRefused:
     reason: str
 
 
-Event = RequestReceived | ExchangeEnded | RequestRefused
+@dataclass(frozen=True, slots=True)
+class TlsFailed:
+    """The handshake failed, or what came later could not be opened; the connection closes.
+
+    Attributes:
+        reason: why, in one line.
+        peer: the client's end.
+    """
+
+    reason: str
+    peer: Address
+
+
+Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed
 
 _OUTCOMES: dict[ResponseState, Outcome] = {
     ResponseState.CLOSED: "complete",

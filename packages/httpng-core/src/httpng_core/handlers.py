@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from httpng_core.connection import Connection
-from httpng_core.events import Event, ExchangeEnded, RequestReceived
+from httpng_core.events import Event, ExchangeEnded, RequestReceived, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import Feed
 from httpng_core.follower import Follower, FollowStats, OnGap
@@ -21,6 +20,7 @@ from httpng_core.request import Request
 from httpng_core.response import HeaderValue, Response
 from httpng_core.results import SendStats
 from httpng_core.timers import Timers
+from httpng_core.tls.connection import AnyConnection
 from httpng_core.window import Until, WindowSize
 
 _log = logging.getLogger("httpng")
@@ -245,7 +245,7 @@ class Runner:
         """Whether `run` has something to do."""
         return bool(self._ready)
 
-    def serve(self, connection: Connection) -> None:
+    def serve(self, connection: AnyConnection) -> None:
         """Takes all events of a connection: starts handlers, writes the access log."""
         while (event := connection.next_event()) is not None:
             self.handle(event)
@@ -261,6 +261,8 @@ class Runner:
         elif isinstance(event, ExchangeEnded):
             if self._access_log:
                 _log_access(event)
+        elif isinstance(event, TlsFailed):
+            _log.info("TLS with %s failed: %s", event.peer.host, event.reason)
         else:
             _log.info("refused a request: %d %s", event.status, event.reason)
 

@@ -57,13 +57,21 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One end of a TCP connection."""
+    """One end of a connection.
+
+    Attributes:
+        host: an address of IPv4 or IPv6; of a Unix socket the path, empty for a client without one.
+        port: 0 for a Unix socket.
+        family: what `host` is.
+        type: that bytes come in order.
+        protocol: "unix" for a Unix socket.
+    """
 
     host: str
     port: int
-    family: Literal["AF_INET", "AF_INET6"] = "AF_INET"
+    family: Literal["AF_INET", "AF_INET6", "AF_UNIX"] = "AF_INET"
     type: Literal["SOCK_STREAM"] = "SOCK_STREAM"
-    protocol: Literal["tcp"] = "tcp"
+    protocol: Literal["tcp", "unix"] = "tcp"
 
 
 UNKNOWN_ADDRESS = Address("", 0)

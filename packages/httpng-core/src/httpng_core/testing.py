@@ -8,23 +8,27 @@ No sockets, no loop, no waiting: `Loopback` joins an application to a client in 
     loop.advance(0.5)                        # half a second passes
     client.take()                            # the client reads what has arrived
 
-A client on a `ScriptedPath` gets everything with the delay and at the rate of that path.
+A client on a `ScriptedPath` gets everything with the delay and at the rate of that path. One with a
+`TlsEnd` of its own speaks TLS, if the `Loopback` was given certificates.
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Any
 
 from httpng_core.application import as_application
-from httpng_core.connection import Connection
 from httpng_core.events import RequestReceived
 from httpng_core.exchange import Exchange
 from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.request import Address
 from httpng_core.scripted_path import ScriptedPath
 from httpng_core.stepping import step_async
+from httpng_core.tls.certificates import Certificates
+from httpng_core.tls.connection import AnyConnection, TlsConnection
+from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 
-__all__ = ["Client", "Clock", "Loopback", "ScriptedPath"]
+__all__ = ["Client", "Clock", "Loopback", "ScriptedPath", "TlsEnd"]
 
 _MAX_TURNS = 10_000
 
@@ -46,7 +50,11 @@ class Client:
     Attributes:
         room: how many more bytes the kernel takes before it refuses; give more with `give_room`.
         path: the path to the client, which then says how much room there is; `None`: all comes at once.
-        received: everything that the kernel took and the path has delivered.
+        received: everything that the kernel took and the path has delivered; of TLS what could be opened.
+        arrived: how many wire bytes that was.
+        tls: the client's end of TLS, `None` for plain text.
+        said_all: the server's close_notify has come.
+        failure: why the client gave TLS up; empty while it hasn't.
         gone: the connection was reset, by whichever side.
         closed: the server closed its sending side, or all of it.
         acknowledges: whether the client's TCP acknowledges at once what the kernel took; else `acknowledge`,
@@ -54,14 +62,25 @@ class Client:
     """
 
     def __init__(
-        self, loop: "Loopback", connection: Connection, room: float, path: ScriptedPath | None = None
+        self,
+        loop: "Loopback",
+        connection: AnyConnection,
+        room: float,
+        path: ScriptedPath | None = None,
+        tls: TlsEnd | None = None,
     ) -> None:
         self.connection = connection
         self.room = room
         self.path = path
         self.received = bytearray()
+        self.arrived = 0
+        self.tls = tls
+        self.said_all = False
+        self.failure = ""
+        self._shaken = tls is None
+        self._unsealed = b""
         if path is not None:
-            path.on_arrival = self.received.extend
+            path.on_arrival = self._arrive
         self.gone = False
         self.closed = False
         self.acknowledges = path is None
@@ -71,8 +90,16 @@ class Client:
     def send(self, data: bytes) -> None:
         """Sends bytes to the server, which acts on them before this returns."""
         if not self.gone:
-            self.connection.receive_data(data, self._loop.clock.now)
+            self._unsealed += data
+            self._send()
             self._loop.settle()
+
+    def say_all(self) -> None:
+        """The client's close_notify: it sends no more over TLS."""
+        assert self.tls is not None
+        self.tls.close()
+        self._send()
+        self._loop.settle()
 
     def get(self, path: str = "/", method: str = "GET") -> None:
         """Sends a request without a body."""
@@ -85,9 +112,7 @@ class Client:
 
     def acknowledge(self, total: int | None = None) -> None:
         """The client's TCP has the first `total` bytes, or all that the kernel took."""
-        self.connection.bytes_acknowledged(
-            len(self.received) if total is None else total, self._loop.clock.now
-        )
+        self.connection.bytes_acknowledged(self.arrived if total is None else total, self._loop.clock.now)
         self._loop.settle()
 
     def half_close(self) -> None:
@@ -115,9 +140,39 @@ class Client:
         """Lets the kernel take what it can; tells whether anything moved."""
         moved = self._take_all()
         if self.acknowledges and self.connection.tracks_acknowledged:
-            self.connection.bytes_acknowledged(len(self.received), self._loop.clock.now)
+            self.connection.bytes_acknowledged(self.arrived, self._loop.clock.now)
             moved = True
-        return moved
+        return self._send() or moved
+
+    def _send(self) -> bool:
+        data = self._seal(self.tls) if self.tls is not None else self._unsealed
+        self._unsealed = b"" if self._shaken else self._unsealed
+        if data and not self.gone:
+            self.connection.receive_data(data, self._loop.clock.now)
+        return bool(data)
+
+    def _seal(self, tls: TlsEnd) -> bytes:
+        self._shaken = self._shaken or (not self.failure and tls.shake())
+        for start in range(0, len(self._unsealed) if self._shaken else 0, RECORD):
+            tls.seal(self._unsealed[start : start + RECORD])
+        return tls.take()
+
+    def _arrive(self, data: bytes) -> None:
+        self.arrived += len(data)
+        if self.tls is None:
+            self.received += data
+            return
+        self.tls.receive(data)
+        try:
+            self._open(self.tls)
+        except TlsError as error:
+            self.failure = self.failure or str(error)
+
+    def _open(self, tls: TlsEnd) -> None:
+        self._shaken = self._shaken or tls.shake()
+        while self._shaken and not self.said_all and (opened := tls.read()) is not None:
+            self.said_all = not opened
+            self.received += opened
 
     def _take_all(self) -> bool:
         connection, moved = self.connection, False
@@ -129,7 +184,7 @@ class Client:
                 return moved
         return moved
 
-    def _push(self, connection: Connection) -> bool:
+    def _push(self, connection: AnyConnection) -> bool:
         now = self._loop.clock.now
         wire = b"".join(connection.data_to_send(now))
         if not wire:
@@ -137,7 +192,7 @@ class Client:
         taken = int(min(len(wire), self.room))
         if self.path is None:
             self.room -= taken
-            self.received += wire[:taken]
+            self._arrive(wire[:taken])
         else:
             self.path.take(wire[:taken], now)
             self.room = self.path.room
@@ -182,23 +237,46 @@ class Loopback:
         exchanges: every exchange begun, in order.
     """
 
-    def __init__(self, app: object, *, clock: Clock | None = None, **cfg: Any) -> None:
-        """Takes a handler with settings, or an `Application`; `clock` if that was made with one."""
+    def __init__(
+        self,
+        app: object,
+        *,
+        clock: Clock | None = None,
+        certificates: Certificates | None = None,
+        **cfg: Any,
+    ) -> None:
+        """Takes a handler with settings, or an `Application`; `clock` if that was made with one.
+
+        `certificates` are for clients that speak TLS.
+        """
+        self.certificates = certificates
         self.application = as_application(app, None, cfg)
         self.clock = clock or Clock()
         self.exchanges: list[Exchange] = []
         self.runner = self.application.runner(self.clock, start_async=self._start_async)
         self._clients: list[Client] = []
 
-    def connect(self, room: float = inf, path: ScriptedPath | None = None) -> Client:
-        """A new client whose kernel takes `room` bytes of the server's before it refuses, or on a path."""
-        peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
-        connection = self.application.connection(
-            self.clock.now, peer=peer, ouraddr=ours, tells_acknowledged=True
-        )
-        client = Client(self, connection, room if path is None else path.room, path)
+    def connect(
+        self, room: float = inf, path: ScriptedPath | None = None, tls: TlsEnd | None = None
+    ) -> Client:
+        """A new client whose kernel takes `room` bytes of the server's before it refuses, or on a path.
+
+        One with an end of TLS begins its handshake at once.
+        """
+        connection = self._connection(tls is not None)
+        client = Client(self, connection, room if path is None else path.room, path, tls)
         self._clients.append(client)
+        if tls is not None:
+            client.send(b"")
         return client
+
+    def _connection(self, over_tls: bool) -> AnyConnection:
+        peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
+        make: Callable[..., AnyConnection] = self.application.connection
+        if over_tls:
+            assert self.certificates is not None, "this Loopback has no certificates"
+            make = partial(TlsConnection, self.certificates, self.application.settings)
+        return make(self.clock.now, peer=peer, ouraddr=ours, tells_acknowledged=True)
 
     def advance(self, seconds: float) -> None:
         """Time passes, each deadline at its moment."""

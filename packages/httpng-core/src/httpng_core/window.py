@@ -87,6 +87,7 @@ class CommitSize:
     1. It is 16 KiB at first.
     2. After four full frames that were taken whole in a row it is 64 KiB.
     3. At the first refusal it is 16 KiB again, and `is_cautious` until rule 2 applies the next time.
+    4. One that doesn't grow is small and cautious always.
 
     A frame of which the kernel took a part must go out whole whatever the handler wants by then, so
     this bounds what can't be taken back. 64 KiB is enough for a fast client: larger frames were
@@ -100,11 +101,12 @@ class CommitSize:
     LARGE = 64 * 1024
     _FRAMES_TO_GROW = 4
 
-    __slots__ = ("_taken_whole", "is_cautious", "value")
+    __slots__ = ("_grows", "_taken_whole", "is_cautious", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, *, grows: bool = True) -> None:
         self.value = self.SMALL
-        self.is_cautious = False
+        self.is_cautious = not grows
+        self._grows = grows
         self._taken_whole = 0
 
     def taken(self, offered: int, taken: int) -> None:
@@ -112,7 +114,7 @@ class CommitSize:
         if taken < offered:
             self.value, self._taken_whole = self.SMALL, 0
             self.is_cautious = True
-        elif offered >= self.value:
+        elif self._grows and offered >= self.value:
             self._taken_whole += 1
             if self._taken_whole >= self._FRAMES_TO_GROW:
                 self.value = self.LARGE

@@ -4,10 +4,19 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NoReturn
 
-from httpng_core import Application, ConfigError, Settings, parse_listen
+from httpng_core import (
+    PYTHON_DEFAULT_LISTEN,
+    Application,
+    CertificateFiles,
+    ConfigError,
+    ListenAddress,
+    Settings,
+    TlsFiles,
+    parse_listen,
+)
 from httpng_driver.load import load
 
 Run = Callable[..., None]
@@ -33,8 +42,10 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
     options = _parser(program, version, uvloop).parse_args(argv)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
+        # First, so that an address of the application's own is not even looked at.
+        listen = _listen(options)
         application = load(options.app, _settings(options), options.lua)
-        run(application, listen=options.listen, **({"uvloop": options.uvloop} if uvloop else {}))
+        run(application, listen=listen, **({"uvloop": options.uvloop} if uvloop else {}))
     except ConfigError as error:
         print(f"httpng: {error}", file=sys.stderr)
         return 2
@@ -61,6 +72,11 @@ def _parser(program: str, version: str, uvloop: bool) -> _Parser:
         "--listen", metavar="ADDR:PORT", action="append",
         help="where to listen; repeatable; port 0 picks one; wins over the application's own",
     )  # fmt: skip
+    parser.add_argument(
+        "--certfile", metavar="FILE",
+        help="serve TLS with this certificate wherever --listen doesn't say http://; SIGHUP reloads it",
+    )  # fmt: skip
+    parser.add_argument("--keyfile", metavar="FILE", help="its private key (default: in the same file)")
     if uvloop:
         parser.add_argument(
             "--uvloop", action=argparse.BooleanOptionalAction, default=None,
@@ -86,20 +102,32 @@ def _add_settings(group: Any) -> None:
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
     named = {setting.name: getattr(options, setting.name) for setting in fields(Settings)}
-    given = {name: value for name, value in named.items() if value is not None}
-    if options.listen is not None:
-        # Said here, so that a script's own address is not even looked at.
-        _check_listen(options.listen)
-    return given
+    return {name: value for name, value in named.items() if value is not None}
 
 
-def _check_listen(values: Sequence[str]) -> None:
+def _listen(options: argparse.Namespace) -> tuple[ListenAddress, ...] | None:
+    """Where to listen by the command line, `None` if it doesn't say."""
+    values: list[str] | None = options.listen
+    tls = _tls(options.certfile, options.keyfile)
+    if values is None:
+        return None if tls is None else tuple(replace(one, tls=tls) for one in PYTHON_DEFAULT_LISTEN)
     for value in values:
         try:
-            parse_listen(value, default=())
+            parse_listen(value, default=(), tls=tls)
         except ConfigError as error:
             raise ConfigError(f"--listen {value}: {error}") from error
-    parse_listen(values, default=())
+    addresses = parse_listen(values, default=(), tls=tls)
+    if tls is not None and all(address.tls is None for address in addresses):
+        raise ConfigError("--certfile: every --listen is plain text")
+    return addresses
+
+
+def _tls(certificate: str | None, key: str | None) -> TlsFiles | None:
+    if certificate is None:
+        if key is not None:
+            raise ConfigError("--keyfile needs --certfile")
+        return None
+    return TlsFiles((CertificateFiles(certificate, key or certificate),))
 
 
 __all__ = ["Application", "announce", "main"]

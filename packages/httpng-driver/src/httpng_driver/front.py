@@ -1,5 +1,6 @@
 """What `run` and `serve` of every backend have in common."""
 
+import logging
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -10,6 +11,8 @@ from anyio.abc import TaskStatus
 from httpng_core import ConfigError, ListenAddress, parse_listen
 from httpng_driver.cli import announce
 from httpng_driver.server import Server
+
+_log = logging.getLogger("httpng")
 
 
 class Serve(Protocol):
@@ -31,6 +34,8 @@ def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
 async def until_signalled(serve: Serve) -> None:
     """Serves; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
 
+    With TLS, SIGHUP reloads the certificates; without, it ends the program as ever.
+
     Raises:
         ConfigError: the server can't be started.
     """
@@ -39,6 +44,8 @@ async def until_signalled(serve: Serve) -> None:
 
     def listening(server: Server) -> None:
         servers.append(server)
+        if server.uses_tls and hasattr(signal, "SIGHUP"):
+            tasks.start_soon(_watch_hang_ups, server)
         announce([address.url for address in server.addresses])
 
     async with anyio.create_task_group() as tasks:
@@ -51,6 +58,17 @@ async def until_signalled(serve: Serve) -> None:
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def _watch_hang_ups(server: Server) -> None:
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            try:
+                server.reload_certificates()
+            except ConfigError as error:
+                _log.error("the old certificates stay: %s", error)
+            else:
+                _log.info("certificates reloaded")
 
 
 async def _watch_signals(servers: list[Server], *, task_status: TaskStatus[None]) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 
 from httpng_core import (
     Address,
+    AnyConnection,
     Application,
-    Connection,
+    Certificates,
     Exchange,
     HttpDate,
     Lane,
     Sweep,
     Timers,
+    TlsConnection,
     end_exchange,
 )
 from httpng_driver.doorbell import Doorbell
@@ -59,7 +61,7 @@ class Hub:
         self.runner = application.runner(clock, start_async=self._start_async, on_ready=self._soon)
         self._date = HttpDate(wall_clock)
         self._reactor = reactor
-        self._pumps: dict[Connection, Pump] = {}
+        self._pumps: dict[AnyConnection, Pump] = {}
         self._flagged: list[Pump] = []
         self._followers: deque[Pump] = deque()
         self._sweeps: deque[Sweep] = deque()
@@ -75,11 +77,23 @@ class Hub:
         """The open connections."""
         return list(self._pumps.values())
 
-    def adopt(self, sock: socket.socket, peer: Address, ouraddr: Address) -> Pump:
-        """Serves an accepted, non-blocking socket from now on; it belongs to the hub."""
-        connection = self.application.connection(
-            self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=CAN_TELL
-        )
+    def adopt(
+        self,
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None = None,
+    ) -> Pump:
+        """Serves an accepted, non-blocking socket from now on; it belongs to the hub.
+
+        With `certificates` it speaks TLS.
+        """
+        make: Callable[..., AnyConnection] = self.application.connection
+        if certificates is not None:
+            make = partial(TlsConnection, certificates, self.application.settings)
+        # Of a Unix socket the kernel counts something else.
+        tells = CAN_TELL and sock.family != socket.AF_UNIX
+        connection = make(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=tells)
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
         connection.on_push = pump.push

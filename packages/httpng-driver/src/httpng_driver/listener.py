@@ -2,11 +2,14 @@
 
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from httpng_core import Address, ConfigError, ListenAddress
+from httpng_core import Address, Certificates, ConfigError, ListenAddress
+from httpng_driver import unix
 from httpng_driver.hub import Hub
 from httpng_driver.poller import READABLE
 
@@ -18,7 +21,30 @@ _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
-def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[socket.socket]:
+@dataclass(frozen=True)
+class Bound:
+    """A listening socket.
+
+    Attributes:
+        socket: it.
+        address: where it listens, its real port included.
+        file: of a Unix socket: what tells its file from a later one.
+    """
+
+    socket: socket.socket
+    address: ListenAddress
+    file: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Stops listening, and removes the file of a Unix socket. Again: nothing."""
+        if self.socket.fileno() < 0:
+            return
+        self.socket.close()
+        if self.address.path is not None and self.file is not None:
+            unix.remove(self.address.path, self.file)
+
+
+def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[Bound]:
     """Opens a non-blocking listening socket for each address that the names resolve to.
 
     Blocks for as long as the resolver does: names are for start-up only.
@@ -26,26 +52,23 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[s
     Raises:
         ConfigError: an address that can't be resolved, bound or listened on; nothing is left open.
     """
-    opened: list[socket.socket] = []
+    opened: list[Bound] = []
     try:
         for address in addresses:
             opened.extend(_open(address, family, where) for family, where in _resolve(address))
     except BaseException:
-        for sock in opened:
-            sock.close()
+        for one in opened:
+            one.close()
         raise
-    for sock in opened:
-        _set_options(sock, notsent_lowat)
+    for one in opened:
+        if one.address.path is None:
+            _set_options(one.socket, notsent_lowat)
     return opened
 
 
-def bound_address(sock: socket.socket) -> ListenAddress:
-    """Where a listening socket listens, its real port included."""
-    host, port = sock.getsockname()[:2]
-    return ListenAddress(host, port)
-
-
 def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
+    if address.path is not None:
+        return [(socket.AF_UNIX, address.path)]
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -55,22 +78,38 @@ def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 
-def _open(address: ListenAddress, family: int, where: Any) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    step = "bind error"
+def _open(address: ListenAddress, family: int, where: Any) -> Bound:
+    step, bound = "bind error", Bound(socket.socket(family, socket.SOCK_STREAM), address)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(where)
+        bound = _bind_unix(bound, where) if family == socket.AF_UNIX else _bind(bound, family, where)
         step = "listen error"
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)
+        bound.socket.listen(_BACKLOG)
+        bound.socket.setblocking(False)
     except (OSError, OverflowError) as error:
-        sock.close()
+        bound.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{step}: {address.url}: {reason}") from error
-    return sock
+    return bound
+
+
+def _bind(bound: Bound, family: int, where: Any) -> Bound:
+    sock = bound.socket
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(where)
+    host, port = sock.getsockname()[:2]
+    return replace(bound, address=replace(bound.address, host=host, port=port))
+
+
+def _bind_unix(bound: Bound, path: str) -> Bound:
+    unix.remove_stale(path)
+    bound.socket.bind(path)
+    bound = replace(bound, file=unix.identity(path))
+    if bound.address.mode is not None:
+        # Nobody can connect before listen(), so nobody can be too early.
+        os.chmod(path, bound.address.mode)
+    return bound
 
 
 def _set_options(sock: socket.socket, notsent_lowat: int) -> None:
@@ -105,10 +144,14 @@ def _warn_once(text: str) -> None:
 class Listener:
     """Accepts from one listening socket, for one hub. It owns the socket."""
 
-    def __init__(self, hub: Hub, sock: socket.socket, has_room: Callable[[], bool]) -> None:
-        """`has_room()` tells whether one more connection may be open."""
+    def __init__(
+        self, hub: Hub, bound: Bound, has_room: Callable[[], bool], certificates: Certificates | None = None
+    ) -> None:
+        """`has_room()` tells whether one more connection may be open; `certificates` are for TLS."""
         self._hub = hub
-        self._socket = sock
+        self._bound = bound
+        self._socket = sock = bound.socket
+        self._certificates = certificates
         self._has_room = has_room
         self._paused = False
         self._warned = False
@@ -117,7 +160,7 @@ class Listener:
     @property
     def address(self) -> ListenAddress:
         """Where it listens."""
-        return bound_address(self._socket)
+        return self._bound.address
 
     def resume(self) -> None:
         """Accepts again, if it had stopped for want of room."""
@@ -129,7 +172,7 @@ class Listener:
         """Stops listening. Again: nothing."""
         if self._socket.fileno() >= 0:
             self._hub.poller.unregister(self._socket.fileno())
-            self._socket.close()
+            self._bound.close()
 
     def _on_ready(self, mask: int) -> None:
         for _ in range(_ACCEPTS_PER_EVENT):
@@ -151,7 +194,7 @@ class Listener:
             return False
         self._warned = False
         sock.setblocking(False)
-        self._hub.adopt(sock, _address(sock, peer), _address(sock, sock.getsockname()))
+        self._hub.adopt(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
         return True
 
     def _run_out(self, error: OSError) -> None:
@@ -166,5 +209,7 @@ class Listener:
         self._hub.poller.modify(self._socket.fileno(), 0)
 
 
-def _address(sock: socket.socket, name: tuple[str, int]) -> Address:
+def _address(sock: socket.socket, name: Any) -> Address:
+    if sock.family == socket.AF_UNIX:
+        return Address(os.fsdecode(name), 0, "AF_UNIX", protocol="unix")
     return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")

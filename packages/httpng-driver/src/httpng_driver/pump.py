@@ -9,7 +9,7 @@ import struct
 from math import inf
 from typing import TYPE_CHECKING
 
-from httpng_core import Connection, Timer
+from httpng_core import AnyConnection, Timer
 from httpng_driver.acks import AckWatch
 from httpng_driver.kernel import give_up_after
 from httpng_driver.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
@@ -48,7 +48,7 @@ class Pump:
         "flagged",
     )
 
-    def __init__(self, hub: "Hub", sock: socket.socket, connection: Connection) -> None:
+    def __init__(self, hub: "Hub", sock: socket.socket, connection: AnyConnection) -> None:
         self.connection = connection
         self.flagged = False
         self.alarm: Timer | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import Application, ListenAddress
+from httpng_core import Application, Certificates, ListenAddress
 from httpng_driver.hub import Hub
 from httpng_driver.listener import Listener, open_listeners
 from httpng_driver.reactor import Reactor
@@ -22,15 +22,26 @@ class Server:
         """Opens the listeners.
 
         Raises:
-            ConfigError: an address can't be listened on.
+            ConfigError: a certificate can't be used, or an address can't be listened on.
         """
         settings = application.settings
         self._limit = settings.max_conn_per_thread
         self._shutdown_timeout = settings.shutdown_timeout
-        sockets = open_listeners(list(listen), settings.notsent_lowat)
+        self._certificates = {
+            address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
+        }
+        opened = open_listeners(list(listen), settings.notsent_lowat)
         self._hub = Hub(application, reactor)
         self._hub.on_forget = self._forgotten
-        self._listeners = [Listener(self._hub, sock, self._has_room) for sock in sockets]
+        self._listeners = [
+            Listener(
+                self._hub,
+                bound,
+                self._has_room,
+                self._certificates[bound.address.tls] if bound.address.tls is not None else None,
+            )
+            for bound in opened
+        ]
         self.addresses = [listener.address for listener in self._listeners]
         self._stopping = anyio.Event()
         self._emptied = anyio.Event()
@@ -40,6 +51,23 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._hub.pumps)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether there are certificates to reload."""
+        return bool(self._certificates)
+
+    def reload_certificates(self) -> None:
+        """Reads all certificates and keys again: new handshakes use them, open connections go on.
+
+        Blocks while it reads.
+
+        Raises:
+            ConfigError: a file can't be used; then nothing has changed.
+        """
+        fresh = [(certificates, certificates.load()) for certificates in self._certificates.values()]
+        for certificates, context in fresh:
+            certificates.context = context
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Stops accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).

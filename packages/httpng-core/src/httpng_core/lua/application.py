@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from httpng_core.address import LUA_DEFAULT_LISTEN, ListenAddress
 from httpng_core.application import Application
 from httpng_core.config import LuaRuntime, Settings, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner
-from httpng_core.listen import LUA_DEFAULT_LISTEN, ListenAddress, parse_listen
+from httpng_core.listen import parse_listen
 from httpng_core.lua.script import OtherRuntime, Script
 
 

@@ -21,7 +21,8 @@ local function joined(...)
 end
 
 local function address(name, port, family)
-  return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = 'tcp' }
+  local protocol = family == 'AF_UNIX' and 'unix' or 'tcp'
+  return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = protocol }
 end
 
 local function new_request(

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from httpng_core.config import LuaRuntime, parse_lua_runtime, parse_settings
+from httpng_core.address import LUA_DEFAULT_LISTEN
+from httpng_core.config import TLS_KEYS, LuaRuntime, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError
 from httpng_core.handlers import Runner
-from httpng_core.listen import LUA_DEFAULT_LISTEN, parse_listen
+from httpng_core.listen import parse_listen
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers, as_answer
@@ -137,12 +138,14 @@ class Script:
         parse_listen(cfg.get("listen"), default=LUA_DEFAULT_LISTEN)
         if cfg.get("uvloop") is not None:
             raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
-        parse_settings(cfg, lua_handler=True)
+        parse_settings({key: value for key, value in cfg.items() if key not in TLS_KEYS}, lua_handler=True)
         handler = cfg.get("handler")
         if handler is None:
             raise ConfigError("No handlers specified")
         if handler is not lua_function:
             raise ConfigError("handler is not a function")
+        # Looked at last, as the original does.
+        parse_settings(cfg, lua_handler=True)
 
     def _shutdown(self) -> Answer:
         if self._shut_down is None:

@@ -34,8 +34,9 @@ class Reading(Enum):
 class RequestParser:
     """Bytes in, one whole request out; then `restart` for the next."""
 
-    def __init__(self, settings: Settings, peer: Address, ouraddr: Address) -> None:
+    def __init__(self, settings: Settings, peer: Address, ouraddr: Address, *, https: bool = False) -> None:
         self._settings = settings
+        self._https = https
         self._peer = peer
         self._ouraddr = ouraddr
         self._restart(b"")
@@ -137,6 +138,7 @@ class RequestParser:
             headers=Headers(self._headers),
             body=b"".join(self._body),
             version_minor=int(minor),
+            https=self._https,
             peer=self._peer,
             ouraddr=self._ouraddr,
         )
@@ -191,6 +193,9 @@ class ResponseFramer:
         if not exchange.has_frame:
             return None
         head = self._head_bytes() if exchange.head_due else b""
+        if exchange.request.https:
+            # The whole is to be one record.
+            limit = max(limit - len(head), 1)
         body = exchange.peek(limit, now)
         ends = exchange.ends_after(len(body))
         prefix = suffix = b""

@@ -40,14 +40,22 @@ class Http1:
     """
 
     def __init__(
-        self, link: Link, settings: Settings, now: float, date: DateSource, peer: Address, ouraddr: Address
+        self,
+        link: Link,
+        settings: Settings,
+        now: float,
+        date: DateSource,
+        peer: Address,
+        ouraddr: Address,
+        *,
+        https: bool = False,
     ) -> None:
         self.exchange: Exchange | None = None
         self.framer: ResponseFramer | None = None
         self._link = link
         self._settings = settings
         self._date = date
-        self._parser = RequestParser(settings, peer, ouraddr)
+        self._parser = RequestParser(settings, peer, ouraddr, https=https)
         self._read_ahead = bytearray()
         # What an exchange needs of its connection goes there straight.
         self.wake = link.wake

@@ -1,0 +1,58 @@
+"""The book of records: which offset of the sealed bytes carries which offset of the plaintext.
+
+The kernel counts sealed bytes, the connection within counts plaintext. A client can't open a part of a
+record, so plaintext counts by whole records only. Handshake bytes, tickets, key updates and alerts are
+sealed bytes that carry none. Offsets count from the start of the connection and only grow.
+"""
+
+from collections import deque
+
+
+class RecordBook:
+    """Sealed bytes `pushed`, of which the kernel took `accepted`; numbers only."""
+
+    __slots__ = ("_accepted", "_acknowledged", "_plaintext", "_reached", "_waiting", "accepted", "pushed")
+
+    def __init__(self) -> None:
+        self.pushed = 0
+        self.accepted = 0
+        self._plaintext = 0
+        self._reached = 0
+        self._acknowledged = 0
+        self._waiting: deque[tuple[int, int]] = deque()
+        self._accepted: deque[tuple[int, int]] = deque()
+
+    def __len__(self) -> int:
+        """How many records it remembers."""
+        return len(self._waiting) + len(self._accepted)
+
+    def push(self, size: int, plaintext: int = 0) -> None:
+        """Adds `size` sealed bytes; with the last of them `plaintext` more bytes can be opened."""
+        self.pushed += size
+        if plaintext:
+            self._plaintext += plaintext
+            self._waiting.append((self.pushed, self._plaintext))
+
+    def accept(self, size: int) -> int:
+        """The kernel took `size` more sealed bytes; gives how many more bytes of plaintext these carry."""
+        self.accepted += size
+        before = self._reached
+        while self._waiting and self._waiting[0][0] <= self.accepted:
+            record = self._waiting.popleft()
+            self._accepted.append(record)
+            self._reached = record[1]
+        return self._reached - before
+
+    def acknowledge(self, total: int) -> int:
+        """The client's TCP has the first `total` sealed bytes; gives how many of the plaintext these carry.
+
+        What was forgotten meanwhile counts once all that was accepted by then is acknowledged.
+        """
+        while self._accepted and self._accepted[0][0] <= total:
+            self._acknowledged = self._accepted.popleft()[1]
+        return self._acknowledged
+
+    def forget(self) -> None:
+        """Nobody asks for acknowledged bytes: of the records that were accepted the last will do."""
+        while len(self._accepted) > 1:
+            self._accepted.popleft()
