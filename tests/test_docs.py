@@ -228,7 +228,7 @@ def test_every_setting_is_told_as_it_is(setting: "Field[Any]") -> None:
 
 
 def test_every_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    told = set(re.findall(r"`(--[a-z-]+)`", REFERENCE))
+    told = set(re.findall(r"`(--[a-z0-9-]+)`", REFERENCE))
     assert told == options(capsys)
 
 

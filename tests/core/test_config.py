@@ -28,6 +28,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),
+    ("h2c_upgrade", False, (True, False), (0, 1, "yes")),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
 ]
 KEYS = [row[0] for row in TABLE]
@@ -43,7 +44,6 @@ LATER = [
     "min_proto_version",
     "openssl_security_level",
     "handshake_timeout",
-    "h2c_upgrade",
 ]
 
 

@@ -102,7 +102,7 @@ async def stalled_clients(server: Server) -> AsyncIterator[Beside]:
 
 def is_stalled(server: Server) -> bool:
     """Whether no handler but the healthy client's has room for another write."""
-    exchanges = [pump.connection._protocol.exchange for pump in server._hub.pumps]
+    exchanges = [pump.connection.protocol.exchange for pump in server._hub.pumps]
     in_flight = [exchange._queue.window.in_flight for exchange in exchanges if exchange is not None]
     return sum(size > WINDOW - RECORD for size in in_flight) == CLIENTS
 

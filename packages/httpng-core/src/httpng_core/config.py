@@ -122,6 +122,7 @@ class Settings:
         use_body_split: Taken for compatibility, has no effect.
         max_conn_per_thread: How many connections are open at once.
         access_log: Whether every request gets a line in the log.
+        h2c_upgrade: Whether a client may ask for HTTP/2 with `Upgrade` in clear text.
         shuttle_size: The longest request head that is taken.
     """
 
@@ -139,6 +140,7 @@ class Settings:
     use_body_split: bool = _key(False, _FLAG)
     max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
+    h2c_upgrade: bool = _key(False, _FLAG)
     shuttle_size: int = _key(65536, _SHUTTLE)
 
 
@@ -146,7 +148,6 @@ _RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in f
 _CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
-        "h2c_upgrade",
         "handler_time_limit",
         "handshake_timeout",
         "lua_memory_limit",

@@ -34,8 +34,9 @@ class Reading(Enum):
 class RequestParser:
     """Bytes in, one whole request out; then `restart` for the next."""
 
-    def __init__(self, settings: Settings, peer: Address, ouraddr: Address) -> None:
+    def __init__(self, settings: Settings, peer: Address, ouraddr: Address, *, https: bool = False) -> None:
         self._settings = settings
+        self._https = https
         self._peer = peer
         self._ouraddr = ouraddr
         self._restart(b"")
@@ -68,9 +69,13 @@ class RequestParser:
             self._fed += len(data)
             self._h11.receive_data(data)
 
+    def rest(self) -> bytes:
+        """What came behind the request."""
+        return self._h11.trailing_data[0]
+
     def restart(self) -> None:
         """The response is over: goes on with the bytes after the request."""
-        self._restart(self._h11.trailing_data[0])
+        self._restart(self.rest())
 
     def next_request(self) -> Request | None:
         """The request, once it is whole; call `restart` before asking for another.
@@ -137,6 +142,7 @@ class RequestParser:
             headers=Headers(self._headers),
             body=b"".join(self._body),
             version_minor=int(minor),
+            https=self._https,
             peer=self._peer,
             ouraddr=self._ouraddr,
         )
