@@ -510,3 +510,17 @@ def test_a_priority_update_changes_it_also_ahead_of_the_request() -> None:
 
 def test_responses_that_are_not_incremental_come_one_after_the_other() -> None:
     assert order_of_ends(Driven2(), ["u=3", "u=3", "u=3"]) == [1, 3, 5]
+
+
+def test_a_client_that_was_slow_while_handlers_ran_has_stall_timeout_for_the_rest() -> None:
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    exchange.write(b"x" * 1000, driven.now)
+    driven.push(100)
+    driven.advance(60)
+    exchange.abort(driven.now)
+    driven.advance(29)
+    assert not driven.connection.close_expected()
+    driven.advance(1)
+    assert driven.connection.close_expected()
+    assert driven.connection.reset_expected

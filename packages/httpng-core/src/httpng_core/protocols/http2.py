@@ -110,6 +110,7 @@ class Http2:
         self._credit = 0
         self._flushing = 0
         self._idle_since: float | None = now
+        self._must_move_since = now
         self._begun = False
         self._watch = BlockWatch(len(PREFACE))
         self._block_since: float | None = None
@@ -257,6 +258,8 @@ class Http2:
 
     def stream_flushes(self, now: float) -> None:
         """The handler of an exchange is done."""
+        if not self._flushing:
+            self._must_move_since = now
         self._flushing += 1
         self._arm(now + self.settings.stall_timeout)
 
@@ -477,7 +480,7 @@ class Http2:
     def _stuck_due(self) -> float:
         """When a client that reads nothing at all is reset; a handler that still runs may wait for it."""
         if self._is_owed and (self._flushing or not self._streams):
-            return self.moved_at + self.settings.stall_timeout
+            return max(self.moved_at, self._must_move_since) + self.settings.stall_timeout
         return inf
 
     def _block_due(self) -> float:
@@ -516,7 +519,7 @@ class Http2:
         if not self._streams:
             # The next exchange may not ask for what costs something.
             self.link.wire.forget()
-            self._idle_since = now
+            self._idle_since = self._must_move_since = now
             self._arm(self._idle_due())
             self._arm(self._stuck_due())
         self._end_if_done(now)
