@@ -196,7 +196,7 @@ def options(capsys: pytest.CaptureFixture[str]) -> set[str]:
     """All long options of the command line, by its help."""
     with pytest.raises(SystemExit):
         main(print, "httpng", "0", ["--help"], uvloop=True)
-    return set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
+    return set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
 
 
 def default_of(setting: "Field[Any]") -> str:
@@ -232,7 +232,7 @@ def test_every_setting_is_told_as_it_is(setting: "Field[Any]") -> None:
 
 
 def test_every_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    told = set(re.findall(r"`(--[a-z-]+)`", REFERENCE))
+    told = set(re.findall(r"`(--[a-z0-9-]+)`", REFERENCE))
     assert told == options(capsys)
 
 

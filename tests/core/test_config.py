@@ -29,6 +29,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),
+    ("h2c_upgrade", False, (True, False), (0, 1, "yes")),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
     ("min_proto_version", "tls1.2", ("ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"), ()),
     ("openssl_security_level", 1, (0, 5), ()),
@@ -43,7 +44,6 @@ LATER = [
     "sandbox",
     "lua_memory_limit",
     "handler_time_limit",
-    "h2c_upgrade",
 ]
 
 

@@ -104,7 +104,7 @@ async def stalled_clients(server: Server) -> AsyncIterator[Beside]:
 def is_stalled(server: Server) -> bool:
     """Whether no handler but the healthy client's has room for another write."""
     connections: list[Any] = [pump.connection for pump in server._hub.pumps]
-    exchanges = [getattr(connection._protocol, "exchange", None) for connection in connections]
+    exchanges = [getattr(connection.protocol, "exchange", None) for connection in connections]
     in_flight = [exchange._queue.window.in_flight for exchange in exchanges if exchange is not None]
     return [size > WINDOW - RECORD for size in in_flight].count(True) == CLIENTS
 

@@ -31,18 +31,19 @@ def run(command: list[str], data: bytes = b"") -> "subprocess.CompletedProcess[b
     return subprocess.run(command, input=data, capture_output=True, timeout=60, check=False)
 
 
+@pytest.mark.parametrize(("option", "protocol"), [("--http1.1", "http/1.1"), ("--http2", "h2")])
 async def test_curl_gets_and_posts(
-    program: Program, serving: Serving, pair: CertificateFiles, tmp_path: Path
+    program: Program, serving: Serving, pair: CertificateFiles, tmp_path: Path, option: str, protocol: str
 ) -> None:
     (tmp_path / "body").write_bytes(BODY)
     async with serving(handler, listen=as_conf(TlsFiles((pair,)))) as server:
-        curl = [program("curl"), "-k", "--silent", "--show-error", "--verbose", "--max-time", "30"]
+        curl = [program("curl"), "-k", option, "--silent", "--show-error", "--verbose", "--max-time", "30"]
         url = server.addresses[0].url
         ran = await in_thread(run, [*curl, url, url, "--data-binary", f"@{tmp_path}/body"])
     told = ran.stderr.decode(errors="replace").replace("\r", "")
     assert ran.returncode == 0, told
     assert ran.stdout == BODY * 2
-    assert "ALPN: server accepted http/1.1" in told
+    assert f"ALPN: server accepted {protocol}" in told
     assert told.count(f"< x-told: POST True {len(BODY)}\n") == 2
     assert "Re-using existing connection" in told
 

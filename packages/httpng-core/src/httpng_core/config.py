@@ -164,6 +164,7 @@ class Settings:
         use_body_split: Taken for compatibility, has no effect.
         max_conn_per_thread: How many connections are open at once.
         access_log: Whether every request gets a line in the log.
+        h2c_upgrade: Whether a client may ask for HTTP/2 with `Upgrade` in clear text.
         shuttle_size: The longest request head that is taken.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
@@ -184,6 +185,7 @@ class Settings:
     use_body_split: bool = _key(False, _FLAG)
     max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
+    h2c_upgrade: bool = _key(False, _FLAG)
     shuttle_size: int = _key(65536, _SHUTTLE)
     # Looked at last, as the original does.
     min_proto_version: ProtoVersion = _key("tls1.2", _ProtoVersion())  # noqa: RUF009 - a string, whatever it is called
@@ -197,7 +199,6 @@ TLS_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level"})
 _CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
-        "h2c_upgrade",
         "handler_time_limit",
         "lua_memory_limit",
         "sandbox",

@@ -14,6 +14,7 @@ Nothing here blocks, reads a clock, or calls the driver back, `on_wake` apart, w
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Literal
 
 from httpng_core.config import Settings
 from httpng_core.date import DateSource
@@ -21,6 +22,7 @@ from httpng_core.events import Event
 from httpng_core.exchange import CallThreadsafe, Exchange
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1_cycle import Http1
+from httpng_core.protocols.http2 import Http2
 from httpng_core.protocols.seam import HttpProtocol
 from httpng_core.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sweep import Lane
@@ -30,6 +32,10 @@ from httpng_core.wire import WireLog
 
 LINGER_TIMEOUT = 5.0
 """Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
+
+
+ProtocolName = Literal["http/1.1", "h2"]
+"""Protocols by their names in ALPN."""
 
 
 class Phase(Enum):
@@ -58,6 +64,7 @@ class Connection:
         deadline: when the protocol, or lingering, has taken too long.
         eof: whether the client's FIN has come.
         draining: whether no more requests are to be taken.
+        protocol: what is spoken.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Connection:
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
         over_tls: bool = False,
+        protocol: ProtocolName = "http/1.1",
     ) -> None:
         """Starts with nothing received at `now`.
 
@@ -84,6 +92,7 @@ class Connection:
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
             over_tls: whether these bytes are sealed on their way: requests say https, and frames stay
                 small, as a sealed record can't be taken back.
+            protocol: what was agreed on by ALPN (RFC 7301). In clear text the first bytes of a client tell.
         """
         self.on_wake = on_wake
         self.on_push: Callable[[], object] = lambda: None
@@ -103,14 +112,15 @@ class Connection:
         self._offer: Frame | None = None
         self._unanswered = 0
         self._tail: list[bytes | memoryview] = []
-        self._protocol: HttpProtocol = Http1(self, settings, now, date, peer, ouraddr, https=over_tls)
+        speaks = Http2 if protocol == "h2" else Http1
+        self.protocol: HttpProtocol = speaks(self, settings, now, date, peer, ouraddr, https=over_tls)
 
     # In -----------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> None:
         """The client sent `data`."""
         if self._phase is Phase.OPEN and data:
-            self._protocol.receive(data, now)
+            self.protocol.receive(data, now)
 
     def receive_eof(self, now: float) -> None:
         """The client's FIN: it sends no more, and may or may not go on reading."""
@@ -120,12 +130,12 @@ class Connection:
         if self._phase is Phase.LINGERING:
             self.close()
         elif self._phase is Phase.OPEN:
-            self._protocol.receive_eof(now)
+            self.protocol.receive_eof(now)
 
     def connection_lost(self, now: float) -> None:
         """The socket is dead: a reset, a send error. Everything pending settles as cancelled."""
         self.close()
-        self._protocol.lost(now)
+        self.protocol.lost(now)
 
     def bytes_accepted(self, size: int, now: float) -> None:
         """The kernel took the first `size` bytes of what `data_to_send` gave last.
@@ -140,7 +150,7 @@ class Connection:
         if size:
             self._consume(size)
             self.wire.accept(size, now)
-            self._protocol.moved(now, not self._tail)
+            self.protocol.moved(now)
 
     def commit_offer(self) -> None:
         """What `data_to_send` gave last can't be taken back any more, though the kernel took nothing yet.
@@ -154,7 +164,7 @@ class Connection:
 
     def bytes_moved(self, now: float) -> None:
         """The kernel took, or the client acknowledged, bytes of a record that isn't through: no stall."""
-        self._protocol.moved(now, False)
+        self.protocol.moved(now)
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
         """The client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
@@ -164,19 +174,19 @@ class Connection:
         if total is None:
             self._tells_acknowledged = False
             self.wire.forget()
-            self._protocol.forget_acked(now)
+            self.protocol.forget_acked(now)
             return
         before = self.wire.acknowledged
         self.wire.acknowledge(total, now)
         if self.wire.acknowledged > before:
-            self._protocol.moved(now, False)
+            self.protocol.moved(now)
 
     def handle_timeout(self, now: float) -> None:
         """Does what was due at `now`."""
         if self.deadline is not None and self.deadline <= now:
             self.deadline = None
             if self._phase is Phase.OPEN:
-                self._protocol.expired(now)
+                self.protocol.expired(now)
             else:
                 self.close()
         self.timers.handle(now)
@@ -184,7 +194,7 @@ class Connection:
     def drain(self, now: float) -> None:
         """Takes no more requests: closes when idle, else once what is under way is over."""
         self.draining = True
-        self._protocol.drain(now)
+        self.protocol.drain(now)
 
     def abort(self, now: float) -> None:
         """The server gives the connection up: what runs is cancelled and the socket reset."""
@@ -192,38 +202,38 @@ class Connection:
             return
         self.reset_expected = self._phase is not Phase.LINGERING
         self.close()
-        self._protocol.lost(now)
+        self.protocol.lost(now)
 
     # Out ----------------------------------------------------------------------------------------------
 
     @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
-        return not self.eof and self._phase is not Phase.CLOSED and self._protocol.wants_read
+        return not self.eof and self._phase is not Phase.CLOSED and self.protocol.wants_read
 
     @property
     def wants_write(self) -> bool:
         """Whether `data_to_send` would give something, or has something to finish."""
         if self._phase is Phase.CLOSED:
             return False
-        return bool(self._tail) or self._offer is not None or self._protocol.has_frame
+        return bool(self._tail) or self._offer is not None or self.protocol.has_frame
 
     @property
     def asks_first(self) -> bool:
         """Whether to ask the socket if it can take data before calling `data_to_send`.
 
         The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
-        the client has shown to be slow. Else `send()` itself may be the question: a refused frame is taken
-        back.
+        the client has shown to be slow; or it is HTTP/2, where no frame can be taken back. Else `send()`
+        itself may be the question: a refused frame is taken back.
         """
         if self._tail or self._offer is not None:
             return False
-        return self._protocol.asks_first(self._commit_size.is_cautious)
+        return self.protocol.asks_first(self._commit_size.is_cautious)
 
     @property
     def accepted(self) -> int:
         """How many wire bytes the kernel took."""
-        self._protocol.count_swept()
+        self.protocol.count_swept()
         return self.wire.accepted
 
     @property
@@ -237,7 +247,7 @@ class Connection:
 
         A flush is not stalled while the client acknowledges, even if the socket takes nothing.
         """
-        return self._tells_acknowledged and (self._protocol.is_flushing or self.tracks_acknowledged)
+        return self._tells_acknowledged and (self.protocol.is_flushing or self.tracks_acknowledged)
 
     @property
     def stall_limit(self) -> float:
@@ -246,7 +256,7 @@ class Connection:
         Our own deadlines hold it. It is for a backstop in the kernel, which must come later than they do.
         A closed connection still has one: the kernel may have bytes left to send.
         """
-        return self._protocol.stall_limit
+        return self.protocol.stall_limit
 
     def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
         """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.
@@ -262,7 +272,7 @@ class Connection:
             return list(self._tail)
         if self._offer is None:
             self._offer = self._next_frame(now, limit)
-        return [] if self._offer is None else self._offer.buffers()
+        return list(self._tail) if self._offer is None else self._offer.buffers()
 
     def next_event(self) -> Event | None:
         """What happened, oldest first; `None` when all has been told."""
@@ -284,6 +294,11 @@ class Connection:
         return self._phase is Phase.CLOSED
 
     # What the protocol needs (Link) -------------------------------------------------------------------
+
+    @property
+    def all_out(self) -> bool:
+        """Whether the kernel has all that was committed."""
+        return not self._tail
 
     def tell(self, event: Event) -> None:
         """Something happened that the driver is to know."""
@@ -332,6 +347,11 @@ class Connection:
         self._tail.append(data)
         self.on_wake()
 
+    def queue(self, buffers: list[bytes]) -> None:
+        """Wire bytes of a new frame that can't be taken back; the wire log knows of them."""
+        self._tail += buffers
+        self._unanswered = sum(map(len, buffers))
+
     def linger(self, now: float) -> None:
         """All is sent: shuts our side and waits a while for the client's FIN."""
         if self.eof:
@@ -356,7 +376,7 @@ class Connection:
 
     def _next_frame(self, now: float, limit: int | None) -> Frame | None:
         size = self._commit_size.value if limit is None else min(limit, self._commit_size.value)
-        frame = self._protocol.next_frame(max(size, 1), now)
+        frame = self.protocol.next_frame(max(size, 1), now)
         if frame is not None and frame.size == 0:
             # The end of a response that has no bytes of its own: the kernel needn't be asked.
             frame.commit(self.wire)

@@ -35,7 +35,11 @@ class ExchangeEnded:
 
 @dataclass(frozen=True, slots=True)
 class RequestRefused:
-    """What the client sent could not be served; it was answered with `status` and the connection closes."""
+    """What the client sent could not be served; it was answered with `status` and the connection closes.
+
+    On HTTP/2 it goes on, if only a request was at fault; and what breaks the protocol (400) is answered with
+    a reset or a GOAWAY.
+    """
 
     status: int
     reason: str

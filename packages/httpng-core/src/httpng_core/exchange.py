@@ -381,6 +381,19 @@ class Exchange:
         """Whether a final state was reached."""
         return self.state not in LIVE
 
+    @property
+    def moved_at(self) -> float:
+        """When a byte last moved, or had to begin to."""
+        return self._moved_at
+
+    def half_closed(self, now: float) -> None:
+        """The client sends no more; whether that cancels is `cancel_on_half_close`."""
+        if self.state is ResponseState.ENDED:
+            return
+        rule = self._settings.cancel_on_half_close
+        if rule == "always" or (rule == "streaming" and self.head is not None):
+            self.cancel(now)
+
     # What protocols frame -----------------------------------------------------------------------------
 
     @property

@@ -64,8 +64,9 @@ class WireLog:
 
         Where those lie is forgotten: they count as acknowledged once all that is accepted by now is.
         """
-        if self._accepted_spans is None:
-            self._accepted_spans = deque()
+        kept = self._accepted_spans or ()
+        # What another exchange had tracked of this one counts with what lies before.
+        self._accepted_spans = deque(entry for entry in kept if entry[3] is not payee)
         self._accepted_spans.append((self.accepted - sent, self.accepted, Span.EARLIER, payee))
 
     def forget(self) -> None:

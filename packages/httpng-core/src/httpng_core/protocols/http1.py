@@ -69,9 +69,13 @@ class RequestParser:
             self._fed += len(data)
             self._h11.receive_data(data)
 
+    def rest(self) -> bytes:
+        """What came behind the request."""
+        return self._h11.trailing_data[0]
+
     def restart(self) -> None:
         """The response is over: goes on with the bytes after the request."""
-        self._restart(self._h11.trailing_data[0])
+        self._restart(self.rest())
 
     def next_request(self) -> Request | None:
         """The request, once it is whole; call `restart` before asking for another.

@@ -1,7 +1,11 @@
 """The request cycle of HTTP/1.1 (RFC 9112, 9.3): one request, one exchange, and the next."""
 
+from dataclasses import replace
 from enum import Enum, auto
 from math import inf
+
+from h2.exceptions import ProtocolError
+from hyperframe.exceptions import HyperframeError
 
 from httpng_core.config import Settings
 from httpng_core.date import DateSource
@@ -10,8 +14,11 @@ from httpng_core.events import RequestReceived, RequestRefused, exchange_ended
 from httpng_core.exchange import Exchange
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1 import CONTINUE, Reading, RequestParser, ResponseFramer, refusal
+from httpng_core.protocols.http2 import Http2
+from httpng_core.protocols.http2_wire import PREFACE
 from httpng_core.protocols.seam import Link
-from httpng_core.request import Address
+from httpng_core.protocols.upgrade import SWITCHING, upgrade_settings
+from httpng_core.request import Address, Request
 from httpng_core.states import ResponseState
 from httpng_core.sweep import Lane
 
@@ -55,8 +62,11 @@ class Http1:
         self._link = link
         self._settings = settings
         self._date = date
+        self._https = https
+        self._ends = peer, ouraddr
         self._parser = RequestParser(settings, peer, ouraddr, https=https)
         self._read_ahead = bytearray()
+        self._opening: bytes | None = b""
         # What an exchange needs of its connection goes there straight.
         self.wake = link.wake
         self.push = link.push
@@ -73,21 +83,23 @@ class Http1:
         """The client sent `data`."""
         if self._phase in (Phase.HANDLING, Phase.FLUSHING):
             self._read_ahead += data
-            return
-        self._feed(data, now)
+        elif self._opening is None:
+            self._feed(data, now)
+        else:
+            self._open(self._opening + data, now)
 
     def receive_eof(self, now: float) -> None:
         """The client sends no more; whether that cancels is `cancel_on_half_close`."""
         if self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
-        elif self.exchange is not None and self._cancels_on_eof(self.exchange):
-            self.exchange.cancel(now)
+        elif self.exchange is not None:
+            self.exchange.half_closed(now)
 
-    def moved(self, now: float, all_out: bool) -> None:
+    def moved(self, now: float) -> None:
         """A flush goes on; a refusal that has gone out whole ends the connection."""
         if self._phase is not Phase.FLUSHING:
             return
-        if all_out and self.exchange is None:
+        if self._link.all_out and self.exchange is None:
             self._linger(now)
         else:
             self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
@@ -193,6 +205,48 @@ class Http1:
         else:
             self._linger(now)
 
+    # Inside: HTTP/2 -----------------------------------------------------------------------------------
+
+    def _open(self, data: bytes, now: float) -> None:
+        """The first bytes tell whether this is HTTP/2 (RFC 9113, 3.3)."""
+        if not PREFACE.startswith(data[: len(PREFACE)]):
+            self._opening = None
+            self._feed(data, now)
+        elif len(data) < len(PREFACE):
+            self._opening = data
+        else:
+            self._switch(self._http2(now), now)
+            self._link.protocol.receive(data, now)
+
+    def _http2(self, now: float, upgrade: bytes | None = None) -> Http2:
+        return Http2(
+            self._link, self._settings, now, self._date, *self._ends, https=self._https, upgrade=upgrade
+        )
+
+    def _switch(self, protocol: Http2, now: float) -> None:
+        self._phase = Phase.OVER
+        self._link.protocol = protocol
+        if self._link.draining:
+            protocol.drain(now)
+
+    def _upgrade(self, request: Request, now: float) -> bool:
+        """Goes on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); whether it did."""
+        settings = upgrade_settings(request) if self._settings.h2c_upgrade and not self._https else None
+        if settings is None:
+            return False
+        try:
+            protocol = self._http2(now, settings)
+        except (ProtocolError, HyperframeError, ValueError):
+            # It isn't what HTTP2-Settings must be: the request is served as it came.
+            self._enter(Phase.READING, now, inf)
+            return False
+        self._link.send_raw(SWITCHING)
+        rest = self._parser.rest()
+        self._switch(protocol, now)
+        protocol.begin_upgraded(replace(request, version_major=2, version_minor=0), now)
+        self._link.protocol.receive(rest, now)
+        return True
+
     # Inside -------------------------------------------------------------------------------------------
 
     def _feed(self, data: bytes, now: float) -> None:
@@ -212,7 +266,7 @@ class Http1:
         except RemoteError as error:
             self._refuse(error.status, str(error), now)
             return
-        if request is None:
+        if request is None or self._upgrade(request, now):
             return
         exchange = Exchange(request, self._settings, self._link.timers, self, now)
         self.exchange = exchange
@@ -245,12 +299,6 @@ class Http1:
         self._link.tell(RequestRefused(status, reason))
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         self._link.send_raw(refusal(status, reason, self._date()))
-
-    def _cancels_on_eof(self, exchange: Exchange) -> bool:
-        if exchange.state is ResponseState.ENDED:
-            return False
-        rule = self._settings.cancel_on_half_close
-        return rule == "always" or (rule == "streaming" and exchange.head is not None)
 
     def _enter(self, phase: Phase, now: float, timeout: float) -> None:
         self._phase = phase

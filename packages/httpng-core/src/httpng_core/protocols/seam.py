@@ -24,6 +24,7 @@ class Link(Protocol):
         deadline: when `HttpProtocol.expired` is due, or `None`; the protocol sets it.
         eof: whether the client's FIN has come.
         draining: whether no more requests are to be taken.
+        protocol: what is spoken; it may put another in its place.
     """
 
     timers: Timers
@@ -31,6 +32,11 @@ class Link(Protocol):
     deadline: float | None
     eof: bool
     draining: bool
+    protocol: "HttpProtocol"
+
+    @property
+    def all_out(self) -> bool:
+        """Whether the kernel has all that was committed."""
 
     def tell(self, event: Event) -> None:
         """Something happened that the driver is to know."""
@@ -58,6 +64,9 @@ class Link(Protocol):
 
     def send_raw(self, data: bytes) -> None:
         """Wire bytes that belong to no exchange and can't be taken back."""
+
+    def queue(self, buffers: list[bytes]) -> None:
+        """Wire bytes of a new frame that can't be taken back; the wire log knows of them."""
 
     def linger(self, now: float) -> None:
         """All is sent: shuts our side and waits a while for the client's FIN."""
@@ -98,10 +107,10 @@ class HttpProtocol(Protocol):
         """The client sends no more."""
 
     def next_frame(self, limit: int, now: float) -> Frame | None:
-        """A new frame, with at most `limit` body bytes."""
+        """A new frame, with at most `limit` body bytes; one that can't be taken back is queued instead."""
 
-    def moved(self, now: float, all_out: bool) -> None:
-        """The kernel took wire bytes (`all_out`: all that were offered), or the client acknowledged some."""
+    def moved(self, now: float) -> None:
+        """The kernel took wire bytes, or the client acknowledged some."""
 
     def count_swept(self) -> None:
         """Has what sweeps have sent counted."""

@@ -10,7 +10,7 @@ from httpng_core.config import Settings
 from httpng_core.errors import ConfigError
 from httpng_core.tls.names import NameTable, names_of
 
-ALPN: Final = ("http/1.1",)
+ALPN: Final = ("h2", "http/1.1")
 """What is spoken inside TLS (RFC 7301), the preferred first."""
 
 _VERSIONS: Final = {

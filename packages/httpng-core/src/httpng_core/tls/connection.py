@@ -305,6 +305,7 @@ class TlsConnection:
             on_wake=lambda: self.on_wake(),
             tells_acknowledged=self._tells_acknowledged,
             over_tls=True,
+            protocol="h2" if self._end.protocol == "h2" else "http/1.1",
         )
         inner.on_push = lambda: self.on_push()
         inner.on_payload = self.on_payload

@@ -1,0 +1,41 @@
+"""Priorities that a client signals (RFC 9218): the header `priority`, and PRIORITY_UPDATE with the same."""
+
+from typing import NamedTuple
+
+PRIORITY_UPDATE = 0x10
+"""The type of the frame (RFC 9218, 7.1)."""
+
+
+class Priority(NamedTuple):
+    """What a client wants.
+
+    Attributes:
+        urgency: 0 .. 7, 0 goes first.
+        incremental: whether the response is of use in part.
+    """
+
+    urgency: int = 3
+    incremental: bool = False
+
+
+FAIR = Priority(incremental=True)
+"""Of who says nothing: all share, as nobody knows what is of use in part."""
+
+
+def parse_priority(value: bytes) -> Priority:
+    """The priority of a field value; what can't be read of it is ignored (RFC 9218, 4)."""
+    urgency, incremental = Priority()
+    for member in value.split(b","):
+        key, _, setting = member.partition(b";")[0].strip().partition(b"=")
+        if key == b"u" and len(setting) == 1 and b"0" <= setting <= b"7":
+            urgency = int(setting)
+        elif key == b"i" and setting in (b"", b"?1", b"?0"):
+            incremental = setting != b"?0"
+    return Priority(urgency, incremental)
+
+
+def parse_priority_update(payload: bytes) -> tuple[int, Priority] | None:
+    """The stream that a PRIORITY_UPDATE is about, and its priority; `None` if it is malformed."""
+    if len(payload) < 4:
+        return None
+    return int.from_bytes(payload[:4]) & 0x7FFFFFFF, parse_priority(payload[4:])
