@@ -60,6 +60,31 @@ def test_what_was_sealed_goes_out_though_the_write_timed_out(busy: Make) -> None
     assert sealed.sent == len(sealed.response.body) == told.body_bytes_sent
 
 
+def test_what_was_sealed_is_committed_though_the_kernel_took_nothing(busy: Make) -> None:
+    sealed = busy()
+    sealed.write(b"x" * 1000)
+    sealed.offer()
+    window = sealed.exchange._queue.window
+    assert (window.committed, window.sent) == (1000, 0)
+
+
+def test_a_handler_that_raises_after_something_was_sealed_aborts(busy: Make) -> None:
+    """It is too late for a 500: the sealed head would come before it."""
+    sealed = busy()
+    sealed.write(b"x" * 1000)
+    sealed.offer()
+    sealed.exchange.fail(sealed.now)
+    assert (sealed.outcomes, sealed.ended) == (["aborted"], "reset")
+
+
+def test_a_handler_that_raises_before_that_gets_its_500(busy: Make) -> None:
+    sealed = busy()
+    sealed.write(b"x" * 1000)
+    sealed.exchange.fail(sealed.now)
+    sealed.push()
+    assert sealed.response.status == 500
+
+
 def test_a_full_frame_is_one_record(busy: Make) -> None:
     sealed = busy()
     sealed.write(b"x" * 200_000)
