@@ -92,7 +92,7 @@ class Hub:
         if certificates is not None:
             make = partial(TlsConnection, certificates, self.application.settings)
         # Of a Unix socket the kernel counts something else.
-        tells = CAN_TELL and sock.family != socket.AF_UNIX
+        tells = CAN_TELL and ouraddr.family != "AF_UNIX"
         connection = make(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=tells)
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
