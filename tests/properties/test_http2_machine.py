@@ -153,10 +153,15 @@ class Http2Machine(RuleBasedStateMachine):
         if luck == 0:
             self._on_stream(pick, lambda number: self.client.h2.reset_stream(number, 8))
 
-    # h2 takes the acknowledgement of one SETTINGS for that of all.
+    # h2 takes the acknowledgement of one SETTINGS for that of all; and, as a client, refuses an empty DATA
+    # frame when its window is below zero.
     @precondition(lambda self: self.walker.acks == self.changes)
     @rule(window=st.sampled_from([0, 10, 1000, 65535]), frame=st.sampled_from([16384, 20_000]))
     def settings_change(self, window: int, frame: int) -> None:
+        protocol: Any = self.connection.protocol
+        less = self.client.h2.local_settings.initial_window_size - window
+        if any(flow.outbound_flow_control_window < less for flow in protocol.h2.streams.values()):
+            return
         self.changes += 1
         self.client.h2.update_settings({4: window, 5: frame})
         self.say(0)
