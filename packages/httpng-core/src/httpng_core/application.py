@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 
 from httpng_core.config import Settings, parse_settings
-from httpng_core.connection import Connection
+from httpng_core.connection import Connection, ProtocolName
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner, as_handler
 from httpng_core.listen import PYTHON_DEFAULT_LISTEN, ListenAddress, parse_listen
@@ -77,6 +77,8 @@ class Application:
         date: Callable[[], bytes | None] = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
+        over_tls: bool = False,
+        protocol: ProtocolName = "http/1.1",
     ) -> Connection:
         """A connection that starts at `now`; the arguments are those of `Connection`."""
         return Connection(
@@ -87,6 +89,8 @@ class Application:
             date=date,
             on_wake=on_wake,
             tells_acknowledged=tells_acknowledged,
+            over_tls=over_tls,
+            protocol=protocol,
         )
 
 
