@@ -6,7 +6,7 @@ from typing import Any
 
 from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config import Settings, parse_settings
-from httpng_core.connection import Connection
+from httpng_core.connection import Connection, ProtocolName
 from httpng_core.date import DateSource
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner, as_handler
@@ -79,6 +79,8 @@ class Application:
         date: DateSource = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
+        over_tls: bool = False,
+        protocol: ProtocolName = "http/1.1",
     ) -> Connection:
         """A connection that starts at `now`; the arguments are those of `Connection`."""
         return Connection(
@@ -89,6 +91,8 @@ class Application:
             date=date,
             on_wake=on_wake,
             tells_acknowledged=tells_acknowledged,
+            over_tls=over_tls,
+            protocol=protocol,
         )
 
 

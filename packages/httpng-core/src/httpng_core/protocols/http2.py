@@ -265,8 +265,6 @@ class Http2:
             self.link.deadline = due
 
     def _arm_all(self) -> None:
-        if self._phase is Phase.OVER:
-            return
         for stream in self.streams.values():
             self.arm(stream.due())
         for due in (self._idle_due(), self._block_due(), self._stuck_due()):
