@@ -243,7 +243,7 @@ class Http2Peer(Client):
         http2: the client without its socket, for what has no verb here; then `settle` the loop.
     """
 
-    def __init__(self, loop: "Loopback", connection: Connection, room: float, http2: Http2Client) -> None:
+    def __init__(self, loop: "Loopback", connection: AnyConnection, room: float, http2: Http2Client) -> None:
         super().__init__(loop, connection, room)
         self.http2 = http2
 
