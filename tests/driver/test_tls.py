@@ -22,7 +22,8 @@ from tests.driver.harness import (
     standstill,
     within_bound,
 )
-from tests.driver.net import Net, TlsClient
+from tests.driver.net import Net
+from tests.driver.tls_client import TlsClient
 
 from httpng_core import (
     AckedUnknownError,
