@@ -290,7 +290,7 @@ async def test_a_write_that_times_out_reports_what_the_client_will_open(net: Net
         net.serving(handler, default_send_window=0) as server,
         net.connect(server, receive_buffer=65536) as client,
     ):
-        client.send(GET)
+        client.request()
         accepted = await handler.outcome()
         received = await in_thread(client.read_response)
     assert accepted > 61_485
