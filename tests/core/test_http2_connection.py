@@ -524,3 +524,18 @@ def test_a_client_that_was_slow_while_handlers_ran_has_stall_timeout_for_the_res
     driven.advance(1)
     assert driven.connection.close_expected()
     assert driven.connection.reset_expected
+
+
+def test_a_client_that_never_reads_its_reset_is_given_up() -> None:
+    """Also where nothing else has a deadline; what was committed before is with the kernel."""
+    driven = Driven2(keepalive_timeout=inf)
+    exchange, _ = driven.begin()
+    exchange.write(b"x" * 1000, driven.now)
+    driven.push()
+    exchange.abort(driven.now)
+    assert driven.connection.wants_write
+    driven.advance(29)
+    assert not driven.connection.close_expected()
+    driven.advance(1)
+    assert driven.connection.close_expected()
+    assert driven.connection.reset_expected

@@ -20,7 +20,8 @@ import h11
 
 import httpng_asyncio
 import httpng_trio
-from httpng_core import ListenAddress, Request
+from httpng_core import Connection, Exchange, ListenAddress, Request, TlsConnection
+from httpng_core.protocols.http2 import Http2
 from httpng_driver import IO, Server
 from httpng_driver.pump import Pump
 
@@ -185,6 +186,14 @@ class Client:
     def stall(self) -> None:
         """Reads what it must read so that it is the client that the server waits for; may block."""
 
+    @property
+    def starves(self) -> bool:
+        """Whether it has read what it must read for that."""
+        return True
+
+    def open_windows(self) -> None:
+        """Gives room from now on, as every client does that reads a response; HTTP/1.1 has no windows."""
+
     def send(self, data: bytes) -> None:
         """Sends, and blocks while the server doesn't read: a little data never does."""
         self.socket.sendall(data)
@@ -198,7 +207,7 @@ class Client:
             return b""
         self.wire += data
         if not data:
-            self.ended = "fin"
+            self.ended = self.ended or "fin"
         return data
 
     def receive_ready(self, limit: int = 1 << 16) -> bytes:
@@ -379,7 +388,8 @@ def send_queue(sock: socket.socket) -> int:
     return int(struct.unpack("i", answer)[0])
 
 
-def _bytes_acked(sock: socket.socket) -> int:
+def bytes_acked(sock: socket.socket) -> int:
+    """Bytes that the peer's TCP has acknowledged."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     return int(struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0])
 
@@ -387,10 +397,10 @@ def _bytes_acked(sock: socket.socket) -> int:
 def kernel_accepted(sock: socket.socket) -> int:
     """All bytes that the kernel has ever taken for this accepted socket, by its own books."""
     while True:
-        before = _bytes_acked(sock)
+        before = bytes_acked(sock)
         total = before + send_queue(sock)
         # An acknowledgement in between would be missing, or counted twice.
-        if _bytes_acked(sock) == before:
+        if bytes_acked(sock) == before:
             return total
 
 
@@ -402,7 +412,7 @@ def refuses(sock: socket.socket) -> bool:
 
 
 async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
-    """Waits until the kernel refuses, or holds nothing, and its numbers don't change; gives `kernel_accepted`."""
+    """Waits until the kernel refuses, or else holds nothing, and nothing moves; gives `kernel_accepted`."""
     steady, before = 0, (-1, -1)
     with anyio.move_on_after(BOUND):
         while steady < 8:
@@ -418,6 +428,22 @@ async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
 def pump_of(server: Server, client: Client) -> Pump:
     """The server's end of a client's connection."""
     return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
+
+
+def speaking(pump: Pump) -> Connection | None:
+    """The connection that speaks HTTP, within TLS or not; `None` before it can."""
+    connection = pump.connection
+    return connection._inner if isinstance(connection, TlsConnection) else connection
+
+
+def exchanges_of(pump: Pump) -> list[Exchange]:
+    """What runs on a connection, whatever carries it."""
+    connection = speaking(pump)
+    protocol = connection.protocol if connection is not None else None
+    if isinstance(protocol, Http2):
+        return protocol._exchanges()
+    exchange = getattr(protocol, "exchange", None)
+    return [exchange] if exchange is not None else []
 
 
 async def adopted(server: Server, client: Client) -> Pump:

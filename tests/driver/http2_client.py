@@ -5,7 +5,6 @@ the windows, which leaves the socket empty.
 """
 
 from collections import deque
-from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from tests.driver.harness import Client, Headers, Received
@@ -22,11 +21,11 @@ _CONNECTION = 65535
 _CANCEL = 8
 
 
-class _Http2(Client):
-    """Over whatever socket the class has that this is mixed into."""
+class Client2(Client):
+    """In clear text, by prior knowledge."""
 
     def __init__(self, *args: Any, stall: Stall = "socket", window: int | None = None, **more: Any) -> None:
-        """With `window` a stream has so much room and the connection all, until it is given more."""
+        """With `window` each stream has so much room, until it is given more."""
         super().__init__(*args, **more)
         opening = {"socket": WIDE, "stream": SHUT, "connection": WIDE}[stall] if window is None else window
         self.http2 = Http2Client(opening, reads=False)
@@ -37,6 +36,7 @@ class _Http2(Client):
         self._streams: deque[int] = deque()
         self._last: ReceivedStream | None = None
         self._seen = 0
+        self._shut = False
 
     # Requests and responses: one after the other, as on HTTP/1.1 ----------------------------------------
 
@@ -44,16 +44,26 @@ class _Http2(Client):
         self._streams.append(self.http2.request(path, method, tuple(headers), authority="x"))
         return self.http2.take()
 
+    def begin(self, path: str = "/") -> int:
+        """Sends a request, beside others; tells its stream id."""
+        self.request(path)
+        return self._streams.pop()
+
+    def read_until(self, number: int, size: int = WIDE) -> ReceivedStream:
+        """Reads until `size` body bytes of a stream, or its end, have come in; opens no window."""
+        stream = self.http2.streams[number]
+        while len(stream.body) < size and not stream.complete and stream.reset is None and self.receive():
+            pass
+        return stream
+
     def read_response(self, method: str = "GET") -> Received:
         received = self.read_body(WIDE)
         self._last = self.http2.streams[self._streams.popleft()]
         return received
 
     def read_body(self, size: int) -> Received:
-        stream = self._stream
-        self.open()
-        while len(stream.body) < size and not stream.complete and stream.reset is None and self.receive():
-            pass
+        self.open_windows()
+        stream = self.read_until(self._streams[0], size)
         broken = not stream.complete and (stream.reset is not None or bool(self.ended))
         return Received(stream.status, stream.headers, bytes(stream.body), stream.complete, broken)
 
@@ -83,12 +93,15 @@ class _Http2(Client):
     # Windows --------------------------------------------------------------------------------------------
 
     def stall(self) -> None:
-        room = {"socket": 0, "stream": SHUT, "connection": _CONNECTION}[self._stall]
-        while len(self._stream.body) < room and not self._stream.complete and self.receive():
+        while not self.starves and not self._stream.complete and self.receive():
             pass
 
-    def open(self) -> None:
-        """Gives room from now on, as a client does that reads."""
+    @property
+    def starves(self) -> bool:
+        room = {"socket": 0, "stream": SHUT, "connection": _CONNECTION}[self._stall]
+        return len(self._stream.body) >= room
+
+    def open_windows(self) -> None:
         if not self.http2.reads:
             self.http2.reads = True
             for number in self._streams:
@@ -99,9 +112,9 @@ class _Http2(Client):
                 self.http2.give(WIDE - _CONNECTION)
             self.say()
 
-    def give(self, size: int) -> None:
-        """Gives room to the stream."""
-        self.http2.give(size, self._streams[0])
+    def give(self, size: int, number: int | None) -> None:
+        """Gives room to a stream, or to the connection."""
+        self.http2.give(size, number)
         self.say()
 
     # The socket -----------------------------------------------------------------------------------------
@@ -116,11 +129,19 @@ class _Http2(Client):
         self._decode_frames()
         return carried
 
+    def half_close(self, data: bytes = b"") -> None:
+        self._shut = True
+        super().half_close(data)
+
     def say(self) -> None:
         """Sends what h2 has to say; to a server that is gone: nothing."""
-        if data := self.http2.take():
-            with suppress(BrokenPipeError, ConnectionResetError):
+        data = self.http2.take()
+        try:
+            if data:
                 self.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            # What told this will not tell it again to who reads.
+            self.ended = self.ended or ("" if self._shut else "reset")
 
     def _decode_frames(self) -> None:
         data, self._seen = bytes(self.wire[self._seen :]), len(self.wire)
@@ -129,11 +150,7 @@ class _Http2(Client):
             self.say()
 
 
-class Client2(_Http2):
-    """HTTP/2 in clear text, by prior knowledge."""
-
-
-class TlsClient2(_Http2, TlsClient):
-    """HTTP/2 within TLS, by ALPN."""
+class TlsClient2(Client2, TlsClient):
+    """Within TLS, by ALPN."""
 
     alpn: ClassVar[list[str]] = ["h2", "http/1.1"]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.certificates import as_conf
-from tests.driver.harness import Client, Serving, in_thread, standstill
-from tests.driver.http2_client import Client2, Stall, TlsClient2
+from tests.driver.books import Body, Body1, Body2
+from tests.driver.harness import MANY_CLIENTS, Client, Serving, in_thread, standstill
+from tests.driver.http2_client import WIDE, Client2, Stall, TlsClient2
 from tests.driver.tls_client import TlsClient
 
 from httpng_core import CertificateFiles, TlsFiles
@@ -52,6 +53,11 @@ class Net:
         self.carrier = carrier
         self._pair = pair
 
+    @property
+    def many(self) -> int:
+        """How many clients there are where there are many."""
+        return MANY_CLIENTS if self.carrier == HTTP1 else MANY_CLIENTS // 8
+
     def serving(self, app: object, **cfg: Any) -> AbstractAsyncContextManager[Server]:
         """See `Serving`."""
         listen: object = as_conf(TlsFiles((self._pair,))) if self.carrier.tls else "127.0.0.1:0"
@@ -67,13 +73,33 @@ class Net:
     def client(self, server: Server, *, receive_buffer: int | None = None) -> Client:
         """A client that has connected, and no more."""
         address, buffer, stall = server.addresses[0], receive_buffer, self.carrier.stall
-        if self.carrier.http2 and self.carrier.tls:
-            return TlsClient2(address, self._pair, receive_buffer=buffer, stall=stall)
         if self.carrier.http2:
-            return Client2(address, receive_buffer=buffer, stall=stall)
+            return self.client2(server, receive_buffer=buffer, stall=stall)
         if self.carrier.tls:
             return TlsClient(address, self._pair, receive_buffer=buffer)
         return Client(address, receive_buffer=buffer)
+
+    @asynccontextmanager
+    async def connect2(self, server: Server, window: int = WIDE, **more: Any) -> AsyncIterator[Client2]:
+        """A client of HTTP/2, each stream with `window` bytes of room, and no more by itself."""
+        with self.client2(server, window=window, **more) as client:
+            await in_thread(client.shake)
+            yield client
+
+    def client2(self, server: Server, **more: Any) -> Client2:
+        """A client of HTTP/2 that has connected, and no more."""
+        address = server.addresses[0]
+        return TlsClient2(address, self._pair, **more) if self.carrier.tls else Client2(address, **more)
+
+    def body(self) -> Body:
+        """Counts what plaintext carries."""
+        return Body2() if self.carrier.http2 else Body1()
+
+    def body_size(self, plaintext: bytes) -> int:
+        """How many bytes of the newest response some plaintext carries."""
+        body = self.body()
+        body.feed(plaintext)
+        return body.size
 
     async def standstill(self, pump: Pump, client: Client) -> int:
         """Waits until a client that doesn't read the body holds the server up; gives `kernel_accepted`."""

@@ -135,9 +135,7 @@ async def test_the_window_is_read_when_the_call_starts(net: Net) -> None:
 
 @pytest.mark.parametrize("call", ["write", "write_header", "wait"])
 @pytest.mark.parametrize("timeout", [-1, math.nan, "1", True])
-async def test_a_wrong_timeout_raises_before_anything_else(
-    net: Net, call: str, timeout: object
-) -> None:
+async def test_a_wrong_timeout_raises_before_anything_else(net: Net, call: str, timeout: object) -> None:
     arguments = {"write": b"never sent", "write_header": 200, "wait": 0}
 
     @Observed

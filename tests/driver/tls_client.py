@@ -88,7 +88,7 @@ class TlsClient(Client):
             return b""
         self.sealed += data
         if not data:
-            self.ended = "fin"
+            self.ended = self.ended or "fin"
         return data
 
     def _take(self, data: bytes) -> bytes:
@@ -108,5 +108,3 @@ class TlsClient(Client):
         rest = self.sealed[self._opened :]
         size = _HEADER + int.from_bytes(rest[3:_HEADER])
         return bytes(rest[:size]) if _HEADER <= len(rest) >= size else b""
-
-
