@@ -557,3 +557,18 @@ def test_what_came_along_with_a_body_too_long(rest: bytes) -> None:
     assert driven.refused == [413]
     assert stream.status == (0 if rest else 413)
     driven.begin()
+
+
+def test_a_client_that_never_reads_its_reset_is_given_up() -> None:
+    """Also where nothing else has a deadline; what was committed before is with the kernel."""
+    driven = Driven2(keepalive_timeout=inf)
+    exchange, _ = driven.begin()
+    exchange.write(b"x" * 1000, driven.now)
+    driven.push()
+    exchange.abort(driven.now)
+    assert driven.connection.wants_write
+    driven.advance(29)
+    assert not driven.connection.close_expected()
+    driven.advance(1)
+    assert driven.connection.close_expected()
+    assert driven.connection.reset_expected

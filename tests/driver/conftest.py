@@ -2,11 +2,12 @@
 
 import resource
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
-from tests.driver.net import Net
+from tests.driver.net import CARRIERS, Carrier, Net
 
 from httpng_core import CertificateFiles
 
@@ -34,10 +35,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     return make_pair(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(params=["plain", "tls"])
-def net(request: pytest.FixtureRequest, serving: Serving, pair: CertificateFiles) -> Net:
-    """Plain TCP, then TLS: `async with net.serving(app) as server, net.connect(server) as client`."""
-    return Net(serving, pair if request.param == "tls" else None)
+@pytest.fixture(params=CARRIERS, ids=str)
+def carrier(request: pytest.FixtureRequest) -> Carrier:
+    """HTTP/1.1 and HTTP/2, in clear text and over TLS."""
+    return cast(Carrier, request.param)
+
+
+@pytest.fixture
+def net(serving: Serving, carrier: Carrier, pair: CertificateFiles) -> Net:
+    """`async with net.serving(app) as server, net.connect(server) as client`."""
+    return Net(serving, carrier, pair)
 
 
 @pytest.fixture
