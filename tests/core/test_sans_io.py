@@ -6,12 +6,24 @@ import select
 import socket
 import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from tests.certificates import make_pair, trusting
 
-from httpng_core import Connection, ExchangeEnded, GeneratorIO, Request, RequestReceived, Response, Settings
-from httpng_core.testing import Loopback
+from httpng_core import (
+    Certificates,
+    Connection,
+    ExchangeEnded,
+    GeneratorIO,
+    Request,
+    RequestReceived,
+    Response,
+    Settings,
+    TlsFiles,
+)
+from httpng_core.testing import Loopback, TlsEnd
 
 CLOCKS = [
     "clock_gettime",
@@ -117,6 +129,30 @@ def test_a_connection_by_hand(no_io: None) -> None:
     assert (ended.outcome, ended.seconds) == ("complete", 3.0)
     connection.handle_timeout(1e9)
     assert connection.close_expected()
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> tuple[Certificates, TlsEnd]:
+    """A certificate, and a client that trusts it: made while the clock may still be read."""
+    pair = make_pair(tmp_path)
+    end = TlsEnd(trusting(pair), server_side=False, server_hostname="localhost")
+    return Certificates(TlsFiles((pair,), uses_sni=True), Settings()), end
+
+
+def test_whole_exchanges_over_tls(sealed: tuple[Certificates, TlsEnd], no_io: None) -> None:
+    certificates, end = sealed
+    certificates.context = certificates.load()
+    loop = Loopback(handler, certificates=certificates, default_send_window=1000)
+    client = loop.connect(room=3000, tls=end)
+    client.get("/a")
+    for _ in range(20):
+        loop.advance(0.4)
+        client.give_room(20_000)
+    client.say_all()
+    loop.advance(200)
+    assert client.responses()[0].status == 200
+    assert client.said_all
+    assert all(exchange.is_over for exchange in loop.exchanges)
 
 
 def test_nothing_is_left_over_that_would_do_it_later(no_io: None) -> None:

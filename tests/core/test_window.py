@@ -84,6 +84,13 @@ def test_after_a_refusal_the_socket_is_asked_first_until_four_full_frames_were_t
     assert not commits.is_cautious
 
 
+def test_a_commit_size_that_does_not_grow_is_small_and_cautious_always() -> None:
+    commits = CommitSize(grows=False)
+    for taken in (20_000, 20_000, 0, 20_000, 20_000, 20_000, 20_000):
+        assert (commits.value, commits.is_cautious) == (CommitSize.SMALL, True)
+        commits.taken(20_000, taken)
+
+
 # LagBook ----------------------------------------------------------------------------------------------
 
 

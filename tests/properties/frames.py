@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-DATA, HEADERS, RST_STREAM, CONTINUATION = 0, 1, 3, 9
+DATA, HEADERS, SETTINGS, CONTINUATION = 0, 1, 4, 9
+ACK = 1
 END_STREAM, END_HEADERS = 1, 4
 
 
@@ -14,6 +15,7 @@ class FrameWalker:
         heads: streams of which the header block has come whole.
         ends: streams of which the end has come.
         longest: the longest frame.
+        acks: how many SETTINGS of the client were acknowledged.
     """
 
     def __init__(self) -> None:
@@ -21,6 +23,7 @@ class FrameWalker:
         self.heads: set[int] = set()
         self.ends: set[int] = set()
         self.longest = 0
+        self.acks = 0
         self._head = bytearray()
         self._left = 0
 
@@ -53,4 +56,6 @@ class FrameWalker:
             self.heads.add(self._stream)
         if kind in (DATA, HEADERS) and flags & END_STREAM:
             self.ends.add(self._stream)
+        if kind == SETTINGS and flags & ACK:
+            self.acks += 1
         self._head.clear()

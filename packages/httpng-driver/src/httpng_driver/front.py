@@ -44,9 +44,11 @@ async def until_signalled(serve: Serve) -> None:
 
     def listening(server: Server) -> None:
         servers.append(server)
+        urls = [address.url for address in server.addresses]
         if server.uses_tls and hasattr(signal, "SIGHUP"):
-            tasks.start_soon(_watch_hang_ups, server)
-        announce([address.url for address in server.addresses])
+            tasks.start_soon(_watch_hang_ups, server, urls)
+        else:
+            announce(urls)
 
     async with anyio.create_task_group() as tasks:
         await tasks.start(_watch_signals, servers)
@@ -60,8 +62,10 @@ async def until_signalled(serve: Serve) -> None:
         raise failure
 
 
-async def _watch_hang_ups(server: Server) -> None:
+async def _watch_hang_ups(server: Server, urls: list[str]) -> None:
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        # Not before: who reads that line may send the signal.
+        announce(urls)
         async for _ in signals:
             try:
                 server.reload_certificates()

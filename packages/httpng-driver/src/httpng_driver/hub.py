@@ -92,7 +92,7 @@ class Hub:
         if certificates is not None:
             make = partial(TlsConnection, certificates, self.application.settings)
         # Of a Unix socket the kernel counts something else.
-        tells = CAN_TELL and sock.family != socket.AF_UNIX
+        tells = CAN_TELL and ouraddr.family != "AF_UNIX"
         connection = make(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=tells)
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
@@ -180,21 +180,29 @@ class Hub:
             self.flag(followers.popleft())
 
     def _send_sweeps(self, now: float) -> None:
-        """Sends what feeds have for followers in step, as much as one turn allows for each feed."""
-        sweeps = self._sweeps
+        """Sends what feeds have for followers in step, to as many as one turn allows."""
+        sweeps, budget = self._sweeps, _PAYLOADS_PER_TURN
         for _ in range(len(sweeps)):
+            if budget <= 0:
+                return
             sweep = sweeps.popleft()
-            wire, sends, todo = sweep.next_sends(_PAYLOADS_PER_TURN)
-            size = len(wire)
-            for index in todo:
-                try:
-                    taken = sends[index](wire)
-                except OSError:
-                    taken = 0  # If it is more than "not now", the next attempt tells.
-                if taken != size:
-                    sweep.fell_short(index, taken, now)
-            if sweep.passed(todo, now):
-                sweeps.append(sweep)
+            # A feed with nobody in step any more has its price as well.
+            budget -= max(self._pass(sweep, budget, now), 1)
+
+    def _pass(self, sweep: Sweep, limit: int, now: float) -> int:
+        """Sends to at most `limit` followers in step; tells to how many."""
+        wire, sends, todo = sweep.next_sends(limit)
+        size = len(wire)
+        for index in todo:
+            try:
+                taken = sends[index](wire)
+            except OSError:
+                taken = 0  # If it is more than "not now", the next attempt tells.
+            if taken != size:
+                sweep.fell_short(index, taken, now)
+        if sweep.passed(todo, now):
+            self._sweeps.append(sweep)
+        return len(todo)
 
     def _service(self, pump: Pump) -> None:
         more = False

@@ -68,7 +68,9 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
 
 def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
     if address.path is not None:
-        return [(socket.AF_UNIX, address.path)]
+        if unix.FAMILY is None:
+            raise ConfigError(f"{address.url}: this platform has no Unix sockets")
+        return [(unix.FAMILY, address.path)]
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -81,7 +83,7 @@ def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
 def _open(address: ListenAddress, family: int, where: Any) -> Bound:
     step, bound = "bind error", Bound(socket.socket(family, socket.SOCK_STREAM), address)
     try:
-        bound = _bind_unix(bound, where) if family == socket.AF_UNIX else _bind(bound, family, where)
+        bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where)
         step = "listen error"
         bound.socket.listen(_BACKLOG)
         bound.socket.setblocking(False)
@@ -210,6 +212,6 @@ class Listener:
 
 
 def _address(sock: socket.socket, name: Any) -> Address:
-    if sock.family == socket.AF_UNIX:
+    if sock.family == unix.FAMILY:
         return Address(os.fsdecode(name), 0, "AF_UNIX", protocol="unix")
     return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")

@@ -5,6 +5,9 @@ import os
 import socket
 import stat
 
+FAMILY: int | None = getattr(socket, "AF_UNIX", None)
+"""The family of Unix sockets, `None` where there are none."""
+
 
 def remove_stale(path: str) -> None:
     """Removes a socket file to which nobody listens. Anything else there is left alone.
