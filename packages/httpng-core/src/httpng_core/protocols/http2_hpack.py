@@ -13,8 +13,8 @@ _CONTENT_LENGTH = b"\x0f\x0d"
 class HeadEncoder(Encoder):
     """An encoder that remembers blocks.
 
-    1. A block that changed the table can't be said again; one that only refers to the table can.
-    2. When the table has changed since, in whatever way, all blocks are forgotten.
+    When the table has changed, in whatever way, all are forgotten: also the one that changed it. So those
+    that are said again only refer to the table.
     """
 
     def __init__(self) -> None:
@@ -26,15 +26,12 @@ class HeadEncoder(Encoder):
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """A header block; see `hpack.Encoder`."""
         fields = tuple(headers)
-        if self._has_changed():
+        if self._has_changed() or len(self._blocks) >= _KEPT_AT_MOST:
             self._blocks.clear()
         block = self._blocks.get(fields)
         if block is None:
-            block = super().encode(fields, huffman)
-            if self._has_changed() or len(self._blocks) >= _KEPT_AT_MOST:
-                self._blocks.clear()
-            else:
-                self._blocks[fields] = block
+            # If this changes the table, the next look tells.
+            block = self._blocks[fields] = super().encode(fields, huffman)
         return block
 
     def _has_changed(self) -> bool:

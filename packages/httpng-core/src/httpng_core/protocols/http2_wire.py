@@ -29,6 +29,8 @@ CONNECTION_WINDOW = 1 << 20
 _NO_RFC7540_PRIORITIES = 0x9
 _ENCODER_TABLE = 4096
 _ROOM_TO_REFUSE = 1 << 16
+# How many streams that are over may lie about, so that looking for them is worth it.
+_LEFT_LYING, _SWEEP_AT_MOST = 8, 5 * MAX_STREAMS
 
 # A frame head (RFC 9113, 4.1): the length in 24 bits, the type, the flags, the stream.
 _HEAD = struct.Struct(">HBBBL")
@@ -71,6 +73,7 @@ class ServerH2(H2Connection):
         )
         self.state_machine = StateMachine()
         self.encoder = HeadEncoder()
+        self._sweep_at = _LEFT_LYING
         self.local_settings = _local_settings(MAX_STREAMS, settings.shuttle_size)
         if upgrade is None:
             self.initiate_connection()
@@ -81,6 +84,18 @@ class ServerH2(H2Connection):
         self.decoder.max_header_list_size = settings.shuttle_size + _ROOM_TO_REFUSE
         self.increment_flow_control_window(CONNECTION_WINDOW - FIRST_WINDOW)
         self.bound_encoder()
+
+    @property
+    def open_inbound_streams(self) -> int:
+        """How many streams the client has open, or somewhat more: we refuse those past MAX_STREAMS ourselves.
+
+        h2 would look at each of them whenever one begins, to count and to forget those that are over.
+        """
+        if len(self.streams) >= self._sweep_at:
+            count = super().open_inbound_streams
+            self._sweep_at = min(2 * len(self.streams) + _LEFT_LYING, _SWEEP_AT_MOST)
+            return count
+        return len(self.streams)
 
     def bound_encoder(self) -> None:
         """Keeps the table for our header blocks small, whatever the client would allow."""
