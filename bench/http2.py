@@ -109,7 +109,8 @@ def measure(server: Server, streams: int, seconds: float) -> float:
         _load(port, streams, 0.5)
         before = cpu_seconds(session)
         answered = _load(port, streams, seconds)
-        return answered / (cpu_seconds(session) - before)
+        spent: float = cpu_seconds(session) - before
+        return answered / spent
 
 
 def _wait_until_it_answers(port: int) -> None:
