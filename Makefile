@@ -58,6 +58,7 @@ soak: .venv/dev.stamp
 bench: .venv/bench.stamp
 	$(BIN)/python bench/hello.py
 	$(BIN)/python bench/fanout.py
+	$(BIN)/python bench/http2.py
 
 bench-freshness: .venv/bench.stamp
 	$(BIN)/python -m bench.freshness

@@ -33,16 +33,14 @@ import json
 import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from fanout_reader import Counted, reading  # type: ignore[import-not-found]
-from fanout_servers import FLOOR, SERVERS, Server, running  # type: ignore[import-not-found]
+from fanout_servers import FLOOR, SERVERS  # type: ignore[import-not-found]
+from servers import HERE, Server, commit, cpu_seconds, running  # type: ignore[import-not-found]
 
-HERE = Path(__file__).parent
 MESSAGES_A_SECOND = 20_000
 Report = list[dict[str, Any]]
 
@@ -85,12 +83,13 @@ def _compare(
 
 def measure(server: Server, followers: int, pause: float, seconds: float) -> tuple[float, float]:
     """Messages delivered per CPU second of the server, and per second."""
-    with running(server, followers) as (port, session), reading(port, followers, pause) as counted:
+    environment = {"FANOUT_FOLLOWERS": str(followers), "GOMAXPROCS": "1"}
+    with running(server, environment) as (port, session), reading(port, followers, pause) as counted:
         _wait(lambda: counted.frame and counted.wire_bytes > followers * counted.frame * 4, "ticks come in")
         _catch_up(counted)
-        began, before, read = time.monotonic(), _cpu_seconds(session), counted.wire_bytes
+        began, before, read = time.monotonic(), cpu_seconds(session), counted.wire_bytes
         time.sleep(seconds)
-        spent = _cpu_seconds(session) - before
+        spent = cpu_seconds(session) - before
         delivered = (counted.wire_bytes - read) / counted.frame
         return delivered / spent, delivered / (time.monotonic() - began)
 
@@ -112,19 +111,6 @@ def _wait(condition: Any, what: str) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError(f"not so in time: {what}")
-
-
-def _cpu_seconds(leader: int) -> float:
-    """CPU time of all threads of a server, to the nanosecond, as the scheduler counts it."""
-    nanoseconds = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(")")[2].split()[3]) == leader:
-                tasks = stat.parent.glob("task/*/schedstat")
-                nanoseconds += sum(int(task.read_text().split()[0]) for task in tasks)
-        except OSError:
-            continue  # It ended while we looked.
-    return nanoseconds / 1e9
 
 
 def _report(followers: int, pause: float, measured: dict[str, list[tuple[float, float]]]) -> Report:
@@ -153,11 +139,9 @@ def _is_met(report: Report) -> bool:
 
 
 def _save(reports: list[dict[str, Any]], missing: list[str], options: argparse.Namespace) -> None:
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-    path = HERE / "results" / f"fanout-{commit}.json"
+    path = HERE / "results" / f"fanout-{commit()}.json"
     path.parent.mkdir(exist_ok=True)
-    about = {"commit": commit, "python": platform.python_version(), "kernel": platform.release()}
+    about = {"commit": commit(), "python": platform.python_version(), "kernel": platform.release()}
     told = {**about, "seconds": options.seconds, "not_installed": missing, "reports": reports}
     path.write_text(json.dumps(told, indent=1) + "\n")
     print(f"kept in {path}")

@@ -347,7 +347,7 @@ class Connection:
         self._tail.append(data)
         self.on_wake()
 
-    def queue(self, buffers: list[bytes]) -> None:
+    def queue(self, buffers: list[bytes | memoryview]) -> None:
         """Wire bytes of a new frame that can't be taken back; the wire log knows of them."""
         self._tail += buffers
         self._unanswered = sum(map(len, buffers))

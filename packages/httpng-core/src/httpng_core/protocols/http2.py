@@ -202,7 +202,9 @@ class Http2:
 
     def next_frame(self, limit: int, now: float) -> None:
         """Commits control frames, and frames of exchanges with about `limit` bytes, in one go."""
-        made, self._control, self._control_size = self._control, [], 0
+        made: list[bytes | memoryview] = []
+        made += self._control
+        self._control, self._control_size = [], 0
         self.link.wire.push(sum(map(len, made)))
         if self.streams:
             self._deal(made, limit, now)
@@ -211,7 +213,7 @@ class Http2:
             # Below this, one copy costs less than a vectored send.
             self.link.queue([b"".join(made)] if limit <= _JOIN_BELOW or len(made) > 8 else made)
 
-    def _deal(self, made: list[bytes], limit: int, now: float) -> None:
+    def _deal(self, made: list[bytes | memoryview], limit: int, now: float) -> None:
         scheduler = self._scheduler
         scheduler.begin(stream for stream in self.streams.values() if stream.can_send)
         while limit > 0 and (stream := scheduler.next()) is not None:

@@ -15,7 +15,8 @@ from h2.stream import H2Stream
 from httpng_core.config import Settings
 from httpng_core.date import DateSource
 from httpng_core.exchange import CallThreadsafe, Exchange
-from httpng_core.protocols.http2_request import Fields, RequestHead
+from httpng_core.protocols.http2_hpack import content_length_field
+from httpng_core.protocols.http2_request import RequestHead
 from httpng_core.protocols.http2_wire import FIRST_WINDOW, ServerH2
 from httpng_core.protocols.priority import Priority
 from httpng_core.protocols.seam import Link
@@ -23,7 +24,6 @@ from httpng_core.response import ResponseHead
 from httpng_core.states import ResponseState
 from httpng_core.wire import Span
 
-_FRAME_HEAD = 9
 # RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
 _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"upgrade"})
 
@@ -189,43 +189,41 @@ class Stream:
             return False
         return self.window > 0 or exchange.head_due or exchange.end_due
 
-    def send(self, limit: int, now: float) -> list[bytes]:
+    def send(self, limit: int, now: float) -> list[bytes | memoryview]:
         """Commits the header block if it is due, and one DATA frame with at most `limit` body bytes."""
         exchange = self.exchange
         assert exchange is not None
-        made = [self._send_head(exchange)] if exchange.head_due else []
+        made: list[bytes | memoryview] = [self._send_head(exchange)] if exchange.head_due else []
         room = min(limit, self.window, self._owner.h2.max_outbound_frame_size)
         counts, piece = self._next_piece(exchange, room, now) if room > 0 else (True, b"")
         ends = not self._rest and exchange.end_due
         if piece or ends:
-            made.append(self._send_data(exchange, piece, counts=counts, ends=ends))
+            made += self._send_data(exchange, piece, counts=counts, ends=ends)
         return made
 
     def _send_head(self, exchange: Exchange) -> bytes:
-        h2, wire, head = self._owner.h2, self._owner.link.wire, exchange.head
+        wire, head = self._owner.link.wire, exchange.head
         assert head is not None
         self.closes = head.close
         if exchange.substitute and exchange.request.method != "HEAD":
             self._rest, self._rest_counts = memoryview(exchange.substitute), False
         ends = exchange.end_due and not self._rest
-        h2.send_headers(self.order, self._fields(exchange, head), end_stream=ends)
-        block = h2.data_to_send()
+        frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=ends)
         exchange.commit(head=True, size=0, end=ends)
-        wire.push_span(len(block), Span.HEAD, exchange)
+        wire.push_span(len(frames), Span.HEAD, exchange)
         if ends:
             wire.push_span(0, Span.END, exchange)
-        return block
+        return frames
 
-    def _fields(self, exchange: Exchange, head: ResponseHead) -> Fields:
+    def _block(self, exchange: Exchange, head: ResponseHead) -> bytes:
         fields = [(b":status", b"%d" % head.status)]
         fields += [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
         date = None if head.has(b"date") else self._owner.date()
         if date is not None:
             fields.append((b"date", date))
+        block = self._owner.h2.encoder.encode(fields)
         length = len(exchange.substitute) or head.content_length
-        if length is not None and head.status != 204:
-            fields.append((b"content-length", b"%d" % length))
-        return fields
+        return block if length is None or head.status == 204 else block + content_length_field(length)
 
     def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, bytes | memoryview]:
         """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
@@ -239,19 +237,20 @@ class Stream:
         piece, self._rest = self._rest[:room], self._rest[room:]
         return self._rest_counts, piece
 
-    def _send_data(self, exchange: Exchange, piece: bytes | memoryview, *, counts: bool, ends: bool) -> bytes:
-        h2, wire = self._owner.h2, self._owner.link.wire
-        h2.send_data(self.order, piece, end_stream=ends)
-        frame = h2.data_to_send()
-        wire.push(_FRAME_HEAD)
-        if piece and counts:
-            wire.push_span(len(piece), Span.BODY, exchange)
+    def _send_data(
+        self, exchange: Exchange, piece: bytes | memoryview, *, counts: bool, ends: bool
+    ) -> list[bytes | memoryview]:
+        wire, size = self._owner.link.wire, len(piece)
+        head = self._owner.h2.data_head(self.flow, size, ends=ends)
+        wire.push(len(head))
+        if size and counts:
+            wire.push_span(size, Span.BODY, exchange)
         else:
-            wire.push(len(piece))
+            wire.push(size)
         if ends:
             exchange.commit(head=False, size=0, end=True)
             wire.push_span(0, Span.END, exchange)
-        return frame
+        return [head, piece] if size else [head]
 
     # The end ------------------------------------------------------------------------------------------
 

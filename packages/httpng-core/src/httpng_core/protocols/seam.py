@@ -65,7 +65,7 @@ class Link(Protocol):
     def send_raw(self, data: bytes) -> None:
         """Wire bytes that belong to no exchange and can't be taken back."""
 
-    def queue(self, buffers: list[bytes]) -> None:
+    def queue(self, buffers: list[bytes | memoryview]) -> None:
         """Wire bytes of a new frame that can't be taken back; the wire log knows of them."""
 
     def linger(self, now: float) -> None:
