@@ -384,5 +384,5 @@ class Http2:
         self._control_size += len(data)
         if self._control_size > MAX_CONTROL:
             self.fail(ErrorCodes.ENHANCE_YOUR_CALM, "too many answers wait to be read", now)
-        self._arm(self._stuck_due())
+        self.arm(self._stuck_due())
         self.link.wake()
