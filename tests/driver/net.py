@@ -69,7 +69,8 @@ class Net:
     async def connect(self, server: Server, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
         """A client, its handshake done."""
         with self.client(server, receive_buffer=receive_buffer) as client:
-            await in_thread(client.shake)
+            if self.carrier.tls:
+                await in_thread(client.shake)
             yield client
 
     def client(self, server: Server, *, receive_buffer: int | None = None) -> Client:
