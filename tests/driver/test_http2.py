@@ -101,10 +101,10 @@ async def test_of_100_streams_one_stalled_the_other_99_are_unaffected(net: Net) 
     async with net.serving(handler) as server, net.connect2(server, 1000) as client:
         numbers = [client.begin(f"/{number}") for number in range(100)]
         for number in numbers[1:]:
-            client.give(1_000_000 - 1000, number)
+            client.give(300_000 - 1000, number)
         for number in numbers[1:]:
-            stream = await in_thread(client.read_until, number, 1_000_000)
-            assert len(stream.body) == 1_000_000
+            stream = await in_thread(client.read_until, number, 300_000)
+            assert len(stream.body) == 300_000
         assert handler.ios["/0"].get_send_stats().sent == 1000
 
 
@@ -118,7 +118,7 @@ async def test_64_bulk_streams_share_evenly(net: Net) -> None:
             await in_thread(client.receive)
         # The first ones had the connection to themselves for a moment.
         before = [len(stream.body) for stream in streams]
-        await in_thread(client.read_until, numbers[0], before[0] + 1_500_000)
+        await in_thread(client.read_until, numbers[0], before[0] + 1_000_000)
     shares = [len(stream.body) - start for stream, start in zip(streams, before, strict=True)]
     assert min(shares) >= 0.95 * max(shares)
 

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from tests.driver.harness import Serving
-from tests.driver.net import HTTP1, Carrier, Net
+from tests.driver.net import ON_ALL_LOOPS, Carrier, Net
 from tests.driver.test_calls import (
     test_a_cancelled_task_sends_nothing_more_of_its_body,
     test_a_timeout_of_0_takes_what_the_socket_takes_now,
@@ -44,7 +44,7 @@ from httpng_driver import hub
 from httpng_driver.poller import SelectorPoller
 
 
-@pytest.fixture(params=[HTTP1, Carrier(http2=True, tls=True)], ids=str)
+@pytest.fixture(params=ON_ALL_LOOPS, ids=str)
 def carrier(request: pytest.FixtureRequest) -> Carrier:
     """Two of them: what a poller is asked for doesn't depend on it."""
     return cast(Carrier, request.param)
