@@ -10,6 +10,9 @@ time between two ticks. The floor by hand sends the newest tick when nothing is 
 bucket charges a packet before it passes, not while; who dawdles after an acknowledgement finds the bits
 saved up. So a p50 below the floor is no merit, and the rate is part of the result.
 
+httpng gated by acknowledgements is measured over HTTP/2 and TLS as well, with a client whose flow control
+never closes: it is to be at most 1.3 times as old as over HTTP/1.1 in clear text in the same run.
+
     python -m bench.freshness [--seconds 60] [--warm-up 10] [--router] [--no-offload] [--queue BYTES]
                               [--only NAME ...] [--save]
 
@@ -40,6 +43,7 @@ from statistics import median, quantiles
 from typing import NoReturn
 
 from bench import links, ticks
+from tests.certificates import make_pair
 
 ROOT = Path(__file__).parent.parent
 RATE = 64_000
@@ -50,6 +54,8 @@ FLOOR = "by hand, nothing unacknowledged"
 P50_AT_MOST, P99_AT_MOST = 1.15, 1.5
 FRESHER_THAN_PEERS = 20
 RATE_AT_LEAST = 0.95
+LIKE_AT_MOST = 1.3
+"""What HTTP/2 and TLS may add to the p50 of HTTP/1.1 in clear text."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,10 @@ class Candidate:
     is_held: bool = False
     """Whether it is held to the targets."""
     is_python_peer: bool = False
+    scheme: str = "http"
+    """What the client speaks, see ticks_client.py; over TLS there is TMP/server.pem and .key."""
+    like: str = ""
+    """The candidate that it is to be about as fresh as."""
 
 
 def _python(*command: str) -> tuple[str, ...]:
@@ -74,6 +84,9 @@ def _python(*command: str) -> tuple[str, ...]:
 
 def _floor(how: str) -> tuple[str, ...]:
     return _python("bench.ticks_floor", how, "HOST:PORT", "SECONDS")
+
+
+_TLS = ("--certfile", "TMP/server.pem", "--keyfile", "TMP/server.key")
 
 
 def _httpng() -> Iterator[Candidate]:
@@ -95,6 +108,12 @@ def _httpng() -> Iterator[Candidate]:
         yield Candidate(f"httpng {name}, Feed, acked", python, is_held=True)
         lua = _python(module, "bench/ticks.lua", *listen, *options)
         yield Candidate(f"httpng {name}, Feed, acked, Lua", lua, "/feed", is_held=True)
+    for name, (module, *options) in backends.items():
+        python = _python(module, "bench.ticks_apps:acked", *listen, *options)
+        like = f"httpng {name}, acked"
+        yield Candidate(f"{like}, HTTP/2", python, scheme="h2c", like=like)
+        yield Candidate(f"{like}, TLS", (*python, *_TLS), scheme="https", like=like)
+        yield Candidate(f"{like}, HTTP/2 over TLS", (*python, *_TLS), scheme="h2", like=like)
     module, *options = backends["asyncio"]
     small = _python(module, "bench.ticks_apps:sent", *listen, *options, "--notsent-lowat", "1024")
     yield Candidate("httpng asyncio, sent, notsent_lowat 1024", small)
@@ -201,6 +220,8 @@ def _running(candidate: Candidate, made: links.Links, index: int, seconds: float
         host, port = made.address(index), str(FIRST_PORT + index)
         if candidate.needs == "nginx":
             _write_nginx_conf(Path(folder), f"{host}:{port} {candidate.listen_options}")
+        if candidate.scheme in ("https", "h2"):
+            make_pair(Path(folder))
         command = list(candidate.command)
         # The floor waits for its client as long as the others take to start.
         known = {"HOST": host, "PORT": port, "SECONDS": str(seconds + 120), "TMP": folder}
@@ -265,7 +286,10 @@ def _read(
     made: links.Links, candidates: list[Candidate], seconds: float, warm_up: float
 ) -> tuple[Arrivals, dict[int, int]]:
     """What has arrived, and by port what is in the send queues shortly before the end."""
-    urls = [f"{made.address(index)}:{FIRST_PORT + index}{each.path}" for index, each in enumerate(candidates)]
+    urls = [
+        f"{each.scheme}://{made.address(index)}:{FIRST_PORT + index}{each.path}"
+        for index, each in enumerate(candidates)
+    ]
     command = [*made.on_client(), *_python("bench.ticks_client", str(seconds), str(warm_up), *urls)]
     process = subprocess.Popen(
         command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, start_new_session=True
@@ -314,6 +338,13 @@ def _missed(candidates: list[Candidate], rows: dict[str, Row], floor: Row) -> It
         if peers and FRESHER_THAN_PEERS * row.p50 > min(peers):
             times = min(peers) / row.p50
             yield f"{row.name}: {times:.1f} times as fresh as a Python peer, at least {FRESHER_THAN_PEERS}"
+    for each in candidates:
+        like, row = rows.get(each.like), rows[each.name]
+        if like is not None and row.p50 > LIKE_AT_MOST * like.p50:
+            times = row.p50 / like.p50
+            yield f"{row.name}: p50 {times:.2f} times that of {like.name}, at most {LIKE_AT_MOST}"
+        if like is not None and row.rate < RATE_AT_LEAST * like.rate:
+            yield f"{row.name}: {row.rate:.2f} ticks a second, {like.name} {like.rate:.2f}"
     if not 0.95 <= floor.p50 / computed_floor() <= 1.05:
         yield f"{floor.name}: {floor.p50:.3f} s isn't within 5 % of the computed {computed_floor():.3f} s"
 

@@ -1,32 +1,78 @@
 """Reads the ticks of several servers at once and tells when each had arrived whole.
 
-    python -m bench.ticks_client SECONDS WARM_UP ADDR:PORT/PATH ...
+    python -m bench.ticks_client SECONDS WARM_UP SCHEME://ADDR:PORT/PATH ...
 
-Prints JSON: for each, its pairs of arrival (CLOCK_MONOTONIC) and number, from the warm-up on.
+The schemes are http, h2c (HTTP/2 by prior knowledge), https and h2 (HTTP/2 over TLS, by ALPN). Prints JSON:
+for each, its pairs of arrival (CLOCK_MONOTONIC) and number, from the warm-up on.
 """
 
 import json
 import selectors
 import socket
+import ssl
 import sys
 import time
 
 import h11
 from bench import ticks
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
+from h2.settings import SettingCodes
+
+LARGEST_WINDOW = 2**31 - 1
+"""No tick waits for the client's flow control."""
+
+
+class Http1:
+    """A response of HTTP/1.1 that comes in."""
+
+    def __init__(self, path: str) -> None:
+        self._h11 = h11.Connection(h11.CLIENT)
+        request = h11.Request(method="GET", target=path, headers=[("Host", "bench")])
+        self.asked = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+
+    def body(self, data: bytes) -> tuple[bytes, bytes]:
+        """The body bytes in `data`, and what is to be sent back."""
+        self._h11.receive_data(data)
+        body = b""
+        while isinstance(event := self._h11.next_event(), h11.Response | h11.Data):
+            if isinstance(event, h11.Data):
+                body += event.data
+        return body, b""
+
+
+class Http2:
+    """A response of HTTP/2 that comes in."""
+
+    def __init__(self, path: str) -> None:
+        self._h2 = H2Connection(H2Configuration(client_side=True))
+        self._h2.local_settings.update({SettingCodes.INITIAL_WINDOW_SIZE: LARGEST_WINDOW})
+        self._h2.local_settings.acknowledge()
+        self._h2.initiate_connection()
+        self._h2.increment_flow_control_window(LARGEST_WINDOW - 65535)
+        fields = {":method": "GET", ":scheme": "http", ":authority": "bench", ":path": path}
+        self._h2.send_headers(1, list(fields.items()), end_stream=True)
+        self.asked = self._h2.data_to_send()
+
+    def body(self, data: bytes) -> tuple[bytes, bytes]:
+        """The body bytes in `data`, and what is to be sent back."""
+        happened = self._h2.receive_data(data)
+        body = b"".join(event.data for event in happened if isinstance(event, DataReceived))
+        return body, self._h2.data_to_send()
 
 
 class Reader:
     """One connection: a plain reader that takes what there is, when it is there."""
 
-    def __init__(self, host: str, port: int, path: str) -> None:
+    def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
         self.arrived: list[tuple[float, int]] = []
         self._socket = socket.create_connection((host, port), timeout=30)
-        self._h11 = h11.Connection(h11.CLIENT)
+        if scheme in ("https", "h2"):
+            self._socket = _over_tls(self._socket, "h2" if scheme == "h2" else "http/1.1")
+        self._response = Http2(path) if scheme in ("h2c", "h2") else Http1(path)
         self._body = bytearray()
-        request = h11.Request(method="GET", target=path, headers=[("Host", "bench")])
-        asked = self._h11.send(request)
-        assert asked is not None
-        self._socket.sendall(asked + (self._h11.send(h11.EndOfMessage()) or b""))
+        self._socket.sendall(self._response.asked)
         self._socket.setblocking(False)
 
     def fileno(self) -> int:
@@ -35,21 +81,42 @@ class Reader:
 
     def read(self) -> bool:
         """Takes what has come; whether there may be more to come."""
-        try:
-            data = self._socket.recv(65536)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        data, more = self._receive()
+        if not data:
+            return more
         now = time.monotonic()
-        self._h11.receive_data(data)
-        while isinstance(event := self._h11.next_event(), h11.Response | h11.Data):
-            if isinstance(event, h11.Data):
-                self._body += event.data
+        body, answer = self._response.body(data)
+        if answer:
+            self._socket.sendall(answer)
+        self._body += body
         while len(self._body) >= ticks.SIZE:
             self.arrived.append((now, ticks.number_of(bytes(self._body[: ticks.SIZE]))))
             del self._body[: ticks.SIZE]
-        return bool(data)
+        return more
+
+    def _receive(self) -> tuple[bytes, bool]:
+        """All that is there: what TLS has unsealed already wakes no selector."""
+        data = b""
+        try:
+            while piece := self._socket.recv(65536):
+                data += piece
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return data, True
+        except OSError:
+            return data, False
+        return data, False
+
+
+def _over_tls(sock: socket.socket, protocol: str) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    # Nobody is to be fooled here.
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
+    sealed = context.wrap_socket(sock)
+    if sealed.selected_alpn_protocol() != protocol:
+        raise RuntimeError(f"the server doesn't speak {protocol}")
+    return sealed
 
 
 def main() -> None:
@@ -58,9 +125,10 @@ def main() -> None:
     readers: list[Reader] = []
     with selectors.DefaultSelector() as selector:
         for each in sys.argv[3:]:
-            address, _, path = each.partition("/")
+            scheme, _, rest = each.partition("://")
+            address, _, path = rest.partition("/")
             host, _, port = address.rpartition(":")
-            readers.append(Reader(host, int(port), f"/{path}"))
+            readers.append(Reader(scheme, host, int(port), f"/{path}"))
             selector.register(readers[-1], selectors.EVENT_READ)
         began = time.monotonic()
         while time.monotonic() < began + seconds:

@@ -1,10 +1,10 @@
-"""Header blocks that are kept: a client's decoder must read the same, whatever came between."""
+"""Header blocks that are kept: both sides must go on reading the same, whatever came between."""
 
-from hpack import Decoder
+from hpack import Decoder, Encoder
 from tests.core.driving2 import Driven2
 
 from httpng_core import Response
-from httpng_core.protocols.http2_hpack import HeadEncoder, content_length_field
+from httpng_core.protocols.http2_hpack import HeadDecoder, HeadEncoder, content_length_field
 
 OK = (b":status", b"200")
 TEXT = [OK, (b"content-type", b"text/plain")]
@@ -57,6 +57,34 @@ def test_few_blocks_are_kept() -> None:
     for count in (*range(1, 100), *range(1, 100)):
         assert list(decoder.decode(encoder.encode([OK] * count), raw=True)) == [OK] * count
     assert len(encoder._blocks) <= 64
+
+
+def test_a_block_that_came_before_says_the_same_as_long_as_the_table_stands() -> None:
+    encoder, decoder = Encoder(), HeadDecoder()
+    heads = [decoder.decode(encoder.encode(TEXT), raw=True) for _ in range(3)]
+    assert [list(head) for head in heads] == [TEXT] * 3
+    assert heads[0] is not heads[1]
+    assert heads[1] is heads[2]
+
+
+def test_a_block_that_came_before_says_something_else_when_the_table_has_moved() -> None:
+    encoder, decoder = Encoder(), HeadDecoder()
+    for value in (b"1", b"1", b"2", b"2", b"1"):
+        fields = [(b"x-a", value)]
+        assert list(decoder.decode(encoder.encode(fields), raw=True)) == fields
+    # The newest entry, whatever it is.
+    newest = b"\xbe"
+    for value in (b"3", b"4"):
+        decoder.decode(encoder.encode([(b"x-a", value)]), raw=True)
+        assert list(decoder.decode(newest, raw=True)) == [(b"x-a", value)]
+
+
+def test_little_is_kept_of_what_came() -> None:
+    decoder = HeadDecoder()
+    for count in range(1, 100):
+        assert list(decoder.decode(b"\x88" * count, raw=True)) == [OK] * count
+    assert len(decoder._heads) <= 16
+    assert max(map(len, decoder._heads), default=0) <= 64
 
 
 def test_content_length_stays_out_of_the_table() -> None:

@@ -1,13 +1,37 @@
-"""HPACK (RFC 7541) of response heads: a block is kept while the table that it counts on stands still."""
+"""HPACK (RFC 7541): header blocks are kept while the table that they count on stands still."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from hpack import Encoder
+from hpack import Decoder, Encoder, HeaderTuple
+from hpack.table import HeaderTable
 
 _KEPT_AT_MOST = 64
+_RECEIVED_AT_MOST, _LONGEST_RECEIVED = 16, 64
 # A literal without indexing whose name is entry 28 of the static table (RFC 7541, 6.2.2).
 _CONTENT_LENGTH = b"\x0f\x0d"
+
+
+class TableWatch:
+    """Tells when a table has changed: entries come at the front and go at the back."""
+
+    __slots__ = ("_newest", "_shape", "_table")
+
+    def __init__(self, table: HeaderTable) -> None:
+        self._table = table
+        self._newest: object = None
+        self._shape: tuple[int, bool, int] = (0, False, 0)
+
+    def has_changed(self) -> bool:
+        """Whether it has since the last look."""
+        table = self._table
+        entries = table.dynamic_entries
+        newest, shape = entries[0] if entries else None, (table.maxsize, table.resized, len(entries))
+        # An entry that has come is another object, whatever it says; this one is held, so it stays itself.
+        if newest is self._newest and shape == self._shape:
+            return False
+        self._newest, self._shape = newest, shape
+        return True
 
 
 class HeadEncoder(Encoder):
@@ -19,14 +43,13 @@ class HeadEncoder(Encoder):
 
     def __init__(self) -> None:
         super().__init__()
+        self._watch = TableWatch(self.header_table)
         self._blocks: dict[tuple[Any, ...], bytes] = {}
-        self._newest: object = None
-        self._shape: tuple[int, bool, int] = (0, False, 0)
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
         """A header block; see `hpack.Encoder`."""
         fields = tuple(headers)
-        if self._has_changed() or len(self._blocks) >= _KEPT_AT_MOST:
+        if self._watch.has_changed() or len(self._blocks) >= _KEPT_AT_MOST:
             self._blocks.clear()
         block = self._blocks.get(fields)
         if block is None:
@@ -34,16 +57,30 @@ class HeadEncoder(Encoder):
             block = self._blocks[fields] = super().encode(fields, huffman)
         return block
 
-    def _has_changed(self) -> bool:
-        """Whether the table has, since the last look: entries come at the front and go at the back."""
-        table = self.header_table
-        entries = table.dynamic_entries
-        newest, shape = entries[0] if entries else None, (table.maxsize, table.resized, len(entries))
-        # An entry that has come is another object, whatever it says; this one is held, so it stays itself.
-        if newest is self._newest and shape == self._shape:
-            return False
-        self._newest, self._shape = newest, shape
-        return True
+
+class HeadDecoder(Decoder):
+    """A decoder that remembers what short blocks said, by the same rule.
+
+    A client that asks for the same again sends the same few bytes. What is kept refers to the table, and is
+    little, as a client chooses it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watch = TableWatch(self.header_table)
+        self._heads: dict[bytes, Iterable[HeaderTuple]] = {}
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
+        """What a header block says; see `hpack.Decoder`."""
+        block = bytes(data)
+        if self._watch.has_changed() or len(self._heads) >= _RECEIVED_AT_MOST:
+            self._heads.clear()
+        fields = self._heads.get(block)
+        if fields is None:
+            fields = super().decode(block, raw)
+            if len(block) <= _LONGEST_RECEIVED:
+                self._heads[block] = fields
+        return fields
 
 
 def content_length_field(length: int) -> bytes:

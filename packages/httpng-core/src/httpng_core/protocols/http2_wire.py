@@ -17,7 +17,7 @@ from h2.settings import Settings as H2Settings
 from h2.stream import H2Stream, StreamInputs
 
 from httpng_core.config import Settings
-from httpng_core.protocols.http2_hpack import HeadEncoder
+from httpng_core.protocols.http2_hpack import HeadDecoder, HeadEncoder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_STREAMS = 100
@@ -73,6 +73,7 @@ class ServerH2(H2Connection):
         )
         self.state_machine = StateMachine()
         self.encoder = HeadEncoder()
+        self.decoder = HeadDecoder()
         self._sweep_at = _LEFT_LYING
         self.local_settings = _local_settings(MAX_STREAMS, settings.shuttle_size)
         if upgrade is None:
