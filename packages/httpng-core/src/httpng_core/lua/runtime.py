@@ -6,9 +6,10 @@ that passed it, and crashes when the object outlives that; objects of the host's
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
@@ -81,8 +82,19 @@ class Runtime:
             raise LuaScriptError(text_of(error.args[0])) from None
 
 
-def lua_function() -> None:
-    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at."""
+@dataclass(frozen=True, slots=True)
+class LuaFunction:
+    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at.
+
+    Attributes:
+        number: what Lua knows it by.
+    """
+
+    number: int
+
+    def __call__(self) -> NoReturn:
+        """Is a function, and can't be called from here."""
+        raise TypeError("a function of Lua's is called in Lua")
 
 
 def read_value(row: Iterator[Any]) -> object:
@@ -91,7 +103,7 @@ def read_value(row: Iterator[Any]) -> object:
     if kind == b"table":
         return _read_table(row)
     if kind == b"function":
-        return lua_function
+        return LuaFunction(int(next(row)))
     if kind in (b"string", b"number", b"boolean"):
         value = next(row)
         return text_of(value) if kind == b"string" else value
