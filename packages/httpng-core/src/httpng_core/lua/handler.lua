@@ -79,6 +79,6 @@ end
 -- Starts a handler on an exchange: its fiber, and what the first step brought.
 function core.serve(number, handle, ...)
   local io = core.new_io(handle)
-  local id = core.fiber(run)
+  local id = core.new_fiber(run)
   return id, core.step(id, core.handlers[number], new_request(...), io)
 end

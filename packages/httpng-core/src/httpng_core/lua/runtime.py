@@ -14,7 +14,17 @@ from typing import Any, Final, NoReturn
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
 
-PARTS: Final = ("prelude.lua", "io.lua", "handler.lua", "httpng.lua", "feed.lua", "fiber.lua")
+PARTS: Final = (
+    "text.lua",
+    "prelude.lua",
+    "coroutines.lua",
+    "io.lua",
+    "handler.lua",
+    "httpng.lua",
+    "feed.lua",
+    "fiber.lua",
+    "channel.lua",
+)
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 
 _NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
