@@ -16,13 +16,13 @@ _version errors results
 window timers wire body path
 backlog sweep
 pending states
-request response date address config listen router
+request response date address config listen router sites
 arguments send_queue waits writers stalls exchange events
 scheduler follower feed
 protocols.*
 connection
 tls.*
-handlers application
+handlers dispatch application
 lua.*
 scripted_path stepping testing
 """

@@ -237,7 +237,7 @@ def test_every_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_no_setting_is_told_that_is_none() -> None:
-    known = {setting.name for setting in fields(Settings)} | {"handler", "listen", "lua", "uvloop"}
+    known = {setting.name for setting in fields(Settings)} | {"handler", "listen", "lua", "sites", "uvloop"}
     assert set(rows(SETTINGS_PAGE)) == known
 
 

@@ -8,6 +8,9 @@ passes on so many KiB/s and no more, with little room in its sockets. So the ser
 client: one whose TCP takes no more. The relays listen on 127.0.0.1 alone, so open the page on the same
 machine. What a relay's kernel has is acknowledged: up to 5 KiB wait there, which is part of the age that
 the page shows. In the server's send queue there is one tick of /newest at most.
+
+With --certfile and --keyfile it is HTTP/2 over TLS: a relay passes on whatever is spoken. Open
+https://127.0.0.1:3300/ then.
 """
 
 import json
@@ -134,10 +137,10 @@ class Relay(socketserver.ThreadingTCPServer):
 
 
 class Link(socketserver.BaseRequestHandler):
-    """One connection through a relay; it runs in a thread of its own."""
+    """One connection through a relay; each of its ways runs in a thread of its own."""
 
     def handle(self) -> None:
-        """Passes on the request, then the response, slowly, until either end is gone."""
+        """Passes on what the client sends, and slowly what comes back, until either end is gone."""
         assert isinstance(self.server, Relay)
         with suppress(OSError), socket.socket(_family(self.server.address[0])) as server:
             # Small packets and little room for them, before connecting: or loopback's own are 64 KiB.
@@ -145,16 +148,14 @@ class Link(socketserver.BaseRequestHandler):
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             server.connect(self.server.address)
-            server.sendall(self._head())
+            threading.Thread(target=self._pass_up, args=(server,), daemon=True).start()
             self._pass_on(server, self.server.rate)
 
-    def _head(self) -> bytes:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            if not (data := self.request.recv(4096)):
-                raise ConnectionError("the client left before it had asked")
-            head += data
-        return head
+    def _pass_up(self, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := self.request.recv(4096):
+                server.sendall(data)
+            server.shutdown(socket.SHUT_WR)
 
     def _pass_on(self, server: socket.socket, rate: int) -> None:
         due = -inf
@@ -169,6 +170,12 @@ def _family(host: str) -> socket.AddressFamily:
 
 
 @cache
-def relays(host: str, port: int) -> dict[int, int]:
-    """The ports of the relays to a server by their KiB/s; they start when they are first asked for."""
-    return {rate: Relay((host, port), rate * 1024).server_address[1] for rate in RATES}
+def relays(host: str, port: int) -> dict[str, dict[int, int]]:
+    """The ports of the relays to a server by their KiB/s; they start when they are first asked for.
+
+    Each stream has its own: over HTTP/2 a browser asks for all of one address on one connection.
+    """
+    return {
+        name: {rate: Relay((host, port), rate * 1024).server_address[1] for rate in RATES}
+        for name in ("newest", "every")
+    }

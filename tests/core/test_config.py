@@ -38,7 +38,6 @@ KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
 SECONDS = [key for key in KEYS if key.endswith("_timeout")]
 LATER = [
-    "sites",
     "threads",
     "thread_termination_timeout",
     "sandbox",

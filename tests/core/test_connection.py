@@ -363,6 +363,10 @@ def test_the_time_an_exchange_took_is_told() -> None:
 # Calls that mean nothing ------------------------------------------------------------------------------
 
 
+def test_without_an_exchange_nobody_needs_to_be_asked() -> None:
+    assert not Driven(b"").connection.asks_first
+
+
 def test_spurious_calls_do_nothing() -> None:
     driven = Driven()
     connection = driven.connection

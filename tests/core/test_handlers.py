@@ -657,8 +657,10 @@ def test_refused_requests_are_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_an_application_checks_everything_before_it_runs() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ConfigError, match="handler is not a function"):
         Application(5)
+    with pytest.raises(TypeError, match="must take"):
+        Application(async_of_three)
     with pytest.raises(ConfigError):
         Application(function, default_send_window=-1)
     with pytest.raises(ConfigError):

@@ -525,3 +525,50 @@ def test_a_client_that_was_slow_while_handlers_ran_has_stall_timeout_for_the_res
     driven.advance(1)
     assert driven.connection.close_expected()
     assert driven.connection.reset_expected
+
+
+def test_an_error_behind_a_flood_is_told_once() -> None:
+    driven = Driven2()
+    driven.begin()
+    driven.receive(PING * 4000 + frame(0, 0, 0, b"x"))
+    assert driven.refused == [400]
+    driven.turn()
+    assert driven.client.goaway == ErrorCodes.PROTOCOL_ERROR
+
+
+def test_a_goodbye_in_pieces() -> None:
+    driven = Driven2()
+    driven.connection.drain(driven.now)
+    driven.push(5)
+    assert not driven.connection.half_close_expected()
+    driven.push()
+    assert driven.connection.half_close_expected()
+
+
+@pytest.mark.parametrize("rest", [frame(3, 0, 1, b"\0\0\0\x08"), b""])
+def test_what_came_along_with_a_body_too_long(rest: bytes) -> None:
+    driven = Driven2(max_body_len=10)
+    number, stream = driven.request(method="POST", body=None)
+    driven.client.h2.send_data(number, b"x" * 11)
+    if not rest:
+        driven.client.h2.send_headers(number, [("a", "b")], end_stream=True)
+    driven.receive(driven.client.take() + rest)
+    driven.push()
+    assert driven.refused == [413]
+    assert stream.status == (0 if rest else 413)
+    driven.begin()
+
+
+def test_a_client_that_never_reads_its_reset_is_given_up() -> None:
+    """Also where nothing else has a deadline; what was committed before is with the kernel."""
+    driven = Driven2(keepalive_timeout=inf)
+    exchange, _ = driven.begin()
+    exchange.write(b"x" * 1000, driven.now)
+    driven.push()
+    exchange.abort(driven.now)
+    assert driven.connection.wants_write
+    driven.advance(29)
+    assert not driven.connection.close_expected()
+    driven.advance(1)
+    assert driven.connection.close_expected()
+    assert driven.connection.reset_expected

@@ -2,18 +2,33 @@
 
 import resource
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
-from tests.driver.net import Net
+from tests.driver.net import CARRIERS, ON_ALL_LOOPS, Carrier, Net
 
 from httpng_core import CertificateFiles
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test with parameters of its own, what loops and carriers add little together is for `soak`."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and callspec.params.keys() > {"anyio_backend", "carrier"}:
+            loop, carrier = callspec.params["anyio_backend"], callspec.params["carrier"]
+            if loop != _ASYNCIO and carrier not in ON_ALL_LOOPS:
+                item.add_marker(pytest.mark.soak)
+
+
+_ASYNCIO = ("asyncio", {"use_uvloop": False})
+
+
 @pytest.fixture(
     params=[
-        pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+        pytest.param(_ASYNCIO, id="asyncio"),
         pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
         pytest.param(("trio", {}), id="trio"),
     ]
@@ -34,10 +49,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     return make_pair(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(params=["plain", "tls"])
-def net(request: pytest.FixtureRequest, serving: Serving, pair: CertificateFiles) -> Net:
-    """Plain TCP, then TLS: `async with net.serving(app) as server, net.connect(server) as client`."""
-    return Net(serving, pair if request.param == "tls" else None)
+@pytest.fixture(params=CARRIERS, ids=str)
+def carrier(request: pytest.FixtureRequest) -> Carrier:
+    """HTTP/1.1 and HTTP/2, in clear text and over TLS."""
+    return cast(Carrier, request.param)
+
+
+@pytest.fixture
+def net(serving: Serving, carrier: Carrier, pair: CertificateFiles) -> Net:
+    """`async with net.serving(app) as server, net.connect(server) as client`."""
+    return Net(serving, carrier, pair)
 
 
 @pytest.fixture

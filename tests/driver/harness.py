@@ -8,7 +8,7 @@ import fcntl
 import select
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from math import inf
@@ -20,7 +20,8 @@ import h11
 
 import httpng_asyncio
 import httpng_trio
-from httpng_core import ListenAddress, Request
+from httpng_core import Connection, Exchange, ListenAddress, Request, TlsConnection
+from httpng_core.protocols.http2 import Http2
 from httpng_driver import IO, Server
 from httpng_driver.pump import Pump
 
@@ -30,6 +31,7 @@ MANY_CLIENTS = 500
 """How many clients there are where there are many: `many_files` makes room for them."""
 
 T = TypeVar("T")
+Headers = Sequence[tuple[str, str]]
 Serving = Callable[..., AbstractAsyncContextManager[Server]]
 """`async with serving(app, **cfg) as server`: a server on a loopback port, cancelled when the block ends.
 
@@ -131,6 +133,12 @@ class Client:
         ended: how the server's side ended: "" while it hasn't, "fin" or "reset".
     """
 
+    _decoder: "Decoder | None" = None
+    _fed = 0
+
+    # The verbs that mean the same on HTTP/2 are `request`, `get`, `read_response`, `read_body`, `body`,
+    # `was_reset`, `surplus`, `abandon`, `stall` and those of the connection; see tests/driver/http2.py.
+
     def __init__(self, address: ListenAddress, *, receive_buffer: int | None = None) -> None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -161,6 +169,31 @@ class Client:
     def shake(self) -> None:
         """Goes through the handshake, where there is one; blocks."""
 
+    def prepare(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> bytes:
+        """A request without a body, to be sent."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers)]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    def request(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> None:
+        """Sends a request without a body."""
+        self.send(self.prepare(path, method, headers))
+
+    def get(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> "Received":
+        """Sends a request and reads its response."""
+        self.request(path, method, headers)
+        return self.read_response(method)
+
+    def stall(self) -> None:
+        """Reads what it must read so that it is the client that the server waits for; may block."""
+
+    @property
+    def starves(self) -> bool:
+        """Whether it has read what it must read for that."""
+        return True
+
+    def open_windows(self) -> None:
+        """Gives room from now on, as every client does that reads a response; HTTP/1.1 has no windows."""
+
     def send(self, data: bytes) -> None:
         """Sends, and blocks while the server doesn't read: a little data never does."""
         self.socket.sendall(data)
@@ -174,7 +207,7 @@ class Client:
             return b""
         self.wire += data
         if not data:
-            self.ended = "fin"
+            self.ended = self.ended or "fin"
         return data
 
     def receive_ready(self, limit: int = 1 << 16) -> bytes:
@@ -208,30 +241,49 @@ class Client:
             pass
         return self
 
-    def read_body(self, size: int, skip: int = 0) -> "Received":
+    def read_body(self, size: int) -> "Received":
         """Reads until `size` body bytes, or the end of the response, have come in."""
-        decoder = Decoder()
-        decoder.feed(bytes(self.wire[skip:]))
-        while len(decoder.response.body) < size and not decoder.response.complete:
-            data = self.receive()
-            if not data:
-                break
-            decoder.feed(data)
-        return decoder.response
+        response = self._decode()
+        while len(response.body) < size and not response.complete and self.receive():
+            response = self._decode()
+        return response
 
     def read_response(self, method: str = "GET") -> "Received":
         """Reads one response, and takes it out of `wire`: what follows it stays."""
-        decoder = Decoder(method)
-        decoder.feed(bytes(self.wire))
-        while not decoder.response.complete:
-            data = self.receive()
-            if not data:
-                decoder.end()
-                break
-            decoder.feed(data)
-        self.taken += len(self.wire) - len(decoder.rest)
-        self.wire[:] = decoder.rest
-        return decoder.response
+        response = self._decode(method)
+        while not (response.complete or response.broken) and self.receive():
+            response = self._decode()
+        assert self._decoder is not None
+        if not response.complete:
+            self._decoder.end()
+        rest = self._decoder.rest + self.wire[self._fed :]
+        self._decoder, self._fed = None, 0
+        self.taken += len(self.wire) - len(rest)
+        self.wire[:] = rest
+        return response
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body of the response that is under way."""
+        return self._decode().body
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether the response that was read last, or is under way, was cut off by a reset."""
+        return self.ended == "reset"
+
+    @property
+    def surplus(self) -> bytes:
+        """What has come after the responses that were read."""
+        return bytes(self.wire)
+
+    def _decode(self, method: str = "GET") -> "Received":
+        if self._decoder is None:
+            self._decoder = Decoder(method)
+        if not self._decoder.response.complete:
+            self._decoder.feed(bytes(self.wire[self._fed :]))
+            self._fed = len(self.wire)
+        return self._decoder.response
 
     def ask(self, data: bytes = GET, method: str = "GET") -> "Received":
         """Sends a request and reads its response."""
@@ -243,6 +295,10 @@ class Client:
         if data:
             self.socket.send(data, socket.MSG_MORE)
         self.socket.shutdown(socket.SHUT_WR)
+
+    def abandon(self) -> None:
+        """Wants no more of the response."""
+        self.reset()
 
     def reset(self) -> None:
         """Closes with a reset."""
@@ -332,7 +388,8 @@ def send_queue(sock: socket.socket) -> int:
     return int(struct.unpack("i", answer)[0])
 
 
-def _bytes_acked(sock: socket.socket) -> int:
+def bytes_acked(sock: socket.socket) -> int:
+    """Bytes that the peer's TCP has acknowledged."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
     return int(struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0])
 
@@ -340,10 +397,10 @@ def _bytes_acked(sock: socket.socket) -> int:
 def kernel_accepted(sock: socket.socket) -> int:
     """All bytes that the kernel has ever taken for this accepted socket, by its own books."""
     while True:
-        before = _bytes_acked(sock)
+        before = bytes_acked(sock)
         total = before + send_queue(sock)
         # An acknowledgement in between would be missing, or counted twice.
-        if _bytes_acked(sock) == before:
+        if bytes_acked(sock) == before:
             return total
 
 
@@ -354,14 +411,15 @@ def refuses(sock: socket.socket) -> bool:
     return not any(mask & select.POLLOUT for _, mask in poll.poll(0))
 
 
-async def standstill(sock: socket.socket) -> int:
-    """Waits until the kernel refuses and its numbers have stopped changing; gives `kernel_accepted`."""
+async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
+    """Waits until the kernel refuses, or else holds nothing, and nothing moves; gives `kernel_accepted`."""
     steady, before = 0, (-1, -1)
     with anyio.move_on_after(BOUND):
         while steady < 8:
             await anyio.sleep(0.005)
             now = (kernel_accepted(sock), send_queue(sock))
-            steady = steady + 1 if now == before and refuses(sock) else 0
+            still = refuses(sock) if is_full else now[1] == 0
+            steady = steady + 1 if now == before and still else 0
             before = now
         return before[0]
     raise AssertionError("no standstill")
@@ -370,6 +428,22 @@ async def standstill(sock: socket.socket) -> int:
 def pump_of(server: Server, client: Client) -> Pump:
     """The server's end of a client's connection."""
     return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
+
+
+def speaking(pump: Pump) -> Connection | None:
+    """The connection that speaks HTTP, within TLS or not; `None` before it can."""
+    connection = pump.connection
+    return connection._inner if isinstance(connection, TlsConnection) else connection
+
+
+def exchanges_of(pump: Pump) -> list[Exchange]:
+    """What runs on a connection, whatever carries it."""
+    connection = speaking(pump)
+    protocol = connection.protocol if connection is not None else None
+    if isinstance(protocol, Http2):
+        return protocol._exchanges()
+    exchange = getattr(protocol, "exchange", None)
+    return [exchange] if exchange is not None else []
 
 
 async def adopted(server: Server, client: Client) -> Pump:

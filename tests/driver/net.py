@@ -1,137 +1,110 @@
-"""The same test over plain TCP and over TLS: how to serve, and a client that speaks it.
-
-The TLS client opens the server's records one by one and notes what each carried, by itself: so a test can
-say which plaintext a client has that was given just so many sealed bytes.
-"""
+"""The same test whatever carries the exchange: how to serve, and a client that speaks it."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from tests.certificates import as_conf, trusting
-from tests.driver.harness import Client, Serving, in_thread
+from tests.certificates import as_conf
+from tests.driver.books import Body, Body1, Body2
+from tests.driver.harness import MANY_CLIENTS, Client, Serving, in_thread, standstill
+from tests.driver.http2_client import WIDE, Client2, Stall, TlsClient2
+from tests.driver.tls_client import TlsClient
 
-from httpng_core import CertificateFiles, ListenAddress, TlsFiles
-from httpng_core.testing import TlsEnd
+from httpng_core import CertificateFiles, TlsFiles
 from httpng_driver import Server
+from httpng_driver.pump import Pump
 
-_HEADER = 5
 
-
-class TlsClient(Client):
-    """A client over TLS: what it has read is plaintext, in `wire`, and as it came, in `sealed`.
+@dataclass(frozen=True)
+class Carrier:
+    """What carries an exchange.
 
     Attributes:
-        said_all: the server's close_notify has come.
+        http2: HTTP/2, else HTTP/1.1.
+        tls: over TLS, else in clear text.
+        stall: what a client withholds that doesn't read the body: see `Stall`.
     """
 
-    def __init__(
-        self, address: ListenAddress, pair: CertificateFiles, *, receive_buffer: int | None = None
-    ) -> None:
-        super().__init__(address, receive_buffer=receive_buffer)
-        self.tls = TlsEnd(trusting(pair), server_side=False, server_hostname="localhost")
-        self.sealed = bytearray()
-        self.said_all = False
-        self._shaken = False
-        self._plain = bytearray()
-        self._opened = 0
-        self._ends: list[tuple[int, int]] = [(0, 0)]
+    http2: bool = False
+    tls: bool = False
+    stall: Stall = "socket"
 
-    def shake(self) -> None:
-        """Goes through the handshake; blocks."""
-        while not self._shaken:
-            self._shaken = self.tls.shake()
-            self.socket.sendall(self.tls.take())
-            if not self._shaken:
-                self._take(self._receive_sealed(1 << 16))
+    def __str__(self) -> str:
+        name = f"http{2 if self.http2 else 1}-{'tls' if self.tls else 'plain'}"
+        return name if self.stall == "socket" else f"{name}-closed-{self.stall}"
 
-    def send(self, data: bytes) -> None:
-        self.tls.seal(data)
-        self.socket.sendall(self.tls.take())
 
-    def receive(self, limit: int = 1 << 16) -> bytes:
-        while data := self._receive_sealed(limit):
-            if opened := self._take(data):
-                return opened
-        return b""
-
-    def read_wire(self, size: int) -> bytes:
-        while self.read < size and (data := self._receive_sealed(min(size - self.read, 1 << 16))):
-            self._take(data)
-        return self.carried(size)
-
-    @property
-    def read(self) -> int:
-        return len(self.sealed)
-
-    def carried(self, size: int) -> bytes:
-        plain = max(plain for end, plain in self._ends if end <= size)
-        return bytes(self._plain[self.taken : plain])
-
-    def half_close(self, data: bytes = b"") -> None:
-        """A FIN without a close_notify."""
-        if data:
-            self.tls.seal(data)
-        super().half_close(self.tls.take())
-
-    def say_all(self) -> None:
-        """A close_notify, and no FIN yet."""
-        self.tls.close()
-        self.socket.sendall(self.tls.take())
-
-    def _receive_sealed(self, limit: int) -> bytes:
-        try:
-            data = self.socket.recv(limit)
-        except ConnectionResetError:
-            self.ended = "reset"
-            return b""
-        self.sealed += data
-        if not data:
-            self.ended = "fin"
-        return data
-
-    def _take(self, data: bytes) -> bytes:
-        before = len(self._plain)
-        while len(record := self._next_record()) > 0:
-            self.tls.receive(record)
-            self._shaken = self._shaken or self.tls.shake()
-            while self._shaken and not self.said_all and (opened := self.tls.read()) is not None:
-                self.said_all = not opened
-                self._plain += opened
-            self._opened += len(record)
-            self._ends.append((self._opened, len(self._plain)))
-        self.wire += self._plain[before:]
-        return bytes(self._plain[before:])
-
-    def _next_record(self) -> bytes:
-        rest = self.sealed[self._opened :]
-        size = _HEADER + int.from_bytes(rest[3:_HEADER])
-        return bytes(rest[:size]) if _HEADER <= len(rest) >= size else b""
+HTTP1 = Carrier()
+CARRIERS = [HTTP1, Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)]
+ON_ALL_LOOPS = [HTTP1, Carrier(http2=True, tls=True)]
+"""Those that each loop is tried with, where a test has more parameters."""
+CLOSED_WINDOWS = [
+    Carrier(http2=True, stall="stream"),
+    Carrier(http2=True, tls=True, stall="stream"),
+    Carrier(http2=True, stall="connection"),
+]
+"""A client that reads all the time, and gives no room."""
 
 
 class Net:
-    """Plain TCP, or TLS with a certificate.
+    """A carrier, and what it takes to serve over it: a certificate."""
 
-    Attributes:
-        pair: the certificate, `None` for plain TCP.
-    """
-
-    def __init__(self, serving: Serving, pair: CertificateFiles | None) -> None:
+    def __init__(self, serving: Serving, carrier: Carrier, pair: CertificateFiles) -> None:
         self._serving = serving
-        self.pair = pair
+        self.carrier = carrier
+        self._pair = pair
+
+    @property
+    def many(self) -> int:
+        """How many clients there are where there are many."""
+        return MANY_CLIENTS if self.carrier == HTTP1 else MANY_CLIENTS // 8
 
     def serving(self, app: object, **cfg: Any) -> AbstractAsyncContextManager[Server]:
         """See `Serving`."""
-        listen: object = "127.0.0.1:0" if self.pair is None else as_conf(TlsFiles((self.pair,)))
+        listen: object = as_conf(TlsFiles((self._pair,))) if self.carrier.tls else "127.0.0.1:0"
         return self._serving(app, listen=listen, **cfg)
 
     @asynccontextmanager
     async def connect(self, server: Server, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
         """A client, its handshake done."""
-        if self.pair is None:
-            client = Client(server.addresses[0], receive_buffer=receive_buffer)
-        else:
-            client = TlsClient(server.addresses[0], self.pair, receive_buffer=receive_buffer)
-        with client:
+        with self.client(server, receive_buffer=receive_buffer) as client:
+            if self.carrier.tls:
+                await in_thread(client.shake)
+            yield client
+
+    def client(self, server: Server, *, receive_buffer: int | None = None) -> Client:
+        """A client that has connected, and no more."""
+        address, buffer, stall = server.addresses[0], receive_buffer, self.carrier.stall
+        if self.carrier.http2:
+            return self.client2(server, receive_buffer=buffer, stall=stall)
+        if self.carrier.tls:
+            return TlsClient(address, self._pair, receive_buffer=buffer)
+        return Client(address, receive_buffer=buffer)
+
+    @asynccontextmanager
+    async def connect2(self, server: Server, window: int = WIDE, **more: Any) -> AsyncIterator[Client2]:
+        """A client of HTTP/2, each stream with `window` bytes of room, and no more by itself."""
+        with self.client2(server, window=window, **more) as client:
             await in_thread(client.shake)
             yield client
+
+    def client2(self, server: Server, **more: Any) -> Client2:
+        """A client of HTTP/2 that has connected, and no more."""
+        address = server.addresses[0]
+        return TlsClient2(address, self._pair, **more) if self.carrier.tls else Client2(address, **more)
+
+    def body(self) -> Body:
+        """Counts what plaintext carries."""
+        return Body2() if self.carrier.http2 else Body1()
+
+    def body_size(self, plaintext: bytes) -> int:
+        """How many bytes of the newest response some plaintext carries."""
+        body = self.body()
+        body.feed(plaintext)
+        return body.size
+
+    async def standstill(self, pump: Pump, client: Client) -> int:
+        """Waits until a client that doesn't read the body holds the server up; gives `kernel_accepted`."""
+        await in_thread(client.stall)
+        return await standstill(pump.socket, is_full=self.carrier.stall == "socket")

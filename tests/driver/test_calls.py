@@ -7,17 +7,14 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from tests.driver.harness import (
-    GET,
     Client,
     Observed,
-    Serving,
     adopted,
-    decode,
     in_thread,
-    standstill,
     until,
     within_bound,
 )
+from tests.driver.net import Net
 
 from httpng_core import Request, ResponseStateError, SendResult, SendStats
 from httpng_driver import IO
@@ -30,13 +27,12 @@ BIG = bytes(range(251)) * 20_000
 
 
 @asynccontextmanager
-async def stalled(serving: Serving, handler: object, **cfg: object) -> AsyncIterator[tuple[Client, Pump]]:
+async def stalled(net: Net, handler: object, **cfg: object) -> AsyncIterator[tuple[Client, Pump]]:
     """A client that has asked `handler` and doesn't read."""
     cfg.setdefault("default_send_window", WINDOW)
-    async with serving(handler, **cfg) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            yield client, await adopted(server, client)
+    async with net.serving(handler, **cfg) as server, net.connect(server, receive_buffer=65536) as client:
+        client.request()
+        yield client, await adopted(server, client)
 
 
 async def fill(io: IO) -> int:
@@ -53,7 +49,7 @@ async def fill(io: IO) -> int:
 # Timeouts ---------------------------------------------------------------------------------------------
 
 
-async def test_a_timeout_of_0_takes_what_the_socket_takes_now(serving: Serving) -> None:
+async def test_a_timeout_of_0_takes_what_the_socket_takes_now(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> tuple[int, int, SendStats]:
         first = await io.write(BIG, timeout=0)
@@ -69,7 +65,7 @@ async def test_a_timeout_of_0_takes_what_the_socket_takes_now(serving: Serving) 
         await io.close()
         return first.body_bytes_sent, taken, stats
 
-    async with stalled(serving, handler, default_send_window=0) as (client, _):
+    async with stalled(net, handler, default_send_window=0) as (client, _):
         first, more, stats = await handler.outcome()
         received = await in_thread(client.read_response)
     assert first > 0
@@ -79,29 +75,29 @@ async def test_a_timeout_of_0_takes_what_the_socket_takes_now(serving: Serving) 
     assert received.body == BIG[: first + more]
 
 
-async def test_a_wait_with_a_timeout_of_0_tells_how_it_stands(serving: Serving) -> None:
+async def test_a_wait_with_a_timeout_of_0_tells_how_it_stands(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> list[bool]:
         await io.write(BIG, timeout=0.1)
         return [(await io.wait(position, 0)).reached for position in (1, len(BIG), -len(BIG))]
 
-    async with stalled(serving, handler):
+    async with stalled(net, handler):
         assert await handler.outcome() == [True, False, True]
 
 
-async def test_an_infinite_timeout_waits_for_ever(serving: Serving) -> None:
+async def test_an_infinite_timeout_waits_for_ever(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> list[object]:
         return [await io.write(BIG, math.inf), (await io.wait(0, math.inf)).reached]
 
-    async with stalled(serving, handler, default_send_timeout=0.05) as (client, pump):
-        await standstill(pump.socket)
+    async with stalled(net, handler, default_send_timeout=0.05) as (client, pump):
+        await net.standstill(pump, client)
         received = await in_thread(client.read_response)
         assert await handler.outcome() == [None, True]
     assert received.body == BIG
 
 
-async def test_the_timeout_comes_from_the_call_else_io_else_the_setting(serving: Serving) -> None:
+async def test_the_timeout_comes_from_the_call_else_io_else_the_setting(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> None:
         await fill(io)
@@ -114,11 +110,11 @@ async def test_the_timeout_comes_from_the_call_else_io_else_the_setting(serving:
         io.send_timeout = None
         assert not (await io.wait(0)).reached
 
-    async with stalled(serving, handler, default_send_timeout=0.05):
+    async with stalled(net, handler, default_send_timeout=0.05):
         await handler.outcome()
 
 
-async def test_the_window_is_read_when_the_call_starts(serving: Serving) -> None:
+async def test_the_window_is_read_when_the_call_starts(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> list[int]:
         io.send_window = WINDOW // 2
@@ -133,15 +129,13 @@ async def test_the_window_is_read_when_the_call_starts(serving: Serving) -> None
         results.append(await io.write(b"", timeout=0))
         return [-1 if result is None else result.body_bytes_sent for result in results]
 
-    async with stalled(serving, handler):
+    async with stalled(net, handler):
         assert await handler.outcome() == [0, -1, 0, -1, 0, 0]
 
 
 @pytest.mark.parametrize("call", ["write", "write_header", "wait"])
 @pytest.mark.parametrize("timeout", [-1, math.nan, "1", True])
-async def test_a_wrong_timeout_raises_before_anything_else(
-    serving: Serving, call: str, timeout: object
-) -> None:
+async def test_a_wrong_timeout_raises_before_anything_else(net: Net, call: str, timeout: object) -> None:
     arguments = {"write": b"never sent", "write_header": 200, "wait": 0}
 
     @Observed
@@ -153,7 +147,7 @@ async def test_a_wrong_timeout_raises_before_anything_else(
             await io.write(b"never sent")
         return io.get_send_stats()
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         stats = await handler.outcome()
         received = await in_thread(client.read_response)
     assert stats.current == 0
@@ -163,7 +157,7 @@ async def test_a_wrong_timeout_raises_before_anything_else(
 # Waiting for positions --------------------------------------------------------------------------------
 
 
-async def test_waits_for_positions(serving: Serving) -> None:
+async def test_waits_for_positions(net: Net) -> None:
     client_reads = anyio.Event()
 
     @Observed
@@ -187,25 +181,25 @@ async def test_waits_for_positions(serving: Serving) -> None:
             assert position > 0 or stats.current - stats.sent <= -position
         assert stats.lag == 0
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         await within_bound(client_reads)
         received = await in_thread(client.read_response)
         await handler.outcome()
     assert received.body == BIG
 
 
-async def test_wait_0_waits_for_the_header_block(serving: Serving) -> None:
+async def test_wait_0_waits_for_the_header_block(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> None:
         assert await io.write(b"") is None
         assert (await io.wait(0)).headers_were_sent
         assert io.get_send_stats().headers_were_sent
 
-    async with stalled(serving, handler):
+    async with stalled(net, handler):
         await handler.outcome()
 
 
-async def test_write_header_returns_when_the_kernel_has_the_block(serving: Serving) -> None:
+async def test_write_header_returns_when_the_kernel_has_the_block(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> None:
         assert await io.write_header(201, {"x-first": "1"}) is None
@@ -214,7 +208,7 @@ async def test_write_header_returns_when_the_kernel_has_the_block(serving: Servi
             await io.write_header(200)
         await io.write("grüße")
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         received = await in_thread(client.read_response)
         await handler.outcome()
     assert received.status == 201
@@ -226,7 +220,7 @@ async def test_write_header_returns_when_the_kernel_has_the_block(serving: Servi
 # More than one task -----------------------------------------------------------------------------------
 
 
-async def test_concurrent_writers_keep_their_order(serving: Serving) -> None:
+async def test_concurrent_writers_keep_their_order(net: Net) -> None:
     records = [bytes([number]) * (1 + number * 7919 % 60_000) for number in range(100)]
     lined_up = anyio.Event()
 
@@ -245,14 +239,14 @@ async def test_concurrent_writers_keep_their_order(serving: Serving) -> None:
             lined_up.set()
         return [results[number] for number in range(len(records))]
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         await within_bound(lined_up)
         received = await in_thread(client.read_response)
         assert await handler.outcome() == [None] * len(records)
     assert received.body == b"".join(records)
 
 
-async def test_writers_that_time_out_leave_the_line(serving: Serving) -> None:
+async def test_writers_that_time_out_leave_the_line(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> int:
         accepted = await fill(io)
@@ -268,14 +262,14 @@ async def test_writers_that_time_out_leave_the_line(serving: Serving) -> None:
         await io.close()
         return accepted
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         accepted = await handler.outcome()
         received = await in_thread(client.read_response)
     assert received.body == b"-" * accepted
 
 
 @pytest.mark.parametrize("window", [WINDOW, 0])
-async def test_a_cancelled_task_sends_nothing_more_of_its_body(serving: Serving, window: int) -> None:
+async def test_a_cancelled_task_sends_nothing_more_of_its_body(net: Net, window: int) -> None:
     cancelled = anyio.Event()
 
     @Observed
@@ -289,7 +283,7 @@ async def test_a_cancelled_task_sends_nothing_more_of_its_body(serving: Serving,
         assert await io.write(b"what follows") is None
         return stats
 
-    async with stalled(serving, handler, default_send_window=window) as (client, _):
+    async with stalled(net, handler, default_send_window=window) as (client, _):
         await within_bound(cancelled)
         received = await in_thread(client.read_response)
         stats = await handler.outcome()
@@ -298,7 +292,7 @@ async def test_a_cancelled_task_sends_nothing_more_of_its_body(serving: Serving,
     assert received.complete
 
 
-async def test_a_cancelled_task_whose_record_had_no_room_sends_none_of_it(serving: Serving) -> None:
+async def test_a_cancelled_task_whose_record_had_no_room_sends_none_of_it(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> int:
         accepted = await fill(io)
@@ -312,7 +306,7 @@ async def test_a_cancelled_task_whose_record_had_no_room_sends_none_of_it(servin
         await io.close()
         return accepted
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         accepted = await handler.outcome()
         received = await in_thread(client.read_response)
     assert received.body == b"-" * accepted
@@ -321,7 +315,7 @@ async def test_a_cancelled_task_whose_record_had_no_room_sends_none_of_it(servin
 # After the end ----------------------------------------------------------------------------------------
 
 
-async def test_calls_after_the_end_return_at_once(serving: Serving) -> None:
+async def test_calls_after_the_end_return_at_once(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> None:
         await io.write(b"all of it")
@@ -341,14 +335,14 @@ async def test_calls_after_the_end_return_at_once(serving: Serving) -> None:
         assert waited.reached
         assert io.get_send_stats().current == 9
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         received = await in_thread(client.read_response)
         await handler.outcome()
-        again = await in_thread(client.ask)
+        again = await in_thread(client.get)
     assert received.body == again.body == b"all of it"
 
 
-async def test_tasks_that_outlive_the_handler_are_told(serving: Serving) -> None:
+async def test_tasks_that_outlive_the_handler_are_told(net: Net) -> None:
     """What still waits when the handler returns settles: writers as cancelled, waits once all is flushed."""
     results: list[SendResult | None] = []
     waiting = anyio.Event()
@@ -374,7 +368,7 @@ async def test_tasks_that_outlive_the_handler_are_told(serving: Serving) -> None
             await anyio.sleep(0.05)
             waiting.set()
 
-        async with stalled(serving, handler) as (client, _):
+        async with stalled(net, handler) as (client, _):
             await handler.outcome()
             await until(lambda: len(results) == 1)
             assert results[0] is not None
@@ -388,15 +382,15 @@ async def test_tasks_that_outlive_the_handler_are_told(serving: Serving) -> None
     assert waited.reached
 
 
-async def test_a_long_write_cut_by_the_handlers_end_is_an_abort(serving: Serving) -> None:
+async def test_a_long_write_cut_by_the_handlers_end_is_an_abort(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> int:
         result = await io.write(BIG, timeout=0.1)
         assert result is not None
         return result.body_bytes_sent
 
-    async with stalled(serving, handler) as (client, _):
+    async with stalled(net, handler) as (client, _):
         await handler.outcome()
-        await in_thread(client.read_to_end)
-    assert client.ended == "reset"
-    assert not decode(bytes(client.wire), ended=True).complete
+        received = await in_thread(client.read_response)
+    assert client.was_reset
+    assert not received.complete

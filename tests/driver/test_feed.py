@@ -2,7 +2,7 @@
 
 import re
 import runpy
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import anyio
 import anyio.lowlevel
 import pytest
 from tests.driver.harness import (
-    GET,
     MANY_CLIENTS,
     Client,
     Observed,
@@ -18,9 +17,9 @@ from tests.driver.harness import (
     adopted,
     in_thread,
     kernel_accepted,
-    standstill,
     until,
 )
+from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
 from httpng_core import Request, SendResult
 from httpng_driver import IO, Feed
@@ -28,7 +27,6 @@ from httpng_driver import IO, Feed
 pytestmark = pytest.mark.anyio
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "ticker_feed.py"
-FOLLOWERS = MANY_CLIENTS
 TICK = 400
 
 
@@ -52,100 +50,118 @@ async def read_until(client: Client, last: int) -> list[int]:
     """Reads on in a thread until tick `last` is there whole."""
 
     def read() -> None:
-        while last not in numbers(bytes(client.wire)) and client.receive():
+        # At least the last tick, and as much before it as makes sure that it is whole.
+        while last not in numbers(client.body[-3 * TICK :]) and client.receive():
             pass
 
+    client.open_windows()
     await in_thread(read)
-    return numbers(bytes(client.wire))
+    return numbers(client.body)
 
 
 async def read_until_there(client: Client, text: bytes) -> None:
     def read() -> None:
-        while text not in client.wire and client.receive():
+        while text not in client.body and client.receive():
             pass
 
+    client.open_windows()
     await in_thread(read)
-    assert text in client.wire
+    assert text in client.body
 
 
 async def followed(feed: Feed, count: int = 1) -> None:
     await until(lambda: feed.get_stats().followers == count, f"{count} follow")
 
 
-@pytest.mark.parametrize("request_", [GET, b"GET / HTTP/1.0\r\n\r\n"])
-async def test_a_fast_follower_gets_every_tick(serving: Serving, request_: bytes) -> None:
+async def test_a_fast_follower_gets_every_tick(net: Net) -> None:
     feed = Feed()
     follow = follower_of(feed)
-    async with serving(follow) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(request_)
-            await followed(feed)
-            for number in range(1, 51):
-                feed.publish(tick(number))
-                assert (await read_until(client, number))[-1] == number
-            pump = await adopted(server, client)
-            assert kernel_accepted(pump.socket) == pump.taken == len(client.wire)
-            feed.close()
-            assert await follow.outcome() is None
-            await in_thread(client.read_to_end if b"1.0" in request_ else client.read_response)
+    async with net.serving(follow) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        await publish_one_by_one(feed, client)
+        pump = await adopted(server, client)
+        assert kernel_accepted(pump.socket) == pump.taken == client.read
+        feed.close()
+        assert await follow.outcome() is None
+        assert (await in_thread(client.read_response)).complete
     assert feed.get_stats().delivered == 50
     assert feed.get_stats().skipped == 0
 
 
-async def test_a_stalled_follower_goes_on_with_the_newest(serving: Serving) -> None:
+async def test_a_fast_follower_by_http_1_0_gets_every_tick(serving: Serving) -> None:
     feed = Feed()
     async with serving(follower_of(feed)) as server:
-        with Client(server.addresses[0], receive_buffer=4096) as client:
-            client.send(GET)
+        with Client(server.addresses[0]) as client:
+            client.send(b"GET / HTTP/1.0\r\n\r\n")
             await followed(feed)
-            pump = await adopted(server, client)
-            number = 0
-            while not feed.get_stats().skipped > 100:
-                number += 1
-                feed.publish(tick(number))
-                await anyio.lowlevel.checkpoint()
-            await standstill(pump.socket)
-            feed.publish(tick(number + 1))
-            seen = await read_until(client, number + 1)
-            assert seen == sorted(set(seen))
-            stats = feed.get_stats()
-            assert stats.delivered == len(seen)
-            assert stats.published == stats.delivered + stats.skipped
-            assert kernel_accepted(pump.socket) == pump.taken
+            await publish_one_by_one(feed, client)
+            feed.close()
+            await in_thread(client.read_to_end)
+    assert client.ended == "fin"
 
 
-async def test_other_threads_publish(serving: Serving) -> None:
+async def publish_one_by_one(feed: Feed, client: Client) -> None:
+    """Each tick once the client has the one before."""
+    for number in range(1, 51):
+        feed.publish(tick(number))
+        assert (await read_until(client, number))[-1] == number
+
+
+@pytest.mark.parametrize("carrier", CARRIERS + CLOSED_WINDOWS, ids=str, indirect=True)
+async def test_a_stalled_follower_goes_on_with_the_newest(net: Net) -> None:
+    feed = Feed()
+    async with net.serving(follower_of(feed)) as server, net.connect(server, receive_buffer=4096) as client:
+        client.request()
+        await followed(feed)
+        pump = await adopted(server, client)
+        number = 0
+        while feed.get_stats().skipped <= 100 or not client.starves:
+            number += 1
+            feed.publish(tick(number))
+            if not client.starves:
+                client.receive_ready()
+            await anyio.lowlevel.checkpoint()
+        await net.standstill(pump, client)
+        feed.publish(tick(number + 1))
+        seen = await read_until(client, number + 1)
+        assert seen == sorted(set(seen))
+        stats = feed.get_stats()
+        assert stats.delivered == len(seen)
+        assert stats.published == stats.delivered + stats.skipped
+        assert kernel_accepted(pump.socket) == pump.taken
+
+
+async def test_other_threads_publish(net: Net) -> None:
     feed = Feed()
 
     def publish() -> None:
         for number in range(1, 1001):
             feed.publish_threadsafe(tick(number))
 
-    async with serving(follower_of(feed)) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            await followed(feed)
-            await in_thread(publish)
-            seen = await read_until(client, 1000)
-            assert seen == sorted(set(seen))
+    async with net.serving(follower_of(feed)) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        await in_thread(publish)
+        seen = await read_until(client, 1000)
+        assert seen == sorted(set(seen))
 
 
-async def test_a_follow_ends_when_the_client_is_gone(serving: Serving) -> None:
+async def test_a_follow_ends_when_the_client_is_gone(net: Net) -> None:
     feed = Feed()
     follow = follower_of(feed)
-    async with serving(follow) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            await followed(feed)
-            client.reset()
-            result = await follow.outcome()
-            assert result is not None
-            assert result.cancelled
-            await followed(feed, 0)
-            feed.publish("to nobody")
+    async with net.serving(follow) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        client.reset()
+        result = await follow.outcome()
+        assert result is not None
+        assert result.cancelled
+        await followed(feed, 0)
+        feed.publish("to nobody")
 
 
-async def test_a_follow_ends_with_its_time_and_writes_go_on(serving: Serving) -> None:
+async def test_a_follow_ends_with_its_time_and_writes_go_on(net: Net) -> None:
     feed = Feed()
 
     @Observed
@@ -154,17 +170,16 @@ async def test_a_follow_ends_with_its_time_and_writes_go_on(serving: Serving) ->
         await io.write("end")
         return result
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as client:
-            feed.publish("tick,")
-            received = await in_thread(client.ask)
-            result = await handler.outcome()
+    async with net.serving(handler) as server, net.connect(server) as client:
+        feed.publish("tick,")
+        received = await in_thread(client.get)
+        result = await handler.outcome()
     assert received.body == b"tick,end"
     assert result is not None
     assert not result.cancelled
 
 
-async def test_a_cancelled_follow_leaves_the_feed(serving: Serving) -> None:
+async def test_a_cancelled_follow_leaves_the_feed(net: Net) -> None:
     feed = Feed()
 
     async def handler(req: Request, io: IO) -> None:
@@ -174,55 +189,57 @@ async def test_a_cancelled_follow_leaves_the_feed(serving: Serving) -> None:
         await io.write("end")
 
     scopes: list[anyio.CancelScope] = []
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
-            await followed(feed)
-            scopes[0].cancel()
-            received = await in_thread(client.read_response)
+    async with net.serving(handler) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        scopes[0].cancel()
+        received = await in_thread(client.read_response)
     assert received.complete
     assert received.body == b"end"
     assert feed.get_stats().followers == 0
 
 
-async def test_the_example_tells_what_a_client_has_missed(serving: Serving) -> None:
+async def test_the_example_tells_what_a_client_has_missed(net: Net) -> None:
     example = runpy.run_path(str(EXAMPLE))
-    async with serving(example["app"]) as server:
-        with Client(server.addresses[0]) as client:
-            client.send(GET)
+    async with net.serving(example["app"]) as server:
+        async with net.connect(server) as client:
+            client.request()
             # More quotes than there are symbols: not all of them are the newest of one.
             await read_until_there(client, b"id: 12\n")
-        with Client(server.addresses[0]) as client:
-            client.send(b"GET / HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1\r\n\r\n")
+        async with net.connect(server) as client:
+            client.request(headers=[("last-event-id", "1")])
             await read_until_there(client, b"id: ")
-            assert re.search(rb"\nevent: gap\ndata: \d+\n\n", client.wire)
+            assert re.search(rb"\nevent: gap\ndata: \d+\n\n", client.body)
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_stalled_followers_do_not_hold_up_the_others(serving: Serving) -> None:
+async def test_stalled_followers_do_not_hold_up_the_others(net: Net) -> None:
     feed = Feed()
-    async with serving(follower_of(feed), max_conn_per_thread=FOLLOWERS * 2) as server:
-        with ExitStack() as stack:
-            connect = partial(Client, server.addresses[0], receive_buffer=4096)
-            clients = [stack.enter_context(connect()) for _ in range(FOLLOWERS)]
-            for client in clients:
-                client.send(GET)
-            await followed(feed, FOLLOWERS)
-            stalled, healthy = clients[::2], clients[1::2]
-            number = 0
-            while feed.get_stats().skipped < len(stalled) * 5:
-                number += 1
-                feed.publish(tick(number))
-                # The healthy ones have each tick before the next: their age doesn't depend on the others.
-                await until(partial(have_read, healthy, number), "the healthy ones have the tick")
-            for client in healthy:
-                assert numbers(bytes(client.wire)) == list(range(1, number + 1))
-            stats = feed.get_stats()
-            pending = stats.published * FOLLOWERS - stats.delivered - stats.skipped
-            assert 0 < pending <= len(stalled), "one payload for each key and follower"
-            seen = await read_until(stalled[0], number)
-            assert seen == sorted(set(seen))
-            assert len(seen) < number
+    followers = net.many
+    async with (
+        net.serving(follower_of(feed), max_conn_per_thread=MANY_CLIENTS * 2) as server,
+        AsyncExitStack() as stack,
+    ):
+        connect = partial(net.connect, server, receive_buffer=4096)
+        clients = [await stack.enter_async_context(connect()) for _ in range(followers)]
+        for client in clients:
+            client.request()
+        await followed(feed, followers)
+        stalled, healthy = clients[::2], clients[1::2]
+        number = 0
+        while feed.get_stats().skipped < len(stalled) * 5:
+            number += 1
+            feed.publish(tick(number))
+            # The healthy ones have each tick before the next: their age doesn't depend on the others.
+            await until(partial(have_read, healthy, number), "the healthy ones have the tick")
+        for client in healthy:
+            assert numbers(client.body) == list(range(1, number + 1))
+        stats = feed.get_stats()
+        pending = stats.published * followers - stats.delivered - stats.skipped
+        assert 0 < pending <= len(stalled), "one payload for each key and follower"
+        seen = await read_until(stalled[0], number)
+        assert seen == sorted(set(seen))
+        assert len(seen) < number
 
 
 def have_read(clients: list[Client], number: int) -> bool:

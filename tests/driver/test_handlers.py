@@ -8,7 +8,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 import trio
-from tests.driver.harness import GET, Client, Observed, Received, Serving, decode, in_thread, within_bound
+from tests.driver.harness import Observed, Received, in_thread, within_bound
+from tests.driver.net import Net
 
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Request, Response
 from httpng_driver import IO
@@ -17,10 +18,9 @@ from httpng_driver.hub import Hub
 pytestmark = pytest.mark.anyio
 
 
-async def ask(serving: Serving, handler: object, **cfg: object) -> Received:
-    async with serving(handler, **cfg) as server:
-        with Client(server.addresses[0]) as client:
-            return await in_thread(client.ask)
+async def ask(net: Net, handler: object, **cfg: object) -> Received:
+    async with net.serving(handler, **cfg) as server, net.connect(server) as client:
+        return await in_thread(client.get)
 
 
 RETURNED = [
@@ -44,7 +44,7 @@ MISTAKES = [
 @pytest.mark.parametrize("kind", ["async", "plain"])
 @pytest.mark.parametrize(("returned", "status", "body"), RETURNED)
 async def test_what_a_handler_may_return(
-    serving: Serving, kind: str, returned: object, status: int, body: bytes
+    net: Net, kind: str, returned: object, status: int, body: bytes
 ) -> None:
     async def handler(req: Request, io: IO) -> object:
         return returned
@@ -52,7 +52,7 @@ async def test_what_a_handler_may_return(
     def plain(req: Request) -> object:
         return returned
 
-    received = await ask(serving, handler if kind == "async" else plain)
+    received = await ask(net, handler if kind == "async" else plain)
     assert (received.status, received.body, received.complete) == (status, body, True)
     assert received.headers is not None
     assert received.headers["content-length"] == str(len(body))
@@ -62,7 +62,7 @@ async def test_what_a_handler_may_return(
 @pytest.mark.parametrize("kind", ["async", "plain"])
 @pytest.mark.parametrize(("returned", "told"), MISTAKES)
 async def test_a_mistake_of_a_handler_is_a_500_and_logged(
-    serving: Serving, caplog: pytest.LogCaptureFixture, kind: str, returned: object, told: str
+    net: Net, caplog: pytest.LogCaptureFixture, kind: str, returned: object, told: str
 ) -> None:
     async def handler(req: Request, io: IO) -> object:
         return returned
@@ -71,7 +71,7 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
         return returned
 
     with caplog.at_level(logging.ERROR, "httpng"):
-        received = await ask(serving, handler if kind == "async" else plain)
+        received = await ask(net, handler if kind == "async" else plain)
     assert (received.status, received.body) == (500, b"Path handler execution error")
     (record,) = caplog.records
     assert "handler error on GET /" in record.getMessage()
@@ -81,7 +81,7 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
 
 @pytest.mark.parametrize("begun", ["nothing", "headers given", "accepted"])
 async def test_raising_before_anything_was_sent_is_a_500(
-    serving: Serving, caplog: pytest.LogCaptureFixture, begun: str
+    net: Net, caplog: pytest.LogCaptureFixture, begun: str
 ) -> None:
     """What was accepted is dropped: the kernel hasn't been asked yet."""
 
@@ -93,10 +93,9 @@ async def test_raising_before_anything_was_sent_is_a_500(
         raise RuntimeError("the reason")
 
     with caplog.at_level(logging.ERROR, "httpng"):
-        async with serving(handler) as server:
-            with Client(server.addresses[0]) as client:
-                first = await in_thread(client.ask)
-                second = await in_thread(client.ask)
+        async with net.serving(handler) as server, net.connect(server) as client:
+            first = await in_thread(client.get)
+            second = await in_thread(client.get)
     for received in (first, second):
         assert (received.status, received.body) == (500, b"Path handler execution error")
         assert received.headers is not None
@@ -106,7 +105,7 @@ async def test_raising_before_anything_was_sent_is_a_500(
 
 @pytest.mark.parametrize("length", [None, 1000])
 async def test_raising_after_the_response_began_is_a_reset(
-    serving: Serving, caplog: pytest.LogCaptureFixture, length: int | None
+    net: Net, caplog: pytest.LogCaptureFixture, length: int | None
 ) -> None:
     client_has_read = anyio.Event()
 
@@ -118,19 +117,18 @@ async def test_raising_after_the_response_began_is_a_reset(
         raise RuntimeError("the reason")
 
     with caplog.at_level(logging.ERROR, "httpng"):
-        async with serving(handler) as server:
-            with Client(server.addresses[0]) as client:
-                client.send(GET)
-                received = await in_thread(client.read_body, 5)
-                client_has_read.set()
-                await in_thread(client.read_to_end)
+        async with net.serving(handler) as server, net.connect(server) as client:
+            client.request()
+            received = await in_thread(client.read_body, 5)
+            client_has_read.set()
+            cut = await in_thread(client.read_response)
     assert received.body == b"begun"
-    assert client.ended == "reset"
-    assert not decode(bytes(client.wire), ended=True).complete
+    assert client.was_reset
+    assert not cut.complete
     assert len(caplog.records) == 1
 
 
-async def test_an_error_of_one_handler_does_not_hurt_another(serving: Serving) -> None:
+async def test_an_error_of_one_handler_does_not_hurt_another(net: Net) -> None:
     release = anyio.Event()
 
     async def handler(req: Request, io: IO) -> None:
@@ -140,13 +138,12 @@ async def test_an_error_of_one_handler_does_not_hurt_another(serving: Serving) -
         await within_bound(release)
         await io.write(b"and after")
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0]) as well, Client(server.addresses[0]) as ill:
-            well.send(GET)
-            await in_thread(well.read_body, 7)
-            await in_thread(ill.ask, b"GET /raise HTTP/1.1\r\nHost: x\r\n\r\n")
-            release.set()
-            received = await in_thread(well.read_response)
+    async with net.serving(handler) as server, net.connect(server) as well, net.connect(server) as ill:
+        well.request()
+        await in_thread(well.read_body, 7)
+        await in_thread(ill.get, "/raise")
+        release.set()
+        received = await in_thread(well.read_response)
     assert received.body == b"before and after"
 
 
@@ -156,7 +153,7 @@ def count_tasks(backend: str) -> int:
     return len(asyncio.all_tasks())
 
 
-async def test_a_plain_function_costs_no_task(serving: Serving, anyio_backend_name: str) -> None:
+async def test_a_plain_function_costs_no_task(net: Net, anyio_backend_name: str) -> None:
     counts: dict[str, int] = {}
 
     def plain(req: Request) -> str:
@@ -168,7 +165,7 @@ async def test_a_plain_function_costs_no_task(serving: Serving, anyio_backend_na
         return "async"
 
     for function in (plain, handler):
-        received = await ask(serving, function)
+        received = await ask(net, function)
         assert received.body == function.__name__.replace("handler", "async").encode()
     assert counts["async"] == counts["plain"] + 1
 
@@ -188,7 +185,7 @@ class Turns:
             self.most = max(self.most, self.writes)
 
 
-async def most_between_turns(serving: Serving, call: str, seconds: float, calls: int) -> int:
+async def most_between_turns(net: Net, call: str, seconds: float, calls: int) -> int:
     """How many calls a handler got through that always has room, while another task waited for its turn."""
     turns = Turns()
 
@@ -205,11 +202,14 @@ async def most_between_turns(serving: Serving, call: str, seconds: float, calls:
             turns.writes += 1
         turns.stop = True
 
-    async with serving(handler) as server, anyio.create_task_group() as tasks:
-        with Client(server.addresses[0]) as client:
-            tasks.start_soon(turns.count)
-            client.send(GET)
-            await handler.outcome()
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as client,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(turns.count)
+        client.request()
+        await handler.outcome()
     return turns.most
 
 
@@ -220,25 +220,25 @@ def in_a_row(backend: str, most: int) -> int:
 
 @pytest.mark.parametrize("call", ["write", "wait"])
 async def test_a_handler_that_always_has_room_lets_others_run(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str, call: str
+    net: Net, monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str, call: str
 ) -> None:
     # The clock stands still: so it is the calls that are counted.
     stopped_at = time.monotonic()
     assert Hub.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(Hub.__init__.__kwdefaults__, "clock", lambda: stopped_at)
-    most = await most_between_turns(serving, call, 0.0, CALLS_PER_TURN * 12)
+    most = await most_between_turns(net, call, 0.0, CALLS_PER_TURN * 12)
     assert CALLS_PER_TURN // 2 < most <= in_a_row(anyio_backend_name, CALLS_PER_TURN)
 
 
 @pytest.mark.parametrize("call", ["write", "wait"])
 async def test_a_handler_that_computes_between_its_calls_lets_others_run(
-    serving: Serving, anyio_backend_name: str, call: str
+    net: Net, anyio_backend_name: str, call: str
 ) -> None:
-    most = await most_between_turns(serving, call, SECONDS_PER_TURN / 2, 30)
+    most = await most_between_turns(net, call, SECONDS_PER_TURN / 2, 30)
     assert 0 < most <= in_a_row(anyio_backend_name, 3)
 
 
-async def test_a_handler_learns_of_its_client_though_it_always_has_room(serving: Serving) -> None:
+async def test_a_handler_learns_of_its_client_though_it_always_has_room(net: Net) -> None:
     """The turns that it gives are enough to see the reset."""
 
     @Observed
@@ -251,9 +251,8 @@ async def test_a_handler_learns_of_its_client_though_it_always_has_room(serving:
                 return result.cancelled
         return False
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(GET)
-            await in_thread(client.read_body, 1)
-            client.reset()
-            assert await handler.outcome()
+    async with net.serving(handler) as server, net.connect(server, receive_buffer=65536) as client:
+        client.request()
+        await in_thread(client.read_body, 1)
+        client.reset()
+        assert await handler.outcome()

@@ -10,12 +10,14 @@ import struct
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.driver.harness import GET, Client, Serving, in_thread, within_bound
+from tests.driver.harness import Client, in_thread, within_bound
+from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
 from httpng_core import Request
 from httpng_driver import IO
 
-pytestmark = pytest.mark.anyio
+ON = [*CARRIERS, CLOSED_WINDOWS[0]]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("carrier", ON, ids=str, indirect=True)]
 
 HEAD = struct.Struct("!II")
 RECEIVE_BUFFER = 16384
@@ -57,7 +59,7 @@ class Run:
             self.refused += 1
 
 
-async def check_runs(serving: Serving, seeds: range) -> None:
+async def check_runs(net: Net, seeds: range) -> None:
     runs = [Run(seed) for seed in seeds]
     following = iter(runs)
     client: Client
@@ -65,26 +67,33 @@ async def check_runs(serving: Serving, seeds: range) -> None:
     async def handler(req: Request, io: IO) -> None:
         await next(following).handle(io, client)
 
-    async with serving(handler) as server:
-        with Client(server.addresses[0], receive_buffer=RECEIVE_BUFFER) as client:
-            for run, seed in zip(runs, seeds, strict=True):
-                client.send(GET)
-                await within_bound(run.over)
-                received = await in_thread(client.read_response)
-                assert received.complete, f"seed {seed}"
-                assert received.body == b"".join(run.accepted), f"seed {seed}"
+    async with net.serving(handler) as server, net.connect(server, receive_buffer=RECEIVE_BUFFER) as client:
+        for run, seed in zip(runs, seeds, strict=True):
+            client.request()
+            await within_bound(run.over)
+            received = await in_thread(client.read_response)
+            assert received.complete, f"seed {seed}"
+            assert received.body == b"".join(run.accepted), f"seed {seed}"
     assert sum(run.refused for run in runs) > len(runs), "most runs had records refused"
 
 
-FIRST_SEED = {"asyncio": 0, "uvloop": 334, "trio": 668}
+LOOPS = ["asyncio", "uvloop", "trio"]
+RUNS = 84
 
 
-async def test_records_are_never_torn(serving: Serving, request: pytest.FixtureRequest) -> None:
-    """A thousand runs, a third on each loop."""
-    first = FIRST_SEED[request.node.callspec.id]
-    await check_runs(serving, range(first, first + 334))
+def first_seed(net: Net, request: pytest.FixtureRequest) -> int:
+    """Other runs for each loop and carrier."""
+    loop = next(name for name in LOOPS if name in request.node.callspec.id)
+    return RUNS * (LOOPS.index(loop) * len(ON) + ON.index(net.carrier))
+
+
+async def test_records_are_never_torn(net: Net, request: pytest.FixtureRequest) -> None:
+    """A thousand runs in all."""
+    first = first_seed(net, request)
+    await check_runs(net, range(first, first + RUNS))
 
 
 @pytest.mark.soak
-async def test_records_are_never_torn_in_thousands_of_runs(serving: Serving) -> None:
-    await check_runs(serving, range(10_000, 13_000))
+async def test_records_are_never_torn_in_thousands_of_runs(net: Net, request: pytest.FixtureRequest) -> None:
+    first = 10_000 * (1 + first_seed(net, request) // RUNS)
+    await check_runs(net, range(first, first + 1000))

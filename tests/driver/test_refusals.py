@@ -60,7 +60,6 @@ MALFORMED = {
 }
 CHUNK = b"64\r\n" + b"x" * 100 + b"\r\n"
 OTHERS = {
-    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "other coding": (501, POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
     "one long header": (431, request(headers=HOST + b"a: " + b"b" * 5000 + b"\r\n")),
     "many headers": (431, request(headers=HOST + b"a: b\r\n" * 1000)),

@@ -2,13 +2,16 @@
 
 import anyio
 import pytest
-from tests.driver.harness import GET, adopted, in_thread, standstill, within_bound
-from tests.driver.net import Net
+from tests.driver.harness import adopted, in_thread, within_bound
+from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
 from httpng_core import Request, SendResult
 from httpng_driver import IO
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("carrier", CARRIERS + CLOSED_WINDOWS, ids=str, indirect=True),
+]
 
 RECEIVE_BUFFER = 65536
 WINDOW = 64 * 1024
@@ -56,7 +59,8 @@ async def test_a_chunked_body_ends_where_the_write_did(net: Net, window: int) ->
         net.serving(handler, default_send_window=window) as server,
         net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
     ):
-        client.send(GET)
+        client.request()
+        await in_thread(client.stall)
         await within_bound(handler.timed_out)
         handler.client_has_read.set()
         await within_bound(handler.over)
@@ -64,7 +68,7 @@ async def test_a_chunked_body_ends_where_the_write_did(net: Net, window: int) ->
     assert handler.accepted > RECEIVE_BUFFER / 2, "the kernel had room for a part"
     assert received.body == FIRST + BIG[: handler.accepted]
     assert received.complete
-    assert not client.wire, "nothing follows"
+    assert client.surplus == b""
 
 
 @pytest.mark.parametrize("window", [WINDOW, 1, 0])
@@ -74,15 +78,15 @@ async def test_a_body_of_declared_length_is_reset_where_the_write_ended(net: Net
         net.serving(handler, default_send_window=window) as server,
         net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
     ):
-        client.send(GET)
+        client.request()
+        await in_thread(client.stall)
         await within_bound(handler.timed_out)
         received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
         handler.client_has_read.set()
-        rest = await in_thread(client.receive)
-    assert received.body == FIRST + BIG[: handler.accepted]
-    assert not received.complete
-    assert rest == b""
-    assert client.ended == "reset"
+        cut = await in_thread(client.read_response)
+    assert received.body == cut.body == FIRST + BIG[: handler.accepted]
+    assert not cut.complete
+    assert client.was_reset
 
 
 async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close(net: Net) -> None:
@@ -91,13 +95,14 @@ async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close
         net.serving(handler, default_send_window=WINDOW) as server,
         net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
     ):
-        client.send(GET)
+        client.request()
+        await in_thread(client.stall)
         await within_bound(handler.timed_out)
         received = await in_thread(client.read_body, len(FIRST) + handler.accepted)
         handler.client_has_read.set()
-        await in_thread(client.receive)
+        await in_thread(client.read_response)
     assert received.body == FIRST + BIG[: handler.accepted]
-    assert client.ended == "reset"
+    assert client.was_reset
 
 
 async def test_the_handler_goes_on_with_the_rest(net: Net) -> None:
@@ -113,9 +118,9 @@ async def test_the_handler_goes_on_with_the_rest(net: Net) -> None:
         net.serving(handler, default_send_window=WINDOW) as server,
         net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
     ):
-        client.send(GET)
+        client.request()
         pump = await adopted(server, client)
-        await standstill(pump.socket)
+        await net.standstill(pump, client)
         received = await in_thread(client.read_response)
     assert received.body == BIG
     assert received.complete
@@ -148,7 +153,7 @@ async def test_a_body_no_longer_than_the_window_goes_whole_or_not_at_all(
         net.serving(handler, default_send_window=window) as server,
         net.connect(server, receive_buffer=RECEIVE_BUFFER) as client,
     ):
-        client.send(GET)
+        client.request()
         await within_bound(over)
         received = await in_thread(client.read_response)
     assert [result.body_bytes_sent for result in refused] == [0, 0, 0]

@@ -22,8 +22,9 @@ from tests.driver.harness import (
     standstill,
     within_bound,
 )
-from tests.driver.net import Net, TlsClient
+from tests.driver.net import Net
 from tests.driver.test_unix_sockets import UnixClient
+from tests.driver.tls_client import TlsClient
 
 from httpng_core import (
     CertificateFiles,
@@ -289,7 +290,7 @@ async def test_a_write_that_times_out_reports_what_the_client_will_open(net: Net
         net.serving(handler, default_send_window=0) as server,
         net.connect(server, receive_buffer=65536) as client,
     ):
-        client.send(GET)
+        client.request()
         accepted = await handler.outcome()
         received = await in_thread(client.read_response)
     assert accepted > 61_485

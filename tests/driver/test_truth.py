@@ -11,14 +11,13 @@ from tests.driver.harness import (
     Client,
     Serving,
     adopted,
-    decode,
     in_thread,
     kernel_accepted,
     send_queue,
     standstill,
     within_bound,
 )
-from tests.driver.net import Net
+from tests.driver.net import CARRIERS, Net
 
 from httpng_core import Request
 from httpng_driver import IO, listener
@@ -26,10 +25,7 @@ from httpng_driver import IO, listener
 pytestmark = pytest.mark.anyio
 
 LENGTH = 1 << 30
-
-
-def get(version: str = "1.1") -> bytes:
-    return f"GET / HTTP/{version}\r\nHost: x\r\n\r\n".encode()
+HTTP1 = [each for each in CARRIERS if not each.http2]
 
 
 class Writer:
@@ -78,33 +74,37 @@ def mixed(seed: int) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize(
-    ("version", "length", "sizes", "window"),
+    ("length", "sizes", "window"),
     [
-        pytest.param("1.1", None, tiny, 4096, id="chunked-tiny"),
-        pytest.param("1.1", None, medium, 64 * 1024, id="chunked-medium"),
-        pytest.param("1.1", None, longer_than_the_window, 64 * 1024, id="chunked-long"),
-        pytest.param("1.1", None, longer_than_the_window, 0, id="chunked-window-0"),
-        pytest.param("1.1", None, mixed(1), 1 << 20, id="chunked-mixed"),
-        pytest.param("1.1", LENGTH, mixed(2), 20_000, id="length-mixed"),
-        pytest.param("1.1", LENGTH, longer_than_the_window, 1 << 20, id="length-long"),
-        pytest.param("1.0", None, mixed(3), 64 * 1024, id="until-close-mixed"),
+        pytest.param(None, tiny, 4096, id="tiny"),
+        pytest.param(None, medium, 64 * 1024, id="medium"),
+        pytest.param(None, longer_than_the_window, 64 * 1024, id="long"),
+        pytest.param(None, longer_than_the_window, 0, id="window-0"),
+        pytest.param(None, mixed(1), 1 << 20, id="mixed"),
+        pytest.param(LENGTH, mixed(2), 20_000, id="length-mixed"),
+        pytest.param(LENGTH, longer_than_the_window, 1 << 20, id="length-long"),
     ],
 )
 async def test_sent_is_what_the_kernel_has_accepted(
-    net: Net, version: str, length: int | None, sizes: Callable[[], int], window: int
+    net: Net, length: int | None, sizes: Callable[[], int], window: int
 ) -> None:
-    await check_sent(net, version, length, sizes, window)
+    await check_sent(net, length, sizes, window)
+
+
+@pytest.mark.parametrize("carrier", HTTP1, ids=str, indirect=True)
+async def test_sent_is_what_the_kernel_has_accepted_of_http_1_0(net: Net) -> None:
+    await check_sent(net, None, mixed(3), 64 * 1024, raw=b"GET / HTTP/1.0\r\n\r\n")
 
 
 async def check_sent(
-    net: Net, version: str, length: int | None, sizes: Callable[[], int], window: int
+    net: Net, length: int | None, sizes: Callable[[], int], window: int, raw: bytes | None = None
 ) -> None:
     """Compares at several standstills of a client that reads in fits and starts."""
-    chance = random.Random(version + str(window))
+    chance = random.Random(window)
     handler = Writer(sizes, window=window, length=length)
     told: list[tuple[int, int]] = []
     async with net.serving(handler) as server, net.connect(server, receive_buffer=16384) as client:
-        client.send(get(version))
+        client.send(client.prepare() if raw is None else raw)
         await within_bound(handler.started)
         sock = (await adopted(server, client)).socket
         for _ in range(4):
@@ -115,7 +115,7 @@ async def check_sent(
         told.append((kernel_accepted(sock), handler.sent))
         await in_thread(client.read_wire, told[-1][0])
         carried = [client.carried(accepted) for accepted, _ in told]
-    assert [sent for _, sent in told] == [len(decode(wire).body) for wire in carried]
+    assert [sent for _, sent in told] == [net.body_size(wire) for wire in carried]
     assert len({sent for _, sent in told}) > 1, "the client has read in between"
 
 
@@ -130,21 +130,21 @@ async def test_sent_is_true_also_for_the_second_response_of_a_connection(net: Ne
         return None
 
     async with net.serving(serve) as server, net.connect(server, receive_buffer=16384) as client:
-        client.send(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n" + get())
-        first = await in_thread(client.read_response)
+        first = await in_thread(client.get, "/first")
+        client.request()
         await within_bound(handler.started)
         sock = (await adopted(server, client)).socket
         await standstill(sock)
         accepted, sent = kernel_accepted(sock), handler.sent
         wire = await in_thread(client.read_wire, accepted)
     assert first.body == b"a body of the first response"
-    assert sent == len(decode(wire).body)
+    assert sent == net.body_size(wire)
 
 
 async def test_the_kernel_does_not_hoard(net: Net) -> None:
     handler = Writer(medium, window=8 << 20)
     async with net.serving(handler) as server, net.connect(server, receive_buffer=65536) as client:
-        client.send(get())
+        client.request()
         sock = (await adopted(server, client)).socket
         await standstill(sock)
         held = send_queue(sock)
@@ -156,7 +156,7 @@ async def test_without_the_low_water_mark_it_does(serving: Serving) -> None:
     handler = Writer(medium, window=8 << 20)
     async with serving(handler, notsent_lowat=0) as server:
         with Client(server.addresses[0], receive_buffer=65536) as client:
-            client.send(get())
+            client.request()
             sock = (await adopted(server, client)).socket
             await standstill(sock)
             held = send_queue(sock)

@@ -86,13 +86,13 @@ class Page:
 
 
 @contextmanager
-def browsing(chromium: str, profile: Path, bound: float) -> Iterator[Page]:
+def browsing(chromium: str, profile: Path, bound: float, *options: str) -> Iterator[Page]:
     """A page of a browser that has just been started; killed after `bound` seconds."""
     commands_in, commands = os.pipe()
     answers, answers_out = os.pipe()
     # The browser reads from 3 and writes to 4. sh wouldn't do: its redirections know one digit only.
     script = f'exec timeout --kill-after 1 {bound:.0f} "$@" 3<&{commands_in} 4>&{answers_out}'
-    command = ["bash", "-c", script, "bash", chromium, *OPTIONS, f"--user-data-dir={profile}"]
+    command = ["bash", "-c", script, "bash", chromium, *OPTIONS, *options, f"--user-data-dir={profile}"]
     with subprocess.Popen(
         command, pass_fds=(commands_in, answers_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

@@ -15,6 +15,8 @@ import pytest
 from tests.interop.chromium import browsing
 from tests.interop.test_examples import BOUND, EXAMPLES, ask, connect, running
 
+from httpng_core import CertificateFiles
+
 APP = f"{EXAMPLES / 'age_page' / 'app.py'}:app"
 RATE = "16"
 """KiB/s of the relays that are used: the ticks are 50."""
@@ -26,11 +28,12 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple["subprocess.Popen[s
         yield process, port
 
 
-def relay(port: int) -> int:
+def relay(port: int, stream: str) -> int:
     with urlopen(f"http://127.0.0.1:{port}/relays", timeout=BOUND) as answer:
-        ports: dict[str, int] = json.load(answer)
-    assert len(set(ports.values())) == len(ports) > 1
-    return ports[RATE]
+        relays: dict[str, dict[str, int]] = json.load(answer)
+    ports = [port for by_rate in relays.values() for port in by_rate.values()]
+    assert len(set(ports)) == len(ports) > 1
+    return relays[stream][RATE]
 
 
 class Reader:
@@ -79,11 +82,14 @@ def test_the_page_is_served(server: tuple[Any, int]) -> None:
 
 
 def test_the_slow_link_keeps_up_with_the_newest_tick_only(server: tuple[Any, int]) -> None:
-    slow = relay(server[1])
     with ExitStack() as stack:
         fast, newest, every = (
             Reader(stack.enter_context(connect(port)), path)
-            for port, path in ((server[1], "/newest"), (slow, "/newest"), (slow, "/every"))
+            for port, path in (
+                (server[1], "/newest"),
+                (relay(server[1], "newest"), "/newest"),
+                (relay(server[1], "every"), "/every"),
+            )
         )
         newest.read(lambda: bool(newest.numbers))
         every.read(lambda: bool(every.numbers))
@@ -113,6 +119,29 @@ def test_chromium_plots_all_three(program: Callable[[str], str], tmp_path: Path)
         assert page.errors == []
         process.kill()
         wait_until(page, "series.every(one => one.card.innerText.includes('Stream ended'))")
+
+
+def test_chromium_plots_all_three_over_tls(
+    program: Callable[[str], str], pair: CertificateFiles, tmp_path: Path
+) -> None:
+    """The streams as well, and each slow one on a connection of its own."""
+    chromium = program("chromium")
+    tls = ("--certfile", pair.certificate_file, "--keyfile", pair.certificate_key_file)
+    trusting = "--ignore-certificate-errors"
+    with (
+        running("-m", "httpng_asyncio", APP, "--listen", "127.0.0.1:0", *tls) as (process, port),
+        browsing(chromium, tmp_path, BOUND, trusting) as page,
+    ):
+        page.call("Page.navigate", url=f"https://127.0.0.1:{port}/")
+        wait_until(page, "typeof series == 'object' && series.every(one => one.points?.length > 5)")
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol") == "h2"
+        assert page.errors == []
+        process.kill()
+        wait_until(page, "series.every(one => one.card.innerText.includes('Stream ended'))")
+        # Of a stream it tells once it has ended.
+        told = page.evaluate("performance.getEntriesByType('resource').map(one => one.nextHopProtocol)")
+        assert set(told) <= {"h2", ""}
+        assert "h2" in told
 
 
 # Whether the plot has pixels of the colour of each line.

@@ -51,7 +51,7 @@ def running(*command: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
-            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", line)
             assert found, line + process.stderr.read()
             yield process, int(found[1])
         finally:

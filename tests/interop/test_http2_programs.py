@@ -1,11 +1,14 @@
-"""curl, nghttp and h2load, which know nothing of us, over HTTP/2 in clear text against each backend."""
+"""curl, nghttp and h2load, which know nothing of us, over HTTP/2 against each backend."""
 
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.driver.harness import Serving, in_thread
+from tests.driver.net import CARRIERS, Net
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -14,6 +17,9 @@ pytestmark = pytest.mark.anyio
 
 Program = Callable[[str], str]
 BODY = bytes(range(256)) * 3000
+over_http2 = pytest.mark.parametrize(
+    "carrier", [each for each in CARRIERS if each.http2], ids=str, indirect=True
+)
 
 
 async def run(program: str, *arguments: str) -> bytes:
@@ -58,22 +64,80 @@ async def test_an_upgrade_is_ignored_without_the_setting(program: Program, servi
     assert b"x-told: GET / 1.1" in told
 
 
-@pytest.mark.parametrize("options", [(), ("-u",)])
-async def test_nghttp_gets_many(program: Program, serving: Serving, options: tuple[str, ...]) -> None:
-    async def handler(req: Request, io: IO) -> object:
-        return req.path * 1000
-
-    async with serving(handler, h2c_upgrade=True) as server:
-        urls = [f"{server.addresses[0].url}/{number}" for number in range(5)]
-        bodies = await run(program("nghttp"), *options, *urls)
-    for number in range(5):
-        assert b"/%d" % number * 1000 in bodies
+async def pieces(req: Request, io: IO) -> None:
+    """Ten pieces of 100 bytes each; every byte tells the path."""
+    for _ in range(10):
+        await io.write(bytes([int(req.path[1:])]) * 100)
 
 
-async def test_h2load_is_content(program: Program, serving: Serving) -> None:
-    async def handler(req: Request, io: IO) -> object:
-        return "hello"
+async def nghttp_gets(program: Program, url: str, count: int, *options: str) -> None:
+    """All of the pieces, of as many responses at once."""
+    bodies = await run(program("nghttp"), "-y", *options, *(f"{url}/{number}" for number in range(count)))
+    assert Counter(bodies) == dict.fromkeys(range(count), 1000)
 
-    async with serving(handler) as server:
-        told = await run(program("h2load"), "-n", "2000", "-c", "4", "-m", "32", server.addresses[0].url)
-    assert b"2000 succeeded, 0 failed, 0 errored, 0 timeout" in told
+
+async def test_nghttp_upgrades(program: Program, serving: Serving) -> None:
+    async with serving(pieces, h2c_upgrade=True) as server:
+        await nghttp_gets(program, server.addresses[0].url, 5, "-u")
+
+
+# In clear text by prior knowledge, and over TLS by ALPN -------------------------------------------------
+
+
+@over_http2
+async def test_nghttp_gets_many(program: Program, net: Net) -> None:
+    async with net.serving(pieces) as server:
+        await nghttp_gets(program, server.addresses[0].url, 90)
+
+
+@over_http2
+@pytest.mark.parametrize("bits", ["1", "10"])
+async def test_nghttp_has_small_windows(program: Program, net: Net, bits: str) -> None:
+    """Of 1 and of 1023 bytes for each stream."""
+    async with net.serving(pieces, default_send_window=100) as server:
+        await nghttp_gets(program, server.addresses[0].url, 3, "--window-bits", bits)
+
+
+@over_http2
+async def test_nghttp_posts_with_trailers(program: Program, net: Net, tmp_path: Path) -> None:
+    """Longer than the window that a body has at first; the trailers are taken, and ignored."""
+    file = tmp_path / "body"
+    file.write_bytes(BODY)
+    async with net.serving(echo) as server:
+        url = server.addresses[0].url
+        arguments = ("-y", "-v", "--no-content-length", "--trailer", "x-sum: 1", "--data", str(file))
+        told = await run(program("nghttp"), *arguments, f"{url}/put")
+        body = await run(program("nghttp"), "-y", "--trailer", "x-sum: 1", "--data", str(file), url)
+    assert b"x-told: POST /put 2.0" in told
+    assert re.search(rb"send HEADERS frame <[^>]*>\n +; END_STREAM \| END_HEADERS[^\[]*x-sum: 1", told)
+    assert body == BODY
+
+
+@over_http2
+@pytest.mark.parametrize("options", [("-m", "1"), ("-m", "32"), ("-m", "100", "-w", "5", "-W", "16")])
+async def test_h2load_is_content(program: Program, net: Net, options: tuple[str, ...]) -> None:
+    """At the end with windows of 31 bytes, too few for any body."""
+
+    async def handler(req: Request, io: IO) -> None:
+        await io.write("hello " * 20)
+
+    async with net.serving(handler) as server:
+        url = server.addresses[0].url
+        told = await run(program("h2load"), "-n", "1000", "-c", "4", *options, url)
+    assert b"1000 succeeded, 0 failed, 0 errored, 0 timeout" in told
+    assert (b"Application protocol: h2\n" if net.carrier.tls else b"Application protocol: h2c\n") in told
+
+
+@over_http2
+async def test_curl_sees_that_a_response_is_cut_short(program: Program, net: Net) -> None:
+    async def handler(req: Request, io: IO) -> None:
+        await io.write(b"a part")
+        await io.wait(0)
+        raise RuntimeError("the reason")
+
+    async with net.serving(handler) as server:
+        option = "--http2" if net.carrier.tls else "--http2-prior-knowledge"
+        command = [program("curl"), "-k", "--silent", "--max-time", "30", option, server.addresses[0].url]
+        ran = await in_thread(lambda: subprocess.run(command, capture_output=True, timeout=60, check=False))
+    assert ran.returncode == 92, "a stream that wasn't closed cleanly"
+    assert ran.stdout == b"a part"

@@ -92,6 +92,19 @@ async def test_openssl_resumes_its_session(
     assert b"short" in second.stdout
 
 
+@pytest.mark.parametrize(
+    ("offer", "agreed"), [("h2,http/1.1", "h2"), ("http/1.1", "http/1.1"), ("http/1.0", None)]
+)
+async def test_openssl_agrees_on_a_protocol(
+    program: Program, serving: Serving, pair: CertificateFiles, offer: str, agreed: str | None
+) -> None:
+    async with serving(lambda req: "short", listen=as_conf(TlsFiles((pair,)))) as server:
+        where = f"127.0.0.1:{server.addresses[0].port}"
+        ran = await in_thread(run, [program("openssl"), "s_client", "-connect", where, "-alpn", offer])
+    told = ran.stdout.decode("latin-1")
+    assert (f"ALPN protocol: {agreed}" if agreed else "No ALPN negotiated") in told
+
+
 async def test_openssl_may_not_renegotiate(
     program: Program, serving: Serving, pair: CertificateFiles
 ) -> None:

@@ -7,6 +7,7 @@ from tests.lua.conftest import Serve, Write
 
 from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress, Settings
 from httpng_core.lua import LuaApplication
+from httpng_core.lua.runtime import LuaFunction
 from httpng_core.testing import Clock
 
 WRONG = [
@@ -16,10 +17,36 @@ WRONG = [
     ("{}", "No handlers specified"),
     ("{listen = 3300}", "No handlers specified"),
     ("{handler = 5}", "handler is not a function"),
-    ("{handler = 'file'}", "handler is not a function"),
     ("{handler = {}}", "handler is not a function"),
     ("{handler = coroutine.create(print)}", "handler is not a function"),
-    ("{handler = h, sites = {}}", "sites: not supported yet"),
+    ("{sites = {}}", "No handlers specified"),
+    ("{handler = h, sites = 5}", "sites is not a table"),
+    ("{sites = h}", "sites is not a table"),
+    ("{sites = {5}}", "sites is not a table of tables"),
+    ("{sites = {path = '/', handler = h}}", "sites is not a table of tables"),
+    ("{sites = {a = {path = '/', handler = h}}}", "sites is not an array: its order would be left to chance"),
+    ("{sites = {{}}}", "sites[].path is nil"),
+    ("{sites = {{'/', h}}}", "sites[].path is nil"),
+    ("{sites = {{path = null, handler = h}}}", "sites[].path is nil"),
+    ("{sites = {{path = 5, handler = h}}}", "sites[].path is not a string"),
+    ("{sites = {{path = {}, handler = h}}}", "sites[].path is not a string"),
+    ("{sites = {{path = '/'}}}", "sites[].handler is not a function or string"),
+    ("{sites = {{path = '/', handler = 5}}}", "sites[].handler is not a function or string"),
+    ("{sites = {{path = '/', handler = {}}}}", "sites[].handler is not a function or string"),
+    ("{sites = {{path = '/', handler = h}, {path = '/', handler = h}}}", 'There can be only one "/"'),
+    ("{sites = {{path = '/', handler = h}}, handler = h}", 'There can be only one "/"'),
+    (
+        "{sites = {{path = '/', handler = h}, {path = '/a', handler = h}}}",
+        'Can\'t add other paths after adding "/"',
+    ),
+    ("{sites = {{path = '/a', handler = h}, {path = '/a', handler = h}}}", "Can't add duplicate paths"),
+    ("{sites = {{path = '/a', handler = 5}}, handler = 5}", "sites[].handler is not a function or string"),
+    ("{sites = {{path = '/a', handler = h}}, handler = 5}", "handler is not a function"),
+    ("{sites = 5, max_body_len = 'x'}", "parameter max_body_len is not a number"),
+    ("{sites = 5, shuttle_size = 64}", "sites is not a table"),
+    ("{shuttle_size = 64}", "No handlers specified"),
+    ("{sites = 5, shuttle_size = 'x'}", "parameter shuttle_size is not a number"),
+    ("{shuttle_size = 64, handler = h, min_proto_version = 1}", "shuttle_size is too small for Lua handlers"),
     ("{handler = h, threads = 2}", "threads: not supported yet"),
     ("{handler = h, c_sites_func = 5}", "c_sites_func must be a function"),
     ("{handler = h, c_sites_func = h}", "c_sites_func: native C handlers are not supported"),
@@ -70,7 +97,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("parameters", "message"), WRONG)
 def test_what_is_refused_and_how(write: Write, lua: str, parameters: str, message: str) -> None:
-    path = write(f"local function h() end\nrequire 'httpng'.cfg({parameters})")
+    path = write(f"local function h() end local null\nrequire 'httpng'.cfg({parameters})")
     with pytest.raises(ConfigError) as caught:
         LuaApplication(path, clock=Clock(), lua=lua)
     assert str(caught.value) == f"{path}: {message}"
@@ -84,7 +111,7 @@ def test_a_refusal_can_be_caught_and_leaves_nothing(
         return
     served = serve(
         f"""
-        local function h() end
+        local function h() end local null
         see(pcall(function() httpng.cfg({parameters}) end))
         see(pcall(httpng.shutdown))
         function handler() return 'served' end"""
@@ -147,6 +174,49 @@ def test_defaults(write: Write, lua: str) -> None:
     app = LuaApplication(write("require 'httpng'.cfg{handler = function() end}"), clock=Clock(), lua=lua)
     assert app.settings.default_send_window == 1 << 20
     assert tuple(app.listen) == LUA_DEFAULT_LISTEN
+
+
+def test_sites_have_handlers_of_their_own(serve: Serve) -> None:
+    served = serve(
+        """
+        local function telling(name) return function(req, io) io:write(name .. ' ' .. req.path) end end
+        local sites = {
+          {path = '/foo', handler = telling('foo')},
+          {path = '/sl/', handler = telling('sl')},
+          {path = '/foo/below', handler = telling('hidden')},
+        }
+        httpng.cfg{sites = sites, handler = telling('the rest')}
+        see(#sites, sites[1].path, type(sites[1].handler), getmetatable(sites))
+        sites[1].handler = telling('changed later')
+        httpng = {cfg = function() end}"""
+    )
+    paths = ["/foo", "/foo/below?q", "/foo1", "/sl/%2e", "/sl", "/x/../foo"]
+    told = [served.answer(path).body.decode() for path in paths]
+    assert told == [
+        "foo /foo",
+        "foo /foo/below?q",
+        "the rest /foo1",
+        "sl /sl/%2e",
+        "the rest /sl",
+        "foo /x/../foo",
+    ]
+
+
+def test_what_no_site_takes_is_not_found(serve: Serve) -> None:
+    served = serve(
+        """
+        httpng.cfg{sites = {{path = '/seen', handler = function() return table.concat(seen) end}}}
+        httpng = {cfg = function() end}"""
+    )
+    response = served.answer("/seen1")
+    assert (response.status, response.body) == (404, b"not found")
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert served.answer("/seen").status == 200
+
+
+def test_a_function_of_lua_stays_there() -> None:
+    with pytest.raises(TypeError, match="called in Lua"):
+        LuaFunction(1)()
 
 
 def test_overrides_win(write: Write, lua: str) -> None:

@@ -13,7 +13,7 @@ def test_values_come_out_in_order_and_may_be_anything(serve: Serve) -> None:
           see(ch:put(1), ch:put(nil), ch:put(false), ch:put(list))
           see(ch:is_empty(), ch:is_full(), ch:count())
           see(ch:get(), ch:get(), ch:get(), ch:get() == list)
-          see(ch:is_empty(), ch:is_full(), ch:count(), ch:is_closed())
+          see(ch:is_empty(), ch:is_full(), ch:count(), ch:is_closed(), ch:size(), fiber.channel():size())
         end"""
     )
     served.ask()
@@ -22,7 +22,7 @@ def test_values_come_out_in_order_and_may_be_anything(serve: Serve) -> None:
         "true true true true",
         "false true 4",
         "1 nil false true",
-        "true false 0 false",
+        "true false 0 false 4 0",
     ]
 
 
@@ -141,6 +141,15 @@ def test_close_lets_all_go(serve: Serve) -> None:
     [
         ("fiber.channel(-1)", "the size of a channel is an integer, 0 or more"),
         ("fiber.channel('x')", "the size of a channel is an integer, 0 or more"),
+        ("fiber.channel(false)", "the size of a channel is an integer, 0 or more"),
+        ("fiber.channel(1).put('x', 1)", "channel is invalid"),
+        ("fiber.channel(1).get({})", "channel is invalid"),
+        ("fiber.channel(1).close(5)", "channel is invalid"),
+        ("fiber.channel(1).count(fiber.cond())", "channel is invalid"),
+        ("fiber.channel(1).is_closed()", "channel is invalid"),
+        ("fiber.channel(1).is_full()", "channel is invalid"),
+        ("fiber.channel(1).is_empty()", "channel is invalid"),
+        ("fiber.channel(1).size()", "channel is invalid"),
         ("fiber.channel(1.5)", "the size of a channel is an integer, 0 or more"),
         ("fiber.channel(1):get('x')", "timeout must be a number of seconds"),
         ("fiber.channel(1):put(1, 0/0)", "timeout must be a number of seconds"),

@@ -21,11 +21,11 @@ def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg
         app: a handler or an `Application`.
         listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
         uvloop: whether to run on uvloop; `None`: if it is installed.
-        **cfg: the settings, for a handler; see the reference.
+        **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
-        ConfigError: a setting or an address that can't be used.
-        TypeError: `app` is neither.
+        ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application = as_application(app, None, cfg)
     use_uvloop = importlib.util.find_spec("uvloop") is not None if uvloop is None else uvloop
@@ -55,11 +55,11 @@ async def serve(
         listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
         on_listening: called with the `Server` once it listens; `Server.addresses` says where.
         task_status: gets the `Server` likewise, for `await task_group.start(serve, app)`.
-        **cfg: the settings, for a handler; see the reference.
+        **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
-        ConfigError: a setting or an address that can't be used.
-        TypeError: `app` is neither.
+        ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application, listening_on = as_application(app, None, cfg), addresses(listen)
     async with AsyncioReactor() as reactor:

@@ -5,41 +5,51 @@ from copy import copy
 from typing import Any
 
 from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
-from httpng_core.config import Settings, parse_settings
-from httpng_core.connection import Connection
+from httpng_core.config import Settings, check_before_handlers, parse_settings
+from httpng_core.connection import Connection, ProtocolName
 from httpng_core.date import DateSource
+from httpng_core.dispatch import handler_of
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner, as_handler
 from httpng_core.listen import parse_listen
 from httpng_core.request import UNKNOWN_ADDRESS, Address
+from httpng_core.sites import Site, parse_sites
 
 
 class Application:
-    """A handler and the settings it is served with. It holds no state of a running server.
+    """Handlers and the settings they are served with. It holds no state of a running server.
 
     Attributes:
-        handler: how the handler is started.
+        sites: who has which paths.
+        handler: how the handler of a request is started.
         settings: the checked settings.
         listen: where to listen, unless the front door is told otherwise.
         on_shutdown: set by a server that runs this application: call it to have the server shut down.
     """
 
-    def __init__(self, handler: object, *, listen: object = None, **cfg: object) -> None:
+    def __init__(
+        self, handler: object = None, *, sites: object = None, listen: object = None, **cfg: object
+    ) -> None:
         """Checks everything that can be checked before it runs.
 
         Args:
             handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
-                response, or a generator function `handler(req, io)` that yields its calls.
+                response, or a generator function `handler(req, io)` that yields its calls. It is the
+                same as a last site with the path "/".
+            sites: a list of `{"path": ..., "handler": ...}`, of which the first that takes a path has it.
             listen: where to listen, "ADDR:PORT" or several of these.
             **cfg: the settings, see the reference.
 
         Raises:
-            ConfigError: a setting that is unknown or out of range, an address that isn't one.
-            TypeError: the handler isn't one.
+            ConfigError: a setting that is unknown or out of range, an address or a site that isn't one,
+                no handler at all.
+            TypeError: a handler takes other arguments.
         """
-        self.settings: Settings = parse_settings(cfg)
         self.listen: Sequence[ListenAddress] = parse_listen(listen, default=PYTHON_DEFAULT_LISTEN)
-        self.handler: Handler = as_handler(handler)
+        check_before_handlers(cfg)
+        self.sites: Sequence[Site] = parse_sites(sites, handler, _is_function)
+        self.handler: Handler = handler_of(self.sites, as_handler)
+        self.settings: Settings = parse_settings(cfg)
         self.on_shutdown: Callable[[], None] | None = None
         self._cfg = cfg
 
@@ -79,6 +89,8 @@ class Application:
         date: DateSource = lambda: None,
         on_wake: Callable[[], None] = lambda: None,
         tells_acknowledged: bool = False,
+        over_tls: bool = False,
+        protocol: ProtocolName = "http/1.1",
     ) -> Connection:
         """A connection that starts at `now`; the arguments are those of `Connection`."""
         return Connection(
@@ -89,7 +101,13 @@ class Application:
             date=date,
             on_wake=on_wake,
             tells_acknowledged=tells_acknowledged,
+            over_tls=over_tls,
+            protocol=protocol,
         )
+
+
+def _is_function(handler: object) -> bool:
+    return callable(handler) or isinstance(handler, Handler)
 
 
 def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:

@@ -193,16 +193,13 @@ class Settings:
 
 
 _RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
-TLS_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level"})
-"""Keys that `cfg` of Lua looks at after all others."""
-
-_CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "uvloop"})
+_LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
+_CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
         "handler_time_limit",
         "lua_memory_limit",
         "sandbox",
-        "sites",
         "thread_termination_timeout",
         "threads",
     }
@@ -213,7 +210,7 @@ _KNOWN: Final = sorted(_RULES.keys() | _CALLERS_KEYS | _LATER_KEYS)
 def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> Settings:
     """Checks what a user wrote and fills in the defaults, which None stands for.
 
-    The keys `handler`, `listen`, `lua` and `uvloop` are known here and left to the caller.
+    The keys `handler`, `listen`, `lua`, `sites` and `uvloop` are known here and left to the caller.
 
     Args:
         cfg: Values by key, as `run`, `serve` and the cfg table of Lua take them.
@@ -229,6 +226,18 @@ def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> S
     for name, value in values.items():
         _check_range(name, _RULES[name], value, cfg[name])
     return Settings(**values)
+
+
+def check_before_handlers(cfg: Mapping[str, object]) -> None:
+    """Checks what the original looks at before sites and handlers; `parse_settings` does the rest after.
+
+    Raises:
+        ConfigError: See `parse_settings`.
+    """
+    parse_settings({name: value for name, value in cfg.items() if name not in _LATE_KEYS})
+    if cfg.get("shuttle_size") is not None:
+        # Its type is a matter of this stage, its minimum isn't.
+        _SHUTTLE.read("shuttle_size", cfg["shuttle_size"])
 
 
 def parse_lua_runtime(value: object) -> LuaRuntime:

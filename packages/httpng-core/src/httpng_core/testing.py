@@ -21,6 +21,7 @@ from httpng_core.application import as_application
 from httpng_core.events import RequestReceived
 from httpng_core.exchange import Exchange
 from httpng_core.protocols.decoding import ReceivedResponse, decode
+from httpng_core.protocols.http2_client import Http2Client, ReceivedStream
 from httpng_core.request import Address
 from httpng_core.scripted_path import ScriptedPath
 from httpng_core.stepping import step_async
@@ -28,7 +29,16 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.connection import AnyConnection, TlsConnection
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 
-__all__ = ["Client", "Clock", "Loopback", "ScriptedPath", "TlsEnd"]
+__all__ = [
+    "Client",
+    "Clock",
+    "Http2Client",
+    "Http2Peer",
+    "Loopback",
+    "ReceivedStream",
+    "ScriptedPath",
+    "TlsEnd",
+]
 
 _MAX_TURNS = 10_000
 
@@ -226,6 +236,43 @@ class Client:
             self.closed = True
 
 
+class Http2Peer(Client):
+    """A client that speaks HTTP/2 by prior knowledge; what it says arrives at once.
+
+    Attributes:
+        http2: the client without its socket, for what has no verb here; then `settle` the loop.
+    """
+
+    def __init__(self, loop: "Loopback", connection: AnyConnection, room: float, http2: Http2Client) -> None:
+        super().__init__(loop, connection, room)
+        self.http2 = http2
+
+    def request(self, path: str = "/", method: str = "GET", *, body: bytes | None = b"") -> ReceivedStream:
+        """Sends a request, with a body that fits the windows (`None` leaves it open); gives what comes."""
+        number = self.http2.request(path, method, body=body)
+        self._loop.settle()
+        return self.http2.streams[number]
+
+    def give(self, size: int, number: int | None = None) -> None:
+        """Gives room to a stream, or to the connection."""
+        self.http2.give(size, number)
+        self._loop.settle()
+
+    def cancel(self, number: int) -> None:
+        """Resets a stream."""
+        self.http2.h2.reset_stream(number, 8)
+        self._loop.settle()
+
+    def pump(self) -> bool:
+        """Lets the kernel take what it can and the client answer; tells whether anything moved."""
+        moved = super().pump()
+        self.http2.receive(self.take())
+        said = self.http2.take()
+        if said and not self.gone:
+            self.connection.receive_data(said, self._loop.clock.now)
+        return moved or bool(said)
+
+
 class Loopback:
     """Serves an application to scripted clients, by a clock turned by hand.
 
@@ -268,6 +315,14 @@ class Loopback:
         self._clients.append(client)
         if tls is not None:
             client.send(b"")
+        return client
+
+    def connect_http2(self, room: float = inf, window: int = 65535, *, reads: bool = True) -> Http2Peer:
+        """A new client that speaks HTTP/2, with so much room for each stream; `reads`: that is kept up."""
+        connection = self.application.connection(self.clock.now, tells_acknowledged=True)
+        client = Http2Peer(self, connection, room, Http2Client(window, reads=reads))
+        self._clients.append(client)
+        self.settle()
         return client
 
     def _connection(self, over_tls: bool) -> AnyConnection:

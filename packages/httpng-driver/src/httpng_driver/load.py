@@ -91,9 +91,8 @@ def _attribute(module: ModuleType, place: str, attribute: str) -> object:
 
 
 def _as_application(app: object, name: str, settings: Mapping[str, object]) -> Application:
-    if isinstance(app, Application):
-        return app.with_settings(**settings)
     try:
-        return as_application(app, None, dict(settings))
-    except TypeError as error:
+        application = as_application(app, None, {})
+    except (ConfigError, TypeError) as error:
         raise ConfigError(f"{name}: {error}") from error
+    return application.with_settings(**settings)

@@ -13,6 +13,7 @@ from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner
 from httpng_core.listen import parse_listen
 from httpng_core.lua.script import OtherRuntime, Script
+from httpng_core.sites import Site
 
 
 class LuaApplication(Application):
@@ -30,6 +31,7 @@ class LuaApplication(Application):
     Attributes:
         settings: the checked settings.
         listen: where to listen.
+        sites: who has which paths.
         handler: how the script's handler is started.
         on_shutdown: set by the server; `httpng.shutdown()` calls it, once. It must only schedule.
     """
@@ -65,6 +67,7 @@ class LuaApplication(Application):
         self.listen: Sequence[ListenAddress] = parse_listen(
             self._script.cfg.get("listen"), default=LUA_DEFAULT_LISTEN
         )
+        self.sites: Sequence[Site] = self._script.sites
         self.handler: Handler = self._script.handler()
 
     def runner(

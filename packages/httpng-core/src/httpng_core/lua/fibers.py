@@ -123,13 +123,10 @@ class Fibers:
         finally:
             self._waits.forget(wait)
 
-    def _give_up(self, wait: float | None) -> bytes | None:
-        """Ends a wait that can't be waited for, and says why; `None` if nothing was to wait for."""
-        if wait is None:
-            return None
+    def _give_up(self, wait: float) -> None:
+        """Ends a wait that can't be waited for."""
         self._waits.wake(wait)
         self._waits.forget(wait)
-        return b"can't wait inside a function that was called by a C function, such as table.sort"
 
     def _pause(self, seconds: float) -> Answer:
         pending = Pending(self.clock() + seconds)

@@ -72,13 +72,13 @@ local function answer(io, returned)
   return status, body, flat(returned.headers)
 end
 
-local function run(request, io)
-  return answer(io, (core.handler(request, io)))
+local function run(handler, request, io)
+  return answer(io, (handler(request, io)))
 end
 
--- Starts the handler on an exchange: its fiber, and what the first step brought.
-function core.serve(handle, ...)
+-- Starts a handler on an exchange: its fiber, and what the first step brought.
+function core.serve(number, handle, ...)
   local io = core.new_io(handle)
-  local id = core.fiber(run)
-  return id, core.step(id, new_request(...), io)
+  local id = core.new_fiber(run)
+  return id, core.step(id, core.handlers[number], new_request(...), io)
 end

@@ -16,9 +16,11 @@ _log = logging.getLogger("httpng")
 
 
 class LuaHandler:
-    """Starts the script's handler on an exchange, in a fiber of its own."""
+    """Starts a handler of the script's on an exchange, in a fiber of its own."""
 
-    def __init__(self, runtime: Runtime, fibers: Fibers, exchanges: Exchanges) -> None:
+    def __init__(self, runtime: Runtime, fibers: Fibers, exchanges: Exchanges, number: int) -> None:
+        """`number` is what Lua knows the function by."""
+        self._number = number
         self._serve = runtime.function("serve")
         self._is_held = runtime.function("is_held")
         self._fibers = fibers
@@ -32,7 +34,9 @@ class LuaHandler:
 
         try:
             number = self._exchanges.add(exchange, self._is_held)
-            fiber, *answer = self._fibers.start(self._serve, number, *request_values(exchange.request))
+            fiber, *answer = self._fibers.start(
+                self._serve, self._number, number, *request_values(exchange.request)
+            )
         except Exception as error:
             # Lua is out of memory: even that is this exchange's trouble alone.
             ended(error)

@@ -7,20 +7,23 @@ local unpack = table.unpack or unpack
 local httpng = {}
 core.httpng = httpng
 
--- A value as a row of plain ones, which is all that crosses the border: a kind, then
--- the value itself, or a table's length, its keys and its values, or nothing.
-local function spell(row, value)
+-- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
+-- itself, a table's length, its keys and its values, a function's place in `functions`, or nothing.
+local function spell(row, value, functions)
   local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
   row[#row + 1] = kind
   if kind == 'table' then
     row[#row + 1] = 0
     local at, count = #row, 0
     for key, item in pairs(value) do
-      spell(row, key)
-      spell(row, item)
+      spell(row, key, functions)
+      spell(row, item, functions)
       count = count + 1
     end
     row[at] = count
+  elseif kind == 'function' then
+    functions[#functions + 1] = value
+    row[#row + 1] = #functions
   elseif kind == 'string' or kind == 'number' or kind == 'boolean' then
     row[#row + 1] = value
   end
@@ -33,9 +36,9 @@ function httpng.cfg(parameters)
   elseif type(parameters) ~= 'table' then
     error('parameters must be a table, not ' .. type(parameters), 0)
   end
-  local handler = rawget(parameters, 'handler')
-  settle(host.configure(unpack(spell({}, parameters))))
-  core.handler = handler
+  local functions = {}
+  settle(host.configure(unpack(spell({}, parameters, functions))))
+  core.handlers = functions
   return true
 end
 

@@ -1,7 +1,6 @@
 -- Fibers: every handler, every created fiber and the script itself is a coroutine that the host steps.
 --
--- A call that has to wait yields HOST and the host's number of the wait. A user's own coroutines hand
--- that up to whoever resumed them, down to the fiber, so that calls may wait from inside any of them.
+-- A call that has to wait yields HOST and the host's number of the wait.
 
 local host, core = ...
 
@@ -12,24 +11,45 @@ local DONE, TURN, WAIT, FAILED = 0, 1, 2, 3
 local HOST = {}
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
-local running, status, close = coroutine.running, coroutine.status, coroutine.close -- no close in LuaJIT
-local isyieldable = coroutine.isyieldable
-local traceback, format, floor = debug.traceback, string.format, math.floor
-local concat, sort, rawequal, type, tostring = table.concat, table.sort, rawequal, type, tostring
-local select, pairs, pcall, error = select, pairs, pcall, error
+local status, close, isyieldable = coroutine.status, coroutine.close, coroutine.isyieldable -- no close in LuaJIT
+local traceback, shown = debug.traceback, core.shown
+local error, pairs, pcall, rawequal, type = error, pairs, pcall, rawequal, type
 
-local fibers = {} -- id -> coroutine
-local ids = {} -- coroutine -> id
+local CANCELLED = 'fiber is cancelled'
+local CANT_WAIT = "can't wait inside a function that was called by a C function, such as table.sort"
+
+local fibers = {} -- id -> fiber: a table with its id, its coroutine co, and the wait that it is in
+local fiber_of = {} -- coroutine -> fiber
 local last_id = 0
--- A user's coroutine that waits for the host -> the coroutine that resumed it.
-local resumed_by = setmetatable({}, { __mode = 'kv' })
+-- The fiber that runs; what the host calls outside of all fibers (on_gap) is in none.
+local OUTSIDE = {}
+local current = OUTSIDE
 
--- Inside an iterator of the C library (table.sort, string.gsub) no coroutine can yield.
-local function await(wait)
-  if isyieldable() then
-    return yield(HOST, wait)
+local function give_up(wait)
+  if wait then
+    host.give_up(wait)
+    return nil, CANT_WAIT
   end
-  return nil, host.give_up(wait)
+end
+
+-- Ends a call that has to wait: what it brought, or nil and what to raise.
+local function await(wait)
+  -- Inside an iterator of the C library (table.sort, string.gsub) no coroutine can yield.
+  if not isyieldable() then
+    return give_up(wait)
+  end
+  local fiber = current
+  if wait and fiber.cancelled then
+    host.give_up(wait)
+    yield(HOST) -- else one that catches this for ever would keep the server to itself
+    return nil, CANCELLED
+  end
+  local result, failure = yield(HOST, wait)
+  if fiber.interrupted then
+    fiber.interrupted = nil
+    return nil, CANCELLED
+  end
+  return result, failure
 end
 
 -- Ends a call as the host says: goes on, lets others run, waits, or raises.
@@ -51,181 +71,116 @@ function core.settle(code, value)
   return result
 end
 
--- Coroutines of users -------------------------------------------------------------------------------
-
-local function woken(co, ...)
-  resumed_by[co] = nil
-  return ...
-end
-
-local function resumed(co, ok, first, ...)
-  if ok and rawequal(first, HOST) then
-    resumed_by[co] = running()
-    return resumed(co, resume(co, woken(co, await((...)))))
-  end
-  return ok, first, ...
-end
-
-local function resume_users(co, ...)
-  if resumed_by[co] or ids[co] then
-    return false, 'cannot resume a coroutine that waits for the server'
-  end
-  return resumed(co, resume(co, ...))
-end
-
-local function unwrapped(co, ok, ...)
-  if ok then
-    return ...
-  end
-  if close and status(co) == 'dead' then
-    close(co)
-  end
-  error((...), 2)
-end
-
-function coroutine.resume(co, ...)
-  return resume_users(co, ...)
-end
-
-function coroutine.wrap(fn)
-  local co = create(fn)
-  return function(...)
-    return unwrapped(co, resume_users(co, ...))
-  end
-end
-
-function coroutine.status(co)
-  return resumed_by[co] and 'normal' or status(co)
-end
-
-function coroutine.yield(...)
-  if ids[running()] then
-    error('attempt to yield from outside a coroutine', 2)
-  end
-  return yield(...)
-end
-
-if close then
-  function coroutine.close(co)
-    if resumed_by[co] or ids[co] then
-      error('cannot close a coroutine that waits for the server', 2)
-    end
-    return close(co)
-  end
-end
-
--- Errors --------------------------------------------------------------------------------------------
-
-local function plain(value)
-  return type(value) == 'string' and format('%q', value) or tostring(value)
-end
-
-local function fields(value)
-  local shown = {}
-  for key, field in pairs(value) do
-    shown[#shown + 1] = tostring(key) .. '=' .. plain(field)
-  end
-  sort(shown)
-  return '{' .. concat(shown, ', ') .. '}'
-end
-
--- An error is any value in Lua: a table without __tostring is shown with its fields.
-local function described(value)
-  if type(value) ~= 'table' then
-    return tostring(value)
-  end
-  local metatable = getmetatable(value)
-  if type(metatable) == 'table' and metatable.__tostring then
-    return tostring(value)
-  end
-  return fields(value)
-end
-
-local function shown(value)
-  local ok, message = pcall(described, value)
-  return ok and message or 'an error that can not be shown: ' .. tostring(message)
-end
+-- Fibers --------------------------------------------------------------------------------------------
 
 local function failure_of(co, value)
   return traceback(co, shown(value))
 end
 
-core.shown = shown
+local function forget(fiber)
+  fibers[fiber.id], fiber_of[fiber.co] = nil, nil
+  fiber.dead = true
+end
 
--- Fibers --------------------------------------------------------------------------------------------
+-- That a fiber of the user's ends when it is cancelled is no failure. A handler's response isn't complete.
+local function is_cancelled(fiber, value)
+  return fiber.users and fiber.cancelled and type(value) == 'string' and value:sub(-#CANCELLED) == CANCELLED
+end
 
--- Closes a coroutine, first those inside it that it waits for: to-be-closed variables get their turn.
-local function close_with_inner(co)
-  for inner, outer in pairs(resumed_by) do
-    if outer == co then
-      close_with_inner(inner)
-    end
+local function failed(fiber, value)
+  local failure = failure_of(fiber.co, value)
+  if close then
+    pcall(close, fiber.co)
   end
-  pcall(close, co)
+  if is_cancelled(fiber, value) then
+    return DONE
+  end
+  return FAILED, failure
 end
 
-local function forget(id, co)
-  fibers[id], ids[co] = nil, nil
-end
-
-local function stepped(id, co, ok, first, ...)
+local function stepped(fiber, before, ok, first, ...)
+  current = before
   if ok and rawequal(first, HOST) then
     local wait = ...
     if wait == nil then
       return TURN
     end
+    fiber.wait = wait
     return WAIT, wait
   end
-  forget(id, co)
+  forget(fiber)
   if ok then
     return DONE, first, ...
   end
-  local failure = failure_of(co, first)
-  if close then
-    pcall(close, co)
-  end
-  return FAILED, failure
+  return failed(fiber, first)
 end
 
 -- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
-function core.fiber(fn)
+function core.new_fiber(fn)
   last_id = last_id + 1
   local co = create(fn)
-  fibers[last_id], ids[co] = co, last_id
+  local fiber = { id = last_id, co = co }
+  fibers[last_id], fiber_of[co] = fiber, fiber
   return last_id
 end
 
 -- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.
 function core.users_fiber(fn)
-  return core.fiber(function(...)
+  local id = core.new_fiber(function(...)
     fn(...)
   end)
+  fibers[id].users = true
+  return id
 end
 
 -- Runs a fiber until it waits, ends or fails.
 function core.step(id, ...)
-  local co = fibers[id]
-  return stepped(id, co, resume(co, ...))
+  local fiber, before = fibers[id], current
+  fiber.wait, current = nil, fiber
+  return stepped(fiber, before, resume(fiber.co, ...))
 end
 
--- Gives up a fiber that waits.
+-- Gives up a fiber that waits. It never runs again, so there is nothing that it could catch.
 function core.kill(id)
-  local co = fibers[id]
-  if co == nil then
+  local fiber = fibers[id]
+  if fiber == nil then
     return
   end
-  forget(id, co)
+  forget(fiber)
   if close then
-    close_with_inner(co)
+    core.close_with_inner(fiber.co)
   end
 end
 
-function core.status(id)
-  local co = fibers[id]
-  if co == nil then
+-- A fiber's next wait raises, or the one that it is in, unless that has just ended. So does every later one.
+function core.cancel(fiber)
+  fiber.cancelled = true
+  if fiber.wait and host.wake(fiber.wait) then
+    fiber.interrupted = true
+  end
+end
+
+-- Raises if the fiber that runs is cancelled.
+function core.test_cancel()
+  if current.cancelled then
+    error(CANCELLED, 0)
+  end
+end
+
+-- The fiber that runs, or nil outside of all.
+function core.current()
+  return current ~= OUTSIDE and current or nil
+end
+
+function core.find(id)
+  return fibers[id]
+end
+
+function core.status(fiber)
+  if fiber.dead then
     return 'dead'
   end
-  return status(co) == 'suspended' and 'suspended' or 'running'
+  return status(fiber.co) == 'suspended' and 'suspended' or 'running'
 end
 
 function core.count()
@@ -236,18 +191,5 @@ function core.count()
   return count
 end
 
--- Numbers -------------------------------------------------------------------------------------------
-
--- A string or a number as text, whole numbers the same way on all runtimes; nil for anything else.
-function core.text(value)
-  if type(value) == 'string' then
-    return value
-  elseif type(value) ~= 'number' then
-    return nil
-  elseif value == floor(value) and value > -2 ^ 53 and value < 2 ^ 53 then
-    return format('%d', value)
-  end
-  return tostring(value)
-end
-
 core.DONE, core.TURN, core.WAIT, core.FAILED = DONE, TURN, WAIT, FAILED
+core.HOST, core.await, core.fiber_of = HOST, await, fiber_of

@@ -6,14 +6,25 @@ that passed it, and crashes when the object outlives that; objects of the host's
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
 
-PARTS: Final = ("prelude.lua", "io.lua", "handler.lua", "httpng.lua", "feed.lua", "fiber.lua")
+PARTS: Final = (
+    "text.lua",
+    "prelude.lua",
+    "coroutines.lua",
+    "io.lua",
+    "handler.lua",
+    "httpng.lua",
+    "feed.lua",
+    "fiber.lua",
+    "channel.lua",
+)
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 
 _NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
@@ -81,8 +92,19 @@ class Runtime:
             raise LuaScriptError(text_of(error.args[0])) from None
 
 
-def lua_function() -> None:
-    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at."""
+@dataclass(frozen=True, slots=True)
+class LuaFunction:
+    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at.
+
+    Attributes:
+        number: what Lua knows it by.
+    """
+
+    number: int
+
+    def __call__(self) -> NoReturn:
+        """Is a function, and can't be called from here."""
+        raise TypeError("a function of Lua's is called in Lua")
 
 
 def read_value(row: Iterator[Any]) -> object:
@@ -91,7 +113,7 @@ def read_value(row: Iterator[Any]) -> object:
     if kind == b"table":
         return _read_table(row)
     if kind == b"function":
-        return lua_function
+        return LuaFunction(int(next(row)))
     if kind in (b"string", b"number", b"boolean"):
         value = next(row)
         return text_of(value) if kind == b"string" else value

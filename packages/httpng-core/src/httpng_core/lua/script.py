@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from httpng_core.address import LUA_DEFAULT_LISTEN
-from httpng_core.config import TLS_KEYS, LuaRuntime, parse_lua_runtime, parse_settings
+from httpng_core.config import LuaRuntime, check_before_handlers, parse_lua_runtime, parse_settings
+from httpng_core.dispatch import handler_of
 from httpng_core.errors import ConfigError
-from httpng_core.handlers import Runner
+from httpng_core.handlers import Handler, Runner
 from httpng_core.listen import parse_listen
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
-from httpng_core.lua.runtime import LuaScriptError, Runtime, lua_function, read_value, text_of
+from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, read_value, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
+from httpng_core.sites import Site, parse_sites
 
 _NO_CFG: Final = (
     "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
@@ -72,9 +74,14 @@ class Script:
         self.runtime.find_modules_in(str(path.parent))
         self._run(_read(path))
 
-    def handler(self) -> LuaHandler:
-        """What starts the script's handler."""
-        return LuaHandler(self.runtime, self._fibers, self._exchanges)
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites of its cfg, whose functions are `LuaFunction`s."""
+        return _sites(self.cfg)
+
+    def handler(self) -> Handler:
+        """What starts the script's handlers."""
+        return handler_of(self.sites, self._as_handler)
 
     def launch(self, runner: Runner, shut_down: Callable[[], None]) -> None:
         """A server runs the script; `shut_down` is what `httpng.shutdown()` calls.
@@ -138,14 +145,13 @@ class Script:
         parse_listen(cfg.get("listen"), default=LUA_DEFAULT_LISTEN)
         if cfg.get("uvloop") is not None:
             raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
-        parse_settings({key: value for key, value in cfg.items() if key not in TLS_KEYS}, lua_handler=True)
-        handler = cfg.get("handler")
-        if handler is None:
-            raise ConfigError("No handlers specified")
-        if handler is not lua_function:
-            raise ConfigError("handler is not a function")
+        check_before_handlers(cfg)
+        handler_of(_sites(cfg), self._as_handler)
         # Looked at last, as the original does.
         parse_settings(cfg, lua_handler=True)
+
+    def _as_handler(self, function: Any) -> Handler:
+        return LuaHandler(self.runtime, self._fibers, self._exchanges, function.number)
 
     def _shutdown(self) -> Answer:
         if self._shut_down is None:
@@ -160,6 +166,10 @@ class Script:
 def _by_key(parameters: Any) -> dict[Any, object]:
     """The cfg table by its keys, also where these are those of a sequence."""
     return dict(enumerate(parameters, 1)) if isinstance(parameters, list) else parameters
+
+
+def _sites(cfg: Mapping[str, object]) -> tuple[Site, ...]:
+    return parse_sites(cfg.get("sites"), cfg.get("handler"), lambda one: isinstance(one, LuaFunction))
 
 
 def _read(path: Path) -> bytes:

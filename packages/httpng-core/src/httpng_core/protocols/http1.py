@@ -92,7 +92,9 @@ class RequestParser:
         while True:
             event = self._h11.next_event()
             if isinstance(event, h11.Request):
-                self._take_head(event)
+                if not self._take_head(event):
+                    # The end is clear without asking for it, which is a good part of what h11 costs.
+                    return self._request()
             elif isinstance(event, h11.Data):
                 self._take_body(event.data)
             elif isinstance(event, h11.EndOfMessage):
@@ -100,7 +102,8 @@ class RequestParser:
             else:
                 return None
 
-    def _take_head(self, head: h11.Request) -> None:
+    def _take_head(self, head: h11.Request) -> bool:
+        """Tells whether there is a body to come (RFC 9112, 6.3)."""
         self._head = head
         limit = self._settings.shuttle_size
         if self._fed > limit and self._fed - len(self._h11.trailing_data[0]) > limit:
@@ -118,7 +121,10 @@ class RequestParser:
         if length is not None:
             # Refused before a byte of the body is read, and before a 100 asks for it.
             self._limit_body(length)
+        if not length and not coded:
+            return False
         self.expects_continue = self._h11.they_are_waiting_for_100_continue
+        return True
 
     def _limit_body(self, size: int) -> None:
         limit = self._settings.max_body_len

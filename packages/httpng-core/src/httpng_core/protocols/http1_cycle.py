@@ -231,7 +231,7 @@ class Http1:
 
     def _upgrade(self, request: Request, now: float) -> bool:
         """Goes on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); whether it did."""
-        settings = upgrade_settings(request) if self._settings.h2c_upgrade and not self._https else None
+        settings = None if self._https else upgrade_settings(request)
         if settings is None:
             return False
         try:
@@ -266,7 +266,7 @@ class Http1:
         except RemoteError as error:
             self._refuse(error.status, str(error), now)
             return
-        if request is None or self._upgrade(request, now):
+        if request is None or (self._settings.h2c_upgrade and self._upgrade(request, now)):
             return
         exchange = Exchange(request, self._settings, self._link.timers, self, now)
         self.exchange = exchange

@@ -267,8 +267,6 @@ class Http2:
             self.link.deadline = due
 
     def _arm_all(self) -> None:
-        if self._phase is Phase.OVER:
-            return
         for stream in self.streams.values():
             self.arm(stream.due())
         for due in (self._idle_due(), self._block_due(), self._stuck_due()):
@@ -386,4 +384,5 @@ class Http2:
         self._control_size += len(data)
         if self._control_size > MAX_CONTROL:
             self.fail(ErrorCodes.ENHANCE_YOUR_CALM, "too many answers wait to be read", now)
+        self.arm(self._stuck_due())
         self.link.wake()

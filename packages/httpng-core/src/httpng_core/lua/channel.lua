@@ -1,0 +1,212 @@
+-- Fibers that wait for each other: fiber.channel and fiber.cond.
+
+local host, core = ...
+
+local fiber, await = core.fiber, core.await
+local error, getmetatable, select = error, getmetatable, select
+local setmetatable, type = setmetatable, type
+local huge = math.huge
+
+-- Waiting in line -----------------------------------------------------------------------------------
+
+-- A line of those that wait, as a ring: who leaves it must not cost the more the longer it is.
+local function new_ring()
+  local ring = {}
+  ring.after, ring.before = ring, ring
+  return ring
+end
+
+local function enter(ring, waiting)
+  local last = ring.before
+  waiting.before, waiting.after = last, ring
+  last.after, ring.before = waiting, waiting
+end
+
+local function leave(waiting)
+  if waiting.after then
+    waiting.before.after, waiting.after.before = waiting.after, waiting.before
+    waiting.before, waiting.after = nil, nil
+  end
+end
+
+-- Wakes the first one in line that still waits: one whose time is up, or that was cancelled, may not have left
+-- it yet. Nil if there is none.
+local function wake_next(ring)
+  while ring.after ~= ring do
+    local waiting = ring.after
+    leave(waiting)
+    if host.wake(waiting.wait) then
+      waiting.served = true
+      return waiting
+    end
+  end
+end
+
+-- Waits in line; tells whether it was served. Raises if the fiber is cancelled.
+local function wait_in(ring, waiting, timeout)
+  if timeout <= 0 then
+    return false
+  end
+  waiting.wait = select(2, host.pause(timeout))
+  enter(ring, waiting)
+  local _, failure = await(waiting.wait)
+  leave(waiting)
+  if failure then
+    error(failure, 0)
+  end
+  return waiting.served == true
+end
+
+local function checked_timeout(timeout)
+  if timeout == nil then
+    return huge
+  elseif type(timeout) ~= 'number' or timeout ~= timeout then
+    error('timeout must be a number of seconds', 3)
+  end
+  return timeout
+end
+
+-- Channels ------------------------------------------------------------------------------------------
+
+local Channel = {}
+Channel.__index = Channel
+
+local function checked(channel)
+  if getmetatable(channel) ~= Channel then
+    error('channel is invalid', 0)
+  end
+  return channel
+end
+
+function fiber.channel(size)
+  if size == nil then
+    size = 0
+  end
+  if type(size) ~= 'number' or size < 0 or size % 1 ~= 0 then
+    error('the size of a channel is an integer, 0 or more', 2)
+  end
+  local channel = { capacity = size, values = {}, first = 1, last = 0 }
+  channel.getters, channel.putters = new_ring(), new_ring()
+  return setmetatable(channel, Channel)
+end
+
+-- Values stand in a queue of their own, as they may be nil.
+local function append(channel, value)
+  channel.last = channel.last + 1
+  channel.values[channel.last] = value
+end
+
+local function take(channel)
+  local value = channel.values[channel.first]
+  channel.values[channel.first] = nil
+  channel.first = channel.first + 1
+  return value
+end
+
+-- True once a value is in the channel or was taken; false when the time is up or the channel closed.
+function Channel:put(value, timeout)
+  checked(self)
+  timeout = checked_timeout(timeout)
+  if self.closed then
+    return false
+  end
+  local getter = wake_next(self.getters)
+  if getter then
+    getter.value = value
+    return true
+  elseif not self:is_full() then
+    append(self, value)
+    return true
+  end
+  return wait_in(self.putters, { value = value }, timeout)
+end
+
+-- The next value; nil when the time is up or the channel closed.
+function Channel:get(timeout)
+  checked(self)
+  timeout = checked_timeout(timeout)
+  if self.closed then
+    return nil
+  end
+  local putter = wake_next(self.putters)
+  if not self:is_empty() then
+    local value = take(self)
+    if putter then
+      append(self, putter.value)
+    end
+    return value
+  elseif putter then
+    return putter.value
+  end
+  local waiting = {}
+  wait_in(self.getters, waiting, timeout)
+  return waiting.value
+end
+
+local function dismiss(ring)
+  local waiting = wake_next(ring)
+  while waiting do
+    waiting.served = false
+    waiting = wake_next(ring)
+  end
+end
+
+-- What is in the channel is dropped; all that wait go on, empty-handed.
+function Channel:close()
+  checked(self).closed = true
+  self.values, self.first, self.last = {}, 1, 0
+  dismiss(self.getters)
+  dismiss(self.putters)
+end
+
+function Channel:is_closed()
+  return checked(self).closed == true
+end
+
+function Channel:size()
+  return checked(self).capacity
+end
+
+function Channel:count()
+  return checked(self).last - self.first + 1
+end
+
+function Channel:is_empty()
+  return Channel.count(self) == 0
+end
+
+function Channel:is_full()
+  return Channel.count(self) >= self.capacity
+end
+
+-- Conditions ----------------------------------------------------------------------------------------
+
+local Cond = {}
+Cond.__index = Cond
+
+local function ring_of(cond)
+  if getmetatable(cond) ~= Cond then
+    error('cond is invalid', 0)
+  end
+  return cond.waiting
+end
+
+function fiber.cond()
+  return setmetatable({ waiting = new_ring() }, Cond)
+end
+
+-- True when it was signalled, false when the time is up.
+function Cond:wait(timeout)
+  return wait_in(ring_of(self), {}, checked_timeout(timeout))
+end
+
+-- Wakes the one that has waited longest, if any waits.
+function Cond:signal()
+  wake_next(ring_of(self))
+end
+
+-- Wakes all that wait.
+function Cond:broadcast()
+  local ring = ring_of(self)
+  while wake_next(ring) do end
+end
