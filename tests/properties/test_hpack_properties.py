@@ -1,7 +1,7 @@
 """Any heads in any order, the table now and then of another size: what is kept is what would be made."""
 
 from hpack import Decoder, Encoder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpng_core.protocols.http2_hpack import HeadDecoder, HeadEncoder
@@ -11,6 +11,10 @@ fields = st.sampled_from([(b":status", b"200"), (b"x-a", b"1"), (b"x-b", b"1"), 
 steps = st.one_of(st.lists(fields, min_size=1, max_size=2), st.sampled_from([0, 40, 80, 4096]))
 
 
+quick = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+@quick
 @given(st.lists(steps, min_size=4, max_size=60))
 def test_a_client_reads_every_head(steps: list[list[tuple[bytes, bytes]] | int]) -> None:
     encoder, decoder = HeadEncoder(), Decoder()
@@ -21,6 +25,7 @@ def test_a_client_reads_every_head(steps: list[list[tuple[bytes, bytes]] | int])
             encoder.header_table_size = step
 
 
+@quick
 @given(st.lists(steps, min_size=4, max_size=60))
 def test_every_head_of_a_client_is_read(steps: list[list[tuple[bytes, bytes]] | int]) -> None:
     encoder, decoder = Encoder(), HeadDecoder()
