@@ -22,7 +22,7 @@ scheduler follower feed
 protocols.*
 connection
 tls.*
-handlers application
+handlers routing application
 lua.*
 scripted_path stepping testing
 """

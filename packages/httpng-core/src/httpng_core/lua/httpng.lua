@@ -10,6 +10,7 @@ core.httpng = httpng
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then
 -- the value itself, or a table's length, its keys and its values, or nothing.
 local function spell(row, value)
+  value = core.as_function(value)
   local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
   row[#row + 1] = kind
   if kind == 'table' then
@@ -33,7 +34,7 @@ function httpng.cfg(parameters)
   elseif type(parameters) ~= 'table' then
     error('parameters must be a table, not ' .. type(parameters), 0)
   end
-  local handler = rawget(parameters, 'handler')
+  local handler = core.as_function(rawget(parameters, 'handler'))
   settle(host.configure(unpack(spell({}, parameters))))
   core.handler = handler
   return true
