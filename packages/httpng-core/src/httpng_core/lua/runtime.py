@@ -25,6 +25,9 @@ PARTS: Final = (
     "feed.lua",
     "fiber.lua",
     "channel.lua",
+    "json.lua",
+    "json_decode.lua",
+    "log.lua",
 )
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 
