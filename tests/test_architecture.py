@@ -22,7 +22,7 @@ scheduler follower feed
 protocols.*
 connection
 tls.*
-handlers dispatch application
+handlers dispatch routing application
 lua.*
 scripted_path stepping testing
 """

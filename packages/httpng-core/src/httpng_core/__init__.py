@@ -42,6 +42,7 @@ from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_core.routing import Router
 from httpng_core.sites import Site
 from httpng_core.sweep import Lane, Sweep
 from httpng_core.timers import Timer, Timers
@@ -89,6 +90,7 @@ __all__ = [
     "RequestRefused",
     "Response",
     "ResponseStateError",
+    "Router",
     "Runner",
     "SendResult",
     "SendStats",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 
@@ -75,6 +76,7 @@ class Address:
 
 
 UNKNOWN_ADDRESS = Address("", 0)
+NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class Request:
         https: whether it came over TLS.
         peer: the client's end of the connection.
         ouraddr: our end of the connection.
+        stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
     """
 
     method: str
@@ -104,6 +107,7 @@ class Request:
     https: bool = False
     peer: Address = UNKNOWN_ADDRESS
     ouraddr: Address = UNKNOWN_ADDRESS
+    stash: Mapping[str, str] = field(default_factory=lambda: NO_STASH)
 
     @property
     def query(self) -> str | None:

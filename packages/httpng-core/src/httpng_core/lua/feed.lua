@@ -74,28 +74,10 @@ end
 local Feed = {}
 Feed.__index = Feed
 
--- number -> feed: while it is there, the host must keep its own.
-local held = setmetatable({}, { __mode = 'v' })
--- The numbers that the host has. It is told which of them are no longer held each time they have doubled.
-local numbers, count, sweep_at = {}, 0, 64
-
-local function sweep()
-  for number in pairs(numbers) do
-    if held[number] == nil then
-      host.forget_feed(number)
-      numbers[number], count = nil, count - 1
-    end
-  end
-  sweep_at = 2 * count + 64
-end
+local register = core.new_register(host.forget_feed)
 
 local function new_feed(number)
-  if count >= sweep_at then
-    sweep()
-  end
-  local feed = setmetatable({ [NUMBER] = number, is_closed = false }, Feed)
-  held[number], numbers[number], count = feed, true, count + 1
-  return feed
+  return register(number, setmetatable({ [NUMBER] = number, is_closed = false }, Feed))
 end
 
 local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true }

@@ -3,7 +3,12 @@
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
-local error, pairs, tostring, type = error, pairs, tostring, type
+local error, pairs, rawget, setmetatable = error, pairs, rawget, setmetatable
+local tostring, type = tostring, type
+
+-- Key of ours in a request: what a router has stashed.
+local STASH = {}
+core.STASH = STASH
 
 -- Requests ------------------------------------------------------------------------------------------
 
@@ -25,11 +30,24 @@ local function address(name, port, family)
   return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = protocol }
 end
 
+local Request = {}
+Request.__index = Request
+
+-- What a placeholder of the route took, or nil; with a second argument, keeps that under the name.
+function Request:stash(name, value)
+  local stash = rawget(self, STASH)
+  if value == nil then
+    return stash and stash[name]
+  end
+  self[STASH] = stash or {}
+  self[STASH][name] = value
+end
+
 local function new_request(
   method, path, query, name, body, https, is_websocket, major, minor,
   peer, peer_port, peer_family, ours, our_port, our_family, ...
 )
-  return {
+  return setmetatable({
     method = method,
     path = path,
     query = query,
@@ -42,7 +60,7 @@ local function new_request(
     version_minor = minor,
     peer = address(peer, peer_port, peer_family),
     ouraddr = address(ours, our_port, our_family),
-  }
+  }, Request)
 end
 
 -- What handlers return ------------------------------------------------------------------------------

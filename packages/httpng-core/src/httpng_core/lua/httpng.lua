@@ -10,6 +10,7 @@ core.httpng = httpng
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
 -- itself, a table's length, its keys and its values, a function's place in `functions`, or nothing.
 local function spell(row, value, functions)
+  value = core.as_function(value)
   local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
   row[#row + 1] = kind
   if kind == 'table' then

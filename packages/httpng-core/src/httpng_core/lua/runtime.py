@@ -18,12 +18,17 @@ PARTS: Final = (
     "text.lua",
     "prelude.lua",
     "coroutines.lua",
+    "numbers.lua",
     "io.lua",
     "handler.lua",
     "httpng.lua",
+    "router.lua",
     "feed.lua",
     "fiber.lua",
     "channel.lua",
+    "json.lua",
+    "json_decode.lua",
+    "log.lua",
 )
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 

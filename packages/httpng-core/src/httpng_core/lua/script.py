@@ -15,6 +15,8 @@ from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
+from httpng_core.lua.logs import log_calls
+from httpng_core.lua.routers import RouterCalls
 from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, read_value, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
 from httpng_core.sites import Site, parse_sites
@@ -68,6 +70,7 @@ class Script:
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits)
         self._feeds = FeedCalls(calls)
+        self._routers = RouterCalls()
         self.runtime = Runtime(lua, self._calls(calls, wall_clock))
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
@@ -98,6 +101,7 @@ class Script:
         self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
+        calls |= self._routers.for_lua() | log_calls()
         calls |= {"configure": guarded(self._configure), "shutdown": guarded(self._shutdown)}
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
