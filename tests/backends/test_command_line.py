@@ -232,7 +232,10 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:missing"], "app.py: it has no handler 'missing'"),
     (["app.py:number"], "app.py:number: handler is not a function"),
     (["app.py:takes_three"], "app.py:takes_three: handler takes_three must take (req, io)"),
-    (["app.py"], "app.py: name the application as path.lua, path.py:name or package.module:name"),
+    (
+        ["app.py"],
+        "app.py: name the application as path.lua, path.py:name, package.module:name or a directory",
+    ),
     (["app"], "app: name the application as "),
     ([":"], ":: name the application as "),
     (["broken.py:handler"], "broken.py:2: syntax error: '(' was never closed"),
