@@ -98,7 +98,7 @@ def ask(loop: Loopback, target: str, method: str = "GET", *, room: float = inf, 
     return client
 
 
-def answer(loop: Loopback, target: str, method: str = "GET", **headers: str) -> ReceivedResponse:
+def answer(loop: Loopback, target: str, method: str = "GET", **headers: Any) -> ReceivedResponse:
     [response] = ask(loop, target, method, **headers).responses(method)
     assert response.complete
     return response
@@ -266,6 +266,21 @@ def test_what_cannot_be_opened(
 def test_without_a_driver_that_reads_files_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     assert answer(serve(None), "/a").status == 500
     assert "static files need a driver that reads them" in caplog.text
+
+
+def test_a_disk_that_fails_at_once_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    disk = Disk(dict(DISK), is_slow=True)
+    loop = serve(disk)
+    client = ask(loop, "/a.txt")
+    disk.answer()
+    disk.contents["/www/a.txt"] = OSError(5, "Input/output error")
+    loop.settle()
+    disk.answer()
+    loop.settle()
+    [response] = client.responses()
+    assert (response.status, response.body) == (500, b"Path handler execution error")
+    assert "Input/output error" in caplog.text
+    assert disk.files[0].closed
 
 
 # How it is sent ---------------------------------------------------------------------------------------

@@ -84,14 +84,12 @@ def _send_file(exchange: Exchange, file: File, name: bytes, clock: Callable[[], 
     answer = _judge(exchange.request, file.info, name)
     if answer.response is not None:
         return answer.response
-    exchange.write_header(answer.selected.status, answer.headers, clock(), inf)
-    yield from _send_body(exchange, file, answer.selected, clock)
-    # What is missing from the declared length, if the file has shrunk, makes this an abort.
+    yield from _send_body(exchange, file, answer, clock)
     return None
 
 
-def _send_body(exchange: Exchange, file: File, part: Selected, clock: Callable[[], float]) -> HandlerSteps:
-    settings = exchange.settings
+def _send_body(exchange: Exchange, file: File, answer: "_Answer", clock: Callable[[], float]) -> HandlerSteps:
+    settings, part = exchange.settings, answer.selected
     # There is nothing to choose later in a file, so "auto" needs no path to be measured.
     allowed = settings.default_send_window
     window = _WINDOW if allowed == "auto" else min(allowed, _WINDOW)
@@ -100,7 +98,11 @@ def _send_body(exchange: Exchange, file: File, part: Selected, clock: Callable[[
     while at < part.stop:
         read = file.read(at, min(PIECE, part.stop - at))
         yield read
+        if exchange.head is None:
+            # Not before: a disk that can't be read is answered with 500.
+            exchange.write_header(part.status, answer.headers, clock(), inf)
         if not read.data:
+            # The file has shrunk: what is missing from the declared length makes this an abort.
             return None
         at += len(read.data)
         write = exchange.write(read.data, clock(), inf, window, until="sent")
@@ -142,7 +144,7 @@ def _judge(request: Request, info: FileInfo, name: bytes) -> _Answer:
     }
     if status == 206:
         headers["content-range"] = f"bytes {selected.start}-{selected.stop - 1}/{info.size}"
-    if request.method == "HEAD":
+    if request.method == "HEAD" or selected.start == selected.stop:
         return _Answer(selected, {}, Response(headers=headers))
     return _Answer(selected, headers)
 
