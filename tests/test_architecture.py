@@ -15,14 +15,14 @@ CORE = """
 _version errors results
 window timers wire body path
 backlog sweep
-pending states
-request response date address config listen router sites
+pending states files
+request response date content_types conditions address config listen router sites
 arguments send_queue waits writers stalls exchange events
 scheduler follower feed
 protocols.*
 connection
 tls.*
-handlers dispatch routing application
+handlers static dispatch routing application
 lua.*
 scripted_path stepping testing
 """

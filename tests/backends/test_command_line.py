@@ -44,6 +44,7 @@ async def endless(req, io):
         await anyio.sleep(0.01)
 
 number = 5
+directory = "missing"
 
 def takes_three(one, two, three):
     pass
@@ -221,6 +222,15 @@ def until_refused(address: ListenAddress) -> None:
     raise AssertionError("it still listens")
 
 
+def test_a_directory_is_served(module: str, folder: Path) -> None:
+    (folder / "www").mkdir()
+    (folder / "www" / "file").write_text("a file")
+    with running(command(module, "www", "--listen", "127.0.0.1:0", "--stall-timeout", "5"), folder) as server:
+        with Client(server.addresses[0]) as client:
+            assert client.ask(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n").body == b"a file"
+        assert server.stop() == ""
+
+
 # What can't be started --------------------------------------------------------------------------------
 
 FREE = ["--listen", "127.0.0.1:0"]
@@ -232,8 +242,13 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:missing"], "app.py: it has no handler 'missing'"),
     (["app.py:number"], "app.py:number: handler is not a function"),
     (["app.py:takes_three"], "app.py:takes_three: handler takes_three must take (req, io)"),
-    (["app.py"], "app.py: name the application as path.lua, path.py:name or package.module:name"),
+    (
+        ["app.py"],
+        "app.py: name the application as path.lua, path.py:name, package.module:name or a directory",
+    ),
     (["app"], "app: name the application as "),
+    (["package", "--lua", "lua54"], "package: --lua is for an application in Lua"),
+    (["app.py:directory"], "can't serve the directory "),
     ([":"], ":: name the application as "),
     (["broken.py:handler"], "broken.py:2: syntax error: '(' was never closed"),
     (["raises.py:handler"], "raises.py:4: ZeroDivisionError: division by zero"),

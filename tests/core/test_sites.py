@@ -1,6 +1,7 @@
 """Sites: which handler a request is for, and what is refused in a configuration of them."""
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -196,6 +197,26 @@ def test_an_application_of_one_handler_has_one_site() -> None:
     assert app.sites == (Site("/", handler),)
 
 
-def test_a_directory_is_not_served_yet(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="static directories: not supported yet"):
-        Application(tmp_path)
+# Directories ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [str, Path, os.fsencode, PurePosixPath])
+def test_a_directory_is_known_by_its_absolute_name(form: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = form("www/../files")
+    if form is os.fsencode:
+        with pytest.raises(ConfigError, match="handler is not a function"):
+            Application(given)
+        return
+    app = Application(given, sites=[{"path": "/here", "handler": form(".")}, site("/a")])
+    assert app.directories == [str(tmp_path), str(tmp_path / "files")]
+    assert app.sites[0] == Site("/here", str(tmp_path))
+    assert app.sites[1].directory is None
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_what_cannot_be_the_name_of_a_directory(name: str) -> None:
+    with pytest.raises(ConfigError, match="can't be the name of a directory"):
+        Application(name)
+    with pytest.raises(ConfigError, match="can't be the name of a directory"):
+        Application(sites=[{"path": "/", "handler": name}])

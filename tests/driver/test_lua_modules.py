@@ -1,4 +1,4 @@
-"""Fibers that wait for each other, a router and json, over sockets: a wait of one client's is ended by another."""
+"""The Lua modules on real loops: fibers that wait while others run, a router, a channel between requests."""
 
 import json
 import time

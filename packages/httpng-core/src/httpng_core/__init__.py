@@ -27,6 +27,7 @@ from httpng_core.errors import (
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
+from httpng_core.files import File, FileInfo, FileRead, Files
 from httpng_core.follower import FeedStats, FollowStats, OnGap
 from httpng_core.handlers import (
     CALLS_PER_TURN,
@@ -72,6 +73,10 @@ __all__ = [
     "ExchangeEnded",
     "Feed",
     "FeedStats",
+    "File",
+    "FileInfo",
+    "FileRead",
+    "Files",
     "FollowStats",
     "GeneratorIO",
     "HeaderSource",

@@ -10,6 +10,7 @@ from httpng_core.connection import Connection, ProtocolName
 from httpng_core.date import DateSource
 from httpng_core.dispatch import handler_of
 from httpng_core.exchange import Exchange
+from httpng_core.files import Files
 from httpng_core.handlers import Handler, Runner, as_handler
 from httpng_core.listen import parse_listen
 from httpng_core.request import UNKNOWN_ADDRESS, Address
@@ -34,8 +35,8 @@ class Application:
 
         Args:
             handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
-                response, or a generator function `handler(req, io)` that yields its calls. It is the
-                same as a last site with the path "/".
+                response, or a generator function `handler(req, io)` that yields its calls. Or the
+                name of a directory, whose files are served. It is the same as a last site with the path "/".
             sites: a list of `{"path": ..., "handler": ...}`, of which the first that takes a path has it.
             listen: where to listen, "ADDR:PORT" or several of these.
             **cfg: the settings, see the reference.
@@ -70,15 +71,22 @@ class Application:
         *,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
+        files: Files | None = None,
     ) -> Runner:
-        """What runs the handlers for one event loop, by its monotonic `clock`."""
+        """What runs the handlers for one event loop, by its monotonic `clock`; directories need `files`."""
         return Runner(
             self.handler,
             clock=clock,
             access_log=self.settings.access_log,
             start_async=start_async,
             on_ready=on_ready,
+            files=files,
         )
+
+    @property
+    def directories(self) -> list[str]:
+        """The directories that are served, by their absolute names."""
+        return [site.directory for site in self.sites if site.directory is not None]
 
     def connection(
         self,

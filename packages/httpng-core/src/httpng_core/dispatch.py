@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Handler, Runner
-from httpng_core.sites import NOT_FOUND, Site, SiteTable, is_directory
+from httpng_core.sites import NOT_FOUND, Site, SiteTable
+from httpng_core.static import DirectoryHandler
 
 
 class SitesHandler:
@@ -27,12 +27,14 @@ def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -
     """One handler for all sites; `as_handler` makes one of what a site has.
 
     Raises:
-        ConfigError: a directory, which is not supported yet.
         TypeError: of `as_handler`.
     """
-    if any(is_directory(site.handler) for site in sites):
-        raise ConfigError("static directories: not supported yet")
-    handlers = [(site.path, as_handler(site.handler)) for site in sites]
+
+    def made(site: Site) -> Handler:
+        directory = site.directory
+        return as_handler(site.handler) if directory is None else DirectoryHandler(site.path, directory)
+
+    handlers = [(site.path, made(site)) for site in sites]
     if [path for path, _ in handlers] == ["/"]:
         return handlers[0][1]
     return SitesHandler(handlers)

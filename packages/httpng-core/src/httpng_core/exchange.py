@@ -73,6 +73,7 @@ class Exchange:
 
     Attributes:
         request: the request.
+        settings: what the server runs with.
         state: where the response stands.
         head: the header block, once given.
         substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
@@ -87,7 +88,6 @@ class Exchange:
         "_header",
         "_moved_at",
         "_queue",
-        "_settings",
         "_stalls",
         "_timers",
         "_waits",
@@ -97,6 +97,7 @@ class Exchange:
         "offered",
         "on_over",
         "request",
+        "settings",
         "started",
         "state",
         "substitute",
@@ -112,7 +113,7 @@ class Exchange:
         self.started = started
         self.offered = False
         self.on_over: Callable[[], None] | None = None
-        self._settings = settings
+        self.settings = settings
         self._timers = timers
         self.carrier = carrier
         self._header = HeaderProgress()
@@ -165,7 +166,7 @@ class Exchange:
             ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
         """
         data = body_bytes(body)
-        size = self._settings.default_send_window if window is None else checked_window(window)
+        size = self.settings.default_send_window if window is None else checked_window(window)
         deadline = self._deadline(now, timeout)
         until = self._checked_until(until)
         if size == "auto":
@@ -284,6 +285,19 @@ class Exchange:
             return inf
         return self._stalls.timeout
 
+    def track_acknowledged(self) -> bool:
+        """Counts what the client's TCP acknowledges from now on; tells whether that can be told.
+
+        Then an acknowledgement is progress as well, so that a client that takes long is not a stall.
+        """
+        window = self._queue.window
+        if window.acked is None and self.state in LIVE:
+            self._step_out()
+            if not self.carrier.track_acknowledged(self, window.sent):
+                return False
+            window.acked = 0
+        return True
+
     def close(self, now: float, headers: HeaderSource | None = None) -> None:
         """Ends the response cleanly, also when a write fell short: the handler says that it knows.
 
@@ -346,7 +360,7 @@ class Exchange:
             self._give_head(head)
         cut = self._writers.cancel()
         # With "auto" it is the payload: there is nothing to choose later.
-        size = self._settings.default_send_window
+        size = self.settings.default_send_window
         limit = inf if size == "auto" else float(size)
         if not self._take_now(data, limit, now):
             self._writers.line_up(Write(data, limit, inf), now)
@@ -390,7 +404,7 @@ class Exchange:
         """The client sends no more; whether that cancels is `cancel_on_half_close`."""
         if self.state is ResponseState.ENDED:
             return
-        rule = self._settings.cancel_on_half_close
+        rule = self.settings.cancel_on_half_close
         if rule == "always" or (rule == "streaming" and self.head is not None):
             self.cancel(now)
 
@@ -472,7 +486,7 @@ class Exchange:
     # Inside -------------------------------------------------------------------------------------------
 
     def _deadline(self, now: float, timeout: float | None) -> float:
-        return now + (self._settings.default_send_timeout if timeout is None else checked_timeout(timeout))
+        return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
 
     def _step_in(self) -> None:
         source = self._queue.steady_source
@@ -496,16 +510,12 @@ class Exchange:
         self.carrier.wake()
 
     def _checked_until(self, until: Until | None) -> Until:
-        until = self._settings.default_window_until if until is None else until
+        until = self.settings.default_window_until if until is None else until
         if until == "sent":
             return until
         until = checked_until(until)
-        window = self._queue.window
-        if window.acked is None and self.state in LIVE:
-            self._step_out()
-            if not self.carrier.track_acknowledged(self, window.sent):
-                raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-            window.acked = 0
+        if not self.track_acknowledged():
+            raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
         return until
 
     def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:

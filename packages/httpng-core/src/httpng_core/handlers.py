@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import Feed
+from httpng_core.files import Files
 from httpng_core.follower import Follower, FollowStats, OnGap
 from httpng_core.pending import Pending, Turn
 from httpng_core.request import Request
@@ -220,6 +221,7 @@ class Runner:
         timers: deadlines of handlers that aren't of an exchange (sleeping fibers and the like).
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
         on_ready: called when a handler can go on, so `run` is due; it must only set a flag.
+        files: where static files come from; `None` where nothing reads any.
     """
 
     def __init__(
@@ -228,6 +230,7 @@ class Runner:
         *,
         clock: Callable[[], float],
         access_log: bool = False,
+        files: Files | None = None,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -235,6 +238,7 @@ class Runner:
         self.timers = Timers()
         self.start_async = start_async
         self.on_ready = on_ready
+        self.files = files
         self._handler = handler
         self._access_log = access_log
         self._ready: deque[Fiber] = deque()

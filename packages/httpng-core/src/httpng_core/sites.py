@@ -33,11 +33,16 @@ class Site:
 
     Attributes:
         path: what requests it takes.
-        handler: a function in whatever form, or the name of a directory.
+        handler: a function in whatever form, or the absolute name of a directory.
     """
 
     path: str
     handler: object
+
+    @property
+    def directory(self) -> str | None:
+        """The directory that is served, `None` for a function."""
+        return self.handler if isinstance(self.handler, str) else None
 
 
 class SiteTable(Generic[_T]):
@@ -87,9 +92,16 @@ def _below(path: str) -> str:
     return path if path.endswith("/") else path + "/"
 
 
-def is_directory(handler: object) -> bool:
-    """Whether a handler is the name of a directory."""
-    return isinstance(handler, str | os.PathLike)
+def _checked_handler(handler: object, is_function: Callable[[object], bool], otherwise: str) -> object:
+    """A function as it is, a directory by its absolute name."""
+    if is_function(handler):
+        return handler
+    if not isinstance(handler, str | os.PathLike):
+        raise ConfigError(otherwise)
+    name = os.fsdecode(handler)
+    if not name or "\0" in name:
+        raise ConfigError(f"{name!r} can't be the name of a directory")
+    return os.path.abspath(name)
 
 
 def parse_sites(
@@ -104,8 +116,7 @@ def parse_sites(
     for table in _tables(sites):
         _add(found, _parse_site(table, is_function))
     if handler is not None:
-        if not is_function(handler) and not is_directory(handler):
-            raise ConfigError("handler is not a function")
+        handler = _checked_handler(handler, is_function, "handler is not a function")
         _add(found, Site(_ROOT, handler))
     if not found:
         raise ConfigError("No handlers specified")
@@ -128,13 +139,14 @@ def _tables(sites: object) -> Iterator[Mapping[object, object]]:
 
 
 def _parse_site(table: Mapping[object, object], is_function: Callable[[object], bool]) -> Site:
-    path, handler = table.get("path"), table.get("handler")
+    path = table.get("path")
     if path is None:
         raise ConfigError("sites[].path is nil")
     if not isinstance(path, str):
         raise ConfigError("sites[].path is not a string")
-    if not is_function(handler) and not is_directory(handler):
-        raise ConfigError("sites[].handler is not a function or string")
+    handler = _checked_handler(
+        table.get("handler"), is_function, "sites[].handler is not a function or string"
+    )
     for key in table:
         if key not in _KEYS:
             nearest = nearest_key(str(key), _KEYS)

@@ -20,6 +20,7 @@ from typing import Any
 from httpng_core.application import as_application
 from httpng_core.events import RequestReceived
 from httpng_core.exchange import Exchange
+from httpng_core.files import Files
 from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.protocols.http2_client import Http2Client, ReceivedStream
 from httpng_core.request import Address
@@ -290,17 +291,18 @@ class Loopback:
         *,
         clock: Clock | None = None,
         certificates: Certificates | None = None,
+        files: Files | None = None,
         **cfg: Any,
     ) -> None:
         """Takes a handler with settings, or an `Application`; `clock` if that was made with one.
 
-        `certificates` are for clients that speak TLS.
+        `certificates` are for clients that speak TLS, `files` for directories as handlers.
         """
         self.certificates = certificates
         self.application = as_application(app, None, cfg)
         self.clock = clock or Clock()
         self.exchanges: list[Exchange] = []
-        self.runner = self.application.runner(self.clock, start_async=self._start_async)
+        self.runner = self.application.runner(self.clock, start_async=self._start_async, files=files)
         self._clients: list[Client] = []
 
     def connect(

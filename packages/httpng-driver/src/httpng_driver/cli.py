@@ -67,7 +67,10 @@ def _parser(program: str, version: str, uvloop: bool) -> _Parser:
         allow_abbrev=False,
         description="Serves an HTTP application that knows what its slow clients have got.",
     )
-    parser.add_argument("app", metavar="APP", help="path.lua, path.py:name or package.module:name")
+    parser.add_argument(
+        "app", metavar="APP",
+        help="path.lua, path.py:name, package.module:name, or a directory whose files are served",
+    )  # fmt: skip
     parser.add_argument(
         "--listen", metavar="ADDR:PORT", action="append",
         help="where to listen; repeatable; port 0 picks one; wins over the application's own",

@@ -22,6 +22,7 @@ from httpng_core import (
     end_exchange,
 )
 from httpng_driver.doorbell import Doorbell
+from httpng_driver.files import DiskFiles
 from httpng_driver.io import IO
 from httpng_driver.kernel import CAN_TELL
 from httpng_driver.poller import make_poller
@@ -58,7 +59,12 @@ class Hub:
         self.poller = make_poller()
         self.timers = Timers()
         self.on_forget: Callable[[], None] = lambda: None
-        self.runner = application.runner(clock, start_async=self._start_async, on_ready=self._soon)
+        self.runner = application.runner(
+            clock,
+            start_async=self._start_async,
+            on_ready=self._soon,
+            files=DiskFiles(reactor, wall_clock),
+        )
         self._date = HttpDate(wall_clock)
         self._reactor = reactor
         self._pumps: dict[AnyConnection, Pump] = {}

@@ -13,7 +13,7 @@ from httpng_core import Application, ConfigError, as_application
 
 
 def load(name: str, settings: Mapping[str, object], lua: str | None = None) -> Application:
-    """The application named `path.lua`, `path.py:name` or `package.module:name`.
+    """The application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
 
     Args:
         name: as on the command line.
@@ -27,9 +27,12 @@ def load(name: str, settings: Mapping[str, object], lua: str | None = None) -> A
         return _load_lua(name, settings, lua)
     if lua is not None:
         raise ConfigError(f"{name}: --lua is for an application in Lua")
+    if Path(name).is_dir():
+        return Application(name).with_settings(**settings)
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
-        raise ConfigError(f"{name}: name the application as path.lua, path.py:name or package.module:name")
+        forms = "path.lua, path.py:name, package.module:name or a directory"
+        raise ConfigError(f"{name}: name the application as {forms}")
     module = _from_file(place) if place.endswith(".py") else _from_package(place)
     return _as_application(_attribute(module, place, attribute), name, settings)
 

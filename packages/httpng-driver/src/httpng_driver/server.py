@@ -6,6 +6,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from httpng_core import Application, Certificates, ListenAddress
+from httpng_driver.directories import check_directories
 from httpng_driver.hub import Hub
 from httpng_driver.listener import Listener, open_listeners
 from httpng_driver.reactor import Reactor
@@ -22,8 +23,10 @@ class Server:
         """Opens the listeners.
 
         Raises:
-            ConfigError: a certificate can't be used, or an address can't be listened on.
+            ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+                listened on.
         """
+        check_directories(application.directories)
         settings = application.settings
         self._limit = settings.max_conn_per_thread
         self._shutdown_timeout = settings.shutdown_timeout

@@ -10,6 +10,7 @@ from httpng_core.application import Application
 from httpng_core.config import LuaRuntime, Settings, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
+from httpng_core.files import Files
 from httpng_core.handlers import Handler, Runner
 from httpng_core.listen import parse_listen
 from httpng_core.lua.script import OtherRuntime, Script
@@ -76,6 +77,7 @@ class LuaApplication(Application):
         *,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
+        files: Files | None = None,
     ) -> Runner:
         """What runs the handlers and fibers for one event loop; it can be had once.
 
@@ -83,13 +85,14 @@ class LuaApplication(Application):
             clock: the clock that was given to the constructor.
             start_async: has no use here.
             on_ready: see `Runner`.
+            files: see `Runner`.
 
         Raises:
             RuntimeError: it is another clock, or there is a runner already.
         """
         if clock != self._clock:
             raise RuntimeError("a Lua script is served by the clock that it was started with")
-        runner = super().runner(clock, start_async=start_async, on_ready=on_ready)
+        runner = super().runner(clock, start_async=start_async, on_ready=on_ready, files=files)
         self._script.launch(runner, self._shut_down)
         return runner
 
