@@ -220,6 +220,24 @@ def test_on_gap_may_end_its_own_exchange(end: str, raises: bool) -> None:
     assert driven.feed.get_stats() == FeedStats(published=2, followers=0, delivered=0, skipped=2, expired=0)
 
 
+@pytest.mark.parametrize("end", ["abort", "lost"])
+def test_on_gap_may_end_it_before_the_head_is_out(end: str) -> None:
+    driven = Following()
+
+    def on_gap(lost: int) -> None:
+        if end == "lost":
+            driven.connection.connection_lost(driven.now)
+        else:
+            driven.exchange.abort(driven.now)
+
+    driven.follow(on_gap=on_gap)
+    driven.feed.publish("1")
+    driven.feed.publish("2")
+    assert driven.connection.data_to_send(driven.now) == []
+    assert driven.connection.close_expected()
+    assert driven.connection.accepted == 0
+
+
 # Every payload ----------------------------------------------------------------------------------------
 
 
@@ -312,6 +330,23 @@ def test_writes_stand_in_line_with_a_follow() -> None:
     assert driven.body.endswith(b"tick,end")
 
 
+@pytest.mark.parametrize("end", ["withdraw", "close"])
+def test_who_stood_in_line_behind_a_follow_wakes_the_driver(end: str) -> None:
+    driven = Following()
+    follow = driven.follow()
+    driven.push()
+    last = driven.write("end")
+    wakes = driven.wakes
+    if end == "close":
+        driven.feed.close()
+    else:
+        driven.exchange.withdraw(follow, driven.now)
+    assert last.result is None
+    assert driven.wakes > wakes
+    driven.push()
+    assert driven.body == b"end"
+
+
 # How a follow ends ------------------------------------------------------------------------------------
 
 
@@ -335,6 +370,37 @@ def test_an_idle_follow_ends_at_once_when_the_feed_is_closed() -> None:
     assert follow.settled
     assert follow.result is None
     driven.feed.close()
+
+
+def test_an_exchange_may_follow_a_feed_twice_when_it_closes() -> None:
+    driven = Following()
+    follows = [driven.follow(), driven.follow()]
+    driven.feed.close()
+    assert [follow.result for follow in follows] == [None, None]
+    assert driven.feed.get_stats().followers == 0
+
+
+def test_an_exchange_may_follow_a_feed_twice_when_there_is_too_much() -> None:
+    driven = Following(policy="every", max_queued=3)
+    driven.follow()
+    second = driven.follow()
+    driven.feed.publish("123")
+    driven.feed.publish("4")
+    assert driven.outcomes == ["aborted"]
+    assert second.settled
+    assert driven.told == follow_stats(skipped=2)
+    assert driven.feed.get_stats().skipped == 4
+
+
+def test_a_follow_may_bring_in_more_than_another_can_take() -> None:
+    driven = Following(policy="every", max_queued=3)
+    driven.follow()
+    driven.feed.publish("123")
+    driven.feed.publish_threadsafe("4")
+    second = driven.follow()
+    assert driven.outcomes == ["aborted"]
+    assert result(second).cancelled
+    assert driven.feed.get_stats().followers == 0
 
 
 def test_a_closed_feed_still_gives_its_latest_values() -> None:

@@ -378,3 +378,118 @@ def test_one_in_step_with_an_idle_feed_is_not_stalled() -> None:
         client.advance(4)
     client.advance(30)
     assert client.outcomes == []
+
+
+def test_a_position_that_a_sweep_has_sent_needs_no_waiting_for() -> None:
+    stage = Stage(1)
+    (client,) = stage.clients
+    stage.publish("one,")
+    stage.settle()
+    assert client.wait(4, 100).settled
+    stage.publish("two,")
+    stage.settle()
+    assert client.wait(8, 100).settled
+
+
+def test_too_much_for_those_that_a_pass_has_not_reached_is_not_too_much_for_the_others() -> None:
+    stage = Stage(policy="every", max_queued=5)
+    stage.publish("one,")
+    stage.sweep(1)
+    stage.publish("two,")
+    assert [client.outcomes for client in stage.clients] == [[], ["aborted"], ["aborted"]]
+    stage.publish("end,")
+    assert [client.outcomes for client in stage.clients] == [["aborted"]] * 3
+
+
+def test_the_oldest_goes_for_those_that_a_pass_has_not_reached() -> None:
+    stage = Stage(policy="every", max_queued=5, overflow="drop_oldest")
+    stage.publish("one,")
+    stage.sweep(1)
+    stage.publish("two,")
+    stage.settle()
+    assert stage.bodies == [b"one,two,", b"two,", b"two,"]
+
+
+def test_those_that_come_and_go_between_two_publications_leave_no_places() -> None:
+    stage = Stage(1)
+    stage.publish("1,")
+    stage.settle()
+    for _ in range(100):
+        visitor = stage.join()
+        visitor.exchange.withdraw(visitor.follow, visitor.now)
+        stage.clients.remove(visitor)
+    (sweep,) = stage.feed._sweeps.values()
+    assert len(sweep._members) <= 2
+    stage.publish("2,")
+    stage.settle()
+    assert stage.bodies == [b"1,2,"]
+
+
+def test_a_feed_that_nobody_follows_holds_no_driver() -> None:
+    stage = Stage(2)
+    stage.publish("1,")
+    stage.settle()
+    for client in stage.clients:
+        client.lost()
+    assert not stage.feed._sweeps
+
+
+class DefectError(Exception):
+    """What only a defect of ours would raise."""
+
+
+def defective(*args: Any) -> None:
+    raise DefectError
+
+
+def disbanded(stage: Stage) -> None:
+    """What a driver does after an error."""
+    (sweep,) = stage.feed._sweeps.values()
+    sweep.disband(stage.clock.now)
+    assert not sweep._scheduled
+    stage.settle()
+
+
+@pytest.mark.parametrize("taken", [0, 5])
+def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
+    taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(4)
+    ill = stage.clients[1]
+    monkeypatch.setattr(ill.connection.protocol, "fell_short", defective)
+    ill.room = taken
+    stage.publish("tick,")
+    with pytest.raises(DefectError):
+        stage.sweep()
+    assert ill.outcomes == ["aborted"]
+    disbanded(stage)
+    others = [stage.clients[0], *stage.clients[2:]]
+    assert [client.body for client in others] == [b"tick,"] * 3
+    stage.publish("more,")
+    stage.settle()
+    stage.publish("end,")
+    assert not any(client.connection.wants_write for client in others), "they are in step again"
+    stage.settle()
+    assert [client.body for client in others] == [b"tick,more,end,"] * 3
+    assert [client.connection.accepted for client in others] == [len(client.wire) for client in others]
+
+
+@pytest.mark.parametrize("part", ["settle_books", "wake"])
+def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(3)
+    ill = stage.clients[1]
+    stage.publish("tick,")
+    if part == "wake":
+        ill.follower._wake = defective
+    else:
+        monkeypatch.setattr(ill.connection.protocol, "swept", defective)
+        stage.settle()
+        stage.publish("more,")
+    (sweep,) = stage.sweeps
+    stage.sweeps.clear()
+    sweep.disband(stage.clock.now)
+    assert ill.outcomes == ["aborted"]
+    assert stage.feed.get_stats().followers == 2
+    stage.settle()
+    body = b"tick," if part == "wake" else b"tick,more,"
+    assert [stage.clients[0].body, stage.clients[2].body] == [body] * 2

@@ -60,8 +60,8 @@ class Backlog(Protocol):
     def drop(self, payload: Payload) -> None:
         """The first, as `first` gave it, was sent or is too old; it may have been replaced since."""
 
-    def would_lose(self, payload: Payload) -> bool:
-        """Whether adding it would cost another one its place."""
+    def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
+        """Whether adding it would cost another one its place; `ahead` bytes wait before all of these."""
 
     def payloads(self) -> list[Payload]:
         """All of them, in order."""
@@ -93,7 +93,7 @@ class LatestBacklog(dict[Hashable, Payload]):
         if newest is not payload:
             self[payload.key] = newest
 
-    def would_lose(self, payload: Payload) -> bool:
+    def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`."""
         return payload.key in self
 
@@ -134,9 +134,10 @@ class EveryBacklog(deque[Payload]):
             self.popleft()
             self._queued -= len(payload.body)
 
-    def would_lose(self, payload: Payload) -> bool:
+    def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`; to overflow counts as well."""
-        return len(self) > 0 and self._queued + len(payload.body) > self._max_queued
+        queued = self._queued + ahead
+        return queued > 0 and queued + len(payload.body) > self._max_queued
 
     def payloads(self) -> list[Payload]:
         """See `Backlog`."""

@@ -377,6 +377,10 @@ class Connection:
     def _next_frame(self, now: float, limit: int | None) -> Frame | None:
         size = self._commit_size.value if limit is None else min(limit, self._commit_size.value)
         frame = self.protocol.next_frame(max(size, 1), now)
+        if self._phase is Phase.CLOSED:
+            # The `on_gap` of a feed, which was called for the frame, gave the exchange up.
+            self.close()
+            return None
         if frame is not None and frame.size == 0:
             # The end of a response that has no bytes of its own: the kernel needn't be asked.
             frame.commit(self.wire)

@@ -195,6 +195,7 @@ class Exchange:
         position = checked_position(position)
         deadline = self._deadline(now, timeout)
         wait = Wait(position, deadline, self._checked_until(until))
+        self.count_swept()
         if self.state not in LIVE or self._waits.reached(wait):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
@@ -236,11 +237,18 @@ class Exchange:
         if self._queue.length is not None:
             raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
         source.begin(self, *self.carrier.feed_hooks())
-        return self._writers.line_up(follow, now)
+        if self.state in TAKES_WRITES:
+            return self._writers.line_up(follow, now)
+        # What other threads had published came with it, and was too much for another follow of ours.
+        source.end()
+        follow.settle(self._writers.follow_result(cancelled=True))
+        return follow
 
     def feed_closed(self, now: float) -> None:
         """The feed that is followed has closed."""
         self._queue.advance(now)
+        # Who stood in line behind it may have been accepted.
+        self.carrier.wake()
 
     def count_swept(self) -> None:
         """Counts what a sweep has sent, if one does."""
@@ -328,6 +336,8 @@ class Exchange:
             return
         if isinstance(pending, Write):
             self._writers.withdraw(pending, now)
+            # Who stood in line behind it may have been accepted.
+            self.carrier.wake()
         else:
             self._waits.withdraw(pending)
 

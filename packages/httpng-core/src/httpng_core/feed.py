@@ -150,6 +150,9 @@ class Feed:
         delivered, skipped, expired = self._gone
         stats = follower.stats
         self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
+        if not self._followers:
+            # They hold drivers, that may have stopped.
+            self._sweeps.clear()
 
     def delivered_late(self) -> None:
         """A follower that left with a payload offered has delivered it after all."""

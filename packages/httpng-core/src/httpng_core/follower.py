@@ -248,6 +248,12 @@ class Follower:
             self._begun = payload
         owner.fell_short(taken, now)
 
+    def give_up(self, now: float) -> None:
+        """What its client has is not known any more: its exchange is aborted."""
+        owner, self._sweep = self._owner, None
+        if owner is not None:
+            owner.abort(now)
+
     def take_books(self) -> Swept:
         """What a sweep has sent since this was asked last."""
         sweep = self._sweep
@@ -261,17 +267,20 @@ class Follower:
 
     def add(self, payload: Payload) -> None:
         """One more was published."""
-        backlog = self._backlog
+        owner, backlog = self._owner, self._backlog
+        if owner is None:
+            return  # It left meanwhile, with another that its exchange followed.
         if not backlog:
             self._wake()
         backlog.add(payload)
-        if backlog.overflows and self._owner is not None:
-            self._owner.abort(self._feed.clock())
+        if backlog.overflows:
+            owner.abort(self._feed.clock())
 
     def feed_closed(self) -> None:
         """Nothing more will be published."""
-        assert self._owner is not None
-        self._owner.feed_closed(self._feed.clock())
+        # It may have left meanwhile, with another that its exchange followed.
+        if self._owner is not None:
+            self._owner.feed_closed(self._feed.clock())
 
     # Inside -------------------------------------------------------------------------------------------
 

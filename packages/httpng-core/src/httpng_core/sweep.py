@@ -68,6 +68,9 @@ class Member(Protocol):
     def fell_short(self, payload: Payload, taken: int, now: float) -> None:
         """Its socket took only `taken` wire bytes of a payload."""
 
+    def give_up(self, now: float) -> None:
+        """What its client has is not known any more: its exchange is aborted."""
+
 
 class Sweep:
     """The followers of one feed that are in step and share an event loop."""
@@ -113,8 +116,12 @@ class Sweep:
 
     def add(self, payload: Payload) -> None:
         """One more was published. Followers that step out by that are to be given it for themselves."""
-        if self._backlog.would_lose(payload):
-            self._step_out(0, lambda member: member.notes_gaps or not self._backlog.replaces)
+        backlog, current = self._backlog, self._payload
+        if backlog.would_lose(payload):
+            self._step_out(0, lambda member: member.notes_gaps or not backlog.replaces)
+        elif current is not None and backlog.would_lose(payload, len(current.body)):
+            # That is so only for those that the pass has not reached.
+            self._step_out(self._cursor, lambda member: True)
         self._supersede(payload)
         if self._gone == len(self._members):
             return
@@ -150,10 +157,10 @@ class Sweep:
 
     def remove(self, member: Member) -> None:
         """`member` steps out; its books were taken, and what is pending for it is now its own."""
-        self._members[member.slot] = None
-        # It stands for a socket that takes all, until the place is closed.
-        self._sends[member.slot] = len
-        self._gone += 1
+        self._vacate(member.slot)
+        # Not in a pass, where a driver counts places; and seldom, as it costs a look at each.
+        if self._payload is None and self._gone * 2 > len(self._members):
+            self._renumber()
 
     def dissolve(self) -> None:
         """All step out."""
@@ -176,12 +183,20 @@ class Sweep:
         return payload.chunk, self._sends, range(self._cursor, stop)
 
     def fell_short(self, index: int, taken: int, now: float) -> None:
-        """The send at `index` took only `taken` bytes; all before it took the whole."""
+        """The send at `index` took only `taken` bytes; all before it took the whole.
+
+        If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
+        """
         self._cursor = index
         member, payload = self._members[index], self._payload
         assert member is not None
         assert payload is not None
-        member.fell_short(payload, taken, now)
+        try:
+            member.fell_short(payload, taken, now)
+        except Exception:
+            # Its client has a part of a payload that no books know of.
+            self._give_up(member, now)
+            raise
 
     def passed(self, sends: range, now: float) -> bool:
         """All of `sends` were made; tells whether there is more to send."""
@@ -190,6 +205,18 @@ class Sweep:
             self._end_pass()
         self._scheduled = self._payload is not None or len(self._backlog) > 0
         return self._scheduled
+
+    def disband(self, now: float) -> None:
+        """All step out, or are given up if they can't, and it begins anew: after a defect of ours."""
+        for member in [member for member in self._members if member is not None]:
+            try:
+                member.step_out()
+            except Exception:
+                self._give_up(member, now)
+        self._candidates.clear()
+        self._members, self._sends, self._gone = [], [], 0
+        self._scheduled, self._payload, self._cursor = False, None, 0
+        self._backlog.clear()
 
     # Inside -------------------------------------------------------------------------------------------
 
@@ -242,6 +269,17 @@ class Sweep:
                 self._sends.append(send)
                 self._max_age = min(self._max_age, member.max_age)
                 member.stepped_in(self)
+
+    def _vacate(self, slot: int) -> None:
+        """Leaves a place that stands for a socket that takes all, until it is closed."""
+        self._members[slot] = None
+        self._sends[slot] = len
+        self._gone += 1
+
+    def _give_up(self, member: Member, now: float) -> None:
+        if member in self._members:
+            self._vacate(member.slot)
+        member.give_up(now)
 
     def _renumber(self) -> None:
         """Closes the places of those that stepped out."""

@@ -192,8 +192,13 @@ class Hub:
             if budget <= 0:
                 return
             sweep = sweeps.popleft()
-            # A feed with nobody in step any more has its price as well.
-            budget -= max(self._pass(sweep, budget, now), 1)
+            try:
+                # A feed with nobody in step any more has its price as well.
+                budget -= max(self._pass(sweep, budget, now), 1)
+            except Exception:
+                # A defect of ours must not take the other followers with it.
+                _log.exception("a sweep failed; its followers are served each for itself")
+                sweep.disband(now)
 
     def _pass(self, sweep: Sweep, limit: int, now: float) -> int:
         """Sends to at most `limit` followers in step; tells to how many."""
