@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from tests.driver.harness import Client, Decoder, bytes_acked, kernel_accepted, send_queue
+from tests.driver.harness import Client, bytes_acked, kernel_accepted, send_queue
+from tests.driver.http1_client import Decoder
 from tests.properties.frames import FrameWalker
 
 from httpng_driver import IO

@@ -7,7 +7,7 @@ the windows, which leaves the socket empty.
 from collections import deque
 from typing import Any, ClassVar, Literal
 
-from tests.driver.harness import Client, Headers, Received
+from tests.driver.http1_client import Client, Headers, Received
 from tests.driver.tls_client import TlsClient
 
 from httpng_core.protocols.http2_client import Http2Client, ReceivedStream

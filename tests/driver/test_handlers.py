@@ -41,6 +41,14 @@ MISTAKES = [
 ]
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No handler's turn ends for the time that it took, however busy the machine is."""
+    stopped_at = time.monotonic()
+    assert Hub.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Hub.__init__.__kwdefaults__, "clock", lambda: stopped_at)
+
+
 @pytest.mark.parametrize("kind", ["async", "plain"])
 @pytest.mark.parametrize(("returned", "status", "body"), RETURNED)
 async def test_what_a_handler_may_return(
@@ -81,7 +89,7 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
 
 @pytest.mark.parametrize("begun", ["nothing", "headers given", "accepted"])
 async def test_raising_before_anything_was_sent_is_a_500(
-    net: Net, caplog: pytest.LogCaptureFixture, begun: str
+    net: Net, stopped_clock: None, caplog: pytest.LogCaptureFixture, begun: str
 ) -> None:
     """What was accepted is dropped: the kernel hasn't been asked yet."""
 
@@ -220,12 +228,9 @@ def in_a_row(backend: str, most: int) -> int:
 
 @pytest.mark.parametrize("call", ["write", "wait"])
 async def test_a_handler_that_always_has_room_lets_others_run(
-    net: Net, monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str, call: str
+    net: Net, stopped_clock: None, anyio_backend_name: str, call: str
 ) -> None:
-    # The clock stands still: so it is the calls that are counted.
-    stopped_at = time.monotonic()
-    assert Hub.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(Hub.__init__.__kwdefaults__, "clock", lambda: stopped_at)
+    """It is the calls that are counted."""
     most = await most_between_turns(net, call, 0.0, CALLS_PER_TURN * 12)
     assert CALLS_PER_TURN // 2 < most <= in_a_row(anyio_backend_name, CALLS_PER_TURN)
 

@@ -6,7 +6,7 @@ So a test can say which plaintext a client has that was given just so many seale
 from typing import ClassVar
 
 from tests.certificates import trusting
-from tests.driver.harness import Client
+from tests.driver.http1_client import Client
 
 from httpng_core import CertificateFiles, ListenAddress
 from httpng_core.testing import TlsEnd

@@ -140,4 +140,4 @@ async def test_curl_sees_that_a_response_is_cut_short(program: Program, net: Net
         command = [program("curl"), "-k", "--silent", "--max-time", "30", option, server.addresses[0].url]
         ran = await in_thread(lambda: subprocess.run(command, capture_output=True, timeout=60, check=False))
     assert ran.returncode == 92, "a stream that wasn't closed cleanly"
-    assert ran.stdout == b"a part"
+    assert b"a part".startswith(ran.stdout), "it drops what comes together with the reset"
