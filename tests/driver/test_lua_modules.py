@@ -1,4 +1,4 @@
-"""Fibers that wait for each other, a router and json, over sockets: a wait of one client's is ended by another."""
+"""Fibers that wait for each other, a router and json, over sockets: one client ends what others wait for."""
 
 import json
 import time
