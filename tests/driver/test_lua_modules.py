@@ -1,4 +1,4 @@
-"""The Lua modules on real loops: fibers that wait while others run, a router, a channel between requests."""
+"""Fibers that wait for each other, a router and json, over sockets: one client ends what others wait for."""
 
 import json
 import time

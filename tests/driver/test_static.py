@@ -14,12 +14,12 @@ from tests.driver.harness import (
     Client,
     Serving,
     adopted,
-    decode,
     in_thread,
     kernel_accepted,
     standstill,
     until,
 )
+from tests.driver.http1_client import Decoder, Received
 from tests.driver.net import Net
 from tests.driver.test_directories import open_files
 
@@ -32,6 +32,13 @@ from httpng_driver.directories import open_below
 pytestmark = pytest.mark.anyio
 
 BIG = bytes(range(251)) * (9_000_000 // 251)
+
+
+def decode(wire: bytes) -> Received:
+    """The response that wire bytes begin, as far as they go."""
+    decoder = Decoder()
+    decoder.feed(wire)
+    return decoder.response
 
 
 def get(path: str, method: str = "GET", **headers: str) -> bytes:

@@ -45,6 +45,8 @@ def test_others_run_after_so_many_calls(serve: Serve, call: str) -> None:
 def test_creating_fibers_counts(serve: Serve) -> None:
     served = serve("function handler(req, io) for i = 1, 320 do fiber.create(function() end) end end")
     assert turns_of(served) == 5
+    served = serve("function handler(req, io) for i = 1, 320 do fiber.new(function() end) end end")
+    assert turns_of(served) == 5
     served = serve("function handler(req, io) for i = 1, 320 do fiber.create(io.write, io, 'x') end end")
     assert turns_of(served) >= 5
 
