@@ -120,7 +120,7 @@ def test_run_raises_what_can_not_be_started_as_it_is(run: Callable[..., None]) -
         run(hello, listen=LOOPBACK, max_body_length=5)
     with pytest.raises(TypeError, match="an Application has its own settings"):
         run(httpng_asyncio.Application(hello), listen=LOOPBACK, max_body_len=5)
-    with pytest.raises(TypeError, match="not a function"):
+    with pytest.raises(httpng_asyncio.ConfigError, match="not a function"):
         run(5, listen=LOOPBACK)
 
 

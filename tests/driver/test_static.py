@@ -112,6 +112,21 @@ async def test_a_connection_gets_several_files_and_what_is_none(net: Net, www: P
     assert open_files(www) == []
 
 
+async def test_what_is_not_in_memory_is_read_by_threads(
+    serving: Serving, www: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk would have to be asked, or the file system can't tell."""
+
+    def preadv(*args: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(files, "_NOWAIT", 8)
+    async with serving(www) as server:
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, get("/big"))).body == BIG
+
+
 async def test_a_changed_file_is_another(serving: Serving, www: Path) -> None:
     async with serving(www) as server:
         with Client(server.addresses[0]) as client:
