@@ -20,7 +20,7 @@ from tests.driver.harness import (
     until,
 )
 from tests.driver.http1_client import Decoder, Received
-from tests.driver.net import Net
+from tests.driver.net import CARRIERS, Net
 from tests.driver.test_directories import open_files
 
 from httpng_core import Application, ConfigError, Exchange, Request
@@ -30,6 +30,11 @@ from httpng_driver import files
 from httpng_driver.directories import open_below
 
 pytestmark = pytest.mark.anyio
+
+HTTP1 = pytest.mark.parametrize(
+    "carrier", [each for each in CARRIERS if not each.http2], ids=str, indirect=True
+)
+"""The client here writes its requests itself."""
 
 BIG = bytes(range(251)) * (9_000_000 // 251)
 
@@ -91,6 +96,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go_on.set()
 
 
+@HTTP1
 async def test_a_connection_gets_several_files_and_what_is_none(net: Net, www: Path, reading: str) -> None:
     async with net.serving(str(www)) as server, net.connect(server) as client:
         told = [
@@ -119,6 +125,21 @@ async def test_a_connection_gets_several_files_and_what_is_none(net: Net, www: P
     assert open_files(www) == []
 
 
+async def test_what_is_not_in_memory_is_read_by_threads(
+    serving: Serving, www: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk would have to be asked, or the file system can't tell."""
+
+    def preadv(*args: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    monkeypatch.setattr(files, "_NOWAIT", 8)
+    async with serving(www) as server:
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, get("/big"))).body == BIG
+
+
 async def test_a_changed_file_is_another(serving: Serving, www: Path) -> None:
     async with serving(www) as server:
         with Client(server.addresses[0]) as client:
@@ -132,6 +153,7 @@ async def test_a_changed_file_is_another(serving: Serving, www: Path) -> None:
     assert (second.status, second.body) == (200, b"abcdefghij")
 
 
+@HTTP1
 async def test_sent_of_a_file_is_what_the_kernel_has_accepted(
     net: Net, www: Path, reading: str, exchanges: list[Exchange]
 ) -> None:
@@ -173,6 +195,7 @@ async def test_clients_that_do_not_read_pin_no_file_in_memory(serving: Serving, 
         await until(lambda: not open_files(www), "the files are closed")
 
 
+@HTTP1
 async def test_a_file_that_shrinks_is_reset_in_the_middle(net: Net, www: Path) -> None:
     async with net.serving(www) as server, net.connect(server, receive_buffer=16384) as client:
         client.send(get("/big"))
