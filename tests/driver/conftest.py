@@ -7,19 +7,22 @@ from typing import cast
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
-from tests.driver.net import CARRIERS, ON_ALL_LOOPS, Carrier, Net
+from tests.driver.net import CARRIERS, HTTP1, Carrier, Net
 
 from httpng_core import CertificateFiles
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test with parameters of its own, what loops and carriers add little together is for `soak`."""
+    """Of a test with parameters of its own, what loops and carriers add little together is for `soak`.
+
+    Each carrier is tried on one loop, and each loop with one carrier; tests without parameters are tried whole.
+    """
     for item in items:
         callspec = getattr(item, "callspec", None)
         if callspec is not None and callspec.params.keys() > {"anyio_backend", "carrier"}:
             loop, carrier = callspec.params["anyio_backend"], callspec.params["carrier"]
-            if loop != _ASYNCIO and carrier not in ON_ALL_LOOPS:
+            if loop != _ASYNCIO and carrier != HTTP1:
                 item.add_marker(pytest.mark.soak)
 
 

@@ -38,7 +38,7 @@ class Carrier:
 HTTP1 = Carrier()
 CARRIERS = [HTTP1, Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)]
 ON_ALL_LOOPS = [HTTP1, Carrier(http2=True, tls=True)]
-"""Those that each loop is tried with, where a test has more parameters."""
+"""The simplest and the one that has all."""
 CLOSED_WINDOWS = [
     Carrier(http2=True, stall="stream"),
     Carrier(http2=True, tls=True, stall="stream"),
