@@ -16,7 +16,7 @@ from httpng_core import CertificateFiles
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a test with parameters of its own, what loops and carriers add little together is for `soak`.
 
-    Each carrier is tried on one loop, and each loop with one carrier; tests without parameters are tried whole.
+    Each carrier is tried on one loop, each loop with one carrier; tests without parameters are tried whole.
     """
     for item in items:
         callspec = getattr(item, "callspec", None)
