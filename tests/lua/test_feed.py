@@ -476,7 +476,8 @@ def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
     follows(300)
     before = memory_of(served)
     follows(600)
-    assert memory_of(served) - before < 2000
+    # One table or function left of each would be 24,000 bytes and more; interned strings come and go.
+    assert memory_of(served) - before < 6000
     assert stats(served).split()[1] == "0"
     assert waits_of(served) == 0
 
