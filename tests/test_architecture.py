@@ -18,7 +18,7 @@ backlog sweep
 pending states files
 request response date content_types conditions address config listen router sites
 arguments send_queue waits writers stalls exchange events
-scheduler follower feed
+scheduler follower branch feed
 protocols.*
 connection
 tls.*

@@ -8,6 +8,7 @@ from httpng_core import (
     Event,
     Exchange,
     ExchangeEnded,
+    Feed,
     RequestReceived,
     RequestRefused,
     SendResult,
@@ -15,6 +16,7 @@ from httpng_core import (
     Sweep,
 )
 from httpng_core.application import Application
+from httpng_core.branch import Branch
 from httpng_core.pending import Pending
 from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.testing import Clock
@@ -22,6 +24,11 @@ from httpng_core.testing import Clock
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
 GET_10 = b"GET / HTTP/1.0\r\n\r\n"
+
+
+def branch_of(feed: Feed) -> Branch:
+    """What a feed keeps of the one loop that follows it, or nothing so far."""
+    return next(iter(feed._branches.values()), Branch(feed.clock, feed._backlog, False, None))
 
 
 def no_handler(request: object) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import GET, GET_10, Driven, run_sweeps
+from tests.core.driving import GET, GET_10, Driven, branch_of, run_sweeps
 
 from httpng_core import Feed, FollowStats, Lane, Sweep
 from httpng_core.follower import Follower
@@ -418,7 +418,7 @@ def test_those_that_come_and_go_between_two_publications_leave_no_places() -> No
         visitor = stage.join()
         visitor.exchange.withdraw(visitor.follow, visitor.now)
         stage.clients.remove(visitor)
-    (sweep,) = stage.feed._sweeps.values()
+    (sweep,) = branch_of(stage.feed)._sweeps.values()
     assert len(sweep._members) <= 2
     stage.publish("2,")
     stage.settle()
@@ -431,7 +431,7 @@ def test_a_feed_that_nobody_follows_holds_no_driver() -> None:
     stage.settle()
     for client in stage.clients:
         client.lost()
-    assert not stage.feed._sweeps
+    assert not branch_of(stage.feed)._sweeps
 
 
 class DefectError(Exception):
@@ -444,7 +444,7 @@ def defective(*args: Any) -> None:
 
 def disbanded(stage: Stage) -> None:
     """What a driver does after an error."""
-    (sweep,) = stage.feed._sweeps.values()
+    (sweep,) = branch_of(stage.feed)._sweeps.values()
     sweep.disband(stage.clock.now)
     assert not sweep._scheduled
     stage.settle()

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import anyio
 import pytest
+from tests.core.driving import branch_of
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, until, within_bound
 
 from httpng_core import Request, SendResult
@@ -116,7 +117,7 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
                 await read_until(client, 1)
             ill = await adopted(server, clients[1])
             monkeypatch.setattr(ill.connection, "feed_lane", None)
-            (sweep,) = feed._sweeps.values()
+            (sweep,) = branch_of(feed)._sweeps.values()
             place = next(place for place, send in enumerate(sweep._sends) if send.__self__ is ill.socket)  # type: ignore[attr-defined]
             monkeypatch.setattr(ill.connection.protocol, "fell_short", defective)  # type: ignore[union-attr]
             sweep._sends[place] = lambda wire: 0

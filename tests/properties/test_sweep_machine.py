@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.core.driving import GET, GET_10, HEAD, Driven, run_sweeps
+from tests.core.driving import GET, GET_10, HEAD, Driven, branch_of, run_sweeps
 
 from httpng_core import Feed, Lane, Sweep
 from httpng_core.follower import Follower
@@ -47,15 +47,16 @@ class Topic:
         number = len(self.published) + len(self.overdue) + 1
         payload = f"<{self.name}{key} {number} {size}>{'.' * size};"
         if from_thread:
-            self.feed.publish_threadsafe(payload, key)
             self.overdue.append((key, number, len(payload)))
+            self.feed.publish_threadsafe(payload, key)
+            self.take_overdue()
             return
         self.overdue.append((key, number, len(payload)))
         self.feed.publish(payload, key)
         self.take_overdue()
 
     def take_overdue(self) -> None:
-        """The feed takes them along with what comes next: a publication, or one that joins."""
+        """Those of other threads the feed takes at once, or if nobody follows along with what comes next."""
         while len(self.published) < self.feed.published:
             self.published.append(self.overdue.pop(0))
 
@@ -90,7 +91,6 @@ class Client:
         self.connection = self.driven.connection
         self.connection.on_wake = self.flag
         self.connection.on_payload = self.flag
-        self.connection.call_threadsafe = lambda call: None
         if in_step:
             self.connection.feed_lane = Lane(machine.sweeps.append, self.send)
         self.head = received.startswith(b"HEAD")
@@ -357,7 +357,9 @@ class SweepMachine(RuleBasedStateMachine):
         if client.exchange.is_over:
             assert all(each.settled for each in client.writes)
             assert all(each.follow.settled for each in client.followings)
-            assert all(each.follower not in each.topic.feed._followers for each in client.followings)
+            assert all(
+                each.follower not in branch_of(each.topic.feed)._followers for each in client.followings
+            )
 
     def _check_body(self, client: Client) -> None:
         body, at = client.committed, 0
@@ -413,7 +415,7 @@ class SweepMachine(RuleBasedStateMachine):
     def _check_sweeps(self) -> None:
         assert len(set(map(id, self.sweeps))) == len(self.sweeps)
         for topic in self.topics:
-            feed = topic.feed
+            feed = branch_of(topic.feed)
             for follower in feed._followers:
                 assert (follower in feed._apart) == (follower._sweep is None)
             for sweep in feed._sweeps.values():

@@ -19,7 +19,7 @@ from typing import Literal
 from httpng_core.config import Settings
 from httpng_core.date import DateSource
 from httpng_core.events import Event
-from httpng_core.exchange import CallThreadsafe, Exchange
+from httpng_core.exchange import CallInLoop, Exchange
 from httpng_core.protocols.frame import Frame
 from httpng_core.protocols.http1_cycle import Http1
 from httpng_core.protocols.http2 import Http2
@@ -57,7 +57,7 @@ class Connection:
         on_push: called when a call of a handler has to wait: the driver may ask the kernel at once.
         on_payload: called in place of it when a feed has something for the client. `None`: `on_wake` is.
         feed_lane: how feeds may send to this client together with others; `None`: they don't.
-        call_threadsafe: calls a function in the thread of this connection, from any; `None`: it can't.
+        call_in_loop: calls a function in the thread of this connection, from any; `None`: it can't.
         reset_expected: close with a reset, as what the client has must not pass for complete.
         timers: deadlines of calls.
         wire: what wire bytes pay for.
@@ -98,7 +98,7 @@ class Connection:
         self.on_push: Callable[[], object] = lambda: None
         self.on_payload: Callable[[], None] | None = None
         self.feed_lane: Lane | None = None
-        self.call_threadsafe: CallThreadsafe | None = None
+        self.call_in_loop: CallInLoop | None = None
         self.reset_expected = False
         self.timers = Timers()
         self.wire = WireLog()
@@ -312,9 +312,9 @@ class Connection:
         """A call waits: has the kernel asked at once, if the driver can."""
         self.on_push()
 
-    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+    def feed_hooks(self) -> tuple[Callable[[], None], CallInLoop | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
-        return self.on_payload or self.on_wake, self.call_threadsafe
+        return self.on_payload or self.on_wake, self.call_in_loop
 
     def lane(self) -> Lane | None:
         """How a sweep may send now, if nothing stands before it and the socket needn't be asked."""

@@ -34,7 +34,7 @@ HANDLER_ERROR = b"Path handler execution error"
 _ERROR_HEAD = response_head(500, {"content-type": "text/plain; charset=utf-8"})
 
 
-CallThreadsafe = Callable[[Callable[[], None]], None]
+CallInLoop = Callable[[Callable[[], None]], None]
 
 
 class Carrier(Protocol):
@@ -49,7 +49,7 @@ class Carrier(Protocol):
     def push(self) -> None:
         """Unlike the others it may call back: a call waits, so the kernel is asked at once if possible."""
 
-    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+    def feed_hooks(self) -> tuple[Callable[[], None], CallInLoop | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
 
     def lane(self) -> Lane | None:

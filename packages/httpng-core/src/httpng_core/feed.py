@@ -7,27 +7,32 @@
 3. Publishing marks the followers and returns; those that are in step with each other are marked as one. A
    follower that is behind costs it next to nothing.
 4. For each follower, published = delivered + skipped + expired + pending, since it joined.
+5. Each event loop has its own branch of the feed. What is published is handed to the branches in order, each
+   in the thread of its loop.
 """
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal
 
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.follower import FeedStats, Follower, OnGap
+from httpng_core.branch import Branch, Latest, Totals, keep
+from httpng_core.follower import CallInLoop, FeedStats, Follower, OnGap
 from httpng_core.response import body_bytes
-from httpng_core.sweep import Lane, Sweep
 
 Policy = Literal["latest", "every"]
 Overflow = Literal["close", "drop_oldest"]
 
 MAX_QUEUED = 1 << 20
+_NOTHING: Totals = (0, 0, 0)
 
 
 class Feed:
-    """Latest values, or messages, for any number of followers; it belongs to one event loop.
+    """Latest values, or messages, for any number of followers, in any number of event loops.
 
-    Only `publish_threadsafe` may be called from other threads.
+    One thread publishes; others use `publish_threadsafe`, or all do with a `lock`.
 
     Attributes:
         clock: the clock by which payloads grow old.
@@ -42,6 +47,7 @@ class Feed:
         policy: Policy = "latest",
         max_queued: int = MAX_QUEUED,
         overflow: Overflow = "close",
+        lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Starts with nothing published.
 
@@ -52,6 +58,8 @@ class Feed:
             max_queued: with "every", how many bytes may wait for a follower.
             overflow: what is done about one for whom it would be more: "close" aborts its exchange,
                 "drop_oldest" skips the oldest payloads.
+            lock: held while the feed is changed, for use in several threads; the same thread may enter it
+                again while it holds it.
 
         Raises:
             TypeError, ValueError: wrong arguments.
@@ -63,13 +71,11 @@ class Feed:
         self._keeps_every = policy == "every"
         self._max_queued = max_queued
         self._drops_oldest = overflow == "drop_oldest"
-        self._latest: dict[Hashable, Payload] = {}
-        self._followers: dict[Follower, None] = {}
-        self._apart: dict[Follower, None] = {}
-        self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
+        self._lock = nullcontext() if lock is None else lock
+        self._latest: Latest = {}
+        self._branches: dict[CallInLoop | None, Branch] = {}
         self._from_threads: deque[tuple[bytes, Hashable]] = deque()
-        self._call_threadsafe: Callable[[Callable[[], None]], None] | None = None
-        self._gone = (0, 0, 0)
+        self._past: list[Branch] = []
 
     def publish(self, payload: bytes | str, key: Hashable = None) -> None:
         """Makes `payload` the newest value of `key`, for all that follow now or later. Never waits.
@@ -84,10 +90,11 @@ class Feed:
         """
         body = _checked(payload)
         hash(key)
-        if self.is_closed:
-            raise RuntimeError("the feed is closed")
-        self._take_from_threads()
-        self._publish(body, key)
+        with self._lock:
+            if self.is_closed:
+                raise RuntimeError("the feed is closed")
+            self._take_from_threads()
+            self._publish(body, key)
 
     def publish_threadsafe(self, payload: bytes | str, key: Hashable = None) -> None:
         """Like `publish`, from any thread, soon; on a closed feed it does nothing.
@@ -97,29 +104,26 @@ class Feed:
         """
         hash(key)
         self._from_threads.append((_checked(payload), key))
-        if self._call_threadsafe is not None:
-            self._call_threadsafe(self._take_from_threads)
+        for branch in tuple(self._branches.values())[:1]:
+            branch.call(self._take_from_threads)
 
     def close(self) -> None:
         """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
-        self._take_from_threads()
-        self.is_closed = True
-        for sweep in self._sweeps.values():
-            sweep.dissolve()
-        for follower in tuple(self._followers):
-            follower.feed_closed()
+        with self._lock:
+            self._take_from_threads()
+            self.is_closed = True
+            for branch in tuple(self._branches.values()):
+                branch.call(branch.close)
 
     def get_stats(self) -> FeedStats:
         """What became of all that was published."""
-        delivered, skipped, expired = self._gone
-        for follower in self._followers:
-            stats = follower.stats
-            delivered += stats.delivered
-            skipped += stats.skipped
-            expired += stats.expired
+        branches = (*self._branches.values(), *self._past)
+        delivered, skipped, expired = map(
+            sum, zip(_NOTHING, *(branch.totals() for branch in branches), strict=True)
+        )
         return FeedStats(
             published=self.published,
-            followers=len(self._followers),
+            followers=sum(map(len, branches)),
             delivered=delivered,
             skipped=skipped,
             expired=expired,
@@ -133,72 +137,47 @@ class Feed:
         """
         return Follower(self, self._backlog(), max_age, on_gap)
 
-    def join(
-        self, follower: Follower, call_threadsafe: Callable[[Callable[[], None]], None] | None
-    ) -> list[Payload]:
-        """`follower` gets what is published from now on; tells what it starts with."""
-        self._take_from_threads()
-        self._call_threadsafe = call_threadsafe
-        if not self.is_closed:
-            self._followers[follower] = self._apart[follower] = None
-        return list(self._latest.values())
-
-    def leave(self, follower: Follower) -> None:
-        """`follower` gets nothing more."""
-        self._followers.pop(follower, None)
-        self._apart.pop(follower, None)
-        delivered, skipped, expired = self._gone
-        stats = follower.stats
-        self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
-        if not self._followers:
-            # They hold drivers, that may have stopped.
-            self._sweeps.clear()
-
-    def delivered_late(self) -> None:
-        """A follower that left with a payload offered has delivered it after all."""
-        delivered, skipped, expired = self._gone
-        self._gone = delivered + 1, skipped - 1, expired
-
-    def sweep(self, lane: Lane) -> Sweep:
-        """The sweep of those that share the event loop of `lane`."""
-        sweep = self._sweeps.get(lane.schedule)
-        if sweep is None:
-            sweep = self._sweeps[lane.schedule] = Sweep(self._backlog(), self.clock, lane.schedule)
-        return sweep
-
-    def stepped_in(self, follower: Follower) -> None:
-        """`follower` gets nothing for itself until it has stepped out."""
-        del self._apart[follower]
-
-    def stepped_out(self, follower: Follower) -> None:
-        """`follower` gets what is published for itself."""
-        self._apart[follower] = None
+    def branch(self, call_in_loop: CallInLoop | None) -> Branch:
+        """The branch of an event loop, for one more follower there; called in the thread of the loop."""
+        with self._lock:
+            self._take_from_threads()
+            branch = self._branches.get(call_in_loop)
+            if branch is None:
+                self._drop_empty()
+                branch = self._branches[call_in_loop] = Branch(
+                    self.clock, self._backlog, not self._keeps_every, call_in_loop
+                )
+            if not len(branch):
+                branch.start_from(self.published, self._latest)
+                branch.is_closed = self.is_closed
+            return branch
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
             return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
         return LatestBacklog()
 
+    def _drop_empty(self) -> None:
+        """Forgets the branches of loops that may be gone; what they count may still change by one."""
+        for call, branch in tuple(self._branches.items()):
+            if not len(branch):
+                self._past.append(self._branches.pop(call))
+
     def _publish(self, body: bytes, key: Hashable) -> None:
         payload = Payload(body, key, self.clock())
         self.published += 1
         if not self._keeps_every:
-            # The order of the last publication, oldest first, is that in which they are sent to who joins.
-            self._latest.pop(key, None)
-            self._latest[key] = payload
-        # First, as who steps out by this is apart then.
-        for sweep in self._sweeps.values():
-            sweep.add(payload)
-        # A follower that overflows leaves meanwhile.
-        for follower in tuple(self._apart):
-            follower.add(payload)
+            keep(self._latest, payload)
+        for branch in tuple(self._branches.values()):
+            if len(branch):
+                branch.call(partial(branch.add, payload, self.published))
 
     def _take_from_threads(self) -> None:
-        waiting = self._from_threads
-        while waiting:
-            body, key = waiting.popleft()
-            if not self.is_closed:
-                self._publish(body, key)
+        with self._lock:
+            while self._from_threads:
+                body, key = self._from_threads.popleft()
+                if not self.is_closed:
+                    self._publish(body, key)
 
 
 def _checked(payload: Any) -> bytes:

@@ -12,7 +12,8 @@ from httpng_core.sweep import Books, Lane, Sweep
 
 OnGap = Callable[[int], bytes | str | None]
 """Gets how many updates were lost; may return bytes that tell the client."""
-CallThreadsafe = Callable[[Callable[[], None]], None]
+CallInLoop = Callable[[Callable[[], None]], None]
+"""Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +53,20 @@ class FeedStats:
 
 
 class Publisher(Protocol):
-    """What a follower needs of its feed."""
+    """What a follower needs of a feed before it follows."""
+
+    def branch(self, call_in_loop: CallInLoop | None) -> "Publication":
+        """The branch of an event loop, for one more follower there."""
+
+
+class Publication(Protocol):
+    """What a follower needs of its feed's branch."""
 
     clock: Callable[[], float]
     is_closed: bool
     published: int
 
-    def join(self, follower: "Follower", call_threadsafe: CallThreadsafe | None) -> list[Payload]:
+    def join(self, follower: "Follower") -> list[Payload]:
         """`follower` gets what is published from now on; tells what it starts with."""
 
     def leave(self, follower: "Follower") -> None:
@@ -92,6 +100,7 @@ class Follower:
         "_offered",
         "_on_gap",
         "_owner",
+        "_publisher",
         "_sweep",
         "_told",
         "_waits_for",
@@ -103,12 +112,13 @@ class Follower:
 
     def __init__(
         self,
-        feed: Publisher,
+        publisher: Publisher,
         backlog: LatestBacklog | EveryBacklog,
         max_age: float | None,
         on_gap: OnGap | None,
     ) -> None:
-        self._feed = feed
+        self._publisher = publisher
+        self._feed: Publication
         self._backlog = backlog
         self.max_age = _checked_age(max_age)
         self._on_gap = on_gap
@@ -154,12 +164,11 @@ class Follower:
 
     # What its exchange does ---------------------------------------------------------------------------
 
-    def begin(
-        self, owner: FollowOwner, wake: Callable[[], None], call_threadsafe: CallThreadsafe | None
-    ) -> None:
+    def begin(self, owner: FollowOwner, wake: Callable[[], None], call_in_loop: CallInLoop | None) -> None:
         """Joins the feed; `wake` is called when something becomes pending."""
         self._owner, self._wake = owner, wake
-        payloads = self._feed.join(self, call_threadsafe)
+        self._feed = self._publisher.branch(call_in_loop)
+        payloads = self._feed.join(self)
         self._joined_at = self._feed.published - len(payloads)
         for payload in payloads:
             self._backlog.add(payload)

@@ -126,7 +126,7 @@ class Source(Protocol):
         self,
         owner: FollowOwner,
         wake: Callable[[], None],
-        call_threadsafe: Callable[[Callable[[], None]], None] | None,
+        call_in_loop: Callable[[Callable[[], None]], None] | None,
     ) -> None:
         """Joins the feed; `wake` is called when something becomes pending."""
 

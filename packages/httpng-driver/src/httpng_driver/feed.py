@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from threading import RLock
 
 from httpng_core import MAX_QUEUED, Overflow, Policy
 from httpng_core import Feed as CoreFeed
@@ -10,7 +11,7 @@ from httpng_core import Feed as CoreFeed
 class Feed(CoreFeed):
     """Latest values, or messages, for any number of followers: `httpng_core.Feed` with a clock.
 
-    It belongs to the event loop whose handlers follow it; other threads use `publish_threadsafe`.
+    Handlers may follow it in any event loop; every thread may publish.
     """
 
     def __init__(
@@ -22,4 +23,4 @@ class Feed(CoreFeed):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Starts with nothing published; see `httpng_core.Feed` for the arguments."""
-        super().__init__(clock=clock, policy=policy, max_queued=max_queued, overflow=overflow)
+        super().__init__(clock=clock, policy=policy, max_queued=max_queued, overflow=overflow, lock=RLock())

@@ -105,7 +105,7 @@ class Hub:
         connection.on_push = pump.push
         connection.on_payload = partial(self._has_payload, pump)
         connection.feed_lane = Lane(self._has_sweep, sock.send)
-        connection.call_threadsafe = self._doorbell.call
+        connection.call_in_loop = self._doorbell.call
         self._pumps[connection] = pump
         self.flag(pump)
         return pump

@@ -14,7 +14,7 @@ from h2.stream import H2Stream
 
 from httpng_core.config import Settings
 from httpng_core.date import DateSource
-from httpng_core.exchange import CallThreadsafe, Exchange
+from httpng_core.exchange import CallInLoop, Exchange
 from httpng_core.protocols.http2_hpack import content_length_field
 from httpng_core.protocols.http2_request import RequestHead
 from httpng_core.protocols.http2_wire import FIRST_WINDOW, ServerH2
@@ -120,7 +120,7 @@ class Stream:
         link = owner.link
         self.wake: Callable[[], None] = link.wake
         self.push: Callable[[], None] = link.push
-        self.feed_hooks: Callable[[], tuple[Callable[[], None], CallThreadsafe | None]] = link.feed_hooks
+        self.feed_hooks: Callable[[], tuple[Callable[[], None], CallInLoop | None]] = link.feed_hooks
         self.swept: Callable[[int], None] = link.swept
         self.fell_short: Callable[[int, float], None] = link.fell_short
         self.track_acknowledged: Callable[[Exchange, int], bool] = link.track_acknowledged

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from httpng_core.events import Event
-from httpng_core.exchange import CallThreadsafe, Exchange
+from httpng_core.exchange import CallInLoop, Exchange
 from httpng_core.protocols.frame import Frame
 from httpng_core.sweep import Lane
 from httpng_core.timers import Timers
@@ -47,7 +47,7 @@ class Link(Protocol):
     def push(self) -> None:
         """A call waits: has the kernel asked at once, if the driver can. It may call back in."""
 
-    def feed_hooks(self) -> tuple[Callable[[], None], CallThreadsafe | None]:
+    def feed_hooks(self) -> tuple[Callable[[], None], CallInLoop | None]:
         """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
 
     def lane(self) -> Lane | None:

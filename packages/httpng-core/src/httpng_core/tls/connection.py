@@ -12,7 +12,7 @@ from httpng_core.config import Settings
 from httpng_core.connection import LINGER_TIMEOUT, Connection
 from httpng_core.date import DateSource
 from httpng_core.events import Event, TlsFailed
-from httpng_core.exchange import CallThreadsafe
+from httpng_core.exchange import CallInLoop
 from httpng_core.protocols.http1 import refusal
 from httpng_core.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sweep import Lane
@@ -52,7 +52,7 @@ class TlsConnection:
         on_push: see `Connection`.
         on_payload: see `Connection`.
         feed_lane: taken and left alone: each client's bytes are sealed for itself.
-        call_threadsafe: see `Connection`; it has to be set before the handshake is done, as the others.
+        call_in_loop: see `Connection`; it has to be set before the handshake is done, as the others.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TlsConnection:
         self.on_push: Callable[[], object] = lambda: None
         self.on_payload: Callable[[], None] | None = None
         self.feed_lane: Lane | None = None
-        self.call_threadsafe: CallThreadsafe | None = None
+        self.call_in_loop: CallInLoop | None = None
         self._settings = settings
         self._peer, self._ouraddr, self._date = peer, ouraddr, date
         self._tells_acknowledged = tells_acknowledged
@@ -309,7 +309,7 @@ class TlsConnection:
         )
         inner.on_push = lambda: self.on_push()
         inner.on_payload = self.on_payload
-        inner.call_threadsafe = self.call_threadsafe
+        inner.call_in_loop = self.call_in_loop
         self._inner, self._phase, self._deadline = inner, Phase.OPEN, None
         return True
 
