@@ -387,4 +387,4 @@ def test_thousands_that_were_cancelled_leave_nothing(serve: Serve, caplog: pytes
     assert after - before < 5000
     assert fibers_of(served) == 0
     assert waits_of(served) == 0
-    assert len(script_of(served)._fibers.timers) == 0
+    assert len(script_of(served)._fibers.home.timers) == 0

@@ -6,12 +6,12 @@ from math import inf
 from typing import Protocol
 
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.pending import FollowOwner, Swept
+from httpng_core.pending import FollowOwner, Later, Swept
 from httpng_core.response import body_bytes
 from httpng_core.sweep import Books, Lane, Sweep
 
-OnGap = Callable[[int], bytes | str | None]
-"""Gets how many updates were lost; may return bytes that tell the client."""
+OnGap = Callable[[int], bytes | str | Later | None]
+"""Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 CallInLoop = Callable[[Callable[[], None]], None]
 """Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
@@ -89,6 +89,7 @@ class Follower:
     """One exchange on a feed; the `Source` of its `Follow`."""
 
     __slots__ = (
+        "_asked",
         "_backlog",
         "_begun",
         "_delivered",
@@ -133,6 +134,8 @@ class Follower:
         self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
         self._noted = self._told = 0
+        # What a notice was asked for that isn't there yet, and the notice.
+        self._asked: tuple[int, Later] | None = None
 
     @property
     def stats(self) -> FollowStats:
@@ -158,7 +161,9 @@ class Follower:
 
     @property
     def size(self) -> int:
-        """The length of the payload that is pending first; 0: none is that a sweep won't bring."""
+        """The length of the payload that is pending first; 0: none is that could go now."""
+        if self._asked is not None and not self._asked[1].settled:
+            return 0
         payload = self._backlog.first()
         return 0 if payload is None else len(payload.body)
 
@@ -197,7 +202,11 @@ class Follower:
         if payload is None:
             return b""
         self._noted = self._lost()
-        return self._gap_notice(self._noted - self._told) + payload.body
+        notice = self._gap_notice(self._noted - self._told)
+        if notice is None:
+            self._offered = None
+            return b""
+        return notice + payload.body
 
     def taken(self) -> None:
         """The kernel took a part of what was offered last."""
@@ -309,9 +318,25 @@ class Follower:
             self._backlog.drop(payload)
             self._expired += 1
 
-    def _gap_notice(self, lost: int) -> bytes:
-        notice = self._on_gap(lost) if self._on_gap is not None and lost > 0 else None
+    def _gap_notice(self, lost: int) -> bytes | None:
+        """What tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
+        if self._on_gap is None or lost <= 0:
+            return b""
+        if self._asked is not None:
+            return self._answered(*self._asked)
+        notice = self._on_gap(lost)
+        if isinstance(notice, Later):
+            self._asked = self._noted, notice
+            return self._answered(self._noted, notice)
         return b"" if notice is None else body_bytes(notice)
+
+    def _answered(self, noted: int, notice: Later) -> bytes | None:
+        if not notice.settled:
+            notice.on_settle = self._wake
+            return None
+        # What was lost since it was asked for is told by the next.
+        self._asked, self._noted = None, noted
+        return b"" if notice.value is None else body_bytes(notice.value)
 
 
 def _checked_age(max_age: float | None) -> float:

@@ -9,13 +9,14 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import Feed
 from httpng_core.files import Files
-from httpng_core.follower import Follower, FollowStats, OnGap
+from httpng_core.follower import CallInLoop, Follower, FollowStats, OnGap
 from httpng_core.pending import Pending, Turn
 from httpng_core.request import Request
 from httpng_core.response import HeaderValue, Response
@@ -213,6 +214,11 @@ class Handler(Protocol):
         """Starts the handler; it may run to its end within this call."""
 
 
+def at_once(function: Callable[[], None]) -> None:
+    """`CallInLoop` where there is one thread."""
+    function()
+
+
 class Runner:
     """Runs the handlers of one application for one event loop.
 
@@ -222,6 +228,8 @@ class Runner:
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
         on_ready: called when a handler can go on, so `run` is due; it must only set a flag.
         files: where static files come from; `None` where nothing reads any.
+        lock: held while the loop works on its connections, if other threads may as well; else `None`.
+        call_in_loop: calls a function in the thread of the loop: at once if called from there, else soon.
     """
 
     def __init__(
@@ -233,12 +241,16 @@ class Runner:
         files: Files | None = None,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
+        lock: AbstractContextManager[object] | None = None,
+        call_in_loop: CallInLoop = at_once,
     ) -> None:
         self.clock = clock
         self.timers = Timers()
         self.start_async = start_async
         self.on_ready = on_ready
         self.files = files
+        self.lock = lock
+        self.call_in_loop = call_in_loop
         self._handler = handler
         self._access_log = access_log
         self._ready: deque[Fiber] = deque()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
 
 from httpng_core.path import PathEstimate
 from httpng_core.results import SendResult
@@ -197,6 +197,23 @@ class Turn(Pending):
     """A call that had room but must let others run first: it settles in the next turn."""
 
     __slots__ = ()
+
+
+class Later(Pending):
+    """A call of ours that could not be answered at once: settled, it holds any value, or an error."""
+
+    __slots__ = ("_value",)
+
+    def answer(self, value: Any, error: Exception | None = None) -> None:
+        """Settles with `value`, or with an error that reading the value raises."""
+        self._value = value
+        self.settle(None, error)
+
+    @property
+    def value(self) -> Any:
+        """What it was answered with; raises the error that it was answered with, if any."""
+        assert self.result is None
+        return self._value
 
 
 def _done() -> Pending:

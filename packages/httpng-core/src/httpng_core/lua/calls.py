@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from httpng_core.exchange import Exchange
-from httpng_core.lua.handles import Exchanges, Waits
+from httpng_core.handlers import Runner
+from httpng_core.lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
 from httpng_core.pending import Pending
 from httpng_core.results import body_bytes_sent, cancelled, headers_were_sent, reached
@@ -20,12 +21,19 @@ class ExchangeCalls:
     """
 
     def __init__(
-        self, clock: Callable[[], float], budget: Budget, exchanges: Exchanges, waits: Waits
+        self,
+        clock: Callable[[], float],
+        budget: Budget,
+        exchanges: Exchanges,
+        waits: Waits,
+        home: Callable[[], Runner],
     ) -> None:
+        """`home` tells what runs the fiber that calls."""
         self.clock = clock
         self._budget = budget
         self._exchanges = exchanges
         self._waits = waits
+        self._home = home
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
         """The calls by the names that io.lua uses."""
@@ -37,24 +45,47 @@ class ExchangeCalls:
             "wait": self._wait,
             "close": self._close,
             "cancel_late": self._cancel_late,
-            **{helper.__name__: _helper(helper) for helper in _HELPERS},
         }
-        return {name: guarded(call) for name, call in calls.items()} | {"stats": self._stats}
+        helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
+        named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
+        return named | helpers | {"stats": self.of_exchange(self._stats)}
 
-    def exchange(self, number: float) -> Exchange:
-        """The exchange of that number."""
-        return self._exchanges[number].exchange
+    def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
+        """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
+        exchanges = self._exchanges
 
-    def answer(self, exchange: Exchange, pending: Pending, now: float) -> Answer:
-        """What a call of `exchange` brought, or that it waits."""
+        def called(number: float, *args: Any) -> Answer:
+            handle = exchanges[number]
+            if handle.home.lock is None:
+                return call(handle, *args)
+            with handle.home.lock:
+                return call(handle, *args)
+
+        return called
+
+    def answer(self, handle: ExchangeHandle, pending: Pending, now: float) -> Answer:
+        """What a call of an exchange brought, or that it waits."""
         if not pending.settled:
-            return WAIT, self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()))
+            return WAIT, self._wait_for(handle, pending)
         result = plain(pending.result)
         return (TURN if self._budget.is_spent(now) else DONE), result
 
+    def _wait_for(self, handle: ExchangeHandle, pending: Pending) -> int:
+        home, exchange = self._home(), handle.exchange
+        if home is handle.home:
+            return self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()), home)
+        return wait_elsewhere(self._waits, handle.home, pending, home, self._withdrawn(exchange, pending))
+
+    def _withdrawn(self, exchange: Exchange, pending: Pending) -> Callable[[], None]:
+        def withdraw() -> None:
+            if not pending.settled:
+                exchange.withdraw(pending, self.clock())
+
+        return withdraw
+
     def _write(
         self,
-        number: float,
+        handle: ExchangeHandle,
         body: bytes,
         timeout: float | None,
         window: float | bytes | None,
@@ -62,44 +93,49 @@ class ExchangeCalls:
         stall: float | None,
         *headers: bytes,
     ) -> Answer:
-        now, exchange = self.clock(), self.exchange(number)
+        now, exchange = self.clock(), handle.exchange
         exchange.stall_timeout = stall
         pending = exchange.write(body, now, timeout, window_of(window), pairs(headers), until_of(until))
-        return self.answer(exchange, pending, now)
+        return self.answer(handle, pending, now)
 
-    def _write_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
-        now, exchange = self.clock(), self.exchange(number)
-        pending = exchange.write_header(int(status), pairs(headers), now, timeout)
-        return self.answer(exchange, pending, now)
+    def _write_header(
+        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+    ) -> Answer:
+        now = self.clock()
+        pending = handle.exchange.write_header(int(status), pairs(headers), now, timeout)
+        return self.answer(handle, pending, now)
 
-    def _begin_header(self, number: float, status: float, timeout: float | None, *headers: bytes) -> Answer:
+    def _begin_header(
+        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+    ) -> Answer:
         """`write_header` of the old form, which waits only when its body has been written."""
-        handle = self._exchanges[number]
         handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
         return (DONE,)
 
-    def _await_header(self, number: float) -> Answer:
-        handle = self._exchanges[number]
+    def _await_header(self, handle: ExchangeHandle) -> Answer:
         header, handle.header = handle.header, None
         assert header is not None
-        return self.answer(handle.exchange, header, self.clock())
+        return self.answer(handle, header, self.clock())
 
-    def _wait(self, number: float, position: float, timeout: float | None, until: bytes | None) -> Answer:
-        now, exchange = self.clock(), self.exchange(number)
-        return self.answer(exchange, exchange.wait(int(position), now, timeout, until_of(until)), now)
+    def _wait(
+        self, handle: ExchangeHandle, position: float, timeout: float | None, until: bytes | None
+    ) -> Answer:
+        now = self.clock()
+        pending = handle.exchange.wait(int(position), now, timeout, until_of(until))
+        return self.answer(handle, pending, now)
 
-    def _close(self, number: float, *headers: bytes) -> Answer:
-        self.exchange(number).close(self.clock(), pairs(headers))
+    def _close(self, handle: ExchangeHandle, *headers: bytes) -> Answer:
+        handle.exchange.close(self.clock(), pairs(headers))
         return (DONE,)
 
-    def _cancel_late(self, number: float, result: int) -> Answer:
+    def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
         """Gives the exchange up because a call of the old form timed out, unless it is over already."""
         if not cancelled(result):
-            self.exchange(number).cancel(self.clock())
+            handle.exchange.cancel(self.clock())
         return (DONE,)
 
-    def _stats(self, number: float) -> Answer:
-        stats = self.exchange(number).stats(self.clock())
+    def _stats(self, handle: ExchangeHandle) -> Answer:
+        stats = handle.exchange.stats(self.clock())
         return (
             stats.current,
             stats.sent,
@@ -108,6 +144,38 @@ class ExchangeCalls:
             stats.acked,
             stats.lag,
         )
+
+
+def wait_elsewhere(
+    waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
+) -> int:
+    """The number of a wait of a fiber that `home` runs, for what settles in the loop of `there`.
+
+    Call it with the lock of `there` held. `withdraw` ends the call, in that loop, when nobody waits any more.
+    """
+    here = Pending()
+
+    def settled() -> None:
+        home.call_in_loop(arrived)
+
+    def arrived() -> None:
+        if not here.settled:
+            here.settle(*outcome_of(pending))
+
+    def give_up(late: Pending) -> None:
+        there.call_in_loop(withdraw)
+        late.settle(None)
+
+    pending.on_settle = settled
+    return waits.add(here, give_up, home)
+
+
+def outcome_of(pending: Pending) -> tuple[Any, Exception | None]:
+    """What a settled call brought: a result, or an error to raise."""
+    try:
+        return pending.result, None
+    except Exception as error:
+        return None, error
 
 
 _HELPERS = (cancelled, headers_were_sent, body_bytes_sent, reached)

@@ -6,17 +6,21 @@ from typing import Any, cast
 from httpng_core.config import unknown_key
 from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
 from httpng_core.follower import OnGap
+from httpng_core.handlers import Runner
 from httpng_core.lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
-from httpng_core.lua.fibers import as_answer
+from httpng_core.lua.fibers import Fibers, as_answer
+from httpng_core.lua.handles import ExchangeHandle
 from httpng_core.lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, guarded
+from httpng_core.pending import Later
 
 
 class FeedCalls:
     """The feeds of one script, for as long as Lua holds them."""
 
-    def __init__(self, calls: ExchangeCalls) -> None:
+    def __init__(self, calls: ExchangeCalls, fibers: Fibers) -> None:
         self._calls = calls
+        self._fibers = fibers
         self._by_number: dict[int, Feed] = {}
         self._last = 0
         self._gap: Callable[..., Any]
@@ -31,7 +35,7 @@ class FeedCalls:
             "feed": self._feed,
             "publish": self._publish,
             "close_feed": self._close,
-            "follow": self._follow,
+            "follow": self._calls.of_exchange(self._follow),
             "refuse_option": _refuse,
         }
         return {name: guarded(call) for name, call in calls.items()} | {
@@ -68,7 +72,7 @@ class FeedCalls:
 
     def _follow(
         self,
-        number: float,
+        handle: ExchangeHandle,
         feed: float,
         max_age: float | None,
         gap: float | None,
@@ -78,24 +82,43 @@ class FeedCalls:
         stall: float | None,
         *headers: bytes,
     ) -> Answer:
-        now, exchange = self._calls.clock(), self._calls.exchange(number)
-        follower = self._by_number[int(feed)].follower(max_age=max_age, on_gap=self._on_gap(gap))
+        now, exchange = self._calls.clock(), handle.exchange
+        on_gap = self._on_gap(gap, handle.home)
+        follower = self._by_number[int(feed)].follower(max_age=max_age, on_gap=on_gap)
         exchange.stall_timeout = stall
         pending = exchange.follow(follower, now, timeout, window_of(window), pairs(headers), until_of(until))
-        return self._calls.answer(exchange, pending, now)
+        return self._calls.answer(handle, pending, now)
 
-    def _on_gap(self, gap: float | None) -> OnGap | None:
+    def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
         """Calls a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""
         if gap is None:
             return None
 
-        def on_gap(lost: int) -> bytes | None:
-            code, notice = as_answer(self._gap(gap, lost))
-            if code == FAILED:
-                raise LuaScriptError(f"on_gap: {text_of(notice)}")
-            return cast("bytes | None", notice)
+        def on_gap(lost: int) -> bytes | Later | None:
+            later = Later()
+
+            def asked(answer: Answer, error: Exception | None) -> None:
+                if not later.settled:
+                    later.answer(*_notice_or_error(answer, error))
+
+            answer = self._fibers.gate.call(home, lambda: as_answer(self._gap(gap, lost)), asked)
+            return later if answer is None else _notice(answer)
 
         return on_gap
+
+
+def _notice(answer: Answer) -> bytes | None:
+    code, notice = answer
+    if code == FAILED:
+        raise LuaScriptError(f"on_gap: {text_of(notice)}")
+    return cast("bytes | None", notice)
+
+
+def _notice_or_error(answer: Answer, error: Exception | None) -> tuple[bytes | None, Exception | None]:
+    try:
+        return (None, error) if error is not None else (_notice(answer), None)
+    except LuaScriptError as failure:
+        return None, failure
 
 
 def _key(key: bytes | float | bool | None) -> Hashable:

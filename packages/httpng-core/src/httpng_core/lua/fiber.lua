@@ -130,7 +130,9 @@ end
 function fiber.create(fn, ...)
   local id = core.users_fiber(checked_function(fn, 'fiber.create'))
   local object = object_of(core.find(id))
+  host.begin_users()
   local code, value = core.step(id, ...)
+  host.end_users()
   if code == FAILED then
     host.report(value)
   elseif code ~= DONE then

@@ -1,20 +1,26 @@
 """Fibers on the host's side: each is a generator of Pendings that steps a Lua coroutine.
 
+Each has a home, the runner that steps its generator: a handler the one of its connection, the script and what
+it creates the first one. With several loops a step may be carried out in another's thread, whoever is in the
+gate; the generator goes on at home.
+
 A fiber runs in Lua until a call has to wait; only then the host's generator, and an event loop, are
 involved. Handlers, created fibers and the rest of a script after its first wait are all run so.
 """
 
 import logging
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
+from httpng_core.exchange import Exchange
 from httpng_core.handlers import Runner
 from httpng_core.lua.calls import plain
-from httpng_core.lua.handles import Waits
+from httpng_core.lua.gate import Gate, OpenGate, ignore
+from httpng_core.lua.handles import Waits, holding
 from httpng_core.lua.runtime import Runtime, lua_text, text_of
 from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed
-from httpng_core.pending import Pending, Turn
-from httpng_core.timers import Timers
+from httpng_core.pending import Later, Pending, Turn
 
 _log = logging.getLogger("httpng")
 
@@ -22,24 +28,38 @@ Outcome = Ended | Failed
 Steps = Generator[Pending, Any, Outcome]
 
 
+class _NoHandler:
+    """What a runner without connections starts."""
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        raise AssertionError("nothing is served yet")
+
+
 class Fibers:
     """The fibers of one script: starts them, steps them, lets them sleep.
 
     Attributes:
         clock: the clock that fibers sleep by.
-        timers: the deadlines of sleeping fibers; a runner's own once there is one.
-        runner: what steps the fibers; `None` before a server runs.
+        gate: who may enter Lua.
     """
 
     def __init__(self, clock: Callable[[], float], budget: Budget, waits: Waits) -> None:
         self.clock = clock
-        self.timers = Timers()
-        self.runner: Runner | None = None
+        self.gate: Gate = OpenGate()
+        # Before a server runs this one keeps what the script waits for.
+        self._main = Runner(_NoHandler(), clock=clock)
+        self._launched = False
+        self._homes = [self._main]
         self._budget = budget
         self._waits = waits
         self._early: list[tuple[int, Answer]] = []
         self._step: Callable[..., Any]
         self._kill: Callable[..., Any]
+
+    @property
+    def home(self) -> Runner:
+        """What runs the fiber that is being stepped."""
+        return self._homes[-1]
 
     def connect(self, runtime: Runtime) -> None:
         """From now on the coroutines are in `runtime`."""
@@ -52,6 +72,8 @@ class Fibers:
             "clock": lambda: self.clock(),
             "spend": lambda: (TURN if self._budget.is_spent(self.clock()) else DONE,),
             "pause": self._pause,
+            "begin_users": lambda: self._homes.append(self._main),
+            "end_users": self._end_users,
             "wake": self._waits.wake,
             "give_up": self._give_up,
             "adopt": lambda fiber, *answer: self.adopt(int(fiber), answer),
@@ -60,36 +82,42 @@ class Fibers:
 
     def launch(self, runner: Runner) -> None:
         """A server runs: the fibers that wait already go on with it."""
-        self.runner = runner
-        runner.timers = self.timers
+        runner.timers = self._main.timers
+        self._main, self._launched = runner, True
+        self._homes[0] = runner
+        self._waits.move(runner)
         early, self._early = self._early, []
         for fiber, answer in early:
             self.adopt(fiber, answer)
 
     def adopt(self, fiber: int, answer: Answer) -> None:
         """Takes care of a fiber that has run up to its first wait, `answer`; its error is logged."""
-        if self.runner is None:
+        if not self._launched:
             self._early.append((fiber, answer))
-        else:
-            self._follow(self.runner, fiber, answer, _log_failure)
+            return
+        home = self._main
+        home.call_in_loop(lambda: self.follow(home, fiber, answer, _log_failure))
 
-    def follow(self, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
-        """Like `adopt`; `ended` gets an `Ended`, a `Failed` or an exception. At once, if it has ended."""
+    def follow(self, home: Runner, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
+        """Takes care of a fiber in the loop of `home`, which is that of the caller.
+
+        `ended` gets an `Ended`, a `Failed` or an exception; at once, if the fiber has ended.
+        """
         if answer[0] in (WAIT, TURN):
-            assert self.runner is not None
-            self._follow(self.runner, fiber, answer, ended)
+            home.spawn(self._steps(home, fiber, answer), ended)
         else:
             ended(outcome_of(answer))
 
-    def start(self, function: Callable[..., Any], *args: object) -> Any:
-        """Calls into Lua with a fresh budget."""
+    def enter(self, home: Runner, function: Callable[..., Any], *args: object) -> Answer:
+        """Calls into Lua, for a fiber of `home`, with a fresh budget. It must be let in by the gate."""
         self._budget.restart()
-        return function(*args)
+        self._homes.append(home)
+        try:
+            return as_answer(function(*args))
+        finally:
+            self._homes.pop()
 
-    def _follow(self, runner: Runner, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
-        runner.spawn(self._steps(fiber, answer), ended)
-
-    def _steps(self, fiber: int, answer: Answer) -> Steps:
+    def _steps(self, home: Runner, fiber: int, answer: Answer) -> Steps:
         try:
             while answer[0] in (WAIT, TURN):
                 result, failure = None, None
@@ -97,10 +125,15 @@ class Fibers:
                     result = yield from self._awaited(answer)
                 except Exception as error:
                     failure = lua_text(str(error))
-                answer = as_answer(self.start(self._step, fiber, plain(result), failure))
+                later = Later()
+                step = partial(self.enter, home, self._step, fiber, plain(result), failure)
+                now = self.gate.call(home, step, later.answer)
+                if now is None:
+                    yield later
+                answer = later.value if now is None else now
         except BaseException:
             # Closed by the runner, or Lua is out of memory.
-            self._kill(fiber)
+            self.gate.call(home, lambda: as_answer(self._kill(fiber)), ignore)
             raise
         return outcome_of(answer)
 
@@ -129,13 +162,21 @@ class Fibers:
         self._waits.forget(wait)
 
     def _pause(self, seconds: float) -> Answer:
+        home = self.home
         pending = Pending(self.clock() + seconds)
-        pending.timer = self.timers.add(pending.deadline, lambda now: pending.settle(None))
-        return WAIT, self._waits.add(pending, self._settle)
 
-    def _settle(self, pending: Pending) -> None:
-        self.timers.cancel(pending.timer)
-        pending.settle(None)
+        def give_up(early: Pending) -> None:
+            home.timers.cancel(early.timer)
+            early.settle(None)
+
+        with holding(home):
+            pending.timer = home.timers.add(pending.deadline, lambda now: pending.settle(None))
+            if home.lock is not None:
+                home.on_ready()  # Its loop may be asleep until later than that.
+        return WAIT, self._waits.add(pending, give_up, home)
+
+    def _end_users(self) -> None:
+        self._homes.pop()
 
 
 def as_answer(values: Any) -> Answer:

@@ -1,6 +1,7 @@
 """The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
 
 import logging
+from functools import partial
 
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Runner, end_exchange
@@ -32,16 +33,25 @@ class LuaHandler:
         def ended(outcome: object) -> None:
             _end(exchange, outcome, runner.clock())
 
+        def begun(answer: Answer, error: Exception | None) -> None:
+            if error is not None:
+                # Lua is out of memory: even that is this exchange's trouble alone.
+                ended(error)
+            else:
+                fiber, *rest = answer
+                self._fibers.follow(runner, fiber, tuple(rest), ended)
+
         try:
-            number = self._exchanges.add(exchange, self._is_held)
-            fiber, *answer = self._fibers.start(
-                self._serve, self._number, number, *request_values(exchange.request)
-            )
+            answer = self._fibers.gate.call(runner, partial(self._begin, exchange, runner), begun)
         except Exception as error:
-            # Lua is out of memory: even that is this exchange's trouble alone.
-            ended(error)
+            begun((), error)
         else:
-            self._fibers.follow(fiber, tuple(answer), ended)
+            if answer is not None:
+                begun(answer, None)
+
+    def _begin(self, exchange: Exchange, home: Runner) -> Answer:
+        number = self._exchanges.add(exchange, home, self._is_held)
+        return self._fibers.enter(home, self._serve, self._number, number, *request_values(exchange.request))
 
 
 def request_values(request: Request) -> list[object]:

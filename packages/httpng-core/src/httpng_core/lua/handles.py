@@ -4,12 +4,20 @@ Never the objects: on LuaJIT lupa keeps a few bytes of every object that it ever
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from httpng_core.exchange import Exchange
+from httpng_core.handlers import Runner
 from httpng_core.pending import Pending
 
 _FEW: Final = 64
+_FREE: Final = nullcontext()
+
+
+def holding(home: Runner) -> AbstractContextManager[object]:
+    """Within it nobody else touches what belongs to the loop of `home`."""
+    return _FREE if home.lock is None else home.lock
 
 
 class ExchangeHandle:
@@ -17,13 +25,15 @@ class ExchangeHandle:
 
     Attributes:
         exchange: the exchange.
+        home: what runs its handler; whoever else touches the exchange holds the lock of that.
         header: its `write_header` of the old form, which waits after its write does.
     """
 
-    __slots__ = ("__weakref__", "exchange", "header")
+    __slots__ = ("__weakref__", "exchange", "header", "home")
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, home: Runner) -> None:
         self.exchange = exchange
+        self.home = home
         self.header: Pending | None = None
 
 
@@ -45,12 +55,12 @@ class Exchanges:
     def __getitem__(self, number: float) -> ExchangeHandle:
         return self._by_number[int(number)]
 
-    def add(self, exchange: Exchange, is_held: Callable[[int], bool]) -> int:
+    def add(self, exchange: Exchange, home: Runner, is_held: Callable[[int], bool]) -> int:
         """The number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
         if len(self._by_number) >= self._sweep_at:
             self.sweep(is_held)
         self._last += 1
-        self._by_number[self._last] = ExchangeHandle(exchange)
+        self._by_number[self._last] = ExchangeHandle(exchange, home)
         return self._last
 
     def sweep(self, is_held: Callable[[int], bool]) -> None:
@@ -60,20 +70,29 @@ class Exchanges:
 
 
 class Waits:
-    """Calls that wait, by number: from the moment they wait until their fiber goes on."""
+    """Calls that wait, by number: from the moment they wait until their fiber goes on.
+
+    What a fiber waits for settles in the loop that runs it.
+    """
 
     def __init__(self) -> None:
-        self._by_number: dict[int, tuple[Pending, Callable[[Pending], None]]] = {}
+        self._by_number: dict[int, tuple[Pending, Callable[[Pending], None], Runner]] = {}
         self._last = 0
 
     def __len__(self) -> int:
         return len(self._by_number)
 
-    def add(self, pending: Pending, give_up: Callable[[Pending], None]) -> int:
-        """The number of a call; `give_up` ends it as a timeout would."""
+    def add(self, pending: Pending, give_up: Callable[[Pending], None], home: Runner) -> int:
+        """The number of a call of a fiber that `home` runs; `give_up` ends it as a timeout would."""
         self._last += 1
-        self._by_number[self._last] = pending, give_up
+        self._by_number[self._last] = pending, give_up, home
         return self._last
+
+    def move(self, home: Runner) -> None:
+        """All that wait are run by `home` from now on."""
+        self._by_number = {
+            number: (pending, give_up, home) for number, (pending, give_up, _) in self._by_number.items()
+        }
 
     def pending(self, number: float) -> Pending:
         """The call of that number."""
@@ -81,11 +100,15 @@ class Waits:
 
     def wake(self, number: float) -> bool:
         """Ends a wait early; tells whether it still waited."""
-        pending, give_up = self._by_number.get(int(number), (None, None))
-        if pending is None or give_up is None or pending.settled:
+        found = self._by_number.get(int(number))
+        if found is None:
             return False
-        give_up(pending)
-        return True
+        pending, give_up, home = found
+        with holding(home):
+            if pending.settled:
+                return False
+            give_up(pending)
+            return True
 
     def forget(self, number: float) -> None:
         """The fiber goes on, or won't ever."""

@@ -147,6 +147,9 @@ function core.kill(id)
     return
   end
   forget(fiber)
+  if fiber.wait then
+    host.give_up(fiber.wait)
+  end
   if close then
     core.close_with_inner(fiber.co)
   end

@@ -12,7 +12,7 @@ from httpng_core.handlers import Handler, Runner
 from httpng_core.listen import parse_listen
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
-from httpng_core.lua.fibers import Fibers, as_answer
+from httpng_core.lua.fibers import Fibers
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
 from httpng_core.lua.logs import log_calls
@@ -68,8 +68,8 @@ class Script:
         budget, waits = Budget(clock), Waits()
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
-        calls = ExchangeCalls(clock, budget, self._exchanges, waits)
-        self._feeds = FeedCalls(calls)
+        calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
+        self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls()
         self.runtime = Runtime(lua, self._calls(calls, wall_clock))
         self._fibers.connect(self.runtime)
@@ -114,7 +114,7 @@ class Script:
         except LuaScriptError as error:
             raise self._error(str(error)) from None
         fiber = runtime.function("users_fiber")(function)
-        answer = as_answer(self._fibers.start(runtime.function("step"), fiber))
+        answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
         if self._wanted is not None:
             raise OtherRuntime(self._wanted)
         if answer[0] == FAILED:
