@@ -134,9 +134,20 @@ class GeneratorIO(BaseIO):
 
 
 class Fiber:
-    """One generator being stepped."""
+    """One generator being stepped.
 
-    def __init__(self, steps: HandlerSteps, runner: "Runner", ended: Callable[[object], None]) -> None:
+    Attributes:
+        background: whether it is nobody's request.
+    """
+
+    def __init__(
+        self,
+        steps: HandlerSteps,
+        runner: "Runner",
+        ended: Callable[[object], None],
+        background: bool = False,
+    ) -> None:
+        self.background = background
         self._steps = steps
         self._runner = runner
         self._ended = ended
@@ -255,6 +266,13 @@ class Runner:
         self._access_log = access_log
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()
+        self._background = 0
+        self._closed = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a generator of a handler has not ended."""
+        return len(self._fibers) > self._background
 
     @property
     def is_ready(self) -> bool:
@@ -282,11 +300,21 @@ class Runner:
         else:
             _log.info("refused a request: %d %s", event.status, event.reason)
 
-    def spawn(self, steps: HandlerSteps, ended: Callable[[object], None]) -> Fiber:
-        """Runs a generator at once, as far as it goes; `ended` gets what it returned or raised."""
-        fiber = Fiber(steps, self, ended)
+    def spawn(
+        self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
+    ) -> Fiber:
+        """Runs a generator at once, as far as it goes; `ended` gets what it returned or raised.
+
+        One in the `background` is nobody's request, so nothing waits for its end. Once the runner is
+        closed, what has to wait is given up.
+        """
+        fiber = Fiber(steps, self, ended, background)
         self._fibers.add(fiber)
+        self._background += background
         fiber.run()
+        if self._closed and fiber in self._fibers:
+            self.forget(fiber)
+            fiber.close()
         return fiber
 
     def spawn_later(self, steps: HandlerSteps, ended: Callable[[object], None]) -> Fiber:
@@ -303,7 +331,9 @@ class Runner:
 
     def forget(self, fiber: Fiber) -> None:
         """The fiber has ended."""
-        self._fibers.discard(fiber)
+        if fiber in self._fibers:
+            self._fibers.remove(fiber)
+            self._background -= fiber.background
 
     def run(self) -> None:
         """Steps each fiber that is ready now; those that get ready meanwhile wait for the next call."""
@@ -321,11 +351,19 @@ class Runner:
         self.timers.handle(now)
 
     def close(self) -> None:
-        """Gives up every generator that has not ended."""
-        fibers, self._fibers = self._fibers, set()
+        """Gives up every generator that has not ended, and each that comes later."""
+        self._closed = True
         self._ready.clear()
-        for fiber in fibers:
+        for fiber in tuple(self._fibers):
+            self.forget(fiber)
             fiber.close()
+
+    def close_handlers(self) -> None:
+        """Gives up every generator of a handler that has not ended."""
+        for fiber in tuple(self._fibers):
+            if not fiber.background:
+                self.forget(fiber)
+                fiber.close()
 
 
 class FunctionHandler:

@@ -1,8 +1,13 @@
-"""The hub: everything of one event loop. It takes turns, and in each serves what was flagged."""
+"""The hub: everything of one event loop. It takes turns, and in each serves what was flagged.
+
+What it does is done in the thread of its loop, with its lock held. So another thread that holds the lock may
+touch a connection or a deadline of its: a step of Lua does, that another loop carries out.
+"""
 
 import logging
 import socket
 import time
+from threading import RLock, get_ident
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -43,6 +48,7 @@ class Hub:
         poller: readiness of all sockets.
         runner: runs the handlers.
         timers: deadlines of the driver's own and the next one of each connection.
+        lock: held while the loop works.
         on_forget: called when a connection has been closed.
     """
 
@@ -53,17 +59,22 @@ class Hub:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        doorbell: Doorbell | None = None,
     ) -> None:
+        """To be made in the thread of the loop. It owns the `doorbell`, by which other threads reach it."""
         self.application = application
         self.clock = clock
         self.poller = make_poller()
         self.timers = Timers()
+        self.lock = RLock()
         self.on_forget: Callable[[], None] = lambda: None
         self.runner = application.runner(
             clock,
             start_async=self._start_async,
             on_ready=self._soon,
             files=DiskFiles(reactor, wall_clock),
+            lock=self.lock,
+            call_in_loop=self.call_in_loop,
         )
         self._date = HttpDate(wall_clock)
         self._reactor = reactor
@@ -71,7 +82,11 @@ class Hub:
         self._flagged: list[Pump] = []
         self._followers: deque[Pump] = deque()
         self._sweeps: deque[Sweep] = deque()
-        self._doorbell = Doorbell(self.poller)
+        self._doorbell = Doorbell() if doorbell is None else doorbell
+        self._doorbell.answer_by(self.poller)
+        self._thread = get_ident()
+        self._tasks = 0
+        self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
         self._scheduled = False
         self._closed = False
@@ -83,17 +98,31 @@ class Hub:
         """The open connections."""
         return list(self._pumps.values())
 
+    @property
+    def load(self) -> int:
+        """How many connections are open."""
+        return len(self._pumps)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is neither a connection nor a handler that runs."""
+        return not self._pumps and not self._tasks and not self.runner.is_busy
+
     def adopt(
         self,
         sock: socket.socket,
         peer: Address,
         ouraddr: Address,
         certificates: Certificates | None = None,
-    ) -> Pump:
+    ) -> None:
         """Serves an accepted, non-blocking socket from now on; it belongs to the hub.
 
         With `certificates` it speaks TLS.
         """
+        if self._closed:
+            sock.close()
+            self.on_forget()
+            return
         make: Callable[..., AnyConnection] = self.application.connection
         if certificates is not None:
             make = partial(TlsConnection, certificates, self.application.settings)
@@ -105,10 +134,11 @@ class Hub:
         connection.on_push = pump.push
         connection.on_payload = partial(self._has_payload, pump)
         connection.feed_lane = Lane(self._has_sweep, sock.send)
-        connection.call_in_loop = self._doorbell.call
+        connection.call_in_loop = self.call_in_loop
         self._pumps[connection] = pump
         self.flag(pump)
-        return pump
+
+    take = adopt
 
     def flag(self, pump: Pump) -> None:
         """Has `pump` served in this turn, or soon."""
@@ -136,25 +166,56 @@ class Hub:
 
     def turn(self) -> None:
         """Serves what was flagged and what is due."""
-        self._scheduled, self._in_turn = False, True
-        try:
-            self._serve()
-        finally:
-            self._in_turn = False
-        if self._flagged or self._followers or self._sweeps or self.runner.is_ready:
-            self._soon()
-        self._set_alarm()
+        with self.lock:
+            self._scheduled, self._in_turn = False, True
+            try:
+                self._serve()
+            finally:
+                self._in_turn = False
+            if self._flagged or self._followers or self._sweeps or self.runner.is_ready:
+                self._soon()
+            self._set_alarm()
+        self._tell_idle()
+
+    def call_in_loop(self, function: Callable[[], None]) -> None:
+        """Calls `function` in the thread of the loop: at once if called from there, else soon."""
+        if get_ident() == self._thread:
+            function()
+        else:
+            self._doorbell.call(function)
+
+    def ring(self, function: Callable[[], None]) -> None:
+        """Has `function` called soon, in the thread of the loop. From any thread."""
+        self._doorbell.call(function)
+
+    def drain(self, on_idle: Callable[[], None]) -> None:
+        """Connections take no more requests and close when they have answered; `on_idle` is called once."""
+        self._on_idle = on_idle
+        for pump in self.pumps:
+            pump.connection.drain(self.clock())
+        self._soon()
+
+    def reset(self) -> None:
+        """Aborts every connection; their handlers learn it."""
+        with self.lock:
+            for pump in self.pumps:
+                pump.connection.abort(self.clock())
+                self.runner.serve(pump.connection)
+                pump.close()
+        self._soon()
 
     def close(self) -> None:
         """Aborts every connection and gives the handlers up."""
         self._closed = True
-        for pump in self.pumps:
-            pump.connection.abort(self.clock())
-            self.runner.serve(pump.connection)
-            pump.close()
+        self.reset()
         self.runner.close()
         self._doorbell.close()
         self.poller.close()
+
+    def _tell_idle(self) -> None:
+        if self._on_idle is not None and self.is_idle:
+            on_idle, self._on_idle = self._on_idle, None
+            on_idle()
 
     def _serve(self) -> None:
         now = self.clock()
@@ -236,17 +297,22 @@ class Hub:
     def _on_ready(self) -> None:
         if self._closed:
             return  # A loop may tell what it found before, in the same turn.
-        self._in_turn = True
-        try:
-            self.poller.poll()
-        finally:
-            self._in_turn = False
-        self.turn()
+        with self.lock:
+            self._in_turn = True
+            try:
+                self.poller.poll()
+            finally:
+                self._in_turn = False
+            self.turn()
 
     def _soon(self) -> None:
-        if not self._scheduled and not self._in_turn:
+        if self._scheduled or self._in_turn or self._closed:
+            return
+        if get_ident() == self._thread:
             self._scheduled = True
             self._reactor.wake(self._woken)
+        else:
+            self._doorbell.call(_nothing)  # Each answer is followed by a turn.
 
     def _woken(self) -> None:
         if self._scheduled:
@@ -266,6 +332,7 @@ class Hub:
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
         io = IO(exchange, self.clock)
+        self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
@@ -277,4 +344,12 @@ class Hub:
             # The task is being cancelled, with the server: so is the exchange.
             exchange.cancel(self.clock())
             raise
+        finally:
+            self._tasks -= 1
+            if self._on_idle is not None:
+                self._soon()
         end_exchange(exchange, returned, self.clock(), io.headers)
+
+
+def _nothing() -> None:
+    """What is asked for when a turn is all that is wanted."""

@@ -143,19 +143,33 @@ def _warn_once(text: str) -> None:
         _log.warning(text)
 
 
+Take = Callable[[socket.socket, Address, Address, Certificates | None], None]
+"""Serves an accepted, non-blocking socket: itself, the peer's address, ours, and what TLS needs."""
+
+
 class Listener:
-    """Accepts from one listening socket, for one hub. It owns the socket."""
+    """Accepts from one listening socket, in the loop of one hub. It owns the socket.
+
+    Attributes:
+        paused: whether it doesn't accept for now, for want of room.
+    """
 
     def __init__(
-        self, hub: Hub, bound: Bound, has_room: Callable[[], bool], certificates: Certificates | None = None
+        self,
+        hub: Hub,
+        bound: Bound,
+        take: Take,
+        has_room: Callable[[], bool],
+        certificates: Certificates | None = None,
     ) -> None:
         """`has_room()` tells whether one more connection may be open; `certificates` are for TLS."""
         self._hub = hub
+        self._take = take
         self._bound = bound
         self._socket = sock = bound.socket
         self._certificates = certificates
         self._has_room = has_room
-        self._paused = False
+        self.paused = False
         self._warned = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
 
@@ -166,8 +180,8 @@ class Listener:
 
     def resume(self) -> None:
         """Accepts again, if it had stopped for want of room."""
-        if self._paused and self._socket.fileno() >= 0 and self._has_room():
-            self._paused = False
+        if self.paused and self._socket.fileno() >= 0 and self._has_room():
+            self.paused = False
             self._hub.poller.modify(self._socket.fileno(), READABLE)
 
     def close(self) -> None:
@@ -196,7 +210,7 @@ class Listener:
             return False
         self._warned = False
         sock.setblocking(False)
-        self._hub.adopt(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
+        self._take(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
         return True
 
     def _run_out(self, error: OSError) -> None:
@@ -207,7 +221,7 @@ class Listener:
         self._hub.timers.add(self._hub.clock() + _PAUSE, lambda now: self.resume())
 
     def _pause(self) -> None:
-        self._paused = True
+        self.paused = True
         self._hub.poller.modify(self._socket.fileno(), 0)
 
 

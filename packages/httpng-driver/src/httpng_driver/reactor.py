@@ -1,6 +1,8 @@
-"""The seam between the driver and an event loop: four verbs."""
+"""The seam between the driver and an event loop: four verbs, and how one more loop is run."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 
@@ -18,3 +20,16 @@ class Reactor(Protocol):
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """An event loop that runs, and how to run another one of its kind.
+
+    Attributes:
+        reactor: makes a reactor of the running loop.
+        run: runs an async function in a loop of its own, in the thread that calls it, to its end.
+    """
+
+    reactor: Callable[[], AbstractAsyncContextManager[Reactor]]
+    run: Callable[[Callable[[], Awaitable[None]]], None]

@@ -1,64 +1,54 @@
 """Serving: from open listeners to the last connection, within a running event loop."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import Application, Certificates, ListenAddress
-from httpng_driver.directories import check_directories
+from httpng_core import Application, ListenAddress
+from httpng_driver.doorbell import Doorbell
+from httpng_driver.gate import LuaGate
 from httpng_driver.hub import Hub
-from httpng_driver.listener import Listener, open_listeners
-from httpng_driver.reactor import Reactor
+from httpng_driver.io import until_settled
+from httpng_driver.listening import Listening, Preparation
+from httpng_driver.loops import Loops
+from httpng_driver.reactor import Backend, Reactor
+from httpng_driver.service import Service
 
 
 class Server:
     """A server that runs. `serve` makes it and hands it out once it listens.
 
+    All of it is for the thread of the event loop that `serve` runs in.
+
     Attributes:
         addresses: where it listens, with the ports that were picked for port 0.
     """
 
-    def __init__(self, application: Application, reactor: Reactor, listen: Sequence[ListenAddress]) -> None:
-        """Opens the listeners.
-
-        Raises:
-            ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
-                listened on.
-        """
-        check_directories(application.directories)
-        settings = application.settings
-        self._limit = settings.max_conn_per_thread
-        self._shutdown_timeout = settings.shutdown_timeout
-        self._certificates = {
-            address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
-        }
-        opened = open_listeners(list(listen), settings.notsent_lowat)
-        self._hub = Hub(application, reactor)
-        self._hub.on_forget = self._forgotten
-        self._listeners = [
-            Listener(
-                self._hub,
-                bound,
-                self._has_room,
-                self._certificates[bound.address.tls] if bound.address.tls is not None else None,
-            )
-            for bound in opened
-        ]
-        self.addresses = [listener.address for listener in self._listeners]
-        self._stopping = anyio.Event()
-        self._emptied = anyio.Event()
-        self._draining = anyio.CancelScope()
+    def __init__(
+        self, application: Application, reactor: Reactor, backend: Backend, listening: Listening
+    ) -> None:
+        """Serves what `listening` has opened."""
+        self._application = application
+        doorbell = Doorbell()
+        application.use_gate(LuaGate(doorbell.call))
+        self._hub = Hub(application, reactor, doorbell=doorbell)
+        self._loops = Loops(application, backend, self._hub)
+        self._service = Service(application, self._hub, self._loops, listening)
+        application.control = self._service
+        self.addresses = [bound.address for bound in listening.bound]
 
     @property
     def connections(self) -> int:
         """How many connections are open."""
-        return len(self._hub.pumps)
+        return self._loops.connections
 
     @property
     def uses_tls(self) -> bool:
         """Whether there are certificates to reload."""
-        return bool(self._certificates)
+        return self._service.listening.uses_tls
 
     def reload_certificates(self) -> None:
         """Reads all certificates and keys again: new handshakes use them, open connections go on.
@@ -68,9 +58,32 @@ class Server:
         Raises:
             ConfigError: a file can't be used; then nothing has changed.
         """
-        fresh = [(certificates, certificates.load()) for certificates in self._certificates.values()]
-        for certificates, context in fresh:
-            certificates.context = context
+        self._service.listening.reload_certificates()
+
+    def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
+        """Replaces handlers and settings while connections and handlers run; see `Application.reconfigure`.
+
+        Doesn't block. With more `threads` they are there at once. With fewer, those that are to go finish
+        their requests; until then another call raises. After `thread_termination_timeout` seconds their
+        connections are reset.
+
+        Raises:
+            ConfigError: something is wrong with it, or can't be changed; then nothing has.
+            RuntimeError: threads that are to go are not gone yet, or a shutdown is in progress.
+            TypeError: a handler takes other arguments.
+        """
+        self._application.reconfigure(handler, sites=sites, **cfg)
+
+    async def force_decrease_threads(self) -> None:
+        """Resets the connections of threads that are to go and waits until these are gone.
+
+        Handlers that go on without a connection are given up after `shutdown_timeout`. Cancelling the wait
+        changes nothing of that.
+
+        Raises:
+            RuntimeError: a shutdown is in progress.
+        """
+        await until_settled(self._application.force_decrease_threads())
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Stops accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).
@@ -78,59 +91,54 @@ class Server:
         Doesn't wait: `serve` returns when all is over. What still runs by then is cancelled. Called
         again, the time counts from then.
         """
-        limit = self._shutdown_timeout if timeout is None else timeout
-        self._draining.deadline = anyio.current_time() + limit
-        self._stopping.set()
+        self._service.drain(self._application.settings.shutdown_timeout if timeout is None else timeout)
 
     async def run(self) -> None:
         """Serves until `shutdown`, or until it is cancelled: then everything is aborted at once."""
         try:
-            await self._stopping.wait()
-            self._drain()
-            with self._draining:
-                while self._hub.pumps:
-                    await self._emptied.wait()
-                    self._emptied = anyio.Event()
+            await self._service.over.wait()
         finally:
-            self.close()
-
-    def close(self) -> None:
-        """Closes all listeners, aborts all connections."""
-        for listener in self._listeners:
-            listener.close()
-        self._hub.close()
-
-    def _drain(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-        for pump in self._hub.pumps:
-            pump.connection.drain(self._hub.clock())
-
-    def _has_room(self) -> bool:
-        return len(self._hub.pumps) < self._limit
-
-    def _forgotten(self) -> None:
-        for listener in self._listeners:
-            listener.resume()
-        if not self._hub.pumps:
-            self._emptied.set()
+            with anyio.CancelScope(shield=True):
+                await self._service.close()
 
 
 async def serve_on(
-    reactor: Reactor,
+    backend: Backend,
     application: Application,
     listen: Sequence[ListenAddress] | None = None,
     *,
     on_listening: Callable[[Server], None] | None = None,
-    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+    task_status: TaskStatus[Any] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves `application` on a backend's reactor until `Server.shutdown`, or until it is cancelled."""
-    server = Server(application, reactor, application.listen if listen is None else listen)
+    """Serves `application` in the running loop of a backend until `Server.shutdown`, or until cancelled.
+
+    Raises:
+        ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+            listened on.
+    """
+    prepared = application.control
+    listening = prepared.take() if isinstance(prepared, Preparation) else None
+    if listening is None:
+        configuration = application.configuration
+        listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
     try:
-        application.on_shutdown = server.shutdown
+        async with backend.reactor() as reactor:
+            await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
+    finally:
+        application.control = None
+        listening.close()
+
+
+async def _serve(
+    server: Server, on_listening: Callable[[Server], None] | None, task_status: TaskStatus[Any]
+) -> None:
+    try:
+        server._service.begin()
         if on_listening is not None:
             on_listening(server)
         task_status.started(server)
+    except BaseException:
+        server._service.over.set()
         await server.run()
-    finally:
-        server.close()
+        raise
+    await server.run()

@@ -96,7 +96,10 @@ class Fibers:
             self._early.append((fiber, answer))
             return
         home = self._main
-        home.call_in_loop(lambda: self.follow(home, fiber, answer, _log_failure))
+        home.call_in_loop(lambda: self._follow_users(home, fiber, answer))
+
+    def _follow_users(self, home: Runner, fiber: int, answer: Answer) -> None:
+        home.spawn(self._steps(home, fiber, answer), _log_failure, background=True)
 
     def follow(self, home: Runner, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
         """Takes care of a fiber in the loop of `home`, which is that of the caller.

@@ -1,0 +1,218 @@
+"""The service: what an application runs as. It listens, spreads connections over loops, reloads and stops."""
+
+from collections.abc import Callable
+from math import inf
+
+import anyio
+
+from httpng_core import Application, Configuration, Pending, ServerState, ServerVerb, Timer
+from httpng_driver.directories import check_directories
+from httpng_driver.hub import Hub
+from httpng_driver.listener import Listener
+from httpng_driver.listening import Listening, settled
+from httpng_driver.loops import Loops
+
+
+class Service:
+    """The `Control` of an application while a server runs it.
+
+    What the application asks for may come from any thread, since a script's may be carried out in any; it is
+    done in the thread of the first loop.
+
+    Attributes:
+        listening: what is open.
+        over: set when all is down and nothing is left that could start it again.
+    """
+
+    def __init__(self, application: Application, hub: Hub, loops: Loops, listening: Listening) -> None:
+        self.listening = listening
+        self.over = anyio.Event()
+        self._application = application
+        self._hub = hub
+        self._loops = loops
+        self._listeners: list[Listener] = []
+        self._deadline: Timer | None = None
+        self._is_stopping = self._first_is_idle = False
+        self._on_ended: list[Pending] = []
+        self._on_reduced: list[Pending] = []
+        self._all_left = anyio.Event()
+        hub.on_forget = loops.on_forget = self._forgotten
+        loops.on_left = self._left
+
+    def begin(self) -> None:
+        """Serves from now on. In the thread of the first loop.
+
+        Raises:
+            ConfigError: there is no room for so many threads.
+        """
+        self._loops.grow(self._application.settings.threads)
+        self._listen(self.listening)
+
+    # Control ------------------------------------------------------------------------------------------
+
+    def start(self, configuration: Configuration) -> None:
+        """See `Control`."""
+        listening = Listening(configuration)
+        try:
+            self._loops.grow(configuration.settings.threads)
+        except BaseException:
+            listening.close()
+            raise
+        self._hub.call_in_loop(lambda: self._listen(listening))
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """See `Control`."""
+        check_directories(configuration.directories)
+        settings, count = configuration.settings, configuration.settings.threads
+        if count >= self._loops.count:
+            self._loops.grow(count)
+        else:
+            self._application.lifecycle.do(ServerVerb.REDUCE)
+            limit = settings.thread_termination_timeout
+            self._hub.call_in_loop(lambda: self._reduce(count, limit if limit > 0 else inf))
+
+    def shutdown(self) -> Pending:
+        """See `Control`: connections are reset, handlers have `shutdown_timeout` to end."""
+        self._application.lifecycle.do(ServerVerb.SHUTDOWN)
+        ended = Pending()
+        self._on_ended.append(ended)
+        self._hub.call_in_loop(lambda: self._stop(self._application.settings.shutdown_timeout, resets=True))
+        return ended
+
+    def force_decrease_threads(self) -> Pending:
+        """See `Control`."""
+        self._application.lifecycle.do(ServerVerb.FORCE_DECREASE)
+        if self._application.lifecycle.state is not ServerState.REDUCING:
+            return settled()
+        reduced = Pending()
+        self._on_reduced.append(reduced)
+        self._hub.call_in_loop(self._reset_leaving)
+        return reduced
+
+    # Ending -------------------------------------------------------------------------------------------
+
+    def drain(self, limit: float) -> None:
+        """Stops, for good: exchanges may finish within `limit` seconds. Again: the time counts from now."""
+        self._application.is_over = True
+        lifecycle = self._application.lifecycle
+        if lifecycle.state is ServerState.STOPPED:
+            self._check_over()
+            return
+        if lifecycle.state is not ServerState.STOPPING:
+            lifecycle.do(ServerVerb.SHUTDOWN)
+        self._stop(limit, resets=False)
+
+    async def close(self) -> None:
+        """Aborts everything and waits until all other threads are gone. To be shielded from cancellation."""
+        self._close_listeners()
+        self._cancel_deadline()
+        self._hub.reset()
+        self._loops.shrink(1)
+        self._loops.stop_leaving()
+        if self._loops.is_leaving:
+            await self._all_left.wait()
+        self._hub.close()
+
+    def _stop(self, limit: float, *, resets: bool) -> None:
+        self._close_listeners()
+        if not self._is_stopping:
+            self._is_stopping, self._first_is_idle = True, False
+            self._loops.shrink(1)
+            self._hub.drain(self._idle)
+        if resets:
+            self._hub.reset()
+            self._loops.reset_leaving()
+        self._set_deadline(limit, self._give_up)
+
+    def _idle(self) -> None:
+        self._first_is_idle = True
+        self._check_stopped()
+
+    def _give_up(self) -> None:
+        """The time is up."""
+        self._hub.reset()
+        self._hub.runner.close_handlers()
+        self._loops.stop_leaving()
+        self._idle()
+
+    def _check_stopped(self) -> None:
+        if not self._is_stopping or not self._first_is_idle or self._loops.is_leaving:
+            return
+        self._is_stopping = False
+        self._cancel_deadline()
+        self._application.lifecycle.do(ServerVerb.ENDED)
+        _settle(self._on_reduced)
+        _settle(self._on_ended)
+        self._check_over()
+
+    def _check_over(self) -> None:
+        """A script that was waiting for the end goes on first: it may start again."""
+        if self._application.lifecycle.state is not ServerState.STOPPED:
+            return
+        if self._application.is_over:
+            self.over.set()
+        elif self._hub.runner.is_ready:
+            self._hub.ring(self._check_over)
+
+    # Fewer threads ------------------------------------------------------------------------------------
+
+    def _reduce(self, count: int, limit: float) -> None:
+        self._loops.shrink(count)
+        self._set_deadline(limit, self._reset_leaving)
+
+    def _reset_leaving(self) -> None:
+        self._loops.reset_leaving()
+        # Handlers that don't heed it are given up.
+        self._set_deadline(self._application.settings.shutdown_timeout, self._loops.stop_leaving)
+
+    def _left(self) -> None:
+        self._all_left.set()
+        if self._application.lifecycle.state is ServerState.REDUCING:
+            self._cancel_deadline()
+            self._application.lifecycle.do(ServerVerb.REDUCED)
+            _settle(self._on_reduced)
+        self._check_stopped()
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _listen(self, listening: Listening) -> None:
+        self.listening = listening
+        self._listeners = [
+            Listener(
+                self._hub,
+                bound,
+                self._loops.take,
+                self._loops.has_room,
+                listening.certificates(bound.address),
+            )
+            for bound in listening.bound
+        ]
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
+
+    def _forgotten(self) -> None:
+        if any(listener.paused for listener in self._listeners):
+            self._hub.call_in_loop(self._resume)
+
+    def _resume(self) -> None:
+        for listener in self._listeners:
+            listener.resume()
+
+    def _set_deadline(self, limit: float, action: Callable[[], None]) -> None:
+        self._cancel_deadline()
+        self._deadline = self._hub.timers.add(self._hub.clock() + limit, lambda now: action())
+        self._hub.set_own_alarm()
+
+    def _cancel_deadline(self) -> None:
+        self._hub.timers.cancel(self._deadline)
+        self._deadline = None
+
+
+def _settle(waiting: list[Pending]) -> None:
+    calls = waiting[:]
+    waiting.clear()
+    for pending in calls:
+        pending.settle(None)
