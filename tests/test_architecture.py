@@ -17,6 +17,7 @@ window timers wire body path
 backlog sweep
 pending states files
 request response date content_types conditions address config listen router sites
+configuration control lifecycle
 arguments send_queue waits writers stalls exchange events
 scheduler follower feed
 protocols.*

@@ -14,7 +14,9 @@ from httpng_core.address import (
 )
 from httpng_core.application import Application, as_application
 from httpng_core.config import Settings, nearest_key, parse_settings
+from httpng_core.configuration import Configuration
 from httpng_core.connection import Connection
+from httpng_core.control import Control
 from httpng_core.date import DateSource, HttpDate
 from httpng_core.errors import (
     AckedUnknownError,
@@ -38,6 +40,7 @@ from httpng_core.handlers import (
     as_response,
     end_exchange,
 )
+from httpng_core.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.listen import parse_listen
 from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
@@ -65,8 +68,10 @@ __all__ = [
     "CertificateFiles",
     "Certificates",
     "ConfigError",
+    "Configuration",
     "Connection",
     "ContentLengthError",
+    "Control",
     "DateSource",
     "Event",
     "Exchange",
@@ -84,6 +89,7 @@ __all__ = [
     "HttpDate",
     "HttpngError",
     "Lane",
+    "Lifecycle",
     "ListenAddress",
     "OnGap",
     "Overflow",
@@ -99,6 +105,8 @@ __all__ = [
     "Runner",
     "SendResult",
     "SendStats",
+    "ServerState",
+    "ServerVerb",
     "Settings",
     "Site",
     "Sweep",

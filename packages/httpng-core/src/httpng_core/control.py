@@ -1,0 +1,44 @@
+"""What an application may ask of the server that runs it."""
+
+from typing import Protocol
+
+from httpng_core.configuration import Configuration
+from httpng_core.pending import Pending
+
+
+class Control(Protocol):
+    """A server as its application holds it. `Application.lifecycle` has said yes before any of these.
+
+    None of them blocks. The server tells the lifecycle what comes of it: `ServerVerb.REDUCE` and
+    `ServerVerb.REDUCED` around threads that go, and `ServerVerb.ENDED` when all is down.
+    """
+
+    def start(self, configuration: Configuration) -> None:
+        """Opens the listeners and serves, after a shutdown has come to its end.
+
+        Raises:
+            ConfigError: a directory, a certificate or an address can't be used; nothing is left open.
+        """
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """Takes over at once: what arrives from now on is served by the new configuration.
+
+        The application swaps right after this returns; what it can't do must be found out here.
+
+        Raises:
+            ConfigError: a directory can't be served, or the like; nothing has changed.
+        """
+
+    def shutdown(self) -> Pending:
+        """Stops; what this returns settles when all is down. Each call returns one of its own.
+
+        Raises:
+            RuntimeError: see `Lifecycle`.
+        """
+
+    def force_decrease_threads(self) -> Pending:
+        """Resets the connections of threads that are to go; settles when these are gone, with none at once.
+
+        Raises:
+            RuntimeError: see `Lifecycle`.
+        """
