@@ -92,7 +92,8 @@ class Settings:
 _RULES: Final[Mapping[str, Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
 _FIXED: Final = tuple(one.name for one in fields(Settings) if one.metadata[_FIXED_FLAG])
 _LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
-_CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
+OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
+"""The keys that are no settings: handlers, where to listen, and what runs all this."""
 _LATER_KEYS: Final = frozenset(
     {
         "handler_time_limit",
@@ -100,7 +101,7 @@ _LATER_KEYS: Final = frozenset(
         "sandbox",
     }
 )
-_KNOWN: Final = sorted(_RULES.keys() | _CALLERS_KEYS | _LATER_KEYS)
+_KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS | _LATER_KEYS)
 
 
 def parse_settings(

@@ -1,13 +1,14 @@
 """The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Runner, end_exchange
 from httpng_core.lua.calls import pairs
 from httpng_core.lua.fibers import Fibers
 from httpng_core.lua.handles import Exchanges
-from httpng_core.lua.runtime import Runtime
 from httpng_core.lua.steps import Answer, Ended, Failed
 from httpng_core.request import Address, Request
 from httpng_core.response import Response
@@ -16,18 +17,39 @@ _log = logging.getLogger("httpng")
 
 
 class LuaHandler:
-    """Starts a handler of the script's on an exchange, in a fiber of its own."""
+    """Starts a handler of the script's on an exchange, in a fiber of its own.
 
-    def __init__(self, runtime: Runtime, fibers: Fibers, exchanges: Exchanges, number: int) -> None:
-        """`number` is what Lua knows the function by."""
+    Attributes:
+        retired: a later cfg has taken its place, and Lua has let the function go.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        serve: Callable[..., Any],
+        is_held: Callable[[int], bool],
+        fibers: Fibers,
+        exchanges: Exchanges,
+    ) -> None:
+        """`number` is what Lua knows the function by.
+
+        The functions of Lua's were asked for outside of it: this may be made within a call from there.
+        """
+        self.retired = False
         self._number = number
-        self._serve = runtime.function("serve")
-        self._is_held = runtime.function("is_held")
+        self._serve = serve
+        self._is_held = is_held
         self._fibers = fibers
         self._exchanges = exchanges
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Runs the handler up to its first wait; one that never waits costs no generator."""
+        """Runs the handler up to its first wait; one that never waits costs no generator.
+
+        If it is retired, whatever has this request now is started in its place.
+        """
+        if self.retired:
+            runner.start(exchange)
+            return
 
         def ended(outcome: object) -> None:
             _end(exchange, outcome, runner.clock())
