@@ -16,7 +16,7 @@ _version errors results
 window timers wire body path
 backlog sweep
 pending states files
-request response date content_types conditions address config listen router sites
+request response date content_types conditions address rules config listen router sites
 configuration control lifecycle
 arguments send_queue waits writers stalls exchange events
 scheduler follower branch feed

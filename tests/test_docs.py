@@ -209,8 +209,8 @@ def default_of(setting: "Field[Any]") -> str:
 def range_of(setting: "Field[Any]") -> str:
     """The range as the message of a value beyond it tells it."""
     name = setting.name
-    if name in ("min_proto_version", "openssl_security_level"):
-        # Their messages are those of the original, which don't tell it.
+    if name in ("min_proto_version", "openssl_security_level", "thread_termination_timeout"):
+        # Their messages are those of the original, which don't tell it, or there is nothing to tell.
         return str(setting.metadata["rule"].range)
     for beyond in (-1, "?"):
         try:

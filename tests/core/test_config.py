@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from httpng_core.config import Settings, nearest_key, parse_lua_runtime, parse_settings
+from httpng_core.config import Settings, check_before_handlers, nearest_key, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError, HttpngError
 
 GIB = 1 << 30
@@ -30,16 +30,17 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),
     ("h2c_upgrade", False, (True, False), (0, 1, "yes")),
+    ("threads", 1, (1, 16), (0, 17, -1, inf)),
+    ("thread_termination_timeout", 60.0, (0.0, -1.0, 0.5, 1e9, inf, -inf), ()),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
     ("min_proto_version", "tls1.2", ("ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"), ()),
     ("openssl_security_level", 1, (0, 5), ()),
 ]
 KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
+SMALL = ["threads"]
 SECONDS = [key for key in KEYS if key.endswith("_timeout")]
 LATER = [
-    "threads",
-    "thread_termination_timeout",
     "sandbox",
     "lua_memory_limit",
     "handler_time_limit",
@@ -77,7 +78,7 @@ def test_out_of_range(key: str, value: object) -> None:
     assert refusal({key: value}).startswith(f"{key} is {value!r}, must be ")
 
 
-@pytest.mark.parametrize("key", WHOLE + SECONDS)
+@pytest.mark.parametrize("key", WHOLE + SMALL + SECONDS)
 @pytest.mark.parametrize("value", [True, False, nan, "nan", "many", "", [], {}, b"1", object()])
 def test_not_a_number(key: str, value: object) -> None:
     assert refusal({key: value}) == f"parameter {key} is not a number"
@@ -133,6 +134,7 @@ def test_the_ranges_that_no_message_tells() -> None:
     ranges = {one.name: one.metadata["rule"].range for one in fields(Settings)}
     assert ranges["min_proto_version"] == "ssl3, tls1, tls1.1, tls1.2 or tls1.3"
     assert ranges["openssl_security_level"] == "an integer, 0 .. 5"
+    assert ranges["thread_termination_timeout"] == "a number"
 
 
 def test_tls_is_looked_at_last() -> None:
@@ -227,6 +229,66 @@ def test_a_lua_handler_and_a_good_shuttle_size() -> None:
 def test_numbers_are_asked_for_before_the_shuttle_size_is_weighed() -> None:
     cfg: dict[str, object] = {"shuttle_size": 64, "max_body_len": "x"}
     assert refusal(cfg, lua_handler=True) == "parameter max_body_len is not a number"
+
+
+# While a server runs ----------------------------------------------------------------------------------
+
+RUNNING = Settings(
+    notsent_lowat=1, shuttle_size=2048, min_proto_version="tls1.3", openssl_security_level=2, threads=4
+)
+FIXED = ("notsent_lowat", "shuttle_size", "min_proto_version", "openssl_security_level")
+
+
+def test_what_is_not_given_returns_to_its_default_or_is_kept() -> None:
+    settings = parse_settings({"max_body_len": 7, "threads": None}, running=RUNNING)
+    kept = {name: getattr(RUNNING, name) for name in FIXED}
+    assert settings == Settings(max_body_len=7, **kept)
+
+
+def test_what_cannot_be_changed_may_be_given_as_it_is() -> None:
+    given: dict[str, object] = {name: str(getattr(RUNNING, name)) for name in FIXED}
+    assert parse_settings(given, running=RUNNING) == parse_settings({}, running=RUNNING)
+    check_before_handlers(given, RUNNING)
+    check_before_handlers({}, RUNNING)
+    assert parse_settings(dict.fromkeys(FIXED), running=Settings()) == Settings()
+    check_before_handlers(dict.fromkeys(FIXED), Settings())
+
+
+OTHERS = {
+    "notsent_lowat": 2,
+    "shuttle_size": 4096,
+    "min_proto_version": "tls1.2",
+    "openssl_security_level": 3,
+}
+
+
+@pytest.mark.parametrize("key", FIXED)
+@pytest.mark.parametrize("is_null", [False, True])
+def test_what_cannot_be_changed(key: str, is_null: bool) -> None:
+    # A None that is given is the default, which is another value.
+    text = refusal({key: None if is_null else OTHERS[key]}, running=RUNNING)
+    if key == "shuttle_size":
+        assert text == "Reconfiguration can't change shuttle_size"
+    else:
+        assert text == f"{key} can't be changed on reconfiguration"
+
+
+@pytest.mark.parametrize("size", [None, 64, "65536", inf])
+def test_another_shuttle_size_is_refused_before_the_handlers_are_looked_at(size: object) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_before_handlers({"shuttle_size": size}, RUNNING)
+    assert str(raised.value) == "Reconfiguration can't change shuttle_size"
+    check_before_handlers({"min_proto_version": 5, "openssl_security_level": 9}, RUNNING)
+    with pytest.raises(ConfigError, match="parameter shuttle_size is not a number"):
+        check_before_handlers({"shuttle_size": "x"}, RUNNING)
+
+
+def test_what_is_no_value_at_all_is_told_first() -> None:
+    assert refusal({"min_proto_version": 5}, running=RUNNING) == "min_proto_version is not a string"
+    assert "notsent_lowat is -1, must be" in refusal({"notsent_lowat": -1}, running=RUNNING)
+
+
+# And --------------------------------------------------------------------------------------------------
 
 
 def test_the_mapping_is_not_changed() -> None:

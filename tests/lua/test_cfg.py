@@ -47,7 +47,11 @@ WRONG = [
     ("{shuttle_size = 64}", "No handlers specified"),
     ("{sites = 5, shuttle_size = 'x'}", "parameter shuttle_size is not a number"),
     ("{shuttle_size = 64, handler = h, min_proto_version = 1}", "shuttle_size is too small for Lua handlers"),
-    ("{handler = h, threads = 2}", "threads: not supported yet"),
+    ("{handler = h, threads = 17}", "threads is 17, must be an integer, 1 .. 16"),
+    (
+        "{handler = h, thread_termination_timeout = 'x'}",
+        "parameter thread_termination_timeout is not a number",
+    ),
     ("{handler = h, c_sites_func = 5}", "c_sites_func must be a function"),
     ("{handler = h, c_sites_func = h}", "c_sites_func: native C handlers are not supported"),
     (

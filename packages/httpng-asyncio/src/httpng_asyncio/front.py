@@ -1,5 +1,6 @@
 """The front doors: `run` for a program that is a server, `serve` for one that has a server."""
 
+import asyncio
 import importlib.util
 from collections.abc import Callable
 from functools import partial
@@ -9,7 +10,7 @@ from anyio.abc import TaskStatus
 
 from httpng_asyncio.reactor import AsyncioReactor
 from httpng_core import as_application
-from httpng_driver import Server, addresses, serve_on, until_signalled
+from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 
 
 def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg: object) -> None:
@@ -62,5 +63,7 @@ async def serve(
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application, listening_on = as_application(app, None, cfg), addresses(listen)
-    async with AsyncioReactor() as reactor:
-        await serve_on(reactor, application, listening_on, on_listening=on_listening, task_status=task_status)
+    uses_uvloop = type(asyncio.get_running_loop()).__module__.partition(".")[0] == "uvloop"
+    run_loop = partial(anyio.run, backend="asyncio", backend_options={"use_uvloop": uses_uvloop})
+    backend = Backend(AsyncioReactor, run_loop)
+    await serve_on(backend, application, listening_on, on_listening=on_listening, task_status=task_status)

@@ -1,32 +1,47 @@
 """An application: a handler with its settings, for any driver to run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
-from httpng_core.config import Settings, check_before_handlers, parse_settings
+from httpng_core.config import OWN_KEYS, Settings, parse_settings
+from httpng_core.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.connection import Connection, ProtocolName
+from httpng_core.control import Control
 from httpng_core.date import DateSource
 from httpng_core.dispatch import handler_of
+from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
-from httpng_core.handlers import Handler, Runner, as_handler
-from httpng_core.listen import parse_listen
+from httpng_core.follower import CallInLoop
+from httpng_core.handlers import Handler, Runner, as_handler, at_once
+from httpng_core.lifecycle import Lifecycle, ServerState, ServerVerb
+from httpng_core.pending import Pending
 from httpng_core.request import UNKNOWN_ADDRESS, Address
-from httpng_core.sites import Site, parse_sites
+from httpng_core.sites import Site
+
+_PYTHON: Final = Language(
+    name="Python",
+    listen=PYTHON_DEFAULT_LISTEN,
+    is_function=lambda handler: callable(handler) or isinstance(handler, Handler),
+)
 
 
 class Application:
-    """Handlers and the settings they are served with. It holds no state of a running server.
+    """Handlers and the settings they are served with. What it has may be replaced while a server runs it.
 
     Attributes:
-        sites: who has which paths.
+        configuration: what was said, checked.
         handler: how the handler of a request is started.
-        settings: the checked settings.
-        listen: where to listen, unless the front door is told otherwise.
-        on_shutdown: set by a server that runs this application: call it to have the server shut down.
+        lifecycle: where the server stands, and what may be asked of it now.
+        control: the server that runs this application; it sets this itself. `None` before that.
     """
+
+    configuration: Configuration
+    handler: Handler
 
     def __init__(
         self, handler: object = None, *, sites: object = None, listen: object = None, **cfg: object
@@ -46,24 +61,85 @@ class Application:
                 no handler at all.
             TypeError: a handler takes other arguments.
         """
-        self.listen: Sequence[ListenAddress] = parse_listen(listen, default=PYTHON_DEFAULT_LISTEN)
-        check_before_handlers(cfg)
-        self.sites: Sequence[Site] = parse_sites(sites, handler, _is_function)
-        self.handler: Handler = handler_of(self.sites, as_handler)
-        self.settings: Settings = parse_settings(cfg)
-        self.on_shutdown: Callable[[], None] | None = None
-        self._cfg = cfg
+        self._begin(_PYTHON, {})
+        with self.lifecycle.configuring():
+            self._configure({"handler": handler, "sites": sites, "listen": listen, **cfg})
 
-    def with_settings(self, **cfg: object) -> "Application":
-        """The same application with some settings changed.
+    def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
+        """Replaces handlers and settings at once, whether a server runs yet or not. Doesn't block.
+
+        All or nothing: what isn't named returns to its default, sites that aren't are gone, and if this
+        raises nothing has changed. Handlers that run finish as they began; requests that arrive from now
+        on, on open connections too, find the new ones. To be called in the thread of the server.
+
+        Args:
+            handler: see the constructor; without any handler every request gets 404.
+            sites: see the constructor; "/" may stand anywhere.
+            **cfg: the settings; some can't be changed, see the reference.
 
         Raises:
-            ConfigError: see the constructor.
+            ConfigError: what the constructor raises, or something that can't be changed was.
+            RuntimeError: a shutdown is in progress, threads that are to go are not gone yet, or this is
+                called while it is being carried out.
+            TypeError: a handler takes other arguments.
+        """
+        with self.lifecycle.configuring():
+            self._configure({"handler": handler, "sites": sites, **cfg})
+
+    def shutdown(self) -> Pending:
+        """Has the server that runs this application stop. What this returns settles when all is down.
+
+        Raises:
+            RuntimeError: there is nothing to stop, or it is stopping already.
+        """
+        if self.control is not None:
+            return self.control.shutdown()
+        self.lifecycle.do(ServerVerb.SHUTDOWN)
+        # Nothing has been started yet.
+        self.lifecycle.do(ServerVerb.ENDED)
+        return _settled()
+
+    def force_decrease_threads(self) -> Pending:
+        """Resets the connections of threads that are to go; settles when these are gone.
+
+        Raises:
+            RuntimeError: there is no configuration, or a shutdown is in progress.
+        """
+        if self.control is not None:
+            return self.control.force_decrease_threads()
+        self.lifecycle.do(ServerVerb.FORCE_DECREASE)
+        return _settled()
+
+    def with_settings(self, **cfg: object) -> "Application":
+        """The same application with some settings changed; these win over what it is reconfigured with, too.
+
+        Raises:
+            ConfigError: see the constructor; or it is no setting, but something else that one takes.
         """
         changed = copy(self)
-        changed._cfg = {**self._cfg, **cfg}
-        changed.settings = parse_settings(changed._cfg)
+        changed.lifecycle, changed.control = copy(self.lifecycle), None
+        changed._change_settings(cfg)
         return changed
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """Who has which paths."""
+        return self.configuration.sites
+
+    @property
+    def settings(self) -> Settings:
+        """The checked settings."""
+        return self.configuration.settings
+
+    @property
+    def listen(self) -> Sequence[ListenAddress]:
+        """Where to listen, unless the front door is told otherwise."""
+        return self.configuration.listen
+
+    @property
+    def directories(self) -> list[str]:
+        """The directories that are served, by their absolute names."""
+        return self.configuration.directories
 
     def runner(
         self,
@@ -72,21 +148,30 @@ class Application:
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         files: Files | None = None,
+        lock: AbstractContextManager[object] | None = None,
+        call_in_loop: CallInLoop = at_once,
     ) -> Runner:
         """What runs the handlers for one event loop, by its monotonic `clock`; directories need `files`."""
         return Runner(
-            self.handler,
+            self,
             clock=clock,
-            access_log=self.settings.access_log,
             start_async=start_async,
             on_ready=on_ready,
             files=files,
+            lock=lock,
+            call_in_loop=call_in_loop,
         )
 
+    def use_gate(self, gate: Any) -> None:
+        """What several threads need for handlers that share a state; those of Python share none."""
+
     @property
-    def directories(self) -> list[str]:
-        """The directories that are served, by their absolute names."""
-        return [site.directory for site in self.sites if site.directory is not None]
+    def has_ended(self) -> bool:
+        """Whether nothing of the application's own would have it served again after a shutdown."""
+        return True
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Has `call` called when `has_ended` becomes true."""
 
     def connection(
         self,
@@ -113,9 +198,53 @@ class Application:
             protocol=protocol,
         )
 
+    def _begin(self, language: Language, overrides: Mapping[str, object]) -> None:
+        self.lifecycle = Lifecycle()
+        self.control: Control | None = None
+        self._language = language
+        self._overrides = dict(overrides)
+        self._given: Mapping[str, object] = {}
 
-def _is_function(handler: object) -> bool:
-    return callable(handler) or isinstance(handler, Handler)
+    def _configure(self, given: Mapping[str, object]) -> None:
+        """Takes a configuration over, if it is right and the server can; `lifecycle` has said that it may."""
+        if self.lifecycle.state is ServerState.STOPPED:
+            configuration = first_configuration({**given, **self._overrides}, self._language)
+            self._swap(configuration, given, None if self.control is None else self.control.start)
+            return
+        # The listeners are there already, whoever has named them.
+        overrides = {key: value for key, value in self._overrides.items() if key != "listen"}
+        configuration = reconfiguration(self.configuration, {**given, **overrides}, self._language)
+        self._swap(configuration, given, None if self.control is None else self.control.reconfigure)
+
+    def _swap(
+        self,
+        configuration: Configuration,
+        given: Mapping[str, object],
+        take: Callable[[Configuration], None] | None,
+    ) -> None:
+        handler = handler_of(configuration.sites, self._as_handler)
+        if take is not None:
+            take(configuration)
+        self.configuration, self.handler, self._given = configuration, handler, given
+
+    def _as_handler(self, handler: Any) -> Handler:
+        return as_handler(handler)
+
+    def _change_settings(self, cfg: Mapping[str, object]) -> None:
+        for key in cfg:
+            if key in OWN_KEYS:
+                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
+        overrides = {**self._overrides, **cfg}
+        settings = parse_settings(
+            {**self._given, **overrides}, lua_handler=self._language.runtime is not None
+        )
+        self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
+
+
+def _settled() -> Pending:
+    pending = Pending()
+    pending.settle(None)
+    return pending
 
 
 def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:

@@ -1,141 +1,33 @@
 """Settings: every key, its default and its range, each written once, in the fields of `Settings`."""
 
 import difflib
-import math
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, Protocol, TypeVar, cast, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, TypeVar, cast, get_args
 
 from httpng_core.errors import ConfigError
+from httpng_core.rules import Number, OldestTls, OneOf, ProtoVersion, Rule, Seconds, SecurityLevel, Whole
 from httpng_core.window import Until, WindowSize
 
 HalfClose = Literal["streaming", "always", "never"]
-ProtoVersion = Literal["ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
 
 
-class _Rule(Protocol):
-    """What a key takes: `read` gives the value its type or raises, `takes` knows the range."""
-
-    @property
-    def range(self) -> str: ...
-
-    def read(self, name: str, value: object) -> Any: ...
-
-    def takes(self, value: Any) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    low: int
-    high: int | None = None
-    word: str | None = None
-
-    @property
-    def range(self) -> str:
-        if self.high is not None:
-            return f"an integer, {self.low} .. {self.high}"
-        return f"an integer >= {self.low}" + (f" or {self.word}" if self.word else "")
-
-    def read(self, name: str, value: object) -> int | float | str:
-        if isinstance(value, str) and value == self.word:
-            return value
-        number = _number(name, value)
-        return number if math.isinf(number) else int(number)
-
-    def takes(self, value: int | float | str) -> bool:
-        if isinstance(value, str):
-            return True
-        return self.low <= value < math.inf and (self.high is None or value <= self.high)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seconds:
-    zero: bool = False
-    infinity: bool = True
-
-    @property
-    def range(self) -> str:
-        return f"a number {'>= 0' if self.zero else '> 0'}, {'or infinity' if self.infinity else 'finite'}"
-
-    def read(self, name: str, value: object) -> float:
-        return float(_number(name, value))
-
-    def takes(self, value: float) -> bool:
-        return (self.zero if value == 0 else value > 0) and (self.infinity or value < math.inf)
-
-
-@dataclass(frozen=True, slots=True)
-class _OneOf:
-    allowed: tuple[str | bool, ...]
-
-    @property
-    def range(self) -> str:
-        *others, last = (str(one).lower() for one in self.allowed)
-        return f"{', '.join(others)} or {last}"
-
-    def read(self, name: str, value: object) -> object:
-        return value
-
-    def takes(self, value: object) -> bool:
-        # 1 == True, yet only a boolean is a boolean.
-        return any(value == one and type(value) is type(one) for one in self.allowed)
-
-
-@dataclass(frozen=True, slots=True)
-class _ProtoVersion:
-    """The oldest version of TLS; the texts are those of the original."""
-
-    @property
-    def range(self) -> str:
-        *others, last = get_args(ProtoVersion)
-        return f"{', '.join(others)} or {last}"
-
-    def read(self, name: str, value: object) -> object:
-        return value
-
-    def takes(self, value: object) -> bool:
-        if not isinstance(value, str):
-            raise ConfigError("min_proto_version is not a string")
-        if value not in get_args(ProtoVersion):
-            raise ConfigError("unknown min_proto_version specified")
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class _SecurityLevel:
-    """OpenSSL's security level; the texts are those of the original."""
-
-    @property
-    def range(self) -> str:
-        return "an integer, 0 .. 5"
-
-    def read(self, name: str, value: object) -> object:
-        number = _from_text(value) if isinstance(value, str) else value
-        return int(number) if isinstance(number, float) and math.isfinite(number) else number
-
-    def takes(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError("openssl_security_level is not a number")
-        if not 0 <= value <= 5:
-            raise ConfigError("openssl_security_level is invalid")
-        return True
-
-
 _RULE: Final = "rule"
-_HALF_CLOSE: Final = _OneOf(get_args(HalfClose))
-_UNTIL: Final = _OneOf(get_args(Until))
-_FLAG: Final = _OneOf((True, False))
-_SHUTTLE: Final = _Whole(1024, 16 << 20)
-_RUNTIME: Final = _OneOf(get_args(LuaRuntime))
+_FIXED_FLAG: Final = "fixed"
+_HALF_CLOSE: Final = OneOf(get_args(HalfClose))
+_UNTIL: Final = OneOf(get_args(Until))
+_FLAG: Final = OneOf((True, False))
+_SHUTTLE: Final = Whole(1024, 16 << 20)
+_RUNTIME: Final = OneOf(get_args(LuaRuntime))
 _RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
 
 
-def _key(default: _T, rule: _Rule) -> _T:
-    return field(default=default, metadata={_RULE: rule})
+def _key(default: _T, rule: Rule, *, fixed: bool = False) -> _T:
+    """A setting; one that is `fixed` can't be changed while a server runs."""
+    return field(default=default, metadata={_RULE: rule, _FIXED_FLAG: fixed})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,49 +57,56 @@ class Settings:
         max_conn_per_thread: How many connections are open at once.
         access_log: Whether every request gets a line in the log.
         h2c_upgrade: Whether a client may ask for HTTP/2 with `Upgrade` in clear text.
+        threads: How many threads run an event loop each.
+        thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
+            long as it takes.
         shuttle_size: The longest request head that is taken.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
     """
 
-    default_send_window: WindowSize = _key(1 << 20, _Whole(0, word="auto"))  # noqa: RUF009 - an integer
+    default_send_window: WindowSize = _key(1 << 20, Whole(0, word="auto"))  # noqa: RUF009 - an integer
     default_window_until: Literal["sent", "acked"] = _key("sent", _UNTIL)
-    default_send_timeout: float = _key(30.0, _Seconds(zero=True))
-    stall_timeout: float = _key(30.0, _Seconds())
-    notsent_lowat: int = _key(16384, _Whole(0, (1 << 31) - 1))
+    default_send_timeout: float = _key(30.0, Seconds(zero=True))
+    stall_timeout: float = _key(30.0, Seconds())
+    notsent_lowat: int = _key(16384, Whole(0, (1 << 31) - 1), fixed=True)
     cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
-    handshake_timeout: float = _key(10.0, _Seconds(infinity=False))
-    header_timeout: float = _key(10.0, _Seconds())
-    body_timeout: float = _key(30.0, _Seconds())
-    keepalive_timeout: float = _key(75.0, _Seconds())
-    shutdown_timeout: float = _key(10.0, _Seconds(zero=True, infinity=False))
-    max_body_len: int = _key(1 << 20, _Whole(0, 64 << 30))
+    handshake_timeout: float = _key(10.0, Seconds(infinity=False))
+    header_timeout: float = _key(10.0, Seconds())
+    body_timeout: float = _key(30.0, Seconds())
+    keepalive_timeout: float = _key(75.0, Seconds())
+    shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
+    max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
     use_body_split: bool = _key(False, _FLAG)
-    max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
+    max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     h2c_upgrade: bool = _key(False, _FLAG)
-    shuttle_size: int = _key(65536, _SHUTTLE)
+    threads: int = _key(1, Whole(1, 16))
+    thread_termination_timeout: float = _key(60.0, Number())
+    shuttle_size: int = _key(65536, _SHUTTLE, fixed=True)
     # Looked at last, as the original does.
-    min_proto_version: ProtoVersion = _key("tls1.2", _ProtoVersion())  # noqa: RUF009 - a string, whatever it is called
-    openssl_security_level: int = _key(1, _SecurityLevel())
+    min_proto_version: ProtoVersion = _key("tls1.2", OldestTls(), fixed=True)  # noqa: RUF009 - a string, whatever it is called
+    openssl_security_level: int = _key(1, SecurityLevel(), fixed=True)
 
 
-_RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+_RULES: Final[Mapping[str, Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+_FIXED: Final = tuple(one.name for one in fields(Settings) if one.metadata[_FIXED_FLAG])
 _LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
-_CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
+OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
+"""The keys that are no settings: handlers, where to listen, and what runs all this."""
 _LATER_KEYS: Final = frozenset(
     {
         "handler_time_limit",
         "lua_memory_limit",
         "sandbox",
-        "thread_termination_timeout",
-        "threads",
     }
 )
-_KNOWN: Final = sorted(_RULES.keys() | _CALLERS_KEYS | _LATER_KEYS)
+_KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS | _LATER_KEYS)
 
 
-def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> Settings:
+def parse_settings(
+    cfg: Mapping[str, object], *, lua_handler: bool = False, running: Settings | None = None
+) -> Settings:
     """Checks what a user wrote and fills in the defaults, which None stands for.
 
     The keys `handler`, `listen`, `lua`, `sites` and `uvloop` are known here and left to the caller.
@@ -215,9 +114,11 @@ def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> S
     Args:
         cfg: Values by key, as `run`, `serve` and the cfg table of Lua take them.
         lua_handler: Whether a Lua handler will run, which has a word of its own for a small shuttle_size.
+        running: Those of the server that runs: what can't be changed is kept where `cfg` doesn't name it.
 
     Raises:
-        ConfigError: A key is unknown or not supported yet, or a value has a wrong type or is out of range.
+        ConfigError: A key is unknown or not supported yet, a value has a wrong type or is out of range, or
+            can't be changed while the server runs.
     """
     _refuse_other_keys(cfg)
     values = {name: rule.read(name, cfg[name]) for name, rule in _RULES.items() if cfg.get(name) is not None}
@@ -225,19 +126,31 @@ def parse_settings(cfg: Mapping[str, object], *, lua_handler: bool = False) -> S
         raise ConfigError("shuttle_size is too small for Lua handlers")
     for name, value in values.items():
         _check_range(name, _RULES[name], value, cfg[name])
-    return Settings(**values)
+    settings = Settings(**values)
+    return settings if running is None else _with_kept(settings, cfg, running)
 
 
-def check_before_handlers(cfg: Mapping[str, object]) -> None:
+def check_before_handlers(cfg: Mapping[str, object], running: Settings | None = None) -> None:
     """Checks what the original looks at before sites and handlers; `parse_settings` does the rest after.
 
     Raises:
         ConfigError: See `parse_settings`.
     """
     parse_settings({name: value for name, value in cfg.items() if name not in _LATE_KEYS})
-    if cfg.get("shuttle_size") is not None:
-        # Its type is a matter of this stage, its minimum isn't.
-        _SHUTTLE.read("shuttle_size", cfg["shuttle_size"])
+    if "shuttle_size" not in cfg:
+        return
+    # Its type is a matter of this stage, its minimum isn't.
+    given = cfg["shuttle_size"]
+    size = Settings().shuttle_size if given is None else _SHUTTLE.read("shuttle_size", given)
+    if running is not None:
+        _check_kept("shuttle_size", size, running)
+
+
+def unchangeable(name: str) -> ConfigError:
+    """The error for a key that can't have another value while a server runs."""
+    if name == "shuttle_size":
+        return ConfigError("Reconfiguration can't change shuttle_size")
+    return ConfigError(f"{name} can't be changed on reconfiguration")
 
 
 def parse_lua_runtime(value: object) -> LuaRuntime:
@@ -280,26 +193,19 @@ def _refuse_native_handlers(value: object) -> None:
     raise ConfigError("c_sites_func: native C handlers are not supported")
 
 
-def _check_range(name: str, rule: _Rule, value: Any, given: object) -> None:
+def _with_kept(settings: Settings, cfg: Mapping[str, object], running: Settings) -> Settings:
+    """A None that is given is the default, and so may be a change; what isn't given stays as it is."""
+    for name in _FIXED:
+        if name in cfg:
+            _check_kept(name, getattr(settings, name), running)
+    return replace(settings, **{name: getattr(running, name) for name in _FIXED})
+
+
+def _check_kept(name: str, value: object, running: Settings) -> None:
+    if value != getattr(running, name):
+        raise unchangeable(name)
+
+
+def _check_range(name: str, rule: Rule, value: Any, given: object) -> None:
     if not rule.takes(value):
         raise ConfigError(f"{name} is {given!r}, must be {rule.range}")
-
-
-def _number(name: str, value: object) -> int | float:
-    number = _from_text(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
-        raise ConfigError(f"parameter {name} is not a number")
-    if abs(number) > sys.float_info.max:
-        # An integer that no float can hold: converting it would raise.
-        return math.inf if number > 0 else -math.inf
-    return number
-
-
-def _from_text(text: str) -> int | float | None:
-    # Not through float alone: it can't hold every integer.
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return None

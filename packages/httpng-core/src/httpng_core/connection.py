@@ -196,6 +196,14 @@ class Connection:
         self.draining = True
         self.protocol.drain(now)
 
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Other settings from now on: for requests that are not whole yet, and all that come later.
+
+        An exchange keeps those that it began with, and a deadline of the connection's that is set stays set
+        if it is the earlier one. What can't be changed while a server runs must be the same.
+        """
+        self.protocol.reconfigure(settings, now)
+
     def abort(self, now: float) -> None:
         """The server gives the connection up: what runs is cancelled and the socket reset."""
         if self._phase is Phase.CLOSED:

@@ -7,10 +7,12 @@ from httpng_core.pending import Pending
 
 
 class Control(Protocol):
-    """A server as its application holds it. `Application.lifecycle` has said yes before any of these.
+    """A server as its application holds it. None of these blocks.
 
-    None of them blocks. The server tells the lifecycle what comes of it: `ServerVerb.REDUCE` and
-    `ServerVerb.REDUCED` around threads that go, and `ServerVerb.ENDED` when all is down.
+    `start` and `reconfigure` are called within `Lifecycle.configuring`, so the state allows them. The
+    others ask `Lifecycle.do` themselves, as a signal may come to the same end; and the server tells it what
+    comes of all this: `ServerVerb.REDUCE` and `ServerVerb.REDUCED` around threads that go, and
+    `ServerVerb.ENDED` when all is down.
     """
 
     def start(self, configuration: Configuration) -> None:

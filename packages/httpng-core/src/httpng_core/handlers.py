@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
+from httpng_core.config import Settings
 from httpng_core.events import Event, ExchangeEnded, RequestReceived, TlsFailed
 from httpng_core.exchange import Exchange
 from httpng_core.feed import Feed
@@ -230,6 +231,18 @@ def at_once(function: Callable[[], None]) -> None:
     function()
 
 
+class Served(Protocol):
+    """What a runner serves; both may be replaced while it runs."""
+
+    @property
+    def handler(self) -> Handler:
+        """How the handler of a request is started."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+
+
 class Runner:
     """Runs the handlers of one application for one event loop.
 
@@ -245,10 +258,9 @@ class Runner:
 
     def __init__(
         self,
-        handler: Handler,
+        served: Served,
         *,
         clock: Callable[[], float],
-        access_log: bool = False,
         files: Files | None = None,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
@@ -262,8 +274,7 @@ class Runner:
         self.files = files
         self.lock = lock
         self.call_in_loop = call_in_loop
-        self._handler = handler
-        self._access_log = access_log
+        self._served = served
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()
         self._background = 0
@@ -285,15 +296,15 @@ class Runner:
             self.handle(event)
 
     def start(self, exchange: Exchange) -> None:
-        """Starts the handler on an exchange."""
-        self._handler.start(exchange, self)
+        """Starts the handler that is the right one now on an exchange."""
+        self._served.handler.start(exchange, self)
 
     def handle(self, event: Event) -> None:
         """Acts on one event."""
         if isinstance(event, RequestReceived):
             self.start(event.exchange)
         elif isinstance(event, ExchangeEnded):
-            if self._access_log:
+            if self._served.settings.access_log:
                 _log_access(event)
         elif isinstance(event, TlsFailed):
             _log.info("TLS with %s failed: %s", event.peer.host, event.reason)

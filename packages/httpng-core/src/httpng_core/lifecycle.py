@@ -100,9 +100,8 @@ class Lifecycle:
         """
         self.state = self._target(verb)
 
-    @contextmanager
-    def configuring(self) -> Iterator[None]:
-        """A call of `cfg`, from its first check to its end; if it raises, the state stays.
+    def begin_configuring(self) -> None:
+        """A call of `cfg` begins; `end_configuring` must follow.
 
         Raises:
             RuntimeError: the state forbids it, or another one is being carried out.
@@ -111,12 +110,27 @@ class Lifecycle:
         if self._configuring:
             raise RuntimeError("Reconfiguration is already in progress")
         self._configuring = True
+
+    def end_configuring(self, *, done: bool) -> None:
+        """It has ended; if it has failed, the state stays."""
+        self._configuring = False
+        if done and self.state is ServerState.STOPPED:
+            self.do(ServerVerb.CONFIGURE)
+
+    @contextmanager
+    def configuring(self) -> Iterator[None]:
+        """A call of `cfg`, from its first check to its end; it has failed if it raises.
+
+        Raises:
+            RuntimeError: see `begin_configuring`.
+        """
+        self.begin_configuring()
+        done = False
         try:
             yield
+            done = True
         finally:
-            self._configuring = False
-        if self.state is ServerState.STOPPED:
-            self.do(ServerVerb.CONFIGURE)
+            self.end_configuring(done=done)
 
     def _target(self, verb: ServerVerb) -> ServerState:
         target = TABLE[self.state, verb]

@@ -116,11 +116,59 @@ def parse_sites(
     for table in _tables(sites):
         _add(found, _parse_site(table, is_function))
     if handler is not None:
-        handler = _checked_handler(handler, is_function, "handler is not a function")
-        _add(found, Site(_ROOT, handler))
+        _add(found, _parse_root(handler, is_function))
     if not found:
         raise ConfigError("No handlers specified")
     return tuple(found)
+
+
+def parse_new_sites(
+    sites: object,
+    handler: object,
+    running: Sequence[Site],
+    language: str,
+    is_function: Callable[[object], bool] = callable,
+) -> tuple[Site, ...]:
+    """Checks `sites` and `handler` that are to take the place of those that are `running`.
+
+    There may be none at all, and "/" may stand anywhere: it is put last.
+
+    Args:
+        sites: of cfg.
+        handler: of cfg.
+        running: those that are served now.
+        language: what the functions are written in, for the texts.
+        is_function: whether a handler is a function.
+
+    Raises:
+        ConfigError: with the texts of the original where it has one.
+    """
+    before = {site.path: site for site in running}
+    found: dict[str, Site] = {}
+    for table in _tables(sites):
+        site = _parse_site(table, is_function)
+        if site.path in found:
+            known = site.path in before
+            raise ConfigError("duplicated site description" if known else "Can't add duplicate paths")
+        found[site.path] = _replacing(before.get(site.path), site, language)
+    if handler is not None:
+        root = _parse_root(handler, is_function)
+        if _ROOT in found:
+            raise ConfigError("duplicated site description for /")
+        found[_ROOT] = _replacing(before.get(_ROOT), root, language)
+    return tuple(sorted(found.values(), key=lambda site: site.path == _ROOT))
+
+
+def _replacing(before: Site | None, site: Site, language: str) -> Site:
+    if before is None or (before.directory is None) == (site.directory is None):
+        return site
+    kinds = f"{language} handler", "file handler"
+    old, new = kinds if before.directory is None else kinds[::-1]
+    raise ConfigError(f"replacing {old} with {new} is not supported")
+
+
+def _parse_root(handler: object, is_function: Callable[[object], bool]) -> Site:
+    return Site(_ROOT, _checked_handler(handler, is_function, "handler is not a function"))
 
 
 def _tables(sites: object) -> Iterator[Mapping[object, object]]:

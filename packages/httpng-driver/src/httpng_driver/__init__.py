@@ -5,11 +5,12 @@ from httpng_driver.cli import main
 from httpng_driver.feed import Feed
 from httpng_driver.front import addresses, until_signalled
 from httpng_driver.io import IO
-from httpng_driver.reactor import Reactor
+from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.server import Server, serve_on
 
 __all__ = [
     "IO",
+    "Backend",
     "Feed",
     "Reactor",
     "Server",

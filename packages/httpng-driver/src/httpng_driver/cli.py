@@ -44,7 +44,7 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
     try:
         # First, so that an address of the application's own is not even looked at.
         listen = _listen(options)
-        application = load(options.app, _settings(options), options.lua)
+        application = load(options.app, _settings(options), options.lua, listen)
         run(application, listen=listen, **({"uvloop": options.uvloop} if uvloop else {}))
     except ConfigError as error:
         print(f"httpng: {error}", file=sys.stderr)

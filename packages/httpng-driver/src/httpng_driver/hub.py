@@ -7,10 +7,10 @@ touch a connection or a deadline of its: a step of Lua does, that another loop c
 import logging
 import socket
 import time
-from threading import RLock, get_ident
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from threading import RLock, get_ident
 from typing import Any
 
 from httpng_core import (
@@ -211,6 +211,10 @@ class Hub:
         self.runner.close()
         self._doorbell.close()
         self.poller.close()
+
+    def look(self) -> None:
+        """Takes a turn soon, as a deadline was added to `timers` outside of one."""
+        self._soon()
 
     def _tell_idle(self) -> None:
         if self._on_idle is not None and self.is_idle:

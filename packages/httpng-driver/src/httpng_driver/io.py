@@ -191,3 +191,11 @@ class IO(BaseIO):
     def _begin_turn(self) -> None:
         self._calls = 0
         self._turn_ends = self._clock() + SECONDS_PER_TURN
+
+
+async def until_settled(pending: Pending) -> None:
+    """Waits until something of this loop has settled; cancelling the wait changes nothing of it."""
+    if not pending.settled:
+        settled = anyio.Event()
+        pending.on_settle = settled.set
+        await settled.wait()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from httpng_core import Certificates, ConfigError, Configuration, ListenAddress, Pending
+from httpng_core import Certificates, Configuration, ListenAddress, Pending
 from httpng_driver.directories import check_directories
 from httpng_driver.listener import Bound, open_listeners
 
@@ -54,7 +54,7 @@ class Listening:
 
 
 class Preparation:
-    """The `Control` of an application that no server runs yet: it opens the listeners, for the server to take.
+    """The `Control` of an application that no server runs yet: it opens what a server takes over later.
 
     So what can't be opened is an error of the `cfg` that named it.
 
@@ -99,6 +99,3 @@ def settled() -> Pending:
     pending = Pending()
     pending.settle(None)
     return pending
-
-
-__all__ = ["ConfigError", "Listening", "Preparation", "settled"]

@@ -5,26 +5,33 @@ import importlib.util
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from httpng_core import Application, ConfigError, as_application
+from httpng_core import Application, ConfigError, ListenAddress, as_application
+from httpng_driver.listening import Preparation
 
 
-def load(name: str, settings: Mapping[str, object], lua: str | None = None) -> Application:
+def load(
+    name: str,
+    settings: Mapping[str, object],
+    lua: str | None = None,
+    listen: Sequence[ListenAddress] | None = None,
+) -> Application:
     """The application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
 
     Args:
         name: as on the command line.
         settings: settings that win over the application's own.
         lua: the Lua runtime, `None` for the default.
+        listen: where to listen, which wins over what a script says; its `cfg` opens it.
 
     Raises:
         ConfigError: one line that says what is wrong with it, and where.
     """
     if name.endswith(".lua"):
-        return _load_lua(name, settings, lua)
+        return _load_lua(name, {**settings, "listen": listen}, lua)
     if lua is not None:
         raise ConfigError(f"{name}: --lua is for an application in Lua")
     if Path(name).is_dir():
@@ -42,7 +49,19 @@ def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> App
         from httpng_core.lua import LuaApplication
     except ModuleNotFoundError as error:
         raise ConfigError(f"{path}: Lua needs the package lupa: pip install 'httpng-core[lua]'") from error
-    return LuaApplication(path, clock=time.monotonic, wall_clock=time.time, lua=lua, overrides=settings)
+    preparation = Preparation()
+    try:
+        return LuaApplication(
+            path,
+            clock=time.monotonic,
+            wall_clock=time.time,
+            lua=lua,
+            overrides=settings,
+            control=preparation,
+        )
+    except BaseException:
+        preparation.close()
+        raise
 
 
 def _from_file(path: str) -> ModuleType:

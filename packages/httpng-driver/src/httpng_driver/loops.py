@@ -52,7 +52,8 @@ class Loops:
         self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
     ) -> None:
         """Has an accepted socket served where there are the fewest."""
-        least = min((self.first, *self._workers), key=lambda loop: loop.load)
+        loops: tuple[Hub | Worker, ...] = (self.first, *self._workers)
+        least = min(loops, key=lambda loop: loop.load)
         least.take(sock, peer, ouraddr, certificates)
 
     def grow(self, count: int) -> None:

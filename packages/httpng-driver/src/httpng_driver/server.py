@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import Application, ListenAddress
+from httpng_core import Application, ListenAddress, ServerState, ServerVerb
 from httpng_driver.doorbell import Doorbell
 from httpng_driver.gate import LuaGate
 from httpng_driver.hub import Hub
@@ -121,11 +121,15 @@ async def serve_on(
     if listening is None:
         configuration = application.configuration
         listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
+    if application.lifecycle.state is ServerState.STOPPED:
+        # It was served before.
+        application.lifecycle.do(ServerVerb.CONFIGURE)
     try:
         async with backend.reactor() as reactor:
             await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
     finally:
         application.control = None
+        application.lifecycle.do(ServerVerb.ENDED)
         listening.close()
 
 

@@ -32,12 +32,13 @@ class Service:
         self._loops = loops
         self._listeners: list[Listener] = []
         self._deadline: Timer | None = None
-        self._is_stopping = self._first_is_idle = False
+        self._is_stopping = self._first_is_idle = self._is_final = False
         self._on_ended: list[Pending] = []
         self._on_reduced: list[Pending] = []
         self._all_left = anyio.Event()
         hub.on_forget = loops.on_forget = self._forgotten
         loops.on_left = self._left
+        application.when_ended(self._check_over)
 
     def begin(self) -> None:
         """Serves from now on. In the thread of the first loop.
@@ -93,7 +94,7 @@ class Service:
 
     def drain(self, limit: float) -> None:
         """Stops, for good: exchanges may finish within `limit` seconds. Again: the time counts from now."""
-        self._application.is_over = True
+        self._is_final = True
         lifecycle = self._application.lifecycle
         if lifecycle.state is ServerState.STOPPED:
             self._check_over()
@@ -142,17 +143,19 @@ class Service:
         self._cancel_deadline()
         self._application.lifecycle.do(ServerVerb.ENDED)
         _settle(self._on_reduced)
-        _settle(self._on_ended)
-        self._check_over()
+        if self._on_ended:
+            _settle(self._on_ended)
+            # Who waited for this goes on in the next turn, and may start again.
+            self._hub.ring(lambda: self._hub.ring(self._check_over))
+        else:
+            self._check_over()
 
     def _check_over(self) -> None:
-        """A script that was waiting for the end goes on first: it may start again."""
+        """Ends, unless the script goes on: it may start again."""
         if self._application.lifecycle.state is not ServerState.STOPPED:
             return
-        if self._application.is_over:
+        if self._is_final or self._application.has_ended:
             self.over.set()
-        elif self._hub.runner.is_ready:
-            self._hub.ring(self._check_over)
 
     # Fewer threads ------------------------------------------------------------------------------------
 
@@ -204,7 +207,7 @@ class Service:
     def _set_deadline(self, limit: float, action: Callable[[], None]) -> None:
         self._cancel_deadline()
         self._deadline = self._hub.timers.add(self._hub.clock() + limit, lambda now: action())
-        self._hub.set_own_alarm()
+        self._hub.look()
 
     def _cancel_deadline(self) -> None:
         self._hub.timers.cancel(self._deadline)

@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from httpng_core import as_application
-from httpng_driver import Server, addresses, serve_on, until_signalled
+from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 from httpng_trio.reactor import TrioReactor
 
 
@@ -54,5 +54,5 @@ async def serve(
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application, listening_on = as_application(app, None, cfg), addresses(listen)
-    async with TrioReactor() as reactor:
-        await serve_on(reactor, application, listening_on, on_listening=on_listening, task_status=task_status)
+    backend = Backend(TrioReactor, partial(anyio.run, backend="trio"))
+    await serve_on(backend, application, listening_on, on_listening=on_listening, task_status=task_status)

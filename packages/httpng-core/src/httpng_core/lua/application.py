@@ -1,27 +1,33 @@
 """A Lua script as an application."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from httpng_core.address import LUA_DEFAULT_LISTEN, ListenAddress
+from httpng_core.address import LUA_DEFAULT_LISTEN
 from httpng_core.application import Application
-from httpng_core.config import LuaRuntime, Settings, parse_lua_runtime, parse_settings
+from httpng_core.config import LuaRuntime, parse_lua_runtime
+from httpng_core.configuration import Language
+from httpng_core.control import Control
 from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
-from httpng_core.handlers import Handler, Runner
-from httpng_core.listen import parse_listen
+from httpng_core.follower import CallInLoop
+from httpng_core.handlers import Handler, Runner, at_once
+from httpng_core.lua.gate import Gate
+from httpng_core.lua.handler import LuaHandler
+from httpng_core.lua.runtime import LuaFunction
 from httpng_core.lua.script import OtherRuntime, Script
-from httpng_core.sites import Site
 
 
 class LuaApplication(Application):
     """A Lua script that says with `require 'httpng'.cfg{handler = ...}` how it is served.
 
     The script runs when this is made, in a fiber: up to its first wait, by which it must have called
-    `cfg`. It goes on, and the fibers that it created, once a server has asked for the `runner`.
+    `cfg`. It goes on, and the fibers that it created, once a server has asked for the `runner`. It can call
+    `cfg` again at any time: that is `reconfigure`, which can't be called from here.
 
     Which Lua it runs in is `lua`, or else LuaJIT. If the script's own cfg has a key `lua` that names another
     one, the script is run again from its start in that one: what it did before `cfg` is done twice.
@@ -30,11 +36,10 @@ class LuaApplication(Application):
     It can be served once, as its fibers belong to the server that runs them.
 
     Attributes:
-        settings: the checked settings.
-        listen: where to listen.
-        sites: who has which paths.
+        configuration: what the script has said, checked.
         handler: how the script's handler is started.
-        on_shutdown: set by the server; `httpng.shutdown()` calls it, once. It must only schedule.
+        lifecycle: see `Application`.
+        control: see `Application`; `httpng.shutdown()` and a second `cfg` go there.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class LuaApplication(Application):
         wall_clock: Callable[[], float] | None = None,
         lua: str | None = None,
         overrides: Mapping[str, object] | None = None,
+        control: Control | None = None,
     ) -> None:
         """Runs the script.
 
@@ -54,22 +60,26 @@ class LuaApplication(Application):
             wall_clock: seconds since 1970, for `fiber.time`, which doesn't exist without it.
             lua: the Lua to run it in, "luajit21" or "lua54".
             overrides: cfg keys that win over the script's, `listen` and `lua` among them.
+            control: who serves what the script says in `cfg`, at once; else a server does, later.
 
         Raises:
             ConfigError: the script can't be read, compiled or run, its cfg is wrong, or it made none;
                 the message is one line.
         """
-        self._overrides = {key: value for key, value in (overrides or {}).items() if value is not None}
+        given = {key: value for key, value in (overrides or {}).items() if value is not None}
         self._path = Path(path)
         self._clock, self._wall_clock = clock, wall_clock
-        self.on_shutdown = None
-        self._script = self._run(parse_lua_runtime(self._overrides.get("lua", lua)))
-        self.settings: Settings = parse_settings(self._script.cfg, lua_handler=True)
-        self.listen: Sequence[ListenAddress] = parse_listen(
-            self._script.cfg.get("listen"), default=LUA_DEFAULT_LISTEN
-        )
-        self.sites: Sequence[Site] = self._script.sites
-        self.handler: Handler = self._script.handler()
+        self._handlers: list[LuaHandler] = []
+        self._first_control = control
+        self._run(parse_lua_runtime(given.get("lua", lua)), given)
+
+    def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
+        """Is for the script alone, which has `httpng.cfg` for it.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("a Lua script is reconfigured by its own httpng.cfg")
 
     def runner(
         self,
@@ -78,48 +88,101 @@ class LuaApplication(Application):
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         files: Files | None = None,
+        lock: AbstractContextManager[object] | None = None,
+        call_in_loop: CallInLoop = at_once,
     ) -> Runner:
-        """What runs the handlers and fibers for one event loop; it can be had once.
+        """What runs the handlers of one event loop; the first one also runs the script and its fibers.
 
         Args:
             clock: the clock that was given to the constructor.
             start_async: has no use here.
             on_ready: see `Runner`.
             files: see `Runner`.
+            lock: see `Runner`; with several loops each has its own.
+            call_in_loop: see `Runner`.
 
         Raises:
-            RuntimeError: it is another clock, or there is a runner already.
+            RuntimeError: it is another clock.
         """
         if clock != self._clock:
             raise RuntimeError("a Lua script is served by the clock that it was started with")
-        runner = super().runner(clock, start_async=start_async, on_ready=on_ready, files=files)
-        self._script.launch(runner, self._shut_down)
+        runner = super().runner(
+            clock,
+            start_async=start_async,
+            on_ready=on_ready,
+            files=files,
+            lock=lock,
+            call_in_loop=call_in_loop,
+        )
+        self._script.launch(runner)
         return runner
+
+    def use_gate(self, gate: Gate) -> None:
+        """Several threads may serve the script, which enter it by `gate`.
+
+        Raises:
+            RuntimeError: a server runs the script already.
+        """
+        self._script.use_gate(gate)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the script itself has come to its end, so that it won't call `cfg` again."""
+        return self._script.has_ended
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Has `call` called when the script itself comes to its end."""
+        self._script.on_ended = call
 
     def with_settings(self, **cfg: object) -> "LuaApplication":
         """This application with some settings changed, and not another one: the script has run.
 
         Raises:
-            ConfigError: see the constructor.
+            ConfigError: see `Application`.
         """
-        changed = self._script.cfg | cfg
-        self.settings = parse_settings(changed, lua_handler=True)
-        self._script.cfg = changed
+        self._change_settings(cfg)
         return self
 
-    def _run(self, lua: LuaRuntime) -> Script:
+    def configure(self, given: Mapping[str, object]) -> None:
+        """Takes over what the script has given to `cfg`; its own call of that, and nobody else's.
+
+        Raises:
+            ConfigError: see `Application.reconfigure`.
+        """
+        before, self._handlers = self._handlers, []
         try:
-            return self._run_in(lua)
+            self._configure(given)
+        except BaseException:
+            self._handlers = before
+            raise
+        for handler in before:
+            handler.retired = True
+
+    def _as_handler(self, handler: Any) -> Handler:
+        made = self._script.handler(handler)
+        self._handlers.append(made)
+        return made
+
+    def _run(self, lua: LuaRuntime, overrides: Mapping[str, object]) -> None:
+        try:
+            self._run_in(lua, overrides)
+            return
         except OtherRuntime as other:
             wanted = other.name
         try:
-            return self._run_in(wanted)
+            self._run_in(wanted, overrides)
         except OtherRuntime:
             raise ConfigError(f"{self._path}: it names another Lua each time it is run") from None
 
-    def _run_in(self, lua: LuaRuntime) -> Script:
-        return Script(self._path, lua, self._overrides, self._clock, self._wall_clock)
-
-    def _shut_down(self) -> None:
-        if self.on_shutdown is not None:
-            self.on_shutdown()
+    def _run_in(self, lua: LuaRuntime, overrides: Mapping[str, object]) -> None:
+        language = Language(
+            name="Lua",
+            listen=LUA_DEFAULT_LISTEN,
+            is_function=lambda handler: isinstance(handler, LuaFunction),
+            runtime=lua,
+        )
+        self._begin(language, overrides)
+        self.control = self._first_control
+        chooses = "lua" not in overrides
+        self._script = Script(self._path, lua, self, self._clock, self._wall_clock, chooses_lua=chooses)
+        self._script.run()

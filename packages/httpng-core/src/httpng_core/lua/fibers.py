@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from httpng_core.exchange import Exchange
-from httpng_core.handlers import Runner
+from httpng_core.config import Settings
+from httpng_core.handlers import Handler, Runner
 from httpng_core.lua.calls import plain
 from httpng_core.lua.gate import Gate, OpenGate, ignore
 from httpng_core.lua.handles import Waits, holding
@@ -28,10 +28,15 @@ Outcome = Ended | Failed
 Steps = Generator[Pending, Any, Outcome]
 
 
-class _NoHandler:
-    """What a runner without connections starts."""
+class _Nothing:
+    """What a runner without connections serves."""
 
-    def start(self, exchange: Exchange, runner: Runner) -> None:
+    @property
+    def handler(self) -> Handler:
+        raise AssertionError("nothing is served yet")
+
+    @property
+    def settings(self) -> Settings:
         raise AssertionError("nothing is served yet")
 
 
@@ -47,12 +52,12 @@ class Fibers:
         self.clock = clock
         self.gate: Gate = OpenGate()
         # Before a server runs this one keeps what the script waits for.
-        self._main = Runner(_NoHandler(), clock=clock)
+        self._main = Runner(_Nothing(), clock=clock)
         self._launched = False
         self._homes = [self._main]
         self._budget = budget
         self._waits = waits
-        self._early: list[tuple[int, Answer]] = []
+        self._early: list[tuple[int, Answer, Callable[[], None]]] = []
         self._step: Callable[..., Any]
         self._kill: Callable[..., Any]
 
@@ -87,19 +92,23 @@ class Fibers:
         self._homes[0] = runner
         self._waits.move(runner)
         early, self._early = self._early, []
-        for fiber, answer in early:
-            self.adopt(fiber, answer)
+        for each in early:
+            self.adopt(*each)
 
-    def adopt(self, fiber: int, answer: Answer) -> None:
+    def adopt(self, fiber: int, answer: Answer, ended: Callable[[], None] = lambda: None) -> None:
         """Takes care of a fiber that has run up to its first wait, `answer`; its error is logged."""
         if not self._launched:
-            self._early.append((fiber, answer))
+            self._early.append((fiber, answer, ended))
             return
         home = self._main
-        home.call_in_loop(lambda: self._follow_users(home, fiber, answer))
+        home.call_in_loop(lambda: self._follow_users(home, fiber, answer, ended))
 
-    def _follow_users(self, home: Runner, fiber: int, answer: Answer) -> None:
-        home.spawn(self._steps(home, fiber, answer), _log_failure, background=True)
+    def _follow_users(self, home: Runner, fiber: int, answer: Answer, on_ended: Callable[[], None]) -> None:
+        def ended(outcome: object) -> None:
+            _log_failure(outcome)
+            on_ended()
+
+        home.spawn(self._steps(home, fiber, answer), ended, background=True)
 
     def follow(self, home: Runner, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
         """Takes care of a fiber in the loop of `home`, which is that of the caller.

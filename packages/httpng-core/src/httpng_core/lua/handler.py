@@ -1,40 +1,63 @@
 """The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 
 from httpng_core.exchange import Exchange
 from httpng_core.handlers import Runner, end_exchange
 from httpng_core.lua.calls import pairs
 from httpng_core.lua.fibers import Fibers
 from httpng_core.lua.handles import Exchanges
-from httpng_core.lua.runtime import Runtime
 from httpng_core.lua.steps import Answer, Ended, Failed
 from httpng_core.request import Address, Request
 from httpng_core.response import Response
 
 _log = logging.getLogger("httpng")
 
+_RETIRED: Final[Answer] = (None,)
+
 
 class LuaHandler:
-    """Starts a handler of the script's on an exchange, in a fiber of its own."""
+    """Starts a handler of the script's on an exchange, in a fiber of its own.
 
-    def __init__(self, runtime: Runtime, fibers: Fibers, exchanges: Exchanges, number: int) -> None:
-        """`number` is what Lua knows the function by."""
+    Attributes:
+        retired: a later cfg has taken its place, and Lua has let the function go.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        serve: Callable[..., Any],
+        is_held: Callable[[int], bool],
+        fibers: Fibers,
+        exchanges: Exchanges,
+    ) -> None:
+        """`number` is what Lua knows the function by.
+
+        The functions of Lua's were asked for outside of it: this may be made within a call from there.
+        """
+        self.retired = False
         self._number = number
-        self._serve = runtime.function("serve")
-        self._is_held = runtime.function("is_held")
+        self._serve = serve
+        self._is_held = is_held
         self._fibers = fibers
         self._exchanges = exchanges
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Runs the handler up to its first wait; one that never waits costs no generator."""
+        """Runs the handler up to its first wait; one that never waits costs no generator.
+
+        If it is retired by then, whatever has this request now is started in its place.
+        """
 
         def ended(outcome: object) -> None:
             _end(exchange, outcome, runner.clock())
 
         def begun(answer: Answer, error: Exception | None) -> None:
-            if error is not None:
+            if answer == _RETIRED:
+                runner.start(exchange)
+            elif error is not None:
                 # Lua is out of memory: even that is this exchange's trouble alone.
                 ended(error)
             else:
@@ -50,6 +73,8 @@ class LuaHandler:
                 begun(answer, None)
 
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
+        if self.retired:
+            return _RETIRED
         number = self._exchanges.add(exchange, home, self._is_held)
         return self._fibers.enter(home, self._serve, self._number, number, *request_values(exchange.request))
 

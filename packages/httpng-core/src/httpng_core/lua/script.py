@@ -1,25 +1,24 @@
 """One run of a script in one Lua: what it configured, its fibers, its handler."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from httpng_core.address import LUA_DEFAULT_LISTEN
-from httpng_core.config import LuaRuntime, check_before_handlers, parse_lua_runtime, parse_settings
-from httpng_core.dispatch import handler_of
+from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
-from httpng_core.handlers import Handler, Runner
-from httpng_core.listen import parse_listen
+from httpng_core.handlers import Runner
+from httpng_core.lifecycle import ServerState
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers
+from httpng_core.lua.gate import Gate
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
 from httpng_core.lua.logs import log_calls
 from httpng_core.lua.routers import RouterCalls
-from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, read_value, text_of
-from httpng_core.lua.steps import DONE, FAILED, Answer, Budget, guarded
-from httpng_core.sites import Site, parse_sites
+from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
+from httpng_core.lua.server import Owner, ServerCalls
+from httpng_core.lua.steps import DONE, FAILED, Budget
 
 _NO_CFG: Final = (
     "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
@@ -39,70 +38,79 @@ class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for ano
 
 
 class Script:
-    """A script that has been run up to its first wait.
+    """A script in a Lua of its own.
 
     Attributes:
-        cfg: what it gave to `cfg`, with the overrides.
         runtime: the Lua it runs in.
+        has_ended: whether the script itself has come to its end; its fibers and handlers go on.
+        on_ended: called when it does.
     """
 
     def __init__(
         self,
         path: Path,
         lua: LuaRuntime,
-        overrides: Mapping[str, object],
+        owner: Owner,
         clock: Callable[[], float],
         wall_clock: Callable[[], float] | None = None,
+        *,
+        chooses_lua: bool = True,
     ) -> None:
-        """Runs the script.
+        """Starts the Lua; `chooses_lua`: the script's cfg may name another one.
 
         Raises:
-            ConfigError: see `LuaApplication`.
-            OtherRuntime: it is to be run in another Lua.
+            ConfigError: there is no such Lua.
         """
-        self.cfg: dict[str, Any] = {}
-        self._path, self._lua, self._overrides = path, lua, overrides
-        self._wanted: LuaRuntime | None = None
-        self._shut_down: Callable[[], None] | None = None
-        self._is_shutting_down = False
+        self._path, self._owner = path, owner
+        self._is_launched = self.has_ended = False
+        self.on_ended: Callable[[], None] = lambda: None
         budget, waits = Budget(clock), Waits()
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls()
+        self._server = ServerCalls(owner, waits, lambda: self._fibers.home, lua, chooses=chooses_lua)
         self.runtime = Runtime(lua, self._calls(calls, wall_clock))
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
+        self._serve, self._is_held = self.runtime.function("serve"), self.runtime.function("is_held")
         self.runtime.find_modules_in(str(path.parent))
-        self._run(_read(path))
 
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """The sites of its cfg, whose functions are `LuaFunction`s."""
-        return _sites(self.cfg)
-
-    def handler(self) -> Handler:
-        """What starts the script's handlers."""
-        return handler_of(self.sites, self._as_handler)
-
-    def launch(self, runner: Runner, shut_down: Callable[[], None]) -> None:
-        """A server runs the script; `shut_down` is what `httpng.shutdown()` calls.
+    def run(self) -> None:
+        """Runs the script up to its first wait.
 
         Raises:
-            RuntimeError: one does already.
+            ConfigError: see `LuaApplication`.
+            OtherRuntime: it is to be run in another Lua.
         """
-        if self._shut_down is not None:
+        self._run(_read(self._path))
+
+    def handler(self, function: LuaFunction) -> LuaHandler:
+        """What starts a handler of the script's."""
+        return LuaHandler(function.number, self._serve, self._is_held, self._fibers, self._exchanges)
+
+    def use_gate(self, gate: Gate) -> None:
+        """Several threads may serve the script, which enter it by `gate`.
+
+        Raises:
+            RuntimeError: the script is served already.
+        """
+        if self._is_launched:
             raise RuntimeError("a Lua script can be served once: its fibers belong to that server")
-        self._shut_down = shut_down
-        self._fibers.launch(runner)
+        self._fibers.gate = gate
+
+    def launch(self, runner: Runner) -> None:
+        """A server runs the script: the first of its loops is where its fibers live."""
+        if not self._is_launched:
+            self._is_launched = True
+            self._fibers.launch(runner)
 
     def _calls(
         self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
-        calls |= self._routers.for_lua() | log_calls()
-        calls |= {"configure": guarded(self._configure), "shutdown": guarded(self._shutdown)}
+        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
         return calls
@@ -115,65 +123,25 @@ class Script:
             raise self._error(str(error)) from None
         fiber = runtime.function("users_fiber")(function)
         answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
-        if self._wanted is not None:
-            raise OtherRuntime(self._wanted)
+        if self._server.wanted is not None:
+            raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:
             raise self._error(text_of(answer[1]))
-        if not self.cfg:
+        if self._owner.lifecycle.state is ServerState.STOPPED:
             raise self._error(_NO_CFG)
-        if answer[0] != DONE:
-            self._fibers.adopt(fiber, answer)
+        if answer[0] == DONE:
+            self._end()
+        else:
+            self._fibers.adopt(fiber, answer, self._end)
+
+    def _end(self) -> None:
+        self.has_ended = True
+        self.on_ended()
 
     def _error(self, message: str) -> ConfigError:
         """One line that names the script, and the line in it if Lua told one."""
         first = message.partition("\n")[0]
         return ConfigError(first if f"{self._path.name}:" in first else f"{self._path}: {first}")
-
-    def _configure(self, *row: object) -> Answer:
-        if self.cfg:
-            raise ConfigError("reconfiguration is not supported yet")
-        given = read_value(iter(row))
-        cfg = _by_key(given) | dict(self._overrides)
-        self._check_runtime(cfg.get("lua"))
-        self._check(cfg)
-        self.cfg = cfg
-        return DONE, True
-
-    def _check_runtime(self, lua: object) -> None:
-        wanted = self._lua if lua is None else parse_lua_runtime(lua)
-        if wanted != self._lua:
-            self._wanted = wanted
-            raise ConfigError(f"the script is run again, in {wanted}")
-
-    def _check(self, cfg: Mapping[str, object]) -> None:
-        parse_listen(cfg.get("listen"), default=LUA_DEFAULT_LISTEN)
-        if cfg.get("uvloop") is not None:
-            raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
-        check_before_handlers(cfg)
-        handler_of(_sites(cfg), self._as_handler)
-        # Looked at last, as the original does.
-        parse_settings(cfg, lua_handler=True)
-
-    def _as_handler(self, function: Any) -> Handler:
-        return LuaHandler(self.runtime, self._fibers, self._exchanges, function.number)
-
-    def _shutdown(self) -> Answer:
-        if self._shut_down is None:
-            raise RuntimeError("Server is not launched")
-        if self._is_shutting_down:
-            raise RuntimeError("shutdown is in progress")
-        self._is_shutting_down = True
-        self._shut_down()
-        return (DONE,)
-
-
-def _by_key(parameters: Any) -> dict[Any, object]:
-    """The cfg table by its keys, also where these are those of a sequence."""
-    return dict(enumerate(parameters, 1)) if isinstance(parameters, list) else parameters
-
-
-def _sites(cfg: Mapping[str, object]) -> tuple[Site, ...]:
-    return parse_sites(cfg.get("sites"), cfg.get("handler"), lambda one: isinstance(one, LuaFunction))
 
 
 def _read(path: Path) -> bytes:

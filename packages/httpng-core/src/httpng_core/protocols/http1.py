@@ -53,6 +53,10 @@ class RequestParser:
         self.expects_continue = False
         self.feed(rest)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Other limits from now on."""
+        self._settings = settings
+
     @property
     def reading(self) -> Reading:
         """What a timeout would interrupt."""

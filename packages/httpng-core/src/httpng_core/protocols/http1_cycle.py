@@ -102,7 +102,7 @@ class Http1:
         if self._link.all_out and self.exchange is None:
             self._linger(now)
         else:
-            self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
+            self._enter(Phase.FLUSHING, now, self._stall_timeout)
 
     def count_swept(self) -> None:
         """Has what a sweep has sent counted."""
@@ -133,6 +133,11 @@ class Http1:
         idle = self._phase is Phase.READING and self._parser.reading is Reading.NOTHING
         if self._phase is Phase.IDLE or idle:
             self._close()
+
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Other settings from now on; a timeout that runs stays as it is."""
+        self._settings = settings
+        self._parser.reconfigure(settings)
 
     def lost(self, now: float) -> None:
         """The connection is gone."""
@@ -167,7 +172,7 @@ class Http1:
             return inf
         if phase is Phase.HANDLING and self.exchange is not None:
             return self.exchange.stall_limit
-        return self._settings.stall_timeout
+        return self._stall_timeout
 
     def asks_first(self, is_cautious: bool) -> bool:
         """Whether the next frame couldn't be taken back, or the client has shown to be slow."""
@@ -190,7 +195,7 @@ class Http1:
     def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """The handler is done: from now on no progress for `stall_timeout` is the end."""
         if self._phase is Phase.HANDLING:
-            self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
+            self._enter(Phase.FLUSHING, now, self._stall_timeout)
 
     def exchange_over(self, exchange: Exchange, now: float) -> None:
         """The exchange is complete, cancelled or aborted."""
@@ -299,6 +304,11 @@ class Http1:
         self._link.tell(RequestRefused(status, reason))
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         self._link.send_raw(refusal(status, reason, self._date()))
+
+    @property
+    def _stall_timeout(self) -> float:
+        """That of the exchange under way, if any: it keeps the settings that it began with."""
+        return (self._settings if self.exchange is None else self.exchange.settings).stall_timeout
 
     def _enter(self, phase: Phase, now: float, timeout: float) -> None:
         self._phase = phase

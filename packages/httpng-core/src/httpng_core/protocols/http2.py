@@ -75,6 +75,7 @@ class Http2:
         self.link = link
         self.h2 = ServerH2(settings, upgrade)
         self.settings = settings
+        self._kept_stall_timeout = 0.0
         self.date = date
         self.moved_at = now
         self.streams: dict[int, Stream] = {}
@@ -162,6 +163,14 @@ class Http2:
         """Takes no more requests; the streams that run go on."""
         self.go_away(now)
 
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Other settings from now on; what would have taken too long by them ends soon."""
+        if self.streams:
+            self._kept_stall_timeout = self._stall_timeout
+        self.settings = settings
+        self._intake.uploads.limit(settings.max_body_len)
+        self._arm_all()
+
     def lost(self, now: float) -> None:
         """The connection is gone."""
         self._phase = Phase.OVER
@@ -193,7 +202,7 @@ class Http2:
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
         if self._phase in (Phase.FAILED, Phase.OVER) or self._stuck_due() < inf:
-            return self.settings.stall_timeout
+            return self._stall_timeout
         return inf
 
     def asks_first(self, is_cautious: bool) -> bool:
@@ -239,12 +248,12 @@ class Http2:
         """A stream has begun."""
         self.streams[stream.order], self._idle_since = stream, None
 
-    def stream_flushes(self, now: float) -> None:
-        """The handler of an exchange is done."""
+    def stream_flushes(self, now: float, stall_timeout: float) -> None:
+        """The handler of an exchange is done, and no progress for so long is its end."""
         if not self._flushing:
             self._must_move_since = now
         self._flushing += 1
-        self.arm(now + self.settings.stall_timeout)
+        self.arm(now + min(stall_timeout, self._stall_timeout))
 
     def stream_over(self, stream: Stream, now: float) -> None:
         """The exchange of a stream is complete, cancelled or aborted."""
@@ -280,8 +289,13 @@ class Http2:
     def _stuck_due(self) -> float:
         """When a client that reads nothing at all is reset; a handler that still runs may wait for it."""
         if self._is_owed and (self._flushing or not self.streams):
-            return max(self.moved_at, self._must_move_since) + self.settings.stall_timeout
+            return max(self.moved_at, self._must_move_since) + self._stall_timeout
         return inf
+
+    @property
+    def _stall_timeout(self) -> float:
+        """For all of the connection: while exchanges run that began with a longer one, that."""
+        return max(self.settings.stall_timeout, self._kept_stall_timeout)
 
     def _block_due(self) -> float:
         return inf if self._block_since is None else self._block_since + self.settings.header_timeout
@@ -322,6 +336,7 @@ class Http2:
         if not self.streams:
             # The next exchange may not ask for what costs something.
             self.link.wire.forget()
+            self._kept_stall_timeout = 0.0
             self._idle_since = self._must_move_since = now
             self.arm(self._idle_due())
             self.arm(self._stuck_due())

@@ -46,8 +46,8 @@ class StreamOwner(Protocol):
     date: DateSource
     moved_at: float
 
-    def stream_flushes(self, now: float) -> None:
-        """The handler of an exchange is done."""
+    def stream_flushes(self, now: float, stall_timeout: float) -> None:
+        """The handler of an exchange is done, and no progress for so long is its end."""
 
     def stream_over(self, stream: "Stream", now: float) -> None:
         """The exchange reached a final state."""
@@ -138,7 +138,7 @@ class Stream:
     def exchange_ended(self, exchange: Exchange, now: float) -> None:
         """The handler is done: from now on no progress for `stall_timeout` is the end."""
         self._flushes_since = now
-        self._owner.stream_flushes(now)
+        self._owner.stream_flushes(now, exchange.settings.stall_timeout)
 
     def exchange_over(self, exchange: Exchange, now: float) -> None:
         """The exchange is complete, cancelled or aborted."""
@@ -161,7 +161,7 @@ class Stream:
         if self.window > 0 or not (self._rest or self.exchange.has_frame):
             # It isn't the client's window that holds it: what others on the connection get counts as well.
             moved = max(moved, self._owner.moved_at)
-        return moved + self._owner.settings.stall_timeout
+        return moved + self.exchange.settings.stall_timeout
 
     @property
     def needs_credit(self) -> bool:

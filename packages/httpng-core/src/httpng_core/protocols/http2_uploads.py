@@ -18,10 +18,14 @@ class Uploads:
 
     def __init__(self, h2: ServerH2, max_body_len: int) -> None:
         self._h2 = h2
-        self._bound = max(max_body_len, CONNECTION_WINDOW)
+        self.limit(max_body_len)
         self._streams: dict[int, Stream] = {}
         self._unfinished = 0
         self._received = 0
+
+    def limit(self, max_body_len: int) -> None:
+        """So long may a body be from now on."""
+        self._bound = max(max_body_len, CONNECTION_WINDOW)
 
     def add(self, stream: Stream) -> None:
         """A request of which the body is to come."""

@@ -7,6 +7,7 @@ answers, the two ends. The protocol owns requests, exchanges and what is framed 
 from collections.abc import Callable
 from typing import Protocol
 
+from httpng_core.config import Settings
 from httpng_core.events import Event
 from httpng_core.exchange import CallInLoop, Exchange
 from httpng_core.protocols.frame import Frame
@@ -123,6 +124,9 @@ class HttpProtocol(Protocol):
 
     def drain(self, now: float) -> None:
         """Takes no more requests."""
+
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Other settings from now on, but for exchanges that have begun."""
 
     def lost(self, now: float) -> None:
         """The connection is gone: everything is cancelled."""

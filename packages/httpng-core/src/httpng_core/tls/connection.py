@@ -177,6 +177,12 @@ class TlsConnection:
         elif self._phase is Phase.SHAKING:
             self._close()
 
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Other settings from now on: see `Connection`. A handshake under way keeps its deadline."""
+        self._settings = settings
+        if self._inner is not None:
+            self._inner.reconfigure(settings, now)
+
     def abort(self, now: float) -> None:
         """The server gives the connection up: a reset, and no close_notify, as that would say complete."""
         if self._phase is Phase.CLOSED:

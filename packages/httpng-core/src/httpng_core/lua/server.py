@@ -1,0 +1,110 @@
+"""The calls of httpng.lua that are about the server: configure it, stop it, be rid of its threads."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from httpng_core.config import LuaRuntime, parse_lua_runtime
+from httpng_core.errors import ConfigError
+from httpng_core.handlers import Runner
+from httpng_core.lifecycle import Lifecycle
+from httpng_core.lua.handles import Waits
+from httpng_core.lua.runtime import read_value
+from httpng_core.lua.steps import DONE, WAIT, Answer, guarded
+from httpng_core.pending import Pending
+
+
+class Owner(Protocol):
+    """What a script needs of its application.
+
+    Attributes:
+        lifecycle: what may be asked of the server now.
+    """
+
+    lifecycle: Lifecycle
+
+    def configure(self, given: Mapping[str, object]) -> None:
+        """Takes over what the script has given to `cfg`."""
+
+    def shutdown(self) -> Pending:
+        """See `Application`."""
+
+    def force_decrease_threads(self) -> Pending:
+        """See `Application`."""
+
+
+class ServerCalls:
+    """What a script may do with its server.
+
+    Attributes:
+        wanted: the Lua that its first cfg named, if it is another one than the script runs in.
+    """
+
+    def __init__(
+        self, owner: Owner, waits: Waits, home: Callable[[], Runner], lua: LuaRuntime, *, chooses: bool
+    ) -> None:
+        """`lua` is what runs the script, which may ask for another one if it `chooses`.
+
+        `home` tells what runs the fiber that calls.
+        """
+        self.wanted: LuaRuntime | None = None
+        self._owner = owner
+        self._waits = waits
+        self._home = home
+        self._lua = lua
+        self._chooses = chooses
+
+    def for_lua(self) -> dict[str, Callable[..., Any]]:
+        """The calls by the names that httpng.lua uses."""
+        calls: Mapping[str, Callable[..., Answer]] = {
+            "begin_cfg": self._begin_cfg,
+            "configure": self._configure,
+            "end_cfg": self._end_cfg,
+            "shutdown": self._shutdown,
+            "force_decrease_threads": lambda: self._await(self._owner.force_decrease_threads()),
+        }
+        return {name: guarded(call) for name, call in calls.items()}
+
+    def _begin_cfg(self) -> Answer:
+        self._owner.lifecycle.begin_configuring()
+        return (DONE,)
+
+    def _configure(self, *row: object) -> Answer:
+        given = _by_key(read_value(iter(row)))
+        if self._chooses:
+            self._choose(given.get("lua"))
+        self._owner.configure(given)
+        self._chooses = False
+        return (DONE,)
+
+    def _end_cfg(self, done: bool) -> Answer:
+        self._owner.lifecycle.end_configuring(done=done)
+        return (DONE,)
+
+    def _choose(self, lua: object) -> None:
+        wanted = self._lua if lua is None else parse_lua_runtime(lua)
+        if wanted != self._lua:
+            self.wanted = wanted
+            raise ConfigError(f"the script is run again, in {wanted}")
+
+    def _shutdown(self, waits: bool) -> Answer:
+        pending = self._owner.shutdown()
+        return self._await(pending) if waits else (DONE,)
+
+    def _await(self, pending: Pending) -> Answer:
+        """Waits for the server; a fiber that is cancelled meanwhile gives up its own wait only."""
+        waiting, home = Pending(), self._home()
+
+        def settle() -> None:
+            if not waiting.settled:
+                waiting.settle(None)
+
+        # First this: the loop of the server may be in another thread.
+        pending.on_settle = lambda: home.call_in_loop(settle)
+        if pending.settled:
+            return (DONE,)
+        return WAIT, self._waits.add(waiting, lambda _: settle(), home)
+
+
+def _by_key(parameters: Any) -> dict[Any, object]:
+    """The cfg table by its keys, also where these are those of a sequence."""
+    return dict(enumerate(parameters, 1)) if isinstance(parameters, list) else parameters
