@@ -266,6 +266,8 @@ def test_a_flush_is_timed_by_what_its_exchange_began_with(
         client.get()
     app.reconfigure(lambda req: b"", stall_timeout=after)
     [exchange] = loop.exchanges
+    # The connection as a whole is given up by the longest that counts for one of its exchanges.
+    assert client.connection.stall_limit == (60 if http2 else before)
     states = []
     for seconds in (ends_at - 0.5, 1):
         loop.advance(seconds)
