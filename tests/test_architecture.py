@@ -25,7 +25,7 @@ connection
 tls.*
 handlers static dispatch routing application
 lua.*
-scripted_path stepping testing
+scripted_path scripted_server stepping testing
 """
 PLACES = {name.removesuffix(".*"): place for place, name in enumerate(CORE.split())}
 

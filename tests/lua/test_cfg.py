@@ -244,16 +244,3 @@ def test_with_settings(serve: Serve) -> None:
     with pytest.raises(ConfigError, match="unknown parameter window"):
         app.with_settings(window=5)
     assert app.with_settings(default_send_timeout=3).settings.default_send_timeout == 3
-
-
-def test_reconfiguration_is_not_there_yet(serve: Serve) -> None:
-    served = serve(
-        """
-        function handler()
-          see(pcall(httpng.cfg, {handler = function() end}))
-          return 'the same'
-        end"""
-    )
-    assert served.answer().body == b"the same"
-    assert served.answer().body == b"the same"
-    assert served.seen()[0] == "false reconfiguration is not supported yet"

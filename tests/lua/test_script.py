@@ -179,9 +179,7 @@ def test_nor_is_it_within_the_reach_of_debug(serve: Serve) -> None:
 
 
 def test_it_is_an_application(serve: Serve) -> None:
-    app = serve("").app
-    assert isinstance(app, Application)
-    assert app.on_shutdown is None
+    assert isinstance(serve("").app, Application)
 
 
 def test_it_is_served_once_and_by_its_clock(write: Write, lua: str) -> None:
@@ -192,28 +190,6 @@ def test_it_is_served_once_and_by_its_clock(write: Write, lua: str) -> None:
     app.runner(clock)
     with pytest.raises(RuntimeError, match="can be served once"):
         app.runner(clock)
-
-
-def test_shutdown(serve: Serve) -> None:
-    served = serve(
-        """
-        see(pcall(httpng.shutdown))
-        function handler(req, io)
-          see(pcall(httpng.shutdown))
-          see(pcall(httpng.shutdown))
-        end"""
-    )
-    calls: list[str] = []
-    served.app.on_shutdown = lambda: calls.append("shutdown")
-    served.ask()
-    assert calls == ["shutdown"]
-    assert served.seen() == ["false Server is not launched", "true", "false shutdown is in progress"]
-
-
-def test_shutdown_with_nobody_to_tell(serve: Serve) -> None:
-    served = serve("function handler(req, io) see(pcall(httpng.shutdown)) end")
-    served.ask()
-    assert served.seen() == ["true"]
 
 
 def test_scripts_do_not_see_each_other(write: Write, lua: str) -> None:

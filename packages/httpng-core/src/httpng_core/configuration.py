@@ -66,6 +66,9 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
     check_before_handlers(cfg)
     sites = parse_sites(cfg.get("sites"), cfg.get("handler"), language.is_function)
     settings = parse_settings(cfg, lua_handler=language.runtime is not None)
+    if language.runtime is not None:
+        # It could be chosen when the script began; this is the cfg after a shutdown.
+        _check_runtime(cfg, language)
     return Configuration(sites=sites, settings=settings, listen=listen)
 
 
@@ -84,8 +87,7 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
         cfg.get("sites"), cfg.get("handler"), running.sites, language.name, language.is_function
     )
     settings = parse_settings(cfg, running=running.settings)
-    if cfg.get("lua") not in (None, language.runtime):
-        raise unchangeable("lua")
+    _check_runtime(cfg, language)
     if cfg.get("uvloop") is not None:
         raise unchangeable("uvloop")
     if "listen" in cfg:
@@ -96,3 +98,8 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
 def _refuse_uvloop(cfg: Mapping[str, object], language: Language) -> None:
     if language.runtime is not None and cfg.get("uvloop") is not None:
         raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
+
+
+def _check_runtime(cfg: Mapping[str, object], language: Language) -> None:
+    if cfg.get("lua") not in (None, language.runtime):
+        raise unchangeable("lua")

@@ -25,6 +25,7 @@ from httpng_core.protocols.decoding import ReceivedResponse, decode
 from httpng_core.protocols.http2_client import Http2Client, ReceivedStream
 from httpng_core.request import Address
 from httpng_core.scripted_path import ScriptedPath
+from httpng_core.scripted_server import ScriptedServer
 from httpng_core.stepping import step_async
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.connection import AnyConnection, TlsConnection
@@ -38,6 +39,7 @@ __all__ = [
     "Loopback",
     "ReceivedStream",
     "ScriptedPath",
+    "ScriptedServer",
     "TlsEnd",
 ]
 
@@ -282,6 +284,7 @@ class Loopback:
     Attributes:
         clock: the clock.
         runner: what runs the handlers.
+        server: what the application controls: shutdowns, reconfigurations, threads that go.
         exchanges: every exchange begun, in order.
     """
 
@@ -304,6 +307,7 @@ class Loopback:
         self.exchanges: list[Exchange] = []
         self.runner = self.application.runner(self.clock, start_async=self._start_async, files=files)
         self._clients: list[Client] = []
+        self.server = ScriptedServer(self.application, self.clock, self._connections)
 
     def connect(
         self, room: float = inf, path: ScriptedPath | None = None, tls: TlsEnd | None = None
@@ -311,7 +315,11 @@ class Loopback:
         """A new client whose kernel takes `room` bytes of the server's before it refuses, or on a path.
 
         One with an end of TLS begins its handshake at once.
+
+        Raises:
+            ConnectionRefusedError: the server has been shut down.
         """
+        self._check_listening()
         connection = self._connection(tls is not None)
         client = Client(self, connection, room if path is None else path.room, path, tls)
         self._clients.append(client)
@@ -320,12 +328,24 @@ class Loopback:
         return client
 
     def connect_http2(self, room: float = inf, window: int = 65535, *, reads: bool = True) -> Http2Peer:
-        """A new client that speaks HTTP/2, with so much room for each stream; `reads`: that is kept up."""
+        """A new client that speaks HTTP/2, with so much room for each stream; `reads`: that is kept up.
+
+        Raises:
+            ConnectionRefusedError: the server has been shut down.
+        """
+        self._check_listening()
         connection = self.application.connection(self.clock.now, tells_acknowledged=True)
         client = Http2Peer(self, connection, room, Http2Client(window, reads=reads))
         self._clients.append(client)
         self.settle()
         return client
+
+    def _check_listening(self) -> None:
+        if not self.server.listens:
+            raise ConnectionRefusedError("nobody listens")
+
+    def _connections(self) -> list[AnyConnection]:
+        return [client.connection for client in self._clients]
 
     def _connection(self, over_tls: bool) -> AnyConnection:
         peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
@@ -354,6 +374,7 @@ class Loopback:
             self._serve()
             for client in self._clients:
                 client.note_close()
+            self.server.settle()
             self._fire()
             if not any(moved) and not self.runner.is_ready:
                 return
@@ -367,13 +388,14 @@ class Loopback:
                 self.runner.handle(event)
 
     def _next_deadline(self) -> float | None:
-        deadlines = [self.runner.next_deadline()]
+        deadlines = [self.runner.next_deadline(), self.server.next_deadline()]
         deadlines += [client.next_deadline() for client in self._clients]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _fire(self) -> None:
         now = self.clock.now
         self.runner.handle_timeout(now)
+        self.server.handle_timeout(now)
         for client in self._clients:
             client.handle_timeout(now)
 
