@@ -131,8 +131,7 @@ def test_run_returns_once_the_application_shuts_down(
     received: list[bytes] = []
 
     async def last(req: Request, io: IO) -> str:
-        assert application.on_shutdown is not None
-        application.on_shutdown()
+        application.shutdown()
         return "the last one"
 
     application = httpng_asyncio.Application(last, listen=f"127.0.0.1:{free_port()}")

@@ -355,8 +355,7 @@ async def test_a_second_shutdown_may_be_shorter(net: Net) -> None:
 
 async def test_an_application_can_shut_its_server_down(net: Net) -> None:
     async def handler(req: Request, io: IO) -> object:
-        assert application.on_shutdown is not None
-        application.on_shutdown()
+        application.shutdown()
         return {"body": "the last one"}
 
     application = Application(handler)

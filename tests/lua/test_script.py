@@ -8,6 +8,7 @@ from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import Application, ConfigError
 from httpng_core.lua import LuaApplication
+from httpng_core.lua.gate import OpenGate
 from httpng_core.testing import Clock, Loopback
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
@@ -189,7 +190,7 @@ def test_it_is_served_once_and_by_its_clock(write: Write, lua: str) -> None:
         app.runner(Clock())
     app.runner(clock)
     with pytest.raises(RuntimeError, match="can be served once"):
-        app.runner(clock)
+        app.use_gate(OpenGate())
 
 
 def test_scripts_do_not_see_each_other(write: Write, lua: str) -> None:

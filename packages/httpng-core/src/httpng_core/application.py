@@ -89,11 +89,16 @@ class Application:
     def shutdown(self) -> Pending:
         """Has the server that runs this application stop. What this returns settles when all is down.
 
+        Exchanges may finish within `shutdown_timeout`.
+
         Raises:
             RuntimeError: there is nothing to stop, or it is stopping already.
         """
+        return self._shutdown(resets=False)
+
+    def _shutdown(self, *, resets: bool) -> Pending:
         if self.control is not None:
-            return self.control.shutdown()
+            return self.control.shutdown(resets=resets)
         self.lifecycle.do(ServerVerb.SHUTDOWN)
         # Nothing has been started yet.
         self.lifecycle.do(ServerVerb.ENDED)

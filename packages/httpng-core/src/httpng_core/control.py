@@ -31,8 +31,8 @@ class Control(Protocol):
             ConfigError: a directory can't be served, or the like; nothing has changed.
         """
 
-    def shutdown(self) -> Pending:
-        """Stops; what this returns settles when all is down. Each call returns one of its own.
+    def shutdown(self, *, resets: bool) -> Pending:
+        """Stops: `resets` all connections now, or lets exchanges finish for a while. What this returns settles when all is down. Each call returns one of its own.
 
         Raises:
             RuntimeError: see `Lifecycle`.

@@ -49,8 +49,8 @@ class ScriptedServer:
         for connection in self._connections():
             connection.reconfigure(configuration.settings, self._clock())
 
-    def shutdown(self) -> Pending:
-        """Drains the connections; those that are left after `shutdown_timeout` are aborted."""
+    def shutdown(self, *, resets: bool) -> Pending:
+        """Drains the connections; those that are left after `shutdown_timeout` are aborted, or all now."""
         self._lifecycle.do(ServerVerb.SHUTDOWN)
         self.listens = False
         now = self._clock()
@@ -58,6 +58,8 @@ class ScriptedServer:
         self._stopping = Pending()
         for connection in self._connections():
             connection.drain(now)
+            if resets:
+                connection.abort(now)
         return self._stopping
 
     def force_decrease_threads(self) -> Pending:

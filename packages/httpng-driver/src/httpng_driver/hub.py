@@ -21,6 +21,7 @@ from httpng_core import (
     Exchange,
     HttpDate,
     Lane,
+    Settings,
     Sweep,
     Timers,
     TlsConnection,
@@ -187,6 +188,11 @@ class Hub:
     def ring(self, function: Callable[[], None]) -> None:
         """Has `function` called soon, in the thread of the loop. From any thread."""
         self._doorbell.call(function)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Requests that arrive on open connections are served by `settings` from now on."""
+        for pump in self.pumps:
+            pump.connection.reconfigure(settings, self.clock())
 
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Connections take no more requests and close when they have answered; `on_idle` is called once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from httpng_core import Certificates, Configuration, ListenAddress, Pending
+from httpng_core import Certificates, Configuration, Lifecycle, ListenAddress, Pending, ServerVerb
 from httpng_driver.directories import check_directories
 from httpng_driver.listener import Bound, open_listeners
 
@@ -62,8 +62,9 @@ class Preparation:
         listening: what is open.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lifecycle: Lifecycle) -> None:
         self.listening: Listening | None = None
+        self._lifecycle = lifecycle
 
     def start(self, configuration: Configuration) -> None:
         """See `Control`."""
@@ -73,13 +74,16 @@ class Preparation:
         """See `Control`."""
         check_directories(configuration.directories)
 
-    def shutdown(self) -> Pending:
+    def shutdown(self, *, resets: bool) -> Pending:
         """See `Control`."""
+        self._lifecycle.do(ServerVerb.SHUTDOWN)
         self.close()
+        self._lifecycle.do(ServerVerb.ENDED)
         return settled()
 
     def force_decrease_threads(self) -> Pending:
-        """See `Control`."""
+        """See `Control`: there are no threads yet."""
+        self._lifecycle.do(ServerVerb.FORCE_DECREASE)
         return settled()
 
     def take(self) -> Listening | None:

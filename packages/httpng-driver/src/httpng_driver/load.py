@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from httpng_core import Application, ConfigError, ListenAddress, as_application
+from httpng_core import Application, ConfigError, Lifecycle, ListenAddress, as_application
 from httpng_driver.listening import Preparation
 
 
@@ -49,7 +49,12 @@ def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> App
         from httpng_core.lua import LuaApplication
     except ModuleNotFoundError as error:
         raise ConfigError(f"{path}: Lua needs the package lupa: pip install 'httpng-core[lua]'") from error
-    preparation = Preparation()
+    prepared: list[Preparation] = []
+
+    def prepare(lifecycle: Lifecycle) -> Preparation:
+        prepared.append(Preparation(lifecycle))
+        return prepared[-1]
+
     try:
         return LuaApplication(
             path,
@@ -57,10 +62,11 @@ def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> App
             wall_clock=time.time,
             lua=lua,
             overrides=settings,
-            control=preparation,
+            control=prepare,
         )
     except BaseException:
-        preparation.close()
+        for preparation in prepared:
+            preparation.close()
         raise
 
 

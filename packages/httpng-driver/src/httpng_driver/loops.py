@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 
-from httpng_core import Address, Application, Certificates, ConfigError
+from httpng_core import Address, Application, Certificates, ConfigError, Settings
 from httpng_driver.hub import Hub
 from httpng_driver.reactor import Backend
 from httpng_driver.worker import Worker
@@ -89,6 +89,12 @@ class Loops:
         """Ends the workers that are to go."""
         for worker in self._leaving:
             worker.stop()
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Requests that arrive on open connections are served by `settings` from now on. From any thread."""
+        self.first.call_in_loop(lambda: self.first.reconfigure(settings))
+        for worker in (*self._workers, *self._leaving):
+            worker.reconfigure(settings)
 
     def _worker(self) -> Worker:
         self._last_number += 1

@@ -71,13 +71,15 @@ class Service:
             self._application.lifecycle.do(ServerVerb.REDUCE)
             limit = settings.thread_termination_timeout
             self._hub.call_in_loop(lambda: self._reduce(count, limit if limit > 0 else inf))
+        self._loops.reconfigure(settings)
 
-    def shutdown(self) -> Pending:
-        """See `Control`: connections are reset, handlers have `shutdown_timeout` to end."""
+    def shutdown(self, *, resets: bool) -> Pending:
+        """See `Control`: exchanges, or the handlers of those that were reset, have `shutdown_timeout`."""
         self._application.lifecycle.do(ServerVerb.SHUTDOWN)
         ended = Pending()
         self._on_ended.append(ended)
-        self._hub.call_in_loop(lambda: self._stop(self._application.settings.shutdown_timeout, resets=True))
+        limit = self._application.settings.shutdown_timeout
+        self._hub.call_in_loop(lambda: self._stop(limit, resets=resets))
         return ended
 
     def force_decrease_threads(self) -> Pending:

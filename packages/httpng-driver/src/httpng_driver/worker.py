@@ -8,7 +8,7 @@ from threading import Thread
 
 import anyio
 
-from httpng_core import Address, Application, Certificates
+from httpng_core import Address, Application, Certificates, Settings
 from httpng_driver.doorbell import Doorbell
 from httpng_driver.hub import Hub
 from httpng_driver.reactor import Backend
@@ -83,13 +83,13 @@ class Worker:
         """Aborts its connections, gives the handlers up and ends. From any thread; again: nothing."""
         self._doorbell.call(self._stop)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Requests that arrive on open connections are served by `settings` from now on."""
+        self._in_hub(lambda hub: hub.reconfigure(settings))
+
     def join(self) -> None:
         """Waits until the thread has ended, which is soon after `on_ended`."""
         self._thread.join()
-
-    def in_loop(self, function: Callable[[], None]) -> None:
-        """Has `function` called in the worker's thread."""
-        self._doorbell.call(function)
 
     def _in_hub(self, function: Callable[[Hub], None]) -> None:
         def call() -> None:

@@ -16,10 +16,12 @@ from httpng_core.exchange import Exchange
 from httpng_core.files import Files
 from httpng_core.follower import CallInLoop
 from httpng_core.handlers import Handler, Runner, at_once
+from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.gate import Gate
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.runtime import LuaFunction
 from httpng_core.lua.script import OtherRuntime, Script
+from httpng_core.pending import Pending
 
 
 class LuaApplication(Application):
@@ -50,7 +52,7 @@ class LuaApplication(Application):
         wall_clock: Callable[[], float] | None = None,
         lua: str | None = None,
         overrides: Mapping[str, object] | None = None,
-        control: Control | None = None,
+        control: Callable[[Lifecycle], Control] | None = None,
     ) -> None:
         """Runs the script.
 
@@ -60,7 +62,7 @@ class LuaApplication(Application):
             wall_clock: seconds since 1970, for `fiber.time`, which doesn't exist without it.
             lua: the Lua to run it in, "luajit21" or "lua54".
             overrides: cfg keys that win over the script's, `listen` and `lua` among them.
-            control: who serves what the script says in `cfg`, at once; else a server does, later.
+            control: makes what serves, or prepares to, while the script runs for the first time.
 
         Raises:
             ConfigError: the script can't be read, compiled or run, its cfg is wrong, or it made none;
@@ -70,7 +72,7 @@ class LuaApplication(Application):
         self._path = Path(path)
         self._clock, self._wall_clock = clock, wall_clock
         self._handlers: list[LuaHandler] = []
-        self._first_control = control
+        self._new_control = control
         self._run(parse_lua_runtime(given.get("lua", lua)), given)
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
@@ -116,6 +118,16 @@ class LuaApplication(Application):
         )
         self._script.launch(runner)
         return runner
+
+    def shutdown(self) -> Pending:
+        """Has the server stop, as `httpng.shutdown()` does: it resets connections.
+
+        What this returns settles when all is down; handlers have `shutdown_timeout` to come to their end.
+
+        Raises:
+            RuntimeError: there is nothing to stop, or it is stopping already.
+        """
+        return self._shutdown(resets=True)
 
     def use_gate(self, gate: Gate) -> None:
         """Several threads may serve the script, which enter it by `gate`.
@@ -182,7 +194,8 @@ class LuaApplication(Application):
             runtime=lua,
         )
         self._begin(language, overrides)
-        self.control = self._first_control
+        if self._new_control is not None:
+            self.control = self._new_control(self.lifecycle)
         chooses = "lua" not in overrides
         self._script = Script(self._path, lua, self, self._clock, self._wall_clock, chooses_lua=chooses)
         self._script.run()
