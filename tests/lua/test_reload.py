@@ -110,6 +110,16 @@ def test_before_a_server_runs(write: Write, lua: str) -> None:
     assert bodies(served, "/said", "/") == ["listen can't be changed on reconfiguration", "not found"]
 
 
+def test_there_may_be_thousands_of_sites(served: Served) -> None:
+    chunk = """
+      local many = {{path = '/do', handler = doing}}
+      for n = 1, 3000 do many[#many + 1] = {path = '/n' .. n, handler = telling('site ' .. n)} end
+      return httpng.cfg{sites = many}
+    """
+    assert runs(served, chunk) == "true"
+    assert bodies(served, "/n1", "/n3000", "/n3001") == ["site 1", "site 3000", "not found"]
+
+
 def test_routers_can_be_replaced(served: Served) -> None:
     chunk = """
       local router = require 'httpng.router'.new()

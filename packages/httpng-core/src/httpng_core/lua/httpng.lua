@@ -4,9 +4,13 @@ local host, core = ...
 
 local settle = core.settle
 local unpack = table.unpack or unpack
+local min = math.min
 local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
 local httpng = {}
 core.httpng = httpng
+
+-- So many values cross in one call: LuaJIT has room for some thousand.
+local PIECE = 1000
 
 -- The numbers of functions are never used again: an old one is then never taken for a new one.
 local last_function = 0
@@ -38,7 +42,11 @@ end
 
 local function configure(parameters)
   local functions = {}
-  settle(host.configure(unpack(spell({}, parameters, functions))))
+  local row = spell({}, parameters, functions)
+  for from = 1, #row, PIECE do
+    host.give_cfg(unpack(row, from, min(from + PIECE - 1, #row)))
+  end
+  settle(host.configure())
   core.handlers = functions
 end
 

@@ -52,11 +52,13 @@ class ServerCalls:
         self._home = home
         self._lua = lua
         self._chooses = chooses
+        self._row: list[object] = []
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
         """The calls by the names that httpng.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "begin_cfg": self._begin_cfg,
+            "give_cfg": self._give_cfg,
             "configure": self._configure,
             "end_cfg": self._end_cfg,
             "shutdown": self._shutdown,
@@ -66,10 +68,15 @@ class ServerCalls:
 
     def _begin_cfg(self) -> Answer:
         self._owner.lifecycle.begin_configuring()
+        self._row.clear()
         return (DONE,)
 
-    def _configure(self, *row: object) -> Answer:
-        given = _by_key(read_value(iter(row)))
+    def _give_cfg(self, *piece: object) -> Answer:
+        self._row += piece
+        return (DONE,)
+
+    def _configure(self) -> Answer:
+        given = _by_key(read_value(iter(self._row)))
         if self._chooses:
             self._choose(given.get("lua"))
         self._owner.configure(given)
