@@ -447,16 +447,6 @@ def test_what_nobody_runs_is_down_at_once() -> None:
         app.shutdown()
 
 
-def test_a_server_that_is_not_controlled_yet() -> None:
-    app = Application(old)
-    called: list[int] = []
-    app.on_shutdown = lambda: called.append(1)
-    assert app.shutdown().settled
-    assert called == [1]
-    with pytest.raises(RuntimeError, match="shutdown is in progress"):
-        app.shutdown()
-
-
 # Threads -----------------------------------------------------------------------------------------------
 
 

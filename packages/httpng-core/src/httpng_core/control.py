@@ -32,7 +32,10 @@ class Control(Protocol):
         """
 
     def shutdown(self, *, resets: bool) -> Pending:
-        """Stops: `resets` all connections now, or lets exchanges finish for a while. What this returns settles when all is down. Each call returns one of its own.
+        """Stops; what this returns settles when all is down. Each call returns one of its own.
+
+        Args:
+            resets: whether all connections are reset now; else exchanges may finish for a while.
 
         Raises:
             RuntimeError: see `Lifecycle`.
