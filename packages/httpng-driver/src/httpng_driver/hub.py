@@ -69,14 +69,6 @@ class Hub:
         self.timers = Timers()
         self.lock = RLock()
         self.on_forget: Callable[[], None] = lambda: None
-        self.runner = application.runner(
-            clock,
-            start_async=self._start_async,
-            on_ready=self._soon,
-            files=DiskFiles(reactor, wall_clock),
-            lock=self.lock,
-            call_in_loop=self.call_in_loop,
-        )
         self._date = HttpDate(wall_clock)
         self._reactor = reactor
         self._pumps: dict[AnyConnection, Pump] = {}
@@ -92,6 +84,15 @@ class Hub:
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
+        # Last, as fibers of a script may want a turn at once.
+        self.runner = application.runner(
+            clock,
+            start_async=self._start_async,
+            on_ready=self._soon,
+            files=DiskFiles(reactor, wall_clock),
+            lock=self.lock,
+            call_in_loop=self.call_in_loop,
+        )
         reactor.watch(self.poller.fileno(), self._on_ready)
 
     @property

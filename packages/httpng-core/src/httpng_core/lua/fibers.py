@@ -94,6 +94,8 @@ class Fibers:
         early, self._early = self._early, []
         for each in early:
             self.adopt(*each)
+        # What sleeps already has deadlines that the loop doesn't know of.
+        runner.on_ready()
 
     def adopt(self, fiber: int, answer: Answer, ended: Callable[[], None] = lambda: None) -> None:
         """Takes care of a fiber that has run up to its first wait, `answer`; its error is logged."""
