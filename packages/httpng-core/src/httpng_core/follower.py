@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.pending import FollowOwner, Later, Swept
@@ -12,6 +12,8 @@ from httpng_core.sweep import Books, Lane, Sweep
 
 OnGap = Callable[[int], bytes | str | Later | None]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
+_ASKS: Final = 8
+"""How often a notice that came later is asked for anew, if more was lost meanwhile."""
 CallInLoop = Callable[[Callable[[], None]], None]
 """Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
@@ -90,6 +92,7 @@ class Follower:
 
     __slots__ = (
         "_asked",
+        "_asks",
         "_backlog",
         "_begun",
         "_delivered",
@@ -136,6 +139,7 @@ class Follower:
         self._noted = self._told = 0
         # What a notice was asked for that isn't there yet, and the notice.
         self._asked: tuple[int, Later] | None = None
+        self._asks = 0
 
     @property
     def stats(self) -> FollowStats:
@@ -322,21 +326,30 @@ class Follower:
         """What tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
         if self._on_gap is None or lost <= 0:
             return b""
-        if self._asked is not None:
-            return self._answered(*self._asked)
-        notice = self._on_gap(lost)
+        notice = self._asked_notice(self._on_gap, lost)
         if isinstance(notice, Later):
-            self._asked = self._noted, notice
-            return self._answered(self._noted, notice)
+            if not notice.settled:
+                notice.on_settle = self._wake
+                return None
+            notice = notice.value
+        self._asks = 0
         return b"" if notice is None else body_bytes(notice)
 
-    def _answered(self, noted: int, notice: Later) -> bytes | None:
-        if not notice.settled:
-            notice.on_settle = self._wake
-            return None
-        # What was lost since it was asked for is told by the next.
-        self._asked, self._noted = None, noted
-        return b"" if notice.value is None else body_bytes(notice.value)
+    def _asked_notice(self, on_gap: OnGap, lost: int) -> bytes | str | Later | None:
+        """A notice of what is lost now, or the one that was asked for before."""
+        if self._asked is not None:
+            noted, later = self._asked
+            if not later.settled:
+                return later
+            self._asked = None
+            if noted == self._noted or self._asks >= _ASKS:
+                # What was lost since then is told by the next.
+                self._noted = noted
+                return later
+        notice = on_gap(lost)
+        if isinstance(notice, Later):
+            self._asked, self._asks = (self._noted, notice), self._asks + 1
+        return notice
 
 
 def _checked_age(max_age: float | None) -> float:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,7 @@ class TrioReactor:
     def __init__(self) -> None:
         self._manager: AbstractAsyncContextManager[trio.Nursery] = trio.open_nursery()
         self._callbacks: deque[Callable[[], None]] = deque()
+        self._scopes: list[trio.CancelScope] = []
         self._parked: trio.lowlevel.Task | None = None
         self._sleep = trio.CancelScope()
         self._when = float("inf")
@@ -24,14 +25,16 @@ class TrioReactor:
 
     async def __aenter__(self) -> "TrioReactor":
         self._nursery = await self._manager.__aenter__()
-        self._nursery.start_soon(self._call_back)
-        self._nursery.start_soon(self._sound_alarms)
+        self._nursery.start_soon(self._own, self._call_back)
+        self._nursery.start_soon(self._own, self._sound_alarms)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Cancels what was spawned and waits for it to end."""
+        for scope in self._scopes:
+            scope.cancel()
         self._nursery.cancel_scope.cancel()
         # The error goes its own way: a nursery would wrap it.
         await self._manager.__aexit__(None, None, None)
@@ -39,7 +42,7 @@ class TrioReactor:
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
         """See `Reactor`."""
         # A duplicate: trio can't bear a descriptor that is closed while it waits, and `fd` may be.
-        self._nursery.start_soon(self._watch, os.dup(fd), ready)
+        self._nursery.start_soon(self._own, self._watch, os.dup(fd), ready)
 
     def call_at(self, when: float, alarm: Callable[[], None]) -> None:
         """See `Reactor`."""
@@ -56,6 +59,12 @@ class TrioReactor:
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
         self._nursery.start_soon(function, *args)
+
+    async def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Runs a task of ours until the reactor closes: a server that is cancelled still needs its loop."""
+        with trio.CancelScope(shield=True) as scope:
+            self._scopes.append(scope)
+            await function(*args)
 
     async def _watch(self, fd: int, ready: Callable[[], None]) -> None:
         try:
