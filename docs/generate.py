@@ -88,19 +88,22 @@ def _python(given: str) -> str:
 def _settings(given: str) -> str:
     by_name = {each.name: each for each in fields(Settings)}
     told = attributes(define("httpng_core", "Settings").doc)
-    rows = ["| name | default | range | option |", "|---|---|---|---|"]
-    rows += [_row(by_name[name]) for name in given.split()]
-    return "\n".join([*rows, "", *(filled(f"* `{name}`: {told[name]}", "  ") for name in given.split())])
+    titles = list(_cells(by_name[given.split()[0]]))
+    rows = [titles, ["---"] * len(titles), *(_cells(by_name[name]).values() for name in given.split())]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", *(filled(f"* `{name}`: {told[name]}", "  ") for name in given.split())])
 
 
-def _row(setting: "Field[Any]") -> str:
-    cells = [
-        f"`{setting.name}`",
-        f"`{_default(setting.default)}`",
-        setting.metadata["rule"].range,
-        _options(setting.name),
-    ]
-    return f"| {' | '.join(cells)} |"
+def _cells(setting: "Field[Any]") -> dict[str, str]:
+    cells = {
+        "name": f"`{setting.name}`",
+        "default": f"`{_default(setting.default)}`",
+        "range": setting.metadata["rule"].range,
+        "option": _options(setting.name),
+    }
+    if "fixed" in setting.metadata:
+        cells["on reload"] = "stays" if setting.metadata["fixed"] else "may change"
+    return cells
 
 
 def _default(value: object) -> str:

@@ -232,7 +232,9 @@ def range_of(setting: "Field[Any]") -> str:
 
 @pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
 def test_every_setting_is_told_as_it_is(setting: "Field[Any]") -> None:
-    default, told_range, option = rows(SETTINGS_PAGE)[setting.name]
+    default, told_range, option, *reload = rows(SETTINGS_PAGE)[setting.name]
+    fixed = setting.metadata.get("fixed")
+    assert reload == ([] if fixed is None else ["stays" if fixed else "may change"])
     assert default == f"`{default_of(setting)}`"
     assert told_range == range_of(setting)
     assert f"`--{setting.name.replace('_', '-')}`" in option.split(", ")
