@@ -38,8 +38,8 @@ def pages() -> dict[Path, str]:
     _check_frames()
     found = {}
     for frame in sorted(FRAMES.glob("*.md")):
-        filled = _MARKER.sub(lambda marker: _FILL[marker[1]](marker[2]).rstrip(), frame.read_text())
-        title, rest = filled.split("\n", 1)
+        text = _MARKER.sub(lambda marker: _FILL[marker[1]](marker[2]).rstrip(), frame.read_text())
+        title, rest = text.split("\n", 1)
         found[REFERENCE / frame.name] = f"{title}\n\n{_NOTICE.format(frame.name)}{rest}"
     return found
 
