@@ -6,9 +6,9 @@ DEMO_SECONDS ?= 20
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYPROJECTS := $(wildcard packages/*/pyproject.toml)
-TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench)
+TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench docs)
 
-.PHONY: help demo serve test soak bench bench-freshness lint
+.PHONY: help demo serve test soak bench bench-freshness lint docs
 
 help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
@@ -18,6 +18,7 @@ help:
 	@echo 'make bench   requests and messages per CPU second, beside other servers'
 	@echo 'make bench-freshness   how old data is behind a slow link, beside other servers; as root'
 	@echo 'make lint    ruff and mypy alone'
+	@echo 'make docs    writes the pages of docs/reference that are generated'
 
 .venv/pyvenv.cfg:
 	$(PYTHON) -m venv .venv
@@ -48,6 +49,9 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)
+
+docs: .venv/packages.stamp
+	$(BIN)/python -m docs.generate
 
 test: lint
 	$(BIN)/python -m pytest tests -q -m "not soak"

@@ -7,6 +7,9 @@ from typing import Any
 
 import anyio
 import pytest
+from docs import generate
+from docs.lua_entries import read_entries
+from docs.python_entries import public_names
 from tests.driver.harness import Client, in_thread, serving_on, within_bound
 
 import httpng_core
@@ -16,7 +19,12 @@ from httpng_core.testing import Clock, Loopback
 from httpng_driver import main
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "changes" / "README.md"])
+FRAMES = ROOT / "docs" / "reference" / "frames"
+PAGES = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "changes" / "README.md"]
+    if page.parent != FRAMES
+)
 SETTINGS_PAGE = (ROOT / "docs" / "reference" / "settings.md").read_text()
 REFERENCE = "\n".join(page.read_text() for page in sorted(ROOT.glob("docs/reference/*.md")))
 
@@ -224,7 +232,9 @@ def range_of(setting: "Field[Any]") -> str:
 
 @pytest.mark.parametrize("setting", fields(Settings), ids=lambda setting: setting.name)
 def test_every_setting_is_told_as_it_is(setting: "Field[Any]") -> None:
-    default, told_range, option = rows(SETTINGS_PAGE)[setting.name]
+    default, told_range, option, *reload = rows(SETTINGS_PAGE)[setting.name]
+    fixed = setting.metadata.get("fixed")
+    assert reload == ([] if fixed is None else ["stays" if fixed else "may change"])
     assert default == f"`{default_of(setting)}`"
     assert told_range == range_of(setting)
     assert f"`--{setting.name.replace('_', '-')}`" in option.split(", ")
@@ -241,7 +251,107 @@ def test_no_setting_is_told_that_is_none() -> None:
     assert set(rows(SETTINGS_PAGE)) == known
 
 
-# The names ---------------------------------------------------------------------------------------------
+# What is generated --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", generate.pages(), ids=name_of)
+def test_a_generated_page_is_as_generated(page: Path) -> None:
+    assert page.read_text() == generate.pages()[page], "run `make docs`"
+
+
+def in_other_frames(folder: Path, page: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generator reads frames of which one is another."""
+    for frame in FRAMES.glob("*.md"):
+        text = frame.read_text()
+        if frame.name == page:
+            assert text.count(old) == 1
+            text = text.replace(old, new)
+        (folder / frame.name).write_text(text)
+    monkeypatch.setattr(generate, "FRAMES", folder)
+
+
+@pytest.mark.parametrize(
+    ("page", "old", "new", "named"),
+    [
+        ("python.md", ", SendStats -->", " -->", "SendStats"),
+        ("python.md", ", SendStats -->", ", SendStats, Nothing -->", "Nothing"),
+        ("core.md", "RemoteError", "", "RemoteError"),
+        ("settings.md", " stall_timeout", "", "stall_timeout"),
+        ("settings.md", " stall_timeout", " stall_timeout stall_timeout", "stall_timeout"),
+        ("settings.md", " stall_timeout", " stall_time", "stall_time"),
+        ("lua.md", "<!-- lua: cond -->", "", "cond"),
+        ("lua.md", "<!-- lua: cond -->", "<!-- lua: cond condition -->", "condition"),
+    ],
+)
+def test_what_has_no_place_in_the_frames_is_named(
+    page: str, old: str, new: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_other_frames(tmp_path, page, old, new, monkeypatch)
+    with pytest.raises(LookupError, match=rf"\b{named}\b"):
+        generate.pages()
+
+
+def test_both_backends_offer_the_same() -> None:
+    offered = {name.replace("Trio", "Asyncio") for name in public_names("httpng_trio")}
+    assert offered == set(public_names("httpng_asyncio"))
+
+
+# Every function and every field that a script can reach, by the names of the reference.
+_REACHABLE = r"""
+local httpng, fiber, json, log = require 'httpng', require 'fiber', require 'json', require 'log'
+local found = {}
+
+local function note(name, value)
+  for _, each in ipairs({value, (getmetatable(value) or {}).__index or {}}) do
+    for key, item in pairs(each) do
+      if type(key) == 'string' and not key:find('^__') then found[#found + 1] = name .. '.' .. key end
+    end
+  end
+end
+
+local function handler(req, io)
+  note('httpng', httpng); note('fiber', fiber); note('json', json); note('log', log)
+  note('httpng.router', httpng.router); note('router', httpng.router.new())
+  note('feed', httpng.feed()); note('f', fiber.self())
+  note('ch', fiber.channel()); note('cond', fiber.cond())
+  note('req', req); note('io', io)
+  return table.concat(found, '\n')
+end
+
+httpng.cfg{handler = handler, listen = '127.0.0.1:3300'}
+"""
+# Told by the entries of what they belong to, and what an object keeps for itself.
+_NO_ENTRY = {
+    "httpng.router",
+    "ch.capacity",
+    "ch.first",
+    "ch.getters",
+    "ch.last",
+    "ch.putters",
+    "ch.values",
+    "cond.waiting",
+}
+
+
+def test_all_that_a_script_can_reach_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "app.lua"
+    script.write_text(_REACHABLE)
+    clock = Clock()
+    loop = Loopback(LuaApplication(script, clock=clock, wall_clock=lambda: 0.0), clock=clock)
+    client = loop.connect()
+    client.get("/?query")
+    (response,) = client.responses()
+    found = set(response.body.decode().split("\n")) - _NO_ENTRY
+    assert len(found) > 60
+    told = {name for entry in read_entries(ROOT) for name in entry.names}
+    page = (ROOT / "docs" / "reference" / "lua.md").read_text()
+    fields = {
+        name
+        for name in found
+        if name.startswith(("req.", "io.")) and f"`{name.removeprefix('req.')}`" in page
+    }
+    assert sorted(found - told - fields) == []
+    assert sorted(name for name in told if name not in found and not name.startswith("io.")) == []
 
 
 @pytest.mark.parametrize("name", [name for name in httpng_core.__all__ if name != "__version__"])

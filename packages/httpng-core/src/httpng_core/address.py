@@ -65,4 +65,6 @@ WILDCARDS: Final = ("0.0.0.0", "::")
 """All addresses of IPv4, and all of IPv6."""
 
 LUA_DEFAULT_LISTEN: Final = tuple(ListenAddress(host, PORT) for host in WILDCARDS)
+"""Where a Lua script is served that doesn't say: port 3300 of all addresses."""
 PYTHON_DEFAULT_LISTEN: Final = (ListenAddress("127.0.0.1", PORT),)
+"""Where anything else is served: port 3300 of this machine for itself."""

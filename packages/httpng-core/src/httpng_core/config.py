@@ -38,29 +38,35 @@ class Settings:
     with `parse_settings`, which checks it; the constructor itself does not.
 
     Attributes:
-        default_send_window: How much of an exchange may be in flight, unless the handler says otherwise;
-            "auto": about as much as the path to the client holds, counted until acknowledged.
+        default_send_window: How many body bytes of an exchange may be in flight; `io.send_window` wins over
+            it. "auto" follows the path to the client, counted until acknowledged.
         default_window_until: Whether bytes are in flight until the TCP/IP stack has taken them ("sent"), or
-            until the client's TCP has acknowledged them ("acked").
-        default_send_timeout: How long a call may wait, unless it says otherwise.
-        stall_timeout: How long no byte may move in the flush after the handler before we abort.
-        notsent_lowat: `TCP_NOTSENT_LOWAT` of every socket; 0 leaves it as the system has it.
-        cancel_on_half_close: Whether a FIN of the client cancels an exchange: once the response streams,
-            always, or never.
-        handshake_timeout: How long a TLS handshake may take.
-        header_timeout: How long a request head may take.
-        body_timeout: How long a request body may take.
+            until the client's TCP has acknowledged them ("acked"); `io.window_until` wins over it.
+        default_send_timeout: How long a call may wait. `io.send_timeout` wins over it, and the call's own
+            timeout over both.
+        stall_timeout: How long no byte may move in the flush after the handler, neither to the TCP/IP stack
+            nor to the client's TCP, before the exchange is aborted.
+        notsent_lowat: How much the kernel may hold of a connection before it calls the socket full
+            (`TCP_NOTSENT_LOWAT`); 0 leaves that as the system has it.
+        cancel_on_half_close: Whether a client that has shut its sending side is taken for gone: once the
+            response streams, always, or never.
+        handshake_timeout: How long a TLS handshake may take; then the connection is closed.
+        header_timeout: How long a request head may take, from the connection's start or the request's first
+            byte. A client that is late gets 408, or, if it has sent nothing, just the close.
+        body_timeout: How long may pass without a byte of the request body; then 408.
         keepalive_timeout: How long a connection may wait for its next request.
-        shutdown_timeout: How long exchanges may go on once the server stops.
-        max_body_len: The longest request body that is taken.
+        shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
+        max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
+            before the handler runs.
         use_body_split: Taken for compatibility, has no effect.
-        max_conn_per_thread: How many connections are open at once.
-        access_log: Whether every request gets a line in the log.
-        h2c_upgrade: Whether a client may ask for HTTP/2 with `Upgrade` in clear text.
+        max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
+            kernel.
+        access_log: Whether every request gets a line in the log `httpng.access`.
+        h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
         threads: How many threads run an event loop each.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
-        shuttle_size: The longest request head that is taken.
+        shuttle_size: The longest request head; a longer one gets 431. The name is that of the original.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
     """

@@ -59,6 +59,7 @@ class TlsFailed:
 
 
 Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed
+"""What `Connection.next_event` gives."""
 
 _OUTCOMES: dict[ResponseState, Outcome] = {
     ResponseState.CLOSED: "complete",

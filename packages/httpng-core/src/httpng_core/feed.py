@@ -23,9 +23,14 @@ from httpng_core.follower import CallInLoop, FeedStats, Follower, OnGap
 from httpng_core.response import body_bytes
 
 Policy = Literal["latest", "every"]
+"""What a feed keeps for a follower that is behind: the newest unsent payload of each key, or all of them."""
+
 Overflow = Literal["close", "drop_oldest"]
+"""What is done when more waits than may: the exchange is aborted, or the oldest payloads are skipped."""
 
 MAX_QUEUED = 1 << 20
+"""How many bytes may wait for a follower, unless a feed says otherwise."""
+
 _NOTHING: Totals = (0, 0, 0)
 
 

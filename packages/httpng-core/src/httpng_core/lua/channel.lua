@@ -78,6 +78,12 @@ local function checked(channel)
   return channel
 end
 
+--- fiber.channel(size)
+-- A [queue between fibers](#channels), which holds `size` values; 0 if not given: then `put` waits until another fiber
+-- takes the value.
+--
+-- Returns: the channel.
+-- Raises: a size that is no integer, 0 or more.
 function fiber.channel(size)
   if size == nil then
     size = 0
@@ -103,7 +109,12 @@ local function take(channel)
   return value
 end
 
--- True once a value is in the channel or was taken; false when the time is up or the channel closed.
+--- ch:put(value, timeout)
+-- Puts a value, which may be `nil` or `false` too.
+--
+-- Returns: `true` once it is in the channel or was taken; `false` when the time is up or the channel is closed.
+-- Raises: `channel is invalid`; `fiber is cancelled`.
+-- Waits: for room, or for who takes it, `timeout` seconds at most; for ever without one.
 function Channel:put(value, timeout)
   checked(self)
   timeout = checked_timeout(timeout)
@@ -121,7 +132,12 @@ function Channel:put(value, timeout)
   return wait_in(self.putters, { value = value }, timeout)
 end
 
--- The next value; nil when the time is up or the channel closed.
+--- ch:get(timeout)
+-- Takes the next value.
+--
+-- Returns: the value; `nil` when the time is up or the channel is closed.
+-- Raises: `channel is invalid`; `fiber is cancelled`.
+-- Waits: for a value, `timeout` seconds at most; for ever without one.
 function Channel:get(timeout)
   checked(self)
   timeout = checked_timeout(timeout)
@@ -151,7 +167,10 @@ local function dismiss(ring)
   end
 end
 
--- What is in the channel is dropped; all that wait go on, empty-handed.
+--- ch:close()
+-- Drops what is in it; all that wait go on, empty-handed.
+--
+-- Returns: nothing.
 function Channel:close()
   checked(self).closed = true
   self.values, self.first, self.last = {}, 1, 0
@@ -159,10 +178,18 @@ function Channel:close()
   dismiss(self.putters)
 end
 
+--- ch:is_closed(), ch:is_empty(), ch:is_full()
+-- How it is with the channel. One of size 0 is always both empty and full.
+--
+-- Returns: a boolean.
 function Channel:is_closed()
   return checked(self).closed == true
 end
 
+--- ch:count(), ch:size()
+-- How many values it holds, and may hold.
+--
+-- Returns: an integer.
 function Channel:size()
   return checked(self).capacity
 end
@@ -191,21 +218,36 @@ local function ring_of(cond)
   return cond.waiting
 end
 
+--- fiber.cond()
+-- A [condition](#conditions) that fibers wait for.
+--
+-- Returns: the condition.
 function fiber.cond()
   return setmetatable({ waiting = new_ring() }, Cond)
 end
 
--- True when it was signalled, false when the time is up.
+--- cond:wait(timeout)
+-- Waits until the condition is signalled.
+--
+-- Returns: `true`; `false` when the time is up.
+-- Raises: `cond is invalid`; `fiber is cancelled`.
+-- Waits: for that, `timeout` seconds at most; for ever without one.
 function Cond:wait(timeout)
   return wait_in(ring_of(self), {}, checked_timeout(timeout))
 end
 
--- Wakes the one that has waited longest, if any waits.
+--- cond:signal()
+-- Wakes the fiber that has waited longest. Nothing is kept if none waits.
+--
+-- Returns: nothing.
 function Cond:signal()
   wake_next(ring_of(self))
 end
 
+--- cond:broadcast()
 -- Wakes all that wait.
+--
+-- Returns: nothing.
 function Cond:broadcast()
   local ring = ring_of(self)
   while wake_next(ring) do end

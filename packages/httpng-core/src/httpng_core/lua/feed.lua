@@ -82,6 +82,12 @@ end
 
 local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true }
 
+--- httpng.feed(options)
+-- A feed: what is published once, each client that follows it gets when it can take it. [Its options](#options-of-a-feed)
+-- may be left out.
+--
+-- Returns: the feed.
+-- Raises: an unknown option, with the nearest known one; a value that can't be.
 function core.httpng.feed(options)
   options = checked(options, FEED_OPTIONS, 'policy', 'max_queued', 'overflow')
   local policy = option(options, 'policy', 'string', '"latest" or "every"')
@@ -90,6 +96,12 @@ function core.httpng.feed(options)
   return new_feed(settle(host.feed(policy, max_queued, overflow)))
 end
 
+--- feed:publish(payload, key)
+-- Makes `payload`, one byte at least, the newest value of `key`, for all that follow now or later. Sends nothing itself.
+-- A key is a string, a number, a boolean or `nil`, and equal when Lua says so.
+--
+-- Returns: nothing.
+-- Raises: once the feed is closed; `feed is invalid`, `Not enough parameters`, a payload or a key of another type.
 function Feed.publish(feed, payload, key)
   local number = number_of(feed)
   if payload == nil then
@@ -98,11 +110,23 @@ function Feed.publish(feed, payload, key)
   settle(host.publish(number, payload_of(payload), key_of(key)))
 end
 
+--- feed:close()
+-- Nothing more is published: who follows goes on when what is pending is sent. Again: nothing.
+--
+-- Returns: nothing.
+
+--- feed.is_closed
+-- Whether it was closed.
 function Feed.close(feed)
   settle(host.close_feed(number_of(feed)))
   feed.is_closed = true
 end
 
+--- feed:get_stats()
+-- What became of all that was published.
+--
+-- Returns: a fresh table: `published`, `followers`, and of all followers together, past ones too: `delivered`, `skipped`,
+-- `expired`.
 function Feed.get_stats(feed)
   local published, followers, delivered, skipped, expired = host.feed_stats(number_of(feed))
   return {
@@ -141,6 +165,17 @@ function core.gap(number, lost)
 end
 
 local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true }
+
+--- io:follow(feed, options)
+-- Sends what a feed publishes until it is closed, beginning with the latest value of each key, or, with the policy
+-- `'every'`, with the next payload. [Its options](#options-of-follow) may be left out. It begins the response if need be,
+-- and reads the fields of `io` when it starts. `io.send_timeout` doesn't count.
+--
+-- Returns: `nil` when the feed was closed and all that was pending is sent, and at once where body bytes are dropped by
+-- rule (HEAD); else a `send_result` as of `wait`: the time was up, or the exchange is over.
+-- Raises: `feed is invalid`, an unknown option, a response with a Content-Length, and, with `on_gap: ` in front, what
+-- `on_gap` raises.
+-- Waits: for all of that, for ever without a `timeout`.
 function IO.follow(io, feed, options)
   if feed == nil then
     error('Not enough parameters', 0)

@@ -10,22 +10,41 @@ local error, rawget, select, setmetatable, type = error, rawget, select, setmeta
 local fiber = {}
 core.fiber = fiber
 
+--- fiber.clock()
+-- The server's monotonic clock.
+--
+-- Returns: seconds.
 function fiber.clock()
   return host.clock()
 end
 
+--- fiber.time()
+-- Seconds since 1970. `nil` instead of a function where the host gave no such clock.
+--
+-- Returns: seconds.
 if host.time then
   function fiber.time()
     return host.time()
   end
 end
 
--- Lets others run; a fiber that is cancelled doesn't go on.
+--- fiber.yield()
+-- Lets others run once.
+--
+-- Returns: nothing.
+-- Raises: `fiber is cancelled`.
+-- Waits: for one turn.
 function fiber.yield()
   settle(TURN)
   core.test_cancel()
 end
 
+--- fiber.sleep(seconds)
+-- Others run meanwhile; 0 or less: for one turn.
+--
+-- Returns: nothing.
+-- Raises: `fiber is cancelled`; for what is no number of seconds.
+-- Waits: so long.
 function fiber.sleep(seconds)
   if type(seconds) ~= 'number' or seconds ~= seconds then
     error('fiber.sleep needs a number of seconds', 2)
@@ -67,15 +86,27 @@ local function living(object)
   return one
 end
 
+--- f:id()
+-- A number that no other fiber of the script ever has.
+--
+-- Returns: an integer.
 function Fiber:id()
   return fiber_in(self).id
 end
 
+--- f:status()
+-- How it is with the fiber.
+--
+-- Returns: `'running'`, `'suspended'` or `'dead'`.
 function Fiber:status()
   return core.status(fiber_in(self))
 end
 
--- Its name; with an argument, gives it that.
+--- f:name(name)
+-- The fiber's name, `'lua'` if it was given none; with an argument, gives it that one.
+--
+-- Returns: the name; nothing if one is given.
+-- Raises: `the fiber is dead`.
 function Fiber:name(name)
   local one = living(self)
   if name == nil then
@@ -86,12 +117,22 @@ function Fiber:name(name)
   one.name = name
 end
 
+--- f:cancel()
+-- [Cancels](#cancelling) the fiber.
+--
+-- Returns: nothing, at once.
+-- Raises: `the fiber is dead`.
 function Fiber:cancel()
   core.cancel(living(self))
 end
 
 -- What runs ------------------------------------------------------------------------------------------
 
+--- fiber.self()
+-- The fiber that runs, also inside coroutines of your own.
+--
+-- Returns: its object, always the same one.
+-- Raises: where no fiber runs (in an `on_gap`).
 function fiber.self()
   local one = core.current()
   if not one then
@@ -100,11 +141,19 @@ function fiber.self()
   return object_of(one)
 end
 
+--- fiber.name(name)
+-- `fiber.self():name(name)`.
+--
+-- Returns: the name; nothing if one is given.
 function fiber.name(name)
   return fiber.self():name(name)
 end
 
--- Cancels a fiber by its object, or by its id.
+--- fiber.cancel(f)
+-- `f:cancel()`; `f` may be an id as well.
+--
+-- Returns: nothing, at once.
+-- Raises: `the fiber is dead`.
 function fiber.cancel(one)
   if type(one) == 'number' then
     core.cancel(core.find(one) or error('the fiber is dead', 0))
@@ -113,6 +162,11 @@ function fiber.cancel(one)
   end
 end
 
+--- fiber.testcancel()
+-- Tells a fiber that need not wait whether it is cancelled.
+--
+-- Returns: nothing.
+-- Raises: `fiber is cancelled`, if the fiber that runs is.
 function fiber.testcancel()
   core.test_cancel()
 end
@@ -126,7 +180,11 @@ local function checked_function(fn, name)
   return fn
 end
 
--- Runs a function beside its caller: at once, until it first waits.
+--- fiber.create(fn, ...)
+-- Runs `fn(...)` beside its caller: at once until it first waits. An error in it is logged.
+--
+-- Returns: its fiber.
+-- Raises: `fiber.create needs a function`.
 function fiber.create(fn, ...)
   local id = core.users_fiber(checked_function(fn, 'fiber.create'))
   local object = object_of(core.find(id))
@@ -142,7 +200,11 @@ function fiber.create(fn, ...)
   return object
 end
 
--- The same, but it begins when its caller waits.
+--- fiber.new(fn, ...)
+-- Runs `fn(...)` beside its caller, from when that waits. An error in it is logged.
+--
+-- Returns: its fiber.
+-- Raises: `fiber.new needs a function`.
 function fiber.new(fn, ...)
   checked_function(fn, 'fiber.new')
   local given, count = { ... }, select('#', ...)

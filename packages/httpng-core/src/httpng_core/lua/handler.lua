@@ -33,7 +33,11 @@ end
 local Request = {}
 Request.__index = Request
 
--- What a placeholder of the route took, or nil; with a second argument, keeps that under the name.
+--- req:stash(name, value)
+-- What the placeholder of that name took, percent-decoded; with a second argument, keeps that under the name for who
+-- handles the request next.
+--
+-- Returns: a string of bytes, or the value that was kept; else `nil`.
 function Request:stash(name, value)
   local stash = rawget(self, STASH)
   if value == nil then

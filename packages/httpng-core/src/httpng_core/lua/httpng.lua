@@ -50,7 +50,16 @@ local function configure(parameters)
   core.handlers = functions
 end
 
--- Sets the server up, or gives one that runs another configuration.
+--- httpng.cfg(parameters)
+-- Sets the server up, or, while it runs, [gives it another configuration](../how-to/reload.md): the new table takes
+-- the place of the old one. Keys: `handler`, [`sites`](settings.md#sites), [`listen`](settings.md#listen) and the
+-- other [settings](settings.md). A handler that is a string is a directory of [static files](static-files.md), one
+-- that is a table a [router](#routers). `parameters` stays as it is.
+--
+-- Returns: `true`.
+-- Raises: what is wrong, in one line, and then nothing has changed; `No parameters specified` for `nil`;
+--   `Unable to reconfigure until threads will shut down`, `shutdown is in progress` and `Reconfiguration is already
+--   in progress` at the wrong moment.
 function httpng.cfg(parameters)
   if parameters == nil then
     error('No parameters specified', 0)
@@ -66,13 +75,24 @@ function httpng.cfg(parameters)
   return true
 end
 
--- Stops the server and waits until all is down. A handler doesn't wait: its own response is a part of that.
+--- httpng.shutdown()
+-- Stops the server: connections are reset, and handlers have `shutdown_timeout` to come to their end. `cfg` may
+-- follow. The program ends when the script itself has ended as well.
+--
+-- Returns: nothing.
+-- Raises: `Server is not launched` when none runs, `shutdown is in progress` the second time.
+-- Waits: until all is down; in a handler, whose own response is a part of that, never.
 function httpng.shutdown()
   local fiber = core.current()
   settle(host.shutdown(fiber ~= nil and fiber.users == true))
 end
 
--- Resets the connections of threads that are to go, and waits until these are gone.
+--- httpng.force_decrease_threads()
+-- Resets the connections of threads that a reload with fewer `threads` has told to go.
+--
+-- Returns: nothing.
+-- Raises: `Not configured, nothing to terminate` when no server runs, `Shutdown is in progress`.
+-- Waits: until these threads are gone.
 function httpng.force_decrease_threads()
   settle(host.force_decrease_threads())
 end
@@ -86,6 +106,30 @@ local function helper(read)
   end
 end
 
+--- httpng.cancelled(result)
+-- Whether the client was gone: what was accepted and not sent by then is dropped, later writes send nothing.
+--
+-- Returns: a boolean; `nil` for `nil`.
+-- Raises: for what no call could have returned.
+
+--- httpng.headers_were_sent(result)
+-- Whether the TCP/IP stack had the whole header block.
+--
+-- Returns: a boolean; `true` for `nil`. The `nil` of a first `write` says accepted: then `io:get_send_stats()` tells
+-- whether the block has gone.
+-- Raises: for what no call could have returned.
+
+--- httpng.body_bytes_sent(result)
+-- How many bytes of this body a `write` that fell short had accepted. The rest is not sent, ever.
+--
+-- Returns: an integer.
+-- Raises: for `nil`, for the result of another call, and for what no call could have returned.
+
+--- httpng.reached(result)
+-- Whether the position that a `wait` waited for was reached.
+--
+-- Returns: a boolean.
+-- Raises: for `nil`, for the result of another call, and for what no call could have returned.
 for _, name in ipairs({ 'cancelled', 'headers_were_sent', 'body_bytes_sent', 'reached' }) do
   httpng[name] = helper(host[name])
 end

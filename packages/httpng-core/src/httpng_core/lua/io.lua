@@ -166,6 +166,15 @@ local function old_write_header(io, handle, body, is_last)
   return is_over(handle, settle(host.await_header(handle)))
 end
 
+--- io:write_header(code, headers, timeout)
+-- Gives the header block. Without `headers` it is `io.headers`; an explicit `nil` sends none. The block is never taken
+-- back: after a timeout it stays first in line, and writes need not wait for it. A string as fourth argument, or any
+-- fifth one, makes it the [form of the original](#the-forms-of-the-original).
+--
+-- Returns: `nil` when the TCP/IP stack has the whole block, else a `send_result`.
+-- Raises: `Not enough parameters`, `HTTP code is not an integer` (a string with a number in it will do), a code outside
+-- 200..599, `Handler has already written header`, CR, LF or NUL in a header: nothing of the block is sent then.
+-- Waits: until the TCP/IP stack has the block, `timeout` seconds at most.
 function IO.write_header(...)
   local count = select('#', ...)
   if count < 2 then
@@ -185,6 +194,16 @@ function IO.write_header(...)
   return old_write_header(io, handle, body, is_last)
 end
 
+--- io:write(body, timeout)
+-- Writes body bytes. A body no longer than the send window is accepted whole or not at all, a longer one frame by frame;
+-- what was not accepted in time is not sent, ever. The first `write` without `write_header` sends status 200 with
+-- `io.headers`; an empty body sends just those. A boolean in place of the timeout makes it the [form of the
+-- original](#the-forms-of-the-original).
+--
+-- Returns: `nil` when all of the body was accepted; else a `send_result`: the time was up, or the exchange is over.
+-- Raises: `Not enough parameters`, a body that is neither a string nor a number, more than the declared Content-Length
+-- (then nothing of this body is sent).
+-- Waits: while more than the send window would be in flight, `timeout` seconds at most.
 function IO.write(io, given, timeout)
   if given == nil then
     error('Not enough parameters', 0)
@@ -196,6 +215,13 @@ function IO.write(io, given, timeout)
   return settle(begin_write(io, handle, body, timeout_of(io, timeout)))
 end
 
+--- io:wait(pos, timeout, until)
+-- Waits until `sent >= pos`, or for `pos` of 0 and below until at most `-pos` bytes are in flight: `io:wait(0)` until all
+-- is sent, the header block included. With `'acked'` as `until` the client's TCP must have the bytes.
+--
+-- Returns: always a `send_result`; `httpng.reached` tells whether the position was.
+-- Raises: `Not enough parameters`, `position is not an integer`, `'acked'` where the platform can't tell.
+-- Waits: for that, `timeout` seconds at most.
 function IO.wait(io, position, timeout, choice)
   if position == nil then
     error('Not enough parameters', 0)
@@ -207,10 +233,20 @@ function IO.wait(io, position, timeout, choice)
   return settle(host.wait(handle, position, timeout_of(io, timeout), until_of(io, choice)))
 end
 
+--- io:close()
+-- Ends the response cleanly, also if a write fell short: the handler says that it knows. Accepted bytes are flushed.
+-- Again: nothing.
+--
+-- Returns: nothing, at once.
 function IO.close(io)
   end_cleanly(io, handle_of(io))
 end
 
+--- io:get_send_stats()
+-- Where the exchange stands, in bytes of the body.
+--
+-- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), and `lag`, the seconds
+-- that the oldest byte in flight has waited.
 function IO.get_send_stats(io)
   local current, sent, cancelled, headers_were_sent, acked, lag = host.stats(handle_of(io))
   return {

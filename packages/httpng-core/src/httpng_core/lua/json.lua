@@ -22,6 +22,8 @@ else
   box = {}
 end
 
+--- json.null
+-- What `null` is decoded to, and encoded from, as `nil` is. `x == json.null` works on both Luas.
 local json = { null = NULL }
 
 -- UTF-8 ---------------------------------------------------------------------------------------------
@@ -194,7 +196,11 @@ function put(out, value)
   end
 end
 
--- A value as JSON.
+--- json.encode(value)
+-- A value as JSON, by [these rules](#json-and-tables).
+--
+-- Returns: a string.
+-- Raises: what it can't encode, and where: `json.encode: can't encode a function in .users[2].name`.
 function json.encode(value)
   local out = { count = 0, depth = 0, path = {} }
   put(out, value)

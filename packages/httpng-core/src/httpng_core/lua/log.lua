@@ -19,6 +19,12 @@ local function text_of(given, ...)
   return shown(given)
 end
 
+--- log.error(...), log.warn(...), log.info(...), log.verbose(...), log.debug(...)
+-- Log to Python's logger `httpng.lua`, with `verbose` as level 15, between INFO and DEBUG. The arguments are those of
+-- `string.format`. A single one is logged as it is, and a table as JSON. What isn't logged isn't formatted either.
+--
+-- Returns: nothing.
+-- Raises: as `string.format` does.
 for _, level in ipairs({ 'error', 'warn', 'info', 'verbose', 'debug' }) do
   log[level] = function(...)
     if host.logs(level) then

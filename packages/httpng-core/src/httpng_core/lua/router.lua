@@ -105,7 +105,12 @@ local function checked_options(options)
   return text_of(options, 'path'), text_of(options, 'method'), text_of(options, 'host'), text_of(options, 'name')
 end
 
--- Adds a route; returns the router, for the next one.
+--- router:route(options, handler)
+-- Adds a route: its [options](#options-of-a-route), and a function or another router. Requests that arrive after that
+-- see it.
+--
+-- Returns: the router, for the next one.
+-- Raises: `router is invalid`, a path that can't be, a name that is taken, an unknown option, `handler is not a function`.
 function Router:route(options, handler)
   checked(self)
   local path, method, name, title = checked_options(options)
@@ -115,7 +120,11 @@ function Router:route(options, handler)
   return self
 end
 
--- Deletes the route of that name.
+--- router:delete(name)
+-- Deletes the route of that name; its handlers that run go on.
+--
+-- Returns: nothing.
+-- Raises: if there is none.
 function Router:delete(name)
   checked(self)
   if type(name) ~= 'string' then
@@ -124,13 +133,22 @@ function Router:delete(name)
   self[HANDLERS][settle(host.delete_route(self[NUMBER], name))] = nil
 end
 
--- Has fn(req, io) called before the handler of any route: what it returns, if not nil, is the answer.
+--- router:before(fn)
+-- Has `fn(req, io)` called before the handler of any route, in the order in which they were given. What it returns, if
+-- not `nil`, is the response. It may wait.
+--
+-- Returns: the router.
+-- Raises: `before is not a function`.
 function Router:before(fn)
   local list = checked(self)[BEFORE]
   list[#list + 1] = checked_function(fn, 'before')
   return self
 end
 
+--- httpng.router.new()
+-- A router without routes: a handler, for `cfg` or to be called like one.
+--
+-- Returns: the router.
 local function new()
   local router = { [NUMBER] = host.router(), [HANDLERS] = {}, [BEFORE] = {} }
   router[FUNCTION] = function(request, io)
