@@ -208,6 +208,9 @@ function IO.wait(io, position, timeout, choice)
 end
 
 function IO.close(io)
+  if io == nil then
+    error('Not enough parameters', 0)
+  end
   end_cleanly(io, handle_of(io))
 end
 
