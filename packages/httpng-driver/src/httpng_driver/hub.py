@@ -59,12 +59,6 @@ class Hub:
         self.poller = make_poller()
         self.timers = Timers()
         self.on_forget: Callable[[], None] = lambda: None
-        self.runner = application.runner(
-            clock,
-            start_async=self._start_async,
-            on_ready=self._soon,
-            files=DiskFiles(reactor, wall_clock),
-        )
         self._date = HttpDate(wall_clock)
         self._reactor = reactor
         self._pumps: dict[AnyConnection, Pump] = {}
@@ -76,6 +70,13 @@ class Hub:
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
+        # After all the rest: the fibers of a script go on at once, and want a turn.
+        self.runner = application.runner(
+            clock,
+            start_async=self._start_async,
+            on_ready=self._soon,
+            files=DiskFiles(reactor, wall_clock),
+        )
         reactor.watch(self.poller.fileno(), self._on_ready)
 
     @property
