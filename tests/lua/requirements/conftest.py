@@ -9,7 +9,7 @@ import pytest
 from tests.driver.conftest import _ASYNCIO, anyio_backend, pair, serving
 from tests.driver.harness import _BACKENDS, BOUND, Serving
 from tests.lua.conftest import Write
-from tests.lua.requirements.scripts import Finish, Run, Served, application, prelude
+from tests.lua.requirements.scripts import Finish, Run, Served, application, lines_of, prelude
 
 from httpng_core import CertificateFiles
 
@@ -29,28 +29,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def run(serving: Serving, write: Write, pair: CertificateFiles, lua: str) -> Run:
+def told(tmp_path: Path) -> Path:
+    """The file that a script reports into."""
+    return tmp_path / "told"
+
+
+@pytest.fixture
+def run(serving: Serving, write: Write, pair: CertificateFiles, told: Path, lua: str) -> Run:
     """`async with run(source) as served`: a script that stands behind `prelude`, and its server."""
 
     @asynccontextmanager
     async def run(source: str) -> AsyncIterator[Served]:
-        app = application(write(prelude(pair) + source), lua)
+        app = application(write(prelude(pair, told) + source), lua)
         async with serving(app, listen=None) as server:
-            yield Served(app, server, pair)
+            yield Served(app, server, pair, told)
 
     return run
 
 
 @pytest.fixture
-def finish(anyio_backend_name: str, tmp_path: Path, write: Write, pair: CertificateFiles, lua: str) -> Finish:
+def finish(anyio_backend_name: str, write: Write, pair: CertificateFiles, told: Path, lua: str) -> Finish:
     """`await finish(source)`: what a script that ends by itself, its server too, said by `report(...)`."""
-    told = tmp_path / "told"
 
     async def finish(source: str) -> list[str]:
-        told.touch()
         app = application(write(prelude(pair, told) + source), lua)
         with anyio.fail_after(BOUND):
             await _BACKENDS[anyio_backend_name](app)
-        return told.read_text().splitlines()
+        return lines_of(told)
 
     return finish

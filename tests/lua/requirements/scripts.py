@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from tests.driver.harness import Client, in_thread
+from tests.driver.harness import Client, in_thread, until
 from tests.driver.http1_client import Received
 from tests.driver.http2_client import Client2, TlsClient2
 from tests.driver.net import HTTP1, Carrier
@@ -40,9 +40,14 @@ end
 """
 
 
-def prelude(pair: CertificateFiles, told: Path | None = None) -> str:
-    """What stands before each script: where to listen, and how it tells what it saw."""
-    return _PRELUDE % (pair.certificate_file, pair.certificate_key_file, str(told or "/dev/null"))
+def prelude(pair: CertificateFiles, told: Path) -> str:
+    """What stands before each script: where to listen, and how it reports into the file `told`."""
+    return _PRELUDE % (pair.certificate_file, pair.certificate_key_file, str(told))
+
+
+def lines_of(told: Path) -> list[str]:
+    """What a script has reported."""
+    return told.read_text().splitlines() if told.exists() else []
 
 
 def application(path: Path, lua: str) -> LuaApplication:
@@ -73,9 +78,9 @@ class Served:
         server: the first of its addresses is in clear text, the last one over TLS, if it listens on both.
     """
 
-    def __init__(self, app: LuaApplication, server: Server, pair: CertificateFiles) -> None:
+    def __init__(self, app: LuaApplication, server: Server, pair: CertificateFiles, told: Path) -> None:
         self.app, self.server = app, server
-        self._pair = pair
+        self._pair, self._told = pair, told
 
     def client(self, over: Carrier = HTTP1, pair: CertificateFiles | None = None, name: str = "") -> Client:
         """A client that has connected, and no more.
@@ -110,6 +115,12 @@ class Served:
         received = await self.get(over, path)
         assert received.complete
         return received.body.decode()
+
+    async def reported(self, last: str) -> list[str]:
+        """What the script has reported, once it has reported `last`: what came before."""
+        await until(lambda: last in lines_of(self._told), f"the script reports {last!r}")
+        lines = lines_of(self._told)
+        return lines[: lines.index(last)]
 
 
 Run = Callable[[str], AbstractAsyncContextManager[Served]]
