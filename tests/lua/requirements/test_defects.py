@@ -224,18 +224,15 @@ async def test_9_a_header_line_that_is_folded_is_none_of_its_own(run: Run, over:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        pytest.param("threads", "threads is -1, must be an integer, 1 ", marks=until.RELOAD),
-        ("max_conn_per_thread", "max_conn_per_thread is -1, must be an integer, 1 "),
-        ("max_body_len", "max_body_len is -1, must be an integer, 0 "),
-        ("shuttle_size", "shuttle_size is too small for Lua handlers"),
-    ],
+    "name",
+    [pytest.param("threads", marks=until.RELOAD), "max_conn_per_thread", "max_body_len", "shuttle_size"],
 )
-async def test_10_minus_one_is_no_maximum(run: Run, name: str, message: str) -> None:
+async def test_10_minus_one_is_no_maximum(run: Run, name: str) -> None:
     source = f"""
         local told = refused(httpng.cfg, {{{name} = -1, handler = function() end}})
         httpng.cfg{{listen = plain, handler = function() return told end}}
     """
+    small = "shuttle_size is too small for Lua handlers"
     async with run(source) as served:
-        assert (await served.body()).startswith(message)
+        told = await served.body()
+    assert told == small if name == "shuttle_size" else told.startswith(f"{name} is -1, must be an integer, ")
