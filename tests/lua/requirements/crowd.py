@@ -1,10 +1,11 @@
 """Many clients at a time: some that download without an end, some that are killed at whatever they do."""
 
 import selectors
+import socket
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tests.driver.harness import BOUND, Client
 from tests.driver.net import Carrier
@@ -19,11 +20,13 @@ class Downloads:
     """Requests on a connection each, all of whose bytes are read and forgotten, in a thread.
 
     Attributes:
+        count: how many there are.
         ended: how many connections the server has closed or reset.
         reset: how many of them it has reset.
     """
 
-    def __init__(self, served: Served, over: Carrier) -> None:
+    def __init__(self, served: Served, over: Carrier, count: int) -> None:
+        self.count = count
         self.ended = self.reset = 0
         self._served, self._over = served, over
         self._clients: list[Client] = []
@@ -33,7 +36,7 @@ class Downloads:
 
     def begin(self) -> None:
         """Sends all requests; blocks for that long."""
-        for _ in range(COUNT):
+        for _ in range(self.count):
             client = self._served.client(self._over)
             self._clients.append(client)
             client.shake()
@@ -57,18 +60,19 @@ class Downloads:
     def _read(self) -> None:
         while not self._over_with.is_set():
             for key, _ in self._selector.select(0.05):
-                assert not isinstance(key.fileobj, int)
+                assert isinstance(key.fileobj, socket.socket)
                 if not self._receive(key.fileobj):
                     self._selector.unregister(key.fileobj)
+                    # As every client does; else the server would linger for a while.
+                    key.fileobj.close()
                     self.ended += 1
 
-    def _receive(self, sock: Any) -> bytes:
+    def _receive(self, sock: socket.socket) -> bytes:
         try:
-            data: bytes = sock.recv(1 << 16)
+            return sock.recv(1 << 16)
         except ConnectionResetError:
             self.reset += 1
             return b""
-        return data
 
 
 # Killed -------------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """More and fewer threads: what has begun on a thread that is to go, and how long that may take.
 
-The original's times are in seconds; here a second is shorter, and only `soak` looks at what must not take
-longer than so many of them.
+The original's times are in seconds, and it has 48 downloads. So has `soak`; else a second is shorter, there
+are fewer downloads, and nobody looks at what must not take longer than so many seconds.
 """
+
+from typing import NamedTuple
 
 import pytest
 from tests.driver.harness import in_thread, until
@@ -18,8 +20,18 @@ pytestmark = [
 ]
 
 WAIT = "Unable to reconfigure until threads will shut down"
-in_seconds = pytest.mark.parametrize(
-    "second", [0.1, pytest.param(1.0, marks=pytest.mark.soak)], ids=["fast", "real"]
+
+
+class Pace(NamedTuple):
+    """How long a second is here, and how many downloads there are."""
+
+    second: float
+    downloads: int
+
+
+FAST, REAL = Pace(0.1, 8), Pace(1, COUNT)
+at_each_pace = pytest.mark.parametrize(
+    "pace", [FAST, pytest.param(REAL, marks=pytest.mark.soak)], ids=["fast", "real"]
 )
 
 
@@ -34,8 +46,8 @@ async def test_fewer_threads_are_taken(run: Run) -> None:
         assert await served.body() == "foo"
 
 
-@in_seconds
-async def test_idle_threads_have_gone_within_half_a_second(run: Run, second: float) -> None:
+@at_each_pace
+async def test_idle_threads_have_gone_within_half_a_second(run: Run, pace: Pace) -> None:
     source = f"""
         local cfg = {{listen = plain, handler = function() return {{body = 'foo'}} end, threads = 4}}
         httpng.cfg(cfg)
@@ -56,7 +68,7 @@ async def test_idle_threads_have_gone_within_half_a_second(run: Run, second: flo
         why, took = await served.reported("over")
         assert await served.body() == "foo"
     assert why == "false"
-    assert second < 1 or float(took) < 0.5
+    assert pace is FAST or float(took) < 0.5
 
 
 async def test_there_is_nothing_to_force_before_cfg_nor_after_shutdown(finish: Finish) -> None:
@@ -95,15 +107,15 @@ cfg.threads = 2
 """
 
 
-def busy(second: float, timeout: float) -> str:
-    """A script that has given up one of two threads, which have downloads."""
-    return BUSY.format(second=second, timeout=timeout, count=COUNT, wait=WAIT)
+def busy(pace: Pace, seconds: float) -> str:
+    """A script that has given up one of two threads; what downloads there is reset after so many seconds."""
+    return BUSY.format(second=pace.second, timeout=seconds * pace.second, count=pace.downloads, wait=WAIT)
 
 
-@in_seconds
+@at_each_pace
 @on_four
-async def test_busy_threads_stay_until_they_are_forced(run: Run, over: Carrier, second: float) -> None:
-    source = f"""{busy(second, timeout=60)}
+async def test_busy_threads_stay_until_they_are_forced(run: Run, over: Carrier, pace: Pace) -> None:
+    source = f"""{busy(pace, 600)}
         repeat
           report(refused(httpng.cfg, cfg))
           fiber.sleep(0.1 * S)
@@ -116,12 +128,12 @@ async def test_busy_threads_stay_until_they_are_forced(run: Run, over: Carrier, 
         report('told')
     """
     async with run(source) as served:
-        with Downloads(served, over) as downloads:
+        with Downloads(served, over, pace.downloads) as downloads:
             await in_thread(downloads.begin)
             refusals = await served.reported("over")
             left = int((await served.reported("told"))[-1])
             # Those of the thread that went are reset; those of the other one go on.
-            await until(lambda: downloads.reset == COUNT - left, "the clients learn it")
+            await until(lambda: downloads.reset == downloads.count - left, "the clients learn it")
             assert downloads.ended == downloads.reset > 0
     assert refusals
     assert set(refusals) == {WAIT}
@@ -139,30 +151,30 @@ report('over')
 """
 
 
-@in_seconds
+@at_each_pace
 @on_four
-async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Carrier, second: float) -> None:
-    async with run(busy(second, timeout=2 * second) + UNTIL_TAKEN) as served:
-        with Downloads(served, over) as downloads:
+async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Carrier, pace: Pace) -> None:
+    async with run(busy(pace, 2) + UNTIL_TAKEN) as served:
+        with Downloads(served, over, pace.downloads) as downloads:
             await in_thread(downloads.begin)
             why, took = await served.reported("over")
             await until(lambda: downloads.reset, "the clients learn it")
     assert why == "false"
-    assert float(took) >= 1.5 * second
-    assert second < 1 or float(took) < 3
+    assert float(took) >= 1.5 * pace.second
+    assert pace is FAST or float(took) < 3
 
 
-@in_seconds
+@at_each_pace
 @on_four
-async def test_threads_go_when_their_handlers_have_ended(run: Run, over: Carrier, second: float) -> None:
+async def test_threads_go_when_their_handlers_have_ended(run: Run, over: Carrier, pace: Pace) -> None:
     """No client is reset."""
-    source = busy(second, timeout=60) + "stop_at = start + 0.5 * S\n" + UNTIL_TAKEN
+    source = busy(pace, 600) + "stop_at = start + 0.5 * S\n" + UNTIL_TAKEN
     async with run(source) as served:
-        with Downloads(served, over) as downloads:
+        with Downloads(served, over, pace.downloads) as downloads:
             await in_thread(downloads.begin)
             why, took = await served.reported("over")
             await until(lambda: downloads.ended, "the clients learn it")
             assert downloads.reset == 0
     assert why == "false"
-    assert float(took) >= 0.4 * second
-    assert second < 1 or float(took) < 2.5
+    assert float(took) >= 0.4 * pace.second
+    assert pace is FAST or float(took) < 2.5
