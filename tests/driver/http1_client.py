@@ -27,8 +27,10 @@ class Client:
         wire: every byte that has come in, apart from whole responses.
         taken: how many bytes the responses had that `read_response` took out of `wire`.
         ended: how the server's side ended: "" while it hasn't, "fin" or "reset".
+        authority: whom the requests that it prepares are for.
     """
 
+    authority = "x"
     _decoder: "Decoder | None" = None
     _fed = 0
 
@@ -64,7 +66,8 @@ class Client:
 
     def prepare(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> bytes:
         """A request without a body, to be sent."""
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", *(f"{name}: {value}" for name, value in headers)]
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.authority}"]
+        lines += [f"{name}: {value}" for name, value in headers]
         return "\r\n".join([*lines, "", ""]).encode()
 
     def request(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> None:

@@ -41,7 +41,7 @@ class Client2(Client):
     # Requests and responses: one after the other, as on HTTP/1.1 ----------------------------------------
 
     def prepare(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> bytes:
-        self._streams.append(self.http2.request(path, method, tuple(headers), authority="x"))
+        self._streams.append(self.http2.request(path, method, tuple(headers), authority=self.authority))
         return self.http2.take()
 
     def begin(self, path: str = "/") -> int:

@@ -66,3 +66,23 @@ async def test_one_client_ends_what_others_wait_for(serving: Serving, tmp_path: 
             assert ended == {"name": "b\u00e4r", "ended": "signalled"}
             refused = await in_thread(asking.ask, b"PUT /wait/x HTTP/1.1\r\nHost: x\r\n\r\n")
             assert refused.status == 405
+
+
+@pytest.mark.parametrize(
+    "waits", ["fiber.yield()", "fiber.sleep(0)", "fiber.new(begin)", "fiber.sleep(0.001)"]
+)
+async def test_fibers_that_are_there_before_the_server_go_on_with_it(
+    serving: Serving, tmp_path: Path, waits: str
+) -> None:
+    script = tmp_path / "script.lua"
+    script.write_text(f"""
+        local httpng, fiber = require 'httpng', require 'fiber'
+        local begun = fiber.channel(2)
+        local function begin() begun:put('begun') end
+        httpng.cfg{{handler = function() return begun:get() end}}
+        {waits}
+        begin()
+    """)
+    async with serving(LuaApplication(script, clock=time.monotonic)) as server:
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask)).body == b"begun"

@@ -24,12 +24,18 @@ class TlsClient(Client):
     alpn: ClassVar[list[str]] = ["http/1.1"]
 
     def __init__(
-        self, address: ListenAddress, pair: CertificateFiles, *, receive_buffer: int | None = None
+        self,
+        address: ListenAddress,
+        pair: CertificateFiles,
+        *,
+        receive_buffer: int | None = None,
+        name: str = "localhost",
     ) -> None:
+        """`name` is the server's, which its certificate must have."""
         super().__init__(address, receive_buffer=receive_buffer)
         context = trusting(pair)
         context.set_alpn_protocols(self.alpn)
-        self.tls = TlsEnd(context, server_side=False, server_hostname="localhost")
+        self.tls = TlsEnd(context, server_side=False, server_hostname=name)
         self.sealed = bytearray()
         self.said_all = False
         self._shaken = False

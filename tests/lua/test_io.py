@@ -240,7 +240,7 @@ MISTAKES = [
     ("io.write('x', 'y')", "shuttle is invalid"),
     ("io.write_header(5, 200)", "shuttle is invalid"),
     ("io.wait({}, 0)", "shuttle is invalid"),
-    ("io.close()", "shuttle is invalid"),
+    ("io.close()", "Not enough parameters"),
     ("io.close({})", "shuttle is invalid"),
     ("io.get_send_stats()", "shuttle is invalid"),
     ("io:write_header('a')", "HTTP code is not an integer"),

@@ -239,6 +239,9 @@ end
 --
 -- Returns: nothing, at once.
 function IO.close(io)
+  if io == nil then
+    error('Not enough parameters', 0)
+  end
   end_cleanly(io, handle_of(io))
 end
 
