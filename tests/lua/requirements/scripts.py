@@ -1,6 +1,5 @@
 """How a script of these tests is served, and who asks it: the one place to change if that changes."""
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.driver.tls_client import TlsClient
 from httpng_core import CertificateFiles
 from httpng_core.lua import LuaApplication
 from httpng_driver import Server
+from httpng_driver.load import load
 
 HTTP1_TLS, HTTP2, HTTP2_TLS = Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)
 
@@ -52,7 +52,9 @@ def lines_of(told: Path) -> list[str]:
 
 def application(path: Path, lua: str) -> LuaApplication:
     """A script as the command line serves it."""
-    return LuaApplication(path, clock=time.monotonic, wall_clock=time.time, lua=lua)
+    app = load(str(path), {}, lua)
+    assert isinstance(app, LuaApplication)
+    return app
 
 
 def name_of(over: Carrier) -> str:

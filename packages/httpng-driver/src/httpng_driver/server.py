@@ -22,15 +22,12 @@ class Server:
     """A server that runs. `serve` makes it and hands it out once it listens.
 
     All of it is for the thread of the event loop that `serve` runs in.
-
-    Attributes:
-        addresses: where it listens, with the ports that were picked for port 0.
     """
 
     def __init__(
-        self, application: Application, reactor: Reactor, backend: Backend, listening: Listening
+        self, application: Application, reactor: Reactor, backend: Backend, listening: Listening | None
     ) -> None:
-        """Serves what `listening` has opened."""
+        """Serves what `listening` has opened; `None`: the application has stopped, and may start again."""
         self._application = application
         doorbell = Doorbell()
         application.use_gate(LuaGate(doorbell.call))
@@ -38,7 +35,12 @@ class Server:
         self._loops = Loops(application, backend, self._hub)
         self._service = Service(application, self._hub, self._loops, listening)
         application.control = self._service
-        self.addresses = [bound.address for bound in listening.bound]
+
+    @property
+    def addresses(self) -> list[ListenAddress]:
+        """Where it listens, with the ports that were picked for port 0."""
+        listening = self._service.listening
+        return [] if listening is None else [bound.address for bound in listening.bound]
 
     @property
     def connections(self) -> int:
@@ -48,7 +50,8 @@ class Server:
     @property
     def uses_tls(self) -> bool:
         """Whether there are certificates to reload."""
-        return self._service.listening.uses_tls
+        listening = self._service.listening
+        return listening is not None and listening.uses_tls
 
     def reload_certificates(self) -> None:
         """Reads all certificates and keys again: new handshakes use them, open connections go on.
@@ -58,7 +61,8 @@ class Server:
         Raises:
             ConfigError: a file can't be used; then nothing has changed.
         """
-        self._service.listening.reload_certificates()
+        if self._service.listening is not None:
+            self._service.listening.reload_certificates()
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
         """Replaces handlers and settings while connections and handlers run; see `Application.reconfigure`.
@@ -116,21 +120,27 @@ async def serve_on(
         ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
             listened on.
     """
-    prepared = application.control
-    listening = prepared.take() if isinstance(prepared, Preparation) else None
-    if listening is None:
-        configuration = application.configuration
-        listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
-    if application.lifecycle.state is ServerState.STOPPED:
-        # It was served before.
-        application.lifecycle.do(ServerVerb.CONFIGURE)
+    listening = _listening(application, listen)
     try:
         async with backend.reactor() as reactor:
             await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
     finally:
         application.control = None
         application.lifecycle.do(ServerVerb.ENDED)
-        listening.close()
+        if listening is not None:
+            listening.close()
+
+
+def _listening(application: Application, listen: Sequence[ListenAddress] | None) -> Listening | None:
+    prepared, lifecycle = application.control, application.lifecycle
+    if isinstance(prepared, Preparation):
+        return prepared.take()
+    configuration = application.configuration
+    listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
+    if lifecycle.state is ServerState.STOPPED:
+        # It was served before.
+        lifecycle.do(ServerVerb.CONFIGURE)
+    return listening
 
 
 async def _serve(

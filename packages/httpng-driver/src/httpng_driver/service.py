@@ -20,11 +20,13 @@ class Service:
     done in the thread of the first loop.
 
     Attributes:
-        listening: what is open.
+        listening: what is open, or was until a shutdown; `None` before anything.
         over: set when all is down and nothing is left that could start it again.
     """
 
-    def __init__(self, application: Application, hub: Hub, loops: Loops, listening: Listening) -> None:
+    def __init__(
+        self, application: Application, hub: Hub, loops: Loops, listening: Listening | None
+    ) -> None:
         self.listening = listening
         self.over = anyio.Event()
         self._application = application
@@ -46,6 +48,9 @@ class Service:
         Raises:
             ConfigError: there is no room for so many threads.
         """
+        if self.listening is None:
+            self._check_over()
+            return
         self._loops.grow(self._application.settings.threads)
         self._listen(self.listening)
 

@@ -7,7 +7,6 @@ from typing import Any, Final
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
 from httpng_core.handlers import Runner
-from httpng_core.lifecycle import ServerState
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers
@@ -127,7 +126,7 @@ class Script:
             raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:
             raise self._error(text_of(answer[1]))
-        if self._owner.lifecycle.state is ServerState.STOPPED:
+        if not self._server.was_configured:
             raise self._error(_NO_CFG)
         if answer[0] == DONE:
             self._end()

@@ -36,6 +36,7 @@ class ServerCalls:
     """What a script may do with its server.
 
     Attributes:
+        was_configured: whether a `cfg` has been taken.
         wanted: the Lua that its first cfg named, if it is another one than the script runs in.
     """
 
@@ -46,6 +47,7 @@ class ServerCalls:
 
         `home` tells what runs the fiber that calls.
         """
+        self.was_configured = False
         self.wanted: LuaRuntime | None = None
         self._owner = owner
         self._waits = waits
@@ -80,7 +82,7 @@ class ServerCalls:
         if self._chooses:
             self._choose(given.get("lua"))
         self._owner.configure(given)
-        self._chooses = False
+        self._chooses, self.was_configured = False, True
         return (DONE,)
 
     def _end_cfg(self, done: bool) -> Answer:
