@@ -24,9 +24,7 @@ class Service:
         over: set when all is down and nothing is left that could start it again.
     """
 
-    def __init__(
-        self, application: Application, hub: Hub, loops: Loops, listening: Listening | None
-    ) -> None:
+    def __init__(self, application: Application, hub: Hub, loops: Loops, listening: Listening | None) -> None:
         self.listening = listening
         self.over = anyio.Event()
         self._application = application

@@ -25,8 +25,8 @@ class TrioReactor:
 
     async def __aenter__(self) -> "TrioReactor":
         self._nursery = await self._manager.__aenter__()
-        self._nursery.start_soon(self._own, self._call_back)
-        self._nursery.start_soon(self._own, self._sound_alarms)
+        self._own(self._call_back)
+        self._own(self._sound_alarms)
         return self
 
     async def __aexit__(
@@ -42,7 +42,7 @@ class TrioReactor:
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
         """See `Reactor`."""
         # A duplicate: trio can't bear a descriptor that is closed while it waits, and `fd` may be.
-        self._nursery.start_soon(self._own, self._watch, os.dup(fd), ready)
+        self._own(self._watch, os.dup(fd), ready)
 
     def call_at(self, when: float, alarm: Callable[[], None]) -> None:
         """See `Reactor`."""
@@ -60,11 +60,16 @@ class TrioReactor:
         """See `Reactor`."""
         self._nursery.start_soon(function, *args)
 
-    async def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Runs a task of ours until the reactor closes: a server that is cancelled still needs its loop."""
-        with trio.CancelScope(shield=True) as scope:
-            self._scopes.append(scope)
-            await function(*args)
+    def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Starts a task of ours, until the reactor closes: a server that is cancelled still needs its loop."""
+        scope = trio.CancelScope(shield=True)
+        self._scopes.append(scope)
+
+        async def run() -> None:
+            with scope:
+                await function(*args)
+
+        self._nursery.start_soon(run)
 
     async def _watch(self, fd: int, ready: Callable[[], None]) -> None:
         try:
