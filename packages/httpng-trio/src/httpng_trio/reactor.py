@@ -61,7 +61,7 @@ class TrioReactor:
         self._nursery.start_soon(function, *args)
 
     def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Starts a task of ours, until the reactor closes: a server that is cancelled still needs its loop."""
+        """Starts a task of ours until the reactor closes: who is cancelled still needs the loop."""
         scope = trio.CancelScope(shield=True)
         self._scopes.append(scope)
 
