@@ -64,10 +64,19 @@ async def test_a_second_shutdown_is_refused(finish: Finish) -> None:
     assert await finish(source) == ["Server is not launched"]
 
 
+@until.RELOAD
+async def test_there_are_no_threads_to_force_before_cfg(run: Run) -> None:
+    source = """
+        local told = refused(httpng.force_decrease_threads)
+        httpng.cfg{listen = plain, handler = function() return told end}
+    """
+    async with run(source) as served:
+        assert await served.body() == "Not configured, nothing to terminate"
+
+
 # Beyond the original's cases ----------------------------------------------------------------------------
 
 
-@until.SHUTDOWN
 async def test_a_shutdown_while_another_one_waits_is_refused(finish: Finish) -> None:
     source = """
         httpng.cfg{listen = plain, handler = function() end}
@@ -77,6 +86,17 @@ async def test_a_shutdown_while_another_one_waits_is_refused(finish: Finish) -> 
         report(one or other, one and other)
     """
     assert await finish(source) == ["shutdown is in progress false"]
+
+
+@until.SHUTDOWN
+async def test_there_are_no_threads_to_force_after_shutdown(finish: Finish) -> None:
+    source = """
+        httpng.cfg{listen = plain, threads = 2, handler = function() end}
+        report(pcall(httpng.force_decrease_threads))
+        httpng.shutdown()
+        report(refused(httpng.force_decrease_threads))
+    """
+    assert await finish(source) == ["true", "Not configured, nothing to terminate"]
 
 
 @until.SHUTDOWN
