@@ -64,10 +64,19 @@ async def test_a_second_shutdown_is_refused(finish: Finish) -> None:
     assert await finish(source) == ["Server is not launched"]
 
 
+@until.RELOAD
+async def test_there_are_no_threads_to_force_before_cfg(run: Run) -> None:
+    source = """
+        local told = refused(httpng.force_decrease_threads)
+        httpng.cfg{listen = plain, handler = function() return told end}
+    """
+    async with run(source) as served:
+        assert await served.body() == "Not configured, nothing to terminate"
+
+
 # Beyond the original's cases ----------------------------------------------------------------------------
 
 
-@until.SHUTDOWN
 async def test_a_shutdown_while_another_one_waits_is_refused(finish: Finish) -> None:
     source = """
         httpng.cfg{listen = plain, handler = function() end}
@@ -80,23 +89,39 @@ async def test_a_shutdown_while_another_one_waits_is_refused(finish: Finish) -> 
 
 
 @until.SHUTDOWN
+async def test_there_are_no_threads_to_force_after_shutdown(finish: Finish) -> None:
+    source = """
+        httpng.cfg{listen = plain, threads = 2, handler = function() end}
+        report(pcall(httpng.force_decrease_threads))
+        httpng.shutdown()
+        report(refused(httpng.force_decrease_threads))
+    """
+    assert await finish(source) == ["true", "Not configured, nothing to terminate"]
+
+
+@until.SHUTDOWN
 async def test_cfg_may_follow_shutdown(finish: Finish, port: int) -> None:
-    """The second server is asked, on the address of the first."""
+    """Both servers are asked, on the same address."""
     source = f"""
-        local conf = {{listen = '127.0.0.1:{port}', handler = function() return 'first' end}}
-        httpng.cfg(conf)
-        httpng.shutdown()
-        report(refused(httpng.cfg, {{listen = conf.listen}}))
-        local asked = fiber.channel(0)
-        conf.handler = function() fiber.new(function() asked:put(true) end) return 'second' end
-        httpng.cfg(conf)
-        asked:get()
-        httpng.shutdown()
+        local listen = '127.0.0.1:{port}'
+        local function serve_until_asked(name)
+          local asked = fiber.channel(1)
+          local function handler()
+            asked:put(true, 0)
+            return name
+          end
+          httpng.cfg{{listen = listen, handler = handler}}
+          asked:get()
+          httpng.shutdown()
+        end
+        serve_until_asked('first')
+        report(refused(httpng.cfg, {{listen = listen}}))
+        serve_until_asked('second')
         report('down again')
     """
-    with asking(port) as answers:
+    with asking(port, until_told=b"second") as answers:
         assert await finish(source) == ["No handlers specified", "down again"]
-    assert answers == [b"second"]
+    assert set(answers) == {b"first", b"second"}
 
 
 @until.SHUTDOWN
@@ -122,13 +147,13 @@ async def test_shutdown_returns_when_handlers_have_ended_and_connections_are_clo
 
 
 @contextmanager
-def asking(port: int) -> Iterator[list[bytes]]:
-    """Asks until it gets a whole answer, which is in the list at the end."""
+def asking(port: int, until_told: bytes = b"") -> Iterator[list[bytes]]:
+    """Asks until it gets that answer. All that it got whole are in the list at the end."""
     over = threading.Event()
     answers: list[bytes] = []
 
     def ask() -> None:
-        while not over.is_set() and not answers:
+        while not over.is_set() and until_told not in answers:
             # It isn't there yet, or not any more.
             with suppress(OSError), Client(ListenAddress("127.0.0.1", port)) as client:
                 received = client.get()

@@ -11,7 +11,7 @@ from tests.driver.harness import in_thread, until
 from tests.driver.net import Carrier
 from tests.lua.requirements import until as expected
 from tests.lua.requirements.crowd import COUNT, Downloads
-from tests.lua.requirements.scripts import Finish, Run, on_four
+from tests.lua.requirements.scripts import Run, on_four
 
 pytestmark = [
     pytest.mark.anyio,
@@ -69,18 +69,6 @@ async def test_idle_threads_have_gone_within_half_a_second(run: Run, pace: Pace)
         assert await served.body() == "foo"
     assert why == "false"
     assert pace is FAST or float(took) < 0.5
-
-
-async def test_there_is_nothing_to_force_before_cfg_nor_after_shutdown(finish: Finish) -> None:
-    source = """
-        report(refused(httpng.force_decrease_threads))
-        httpng.cfg{listen = plain, threads = 2, handler = function() end}
-        report(pcall(httpng.force_decrease_threads))
-        httpng.shutdown()
-        report(refused(httpng.force_decrease_threads))
-    """
-    stopped = "Not configured, nothing to terminate"
-    assert await finish(source) == [stopped, "true", stopped]
 
 
 # With downloads that go on and on -----------------------------------------------------------------------
