@@ -7,16 +7,13 @@ import anyio
 import pytest
 from tests.driver.harness import BOUND, in_thread, until
 from tests.driver.net import Carrier
-from tests.lua.requirements import until as expected
 from tests.lua.requirements.crowd import COUNT, kill_a_crowd
 from tests.lua.requirements.scripts import Run, Served, on_four
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("lua", ["luajit21"], indirect=True),
-    pytest.mark.parametrize(
-        "threads", ["", pytest.param("threads = 4, ", marks=expected.THREADS)], ids=["one", "four"]
-    ),
+    pytest.mark.parametrize("threads", ["", "threads = 4, "], ids=["one", "four"]),
 ]
 
 SCRIPT = """

@@ -4,7 +4,6 @@ import pytest
 from tests.driver.harness import Client, in_thread
 from tests.driver.http2_client import Client2
 from tests.driver.net import HTTP1, Carrier
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import HTTP1_TLS, HTTP2, HTTP2_TLS, Run, each, on_four
 
 pytestmark = pytest.mark.anyio
@@ -225,7 +224,7 @@ async def test_9_a_header_line_that_is_folded_is_none_of_its_own(run: Run, over:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("threads", marks=until.RELOAD), "max_conn_per_thread", "max_body_len", "shuttle_size"],
+    ["threads", "max_conn_per_thread", "max_body_len", "shuttle_size"],
 )
 async def test_10_minus_one_is_no_maximum(run: Run, name: str) -> None:
     source = f"""

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 from tests.driver.net import Carrier
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import Run, on_four, on_three
 
-pytestmark = [pytest.mark.anyio, until.RELOAD]
+pytestmark = pytest.mark.anyio
 
 SCRIPT = """
 local function foo() return {{body = 'foo'}} end

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import Run
 
-pytestmark = [pytest.mark.anyio, until.RELOAD]
+pytestmark = pytest.mark.anyio
 
 SHUTTLE = "Reconfiguration can't change shuttle_size"
 PROTO = "min_proto_version can't be changed on reconfiguration"

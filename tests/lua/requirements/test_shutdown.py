@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from tests.driver.harness import BOUND, Client
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import Finish, Run
 
 from httpng_core import ListenAddress
@@ -24,7 +23,6 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-@until.SHUTDOWN
 async def test_shutdown_stops_a_server_that_was_just_launched(finish: Finish, port: int) -> None:
     source = f"""
         report(httpng.cfg{{listen = '127.0.0.1:{port}', handler = function() end}})
@@ -54,7 +52,6 @@ async def test_shutdown_of_what_was_never_launched_is_refused(run: Run) -> None:
         assert await served.body() == "Server is not launched"
 
 
-@until.SHUTDOWN
 async def test_a_second_shutdown_is_refused(finish: Finish) -> None:
     source = """
         httpng.cfg{listen = plain, handler = function() end}
@@ -64,7 +61,6 @@ async def test_a_second_shutdown_is_refused(finish: Finish) -> None:
     assert await finish(source) == ["Server is not launched"]
 
 
-@until.RELOAD
 async def test_there_are_no_threads_to_force_before_cfg(run: Run) -> None:
     source = """
         local told = refused(httpng.force_decrease_threads)
@@ -88,7 +84,6 @@ async def test_a_shutdown_while_another_one_waits_is_refused(finish: Finish) -> 
     assert await finish(source) == ["shutdown is in progress false"]
 
 
-@until.SHUTDOWN
 async def test_there_are_no_threads_to_force_after_shutdown(finish: Finish) -> None:
     source = """
         httpng.cfg{listen = plain, threads = 2, handler = function() end}
@@ -99,7 +94,6 @@ async def test_there_are_no_threads_to_force_after_shutdown(finish: Finish) -> N
     assert await finish(source) == ["true", "Not configured, nothing to terminate"]
 
 
-@until.SHUTDOWN
 async def test_cfg_may_follow_shutdown(finish: Finish, port: int) -> None:
     """Both servers are asked, on the same address."""
     source = f"""
@@ -124,7 +118,6 @@ async def test_cfg_may_follow_shutdown(finish: Finish, port: int) -> None:
     assert set(answers) == {b"first", b"second"}
 
 
-@until.SHUTDOWN
 async def test_shutdown_returns_when_handlers_have_ended_and_connections_are_closed(
     finish: Finish, port: int
 ) -> None:
@@ -189,7 +182,6 @@ def left() -> tuple[int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
 
-@until.SHUTDOWN
 async def test_cfg_with_four_threads_then_shutdown_a_few_times(finish: Finish) -> None:
     before = left()
     assert len(await finish(REPEATED.format(count=3))) == 3
@@ -197,7 +189,6 @@ async def test_cfg_with_four_threads_then_shutdown_a_few_times(finish: Finish) -
 
 
 @pytest.mark.soak
-@until.SHUTDOWN
 async def test_cfg_with_four_threads_then_shutdown_a_hundred_times(finish: Finish) -> None:
     before = left()
     told = [float(line) for line in await finish(REPEATED.format(count=100))]

@@ -9,13 +9,11 @@ from typing import NamedTuple
 import pytest
 from tests.driver.harness import in_thread, until
 from tests.driver.net import Carrier
-from tests.lua.requirements import until as expected
 from tests.lua.requirements.crowd import COUNT, Downloads
 from tests.lua.requirements.scripts import Run, on_four
 
 pytestmark = [
     pytest.mark.anyio,
-    expected.THREADS,
     pytest.mark.parametrize("lua", ["luajit21"], indirect=True),
 ]
 

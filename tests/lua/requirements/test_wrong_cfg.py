@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from tests.certificates import make_pair
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import Finish, Run
 
 pytestmark = pytest.mark.anyio
@@ -59,10 +58,7 @@ WRONG = {
 }
 
 
-ROWS = [
-    pytest.param(*row, id=name, marks=[until.RELOAD] if name == "threads-a-text" else [])
-    for name, row in WRONG.items()
-]
+ROWS = [pytest.param(*row, id=name) for name, row in WRONG.items()]
 
 
 @pytest.mark.parametrize(("parameters", "message"), ROWS)
@@ -90,7 +86,6 @@ SEQUENCES = {
 """Of two of them the original removes all sites at first."""
 
 
-@until.SHUTDOWN
 @pytest.mark.parametrize("name", SEQUENCES)
 async def test_shutdown_works_after_a_sequence_of_refused_cfgs(finish: Finish, name: str) -> None:
     wrong = [parameters.replace("%s", H) for parameters in SEQUENCES[name]]
@@ -112,7 +107,6 @@ async def test_shutdown_works_after_a_sequence_of_refused_cfgs(finish: Finish, n
 # What only opening the listeners can tell ---------------------------------------------------------------
 
 
-@until.LISTENERS
 async def test_an_address_that_is_taken_is_an_error_of_cfg(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -133,7 +127,6 @@ CERTIFICATES = {
 }
 
 
-@until.LISTENERS
 @pytest.mark.parametrize("name", CERTIFICATES)
 async def test_a_certificate_that_can_not_be_used_is_an_error_of_cfg(
     run: Run, tmp_path: Path, name: str
