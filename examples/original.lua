@@ -39,6 +39,7 @@ end
 httpng.cfg{
   listen = 3300,
   use_body_split = true,
+  threads = 2,
   sites = {
     {path = '/lines', handler = lines},
     {path = '/echo', handler = echo},

@@ -106,6 +106,7 @@ def test_seconds_are_floats(key: str) -> None:
         (1.2, "min_proto_version is not a string"),
         (True, "min_proto_version is not a string"),
         ("tls2", "unknown min_proto_version specified"),
+        ("tls1.4", "unknown min_proto_version specified"),
         ("", "unknown min_proto_version specified"),
     ],
 )
@@ -325,3 +326,7 @@ def test_nearest_key() -> None:
     assert nearest_key("prot", ["port", "host"]) == "port"
     assert nearest_key("zzz", ["port"]) == "port"
     assert nearest_key("port", []) is None
+
+
+def test_the_original_has_two_names_for_the_first_tls() -> None:
+    assert parse_settings({"min_proto_version": "tls1.0"}).min_proto_version == "tls1"

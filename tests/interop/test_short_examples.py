@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from http.client import HTTPResponse as Answer
 from pathlib import Path
@@ -182,6 +182,43 @@ def check_patience(server: Asker) -> None:
     assert server("/")[0] == 404
 
 
+def check_reload(ask: Asker) -> None:
+    assert ask("/") == (200, "the first version\n")
+    assert ask("/switch") == (200, "switched\n")
+    assert ask("/") == (200, "the second version\n")
+    status, refused = ask("/mistake")
+    assert (status, refused.partition(": ")[2]) == (200, "threads is 1000, must be an integer, 1 .. 16\n")
+    assert ask("/") == (200, "the second version\n")
+    assert ask("/switch") == (200, "switched\n")
+    assert ask("/") == (200, "the first version\n")
+
+
+def check_threads_in_lua(ask: Asker) -> None:
+    with ask.open("/prices") as prices:
+        assert prices.readline() == b"1\n"
+        assert ask("/compute") == (200, "computed\n")
+        assert prices.read().endswith(b"\n49\n50\n")
+    assert ask("/") == (200, "streams so far: 1\n")
+    assert ask("/threads?2") == (200, "threads: 2\n")
+    status, told = ask("/threads?4")
+    assert (status, told) in (
+        (200, "threads: 4\n"),
+        (200, "Unable to reconfigure until threads will shut down\n"),
+    )
+
+
+def check_threads_in_python(ask: Asker) -> None:
+    with ExitStack() as stack:
+        names = {stack.enter_context(ask.open("/")).read() for _ in range(4)}
+    assert len(names) > 1
+    with ask.open("/prices") as prices:
+        first = int(prices.readline())
+        assert ask("/block") == (200, "blocked\n")
+        numbers = [int(line) for line in prices]
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] > first
+
+
 CHECKS: dict[str, Callable[[Asker], None]] = {
     "chat.lua": check_chat,
     "chat.py:app": check_chat,
@@ -190,14 +227,18 @@ CHECKS: dict[str, Callable[[Asker], None]] = {
     "original.lua": check_original,
     "patience.lua": check_patience,
     "patience.py:handler": check_patience,
+    "reload.lua": check_reload,
+    "reload.py:app": check_reload,
     "router.lua": check_router,
     "router.py:router": check_router,
     "sites.lua": check_sites,
     "sites.py:app": check_sites,
+    "threads.lua": check_threads_in_lua,
+    "threads.py:app": check_threads_in_python,
     "todo.lua": check_todo,
     "todo.py:router": check_todo,
 }
-WAITING = ("chat.lua", "jobs.lua", "patience.py:handler")
+WAITING = ("chat.lua", "threads.lua", "threads.py:app", "jobs.lua", "patience.py:handler")
 RUNS = [*(("httpng_asyncio", app) for app in CHECKS), *(("httpng_trio", app) for app in WAITING)]
 
 

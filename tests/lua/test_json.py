@@ -46,6 +46,7 @@ def encode(served: Served, expression: str) -> str:
 ENCODED = [
     ("nil", "null"),
     ("json.null", "null"),
+    ("json.NULL", "null"),
     ("true", "true"),
     ("false", "false"),
     ("5", "5"),

@@ -137,3 +137,16 @@ def test_mistakes_of_the_old_forms(serve: Serve) -> None:
     assert said[1].startswith("false content-length is 1, 0 bytes were written and 2 more")
     assert said[2] == "false Handler has already written header"
     assert said[3] == "false body must be a string or a number, not table"
+
+
+def test_nil_is_no_body_in_the_old_form(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          io:write('a', false)
+          see(io:write(nil, true))
+          see(io:write(nil, false))
+        end"""
+    )
+    assert served.answer().body == b"a"
+    assert served.seen() == ["true", "true"]

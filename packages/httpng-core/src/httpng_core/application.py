@@ -126,6 +126,14 @@ class Application:
         changed._change_settings(cfg)
         return changed
 
+    def override(self, **cfg: object) -> None:
+        """Changes settings of this application; these win over what it is reconfigured with, too.
+
+        Raises:
+            ConfigError: see `with_settings`; nothing has changed.
+        """
+        self._change_settings(cfg)
+
     @property
     def sites(self) -> Sequence[Site]:
         """Who has which paths."""

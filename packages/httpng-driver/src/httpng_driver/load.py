@@ -123,4 +123,6 @@ def _as_application(app: object, name: str, settings: Mapping[str, object]) -> A
         application = as_application(app, None, {})
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{name}: {error}") from error
-    return application.with_settings(**settings)
+    # In place: the module may reconfigure the application that it holds.
+    application.override(**settings)
+    return application

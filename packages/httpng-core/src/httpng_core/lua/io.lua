@@ -198,17 +198,17 @@ end
 -- Writes body bytes. A body no longer than the send window is accepted whole or not at all, a longer one frame by frame;
 -- what was not accepted in time is not sent, ever. The first `write` without `write_header` sends status 200 with
 -- `io.headers`; an empty body sends just those. A boolean in place of the timeout makes it the [form of the
--- original](#the-forms-of-the-original).
+-- original](#the-forms-of-the-original), in which the body may be `nil`.
 --
 -- Returns: `nil` when all of the body was accepted; else a `send_result`: the time was up, or the exchange is over.
 -- Raises: `Not enough parameters`, a body that is neither a string nor a number, more than the declared Content-Length
 -- (then nothing of this body is sent).
 -- Waits: while more than the send window would be in flight, `timeout` seconds at most.
 function IO.write(io, given, timeout)
-  if given == nil then
+  if given == nil and type(timeout) ~= 'boolean' then
     error('Not enough parameters', 0)
   end
-  local handle, body = handle_of(io), body_of(given)
+  local handle, body = handle_of(io), given == nil and '' or body_of(given)
   if type(timeout) == 'boolean' then
     return old_write(io, handle, body, timeout)
   end

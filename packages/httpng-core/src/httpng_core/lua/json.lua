@@ -22,9 +22,9 @@ else
   box = {}
 end
 
---- json.null
+--- json.null, json.NULL
 -- What `null` is decoded to, and encoded from, as `nil` is. `x == json.null` works on both Luas.
-local json = { null = NULL }
+local json = { null = NULL, NULL = NULL } -- the second name is that of the original
 
 -- UTF-8 ---------------------------------------------------------------------------------------------
 
