@@ -5,7 +5,7 @@ from copy import copy
 from typing import Any
 
 from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
-from httpng_core.config import Settings, check_before_handlers, parse_settings
+from httpng_core.config import Settings, check_before_handlers, parse_settings, refuse_lua_keys
 from httpng_core.connection import Connection, ProtocolName
 from httpng_core.date import DateSource
 from httpng_core.dispatch import handler_of
@@ -47,6 +47,7 @@ class Application:
             TypeError: a handler takes other arguments.
         """
         self.listen: Sequence[ListenAddress] = parse_listen(listen, default=PYTHON_DEFAULT_LISTEN)
+        refuse_lua_keys(cfg)
         check_before_handlers(cfg)
         self.sites: Sequence[Site] = parse_sites(sites, handler, _is_function)
         self.handler: Handler = handler_of(self.sites, as_handler)
@@ -60,6 +61,7 @@ class Application:
         Raises:
             ConfigError: see the constructor.
         """
+        refuse_lua_keys(cfg)
         changed = copy(self)
         changed._cfg = {**self._cfg, **cfg}
         changed.settings = parse_settings(changed._cfg)

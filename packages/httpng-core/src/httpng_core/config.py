@@ -165,6 +165,9 @@ class Settings:
         max_conn_per_thread: How many connections are open at once.
         access_log: Whether every request gets a line in the log.
         h2c_upgrade: Whether a client may ask for HTTP/2 with `Upgrade` in clear text.
+        sandbox: Whether a Lua script has what it needs and nothing else.
+        lua_memory_limit: How much memory the Lua state may take; `None`: as much as there is.
+        handler_time_limit: How long Lua may run without letting others run; `None`: as long as it likes.
         shuttle_size: The longest request head that is taken.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
@@ -186,6 +189,9 @@ class Settings:
     max_conn_per_thread: int = _key(65536, _Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     h2c_upgrade: bool = _key(False, _FLAG)
+    sandbox: bool = _key(False, _FLAG)
+    lua_memory_limit: int | None = _key(None, _Whole(1 << 20))
+    handler_time_limit: float | None = _key(None, _Seconds())
     shuttle_size: int = _key(65536, _SHUTTLE)
     # Looked at last, as the original does.
     min_proto_version: ProtoVersion = _key("tls1.2", _ProtoVersion())  # noqa: RUF009 - a string, whatever it is called
@@ -197,13 +203,13 @@ _LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "s
 _CALLERS_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
 _LATER_KEYS: Final = frozenset(
     {
-        "handler_time_limit",
-        "lua_memory_limit",
-        "sandbox",
         "thread_termination_timeout",
         "threads",
     }
 )
+LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
+"""Settings of the Lua state: they say what it is, so they can't be changed once it is there."""
+
 _KNOWN: Final = sorted(_RULES.keys() | _CALLERS_KEYS | _LATER_KEYS)
 
 
@@ -250,6 +256,17 @@ def parse_lua_runtime(value: object) -> LuaRuntime:
         return _RUNTIME_DEFAULT
     _check_range("lua", _RUNTIME, value, value)
     return cast(LuaRuntime, value)
+
+
+def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
+    """For applications that aren't in Lua.
+
+    Raises:
+        ConfigError: One of the keys of the Lua state is given.
+    """
+    for name in LUA_KEYS:
+        if cfg.get(name) is not None:
+            raise ConfigError(f"{name} is for applications in Lua")
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str | None:

@@ -7,12 +7,13 @@ from typing import Any
 
 from httpng_core.address import LUA_DEFAULT_LISTEN, ListenAddress
 from httpng_core.application import Application
-from httpng_core.config import LuaRuntime, Settings, parse_lua_runtime, parse_settings
+from httpng_core.config import Settings, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
 from httpng_core.handlers import Handler, Runner
 from httpng_core.listen import parse_listen
+from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.script import OtherRuntime, Script
 from httpng_core.sites import Site
 
@@ -24,8 +25,9 @@ class LuaApplication(Application):
     `cfg`. It goes on, and the fibers that it created, once a server has asked for the `runner`.
 
     Which Lua it runs in is `lua`, or else LuaJIT. If the script's own cfg has a key `lua` that names another
-    one, the script is run again from its start in that one: what it did before `cfg` is done twice.
-    The key in `overrides` leaves the script no say.
+    one, the script is run again from its start in that one: what it did before `cfg` is done twice. So it is
+    if cfg has `sandbox`, `lua_memory_limit` or `handler_time_limit`: the first run knows nothing of that.
+    Keys in `overrides` leave the script no say, and count from the start.
 
     It can be served once, as its fibers belong to the server that runs them.
 
@@ -63,7 +65,8 @@ class LuaApplication(Application):
         self._path = Path(path)
         self._clock, self._wall_clock = clock, wall_clock
         self.on_shutdown = None
-        self._script = self._run(parse_lua_runtime(self._overrides.get("lua", lua)))
+        begin = LuaKind(parse_lua_runtime(lua)).wanted_by(self._overrides)
+        self._script = self._run(begin)
         self.settings: Settings = parse_settings(self._script.cfg, lua_handler=True)
         self.listen: Sequence[ListenAddress] = parse_listen(
             self._script.cfg.get("listen"), default=LUA_DEFAULT_LISTEN
@@ -102,23 +105,24 @@ class LuaApplication(Application):
         Raises:
             ConfigError: see the constructor.
         """
+        self._script.kind.refuse_change(cfg)
         changed = self._script.cfg | cfg
         self.settings = parse_settings(changed, lua_handler=True)
         self._script.cfg = changed
         return self
 
-    def _run(self, lua: LuaRuntime) -> Script:
+    def _run(self, kind: LuaKind) -> Script:
         try:
-            return self._run_in(lua)
+            return self._run_in(kind)
         except OtherRuntime as other:
-            wanted = other.name
+            wanted = other.kind
         try:
             return self._run_in(wanted)
         except OtherRuntime:
             raise ConfigError(f"{self._path}: it names another Lua each time it is run") from None
 
-    def _run_in(self, lua: LuaRuntime) -> Script:
-        return Script(self._path, lua, self._overrides, self._clock, self._wall_clock)
+    def _run_in(self, kind: LuaKind) -> Script:
+        return Script(self._path, kind, self._overrides, self._clock, self._wall_clock)
 
     def _shut_down(self) -> None:
         if self.on_shutdown is not None:

@@ -32,6 +32,7 @@ end
 
 local Request = {}
 Request.__index = Request
+core.metatables.request = Request
 
 -- What a placeholder of the route took, or nil; with a second argument, keeps that under the name.
 function Request:stash(name, value)
@@ -96,7 +97,7 @@ end
 
 -- Starts a handler on an exchange: its fiber, and what the first step brought.
 function core.serve(number, handle, ...)
-  local io = core.new_io(handle)
+  local io, request = core.new_io(handle), new_request(...)
   local id = core.new_fiber(run)
-  return id, core.step(id, core.handlers[number], new_request(...), io)
+  return id, core.step(id, core.handlers[number], request, io)
 end

@@ -18,7 +18,7 @@ local held = setmetatable({}, { __mode = 'v' })
 
 local function handle_of(io)
   local handle = type(io) == 'table' and rawget(io, HANDLE)
-  if not handle then
+  if not handle or held[handle] ~= io then -- else one could be made up
     error('shuttle is invalid', 0)
   end
   return handle
@@ -224,6 +224,7 @@ function IO.get_send_stats(io)
 end
 
 local METATABLE = { __index = IO }
+core.metatables.io = METATABLE
 
 function core.new_io(handle)
   local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)

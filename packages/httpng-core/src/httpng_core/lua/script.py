@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from httpng_core.address import LUA_DEFAULT_LISTEN
-from httpng_core.config import LuaRuntime, check_before_handlers, parse_lua_runtime, parse_settings
+from httpng_core.config import check_before_handlers, parse_settings
 from httpng_core.dispatch import handler_of
 from httpng_core.errors import ConfigError
 from httpng_core.handlers import Handler, Runner
@@ -15,6 +15,7 @@ from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
+from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.logs import log_calls
 from httpng_core.lua.routers import RouterCalls
 from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, read_value, text_of
@@ -27,15 +28,15 @@ _NO_CFG: Final = (
 
 
 class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for another Lua
-    """The script's cfg names another Lua than the one it runs in.
+    """The script's cfg asks for another kind of Lua state than the one it runs in.
 
     Attributes:
-        name: the Lua that it names.
+        kind: the kind that it asks for.
     """
 
-    def __init__(self, name: LuaRuntime) -> None:
-        super().__init__(name)
-        self.name = name
+    def __init__(self, kind: LuaKind) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class Script:
@@ -43,13 +44,14 @@ class Script:
 
     Attributes:
         cfg: what it gave to `cfg`, with the overrides.
-        runtime: the Lua it runs in.
+        kind: the kind of Lua state it runs in.
+        runtime: that state.
     """
 
     def __init__(
         self,
         path: Path,
-        lua: LuaRuntime,
+        kind: LuaKind,
         overrides: Mapping[str, object],
         clock: Callable[[], float],
         wall_clock: Callable[[], float] | None = None,
@@ -61,8 +63,9 @@ class Script:
             OtherRuntime: it is to be run in another Lua.
         """
         self.cfg: dict[str, Any] = {}
-        self._path, self._lua, self._overrides = path, lua, overrides
-        self._wanted: LuaRuntime | None = None
+        self.kind = kind
+        self._path, self._overrides = path, overrides
+        self._wanted: LuaKind | None = None
         self._shut_down: Callable[[], None] | None = None
         self._is_shutting_down = False
         budget, waits = Budget(clock), Waits()
@@ -71,7 +74,7 @@ class Script:
         calls = ExchangeCalls(clock, budget, self._exchanges, waits)
         self._feeds = FeedCalls(calls)
         self._routers = RouterCalls()
-        self.runtime = Runtime(lua, self._calls(calls, wall_clock))
+        self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
         self.runtime.find_modules_in(str(path.parent))
@@ -105,7 +108,8 @@ class Script:
         calls |= {"configure": guarded(self._configure), "shutdown": guarded(self._shutdown)}
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
-        return calls
+        # An error of the host's would come to Lua as an object.
+        return {name: guarded(call) for name, call in calls.items()} if self.kind.sandbox else calls
 
     def _run(self, source: bytes) -> None:
         runtime = self.runtime
@@ -114,7 +118,10 @@ class Script:
         except LuaScriptError as error:
             raise self._error(str(error)) from None
         fiber = runtime.function("users_fiber")(function)
-        answer = as_answer(self._fibers.start(runtime.function("step"), fiber))
+        try:
+            answer = as_answer(self._fibers.start(runtime.function("step"), fiber))
+        except MemoryError:
+            raise self._error("not enough memory (lua_memory_limit)") from None
         if self._wanted is not None:
             raise OtherRuntime(self._wanted)
         if answer[0] == FAILED:
@@ -134,16 +141,16 @@ class Script:
             raise ConfigError("reconfiguration is not supported yet")
         given = read_value(iter(row))
         cfg = _by_key(given) | dict(self._overrides)
-        self._check_runtime(cfg.get("lua"))
+        self._check_kind(cfg)
         self._check(cfg)
-        self.cfg = cfg
+        self.cfg = cfg | self.kind.cfg
         return DONE, True
 
-    def _check_runtime(self, lua: object) -> None:
-        wanted = self._lua if lua is None else parse_lua_runtime(lua)
-        if wanted != self._lua:
+    def _check_kind(self, cfg: Mapping[str, object]) -> None:
+        wanted = self.kind.wanted_by(cfg)
+        if wanted != self.kind:
             self._wanted = wanted
-            raise ConfigError(f"the script is run again, in {wanted}")
+            raise ConfigError(f"the script is run again, in {wanted.runtime}")
 
     def _check(self, cfg: Mapping[str, object]) -> None:
         parse_listen(cfg.get("listen"), default=LUA_DEFAULT_LISTEN)

@@ -33,10 +33,16 @@ end
 
 local function shown(value)
   local ok, message = pcall(described, value)
-  return ok and message or 'an error that can not be shown: ' .. tostring(message)
+  if ok and type(message) == 'string' then
+    return message
+  end
+  return 'an error that can not be shown: ' .. (type(message) == 'string' and message or type(message))
 end
 
 core.shown = shown
+
+-- The metatables of our objects: scripts in the sandbox don't get at them.
+core.metatables = {}
 
 -- A string or a number as text, whole numbers the same way on all runtimes; nil for anything else.
 function core.text(value)
