@@ -3,7 +3,7 @@
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
-local error, pairs, rawget, setmetatable = error, pairs, rawget, setmetatable
+local error, next, rawget, setmetatable = error, next, rawget, setmetatable
 local tostring, type = tostring, type
 
 -- Key of ours in a request: what a router has stashed.
@@ -69,7 +69,7 @@ end
 local RESPONSE = { status = true, headers = true, body = true }
 
 local function checked(response)
-  for key in pairs(response) do
+  for key in next, response do
     if not RESPONSE[key] then
       error('a response has status, headers and body, not ' .. tostring(key), 0)
     end

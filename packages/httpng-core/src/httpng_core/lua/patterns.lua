@@ -131,6 +131,9 @@ local function add(items, item)
 end
 
 local function read(pattern, anchors)
+  if jit then
+    pattern = sub(pattern, 1, (find(pattern, '%z') or 0) - 1) -- there a zero byte ends it
+  end
   local items = { anchored = false, width = 1, repeats = 0, choices = 0, scans = 0 }
   local at = 1
   if anchors and sub(pattern, 1, 1) == '^' then

@@ -4,7 +4,7 @@ local _, core = ...
 
 local format, floor = string.format, math.floor
 local concat, sort, type, tostring = table.concat, table.sort, type, tostring
-local getmetatable, pairs, pcall = getmetatable, pairs, pcall
+local getmetatable, next, pcall = getmetatable, next, pcall
 
 local function plain(value)
   return type(value) == 'string' and format('%q', value) or tostring(value)
@@ -12,7 +12,7 @@ end
 
 local function fields(value)
   local shown = {}
-  for key, field in pairs(value) do
+  for key, field in next, value do -- whatever its __pairs says
     shown[#shown + 1] = tostring(key) .. '=' .. plain(field)
   end
   sort(shown)
