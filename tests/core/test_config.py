@@ -1,11 +1,13 @@
 """Every row of the settings table: default, both ends of the range and what lies one beyond."""
 
 from dataclasses import FrozenInstanceError, fields
+from functools import partial
 from math import inf, nan
 from typing import Any
 
 import pytest
 
+from httpng_core.application import Application
 from httpng_core.config import Settings, check_before_handlers, nearest_key, parse_lua_runtime, parse_settings
 from httpng_core.errors import ConfigError, HttpngError
 
@@ -32,19 +34,18 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("h2c_upgrade", False, (True, False), (0, 1, "yes")),
     ("threads", 1, (1, 16), (0, 17, -1, inf)),
     ("thread_termination_timeout", 60.0, (0.0, -1.0, 0.5, 1e9, inf, -inf), ()),
+    ("sandbox", False, (True, False), (0, 1, "yes")),
+    ("lua_memory_limit", None, (MIB, 64 * GIB), (MIB - 1, 0, -1, inf)),
+    ("handler_time_limit", None, (0.001, inf), (0, -0.001)),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
     ("min_proto_version", "tls1.2", ("ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"), ()),
     ("openssl_security_level", 1, (0, 5), ()),
 ]
 KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
+WHOLE += ["lua_memory_limit"]
 SMALL = ["threads"]
-SECONDS = [key for key in KEYS if key.endswith("_timeout")]
-LATER = [
-    "sandbox",
-    "lua_memory_limit",
-    "handler_time_limit",
-]
+SECONDS = [key for key in KEYS if key.endswith("_timeout")] + ["handler_time_limit"]
 
 
 def parse_one(key: str, value: object, **options: Any) -> object:
@@ -86,9 +87,9 @@ def test_not_a_number(key: str, value: object) -> None:
 
 @pytest.mark.parametrize("key", WHOLE)
 def test_integers_from_text_and_fractions(key: str) -> None:
-    for value in ("2000", " 2000 ", "2000.9", "2e3", 2000.9):
+    for value in ("1048576", " 1048576 ", "1048576.9", "1.048576e6", 1048576.9):
         whole = parse_one(key, value)
-        assert whole == 2000
+        assert whole == 1048576
         assert isinstance(whole, int)
 
 
@@ -181,10 +182,18 @@ def test_the_text_names_key_value_and_range(cfg: dict[str, object], text: str) -
     assert refusal(cfg) == text
 
 
-@pytest.mark.parametrize("key", LATER)
-def test_keys_of_later_issues(key: str) -> None:
-    assert refusal({key: 1}) == f"{key}: not supported yet"
-    assert parse_settings({key: None}) == Settings()
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("sandbox", True), ("sandbox", False), ("lua_memory_limit", MIB), ("handler_time_limit", 1)],
+)
+def test_keys_of_the_lua_state_are_refused_elsewhere(key: str, value: object) -> None:
+    given: dict[str, Any] = {key: value}
+    for refuse in (partial(Application, lambda req: "x"), Application(lambda req: "x").with_settings):
+        with pytest.raises(ConfigError) as raised:
+            refuse(**given)
+        assert str(raised.value) == f"{key} is for applications in Lua"
+    given = {key: None}
+    assert Application(lambda req: "x", **given).settings == Settings()
 
 
 def test_a_send_window_may_follow_the_path() -> None:

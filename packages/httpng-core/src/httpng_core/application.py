@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from httpng_core.address import PYTHON_DEFAULT_LISTEN, ListenAddress
-from httpng_core.config import OWN_KEYS, Settings, parse_settings
+from httpng_core.config import OWN_KEYS, Settings, parse_settings, refuse_lua_keys
 from httpng_core.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.connection import Connection, ProtocolName
 from httpng_core.control import Control
@@ -247,6 +247,8 @@ class Application:
         for key in cfg:
             if key in OWN_KEYS:
                 raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
+        if self._language.runtime is None:
+            refuse_lua_keys(cfg)
         overrides = {**self._overrides, **cfg}
         settings = parse_settings(
             {**self._given, **overrides}, lua_handler=self._language.runtime is not None

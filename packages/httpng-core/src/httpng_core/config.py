@@ -66,6 +66,9 @@ class Settings:
         threads: How many threads run an event loop each.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
+        sandbox: Whether a Lua script has what it needs and nothing else.
+        lua_memory_limit: How much memory the Lua state may take; `None`: as much as there is.
+        handler_time_limit: How long Lua may run without letting others run; `None`: as long as it likes.
         shuttle_size: The longest request head; a longer one gets 431. The name is that of the original.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
@@ -89,6 +92,9 @@ class Settings:
     h2c_upgrade: bool = _key(False, _FLAG)
     threads: int = _key(1, Whole(1, 16))
     thread_termination_timeout: float = _key(60.0, Number())
+    sandbox: bool = _key(False, _FLAG, fixed=True)
+    lua_memory_limit: int | None = _key(None, Whole(1 << 20), fixed=True)
+    handler_time_limit: float | None = _key(None, Seconds(), fixed=True)
     shuttle_size: int = _key(65536, _SHUTTLE, fixed=True)
     # Looked at last, as the original does.
     min_proto_version: ProtoVersion = _key("tls1.2", OldestTls(), fixed=True)  # noqa: RUF009 - a string, whatever it is called
@@ -100,14 +106,9 @@ _FIXED: Final = tuple(one.name for one in fields(Settings) if one.metadata[_FIXE
 _LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
 OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
 """The keys that are no settings: handlers, where to listen, and what runs all this."""
-_LATER_KEYS: Final = frozenset(
-    {
-        "handler_time_limit",
-        "lua_memory_limit",
-        "sandbox",
-    }
-)
-_KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS | _LATER_KEYS)
+LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
+"""Settings of the Lua state: they say what it is, so they can't be changed once it is there."""
+_KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
 
 
 def parse_settings(
@@ -123,7 +124,7 @@ def parse_settings(
         running: Those of the server that runs: what can't be changed is kept where `cfg` doesn't name it.
 
     Raises:
-        ConfigError: A key is unknown or not supported yet, a value has a wrong type or is out of range, or
+        ConfigError: A key is unknown, a value has a wrong type or is out of range, or
             can't be changed while the server runs.
     """
     _refuse_other_keys(cfg)
@@ -171,6 +172,17 @@ def parse_lua_runtime(value: object) -> LuaRuntime:
     return cast(LuaRuntime, value)
 
 
+def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
+    """For applications that aren't in Lua.
+
+    Raises:
+        ConfigError: One of the keys of the Lua state is given.
+    """
+    for name in LUA_KEYS:
+        if cfg.get(name) is not None:
+            raise ConfigError(f"{name} is for applications in Lua")
+
+
 def nearest_key(name: str, known: Iterable[str]) -> str | None:
     """The one of `known` that resembles `name` most; None if there are none."""
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
@@ -187,8 +199,6 @@ def _refuse_other_keys(cfg: Mapping[str, object]) -> None:
             _refuse_native_handlers(value)
         elif name not in _KNOWN:
             raise unknown_key(name, _KNOWN)
-        elif name in _LATER_KEYS and value is not None:
-            raise ConfigError(f"{name}: not supported yet")
 
 
 def _refuse_native_handlers(value: object) -> None:

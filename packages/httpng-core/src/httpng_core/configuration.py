@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from httpng_core.address import ListenAddress
-from httpng_core.config import LuaRuntime, Settings, check_before_handlers, parse_settings, unchangeable
+from httpng_core.config import (
+    LuaRuntime,
+    Settings,
+    check_before_handlers,
+    parse_settings,
+    refuse_lua_keys,
+    unchangeable,
+)
 from httpng_core.errors import ConfigError
 from httpng_core.listen import parse_listen
 from httpng_core.sites import Site, parse_new_sites, parse_sites
@@ -63,6 +70,7 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
     """
     listen = parse_listen(cfg.get("listen"), default=language.listen)
     _refuse_uvloop(cfg, language)
+    _refuse_lua_keys(cfg, language)
     check_before_handlers(cfg)
     sites = parse_sites(cfg.get("sites"), cfg.get("handler"), language.is_function)
     settings = parse_settings(cfg, lua_handler=language.runtime is not None)
@@ -82,6 +90,7 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
         ConfigError: with the texts of the original where it has one.
     """
     _refuse_uvloop(cfg, language)
+    _refuse_lua_keys(cfg, language)
     check_before_handlers(cfg, running.settings)
     sites = parse_new_sites(
         cfg.get("sites"), cfg.get("handler"), running.sites, language.name, language.is_function
@@ -98,6 +107,11 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
 def _refuse_uvloop(cfg: Mapping[str, object], language: Language) -> None:
     if language.runtime is not None and cfg.get("uvloop") is not None:
         raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
+
+
+def _refuse_lua_keys(cfg: Mapping[str, object], language: Language) -> None:
+    if language.runtime is None:
+        refuse_lua_keys(cfg)
 
 
 def _check_runtime(cfg: Mapping[str, object], language: Language) -> None:

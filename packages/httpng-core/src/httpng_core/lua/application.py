@@ -8,7 +8,7 @@ from typing import Any
 
 from httpng_core.address import LUA_DEFAULT_LISTEN
 from httpng_core.application import Application
-from httpng_core.config import LuaRuntime, parse_lua_runtime
+from httpng_core.config import parse_lua_runtime
 from httpng_core.configuration import Language
 from httpng_core.control import Control
 from httpng_core.errors import ConfigError
@@ -19,6 +19,7 @@ from httpng_core.handlers import Handler, Runner, at_once
 from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.gate import Gate
 from httpng_core.lua.handler import LuaHandler
+from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.runtime import LuaFunction
 from httpng_core.lua.script import OtherRuntime, Script
 from httpng_core.pending import Pending
@@ -32,8 +33,9 @@ class LuaApplication(Application):
     `cfg` again at any time: that is `reconfigure`, which can't be called from here.
 
     Which Lua it runs in is `lua`, or else LuaJIT. If the script's own cfg has a key `lua` that names another
-    one, the script is run again from its start in that one: what it did before `cfg` is done twice.
-    The key in `overrides` leaves the script no say.
+    one, the script is run again from its start in that one: what it did before `cfg` is done twice. So it is
+    if cfg has `sandbox`, `lua_memory_limit` or `handler_time_limit`: the first run knows nothing of that.
+    Keys in `overrides` leave the script no say, and count from the start.
 
     It can be served once, as its fibers belong to the server that runs them.
 
@@ -73,7 +75,7 @@ class LuaApplication(Application):
         self._clock, self._wall_clock = clock, wall_clock
         self._handlers: list[LuaHandler] = []
         self._new_control = control
-        self._run(parse_lua_runtime(given.get("lua", lua)), given)
+        self._run(LuaKind(parse_lua_runtime(lua)).wanted_by(given), given)
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
         """Is for the script alone, which has `httpng.cfg` for it.
@@ -152,8 +154,17 @@ class LuaApplication(Application):
         Raises:
             ConfigError: see `Application`.
         """
-        self._change_settings(cfg)
+        self.override(**cfg)
         return self
+
+    def override(self, **cfg: object) -> None:
+        """Changes settings of this application; these win over what the script says, too.
+
+        Raises:
+            ConfigError: see `Application.with_settings`; or it is what the script's Lua is.
+        """
+        self._script.kind.refuse_change(cfg)
+        self._change_settings(cfg)
 
     def configure(self, given: Mapping[str, object]) -> None:
         """Takes over what the script has given to `cfg`; its own call of that, and nobody else's.
@@ -163,7 +174,7 @@ class LuaApplication(Application):
         """
         before, self._handlers = self._handlers, []
         try:
-            self._configure(given)
+            self._configure({**self._script.kind.limits, **given})
         except BaseException:
             self._handlers = before
             raise
@@ -175,27 +186,26 @@ class LuaApplication(Application):
         self._handlers.append(made)
         return made
 
-    def _run(self, lua: LuaRuntime, overrides: Mapping[str, object]) -> None:
+    def _run(self, kind: LuaKind, overrides: Mapping[str, object]) -> None:
         try:
-            self._run_in(lua, overrides)
+            self._run_in(kind, overrides)
             return
         except OtherRuntime as other:
-            wanted = other.name
+            wanted = other.kind
         try:
             self._run_in(wanted, overrides)
         except OtherRuntime:
             raise ConfigError(f"{self._path}: it names another Lua each time it is run") from None
 
-    def _run_in(self, lua: LuaRuntime, overrides: Mapping[str, object]) -> None:
+    def _run_in(self, kind: LuaKind, overrides: Mapping[str, object]) -> None:
         language = Language(
             name="Lua",
             listen=LUA_DEFAULT_LISTEN,
             is_function=lambda handler: isinstance(handler, LuaFunction),
-            runtime=lua,
+            runtime=kind.runtime,
         )
         self._begin(language, overrides)
         if self._new_control is not None:
             self.control = self._new_control(self.lifecycle)
-        chooses = "lua" not in overrides
-        self._script = Script(self._path, lua, self, self._clock, self._wall_clock, chooses_lua=chooses)
+        self._script = Script(self._path, kind, overrides, self, self._clock, self._wall_clock)
         self._script.run()

@@ -3,7 +3,7 @@
 local host, core = ...
 
 local fiber, await = core.fiber, core.await
-local error, getmetatable, select = error, getmetatable, select
+local error, getmetatable, select = error, debug.getmetatable, select
 local setmetatable, type = setmetatable, type
 local huge = math.huge
 
@@ -70,6 +70,7 @@ end
 
 local Channel = {}
 Channel.__index = Channel
+core.metatables.channel = Channel
 
 local function checked(channel)
   if getmetatable(channel) ~= Channel then
@@ -210,6 +211,7 @@ end
 
 local Cond = {}
 Cond.__index = Cond
+core.metatables.cond = Cond
 
 local function ring_of(cond)
   if getmetatable(cond) ~= Cond then

@@ -73,6 +73,7 @@ end
 
 local Feed = {}
 Feed.__index = Feed
+core.metatables.feed = Feed
 
 local register = core.new_register(host.forget_feed)
 

@@ -58,32 +58,29 @@ end
 
 -- Fiber objects -------------------------------------------------------------------------------------
 
--- Key of ours in an object: the fiber.
-local FIBER = {}
+-- Key of ours in an object: the id of the fiber. What we keep of that, no script gets at.
+local ID = {}
 
 local Fiber = {}
 Fiber.__index = Fiber
+core.metatables.fiber = Fiber
 
 -- The object of a fiber: always the same one, made when it is asked for.
 local function object_of(one)
-  one.object = one.object or setmetatable({ [FIBER] = one }, Fiber)
+  one.object = one.object or setmetatable({ [ID] = one.id }, Fiber)
   return one.object
 end
 
-local function fiber_in(object)
-  local one = type(object) == 'table' and rawget(object, FIBER)
-  if not one then
+local function id_of(object)
+  local id = type(object) == 'table' and rawget(object, ID)
+  if not id then
     error('fiber is invalid', 0)
   end
-  return one
+  return id
 end
 
 local function living(object)
-  local one = fiber_in(object)
-  if one.dead then
-    error('the fiber is dead', 0)
-  end
-  return one
+  return core.find(id_of(object)) or error('the fiber is dead', 0)
 end
 
 --- f:id()
@@ -91,7 +88,7 @@ end
 --
 -- Returns: an integer.
 function Fiber:id()
-  return fiber_in(self).id
+  return id_of(self)
 end
 
 --- f:status()
@@ -99,7 +96,8 @@ end
 --
 -- Returns: `'running'`, `'suspended'` or `'dead'`.
 function Fiber:status()
-  return core.status(fiber_in(self))
+  local one = core.find(id_of(self))
+  return one and core.status(one) or 'dead'
 end
 
 --- f:name(name)

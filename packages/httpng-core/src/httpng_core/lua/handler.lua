@@ -3,7 +3,7 @@
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
-local error, pairs, rawget, setmetatable = error, pairs, rawget, setmetatable
+local error, next, rawget, setmetatable = error, next, rawget, setmetatable
 local tostring, type = tostring, type
 
 -- Key of ours in a request: what a router has stashed.
@@ -32,6 +32,7 @@ end
 
 local Request = {}
 Request.__index = Request
+core.metatables.request = Request
 
 --- req:stash(name, value)
 -- What the placeholder of that name took, percent-decoded; with a second argument, keeps that under the name for who
@@ -72,7 +73,7 @@ end
 local RESPONSE = { status = true, headers = true, body = true }
 
 local function checked(response)
-  for key in pairs(response) do
+  for key in next, response do
     if not RESPONSE[key] then
       error('a response has status, headers and body, not ' .. tostring(key), 0)
     end
@@ -100,7 +101,7 @@ end
 
 -- Starts a handler on an exchange: its fiber, and what the first step brought.
 function core.serve(number, handle, ...)
-  local io = core.new_io(handle)
+  local io, request = core.new_io(handle), new_request(...)
   local id = core.new_fiber(run)
-  return id, core.step(id, core.handlers[number], new_request(...), io)
+  return id, core.step(id, core.handlers[number], request, io)
 end

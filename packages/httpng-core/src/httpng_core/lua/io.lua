@@ -5,7 +5,7 @@ local host, core = ...
 local settle, text = core.settle, core.text
 local FAILED = core.FAILED
 local unpack = table.unpack or unpack
-local error, next, pairs, rawget, select = error, next, pairs, rawget, select
+local error, next, rawget, select = error, next, rawget, select
 local setmetatable, tonumber, type = setmetatable, tonumber, type
 
 -- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
@@ -18,7 +18,7 @@ local held = setmetatable({}, { __mode = 'v' })
 
 local function handle_of(io)
   local handle = type(io) == 'table' and rawget(io, HANDLE)
-  if not handle then
+  if not handle or held[handle] ~= io then -- else one could be made up
     error('shuttle is invalid', 0)
   end
   return handle
@@ -34,7 +34,7 @@ local function flat(headers)
     return
   end
   local list, count = {}, 0
-  for name, given in pairs(headers) do
+  for name, given in next, headers do
     if type(name) ~= 'string' then
       error('header name must be a string, not ' .. type(name), 0)
     end
@@ -263,6 +263,7 @@ function IO.get_send_stats(io)
 end
 
 local METATABLE = { __index = IO }
+core.metatables.io = METATABLE
 
 function core.new_io(handle)
   local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)

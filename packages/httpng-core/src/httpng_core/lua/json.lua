@@ -5,7 +5,7 @@ local _, core = ...
 local text = core.text
 local byte, find, format, gsub = string.byte, string.find, string.format, string.gsub
 local concat, floor, huge, type_of = table.concat, math.floor, math.huge, math.type -- no type in LuaJIT
-local error, getmetatable, ipairs, pairs, rawequal = error, getmetatable, ipairs, pairs, rawequal
+local error, getmetatable, ipairs, pairs, rawequal = error, debug.getmetatable, ipairs, pairs, rawequal
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
 
 local MAX_DEPTH = 128

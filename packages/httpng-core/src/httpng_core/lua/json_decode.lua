@@ -12,6 +12,7 @@ local MAX_DEPTH = core.MAX_JSON_DEPTH
 
 -- What an object is decoded to has this, so that an empty one is encoded as one again.
 local OBJECT = { __serialize = 'map' }
+core.metatables.object = OBJECT
 
 local function refuse(what, at)
   error('json.decode: ' .. what .. ' at byte ' .. ('%d'):format(at), 0)

@@ -12,7 +12,7 @@ local HOST = {}
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local status, close, isyieldable = coroutine.status, coroutine.close, coroutine.isyieldable -- no close in LuaJIT
-local traceback, shown = debug.traceback, core.shown
+local traceback, shown = core.traceback or debug.traceback, core.shown
 local error, pairs, pcall, rawequal, type = error, pairs, pcall, rawequal, type
 
 local CANCELLED = 'fiber is cancelled'
@@ -79,7 +79,6 @@ end
 
 local function forget(fiber)
   fibers[fiber.id], fiber_of[fiber.co] = nil, nil
-  fiber.dead = true
 end
 
 -- That a fiber of the user's ends when it is cancelled is no failure. A handler's response isn't complete.
@@ -120,7 +119,8 @@ function core.new_fiber(fn)
   last_id = last_id + 1
   local co = create(fn)
   local fiber = { id = last_id, co = co }
-  fibers[last_id], fiber_of[co] = fiber, fiber
+  fiber_of[co] = fiber
+  fibers[last_id] = fiber
   return last_id
 end
 
@@ -180,9 +180,6 @@ function core.find(id)
 end
 
 function core.status(fiber)
-  if fiber.dead then
-    return 'dead'
-  end
   return status(fiber.co) == 'suspended' and 'suspended' or 'running'
 end
 

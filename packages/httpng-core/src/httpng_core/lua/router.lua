@@ -13,6 +13,7 @@ local NUMBER, HANDLERS, BEFORE, FUNCTION = {}, {}, {}, {}
 
 local Router = {}
 Router.__index = Router
+core.metatables.router = Router
 
 local register = core.new_register(host.forget_router)
 

@@ -5,14 +5,18 @@ then on nothing but plain values cross, in both directions: lupa ties an object 
 that passed it, and crashes when the object outlives that; objects of the host's leave traces in LuaJIT.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
+from httpng_core.lua.border import Border
+from httpng_core.lua.kinds import LuaKind
 
 PARTS: Final = (
     "text.lua",
@@ -31,6 +35,10 @@ PARTS: Final = (
     "log.lua",
 )
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
+_BORDER: Final = ("border.lua", "nesting.lua")
+_TIME: Final = ("patterns.lua", "searches.lua", "bounded.lua")
+
+_MODULE: Final = re.compile(rb"[\w-]+(\.[\w-]+)*")
 
 _NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
 
@@ -46,39 +54,48 @@ class Runtime:
         core: what our Lua files offer the host, by name.
     """
 
-    def __init__(self, name: LuaRuntime, host: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(
+        self, kind: LuaKind, host: Mapping[str, Callable[..., Any]], clock: Callable[[], float]
+    ) -> None:
         """Starts a Lua of its own.
 
         Args:
-            name: which Lua.
+            kind: which Lua, and how it is confined.
             host: what Lua may call; each closure takes and returns plain values.
+            clock: the monotonic clock that a time limit goes by.
 
         Raises:
             ConfigError: lupa is not installed, or without this Lua.
         """
-        self._module = _module(name)
+        self._module = _module(kind.runtime)
+        self._kind = kind
+        self._folder = Path()
         self._lua = self._module.LuaRuntime(
             encoding=None,
             unpack_returned_tuples=True,
             register_eval=False,
             register_builtins=False,
             attribute_filter=_deny,
+            max_memory=None if kind.memory_limit is None else 0,
         )
+        self._border = Border(self._lua, kind, clock) if kind.is_confined else None
         # What lupa leaves there reaches into Python objects.
         self._lua.execute(b"python = nil; package.loaded.python = nil; io.stdout:setvbuf('line')")
         self._core = self._lua.table()
-        calls = self._lua.table_from({name.encode(): call for name, call in host.items()})
-        for part in PARTS:
+        calls = self._lua.table_from({name.encode(): call for name, call in self._calls(host).items()})
+        for part in _parts(kind):
             source = files(__package__).joinpath(part).read_bytes()
             self._lua.execute(source, calls, self._core, name=b"=httpng/" + part.encode())
+        self._functions = self._core if self._border is None else self._core[b"entries"]
 
     def function(self, name: str) -> Callable[..., Any]:
         """One of the functions that our Lua files offer."""
-        found: Callable[..., Any] = self._core[name.encode()]
-        return found
+        found: Callable[..., Any] = self._functions[name.encode()]
+        return found if self._border is None else self._border.entry(found)
 
     def find_modules_in(self, folder: str) -> None:
-        """`require` looks in `folder` first."""
+        """`require` looks in `folder` first; in the sandbox nowhere else."""
+        self._folder = Path(folder)
         package = self._lua.globals()[b"package"]
         own = f"{folder}/?.lua;{folder}/?/init.lua;".encode(errors="surrogateescape")
         package[b"path"] = own + package[b"path"]
@@ -90,11 +107,28 @@ class Runtime:
             LuaScriptError: a syntax error, with the file and the line.
         """
         try:
-            return self._lua.compile(
+            script = self._lua.compile(
                 _as_loadfile(source), name=f"@{name}".encode(errors="replace"), mode=b"t"
             )
         except self._module.LuaError as error:
             raise LuaScriptError(text_of(error.args[0])) from None
+        if self._kind.sandbox:
+            self._core[b"confine"](script)
+        return script
+
+    def _calls(self, host: Mapping[str, Callable[..., Any]]) -> Mapping[str, Any]:
+        if self._kind.sandbox:
+            host = {**host, "module": self._source_of}
+        return host if self._border is None else self._border.calls(host)
+
+    def _source_of(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """The source of a module beside the script, and its path."""
+        if _MODULE.fullmatch(name):
+            inner = name.decode(errors="surrogateescape").replace(".", "/")
+            for path in (self._folder / f"{inner}.lua", self._folder / inner / "init.lua"):
+                if path.is_file():
+                    return _as_loadfile(path.read_bytes()), lua_text(str(path))
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +174,19 @@ def text_of(value: object) -> str:
 def lua_text(value: str) -> bytes:
     """Text for Lua."""
     return value.encode(errors="backslashreplace")
+
+
+def _parts(kind: LuaKind) -> Iterator[str]:
+    """Our files for a kind of state: without confinement, none but those of always."""
+    if kind.time_limit is not None:
+        yield "stopping.lua"
+    if kind.is_confined:
+        yield from _BORDER
+    yield from PARTS
+    if kind.time_limit is not None:
+        yield from _TIME
+    if kind.sandbox:
+        yield "sandbox.lua"
 
 
 def _module(name: LuaRuntime) -> Any:

@@ -1,10 +1,9 @@
 """One run of a script in one Lua: what it configured, its fibers, its handler."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from httpng_core.config import LuaRuntime
 from httpng_core.errors import ConfigError
 from httpng_core.handlers import Runner
 from httpng_core.lua.calls import ExchangeCalls
@@ -13,11 +12,12 @@ from httpng_core.lua.fibers import Fibers
 from httpng_core.lua.gate import Gate
 from httpng_core.lua.handler import LuaHandler
 from httpng_core.lua.handles import Exchanges, Waits
+from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.logs import log_calls
 from httpng_core.lua.routers import RouterCalls
 from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
 from httpng_core.lua.server import Owner, ServerCalls
-from httpng_core.lua.steps import DONE, FAILED, Budget
+from httpng_core.lua.steps import DONE, FAILED, Budget, guarded
 
 _NO_CFG: Final = (
     "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
@@ -25,22 +25,23 @@ _NO_CFG: Final = (
 
 
 class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for another Lua
-    """The script's cfg names another Lua than the one it runs in.
+    """The script's cfg asks for another kind of Lua state than the one it runs in.
 
     Attributes:
-        name: the Lua that it names.
+        kind: the kind that it asks for.
     """
 
-    def __init__(self, name: LuaRuntime) -> None:
-        super().__init__(name)
-        self.name = name
+    def __init__(self, kind: LuaKind) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class Script:
     """A script in a Lua of its own.
 
     Attributes:
-        runtime: the Lua it runs in.
+        kind: the kind of Lua state it runs in.
+        runtime: that state.
         has_ended: whether the script itself has come to its end; its fibers and handlers go on.
         on_ended: called when it does.
     """
@@ -48,19 +49,19 @@ class Script:
     def __init__(
         self,
         path: Path,
-        lua: LuaRuntime,
+        kind: LuaKind,
+        overrides: Mapping[str, object],
         owner: Owner,
         clock: Callable[[], float],
         wall_clock: Callable[[], float] | None = None,
-        *,
-        chooses_lua: bool = True,
     ) -> None:
-        """Starts the Lua; `chooses_lua`: the script's cfg may name another one.
+        """Starts the Lua; what `overrides` says of it the script's cfg can't change.
 
         Raises:
             ConfigError: there is no such Lua.
         """
-        self._path, self._owner = path, owner
+        self.kind = kind
+        self._path = path
         self._is_launched = self.has_ended = False
         self.on_ended: Callable[[], None] = lambda: None
         budget, waits = Budget(clock), Waits()
@@ -69,8 +70,8 @@ class Script:
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls()
-        self._server = ServerCalls(owner, waits, lambda: self._fibers.home, lua, chooses=chooses_lua)
-        self.runtime = Runtime(lua, self._calls(calls, wall_clock))
+        self._server = ServerCalls(owner, waits, lambda: self._fibers.home, kind, overrides)
+        self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
         self._serve, self._is_held = self.runtime.function("serve"), self.runtime.function("is_held")
@@ -112,7 +113,8 @@ class Script:
         calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
-        return calls
+        # An error of the host's would come to Lua as an object.
+        return {name: guarded(call) for name, call in calls.items()} if self.kind.sandbox else calls
 
     def _run(self, source: bytes) -> None:
         runtime = self.runtime
@@ -121,7 +123,10 @@ class Script:
         except LuaScriptError as error:
             raise self._error(str(error)) from None
         fiber = runtime.function("users_fiber")(function)
-        answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
+        try:
+            answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
+        except MemoryError:
+            raise self._error("not enough memory (lua_memory_limit)") from None
         if self._server.wanted is not None:
             raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:

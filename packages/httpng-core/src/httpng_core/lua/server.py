@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from httpng_core.config import LuaRuntime, parse_lua_runtime
 from httpng_core.errors import ConfigError
 from httpng_core.handlers import Runner
 from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.handles import Waits
+from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.runtime import read_value
 from httpng_core.lua.steps import DONE, WAIT, Answer, guarded
 from httpng_core.pending import Pending
@@ -41,19 +41,25 @@ class ServerCalls:
     """
 
     def __init__(
-        self, owner: Owner, waits: Waits, home: Callable[[], Runner], lua: LuaRuntime, *, chooses: bool
+        self,
+        owner: Owner,
+        waits: Waits,
+        home: Callable[[], Runner],
+        kind: LuaKind,
+        overrides: Mapping[str, object],
     ) -> None:
-        """`lua` is what runs the script, which may ask for another one if it `chooses`.
+        """`home` tells what runs the fiber that calls.
 
-        `home` tells what runs the fiber that calls.
+        `kind` is the Lua that runs the script. Its first cfg may ask for another one, but not against the
+        `overrides`.
         """
         self.was_configured = False
-        self.wanted: LuaRuntime | None = None
+        self.wanted: LuaKind | None = None
         self._owner = owner
         self._waits = waits
         self._home = home
-        self._lua = lua
-        self._chooses = chooses
+        self._kind = kind
+        self._overrides = overrides
         self._row: list[object] = []
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
@@ -79,21 +85,21 @@ class ServerCalls:
 
     def _configure(self) -> Answer:
         given = _by_key(read_value(iter(self._row)))
-        if self._chooses:
-            self._choose(given.get("lua"))
+        if not self.was_configured:
+            self._choose({**given, **self._overrides})
         self._owner.configure(given)
-        self._chooses, self.was_configured = False, True
+        self.was_configured = True
         return (DONE,)
 
     def _end_cfg(self, done: bool) -> Answer:
         self._owner.lifecycle.end_configuring(done=done)
         return (DONE,)
 
-    def _choose(self, lua: object) -> None:
-        wanted = self._lua if lua is None else parse_lua_runtime(lua)
-        if wanted != self._lua:
+    def _choose(self, cfg: Mapping[str, object]) -> None:
+        wanted = self._kind.wanted_by(cfg)
+        if wanted != self._kind:
             self.wanted = wanted
-            raise ConfigError(f"the script is run again, in {wanted}")
+            raise ConfigError(f"the script is run again, in {wanted.runtime}")
 
     def _shutdown(self, waits: bool) -> Answer:
         pending = self._owner.shutdown()

@@ -4,7 +4,7 @@ local _, core = ...
 
 local format, floor = string.format, math.floor
 local concat, sort, type, tostring = table.concat, table.sort, type, tostring
-local getmetatable, pairs, pcall = getmetatable, pairs, pcall
+local getmetatable, next, pcall = getmetatable, next, pcall
 
 local function plain(value)
   return type(value) == 'string' and format('%q', value) or tostring(value)
@@ -12,7 +12,7 @@ end
 
 local function fields(value)
   local shown = {}
-  for key, field in pairs(value) do
+  for key, field in next, value do -- whatever its __pairs says
     shown[#shown + 1] = tostring(key) .. '=' .. plain(field)
   end
   sort(shown)
@@ -33,10 +33,16 @@ end
 
 local function shown(value)
   local ok, message = pcall(described, value)
-  return ok and message or 'an error that can not be shown: ' .. tostring(message)
+  if ok and type(message) == 'string' then
+    return message
+  end
+  return 'an error that can not be shown: ' .. (type(message) == 'string' and message or type(message))
 end
 
 core.shown = shown
+
+-- The metatables of our objects: scripts in the sandbox don't get at them.
+core.metatables = {}
 
 -- A string or a number as text, whole numbers the same way on all runtimes; nil for anything else.
 function core.text(value)

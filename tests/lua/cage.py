@@ -1,0 +1,151 @@
+"""Serves scripts that may never end, or crash, in a process of its own: one that is lost is a failed test.
+
+Nothing in this process can end Lua that no hook stops. So the parent waits, ends the child and starts another.
+"""
+
+import io
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.lua.conftest import AFTER, BEFORE
+
+from httpng_core import ConfigError
+from httpng_core.lua import LuaApplication
+from httpng_core.testing import Clock, Loopback
+
+BOUND: Final = 20.0
+"""Seconds until a child that doesn't answer is lost; what is stopped takes a small part of one."""
+
+LIMIT: Final = 0.1
+"""The time limit of the scripts."""
+_TICK: Final = 0.0002
+
+
+class Ticking(Clock):
+    """A clock that goes on each time that it is read: the time limit comes without anybody's waiting."""
+
+    def __call__(self) -> float:
+        self.now += _TICK
+        return self.now
+
+    def __setattr__(self, name: str, value: float) -> None:
+        super().__setattr__(name, max(value, getattr(self, name, value)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the child tells of a script.
+
+    Attributes:
+        error: why it wasn't served; empty if it was.
+        answers: status and body for each path; the status is 0 if the response was aborted.
+        log: what was logged.
+        seen: what the script saw.
+    """
+
+    error: str
+    answers: list[tuple[int, str]]
+    log: str
+    seen: list[str]
+
+
+class Cage:
+    """The child, as the parent sees it."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+
+    def serve(self, source: str, *paths: str, lua: str, **overrides: object) -> Told:
+        """Has the script served, one request for each of `paths`, all on connections of their own."""
+        child = self._child = self._child or _child()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        job = {"source": source, "paths": paths or ("/",), "lua": lua, "overrides": overrides}
+        child.stdin.write(json.dumps(job) + "\n")
+        child.stdin.flush()
+        ready, _, _ = select.select([child.stdout], [], [], BOUND)
+        line = child.stdout.readline() if ready else ""
+        if not line:
+            self.close()
+            pytest.fail("it crashed the process" if ready else "nothing stopped it")
+        told = json.loads(line)
+        return Told(
+            told["error"], [(status, body) for status, body in told["answers"]], told["log"], told["seen"]
+        )
+
+    def close(self) -> None:
+        """Ends the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+
+
+@pytest.fixture(scope="module")
+def cage() -> Iterator[Cage]:
+    """A child for the tests of a module."""
+    cage = Cage()
+    yield cage
+    cage.close()
+
+
+def _child() -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.lua.cage"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+# The child ---------------------------------------------------------------------------------------------
+
+
+def _answer(loop: Loopback, path: str) -> tuple[int, str]:
+    client = loop.connect()
+    client.get(path)
+    loop.advance(1)
+    responses = client.responses() if client.received else []
+    if not responses or not responses[0].complete:
+        return 0, "".join(one.body.decode("latin-1") for one in responses)
+    return responses[0].status, responses[0].body.decode("latin-1")
+
+
+def _served(path: Path, job: dict[str, Any]) -> dict[str, object]:
+    clock = Ticking()
+    try:
+        app = LuaApplication(path, clock=clock, lua=job["lua"], overrides=job["overrides"])
+    except ConfigError as error:
+        return {"error": str(error), "answers": [], "seen": []}
+    loop = Loopback(app, clock=clock)
+    answers = [_answer(loop, path) for path in job["paths"]]
+    _, seen = _answer(loop, "/seen")
+    return {"error": "", "answers": answers, "seen": seen.split("\n") if seen else []}
+
+
+def _main() -> None:
+    log = io.StringIO()
+    # What scripts print goes elsewhere.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    logging.basicConfig(stream=log, level=logging.INFO, format="%(name)s: %(message)s")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "script.lua"
+        for line in sys.stdin:
+            job = json.loads(line)
+            path.write_text(f"{BEFORE}{job['source']}{AFTER}")
+            log.seek(0)
+            log.truncate()
+            told = _served(path, job) | {"log": ""}
+            print(json.dumps(told | {"log": log.getvalue()}), flush=True, file=out)
+
+
+if __name__ == "__main__":
+    _main()
