@@ -85,9 +85,9 @@ ENDLESS = {
     "gmatch": "for _ in string.gmatch(('x'):rep(30000), '.-.-.-b') do end",
     "gsub": "string.gsub(('x'):rep(30000), '.-.-.-b', '')",
     "quadratic": "local s = ('x'):rep(1e6) while true do string.find(s, 'x*b') end",
-    "plain": "string.find(('a'):rep(2e7), ('a'):rep(1e7) .. 'b', 1, true)",
-    "plain without saying so": "string.find(('a'):rep(2e7), ('a'):rep(1e7) .. 'b')",
-    "large strings": "local s = ('x'):rep(1e7) while true do local _ = s:upper() end",
+    "plain": "string.find(('a'):rep(2e6), ('a'):rep(1e6) .. 'b', 1, true)",
+    "plain without saying so": "string.find(('a'):rep(2e6), ('a'):rep(1e6) .. 'b')",
+    "large strings": "local s = ('x'):rep(1e6) while true do local _ = s:upper() end",
     "large table": """
         local t = {} for i = 1, 1e5 do t[i] = i end
         while true do table.insert(t, 1, 0) table.remove(t, 1) end""",
@@ -164,5 +164,4 @@ def test_what_does_not_let_others_run_is_stopped(cage: Cage, lua: str, name: str
     told = cage.serve(source, "/", "/", "/alive", lua=lua, handler_time_limit=LIMIT, sandbox=sandbox)
     assert told.error == ""
     assert [status for status, _ in told.answers] == [500, 500, 200]
-    assert told.log.count("handler error on GET /: ") == 2
-    print(told.log)
+    assert told.log.count("handler error on POST /: ") == 2

@@ -126,8 +126,9 @@ end
 
 -- Runs a function beside its caller: at once, until it first waits.
 function fiber.create(fn, ...)
-  local id = core.users_fiber(checked_function(fn, 'fiber.create'))
-  local object = object_of(core.find(id))
+  local object = setmetatable({ [ID] = 0 }, Fiber)
+  local id = core.users_fiber(checked_function(fn, 'fiber.create'), object)
+  object[ID] = id
   local code, value = core.step(id, ...)
   if code == FAILED then
     host.report(value)
@@ -142,10 +143,11 @@ end
 function fiber.new(fn, ...)
   checked_function(fn, 'fiber.new')
   local given, count = { ... }, select('#', ...)
+  local object = setmetatable({ [ID] = 0 }, Fiber)
   local id = core.users_fiber(function()
     fn(unpack(given, 1, count))
-  end)
-  local object = object_of(core.find(id))
+  end, object)
+  object[ID] = id
   host.adopt(id, TURN)
   settle(host.spend())
   return object
