@@ -66,7 +66,10 @@ class Cage:
         self._child: subprocess.Popen[str] | None = None
 
     def serve(self, source: str, *paths: str, lua: str, **overrides: object) -> Told:
-        """Has the script served, one request for each of `paths`, all on connections of their own."""
+        """Has the script served, one request for each of `paths`, all on connections of their own.
+
+        A path may be followed by a space and the size of a request body.
+        """
         child = self._child = self._child or _child()
         assert child.stdin is not None
         assert child.stdout is not None
@@ -110,7 +113,9 @@ def _child() -> "subprocess.Popen[str]":
 
 def _answer(loop: Loopback, path: str) -> tuple[int, str]:
     client = loop.connect()
-    client.get(path)
+    path, _, size = path.partition(" ")
+    body = b"x" * int(size or 0)
+    client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     loop.advance(1)
     responses = client.responses() if client.received else []
     if not responses or not responses[0].complete:

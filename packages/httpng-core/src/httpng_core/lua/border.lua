@@ -1,10 +1,15 @@
 -- What is done at the border where a state is confined: only plain values cross, and the limit of memory is lifted
 -- while the host talks to Lua, since there a failure to allocate can't be caught.
+--
+-- Both Luas raise when memory is short with garbage around, LuaJIT always and Lua 5.4 when a stack must grow. So
+-- the host has it collected before.
 
 local host, core = ...
 
-local lift, tighten = host.lift, host.tighten -- nil without a limit
-host.lift, host.tighten = nil, nil
+local function nothing() end
+
+local lift, tighten, begin = host.lift or nothing, host.tighten or nothing, host.begin or nothing
+host.lift, host.tighten, host.begin = nil, nil, nil
 
 local error, pairs, select, setmetatable, type = error, pairs, select, setmetatable, type
 
@@ -19,9 +24,7 @@ local function check(...)
 end
 
 local function passed(...)
-  if tighten then
-    tighten()
-  end
+  tighten()
   return ...
 end
 
@@ -36,24 +39,23 @@ end
 core.entries = setmetatable({}, { __index = function(entries, name)
   local fn = core[name]
   entries[name] = function(...)
-    passed()
+    begin()
     return fn(...)
   end
   return entries[name]
 end })
 
-if lift then
-  local traceback = debug.traceback
+local traceback = debug.traceback
 
-  -- What ran out of memory is to be told, which takes some.
-  function core.traceback(...)
-    lift()
-    return passed(traceback(...))
-  end
+-- What ran out of memory is to be told, which takes some.
+function core.traceback(...)
+  lift()
+  return passed(traceback(...))
+end
 
-  -- LuaJIT doesn't collect garbage when there is no memory left: it must not get to that.
-  if jit then
-    collectgarbage('setpause', 100)
-    collectgarbage('setstepmul', 400)
-  end
+if jit and lift ~= nothing then
+  jit.off() -- code that it compiled while memory was short has been seen to crash
+  jit.flush()
+  collectgarbage('setpause', 100)
+  collectgarbage('setstepmul', 400)
 end

@@ -13,7 +13,10 @@ from httpng_core.lua.kinds import LuaKind
 Calls = dict[str, Any]
 
 _FULL: Final = 0.75
-"""From this part of the limit on LuaJIT collects garbage whenever it comes back from the host."""
+"""From this part of the limit on garbage is collected here: Lua alone raises with garbage around."""
+
+_STEPS: Final = 64
+"""How many times Lua may be called until its garbage is collected again, if it is as full as that."""
 
 
 class Border:
@@ -23,8 +26,10 @@ class Border:
         """`lua` is lupa's runtime, made with `max_memory=0` if there is to be a limit."""
         self._lua = lua
         self._limit, self._time_limit = kind.memory_limit, kind.time_limit
-        self._collects = kind.runtime == "luajit21"
-        self._collect_at = 0.0 if self._limit is None else _FULL * self._limit
+        self._full = _FULL * (self._limit or 0)
+        # When to collect, at the beginning of a stretch in Lua and later in it, where more is in use.
+        self._begin_at = self._collect_at = self._full
+        self._steps = 0
         self._clock = clock
         # Until Lua is first called its time doesn't count: our own files run.
         self._since = inf
@@ -34,7 +39,7 @@ class Border:
         calls: Calls = dict(host)
         if self._limit is not None:
             calls = {name: self._lifted(call) for name, call in calls.items()}
-            calls |= {"lift": self._lift, "tighten": self._tighten}
+            calls |= {"lift": self._lift_to_tell, "tighten": self._tighten, "begin": self._begin}
         if self._time_limit is not None:
             calls |= {"spent": self._spent, "stopped": self._stopped()}
         return calls
@@ -58,6 +63,9 @@ class Border:
             self._lift()
             try:
                 return call(*args)
+            except MemoryError:
+                self._forget_use()
+                raise MemoryError("not enough memory (lua_memory_limit)") from None
             finally:
                 self._lift()
 
@@ -66,17 +74,34 @@ class Border:
     def _lift(self) -> None:
         self._lua.set_max_memory(0)
 
-    def _tighten(self) -> None:
-        if self._collects and self._lua.get_memory_used(total=True) >= self._collect_at:
-            self._collect()
+    def _lift_to_tell(self) -> None:
+        self._forget_use()
+        self._lift()
+
+    def _forget_use(self) -> None:
+        """Something failed, and what it held may be garbage now."""
+        self._begin_at, self._steps = self._full, 0
+
+    def _begin(self) -> None:
+        self._steps += 1
+        if self._steps >= _STEPS:
+            # So many may have let go of a lot, without anything that tells.
+            self._forget_use()
+        self._collect_at = self._begin_at = self._collected(self._begin_at)
         self._lua.set_max_memory(self._limit, total=True)
 
-    def _collect(self) -> None:
-        """LuaJIT raises when memory is short, whatever garbage there is: it must be collected before."""
+    def _tighten(self) -> None:
+        self._collect_at = self._collected(self._collect_at)
+        self._lua.set_max_memory(self._limit, total=True)
+
+    def _collected(self, at: float) -> float:
+        """Collects garbage if so much is in use; tells when it is to be done next."""
+        if self._lua.get_memory_used(total=True) < at:
+            return at
         assert self._limit is not None
         self._lua.gccollect()
         used = self._lua.get_memory_used(total=True)
-        self._collect_at = max(_FULL * self._limit, (used + self._limit) / 2)
+        return max(self._full, (used + self._limit) / 2)
 
     def _spent(self) -> float:
         """How much of its time Lua has taken since it was called: 1.0 is all of it."""

@@ -47,14 +47,15 @@ local function wait_in(ring, waiting, timeout)
   if timeout <= 0 then
     return false
   end
+  waiting.wait, waiting.served = false, false
+  enter(ring, waiting) -- first, as it takes memory, of which there may be none
   waiting.wait = select(2, host.pause(timeout))
-  enter(ring, waiting)
   local _, failure = await(waiting.wait)
   leave(waiting)
   if failure then
     error(failure, 0)
   end
-  return waiting.served == true
+  return waiting.served
 end
 
 local function checked_timeout(timeout)

@@ -184,8 +184,9 @@ end
 -- Returns: its fiber.
 -- Raises: `fiber.create needs a function`.
 function fiber.create(fn, ...)
-  local id = core.users_fiber(checked_function(fn, 'fiber.create'))
-  local object = object_of(core.find(id))
+  local object = setmetatable({ [ID] = 0 }, Fiber)
+  local id = core.users_fiber(checked_function(fn, 'fiber.create'), object)
+  object[ID] = id
   host.begin_users()
   local code, value = core.step(id, ...)
   host.end_users()
@@ -206,10 +207,11 @@ end
 function fiber.new(fn, ...)
   checked_function(fn, 'fiber.new')
   local given, count = { ... }, select('#', ...)
+  local object = setmetatable({ [ID] = 0 }, Fiber)
   local id = core.users_fiber(function()
     fn(unpack(given, 1, count))
-  end)
-  local object = object_of(core.find(id))
+  end, object)
+  object[ID] = id
   host.adopt(id, TURN)
   settle(host.spend())
   return object

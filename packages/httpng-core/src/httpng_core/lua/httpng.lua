@@ -66,8 +66,11 @@ function httpng.cfg(parameters)
   elseif type(parameters) ~= 'table' then
     error('parameters must be a table, not ' .. type(parameters), 0)
   end
+  local fiber = core.current()
   settle(host.begin_cfg())
+  fiber.configures = true
   local ok, failure = pcall(configure, parameters)
+  fiber.configures = nil
   settle(host.end_cfg(ok))
   if not ok then
     error(failure, 0)

@@ -18,7 +18,7 @@ local error, pairs, pcall, rawequal, type = error, pairs, pcall, rawequal, type
 local CANCELLED = 'fiber is cancelled'
 local CANT_WAIT = "can't wait inside a function that was called by a C function, such as table.sort"
 
-local fibers = {} -- id -> fiber: a table with its id, its coroutine co, and the wait that it is in
+local fibers = {} -- id -> fiber: a table with its id, its coroutine co, and the wait that it is in, or false
 local fiber_of = {} -- coroutine -> fiber
 local last_id = 0
 -- The fiber that runs; what the host calls outside of all fibers (on_gap) is in none.
@@ -79,6 +79,9 @@ end
 
 local function forget(fiber)
   fibers[fiber.id], fiber_of[fiber.co] = nil, nil
+  if fiber.configures then
+    host.end_cfg(false) -- it was stopped half-way
+  end
 end
 
 -- That a fiber of the user's ends when it is cancelled is no failure. A handler's response isn't complete.
@@ -115,28 +118,31 @@ local function stepped(fiber, before, ok, first, ...)
 end
 
 -- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
-function core.new_fiber(fn)
+-- All that takes memory is done before it is entered: there may be none, and then nothing must be left.
+local function new_fiber(fn, users, object)
   last_id = last_id + 1
   local co = create(fn)
-  local fiber = { id = last_id, co = co }
+  local fiber = { id = last_id, co = co, wait = false, users = users, object = object }
   fiber_of[co] = fiber
   fibers[last_id] = fiber
   return last_id
 end
 
+function core.new_fiber(fn)
+  return new_fiber(fn, false, nil)
+end
+
 -- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.
-function core.users_fiber(fn)
-  local id = core.new_fiber(function(...)
+function core.users_fiber(fn, object)
+  return new_fiber(function(...)
     fn(...)
-  end)
-  fibers[id].users = true
-  return id
+  end, true, object)
 end
 
 -- Runs a fiber until it waits, ends or fails.
 function core.step(id, ...)
   local fiber, before = fibers[id], current
-  fiber.wait, current = nil, fiber
+  fiber.wait, current = false, fiber
   return stepped(fiber, before, resume(fiber.co, ...))
 end
 

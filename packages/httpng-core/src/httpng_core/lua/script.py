@@ -122,11 +122,11 @@ class Script:
             function = runtime.compile(source, str(self._path))
         except LuaScriptError as error:
             raise self._error(str(error)) from None
-        fiber = runtime.function("users_fiber")(function)
         try:
+            fiber = runtime.function("users_fiber")(function)
             answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
-        except MemoryError:
-            raise self._error("not enough memory (lua_memory_limit)") from None
+        except MemoryError as error:
+            raise self._error(str(error)) from None
         if self._server.wanted is not None:
             raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:
