@@ -58,7 +58,9 @@ GREEDY = {
 }
 
 
-@pytest.mark.parametrize("others", [{}, {"sandbox": True}, {"sandbox": True, "handler_time_limit": 100}], ids=str)
+@pytest.mark.parametrize(
+    "others", [{}, {"sandbox": True}, {"sandbox": True, "handler_time_limit": 100}], ids=str
+)
 @pytest.mark.parametrize("name", GREEDY)
 def test_what_takes_too_much_fails_alone(cage: Cage, lua: str, name: str, others: dict[str, object]) -> None:
     paths = ["/"] * 3 + ["/alive"]
@@ -81,7 +83,9 @@ def test_a_body_larger_than_all_memory(cage: Cage, lua: str) -> None:
 HOARD = "hoard = hoard or {} while true do hoard[#hoard + 1] = ('x'):rep(100) .. #hoard end"
 
 
-def test_what_is_kept_may_leave_nothing_for_others_who_get_an_answer_all_the_same(cage: Cage, lua: str) -> None:
+def test_what_is_kept_may_leave_nothing_for_others_who_get_an_answer_all_the_same(
+    cage: Cage, lua: str
+) -> None:
     paths = ["/", *["/alive", f"/alive {MIB}"] * 50]
     told = cage.serve(attack(HOARD), *paths, lua=lua, lua_memory_limit=LIMIT)
     assert {status for status, _ in told.answers} <= {200, 500}
