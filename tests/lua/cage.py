@@ -117,10 +117,10 @@ def _answer(loop: Loopback, path: str) -> tuple[int, str]:
     body = b"x" * int(size or 0)
     client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     loop.advance(1)
-    responses = client.responses() if client.received else []
-    if not responses or not responses[0].complete:
-        return 0, "".join(one.body.decode("latin-1") for one in responses)
-    return responses[0].status, responses[0].body.decode("latin-1")
+    if client.gone or not client.received:
+        return 0, ""
+    [response] = client.responses()
+    return response.status, response.body.decode("latin-1")
 
 
 def _served(path: Path, job: dict[str, Any]) -> dict[str, object]:

@@ -24,7 +24,8 @@ end
 
 -- Modules -------------------------------------------------------------------------------------------
 
-local sealed = setmetatable({}, { __mode = 'k' })
+-- Proxies, and by the modules themselves the proxies of these.
+local is_sealed, proxies = {}, {}
 
 local function refuse()
   error('a module of the server is read-only in the sandbox', 2)
@@ -32,6 +33,9 @@ end
 
 -- A module that a script can't change under the feet of the others.
 local function seal(module)
+  if proxies[module] then
+    return proxies[module]
+  end
   local fields = copy(module)
   for name, value in pairs(fields) do
     if type(value) == 'table' and not getmetatable(value) then
@@ -46,7 +50,7 @@ local function seal(module)
       return next, copy(fields)
     end,
   })
-  sealed[proxy] = true
+  is_sealed[proxy], proxies[module] = true, proxy
   return proxy
 end
 
@@ -105,7 +109,7 @@ env.box = seal(box)
 env.string.dump = nil
 
 function env.rawset(value, key, item)
-  if sealed[value] then
+  if is_sealed[value] then
     refuse()
   end
   return rawset(value, key, item)
