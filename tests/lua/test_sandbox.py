@@ -381,7 +381,7 @@ def asked(write: Write, cfg: str, lua: str, source: str = "", **overrides: objec
 def test_cfg_and_overrides_ask_for_it(
     write: Write, lua: str, cfg: str, overrides: dict[str, object], kind: tuple[object, ...]
 ) -> None:
-    app = asked(write, cfg, lua, **overrides)
+    app = asked(write, cfg, lua, "", **overrides)
     had = app._script.kind
     assert (had.sandbox, had.memory_limit, had.time_limit) == kind
     assert had.runtime == lua
