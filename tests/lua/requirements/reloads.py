@@ -1,8 +1,8 @@
-"""A script that is reloaded again and again, and clients that look whether a response is of one configuration.
+"""A script that is reloaded again and again, and clients that see whether a response is of one configuration.
 
-Configuration n has sites of its own, functions that say n, and room for bodies of as many bytes as its number and
-no more. `done` is the number of the last one whose `cfg` has returned. Every response says its site, n, and what
-`done` was when its handler began.
+Configuration n has sites of its own, functions that say n, and room for bodies of as many bytes as its number
+and no more. `done` is the number of the last one whose `cfg` has returned. Every response says its site, n,
+and what `done` was when its handler began.
 """
 
 import time

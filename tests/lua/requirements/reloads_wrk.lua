@@ -4,7 +4,7 @@ local PATHS = {'/', '/a', '/odd', '/a/x', '/even', '/pieces'}
 local at, threads = 0, {}
 
 seen, wrong, example = 0, 0, ''
-local last = ''
+local newest = -1
 
 function setup(thread)
   threads[#threads + 1] = thread
@@ -21,8 +21,8 @@ local function is_right(headers, body)
   if not site or headers['x-n'] ~= n or tonumber(n) < tonumber(done) then
     return false
   end
-  if n ~= last then
-    seen, last = seen + 1, n
+  if tonumber(n) > newest then
+    seen, newest = seen + 1, tonumber(n)
   end
   return not (site == 'odd' and n % 2 == 0 or site == 'even' and n % 2 == 1)
 end
@@ -36,6 +36,6 @@ end
 function done()
   for _, thread in ipairs(threads) do
     print(('wrong: %d %s'):format(thread:get('wrong'), thread:get('example')))
-    print(('changes seen: %d'):format(thread:get('seen')))
+    print(('configurations seen: %d'):format(thread:get('seen')))
   end
 end

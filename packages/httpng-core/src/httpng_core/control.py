@@ -9,10 +9,10 @@ from httpng_core.pending import Pending
 class Control(Protocol):
     """A server as its application holds it. None of these blocks.
 
-    `start`, `reconfigure` and `reconfigured` are called within `Lifecycle.configuring`, so the state allows them. The
-    others ask `Lifecycle.do` themselves, as a signal may come to the same end; and the server tells it what
-    comes of all this: `ServerVerb.REDUCE` and `ServerVerb.REDUCED` around threads that go, and
-    `ServerVerb.ENDED` when all is down.
+    `start`, `reconfigure` and `reconfigured` are called within `Lifecycle.configuring`, so the state allows
+    them. The others ask `Lifecycle.do` themselves, as a signal may come to the same end; and the server
+    tells it what comes of all this: `ServerVerb.REDUCE` and `ServerVerb.REDUCED` around threads that go,
+    and `ServerVerb.ENDED` when all is down.
     """
 
     def start(self, configuration: Configuration) -> None:

@@ -202,6 +202,8 @@ class Hub:
         self._settings, now = settings, self.clock()
         for pump in self.pumps:
             pump.connection.reconfigure(settings, now)
+            self.set_alarm(pump)
+        self._soon()
 
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Connections take no more requests and close when they have answered; `on_idle` is called once."""
