@@ -35,7 +35,7 @@ from wrk import CONNECTIONS, load, wait_for_hello  # type: ignore[import-not-fou
 
 LIMIT = 5e-6
 """How much more than the core alone a write from Lua may cost, in seconds."""
-WRITE_ROUNDS = 30
+WRITE_ROUNDS = 200
 _MODULES = "/usr/lib/nginx/modules"
 
 

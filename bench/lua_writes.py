@@ -17,7 +17,7 @@ from httpng_core.handlers import GeneratorIO
 from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
 
-WRITES = 6400
+WRITES = 1280
 CORE = "core alone"
 RUNTIMES = {"LuaJIT": "luajit21", "Lua 5.4": "lua54"}
 _BODY = b"x" * 100
