@@ -63,6 +63,7 @@ bench: .venv/bench.stamp
 	$(BIN)/python bench/hello.py
 	$(BIN)/python bench/fanout.py
 	$(BIN)/python bench/http2.py
+	$(BIN)/python bench/lua.py
 
 bench-freshness: .venv/bench.stamp
 	$(BIN)/python -m bench.freshness

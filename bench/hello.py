@@ -1,8 +1,8 @@
 """Requests per server CPU second: httpng beside uvicorn and hypercorn, in one run, alternating.
 
-One process serves, another loads it over keep-alive connections (wrk if it is there, else a small
-loader in Python). What counts is how many requests the server answers per second of its own CPU time
-(user and system, from /proc): absolute times on a shared machine mean nothing, ratios within a round do.
+One process serves, another loads it over keep-alive connections (wrk). What counts is how many requests
+the server answers per second of its own CPU time (user and system, from /proc): absolute times on a shared
+machine mean nothing, ratios within a round do.
 
     python bench/hello.py [--rounds 5] [--seconds 3] [--only NAME ...] [--save]
 """
@@ -11,19 +11,16 @@ import argparse
 import json
 import os
 import platform
-import re
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import time
-import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wrk import load, wait_for_hello  # type: ignore[import-not-found]
+
 HERE = Path(__file__).parent
-CONNECTIONS = 32
 
 ASGI = "bench_apps:asgi"
 HTTPNG_ASYNC = "bench_apps:hello_async"
@@ -86,39 +83,14 @@ def measure(server: Server, port: int, seconds: float) -> float:
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, env=environment, stderr=quiet, start_new_session=True) as process:
         try:
-            _wait_until_it_answers(port)
-            _load(port, 0.5)
+            wait_for_hello(port)
+            load(port, 0.5)
             before = _cpu_seconds(process.pid)
-            requests = _load(port, seconds)
+            requests: int = load(port, seconds)
             return requests / (_cpu_seconds(process.pid) - before)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
-
-
-def _wait_until_it_answers(port: int) -> None:
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
-                assert answer.read() == b"hello"
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"no answer on port {port}")
-
-
-def _load(port: int, seconds: float) -> int:
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise SystemExit("bench/hello.py needs wrk (Debian: apt-get install wrk)")
-    url = f"http://127.0.0.1:{port}/"
-    command = [wrk, "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", url]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(told)
-    found = re.search(r"(\d+) requests in", told)
-    assert found is not None, told
-    return int(found[1])
 
 
 def _cpu_seconds(leader: int) -> float:

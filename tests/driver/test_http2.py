@@ -1,5 +1,7 @@
 """What there is on HTTP/2 alone: many streams, their windows, and who delays whom."""
 
+from math import inf
+
 import anyio
 import pytest
 from h2.errors import ErrorCodes
@@ -159,3 +161,23 @@ async def test_shutdown_says_goodbye_and_lets_streams_end(net: Net) -> None:
     assert stream.body == b"ok"
     assert refused.reset == ErrorCodes.REFUSED_STREAM
     assert (client.http2.goaway, client.ended) == (0, "fin")
+
+
+async def test_an_idle_connection_is_under_the_new_timeout(net: Net) -> None:
+    """Nothing comes on it that would have its loop look at it."""
+
+    def handler(req: Request) -> str:
+        return "hello"
+
+    never = {"threads": 2, "header_timeout": inf, "keepalive_timeout": inf, "stall_timeout": inf}
+    async with (
+        net.serving(handler, **never) as server,
+        net.connect(server) as first,
+        net.connect(server) as second,
+    ):
+        for client in (first, second):
+            assert (await in_thread(client.get)).body == b"hello"
+        server.reconfigure(handler, **{**never, "keepalive_timeout": 0.05})
+        for client in (first, second):
+            await in_thread(client.read_to_end)
+            assert client.ended == "fin"

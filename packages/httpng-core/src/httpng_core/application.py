@@ -228,6 +228,8 @@ class Application:
         overrides = {key: value for key, value in self._overrides.items() if key != "listen"}
         configuration = reconfiguration(self.configuration, {**given, **overrides}, self._language)
         self._swap(configuration, given, None if self.control is None else self.control.reconfigure)
+        if self.control is not None:
+            self.control.reconfigured()
 
     def _swap(
         self,

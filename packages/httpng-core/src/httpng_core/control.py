@@ -9,10 +9,10 @@ from httpng_core.pending import Pending
 class Control(Protocol):
     """A server as its application holds it. None of these blocks.
 
-    `start` and `reconfigure` are called within `Lifecycle.configuring`, so the state allows them. The
-    others ask `Lifecycle.do` themselves, as a signal may come to the same end; and the server tells it what
-    comes of all this: `ServerVerb.REDUCE` and `ServerVerb.REDUCED` around threads that go, and
-    `ServerVerb.ENDED` when all is down.
+    `start`, `reconfigure` and `reconfigured` are called within `Lifecycle.configuring`, so the state allows
+    them. The others ask `Lifecycle.do` themselves, as a signal may come to the same end; and the server
+    tells it what comes of all this: `ServerVerb.REDUCE` and `ServerVerb.REDUCED` around threads that go,
+    and `ServerVerb.ENDED` when all is down.
     """
 
     def start(self, configuration: Configuration) -> None:
@@ -23,12 +23,17 @@ class Control(Protocol):
         """
 
     def reconfigure(self, configuration: Configuration) -> None:
-        """Takes over at once: what arrives from now on is served by the new configuration.
-
-        The application swaps right after this returns; what it can't do must be found out here.
+        """Prepares for another configuration: what it can't do must be found out here.
 
         Raises:
             ConfigError: a directory can't be served, or the like; nothing has changed.
+        """
+
+    def reconfigured(self) -> None:
+        """The application has swapped right after `reconfigure`: what arrives from now on is served by that.
+
+        Before an open connection is given what has arrived on it, it is given the settings that the
+        application has by then, whichever thread it belongs to.
         """
 
     def shutdown(self, *, resets: bool) -> Pending:

@@ -277,6 +277,8 @@ class Exchange:
 
     @stall_timeout.setter
     def stall_timeout(self, seconds: float | None) -> None:
+        if seconds is None and self._stalls is None:
+            return
         timeout = checked_stall_timeout(seconds)
         if self._stalls is not None:
             self._stalls.timeout = timeout

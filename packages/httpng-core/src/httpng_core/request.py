@@ -118,5 +118,7 @@ class Request:
     @property
     def is_websocket(self) -> bool:
         """Whether the client asks for a WebSocket on this connection (RFC 6455, 4.1)."""
+        if "upgrade" not in self.headers or self.headers["upgrade"].lower() != "websocket":
+            return False
         tokens = {token.strip().lower() for token in self.headers.get("connection", "").split(",")}
-        return self.headers.get("upgrade", "").lower() == "websocket" and "upgrade" in tokens
+        return "upgrade" in tokens

@@ -13,6 +13,7 @@ HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tupl
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN = re.compile(rb"[\r\n\0]")
 _NO_BODY = frozenset({204, 304})
+_SHORT = (str, bytes)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def _checked(headers: HeaderSource | None) -> _Checked:
     if headers is None:
         return (), None, False
     pairs: tuple[tuple[Any, Any], ...] = tuple(headers.items() if isinstance(headers, Mapping) else headers)
-    if len(pairs) <= 8 and all(type(value) is str and len(value) < 64 for _, value in pairs):
+    if len(pairs) <= 8 and all(type(value) in _SHORT and len(value) < 64 for _, value in pairs):
         return _check_again(pairs)
     return _check(pairs)
 

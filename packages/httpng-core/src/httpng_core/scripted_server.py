@@ -42,12 +42,15 @@ class ScriptedServer:
         self.listens = True
 
     def reconfigure(self, configuration: Configuration) -> None:
-        """Gives the open connections their new settings."""
+        """Begins to end threads, if there are to be fewer."""
         fewer = configuration.settings.threads < self._application.settings.threads
         if fewer and self.keeps_threads:
             self._lifecycle.do(ServerVerb.REDUCE)
+
+    def reconfigured(self) -> None:
+        """Gives the open connections their new settings."""
         for connection in self._connections():
-            connection.reconfigure(configuration.settings, self._clock())
+            connection.reconfigure(self._application.settings, self._clock())
 
     def shutdown(self, *, resets: bool) -> Pending:
         """Drains the connections; those that are left after `shutdown_timeout` are aborted, or all now."""

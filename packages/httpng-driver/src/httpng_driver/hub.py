@@ -21,7 +21,6 @@ from httpng_core import (
     Exchange,
     HttpDate,
     Lane,
-    Settings,
     Sweep,
     Timers,
     TlsConnection,
@@ -84,6 +83,7 @@ class Hub:
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
+        self._settings = application.settings
         # Last, as fibers of a script may want a turn at once.
         self.runner = application.runner(
             clock,
@@ -190,10 +190,20 @@ class Hub:
         """Has `function` called soon, in the thread of the loop. From any thread."""
         self._doorbell.call(function)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Requests that arrive on open connections are served by `settings` from now on."""
+    def renew(self) -> None:
+        """Gives the connections the settings that the application has now.
+
+        To be called between receiving and parsing: another thread may have changed them, and told a client,
+        after this loop was found ready.
+        """
+        settings = self.application.settings
+        if settings is self._settings:
+            return
+        self._settings, now = settings, self.clock()
         for pump in self.pumps:
-            pump.connection.reconfigure(settings, self.clock())
+            pump.connection.reconfigure(settings, now)
+            self.set_alarm(pump)
+        self._soon()
 
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Connections take no more requests and close when they have answered; `on_idle` is called once."""

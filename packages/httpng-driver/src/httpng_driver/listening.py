@@ -74,6 +74,9 @@ class Preparation:
         """See `Control`."""
         check_directories(configuration.directories)
 
+    def reconfigured(self) -> None:
+        """See `Control`: there are no connections yet."""
+
     def shutdown(self, *, resets: bool) -> Pending:
         """See `Control`."""
         self._lifecycle.do(ServerVerb.SHUTDOWN)

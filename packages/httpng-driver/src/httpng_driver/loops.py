@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable
 
-from httpng_core import Address, Application, Certificates, ConfigError, Settings
+from httpng_core import Address, Application, Certificates, ConfigError
 from httpng_driver.hub import Hub
 from httpng_driver.reactor import Backend
 from httpng_driver.worker import Worker
@@ -90,11 +90,11 @@ class Loops:
         for worker in self._leaving:
             worker.stop()
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Requests that arrive on open connections are served by `settings` from now on. From any thread."""
-        self.first.call_in_loop(lambda: self.first.reconfigure(settings))
+    def renew(self) -> None:
+        """Has idle connections learn the application's settings soon, too. From any thread."""
+        self.first.call_in_loop(self.first.renew)
         for worker in (*self._workers, *self._leaving):
-            worker.reconfigure(settings)
+            worker.renew()
 
     def _worker(self) -> Worker:
         self._last_number += 1

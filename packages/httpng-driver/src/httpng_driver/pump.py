@@ -162,6 +162,7 @@ class Pump:
             if not data:
                 connection.receive_eof(clock())
                 return
+            self._hub.renew()
             connection.receive_data(data, clock())
             # A FIN that came with the request must be known before the handler starts.
             if len(data) < _RECEIVE_SIZE and not mask & PEER_SHUT:

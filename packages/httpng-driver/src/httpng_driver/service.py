@@ -74,7 +74,10 @@ class Service:
             self._application.lifecycle.do(ServerVerb.REDUCE)
             limit = settings.thread_termination_timeout
             self._hub.call_in_loop(lambda: self._reduce(count, limit if limit > 0 else inf))
-        self._loops.reconfigure(settings)
+
+    def reconfigured(self) -> None:
+        """See `Control`."""
+        self._loops.renew()
 
     def shutdown(self, *, resets: bool) -> Pending:
         """See `Control`: exchanges, or the handlers of those that were reset, have `shutdown_timeout`."""

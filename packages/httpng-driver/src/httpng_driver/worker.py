@@ -8,7 +8,7 @@ from threading import Thread
 
 import anyio
 
-from httpng_core import Address, Application, Certificates, Settings
+from httpng_core import Address, Application, Certificates
 from httpng_driver.doorbell import Doorbell
 from httpng_driver.hub import Hub
 from httpng_driver.reactor import Backend
@@ -83,9 +83,9 @@ class Worker:
         """Aborts its connections, gives the handlers up and ends. From any thread; again: nothing."""
         self._doorbell.call(self._stop)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Requests that arrive on open connections are served by `settings` from now on."""
-        self._in_hub(lambda hub: hub.reconfigure(settings))
+    def renew(self) -> None:
+        """Has idle connections learn the application's settings soon, too."""
+        self._in_hub(Hub.renew)
 
     def join(self) -> None:
         """Waits until the thread has ended, which is soon after `on_ended`."""

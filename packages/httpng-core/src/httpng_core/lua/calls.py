@@ -187,7 +187,7 @@ def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
 
 def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
     """Headers from name, value, name, value ..."""
-    return list(zip(flat[::2], flat[1::2], strict=True))
+    return list(zip(flat[::2], flat[1::2], strict=True)) if flat else []
 
 
 def plain(result: int | None) -> int | None:

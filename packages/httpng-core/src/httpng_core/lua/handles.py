@@ -53,7 +53,7 @@ class Exchanges:
         return len(self._by_number)
 
     def __getitem__(self, number: float) -> ExchangeHandle:
-        return self._by_number[int(number)]
+        return self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
 
     def add(self, exchange: Exchange, home: Runner, is_held: Callable[[int], bool]) -> int:
         """The number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
