@@ -1,4 +1,4 @@
-"""A feed that several event loops follow, without a loop or a thread: the test says when each has its turn."""
+"""A feed that several event loops follow, without one or a thread: the test says when each has its turn."""
 
 from collections import deque
 from collections.abc import Callable
@@ -251,7 +251,8 @@ def test_a_follower_that_joins_while_another_loop_does_is_not_lost() -> None:
     feed, loops = Feed(clock=Clock(), policy="every", lock=lock), (Loop(), Loop())
     one, other = (Following(loop) for loop in loops)
     one.leave(one.follow(feed))
-    lock.publish = lambda: other.follow(feed) and None
+    follows: list[Pending] = []
+    lock.publish = lambda: follows.append(other.follow(feed))
     one.follow(feed)
     feed.publish("x")
     for client in (one, other):

@@ -142,7 +142,7 @@ class Feed:
         return Follower(self, self._backlog(), max_age, on_gap)
 
     def join(self, follower: Follower, call_in_loop: CallInLoop | None) -> tuple[Branch, list[Payload]]:
-        """Has `follower` follow in an event loop, called in its thread: its branch, and what it starts with."""
+        """Has `follower` follow in the loop that calls this: its branch, and what it starts with."""
         with self._lock:
             branch = self._branches.get(call_in_loop)
             if branch is None:
