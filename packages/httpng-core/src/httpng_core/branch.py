@@ -4,6 +4,7 @@ A feed has a branch for each loop that follows it. What is published is handed t
 loop, in order; so nothing here is ever touched by two threads at once.
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable
 
 from httpng_core.backlog import EveryBacklog, LatestBacklog, Payload
@@ -54,6 +55,7 @@ class Branch:
         self._followers: dict[Follower, None] = {}
         self._apart: dict[Follower, None] = {}
         self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
+        self._handed: deque[Callable[[], None]] = deque()
 
     def __len__(self) -> int:
         """How many follow here."""
@@ -66,9 +68,18 @@ class Branch:
         else:
             self.call_in_loop(function)
 
-    def start_from(self, published: int, latest: Latest) -> None:
+    def hand(self, function: Callable[[], None]) -> None:
+        """Has `function` called in the thread of the loop, after all that was handed before.
+
+        What was handed in other threads may be on its way yet, when that of the loop hands something.
+        """
+        self._handed.append(function)
+        self.call(self._take_handed)
+
+    def start_from(self, published: int, latest: Latest, *, is_closed: bool) -> None:
         """Takes over where the feed stands, as nothing was handed here while nobody followed."""
         self.published = published
+        self.is_closed = is_closed
         self._latest = latest.copy()
 
     def join(self, follower: Follower) -> list[Payload]:
@@ -87,6 +98,7 @@ class Branch:
         if not self._followers:
             # They hold drivers, that may have stopped.
             self._sweeps.clear()
+            self._latest.clear()
 
     def delivered_late(self) -> None:
         """A follower that left with a payload offered has delivered it after all."""
@@ -110,8 +122,8 @@ class Branch:
 
     def add(self, payload: Payload, number: int) -> None:
         """One more was published."""
-        if number <= self.published:
-            return  # It was on its way when all had left, and who follows now has begun with it.
+        if number <= self.published or not self._followers:
+            return  # It was on its way when all had left; who follows now has begun with it.
         self.published = number
         if self._keeps_latest:
             keep(self._latest, payload)
@@ -139,3 +151,7 @@ class Branch:
             skipped += stats.skipped
             expired += stats.expired
         return delivered, skipped, expired
+
+    def _take_handed(self) -> None:
+        while self._handed:
+            self._handed.popleft()()

@@ -80,7 +80,6 @@ class Feed:
         self._latest: Latest = {}
         self._branches: dict[CallInLoop | None, Branch] = {}
         self._from_threads: deque[tuple[bytes, Hashable]] = deque()
-        self._past: list[Branch] = []
 
     def publish(self, payload: bytes | str, key: Hashable = None) -> None:
         """Makes `payload` the newest value of `key`, for all that follow now or later. Never waits.
@@ -118,11 +117,11 @@ class Feed:
             self._take_from_threads()
             self.is_closed = True
             for branch in tuple(self._branches.values()):
-                branch.call(branch.close)
+                branch.hand(branch.close)
 
     def get_stats(self) -> FeedStats:
-        """What became of all that was published."""
-        branches = (*self._branches.values(), *self._past)
+        """What became of all that was published; what other threads are doing just now may be missing."""
+        branches = tuple(self._branches.values())
         delivered, skipped, expired = map(
             sum, zip(_NOTHING, *(branch.totals() for branch in branches), strict=True)
         )
@@ -142,31 +141,25 @@ class Feed:
         """
         return Follower(self, self._backlog(), max_age, on_gap)
 
-    def branch(self, call_in_loop: CallInLoop | None) -> Branch:
-        """The branch of an event loop, for one more follower there; called in the thread of the loop."""
+    def join(self, follower: Follower, call_in_loop: CallInLoop | None) -> tuple[Branch, list[Payload]]:
+        """Has `follower` follow in the loop that calls this: its branch, and what it starts with."""
         with self._lock:
-            self._take_from_threads()
             branch = self._branches.get(call_in_loop)
             if branch is None:
-                self._drop_empty()
                 branch = self._branches[call_in_loop] = Branch(
                     self.clock, self._backlog, not self._keeps_every, call_in_loop
                 )
+            # Now that other threads find a branch, which they tell that there is something to take.
+            self._take_from_threads()
             if not len(branch):
-                branch.start_from(self.published, self._latest)
-                branch.is_closed = self.is_closed
-            return branch
+                branch.start_from(self.published, self._latest, is_closed=self.is_closed)
+            # Not after the lock: what is published then is for this one as well.
+            return branch, branch.join(follower)
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
             return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
         return LatestBacklog()
-
-    def _drop_empty(self) -> None:
-        """Forgets the branches of loops that may be gone; what they count may still change by one."""
-        for call, branch in tuple(self._branches.items()):
-            if not len(branch):
-                self._past.append(self._branches.pop(call))
 
     def _publish(self, body: bytes, key: Hashable) -> None:
         payload = Payload(body, key, self.clock())
@@ -175,7 +168,7 @@ class Feed:
             keep(self._latest, payload)
         for branch in tuple(self._branches.values()):
             if len(branch):
-                branch.call(partial(branch.add, payload, self.published))
+                branch.hand(partial(branch.add, payload, self.published))
 
     def _take_from_threads(self) -> None:
         with self._lock:

@@ -57,8 +57,10 @@ class FeedStats:
 class Publisher(Protocol):
     """What a follower needs of a feed before it follows."""
 
-    def branch(self, call_in_loop: CallInLoop | None) -> "Publication":
-        """The branch of an event loop, for one more follower there."""
+    def join(
+        self, follower: "Follower", call_in_loop: CallInLoop | None
+    ) -> tuple["Publication", list[Payload]]:
+        """`follower` gets what is published from now on: where from, and what it starts with."""
 
 
 class Publication(Protocol):
@@ -67,9 +69,6 @@ class Publication(Protocol):
     clock: Callable[[], float]
     is_closed: bool
     published: int
-
-    def join(self, follower: "Follower") -> list[Payload]:
-        """`follower` gets what is published from now on; tells what it starts with."""
 
     def leave(self, follower: "Follower") -> None:
         """`follower` gets nothing more."""
@@ -143,11 +142,9 @@ class Follower:
 
     @property
     def stats(self) -> FollowStats:
-        """Where the follower stands."""
-        if self._owner is not None:
-            self._owner.settle_books(self)
+        """Where the follower stands. Nothing is booked for this: any thread may ask."""
         return FollowStats(
-            delivered=self._delivered,
+            delivered=self._delivered_by_now(),
             skipped=self._lost() - self._expired,
             expired=self._expired,
             pending=self._pending(),
@@ -176,8 +173,7 @@ class Follower:
     def begin(self, owner: FollowOwner, wake: Callable[[], None], call_in_loop: CallInLoop | None) -> None:
         """Joins the feed; `wake` is called when something becomes pending."""
         self._owner, self._wake = owner, wake
-        self._feed = self._publisher.branch(call_in_loop)
-        payloads = self._feed.join(self)
+        self._feed, payloads = self._publisher.join(self, call_in_loop)
         self._joined_at = self._feed.published - len(payloads)
         for payload in payloads:
             self._backlog.add(payload)
@@ -309,7 +305,10 @@ class Follower:
     def _lost(self) -> int:
         """How many were neither delivered nor are they pending."""
         published = self._feed.published if self._owner is not None else self._left_at
-        return published - self._joined_at - self._delivered - self._pending()
+        return published - self._joined_at - self._delivered_by_now() - self._pending()
+
+    def _delivered_by_now(self) -> int:
+        return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
 
     def _pending(self) -> int:
         return len(self._backlog if self._sweep is None else self._sweep.pending(self))

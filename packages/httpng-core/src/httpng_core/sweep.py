@@ -142,10 +142,17 @@ class Sweep:
 
     def take_books(self, member: Member) -> Books:
         """What was sent to `member` since this was asked last."""
+        taken = self.unbooked(member)
+        before = member.base
+        member.base = before[0] + taken[0], before[1] + taken[1], before[2] + taken[2]
+        return taken
+
+    def unbooked(self, member: Member) -> Books:
+        """What `take_books` would tell now."""
         count, body, wire = self._totals
         if self._payload is not None and member.slot < self._cursor:
             count, body, wire = _plus(self._totals, self._payload)
-        before, member.base = member.base, (count, body, wire)
+        before = member.base
         return count - before[0], body - before[1], wire - before[2]
 
     def pending(self, member: Member) -> list[Payload]:

@@ -1,5 +1,6 @@
 """The gate of a Lua state that several threads serve: one at a time is in it, and none waits for it."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from threading import Lock, get_ident
@@ -7,6 +8,8 @@ from time import monotonic
 from typing import Any
 
 from httpng_core import Runner
+
+_log = logging.getLogger("httpng")
 
 _JOBS_PER_STAY = 64
 _SECONDS_PER_STAY = 0.005
@@ -34,24 +37,37 @@ class LuaGate:
         """See `httpng_core.lua.Gate`."""
         if self._holder == get_ident():
             return job()
-        if not self._jobs and self._taken.acquire(blocking=False):
-            self._holder = get_ident()
-            try:
-                return job()
-            finally:
-                self._leave()
-        self._jobs.append((home, job, done))
-        # Whoever was in there may have left before it saw that.
-        self._do_jobs()
-        return None
-
-    def _leave(self) -> None:
-        self._holder = None
-        self._taken.release()
-        if self._jobs:
+        try:
+            return self._enter(home, job, done)
+        finally:
+            # Those that came meanwhile; and whoever was in there may have left before it saw this one.
             self._do_jobs()
 
+    def ask(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """See `httpng_core.lua.Gate`: the jobs of others are left to the first loop."""
+        if self._holder == get_ident():
+            return job()
+        try:
+            return self._enter(home, job, done)
+        finally:
+            if self._jobs:
+                self._ring(self._do_jobs)
+
+    def _enter(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """Does the job if nobody is in there and none waits, else leaves it."""
+        if self._jobs or not self._taken.acquire(blocking=False):
+            self._jobs.append((home, job, done))
+            return None
+        self._holder = get_ident()
+        try:
+            return job()
+        finally:
+            self._holder = None
+            self._taken.release()
+
     def _do_jobs(self) -> None:
+        if not self._jobs:
+            return
         until = monotonic() + _SECONDS_PER_STAY
         for _ in range(_JOBS_PER_STAY):
             if not self._jobs or not self._taken.acquire(blocking=False):
@@ -72,7 +88,12 @@ class LuaGate:
             home, job, done = self._jobs.popleft()
         except IndexError:
             return  # Another thread was here in between.
-        home.call_in_loop(_after(job, done))
+        tell = _after(job, done)
+        try:
+            home.call_in_loop(tell)
+        except Exception:
+            # It was told in this thread. A defect of ours must not take the caller's own job with it.
+            _log.exception("what a thread in Lua did for another failed")
 
 
 def _after(job: Job, done: Done) -> Callable[[], None]:

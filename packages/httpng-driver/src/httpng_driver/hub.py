@@ -136,7 +136,8 @@ class Hub:
         connection.on_push = pump.push
         connection.on_payload = partial(self._has_payload, pump)
         connection.feed_lane = Lane(self._has_sweep, sock.send)
-        connection.call_in_loop = self.call_in_loop
+        # The doorbell's, as feeds keep this, and not the hub with it.
+        connection.call_in_loop = self._doorbell.call_in_loop
         self._pumps[connection] = pump
         self.flag(pump)
 
@@ -181,10 +182,7 @@ class Hub:
 
     def call_in_loop(self, function: Callable[[], None]) -> None:
         """Calls `function` in the thread of the loop: at once if called from there, else soon."""
-        if get_ident() == self._thread:
-            function()
-        else:
-            self._doorbell.call(function)
+        self._doorbell.call_in_loop(function)
 
     def ring(self, function: Callable[[], None]) -> None:
         """Has `function` called soon, in the thread of the loop. From any thread."""

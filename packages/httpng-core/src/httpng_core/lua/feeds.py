@@ -101,7 +101,7 @@ class FeedCalls:
                 if not later.settled:
                     later.answer(*_notice_or_error(answer, error))
 
-            answer = self._fibers.gate.call(home, lambda: as_answer(self._gap(gap, lost)), asked)
+            answer = self._fibers.gate.ask(home, lambda: as_answer(self._gap(gap, lost)), asked)
             return later if answer is None else _notice(answer)
 
         return on_gap

@@ -25,6 +25,9 @@ class Gate(Protocol):
             Exception: what the job raised, if it was run now.
         """
 
+    def ask(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """Like `call`, but does nobody else's jobs: for where those could touch what the caller works on."""
+
 
 class OpenGate:
     """The gate where there is one thread."""
@@ -32,6 +35,8 @@ class OpenGate:
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """See `Gate`."""
         return job()
+
+    ask = call
 
 
 def ignore(answer: Answer, error: Exception | None) -> Any:
