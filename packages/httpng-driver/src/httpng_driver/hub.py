@@ -190,14 +190,16 @@ class Hub:
 
     def reconfigure(self, settings: Settings) -> None:
         """Requests that arrive on open connections are served by `settings` from now on."""
-        for pump in self.pumps:
-            pump.connection.reconfigure(settings, self.clock())
+        with self.lock:
+            for pump in self.pumps:
+                pump.connection.reconfigure(settings, self.clock())
 
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Connections take no more requests and close when they have answered; `on_idle` is called once."""
         self._on_idle = on_idle
-        for pump in self.pumps:
-            pump.connection.drain(self.clock())
+        with self.lock:
+            for pump in self.pumps:
+                pump.connection.drain(self.clock())
         self._soon()
 
     def reset(self) -> None:
