@@ -316,6 +316,100 @@ async def test_a_script_that_fails_after_its_shutdown_ends_the_server(
     assert "at the end" in caplog.text
 
 
+async def test_a_shutdown_from_outside_ends_a_server_that_its_script_has_shut_down(
+    serving: Serving, tmp_path: Path
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        httpng.cfg{listen = '127.0.0.1:0', handler = function() end}
+        fiber.sleep(0)
+        httpng.shutdown()
+        while true do fiber.sleep(1000) end
+        """,
+    )
+    async with serving(app, listen=None, cancel=False) as server:
+        await until(lambda: app.lifecycle.state.name == "STOPPED")
+        server.shutdown()
+
+
+async def test_the_file_of_a_unix_socket_is_there_while_the_script_serves(
+    serving: Serving, tmp_path: Path
+) -> None:
+    app = script(
+        tmp_path,
+        f"""
+        local cfg = {{listen = 'unix:{tmp_path}/a.sock', handler = function() end}}
+        for _ = 1, 3 do
+          httpng.cfg(cfg)
+          httpng.shutdown()
+        end
+        httpng.cfg(cfg)
+        while not _G.stop do fiber.sleep(0.001) end
+        httpng.shutdown()
+        _G.is_there = io.open('{tmp_path}/a.sock')
+        httpng.cfg(cfg)
+        _G.stop = false
+        """,
+    )
+    path = tmp_path / "a.sock"
+    async with serving(app, listen=None) as server:
+        before = server.addresses
+        assert path.exists()
+        lua = app._script.runtime._lua  # type: ignore[attr-defined]
+        lua.execute(b"stop = true")
+        await until(lambda: lua.globals()[b"stop"] is False)
+        assert server.addresses == before
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    assert not path.exists()
+
+
+FEWER = """
+local cfg = {listen = '127.0.0.1:0', threads = 2, shutdown_timeout = 0.05, sites = {
+  {path = '/fewer', handler = function(req, io)
+    cfg.threads, cfg.listen = 1, nil
+    httpng.cfg(cfg)
+    FORCE
+    return 'fewer'
+  end},
+  {path = '/', handler = function() return 'here' end},
+}}
+httpng.cfg(cfg)
+""".replace("local cfg", "cfg")
+
+
+async def asked_in_the_second_loop(server: Server) -> Client:
+    """A client whose request for fewer threads is on its way, in the thread that is to go."""
+    clients = [Client(server.addresses[0]) for _ in range(2)]
+    for client in clients:
+        await in_thread(client.ask, GET)
+    first, other = clients
+    if server._hub.pumps[0].socket.getpeername()[1] == other.port:
+        first, other = other, first
+    first.close()
+    other.request("/fewer")
+    return other
+
+
+async def test_a_handler_may_end_the_thread_that_it_runs_in(serving: Serving, tmp_path: Path) -> None:
+    app = script(tmp_path, FEWER.replace("FORCE", ""))
+    async with serving(app, listen=None) as server:
+        with await asked_in_the_second_loop(server) as client:
+            assert (await in_thread(client.read_response)).body == b"fewer"
+            await until(lambda: server._loops.count == 1 and not server._loops.is_leaving)
+            assert app.lifecycle.state.name == "RUNNING"
+
+
+async def test_a_handler_that_forces_its_own_thread_is_given_up(serving: Serving, tmp_path: Path) -> None:
+    app = script(tmp_path, FEWER.replace("FORCE", "httpng.force_decrease_threads()"))
+    async with serving(app, listen=None) as server:
+        with await asked_in_the_second_loop(server) as client:
+            await in_thread(client.read_to_end)
+            assert client.was_reset
+            await until(lambda: app.lifecycle.state.name == "RUNNING" and server._loops.count == 1)
+
+
 async def test_a_server_that_a_script_starts_again_says_so(serving: Serving, tmp_path: Path) -> None:
     app = script(
         tmp_path,

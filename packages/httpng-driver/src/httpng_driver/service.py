@@ -132,6 +132,9 @@ class Service:
         while self._loops.is_leaving:
             self._all_left = anyio.Event()
             await self._all_left.wait()
+            # A cfg that was under way in one of them may have started more.
+            self._loops.shrink(1)
+            self._loops.stop_leaving()
         self._hub.close()
         self._tell_ended()
 
