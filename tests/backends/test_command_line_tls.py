@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.backends.test_command_line import command, run, running
 from tests.certificates import make_pair, trusting
-from tests.driver.harness import BOUND
+from tests.driver.harness import BOUND, Client
 from tests.driver.test_tls import get_over
 
 from httpng_core import ListenAddress
@@ -72,6 +72,37 @@ def test_without_tls_a_hang_up_ends_the_program(module: str, folder: Path) -> No
     with running(command(module, "app.py:app", "--listen", "127.0.0.1:0"), folder) as server:
         server.process.send_signal(signal.SIGHUP)
         assert server.process.wait(BOUND) == -signal.SIGHUP
+
+
+def test_a_script_that_starts_again_with_tls(module: str, folder: Path) -> None:
+    """It says where it listens each time, and SIGHUP reloads from then on."""
+    pair = make_pair(folder)
+    (folder / "app.lua").write_text(f"""
+        local httpng, fiber = require 'httpng', require 'fiber'
+        local function handler(req)
+          _G.again = req.path == '/again'
+          return tostring(req.https)
+        end
+        httpng.cfg{{listen = '127.0.0.1:0', handler = handler}}
+        while not again do fiber.sleep(0.001) end
+        httpng.shutdown()
+        local tls = {{{{certificate_file = {pair.certificate_file!r},
+          certificate_key_file = {pair.certificate_key_file!r}}}}}
+        httpng.cfg{{listen = {{{{addr = '127.0.0.1', port = 0, tls = tls}}}}, handler = handler}}
+    """)
+    with running(command(module, "app.lua"), folder) as server:
+        assert server.ask(0) == b"nil"
+        with Client(server.addresses[0]) as client:
+            client.request("/again")
+            # It is reset, before it is answered or after.
+            line = server._line()
+        assert line.startswith("httpng: listening on https://127.0.0.1:")
+        address = ListenAddress("127.0.0.1", int(line.rpartition(":")[2]))
+        assert get_over(trusting(pair), address).endswith(b"true")
+        server.process.send_signal(signal.SIGHUP)
+        assert server._line() == "INFO httpng: certificates reloaded\n"
+        assert get_over(trusting(pair), address).endswith(b"true")
+        assert server.stop() == ""
 
 
 def test_a_unix_socket(module: str, folder: Path) -> None:

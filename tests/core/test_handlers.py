@@ -578,6 +578,51 @@ def test_a_fiber_may_begin_with_the_next_turn() -> None:
     assert returned == [5]
 
 
+def steps_of(log: list[str], *pendings: Pending) -> Generator[Pending, Any, object]:
+    try:
+        for pending in pendings:
+            yield pending
+            log.append("went on")
+        return "ended"
+    finally:
+        log.append("over")
+
+
+def test_what_comes_when_a_runner_is_closed_may_end_at_once() -> None:
+    loopback, log, ended = Loopback(lambda req: None), list[str](), list[object]()
+    loopback.runner.close()
+    loopback.runner.spawn(steps_of(log), ended.append)
+    assert (log, ended) == (["over"], ["ended"])
+
+
+def test_what_has_to_wait_when_a_runner_is_closed_is_given_up() -> None:
+    loopback, log, ended = Loopback(lambda req: None), list[str](), list[object]()
+    loopback.runner.close()
+    pending = Pending()
+    for background in (False, True):
+        loopback.runner.spawn(steps_of(log, pending), ended.append, background=background)
+    assert (log, ended, loopback.runner.is_busy) == (["over", "over"], [], False)
+    pending.settle(None)
+    loopback.runner.run()
+    assert log == ["over", "over"]
+
+
+def test_handlers_can_be_given_up_and_what_runs_in_the_background_goes_on() -> None:
+    loopback, log, others = Loopback(lambda req: None), list[str](), list[str]()
+    runner, pending = loopback.runner, Pending()
+    runner.spawn(steps_of(log, Pending()), log.append)  # type: ignore[arg-type]
+    runner.spawn(steps_of(others, pending), others.append, background=True)  # type: ignore[arg-type]
+    assert runner.is_busy
+    runner.close_handlers()
+    assert (log, others, runner.is_busy) == (["over"], [], False)
+    pending.settle(None)
+    runner.run()
+    assert others == ["went on", "over", "ended"]
+    # And handlers may begin again.
+    runner.spawn(steps_of(log, Pending()), log.append)  # type: ignore[arg-type]
+    assert runner.is_busy
+
+
 def test_a_runner_has_timers_of_its_own() -> None:
     runner = Application(function).runner(Clock())
     ran: list[float] = []

@@ -10,7 +10,7 @@ From the last two `shutdown` leads to STOPPING, and `ended` leads to STOPPED fro
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum, auto
 from types import MappingProxyType
 from typing import Final
@@ -82,13 +82,15 @@ TABLE: Final[Mapping[tuple[ServerState, ServerVerb], ServerState | str]] = Mappi
 
 
 class Lifecycle:
-    """Where the server of one application stands. To be used by one thread at a time.
+    """Where the server of one application stands.
 
     Attributes:
         state: the state.
+        lock: held while it changes; a driver with several threads puts a real one here.
     """
 
     def __init__(self) -> None:
+        self.lock: AbstractContextManager[object] = nullcontext()
         self.state = ServerState.STOPPED
         self._configuring = False
 
@@ -98,7 +100,8 @@ class Lifecycle:
         Raises:
             RuntimeError: the state forbids it, and stays.
         """
-        self.state = self._target(verb)
+        with self.lock:
+            self.state = self._target(verb)
 
     def begin_configuring(self) -> None:
         """A call of `cfg` begins; `end_configuring` must follow.

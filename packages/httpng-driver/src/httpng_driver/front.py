@@ -34,18 +34,22 @@ def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
 async def until_signalled(serve: Serve) -> None:
     """Serves; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
 
-    With TLS, SIGHUP reloads the certificates; without, it ends the program as ever.
+    Where it listens is said each time it begins to. As soon as it does with TLS, SIGHUP reloads the
+    certificates; before that it ends the program as ever.
 
     Raises:
         ConfigError: the server can't be started.
     """
     servers: list[Server] = []
     failure: ConfigError | None = None
+    watches = False
 
     def listening(server: Server) -> None:
-        servers.append(server)
+        nonlocal watches
+        servers[:] = [server]
         urls = [address.url for address in server.addresses]
-        if server.uses_tls and hasattr(signal, "SIGHUP"):
+        if server.uses_tls and hasattr(signal, "SIGHUP") and not watches:
+            watches = True
             tasks.start_soon(_watch_hang_ups, server, urls)
         else:
             announce(urls)
@@ -67,12 +71,19 @@ async def _watch_hang_ups(server: Server, urls: list[str]) -> None:
         # Not before: who reads that line may send the signal.
         announce(urls)
         async for _ in signals:
-            try:
-                server.reload_certificates()
-            except ConfigError as error:
-                _log.error("the old certificates stay: %s", error)
-            else:
-                _log.info("certificates reloaded")
+            _reload_certificates(server)
+
+
+def _reload_certificates(server: Server) -> None:
+    if not server.uses_tls:
+        _log.info("there are no certificates to reload")
+        return
+    try:
+        server.reload_certificates()
+    except ConfigError as error:
+        _log.error("the old certificates stay: %s", error)
+    else:
+        _log.info("certificates reloaded")
 
 
 async def _watch_signals(servers: list[Server], *, task_status: TaskStatus[None]) -> None:

@@ -197,17 +197,19 @@ class Hub:
         settings = self.application.settings
         if settings is self._settings:
             return
-        self._settings, now = settings, self.clock()
-        for pump in self.pumps:
-            pump.connection.reconfigure(settings, now)
-            self.set_alarm(pump)
+        with self.lock:
+            self._settings, now = settings, self.clock()
+            for pump in self.pumps:
+                pump.connection.reconfigure(settings, now)
+                self.set_alarm(pump)
         self._soon()
 
     def drain(self, on_idle: Callable[[], None]) -> None:
         """Connections take no more requests and close when they have answered; `on_idle` is called once."""
         self._on_idle = on_idle
-        for pump in self.pumps:
-            pump.connection.drain(self.clock())
+        with self.lock:
+            for pump in self.pumps:
+                pump.connection.drain(self.clock())
         self._soon()
 
     def reset(self) -> None:

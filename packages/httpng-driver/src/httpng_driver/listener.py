@@ -194,6 +194,8 @@ class Listener:
         for _ in range(_ACCEPTS_PER_EVENT):
             if not self._has_room():
                 self._pause()
+                # In another thread a connection may have closed before it could see that this had stopped.
+                self.resume()
                 return
             if not self._accept():
                 return

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from threading import Lock
 
 from httpng_core import Address, Application, Certificates, ConfigError
 from httpng_driver.hub import Hub
@@ -14,12 +15,14 @@ class Loops:
 
     Attributes:
         first: the hub of the first loop, which is always there.
+        limit: how many connections each loop may have.
         on_forget: called in any thread when a connection has been closed.
         on_left: called in the first loop when the last of the workers that were to go has ended.
     """
 
     def __init__(self, application: Application, backend: Backend, first: Hub) -> None:
         self.first = first
+        self.limit = application.settings.max_conn_per_thread
         self.on_forget: Callable[[], None] = lambda: None
         self.on_left: Callable[[], None] = lambda: None
         self._application = application
@@ -27,6 +30,8 @@ class Loops:
         self._workers: tuple[Worker, ...] = ()
         self._leaving: tuple[Worker, ...] = ()
         self._last_number = 1
+        # Held while the two change, as `grow` may be called in any thread.
+        self._changing = Lock()
 
     @property
     def count(self) -> int:
@@ -45,8 +50,7 @@ class Loops:
 
     def has_room(self) -> bool:
         """Whether one more connection may be open."""
-        limit = self._application.settings.max_conn_per_thread
-        return min(self.first.load, *(worker.load for worker in self._workers), limit) < limit
+        return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
 
     def take(
         self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
@@ -67,16 +71,20 @@ class Loops:
             while self.count + len(started) < count:
                 started.append(self._worker())
         except (OSError, RuntimeError) as error:
+            with self._changing:
+                self._leaving = (*self._leaving, *started)
             for worker in started:
                 worker.stop()
             raise ConfigError(f"threads is {count}: can't start another thread: {error}") from error
-        self._workers = (*self._workers, *started)
+        with self._changing:
+            self._workers = (*self._workers, *started)
 
     def shrink(self, count: int) -> None:
         """Lets the workers beyond `count` loops finish what they have, and end."""
-        going = self._workers[count - 1 :]
-        self._workers = self._workers[: count - 1]
-        self._leaving = (*self._leaving, *going)
+        with self._changing:
+            going = self._workers[count - 1 :]
+            self._workers = self._workers[: count - 1]
+            self._leaving = (*self._leaving, *going)
         for worker in going:
             worker.drain()
 
@@ -92,6 +100,7 @@ class Loops:
 
     def renew(self) -> None:
         """Has idle connections learn the application's settings soon, too. From any thread."""
+        self.limit = self._application.settings.max_conn_per_thread
         self.first.call_in_loop(self.first.renew)
         for worker in (*self._workers, *self._leaving):
             worker.renew()
@@ -106,8 +115,9 @@ class Loops:
 
     def _left(self, worker: Worker) -> None:
         worker.join()
-        # One that failed was not asked to go.
-        self._workers = tuple(one for one in self._workers if one is not worker)
-        self._leaving = tuple(one for one in self._leaving if one is not worker)
+        with self._changing:
+            # One that failed was not asked to go.
+            self._workers = tuple(one for one in self._workers if one is not worker)
+            self._leaving = tuple(one for one in self._leaving if one is not worker)
         if not self._leaving:
             self.on_left()

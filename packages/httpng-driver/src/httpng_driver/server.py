@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -30,8 +31,12 @@ class Server:
         """Serves what `listening` has opened; `None`: the application has stopped, and may start again."""
         self._application = application
         doorbell = Doorbell()
-        application.use_gate(LuaGate(doorbell.call))
-        self._hub = Hub(application, reactor, doorbell=doorbell)
+        try:
+            application.use_gate(LuaGate(doorbell.call))
+            self._hub = Hub(application, reactor, doorbell=doorbell)
+        except BaseException:
+            doorbell.close()
+            raise
         self._loops = Loops(application, backend, self._hub)
         self._service = Service(application, self._hub, self._loops, listening)
         application.control = self._service
@@ -119,7 +124,10 @@ async def serve_on(
     Raises:
         ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
             listened on.
+        RuntimeError: the application is served already; or it is a script that was, as it can be once.
     """
+    if isinstance(application.control, Service):
+        raise RuntimeError("the application is served already: give another server a copy of it")
     listening = _listening(application, listen)
     try:
         async with backend.reactor() as reactor:
@@ -149,6 +157,7 @@ async def _serve(
     try:
         server._service.begin()
         if on_listening is not None:
+            server._service.on_started = partial(on_listening, server)
             on_listening(server)
         task_status.started(server)
     except BaseException:

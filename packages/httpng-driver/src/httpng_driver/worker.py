@@ -129,8 +129,13 @@ class Worker:
             # The thread has failed before it began.
             sock.close()
             self._forgot()
-        else:
+            return
+        try:
             self._hub.adopt(sock, peer, ouraddr, certificates)
+        except BaseException:
+            sock.close()
+            self._forgot()
+            raise
 
     def _forgot(self) -> None:
         self.forgotten += 1

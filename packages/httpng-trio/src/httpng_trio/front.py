@@ -45,12 +45,14 @@ async def serve(
     Args:
         app: a handler or an `Application`.
         listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
-        on_listening: called with the `Server` once it listens; `Server.addresses` says where.
+        on_listening: called with the `Server` once it listens, and again each time a script has it listen
+            anew; `Server.addresses` says where.
         task_status: gets the `Server` likewise, for `await nursery.start(serve, app)`.
         **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
         ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        RuntimeError: the application is served already; or it is a script that was, as it can be once.
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application, listening_on = as_application(app, None, cfg), addresses(listen)

@@ -95,7 +95,8 @@ end
 --
 -- Returns: nothing.
 -- Raises: `Not configured, nothing to terminate` when no server runs, `Shutdown is in progress`.
--- Waits: until these threads are gone.
+-- Waits: until these threads are gone. A handler that runs in one of them is itself what is waited for, until
+-- `shutdown_timeout` gives it up: call this in a fiber.
 function httpng.force_decrease_threads()
   settle(host.force_decrease_threads())
 end

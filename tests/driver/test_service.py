@@ -1,0 +1,435 @@
+"""A server that is reloaded, shut down and cancelled while its threads are busy with something else."""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
+
+from httpng_core import Application, ConfigError, Request, parse_listen
+from httpng_driver import IO, Server
+from httpng_driver.hub import Hub
+from httpng_driver.listener import Listener, open_listeners
+from httpng_driver.load import load
+from httpng_driver.poller import make_poller
+
+pytestmark = pytest.mark.anyio
+
+
+def own_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("httpng-")]
+
+
+def thread_name(req: Request) -> str:
+    return threading.current_thread().name
+
+
+async def forever(req: Request, io: IO) -> None:
+    await io.write(b"x")
+    await anyio.sleep_forever()
+
+
+def stubborn(seconds: float) -> Callable[..., Any]:
+    """A handler that takes a while to go when it is cancelled."""
+
+    async def handler(req: Request, io: IO) -> None:
+        try:
+            await forever(req, io)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(seconds)
+
+    return handler
+
+
+async def begun(server: Server, count: int) -> list[Client]:
+    """Clients whose handlers run."""
+    clients = [Client(server.addresses[0]) for _ in range(count)]
+    for client in clients:
+        client.send(GET)
+    for client in clients:
+        await in_thread(client.receive)
+    return clients
+
+
+def close(clients: list[Client]) -> None:
+    for client in clients:
+        client.close()
+
+
+# Threads ------------------------------------------------------------------------------------------------
+
+
+async def test_cancelling_waits_for_all_threads_though_some_have_left_before(serving: Serving) -> None:
+    handler = stubborn(0.2)
+    async with serving(handler, threads=3) as server:
+        server.reconfigure(handler, threads=2)
+        await until(lambda: not server._loops.is_leaving)
+        clients = await begun(server, 2)
+    assert own_threads() == []
+    close(clients)
+
+
+async def test_threads_that_could_not_all_be_started_are_gone_when_serving_has_failed(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Thread.start
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name == "httpng-4":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    with pytest.raises(ConfigError, match="threads is 4"):
+        async with serving(thread_name, threads=4):
+            pass
+    assert own_threads() == []
+    assert "failed" not in caplog.text
+
+
+async def test_a_force_that_comes_late_leaves_the_deadline_of_a_shutdown(serving: Serving) -> None:
+    app = Application(forever, threads=2, shutdown_timeout=600)
+    async with serving(app, cancel=False) as server:
+        clients = await begun(server, 2)
+        server.reconfigure(forever, threads=1, shutdown_timeout=600)
+        # In another thread, so that the first loop does it when it comes to it.
+        await in_thread(app.force_decrease_threads)
+        server.shutdown(0.05)
+    close(clients)
+
+
+async def test_a_reload_of_another_thread_that_comes_late_leaves_the_deadline_of_a_shutdown(
+    serving: Serving,
+) -> None:
+    app = Application(forever, threads=2, shutdown_timeout=600)
+    async with serving(app, cancel=False) as server:
+        clients = await begun(server, 2)
+
+        def reload() -> None:
+            app.reconfigure(forever, threads=1, thread_termination_timeout=600, shutdown_timeout=600)
+
+        thread = threading.Thread(target=reload)
+        thread.start()
+        thread.join(BOUND)
+        server.shutdown(0.05)
+    close(clients)
+
+
+async def test_a_force_in_the_first_loop_waits_for_threads_that_another_has_just_told_to_go(
+    serving: Serving,
+) -> None:
+    app = Application(forever, threads=2)
+    async with serving(app) as server:
+        clients = await begun(server, 2)
+        thread = threading.Thread(target=lambda: app.reconfigure(forever, threads=1, shutdown_timeout=0.05))
+        thread.start()
+        thread.join(BOUND)
+        with anyio.fail_after(BOUND):
+            await server.force_decrease_threads()
+        assert own_threads() == []
+        server.reconfigure(forever)
+        close(clients)
+
+
+async def test_a_force_that_comes_when_they_have_left_is_over_at_once(serving: Serving) -> None:
+    app = Application(forever, threads=2)
+    async with serving(app) as server:
+        (worker,) = server._loops._workers
+        server.reconfigure(forever, threads=1)
+        # It is idle, so it goes; the first loop learns of it in its next turn, and of this after it.
+        worker.join()
+        forced: list[Any] = []
+        thread = threading.Thread(target=lambda: forced.append(app.force_decrease_threads()))
+        thread.start()
+        thread.join(BOUND)
+        await until(lambda: forced[0].settled)
+        await until(lambda: not server._loops.is_leaving)
+        assert server._service._deadline is None
+
+
+async def test_who_waits_for_an_end_is_told_when_serving_is_cancelled(serving: Serving) -> None:
+    app = Application(stubborn(0.05), threads=2, shutdown_timeout=600)
+    async with serving(app) as server:
+        clients = await begun(server, 2)
+        server.reconfigure(stubborn(0.05), threads=1, shutdown_timeout=600)
+        pendings = [app.force_decrease_threads(), app.shutdown()]
+        assert not any(pending.settled for pending in pendings)
+    assert all(pending.settled for pending in pendings)
+    close(clients)
+
+
+async def test_a_reload_while_serving_is_being_cancelled_leaves_no_threads(serving: Serving) -> None:
+    async def handler(req: Request, io: IO) -> None:
+        try:
+            await forever(req, io)
+        finally:
+            # On trio it may come in time.
+            with suppress(RuntimeError):
+                app.reconfigure(handler, threads=4)
+
+    app = Application(handler)
+    async with serving(app) as server:
+        clients = await begun(server, 1)
+    assert own_threads() == []
+    close(clients)
+
+
+# Room ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{"max_conn_per_thread": 2}, {"threads": 2, "max_conn_per_thread": 1}])
+async def test_who_waits_for_room_is_let_in_when_a_reload_makes_some(serving: Serving, more: Any) -> None:
+    async with serving(thread_name, max_conn_per_thread=1) as server:
+        with Client(server.addresses[0]) as first, Client(server.addresses[0]) as second:
+            await in_thread(first.ask, GET)
+            second.send(GET)
+            await until(lambda: server._service._listeners[0].paused)
+            server.reconfigure(thread_name, **more)
+            assert (await in_thread(second.read_response)).body
+
+
+async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> None:
+    """A connection of another thread closes after it has been counted, before the listener has stopped."""
+    (bound,) = open_listeners(list(parse_listen("127.0.0.1:0", default=())), 0)
+    hub, has_room = SimpleNamespace(poller=make_poller()), iter([False, True, True, True])
+    taken: list[object] = []
+
+    def take(sock: socket.socket, *_: object) -> None:
+        taken.append(sock)
+        sock.close()
+
+    listener = Listener(cast(Hub, hub), bound, take, lambda: next(has_room))
+    with Client(listener.address):
+        hub.poller.poll()
+        assert not listener.paused
+        hub.poller.poll()
+    listener.close()
+    hub.poller.close()
+    assert len(taken) == 1
+
+
+# One server for each application ------------------------------------------------------------------------
+
+
+async def test_an_application_that_is_served_is_not_served_again(serving: Serving) -> None:
+    app = Application(thread_name)
+    async with serving(app) as server, serving(thread_name):
+        with pytest.raises(RuntimeError, match="served already"):
+            async with serving(app):
+                pass
+        assert app.control is server._service
+        server.reconfigure(thread_name, threads=2)
+        assert server._loops.count == 2
+    async with serving(app) as server, serving(app.with_settings(threads=1)):
+        assert server._loops.count == 2
+
+
+async def test_a_script_that_is_served_is_not_served_again(serving: Serving, tmp_path: Path) -> None:
+    app = script(tmp_path, "httpng.cfg{listen = '127.0.0.1:0', handler = function() return 'here' end}")
+    async with serving(app, listen=None) as server:
+        with pytest.raises(RuntimeError, match="served already"):
+            async with serving(app, listen=None):
+                pass
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, GET)).body == b"here"
+        server.shutdown()
+        await until(lambda: app.lifecycle.state.name != "RUNNING")
+    with pytest.raises(RuntimeError, match="served once"):
+        async with serving(app, listen=None):
+            pass
+
+
+# Locks --------------------------------------------------------------------------------------------------
+
+
+async def test_connections_are_drained_and_reconfigured_while_no_other_thread_is_at_them(
+    serving: Serving,
+) -> None:
+    """Lua of another loop holds the lock of this one while it writes to a response."""
+    async with serving(thread_name) as server:
+        with Client(server.addresses[0]) as client:
+            await in_thread(client.ask, GET)
+            (pump,) = server._hub.pumps
+            held: list[bool] = []
+            for verb in ("drain", "reconfigure"):
+                setattr(pump.connection, verb, lambda *_: held.append(server._hub.lock._is_owned()))  # type: ignore[attr-defined]
+            server.reconfigure(thread_name)
+            server.shutdown()
+            assert held == [True, True]
+
+
+# Scripts ------------------------------------------------------------------------------------------------
+
+
+def script(tmp_path: Path, source: str, **cfg: object) -> Application:
+    path = tmp_path / "script.lua"
+    path.write_text(f"local httpng, fiber = require 'httpng', require 'fiber'\n{source}")
+    return load(str(path), cfg)
+
+
+async def test_a_shutdown_from_outside_is_the_last_word_though_the_script_would_start_again(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        local cfg = {listen = '127.0.0.1:0', shutdown_timeout = 0.05, handler = function(req, io)
+          io:write('x')
+          fiber.sleep(1000)
+        end}
+        httpng.cfg(cfg)
+        while not _G.stop do fiber.sleep(0.001) end
+        httpng.shutdown()
+        httpng.cfg(cfg)
+        """,
+    )
+    async with serving(app, listen=None, cancel=False) as server:
+        clients = await begun(server, 1)
+        app._script.runtime._lua.execute(b"stop = true")  # type: ignore[attr-defined]
+        await until(lambda: app.lifecycle.state.name == "STOPPING")
+        server.shutdown()
+    assert "shutdown is in progress" in caplog.text
+    close(clients)
+
+
+async def test_a_script_that_fails_after_its_shutdown_ends_the_server(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        httpng.cfg{listen = '127.0.0.1:0', handler = function() end}
+        fiber.sleep(0)
+        httpng.shutdown()
+        error('at the end')
+        """,
+    )
+    async with serving(app, listen=None, cancel=False):
+        pass
+    assert "at the end" in caplog.text
+
+
+async def test_a_shutdown_from_outside_ends_a_server_that_its_script_has_shut_down(
+    serving: Serving, tmp_path: Path
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        httpng.cfg{listen = '127.0.0.1:0', handler = function() end}
+        fiber.sleep(0)
+        httpng.shutdown()
+        while true do fiber.sleep(1000) end
+        """,
+    )
+    async with serving(app, listen=None, cancel=False) as server:
+        await until(lambda: app.lifecycle.state.name == "STOPPED")
+        server.shutdown()
+
+
+async def test_the_file_of_a_unix_socket_is_there_while_the_script_serves(
+    serving: Serving, tmp_path: Path
+) -> None:
+    app = script(
+        tmp_path,
+        f"""
+        local cfg = {{listen = 'unix:{tmp_path}/a.sock', handler = function() end}}
+        for _ = 1, 3 do
+          httpng.cfg(cfg)
+          httpng.shutdown()
+        end
+        httpng.cfg(cfg)
+        while not _G.stop do fiber.sleep(0.001) end
+        httpng.shutdown()
+        _G.is_there = io.open('{tmp_path}/a.sock')
+        httpng.cfg(cfg)
+        _G.stop = false
+        """,
+    )
+    path = tmp_path / "a.sock"
+    async with serving(app, listen=None) as server:
+        before = server.addresses
+        assert path.exists()
+        lua = app._script.runtime._lua  # type: ignore[attr-defined]
+        lua.execute(b"stop = true")
+        await until(lambda: lua.globals()[b"stop"] is False)
+        assert server.addresses == before
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    assert not path.exists()
+
+
+FEWER = """
+local cfg = {listen = '127.0.0.1:0', threads = 2, shutdown_timeout = 0.05, sites = {
+  {path = '/fewer', handler = function(req, io)
+    cfg.threads, cfg.listen = 1, nil
+    httpng.cfg(cfg)
+    FORCE
+    return 'fewer'
+  end},
+  {path = '/', handler = function() return 'here' end},
+}}
+httpng.cfg(cfg)
+""".replace("local cfg", "cfg")
+
+
+async def asked_in_the_second_loop(server: Server) -> Client:
+    """A client whose request for fewer threads is on its way, in the thread that is to go."""
+    clients = [Client(server.addresses[0]) for _ in range(2)]
+    for client in clients:
+        await in_thread(client.ask, GET)
+    first, other = clients
+    if server._hub.pumps[0].socket.getpeername()[1] == other.port:
+        first, other = other, first
+    first.close()
+    other.request("/fewer")
+    return other
+
+
+async def test_a_handler_may_end_the_thread_that_it_runs_in(serving: Serving, tmp_path: Path) -> None:
+    app = script(tmp_path, FEWER.replace("FORCE", ""))
+    async with serving(app, listen=None) as server:
+        with await asked_in_the_second_loop(server) as client:
+            assert (await in_thread(client.read_response)).body == b"fewer"
+            await until(lambda: server._loops.count == 1 and not server._loops.is_leaving)
+            assert app.lifecycle.state.name == "RUNNING"
+
+
+async def test_a_handler_that_forces_its_own_thread_is_given_up(serving: Serving, tmp_path: Path) -> None:
+    app = script(tmp_path, FEWER.replace("FORCE", "httpng.force_decrease_threads()"))
+    async with serving(app, listen=None) as server:
+        with await asked_in_the_second_loop(server) as client:
+            await in_thread(client.read_to_end)
+            assert client.was_reset
+            await until(lambda: app.lifecycle.state.name == "RUNNING" and server._loops.count == 1)
+
+
+async def test_a_server_that_a_script_starts_again_says_so(serving: Serving, tmp_path: Path) -> None:
+    app = script(
+        tmp_path,
+        """
+        local cfg = {listen = '127.0.0.1:0', handler = function() return 'here' end}
+        httpng.cfg(cfg)
+        while not _G.stop do fiber.sleep(0.001) end
+        httpng.shutdown()
+        httpng.cfg(cfg)
+        """,
+    )
+    ports: list[list[int]] = []
+
+    def listening(server: Server) -> None:
+        ports.append([address.port for address in server.addresses])
+
+    async with serving(app, listen=None, on_listening=listening) as server:
+        first = server.addresses[0].port
+        app._script.runtime._lua.execute(b"stop = true")  # type: ignore[attr-defined]
+        await until(lambda: len(ports) == 2)
+        assert ports == [[first], [server.addresses[0].port]]
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, GET)).body == b"here"
