@@ -5,12 +5,12 @@ from typing import Any, Protocol
 
 from httpng_core.config import LuaRuntime, parse_lua_runtime
 from httpng_core.errors import ConfigError
-from httpng_core.handlers import Runner
 from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.handles import Waits
 from httpng_core.lua.runtime import read_value
 from httpng_core.lua.steps import DONE, WAIT, Answer, guarded
 from httpng_core.pending import Pending
+from httpng_core.runner import Runner
 
 
 class Owner(Protocol):
