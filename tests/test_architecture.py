@@ -23,7 +23,7 @@ scheduler follower branch feed
 protocols.*
 connection
 tls.*
-handlers static dispatch routing application
+io runner handlers static dispatch routing application
 lua.*
 scripted_path scripted_server stepping testing
 """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, GeneratorIO, Request, Response, Router
-from httpng_core.handlers import HandlerSteps
 from httpng_core.router import Match, NoMatch, RouteTable
+from httpng_core.runner import HandlerSteps
 from httpng_core.testing import Loopback
 
 

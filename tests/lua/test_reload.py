@@ -6,8 +6,8 @@ import pytest
 from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import ConfigError, Configuration, Exchange, ServerState, ServerVerb, Settings
-from httpng_core.handlers import Runner
 from httpng_core.lua import LuaApplication
+from httpng_core.runner import Runner
 from httpng_core.testing import Clock
 
 DO = """

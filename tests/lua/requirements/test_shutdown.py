@@ -177,10 +177,9 @@ end
 
 
 def left() -> tuple[int, int]:
-    """How many threads there are, and open files."""
+    """How many threads of servers there are, and open files."""
     gc.collect()
-    # In a test trio waits for the sockets in a thread, which it keeps for some seconds.
-    threads = [thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")]
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("httpng-")]
     return len(threads), len(os.listdir("/proc/self/fd"))
 
 

@@ -31,15 +31,8 @@ from httpng_core.exchange import Exchange
 from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
 from httpng_core.files import File, FileInfo, FileRead, Files
 from httpng_core.follower import FeedStats, FollowStats, OnGap
-from httpng_core.handlers import (
-    CALLS_PER_TURN,
-    SECONDS_PER_TURN,
-    BaseIO,
-    GeneratorIO,
-    Runner,
-    as_response,
-    end_exchange,
-)
+from httpng_core.handlers import as_response, end_exchange
+from httpng_core.io import BaseIO, GeneratorIO
 from httpng_core.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.listen import parse_listen
 from httpng_core.pending import Pending
@@ -47,6 +40,7 @@ from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
 from httpng_core.routing import Router
+from httpng_core.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
 from httpng_core.sites import Site
 from httpng_core.sweep import Lane, Sweep
 from httpng_core.timers import Timer, Timers

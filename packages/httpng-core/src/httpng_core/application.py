@@ -17,10 +17,11 @@ from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
 from httpng_core.follower import CallInLoop
-from httpng_core.handlers import Handler, Runner, as_handler, at_once
+from httpng_core.handlers import as_handler
 from httpng_core.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.pending import Pending
 from httpng_core.request import UNKNOWN_ADDRESS, Address
+from httpng_core.runner import Handler, Runner, at_once
 from httpng_core.sites import Site
 
 _PYTHON: Final = Language(

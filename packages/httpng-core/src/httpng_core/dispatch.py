@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from httpng_core.exchange import Exchange
-from httpng_core.handlers import Handler, Runner
+from httpng_core.runner import Handler, Runner
 from httpng_core.sites import NOT_FOUND, Site, SiteTable
 from httpng_core.static import DirectoryHandler
 

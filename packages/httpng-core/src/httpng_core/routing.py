@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from httpng_core.exchange import Exchange
-from httpng_core.handlers import Handler, Runner, as_handler, end_exchange
+from httpng_core.handlers import as_handler, end_exchange
 from httpng_core.request import Request
 from httpng_core.router import NoMatch, RouteTable
+from httpng_core.runner import Handler, Runner
 
 
 class Router:

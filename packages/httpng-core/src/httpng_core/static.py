@@ -14,9 +14,10 @@ from httpng_core.content_types import content_type
 from httpng_core.date import http_date
 from httpng_core.exchange import Exchange
 from httpng_core.files import File, FileInfo, Files
-from httpng_core.handlers import HandlerSteps, Runner, end_exchange
+from httpng_core.handlers import end_exchange
 from httpng_core.request import Request
 from httpng_core.response import Response
+from httpng_core.runner import HandlerSteps, Runner
 from httpng_core.sites import NOT_FOUND, path_bytes, resolved
 
 PIECE: Final = 65536

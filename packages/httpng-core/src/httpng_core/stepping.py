@@ -10,9 +10,11 @@ from typing import Any
 from httpng_core.exchange import Exchange
 from httpng_core.feed import Feed
 from httpng_core.follower import OnGap
-from httpng_core.handlers import BaseIO, Runner, end_exchange
+from httpng_core.handlers import end_exchange
+from httpng_core.io import BaseIO
 from httpng_core.pending import Pending
 from httpng_core.results import SendResult
+from httpng_core.runner import Runner
 from httpng_core.window import Until
 
 _Call = Generator[Pending, Any, Any]

@@ -7,7 +7,6 @@ touch a connection or a deadline of its: a step of Lua does, that another loop c
 import logging
 import socket
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from threading import RLock, get_ident
@@ -21,12 +20,12 @@ from httpng_core import (
     Exchange,
     HttpDate,
     Lane,
-    Sweep,
     Timers,
     TlsConnection,
     end_exchange,
 )
 from httpng_driver.doorbell import Doorbell
+from httpng_driver.fanout import FanOut
 from httpng_driver.files import DiskFiles
 from httpng_driver.io import IO
 from httpng_driver.kernel import CAN_TELL
@@ -35,7 +34,6 @@ from httpng_driver.pump import Pump
 from httpng_driver.reactor import Reactor
 
 _PASSES_PER_TURN = 4
-_PAYLOADS_PER_TURN = 256
 _log = logging.getLogger("httpng")
 
 
@@ -72,8 +70,7 @@ class Hub:
         self._reactor = reactor
         self._pumps: dict[AnyConnection, Pump] = {}
         self._flagged: list[Pump] = []
-        self._followers: deque[Pump] = deque()
-        self._sweeps: deque[Sweep] = deque()
+        self._fan_out = FanOut(self.flag, self._soon)
         self._doorbell = Doorbell() if doorbell is None else doorbell
         self._doorbell.answer_by(self.poller)
         self._thread = get_ident()
@@ -134,8 +131,8 @@ class Hub:
         pump = Pump(self, sock, connection)
         connection.on_wake = pump.on_wake
         connection.on_push = pump.push
-        connection.on_payload = partial(self._has_payload, pump)
-        connection.feed_lane = Lane(self._has_sweep, sock.send)
+        connection.on_payload = partial(self._fan_out.has_payload, pump)
+        connection.feed_lane = Lane(self._fan_out.has_sweep, sock.send)
         # The doorbell's, as feeds keep this, and not the hub with it.
         connection.call_in_loop = self._doorbell.call_in_loop
         self._pumps[connection] = pump
@@ -175,7 +172,7 @@ class Hub:
                 self._serve()
             finally:
                 self._in_turn = False
-            if self._flagged or self._followers or self._sweeps or self.runner.is_ready:
+            if self._flagged or self._fan_out or self.runner.is_ready:
                 self._soon()
             self._set_alarm()
         self._tell_idle()
@@ -242,8 +239,7 @@ class Hub:
         now = self.clock()
         self.timers.handle(now)
         self.runner.handle_timeout(now)
-        self._send_payloads()
-        self._send_sweeps(now)
+        self._fan_out.send(now)
         for _ in range(_PASSES_PER_TURN):
             self.runner.run()
             flagged, self._flagged = self._flagged, []
@@ -251,51 +247,6 @@ class Hub:
                 self._service(pump)
             if not self._flagged and not self.runner.is_ready:
                 return
-
-    def _has_payload(self, pump: Pump) -> None:
-        if not self._followers:
-            self._soon()
-        self._followers.append(pump)
-
-    def _has_sweep(self, sweep: Sweep) -> None:
-        self._sweeps.append(sweep)
-        self._soon()
-
-    def _send_payloads(self) -> None:
-        """Sends what feeds have for single followers, to as many as one turn allows."""
-        followers = self._followers
-        for _ in range(min(len(followers), _PAYLOADS_PER_TURN)):
-            self.flag(followers.popleft())
-
-    def _send_sweeps(self, now: float) -> None:
-        """Sends what feeds have for followers in step, to as many as one turn allows."""
-        sweeps, budget = self._sweeps, _PAYLOADS_PER_TURN
-        for _ in range(len(sweeps)):
-            if budget <= 0:
-                return
-            sweep = sweeps.popleft()
-            try:
-                # A feed with nobody in step any more has its price as well.
-                budget -= max(self._pass(sweep, budget, now), 1)
-            except Exception:
-                # A defect of ours must not take the other followers with it.
-                _log.exception("a sweep failed; its followers are served each for itself")
-                sweep.disband(now)
-
-    def _pass(self, sweep: Sweep, limit: int, now: float) -> int:
-        """Sends to at most `limit` followers in step; tells to how many."""
-        wire, sends, todo = sweep.next_sends(limit)
-        size = len(wire)
-        for index in todo:
-            try:
-                taken = sends[index](wire)
-            except OSError:
-                taken = 0  # If it is more than "not now", the next attempt tells.
-            if taken != size:
-                sweep.fell_short(index, taken, now)
-        if sweep.passed(todo, now):
-            self._sweeps.append(sweep)
-        return len(todo)
 
     def _service(self, pump: Pump) -> None:
         more = False

@@ -15,7 +15,6 @@ from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
 from httpng_core.follower import CallInLoop
-from httpng_core.handlers import Handler, Runner, at_once
 from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.gate import Gate
 from httpng_core.lua.handler import LuaHandler
@@ -23,6 +22,7 @@ from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.runtime import LuaFunction
 from httpng_core.lua.script import OtherRuntime, Script
 from httpng_core.pending import Pending
+from httpng_core.runner import Handler, Runner, at_once
 
 
 class LuaApplication(Application):

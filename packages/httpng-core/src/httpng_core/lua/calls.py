@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from httpng_core.exchange import Exchange
-from httpng_core.handlers import Runner
 from httpng_core.lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
 from httpng_core.pending import Pending
 from httpng_core.results import body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_core.runner import Runner
 
 FlatHeaders = list[tuple[bytes, bytes]]
 

@@ -6,13 +6,13 @@ from typing import Any, cast
 from httpng_core.config import unknown_key
 from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
 from httpng_core.follower import OnGap
-from httpng_core.handlers import Runner
 from httpng_core.lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_core.lua.fibers import Fibers, as_answer
 from httpng_core.lua.handles import ExchangeHandle
 from httpng_core.lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_core.lua.steps import DONE, FAILED, Answer, guarded
 from httpng_core.pending import Later
+from httpng_core.runner import Runner
 
 
 class FeedCalls:

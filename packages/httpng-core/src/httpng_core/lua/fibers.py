@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from httpng_core.config import Settings
-from httpng_core.handlers import Handler, Runner
 from httpng_core.lua.calls import plain
 from httpng_core.lua.gate import Gate, OpenGate, ignore
 from httpng_core.lua.handles import Waits, holding
 from httpng_core.lua.runtime import Runtime, lua_text, text_of
 from httpng_core.lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed
 from httpng_core.pending import Later, Pending, Turn
+from httpng_core.runner import Handler, Runner
 
 _log = logging.getLogger("httpng")
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from httpng_core.handlers import Runner
 from httpng_core.lua.steps import Answer
+from httpng_core.runner import Runner
 
 Job = Callable[[], Answer]
 """Enters Lua; gives what Lua returned, or raises."""

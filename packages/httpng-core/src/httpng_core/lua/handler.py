@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any, Final
 
 from httpng_core.exchange import Exchange
-from httpng_core.handlers import Runner, end_exchange
+from httpng_core.handlers import end_exchange
 from httpng_core.lua.calls import pairs
 from httpng_core.lua.fibers import Fibers
 from httpng_core.lua.handles import Exchanges
 from httpng_core.lua.steps import Answer, Ended, Failed
 from httpng_core.request import Address, Request
 from httpng_core.response import Response
+from httpng_core.runner import Runner
 
 _log = logging.getLogger("httpng")
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from httpng_core.exchange import Exchange
-from httpng_core.handlers import Runner
 from httpng_core.pending import Pending
+from httpng_core.runner import Runner
 
 _FEW: Final = 64
 _FREE: Final = nullcontext()

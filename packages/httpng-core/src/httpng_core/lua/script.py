@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from httpng_core.errors import ConfigError
-from httpng_core.handlers import Runner
 from httpng_core.lua.calls import ExchangeCalls
 from httpng_core.lua.feeds import FeedCalls
 from httpng_core.lua.fibers import Fibers
@@ -18,6 +17,7 @@ from httpng_core.lua.routers import RouterCalls
 from httpng_core.lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
 from httpng_core.lua.server import Owner, ServerCalls
 from httpng_core.lua.steps import DONE, FAILED, Budget, guarded
+from httpng_core.runner import Runner
 
 _NO_CFG: Final = (
     "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"

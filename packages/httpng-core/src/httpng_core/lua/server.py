@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from httpng_core.errors import ConfigError
-from httpng_core.handlers import Runner
 from httpng_core.lifecycle import Lifecycle
 from httpng_core.lua.handles import Waits
 from httpng_core.lua.kinds import LuaKind
 from httpng_core.lua.runtime import read_value
 from httpng_core.lua.steps import DONE, WAIT, Answer, guarded
 from httpng_core.pending import Pending
+from httpng_core.runner import Runner
 
 
 class Owner(Protocol):

@@ -6,8 +6,8 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Final
 
-from httpng_core.handlers import CALLS_PER_TURN, SECONDS_PER_TURN
 from httpng_core.lua.runtime import lua_text
+from httpng_core.runner import CALLS_PER_TURN, SECONDS_PER_TURN
 
 Answer = tuple[Any, ...]
 """A code, then what belongs to it."""
