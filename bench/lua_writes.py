@@ -12,8 +12,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from httpng_core import Pending, Request
-from httpng_core.handlers import GeneratorIO
+from httpng_core import GeneratorIO, Pending, Request
 from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
 
