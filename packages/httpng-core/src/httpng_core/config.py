@@ -66,9 +66,12 @@ class Settings:
         threads: How many threads run an event loop each.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
-        sandbox: Whether a Lua script has what it needs and nothing else.
-        lua_memory_limit: How much memory the Lua state may take; `None`: as much as there is.
-        handler_time_limit: How long Lua may run without letting others run; `None`: as long as it likes.
+        sandbox: Whether a Lua script gets only what can do no harm outside of it.
+        lua_memory_limit: How many bytes the Lua state may take. What would take more raises `not enough
+            memory`. `None`: as much as there is.
+        handler_time_limit: How long Lua may run without letting others run, by the server's clock. What runs
+            longer is stopped by an error. It turns LuaJIT's compiler off, as does `lua_memory_limit`. `None`,
+            or infinity: as long as it likes.
         shuttle_size: The longest request head; a longer one gets 431. The name is that of the original.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
