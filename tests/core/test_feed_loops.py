@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import Driven, result, run_sweeps
 
 from httpng_core import Feed, FeedStats, FollowStats, Lane, Sweep
 from httpng_core.follower import Follower
@@ -408,3 +408,33 @@ def test_a_notice_that_comes_after_the_follower_has_left_is_for_nobody() -> None
     client.answer("[1]")
     client.push()
     assert client.body == b""
+
+
+def test_a_notice_that_is_on_its_way_is_not_asked_for_twice() -> None:
+    client = Noticed()
+    client.publish("1", "2")
+    client.push()
+    assert client.follower.offer() == b""
+    assert len(client.asked) == 1
+
+
+# Odd ends ----------------------------------------------------------------------------------------------
+
+
+def test_what_threads_had_published_may_be_too_much_as_soon_as_one_joins() -> None:
+    feed, client = Feed(clock=Clock(), policy="every", max_queued=4), Following(Loop())
+    with client.loop:
+        first = client.exchange.follow(feed.follower(), client.now)
+    feed.publish_threadsafe("123")
+    feed.publish_threadsafe("456")
+    with client.loop:
+        second = client.exchange.follow(feed.follower(), client.now)
+    assert [result(follow).cancelled for follow in (first, second)] == [True, True]
+    assert feed.get_stats().followers == 0
+
+
+def test_a_follower_that_has_left_has_nothing_to_give_up() -> None:
+    feed, client = every(), Following(Loop())
+    client.leave(client.follow(feed))
+    client.follower.give_up(client.now)
+    assert client.outcomes == []

@@ -591,7 +591,8 @@ def steps_of(log: list[str], *pendings: Pending) -> Generator[Pending, Any, obje
 def test_what_comes_when_a_runner_is_closed_may_end_at_once() -> None:
     loopback, log, ended = Loopback(lambda req: None), list[str](), list[object]()
     loopback.runner.close()
-    loopback.runner.spawn(steps_of(log), ended.append)
+    fiber = loopback.runner.spawn(steps_of(log), ended.append)
+    loopback.runner.forget(fiber)
     assert (log, ended) == (["over"], ["ended"])
 
 
@@ -712,6 +713,12 @@ def test_an_application_checks_everything_before_it_runs() -> None:
         Application(function, listen="localhost:eighty")
     with pytest.raises(ConfigError, match="unknown parameter no_such"):
         Application(function, no_such=1)
+
+
+def test_nothing_of_an_application_in_python_would_start_it_again() -> None:
+    app = Application(lambda req: None)
+    app.when_ended(lambda: None)
+    assert app.has_ended
 
 
 def test_an_application_has_settings_and_addresses() -> None:

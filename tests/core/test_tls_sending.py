@@ -169,6 +169,8 @@ def test_a_feed_goes_the_general_way(certificates: Certificates, pair: Certifica
         feed.publish(b"payload %d," % number, "key")
         loop.settle()
     assert bytes(client.received).count(b"payload") == 3
+    # What the kernel took is counted sealed.
+    assert client.connection.accepted > len(client.received)
 
 
 # What counts ------------------------------------------------------------------------------------------

@@ -163,8 +163,9 @@ def wait_elsewhere(
             here.settle(*outcome_of(pending))
 
     def give_up(late: Pending) -> None:
-        there.call_in_loop(withdraw)
+        # First this: what the other loop does may come back at once, if there is nobody in it any more.
         late.settle(None)
+        there.call_in_loop(withdraw)
 
     pending.on_settle = settled
     return waits.add(here, give_up, home)

@@ -98,8 +98,7 @@ class FeedCalls:
             later = Later()
 
             def asked(answer: Answer, error: Exception | None) -> None:
-                if not later.settled:
-                    later.answer(*_notice_or_error(answer, error))
+                later.answer(*_notice_or_error(answer, error))
 
             answer = self._fibers.gate.ask(home, lambda: as_answer(self._gap(gap, lost)), asked)
             return later if answer is None else _notice(answer)
