@@ -7,22 +7,23 @@ from typing import cast
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
-from tests.driver.net import CARRIERS, HTTP1, Carrier, Net
+from tests.driver.net import CARRIERS, HTTP1, ON_ALL_LOOPS, Carrier, Net
 
 from httpng_core import CertificateFiles
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test with parameters of its own, what loops and carriers add little together is for `soak`.
+    """What loops and carriers add little together is for `soak`.
 
-    Each carrier is tried on one loop, each loop with one carrier; tests without parameters are tried whole.
+    Each carrier is tried on one loop; on the others the simplest one and the one that has all, or, of a
+    test with parameters of its own, the simplest alone.
     """
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and callspec.params.keys() > {"anyio_backend", "carrier"}:
-            loop, carrier = callspec.params["anyio_backend"], callspec.params["carrier"]
-            if loop != _ASYNCIO and carrier != HTTP1:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if params.keys() >= {"anyio_backend", "carrier"}:
+            tried = [HTTP1] if len(params) > 2 else ON_ALL_LOOPS
+            if params["anyio_backend"] != _ASYNCIO and params["carrier"] not in tried:
                 item.add_marker(pytest.mark.soak)
 
 
