@@ -54,7 +54,7 @@ docs: .venv/packages.stamp
 	$(BIN)/python -m docs.generate
 
 test: lint
-	$(BIN)/python -m pytest tests -q -m "not soak"
+	$(BIN)/python -m pytest tests -q -m "not soak" --numprocesses auto --dist loadfile
 
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600

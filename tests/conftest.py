@@ -1,16 +1,13 @@
 """What every test may ask for: a system program, which is named at the end of the run where it is missing."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 
 import pytest
 
-_MISSING = pytest.StashKey[set[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_MISSING] = set()
+_MISSING = "is not installed"
 
 
 @pytest.fixture
@@ -20,15 +17,16 @@ def program(request: pytest.FixtureRequest) -> Callable[[str], str]:
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            request.config.stash[_MISSING].add(name)
             give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-            give_up(f"{name} is not installed")
+            give_up(f"{name} {_MISSING}")
         return path
 
     return find
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    missing = terminalreporter.config.stash[_MISSING]
+    # By the reports: tests may have run in other processes.
+    reasons = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    missing = {word for reason in reasons for word in re.findall(rf"(\S+) {_MISSING}", reason)}
     if missing:
         terminalreporter.write_line(f"not run for want of a program: {', '.join(sorted(missing))}")
