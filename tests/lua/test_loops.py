@@ -153,7 +153,7 @@ class Lock(AbstractContextManager[object]):
 
 
 def test_who_touches_a_response_holds_the_lock_of_its_loop(serve: Serve) -> None:
-    served, other, _stays = crossing(serve)
+    served, other, _ = crossing(serve)
     lock = served.loop.runner.lock = Lock()
     other.connect().get("/cross")
     assert lock.count == 1
