@@ -201,6 +201,8 @@ def options(capsys: pytest.CaptureFixture[str]) -> set[str]:
 
 def default_of(setting: "Field[Any]") -> str:
     default: Any = setting.default
+    if default is None:
+        return "none"
     if isinstance(default, bool):
         return str(default).lower()
     return f'"{default}"' if isinstance(default, str) else str(int(default))

@@ -114,6 +114,64 @@ def test_what_the_host_hands_over_when_memory_is_full(cage: Cage, lua: str) -> N
         assert [status for status, _ in told.answers] == [500, 500, 200]
 
 
+def test_functions_in_assembler_when_memory_is_full(cage: Cage, lua: str) -> None:
+    """LuaJIT puts the error where the stack ended some time ago."""
+    source = attack(
+        """
+        local kept, text = {}, {}
+        for at = 1, 1000 do kept[at], text[at] = '', at end
+        text = table.concat(text, 'x')
+        local function deep(level, made)
+          local a, b, c, d, e, f = 1, 2, 3, 4, 5, 6
+          if level > 0 then return (deep(level - 1, made)) end
+          for at = 1, 1000 do kept[at] = made(at) end
+        end
+        local function call(made)
+          local hoard, n = nil, 0
+          for _, size in ipairs{10000, 1000, 50} do
+            while pcall(function() hoard = {hoard, ('y'):rep(size) .. n} end) do n = n + 1 end
+          end
+          for level = 1, 20 do pcall(deep, level, made) end
+        end
+        call(function(at) return text:sub(at, at + 30) end)
+        call(function(at) return tostring(at + 0.25) end)
+        call(function(at) return text:upper() end)
+        call(function(at) return text:reverse() end)
+        call(function(at) return text:lower() end)
+        error('done')"""
+    )
+    told = cage.serve(source, "/", "/", "/", "/alive", lua=lua, lua_memory_limit=MIB)
+    assert [status for status, _ in told.answers] == [500, 500, 500, 200]
+
+
+def test_what_is_then_done_in_another_way_gives_the_same(serve: Serve) -> None:
+    source = """
+        function handler()
+          local out, text = {}, 'Some Text'
+          local function tell(...)
+            local list = {...}
+            for at = 1, select('#', ...) do list[at] = tostring(list[at]) end
+            out[#out + 1] = table.concat(list, ' ')
+          end
+          for from = -12, 12 do
+            for to = -12, 12 do tell(text:sub(from, to)) end
+            tell(text:sub(from), (''):sub(from))
+          end
+          tell(string.sub(12345, 2, 3), text:sub('2', '3'), (pcall(string.sub)), (pcall(string.sub, {}, 1)))
+          tell((pcall(string.sub, 'x')), (pcall(string.sub, 'x', {})), (pcall(string.sub, 'x', 1, {})))
+          for code = -1, 257 do tell(pcall(string.char, code) and string.char(code):byte()) end
+          tell(string.char(), string.char(65, 66), (pcall(string.char, 'x')), string.char('65'))
+          for _, number in ipairs{0, 1, -1, 1.5, 1e15, 1e16, 1e300, 1/0, -1/0, 2^53, 0.1, 1/3} do tell(number) end
+          tell(nil, true, 'x', tostring(nil), (pcall(tostring)))
+          tell(text:lower(), text:upper(), text:reverse(), (''):lower(), ('a\\nb'):upper(), string.reverse(12))
+          tell((pcall(string.lower)), (pcall(string.upper, {})))
+          return table.concat(out, '\\n')
+        end"""
+    bodies = [serve(source, **overrides).answer().body for overrides in ({}, {"lua_memory_limit": LIMIT})]
+    assert len(bodies[0]) > 3000
+    assert bodies[0] == bodies[1]
+
+
 def test_on_gap_may_take_too_much(cage: Cage, lua: str) -> None:
     source = attack(
         """
