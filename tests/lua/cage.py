@@ -1,6 +1,6 @@
 """Serves scripts that may never end, or crash, in a process of its own: one that is lost is a failed test.
 
-Nothing in this process can end Lua that no hook stops. So the parent waits, ends the child and starts another.
+Nothing in a process can end Lua that no hook stops. So the parent waits, ends the child and starts another.
 """
 
 import io

@@ -1,7 +1,8 @@
 """What is done each time that the host calls into a confined Lua state, or that calls the host.
 
-A failure to allocate while values cross, outside of any protected call, ends the process: Lua's panic. So there is a
-limit of memory only while Lua runs, and none while values cross. border.lua and stopping.lua are the other half.
+A failure to allocate while values cross, outside of any protected call, ends the process: Lua's panic. So
+there is a limit of memory only while Lua runs, and none while values cross. border.lua and stopping.lua are
+the other half.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ class Border:
         return calls
 
     def entry(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of Lua's as the host calls it: its time begins, and no limit counts while values cross."""
+        """A function of Lua's as the host calls it: its time begins, and no limit while values cross."""
         return self._lifted(function if self._time_limit is None else self._timed(function))
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +101,7 @@ class Border:
             return at
         assert self._limit is not None
         self._lua.gccollect()
-        used = self._lua.get_memory_used(total=True)
+        used: int = self._lua.get_memory_used(total=True)
         return max(self._full, (used + self._limit) / 2)
 
     def _spent(self) -> float:
