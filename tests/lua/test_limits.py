@@ -1,4 +1,4 @@
-"""The time limit and the limit of memory: what would run, or grow, for ever is stopped, and the server lives."""
+"""The time limit: what would run for ever is stopped, whatever it catches, and the server lives."""
 
 from math import inf
 
@@ -72,7 +72,8 @@ ENDLESS = {
         tostring(setmetatable({}, {__tostring = function(t) return tostring(t) end}))""",
     "__tostring of an error": "error(setmetatable({}, {__tostring = function() while true do end end}))",
     "__index of headers": """
-        io.headers = setmetatable({}, {__index = function() while true do end end}) while io.headers.x do end""",
+        io.headers = setmetatable({}, {__index = function() while true do end end})
+        while io.headers.x do end""",
     "__index of io": """
         setmetatable(req, nil) setmetatable(req, {__index = function() while true do end end})
         return req.nothing""",
@@ -99,7 +100,8 @@ ENDLESS = {
     # Our own functions, turned against us.
     "ring of a channel": """
         local channel = fiber.channel(0)
-        channel.getters.after = setmetatable({}, {__newindex = {}, __index = {wait = 1e9, after = {}, before = {}}})
+        local ring = {__newindex = {}, __index = {wait = 1e9, after = {}, before = {}}}
+        channel.getters.after = setmetatable({}, ring)
         channel:put(1)""",
     "log": "log.info(setmetatable({}, {__serialize = function() while true do end end}))",
 }
@@ -137,7 +139,8 @@ LUA54 = {
     "__len of insert": """
         table.insert(setmetatable({}, {__len = function() return 1 << 40 end}), 1, 1) while true do end""",
     "__len of remove": """
-        pcall(table.remove, setmetatable({}, {__len = function() return 1 << 40 end}), 1) while true do end""",
+        pcall(table.remove, setmetatable({}, {__len = function() return 1 << 40 end}), 1)
+        while true do end""",
     "__len of sort": """
         pcall(table.sort, setmetatable({}, {__len = function() return 2^31 - 2 end}), pcall)
         while true do end""",

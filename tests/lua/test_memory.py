@@ -24,7 +24,8 @@ GREEDY = {
     "doubled": "local s = 'x' while true do s = s .. s end",
     "rep": "local s = ('x'):rep(1e9)",
     "concat": "local t = {} for i = 1, 100 do t[i] = ('x'):rep(1e6 + i) end return table.concat(t)",
-    "concat of anything": "return table.concat(setmetatable({}, {__index = type}), '', 1, 1e12) .. ('x'):rep(1e9)",
+    "concat of anything": """
+        return table.concat(setmetatable({}, {__index = type}), '', 1, 1e12) .. ('x'):rep(1e9)""",
     "format": "return ('%s%s'):rep(1000):format(('x'):rep(1e6), ('x'):rep(1e6), ('x'):rep(1e6))",
     "gsub": "return (('x'):rep(1e6):gsub('x', ('x'):rep(1000)))",
     "closures": "local t = {} while true do t[#t + 1] = function() return t end end",
@@ -40,13 +41,17 @@ GREEDY = {
         over = true c:broadcast() error(e)""",
     "channel": "local c = fiber.channel(1e9) while true do c:put({}) end",
     "stack": "local function f(n) return 1 + f(n + 1) end return f(1)",
-    "arguments": "local t = {} for i = 1, 1e6 do t[i] = i end while true do t[#t + 1] = {unpack(t, 1, 7000)} end",
+    "arguments": """
+        local t = {} for i = 1, 1e6 do t[i] = i end
+        while true do t[#t + 1] = {unpack(t, 1, 7000)} end""",
     "json": "local t = {} for i = 1, 1e4 do t[i] = ('x'):rep(1000) end return json.encode(t)",
     "in a coroutine": "coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)()",
     "in a comparison": "table.sort({3, 2, 1}, function() local t = {} while true do t[#t + 1] = {} end end)",
     "in a replacement": "string.gsub('x', 'x', function() local t = {} while true do t[#t + 1] = {} end end)",
     "in a metamethod": """
-        return setmetatable({}, {__index = function() local t = {} while true do t[#t + 1] = {} end end}).x""",
+        return setmetatable({}, {
+          __index = function() local t = {} while true do t[#t + 1] = {} end end,
+        }).x""",
     "in a message": "error(('x'):rep(1e9))",
     "in __tostring": "error(setmetatable({}, {__tostring = function() return ('x'):rep(1e9) end}))",
     "caught, and more": """
@@ -114,11 +119,76 @@ def test_what_the_host_hands_over_when_memory_is_full(cage: Cage, lua: str) -> N
         assert [status for status, _ in told.answers] == [500, 500, 200]
 
 
+def test_functions_in_assembler_when_memory_is_full(cage: Cage, lua: str) -> None:
+    """LuaJIT puts the error where the stack ended some time ago."""
+    source = attack(
+        """
+        local kept, text = {}, {}
+        for at = 1, 1000 do kept[at], text[at] = '', at end
+        text = table.concat(text, 'x')
+        local function deep(level, made)
+          local a, b, c, d, e, f = 1, 2, 3, 4, 5, 6
+          if level > 0 then return (deep(level - 1, made)) end
+          for at = 1, 1000 do kept[at] = made(at) end
+        end
+        local function call(made)
+          local hoard, n = nil, 0
+          for _, size in ipairs{10000, 1000, 50} do
+            while pcall(function() hoard = {hoard, ('y'):rep(size) .. n} end) do n = n + 1 end
+          end
+          for level = 1, 20 do pcall(deep, level, made) end
+        end
+        call(function(at) return text:sub(at, at + 30) end)
+        call(function(at) return tostring(at + 0.25) end)
+        call(function(at) return text:upper() end)
+        call(function(at) return text:reverse() end)
+        call(function(at) return text:lower() end)
+        error('done')"""
+    )
+    told = cage.serve(source, "/", "/", "/", "/alive", lua=lua, lua_memory_limit=MIB)
+    assert [status for status, _ in told.answers] == [500, 500, 500, 200]
+
+
+def test_what_is_then_done_in_another_way_gives_the_same(serve: Serve) -> None:
+    source = """
+        function handler()
+          local out, text = {}, 'Some Text'
+          local function tell(...)
+            local list = {...}
+            for at = 1, select('#', ...) do list[at] = tostring(list[at]) end
+            out[#out + 1] = table.concat(list, ' ')
+          end
+          for from = -12, 12 do
+            for to = -12, 12 do tell(text:sub(from, to)) end
+            tell(text:sub(from), (''):sub(from))
+          end
+          tell(string.sub(12345, 2, 3), text:sub('2', '3'), (pcall(string.sub)), (pcall(string.sub, {}, 1)))
+          tell((pcall(string.sub, 'x')), (pcall(string.sub, 'x', {})), (pcall(string.sub, 'x', 1, {})))
+          for code = -1, 257 do tell(pcall(string.char, code) and string.char(code):byte()) end
+          tell(string.char(), string.char(65, 66), (pcall(string.char, 'x')), string.char('65'))
+          for _, number in ipairs{0, 1, -1, 1.5, 1e15, 1e16, 1e300, 1/0, -1/0, 2^53, 0.1, 1/3} do
+            tell(number)
+          end
+          tell(nil, true, 'x', tostring(nil), (pcall(tostring)))
+          tell(text:lower(), text:upper(), text:reverse(), (''):lower(), ('a\\nb'):upper())
+          tell(string.reverse(12))
+          tell((pcall(string.lower)), (pcall(string.upper, {})))
+          return table.concat(out, '\\n')
+        end"""
+    bodies = [serve(source, **overrides).answer().body for overrides in ({}, {"lua_memory_limit": LIMIT})]
+    assert len(bodies[0]) > 3000
+    assert bodies[0] == bodies[1]
+
+
 def test_on_gap_may_take_too_much(cage: Cage, lua: str) -> None:
     source = attack(
         """
         local feed = httpng.feed{}
-        fiber.create(function() for i = 1, 100 do feed:publish(('x'):rep(1000), 1) end fiber.yield() feed:close() end)
+        fiber.create(function()
+          for i = 1, 100 do feed:publish(('x'):rep(1000), 1) end
+          fiber.yield()
+          feed:close()
+        end)
         feed:publish('y', 1) feed:publish('z', 1)
         return io:follow(feed, {on_gap = function() local t = {} while true do t[#t + 1] = {} end end})"""
     )

@@ -1,4 +1,4 @@
-"""Patterns matched in Lua, which a hook can stop, find what C finds: compared on patterns made up by chance."""
+"""Patterns matched in Lua, which a hook can stop, find what C finds: compared on patterns made by chance."""
 
 import random
 import re
@@ -27,7 +27,9 @@ local CALLS = {
   plain = function(source, text, init) return string.find(source, text, init, true) end,
   gsub = string.gsub,
   gsub_some = function(source, pattern, most) return string.gsub(source, pattern, '<%0>', most) end,
-  gsub_table = function(source, pattern) return string.gsub(source, pattern, {a = 'A', ab = 5, b = false}) end,
+  gsub_table = function(source, pattern)
+    return string.gsub(source, pattern, {a = 'A', ab = 5, b = false})
+  end,
   gsub_call = function(source, pattern)
     return string.gsub(source, pattern, function(...) return select('#', ...) .. table.concat({...}, '+') end)
   end,
@@ -43,10 +45,11 @@ local CALLS = {
 return function(how, ...) return show(pcall(CALLS[how], ...)) end
 """
 
-ATOMS = [
-    *"""a b . %a %d %s %w [ab] [^a] [a-b] []a] [%w_] %. %% - ( ) () (a (. %1 %2 %b() %bab %f[%w] %f[^a] ^ $ [^%s] ab\n%W x (a*(.)%w(%s*)) %l [ %""".split(),
-    "\x00",
-]
+_ATOMS = r"""
+    a b . %a %d %s %w [ab] [^a] [a-b] []a] [%w_] %. %% - ( ) () (a (. %1 %2 %b() %bab %f[%w] %f[^a] ^ $ [^%s]
+    ab %W x (a*(.)%w(%s*)) %l [ %
+"""
+ATOMS = [*_ATOMS.split(), "\0"]
 REPEATS = ["", "", "", "*", "+", "-", "?"]
 ARGUMENTS: dict[str, list[object]] = {
     "find": [None, 1, 2, -2, 0, 20, -20],

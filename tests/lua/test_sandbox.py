@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 from tests.lua.cage import Cage, cage
-from tests.lua.conftest import Serve, Write
-
-from httpng_core import ConfigError
-from httpng_core.lua import LuaApplication
-from httpng_core.testing import Clock
+from tests.lua.conftest import Serve
 
 __all__ = ["cage"]
 
-GLOBALS = """
-    _G _VERSION assert box coroutine error getmetatable ipairs math next pairs pcall print rawequal rawget rawset
-    require select setmetatable string table tonumber tostring type xpcall
-""".split()
+_GLOBALS = """
+    _G _VERSION assert box coroutine error getmetatable ipairs math next pairs pcall print rawequal rawget
+    rawset require select setmetatable string table tonumber tostring type xpcall
+"""
+_GONE = """
+    os io debug package load loadstring loadfile dofile collectgarbage getfenv setfenv newproxy jit ffi module
+    gcinfo python host core string.dump warn
+"""
+GLOBALS, GONE = _GLOBALS.split(), _GONE.split()
 
 
 def seen(serve: Serve, source: str) -> list[str]:
@@ -34,11 +35,7 @@ def test_there_is_what_is_named_and_nothing_else(serve: Serve, lua: str) -> None
     assert sorted(set(found) - {"seen", "see", "told", "handler", "first"}) == sorted(GLOBALS + extra)
 
 
-@pytest.mark.parametrize(
-    "name",
-    """os io debug package load loadstring loadfile dofile collectgarbage getfenv setfenv newproxy jit ffi module
-    gcinfo python host core string.dump warn""".split(),
-)
+@pytest.mark.parametrize("name", GONE)
 def test_what_is_gone(serve: Serve, name: str) -> None:
     assert seen(serve, f"see(_G.{name})") == ["nil"]
 
@@ -55,11 +52,17 @@ def test_nothing_in_reach_is_of_the_host(serve: Serve) -> None:
           elseif type(value) == 'table' and not known[value] then
             known[value], count = true, count + 1
             look(getmetatable(value), path .. '#')
-            for key, item in pairs(value) do look(key, path .. '?') look(item, path .. '.' .. tostring(key)) end
+            for key, item in pairs(value) do
+              look(key, path .. '?')
+              look(item, path .. '.' .. tostring(key))
+            end
           end
         end
-        look(_G, '_G') look(req, 'req') look(io, 'io') look(fiber.self(), 'fiber') look(getmetatable(''), 'string')
-        for _, name in ipairs{'httpng', 'httpng.router', 'fiber', 'json', 'log'} do look(require(name), name) end
+        look(_G, '_G') look(req, 'req') look(io, 'io') look(fiber.self(), 'fiber')
+        look(getmetatable(''), 'string')
+        for _, name in ipairs{'httpng', 'httpng.router', 'fiber', 'json', 'log'} do
+          look(require(name), name)
+        end
         look(httpng.feed(), 'feed') look(httpng.router.new(), 'router')
         look(fiber.channel(1), 'channel') look(fiber.cond(), 'cond')
         see(count > 20)""",
@@ -149,8 +152,9 @@ def test_nothing_outside_of_its_folder_is_read(serve: Serve, tmp_path: Path, nam
 # What can't be changed ---------------------------------------------------------------------------------
 
 OBJECTS = {
-    "io": "io", "req": "req", "fiber": "fiber.self()", "feed": "httpng.feed()", "router": "httpng.router.new()",
-    "channel": "fiber.channel(1)", "cond": "fiber.cond()", "decoded": "require 'json'.decode('{}')",
+    "io": "io", "req": "req", "fiber": "fiber.self()", "feed": "httpng.feed()",
+    "router": "httpng.router.new()", "channel": "fiber.channel(1)", "cond": "fiber.cond()",
+    "decoded": "require 'json'.decode('{}')",
     "string": "''", "httpng": "httpng", "json": "require 'json'", "box": "box",
 }  # fmt: skip
 
@@ -210,8 +214,9 @@ def test_others_are_not_touched_by_what_a_script_does_to_its_own(serve: Serve) -
           for _, library in next, {string, table, math, coroutine, utf8, bit} do
             if library ~= coroutine then for name in next, library do library[name] = bad end end
           end
-          for _, name in next, {'type', 'pairs', 'ipairs', 'next', 'select', 'tostring', 'tonumber', 'setmetatable',
-              'getmetatable', 'rawget', 'rawset', 'rawequal', 'pcall', 'xpcall', 'assert', 'unpack'} do
+          for _, name in next, {'type', 'pairs', 'ipairs', 'next', 'select', 'tostring', 'tonumber',
+              'setmetatable', 'getmetatable', 'rawget', 'rawset', 'rawequal', 'pcall', 'xpcall',
+              'assert', 'unpack'} do
             _G[name] = bad
           end
         end""",
@@ -279,9 +284,13 @@ NOT_PLAIN = {
     "nothing": "router({}, io)",
     "no request": "router(nil, io)",
     "a changing path": """
-        router(setmetatable({}, {__index = function(_, k) return k == 'path' and coroutine.create(print) or 'x' end}))""",
+        router(setmetatable({}, {
+          __index = function(_, key) return key == 'path' and coroutine.create(print) or 'x' end,
+        }))""",
     "a ring": "channel.getters.after = {wait = {}, before = {}, after = {}} channel:put(1)",
-    "a ring of numbers": "channel.getters.after = {wait = 0 / 0, before = {}, after = channel.getters} channel:put(1)",
+    "a ring of numbers": """
+        channel.getters.after = {wait = 0 / 0, before = {}, after = channel.getters}
+        channel:put(1)""",
     "a result": "httpng.body_bytes_sent(1e300)",
     "a level": "require 'log'.info(setmetatable({}, {__tostring = function() return {} end}))",
 }
@@ -314,117 +323,6 @@ def test_an_error_that_is_no_text(
     served = serve(f"function handler() error({error}) end", sandbox=sandbox)
     assert served.answer().status == 500
     assert "handler error on GET /" in caplog.text
-
-
-# What crashes ------------------------------------------------------------------------------------------
-
-NESTED = {
-    "gsub": "local function f() return (('x'):gsub('x', f)) end f()",
-    "gsub with a table": """
-        local t = setmetatable({}, {})
-        getmetatable(t).__index = function() return (('x'):gsub('x', t)) end
-        return (('x'):gsub('x', t))""",
-    "coroutines": "local function f() return coroutine.wrap(f)() end f()",
-    "resumed": "local function f() assert(coroutine.resume(coroutine.create(f))) end f()",
-    "fibers": "local function f() fiber.create(f) end f() error('x')",
-    "coroutines and gsub": "local function f() return coroutine.wrap(function() return (('x'):gsub('x', f)) end)() end f()",
-    "sort": "local function f() table.sort({3, 2, 1}, function(a, b) f() return a < b end) end f()",
-    "tostring": "local t t = setmetatable({}, {__tostring = function() return 'x' .. tostring(t) end}) tostring(t)",
-    "format": "local t t = setmetatable({}, {__tostring = function() return ('%s'):format(t) end}) tostring(t)",
-    "pcall": "local function f() return assert(pcall(f)) end f()",
-    "metamethods": "local t = setmetatable({}, {}) getmetatable(t).__index = function(_, k) return t[k] .. 'x' end t.x()",
-    "json": "local t = setmetatable({}, {}) getmetatable(t).__serialize = function() return {t} end require 'json'.encode(t)",
-}
-
-
-@pytest.mark.parametrize(
-    "limits", [{}, {"lua_memory_limit": 64 << 20}, {"handler_time_limit": 1000}], ids=str
-)
-@pytest.mark.parametrize("name", NESTED)
-def test_what_nests_too_deep_raises(cage: Cage, lua: str, name: str, limits: dict[str, object]) -> None:
-    source = f"""
-        function handler(req, io)
-          if req.path == '/alive' then return 'alive' end
-          {NESTED[name]}
-        end"""
-    told = cage.serve(source, "/", "/alive", "/", "/alive", lua=lua, sandbox=True, **limits)
-    assert told.error == ""
-    assert [status for status, _ in told.answers] == [500, 200] * 2
-
-
-# Asking for it -----------------------------------------------------------------------------------------
-
-KIND = "see(os == nil, jit and jit.status())"
-
-
-def asked(write: Write, cfg: str, lua: str, source: str = "", **overrides: object) -> LuaApplication:
-    path = write(f"{source} require 'httpng'.cfg{{handler = function() return tostring(os) end, {cfg}}}")
-    return LuaApplication(path, clock=Clock(), lua=lua, overrides=overrides)
-
-
-@pytest.mark.parametrize(
-    ("cfg", "overrides", "kind"),
-    [
-        ("", {}, (False, None, None)),
-        ("sandbox = true", {}, (True, None, None)),
-        ("", {"sandbox": True}, (True, None, None)),
-        ("sandbox = true", {"sandbox": False}, (False, None, None)),
-        ("sandbox = false", {"sandbox": True}, (True, None, None)),
-        ("lua_memory_limit = 2e6", {}, (False, 2000000, None)),
-        ("lua_memory_limit = 2e6", {"lua_memory_limit": "3000000"}, (False, 3000000, None)),
-        ("handler_time_limit = 0.5", {}, (False, None, 0.5)),
-        ("handler_time_limit = math.huge", {}, (False, None, None)),
-        ("handler_time_limit = 0.5", {"handler_time_limit": "infinity"}, (False, None, None)),
-        ("sandbox = true, lua_memory_limit = 2e6", {"handler_time_limit": 2}, (True, 2000000, 2.0)),
-    ],
-)
-def test_cfg_and_overrides_ask_for_it(
-    write: Write, lua: str, cfg: str, overrides: dict[str, object], kind: tuple[object, ...]
-) -> None:
-    app = asked(write, cfg, lua, "", **overrides)
-    had = app._script.kind
-    assert (had.sandbox, had.memory_limit, had.time_limit) == kind
-    assert had.runtime == lua
-    settings = app.settings
-    assert (settings.sandbox, settings.lua_memory_limit) == kind[:2]
-
-
-def test_another_lua_at_the_same_time(write: Write) -> None:
-    app = asked(write, "sandbox = true, lua = 'lua54'", "luajit21")
-    assert (app._script.kind.runtime, app._script.kind.sandbox) == ("lua54", True)
-
-
-def test_a_script_that_asks_for_another_state_each_time(write: Write, lua: str) -> None:
-    with pytest.raises(ConfigError, match="it names another Lua each time it is run"):
-        asked(write, "sandbox = open", lua, source="open = os ~= nil")
-
-
-def test_one_that_asks_no_more_once_it_is_there(write: Write, lua: str) -> None:
-    app = asked(write, "sandbox = open", lua, source="open = os ~= nil or nil")
-    assert app._script.kind.sandbox
-    assert app.settings.sandbox
-
-
-@pytest.mark.parametrize(
-    ("cfg", "message"),
-    [
-        ("sandbox = 1", "sandbox is 1, must be true or false"),
-        ("lua_memory_limit = 5", "lua_memory_limit is 5, must be an integer >= 1048576"),
-        ("handler_time_limit = 0", "handler_time_limit is 0, must be a number > 0, or infinity"),
-    ],
-)
-def test_what_it_can_not_be(write: Write, lua: str, cfg: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        asked(write, cfg, lua)
-
-
-def test_it_can_not_be_changed_afterwards(write: Write, lua: str) -> None:
-    app = asked(write, "", lua, sandbox=True)
-    for cfg in ({"sandbox": False}, {"lua_memory_limit": 2000000}, {"handler_time_limit": 1}):
-        [name] = cfg
-        with pytest.raises(ConfigError, match=f"{name} can't be changed: the script has run"):
-            app.with_settings(**cfg)
-    assert app.with_settings(sandbox=True, max_body_len=5).settings.max_body_len == 5
 
 
 # Cancelling --------------------------------------------------------------------------------------------

@@ -178,6 +178,8 @@ def lua_text(value: str) -> bytes:
 
 def _parts(kind: LuaKind) -> Iterator[str]:
     """Our files for a kind of state: without confinement, none but those of always."""
+    if kind.memory_limit is not None:
+        yield "shortage.lua"
     if kind.time_limit is not None:
         yield "stopping.lua"
     if kind.is_confined:
