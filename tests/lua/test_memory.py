@@ -63,9 +63,7 @@ GREEDY = {
 }
 
 
-@pytest.mark.parametrize(
-    "others", [{}, {"sandbox": True}, {"sandbox": True, "handler_time_limit": 100}], ids=str
-)
+@pytest.mark.parametrize("others", [{}, {"sandbox": True, "handler_time_limit": 100}], ids=["open", "all"])
 @pytest.mark.parametrize("name", GREEDY)
 def test_what_takes_too_much_fails_alone(cage: Cage, lua: str, name: str, others: dict[str, object]) -> None:
     paths = ["/"] * 3 + ["/alive"]
@@ -114,9 +112,8 @@ def test_what_the_host_hands_over_when_memory_is_full(cage: Cage, lua: str) -> N
         hoard = nil
         error(e)"""
     )
-    for _ in range(3):
-        told = cage.serve(source, "/", "/", "/alive", lua=lua, lua_memory_limit=LIMIT, sandbox=True)
-        assert [status for status, _ in told.answers] == [500, 500, 200]
+    told = cage.serve(source, "/", "/", "/alive", lua=lua, lua_memory_limit=LIMIT, sandbox=True)
+    assert [status for status, _ in told.answers] == [500, 500, 200]
 
 
 def test_functions_in_assembler_when_memory_is_full(cage: Cage, lua: str) -> None:
@@ -201,7 +198,7 @@ def test_failures_leave_nothing_behind(serve: Serve, caplog: pytest.LogCaptureFi
     served = serve(attack("local t = {} while true do t[#t + 1] = {} end"), lua_memory_limit=2 * MIB)
     used = []
     for _ in range(2):
-        for _ in range(100):
+        for _ in range(50):
             assert served.answer().status == 500
             served.loop._clients.clear()
             served.loop.exchanges.clear()

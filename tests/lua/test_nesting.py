@@ -39,7 +39,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize(
-    "limits", [{}, {"lua_memory_limit": 64 << 20}, {"handler_time_limit": 1000}], ids=str
+    "limits", [{}, {"lua_memory_limit": 64 << 20, "handler_time_limit": 1000}], ids=["sandbox", "all"]
 )
 @pytest.mark.parametrize("name", NESTED)
 def test_what_nests_too_deep_raises(cage: Cage, lua: str, name: str, limits: dict[str, object]) -> None:
@@ -48,6 +48,6 @@ def test_what_nests_too_deep_raises(cage: Cage, lua: str, name: str, limits: dic
           if req.path == '/alive' then return 'alive' end
           {NESTED[name]}
         end"""
-    told = cage.serve(source, "/", "/alive", "/", "/alive", lua=lua, sandbox=True, **limits)
+    told = cage.serve(source, "/", "/alive", lua=lua, sandbox=True, **limits)
     assert told.error == ""
-    assert [status for status, _ in told.answers] == [500, 200] * 2
+    assert [status for status, _ in told.answers] == [500, 200]
