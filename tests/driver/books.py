@@ -67,6 +67,11 @@ class Books:
         assert (stats.acked or 0) <= stats.sent <= stats.current
         self.notes.add((accepted, bytes_acked(sock), stats.sent, stats.acked or 0))
 
+    @property
+    def positions(self) -> int:
+        """At how many different positions it was told what is sent."""
+        return len({sent for _, _, sent, _ in self.notes})
+
     def balance(self, client: Client, sent: Body, acked: Body) -> None:
         """`sent` is what the kernel's bytes carry, `acked` no more than the acknowledged ones.
 

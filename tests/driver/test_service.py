@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
 
 from httpng_core import Application, ConfigError, Request, parse_listen
+from httpng_core.lua import LuaApplication
 from httpng_driver import IO, Server
 from httpng_driver.hub import Hub
 from httpng_driver.listener import Listener, open_listeners
@@ -272,6 +274,86 @@ def script(tmp_path: Path, source: str, **cfg: object) -> Application:
     path = tmp_path / "script.lua"
     path.write_text(f"local httpng, fiber = require 'httpng', require 'fiber'\n{source}")
     return load(str(path), cfg)
+
+
+async def listening(server: Server) -> None:
+    await until(lambda: server.addresses, "it listens")
+
+
+async def test_a_script_may_wait_before_it_says_what_is_served(serving: Serving, tmp_path: Path) -> None:
+    app = script(
+        tmp_path,
+        """
+        while not _G.go do fiber.sleep(0.001) end
+        httpng.cfg{listen = '127.0.0.1:0', threads = 2, handler = function() return 'here' end}
+        """,
+    )
+    async with serving(app, listen=None) as server:
+        assert (server.addresses, server.connections, server.uses_tls) == ([], 0, False)
+        app._script.runtime._lua.execute(b"go = true")  # type: ignore[attr-defined]
+        await listening(server)
+        assert server._loops.count == 2
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, GET)).body == b"here"
+
+
+@pytest.mark.parametrize("ending", ["", "error('boom')"])
+async def test_a_script_that_waited_and_made_no_cfg_fails_to_be_served(
+    serving: Serving, tmp_path: Path, ending: str
+) -> None:
+    app = script(tmp_path, f"fiber.sleep(0) {ending}")
+    with pytest.raises(ConfigError, match=r"script.lua: No handlers specified: the script ended without"):
+        async with serving(app, listen=None, cancel=False):
+            pass
+
+
+async def test_a_shutdown_from_outside_ends_a_server_whose_script_has_made_no_cfg(
+    serving: Serving, tmp_path: Path
+) -> None:
+    app = script(tmp_path, "fiber.sleep(1000)")
+    async with serving(app, listen=None, cancel=False) as server:
+        with pytest.raises(RuntimeError, match="Server is not launched"):
+            app.shutdown()
+        server.shutdown()
+
+
+@pytest.mark.parametrize("wait", ["", "fiber.sleep(0)"])
+async def test_where_to_listen_can_be_said_to_whoever_serves_the_script(
+    serving: Serving, tmp_path: Path, wait: str
+) -> None:
+    """Also if it had opened another place already, and again after its own shutdown."""
+    app = script(
+        tmp_path,
+        f"""
+        {wait}
+        local cfg = {{listen = 'unix:{tmp_path}/a.sock', handler = function() return 'here' end}}
+        httpng.cfg(cfg)
+        while not _G.stop do fiber.sleep(0.001) end
+        httpng.shutdown()
+        httpng.cfg(cfg)
+        _G.stop = false
+        """,
+    )
+    async with serving(app) as server:
+        await listening(server)
+        assert not (tmp_path / "a.sock").exists()
+        lua = app._script.runtime._lua  # type: ignore[attr-defined]
+        lua.execute(b"stop = true")
+        await until(lambda: lua.globals()[b"stop"] is False)
+        assert server.addresses[0].host == "127.0.0.1"
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, GET)).body == b"here"
+
+
+async def test_a_script_that_nobody_prepared_listens_when_it_says_so(
+    serving: Serving, tmp_path: Path
+) -> None:
+    path = tmp_path / "script.lua"
+    path.write_text("require 'fiber'.sleep(0) require 'httpng'.cfg{handler = function() return 'here' end}")
+    async with serving(LuaApplication(path, clock=time.monotonic)) as server:
+        await listening(server)
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, GET)).body == b"here"
 
 
 async def test_a_shutdown_from_outside_is_the_last_word_though_the_script_would_start_again(

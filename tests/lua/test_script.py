@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 
-from httpng_core import Application, ConfigError
+from httpng_core import Application, ConfigError, ServerState
 from httpng_core.lua import LuaApplication
 from httpng_core.lua.gate import OpenGate
 from httpng_core.testing import Clock, Loopback
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
-NO_CFG = "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
+NO_CFG = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,6 @@ NO_CFG = "No handlers specified: the script ended, or began to wait, without htt
         ("require 'nonsense'", ":1: module 'nonsense' not found:"),
         ("", f": {NO_CFG}"),
         ("return 5", f": {NO_CFG}"),
-        (f"require 'fiber'.sleep(1) {CFG}", f": {NO_CFG}"),
-        (f"require 'fiber'.yield() {CFG}", f": {NO_CFG}"),
         ("pcall(require 'httpng'.cfg, {})", f": {NO_CFG}"),
         ("\27Lua", ":"),
     ],
@@ -40,6 +38,59 @@ def test_what_is_wrong_is_told_in_one_line(write: Write, lua: str, source: str, 
     said = str(caught.value)
     assert "\n" not in said
     assert f"script.lua{message}" in said
+
+
+def test_a_script_may_wait_before_it_says_what_is_served(write: Write, lua: str) -> None:
+    served = Served(write(f"require 'fiber'.sleep(1) {CFG}"), lua, {"listen": None})
+    served.loop.advance(0.9)
+    assert not served.loop.server.listens
+    assert (served.app.lifecycle.state, served.app.has_ended) == (ServerState.STOPPED, False)
+    served.loop.advance(0.2)
+    assert served.answer().body.startswith(b"Lua 5")
+    assert (served.app.lifecycle.state, served.app.has_ended) == (ServerState.RUNNING, True)
+    assert served.app.failure is None
+    assert served.app.listen[0].port == 3300
+
+
+@pytest.mark.parametrize("ending", ["", "error('boom')", "pcall(require 'httpng'.cfg, {})"])
+def test_a_script_that_waited_and_made_no_cfg(write: Write, lua: str, ending: str) -> None:
+    served = Served(write(f"require 'fiber'.sleep(1) {ending}"), lua, {})
+    assert served.app.failure is None
+    served.loop.advance(1)
+    assert served.app.has_ended
+    assert not served.loop.server.listens
+    assert f"script.lua: {NO_CFG}" in str(served.app.failure)
+
+
+def test_what_a_script_can_say_no_more_once_it_has_waited(write: Write, lua: str) -> None:
+    other = {"luajit21": "lua54", "lua54": "luajit21"}[lua]
+    path = write(
+        f"""
+        local httpng, fiber = require 'httpng', require 'fiber'
+        local told = {{}}
+        local function try(key, value)
+          local _, message = pcall(httpng.cfg, {{handler = print, [key] = value}})
+          told[#told + 1] = message
+        end
+        fiber.yield()
+        try('lua', '{other}')
+        try('sandbox', true)
+        try('lua_memory_limit', 2^30)
+        try('handler_time_limit', 1)
+        try('threads', 0)
+        httpng.cfg{{lua = '{lua}', sandbox = false, handler = function()
+          return table.concat(told, '\\n')
+        end}}"""
+    )
+    served = Served(path, lua, {})
+    served.loop.advance(0)
+    assert served.answer().body.decode().split("\n") == [
+        "lua can't be changed: the script has run",
+        "sandbox can't be changed: the script has run",
+        "lua_memory_limit can't be changed: the script has run",
+        "handler_time_limit can't be changed: the script has run",
+        "threads is 0, must be an integer, 1 .. 16",
+    ]
 
 
 def test_a_script_that_is_not_there(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Application:
 
     configuration: Configuration
     handler: Handler
+    _overrides: Mapping[str, object]
 
     def __init__(
         self, handler: object = None, *, sites: object = None, listen: object = None, **cfg: object
@@ -135,6 +136,10 @@ class Application:
         """
         self._change_settings(cfg)
 
+    def override_listen(self, listen: Sequence[ListenAddress]) -> None:
+        """Has it listen there the next time that it begins to, whatever it is configured with."""
+        self._overrides = {**self._overrides, "listen": listen}
+
     @property
     def sites(self) -> Sequence[Site]:
         """Who has which paths."""
@@ -183,6 +188,11 @@ class Application:
     def has_ended(self) -> bool:
         """Whether nothing of the application's own would have it served again after a shutdown."""
         return True
+
+    @property
+    def failure(self) -> ConfigError | None:
+        """Why there will never be anything to serve, though a server was started."""
+        return None
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Has `call` called when `has_ended` becomes true."""

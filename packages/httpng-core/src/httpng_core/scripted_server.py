@@ -24,7 +24,6 @@ class ScriptedServer:
         connections: Callable[[], Sequence[AnyConnection]],
     ) -> None:
         """Runs `application`; `connections` are those that it has, closed ones among them."""
-        self.listens = True
         self.keeps_threads = False
         self._application = application
         self._lifecycle = application.lifecycle
@@ -33,7 +32,10 @@ class ScriptedServer:
         self._stop_at: float | None = None
         self._stopping = Pending()
         application.control = self
-        self._lifecycle.do(ServerVerb.CONFIGURE)
+        # A script that has yet to call `cfg` begins to listen by that.
+        self.listens = application.has_ended or self._lifecycle.state is not ServerState.STOPPED
+        if self.listens:
+            self._lifecycle.do(ServerVerb.CONFIGURE)
 
     # Control ------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Server:
 
     @property
     def addresses(self) -> list[ListenAddress]:
-        """Where it listens, with the ports that were picked for port 0."""
+        """Where it listens, with the ports that were picked for port 0; empty until a script calls `cfg`."""
         listening = self._service.listening
         return [] if listening is None else [bound.address for bound in listening.bound]
 
@@ -132,6 +132,8 @@ async def serve_on(
     try:
         async with backend.reactor() as reactor:
             await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
+        if application.failure is not None:
+            raise application.failure
     finally:
         application.control = None
         application.lifecycle.do(ServerVerb.ENDED)
@@ -141,8 +143,16 @@ async def serve_on(
 
 def _listening(application: Application, listen: Sequence[ListenAddress] | None) -> Listening | None:
     prepared, lifecycle = application.control, application.lifecycle
+    if listen is not None and not application.has_ended:
+        application.override_listen(listen)
     if isinstance(prepared, Preparation):
-        return prepared.take()
+        opened = prepared.take()
+        if opened is None or listen is None or tuple(listen) == tuple(application.listen):
+            return opened
+        opened.close()
+    elif lifecycle.state is ServerState.STOPPED and not application.has_ended:
+        # A script that has yet to call `cfg`.
+        return None
     configuration = application.configuration
     listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
     if lifecycle.state is ServerState.STOPPED:

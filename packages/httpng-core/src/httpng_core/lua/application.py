@@ -8,9 +8,10 @@ from typing import Any
 
 from httpng_core.address import LUA_DEFAULT_LISTEN
 from httpng_core.application import Application
-from httpng_core.config import parse_lua_runtime
-from httpng_core.configuration import Language
+from httpng_core.config import Settings, parse_lua_runtime
+from httpng_core.configuration import Configuration, Language
 from httpng_core.control import Control
+from httpng_core.dispatch import handler_of
 from httpng_core.errors import ConfigError
 from httpng_core.exchange import Exchange
 from httpng_core.files import Files
@@ -28,14 +29,16 @@ from httpng_core.runner import Handler, Runner, at_once
 class LuaApplication(Application):
     """A Lua script that says with `require 'httpng'.cfg{handler = ...}` how it is served.
 
-    The script runs when this is made, in a fiber: up to its first wait, by which it must have called
-    `cfg`. It goes on, and the fibers that it created, once a server has asked for the `runner`. It can call
-    `cfg` again at any time: that is `reconfigure`, which can't be called from here.
+    The script runs when this is made, in a fiber: up to its first wait. It goes on, and the fibers that it
+    created, once a server has asked for the `runner`. Before it ends it must have called `cfg`; until then
+    nothing is served. It can call `cfg` again at any time: that is `reconfigure`, which can't be called from
+    here.
 
     Which Lua it runs in is `lua`, or else LuaJIT. If the script's own cfg has a key `lua` that names another
     one, the script is run again from its start in that one: what it did before `cfg` is done twice. So it is
     if cfg has `sandbox`, `lua_memory_limit` or `handler_time_limit`: the first run knows nothing of that.
-    Keys in `overrides` leave the script no say, and count from the start.
+    After its first wait it is too late for these keys. Keys in `overrides` leave the script no say, and count
+    from the start.
 
     It can be served once, as its fibers belong to the server that runs them.
 
@@ -67,8 +70,8 @@ class LuaApplication(Application):
             control: makes what serves, or prepares to, while the script runs for the first time.
 
         Raises:
-            ConfigError: the script can't be read, compiled or run, its cfg is wrong, or it made none;
-                the message is one line.
+            ConfigError: the script can't be read, compiled or run, its cfg is wrong, or it ended and made
+                none; the message is one line.
         """
         given = {key: value for key, value in (overrides or {}).items() if value is not None}
         self._path = Path(path)
@@ -144,6 +147,11 @@ class LuaApplication(Application):
         """Whether the script itself has come to its end, so that it won't call `cfg` again."""
         return self._script.has_ended
 
+    @property
+    def failure(self) -> ConfigError | None:
+        """What is wrong with a script that has waited, and has ended without `cfg`."""
+        return self._script.failure
+
     def when_ended(self, call: Callable[[], None]) -> None:
         """Has `call` called when the script itself comes to its end."""
         self._script.on_ended = call
@@ -207,5 +215,11 @@ class LuaApplication(Application):
         self._begin(language, overrides)
         if self._new_control is not None:
             self.control = self._new_control(self.lifecycle)
+        self._serve_nothing()
         self._script = Script(self._path, kind, overrides, self, self._clock, self._wall_clock)
         self._script.run()
+
+    def _serve_nothing(self) -> None:
+        """Until the script calls `cfg` there has to be a configuration for a server that already runs it."""
+        self.configuration = Configuration(sites=(), settings=Settings(), listen=())
+        self.handler = handler_of((), self._as_handler)

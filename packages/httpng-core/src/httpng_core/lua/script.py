@@ -19,9 +19,7 @@ from httpng_core.lua.server import Owner, ServerCalls
 from httpng_core.lua.steps import DONE, FAILED, Budget, guarded
 from httpng_core.runner import Runner
 
-_NO_CFG: Final = (
-    "No handlers specified: the script ended, or began to wait, without httpng.cfg{handler = ...}"
-)
+_NO_CFG: Final = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
 
 class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for another Lua
@@ -43,6 +41,7 @@ class Script:
         kind: the kind of Lua state it runs in.
         runtime: that state.
         has_ended: whether the script itself has come to its end; its fibers and handlers go on.
+        failure: what is wrong with a script that ended later than `run` and had not called `cfg`.
         on_ended: called when it does.
     """
 
@@ -63,6 +62,7 @@ class Script:
         self.kind = kind
         self._path = path
         self._is_launched = self.has_ended = False
+        self.failure: ConfigError | None = None
         self.on_ended: Callable[[], None] = lambda: None
         budget, waits = Budget(clock), Waits()
         self._exchanges = Exchanges()
@@ -131,15 +131,18 @@ class Script:
             raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:
             raise self._error(text_of(answer[1]))
-        if not self._server.was_configured:
-            raise self._error(_NO_CFG)
         if answer[0] == DONE:
             self._end()
         else:
+            self._server.may_choose = False
             self._fibers.adopt(fiber, answer, self._end)
+        if self.failure is not None:
+            raise self.failure
 
     def _end(self) -> None:
         self.has_ended = True
+        if not self._server.was_configured:
+            self.failure = self._error(_NO_CFG)
         self.on_ended()
 
     def _error(self, message: str) -> ConfigError:

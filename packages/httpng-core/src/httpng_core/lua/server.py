@@ -38,6 +38,7 @@ class ServerCalls:
     Attributes:
         was_configured: whether a `cfg` has been taken.
         wanted: the Lua that its first cfg named, if it is another one than the script runs in.
+        may_choose: whether it could still be run again in that one: it has not waited.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ServerCalls:
         """
         self.was_configured = False
         self.wanted: LuaKind | None = None
+        self.may_choose = True
         self._owner = owner
         self._waits = waits
         self._home = home
@@ -96,6 +98,8 @@ class ServerCalls:
         return (DONE,)
 
     def _choose(self, cfg: Mapping[str, object]) -> None:
+        if not self.may_choose:
+            self._kind.refuse_change(cfg)
         wanted = self._kind.wanted_by(cfg)
         if wanted != self._kind:
             self.wanted = wanted
