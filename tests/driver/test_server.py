@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import anyio
 import pytest
@@ -108,6 +109,65 @@ async def test_a_name_that_is_none_is_an_error(serving: Serving) -> None:
     with pytest.raises(ConfigError, match="unknown hostname"):
         async with serving(hello, listen="no-such-name.invalid:0"):
             pass
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Every name means all of these."""
+    look_up = socket.getaddrinfo
+
+    def found(host: str, port: int, **options: Any) -> list[Any]:
+        return [place for host in hosts for place in look_up(host, port, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@pytest.mark.parametrize("unavailable", ["2001:db8::1", "192.0.2.1"])
+async def test_of_a_name_the_addresses_that_are_not_ours_are_left_out(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, unavailable: str
+) -> None:
+    resolves_to(monkeypatch, unavailable, "127.0.0.1")
+    async with serving(hello, listen="some.name:0") as server:
+        assert [address.host for address in server.addresses] == ["127.0.0.1"]
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask)).status == 200
+    reason = f"Cannot assign requested address: so {unavailable} is left out"
+    assert f"bind error: http://some.name:0: {reason}" in caplog.text
+
+
+async def test_a_family_that_the_machine_lacks_is_left_out(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lacking = [(254, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0))]
+    places = lacking + socket.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
+    async with serving(hello, listen="some.name:0") as server:
+        assert [address.host for address in server.addresses] == ["127.0.0.1"]
+    assert "Address family not supported by protocol: so ::1 is left out" in caplog.text
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: lacking)
+    with pytest.raises(ConfigError, match=r"bind error: http://\[::1\]:0: Address family not supported"):
+        async with serving(hello, listen="[::1]:0"):
+            pass
+
+
+async def test_a_name_of_which_no_address_is_ours_is_an_error(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolves_to(monkeypatch, "2001:db8::1", "192.0.2.1")
+    with pytest.raises(ConfigError, match=r"bind error: http://some\.name:0: Cannot assign"):
+        async with serving(hello, listen="some.name:0"):
+            pass
+
+
+async def test_an_address_of_a_name_that_is_taken_is_an_error(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(hello, listen="127.0.0.2:0") as server:
+        resolves_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+        files = open_files()
+        with pytest.raises(ConfigError, match="Address already in use"):
+            async with serving(hello, listen=f"some.name:{server.addresses[0].port}"):
+                pass
+        assert open_files() == files
 
 
 async def test_nothing_stays_open(serving: Serving) -> None:

@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ _BACKLOG = 1024
 _ACCEPTS_PER_EVENT = 64
 _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Bound:
 def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[Bound]:
     """Opens a non-blocking listening socket for each address that the names resolve to.
 
-    Blocks for as long as the resolver does: names are for start-up only.
+    Blocks for as long as the resolver does: names are for start-up only. Of a name's addresses those that
+    this machine doesn't have are left out with a warning (::1 of localhost where there is no IPv6).
 
     Raises:
         ConfigError: an address that can't be resolved, bound or listened on; nothing is left open.
@@ -55,7 +58,7 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
     opened: list[Bound] = []
     try:
         for address in addresses:
-            opened.extend(_open(address, family, where) for family, where in _resolve(address))
+            opened.extend(_open_all(address))
     except BaseException:
         for one in opened:
             one.close()
@@ -80,17 +83,37 @@ def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 
+class _NotOursError(ConfigError):
+    """This machine doesn't have the address, or nothing of its family."""
+
+
+def _open_all(address: ListenAddress) -> Iterator[Bound]:
+    places, not_ours = _resolve(address), dict[str, _NotOursError]()
+    for family, where in places:
+        try:
+            yield _open(address, family, where)
+        except _NotOursError as error:
+            not_ours[where[0]] = error
+    for host, failure in not_ours.items():
+        if len(not_ours) == len(places):
+            raise failure
+        _log.warning("%s: so %s is left out", failure, host)
+
+
 def _open(address: ListenAddress, family: int, where: Any) -> Bound:
-    step, bound = "bind error", Bound(socket.socket(family, socket.SOCK_STREAM), address)
+    step, bound = "bind error", None
     try:
+        bound = Bound(socket.socket(family, socket.SOCK_STREAM), address)
         bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where)
         step = "listen error"
         bound.socket.listen(_BACKLOG)
         bound.socket.setblocking(False)
     except (OSError, OverflowError) as error:
-        bound.close()
+        if bound is not None:
+            bound.close()
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{step}: {address.url}: {reason}") from error
+        kind = _NotOursError if getattr(error, "errno", None) in _NOT_OURS else ConfigError
+        raise kind(f"{step}: {address.url}: {reason}") from error
     return bound
 
 

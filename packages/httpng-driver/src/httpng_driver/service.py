@@ -245,16 +245,12 @@ class Service:
 
     def _listen(self, listening: Listening) -> None:
         self.listening = listening
-        self._listeners = [
-            Listener(
-                self._hub,
-                bound,
-                self._loops.take,
-                self._loops.has_room,
-                listening.certificates(bound.address),
+        for bound in listening.bound:
+            certificates = listening.certificates(bound.address)
+            # One by one: if there is no room for the next, the end closes those that are there.
+            self._listeners.append(
+                Listener(self._hub, bound, self._loops.take, self._loops.has_room, certificates)
             )
-            for bound in listening.bound
-        ]
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
