@@ -149,6 +149,27 @@ async def test_a_family_that_the_machine_lacks_is_left_out(
             pass
 
 
+async def test_all_addresses_are_those_of_ipv4_where_there_is_no_ipv6(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def found(host: str, port: int, **options: Any) -> list[Any]:
+        """As where the kernel has no IPv6; and this test is no server for others."""
+        if ":" in host:
+            return [(254, socket.SOCK_STREAM, 0, "", (host, port, 0, 0))]
+        return look_up("127.0.0.1", port, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    async with serving(hello, listen=0) as server:
+        assert [address.host for address in server.addresses] == ["127.0.0.1"]
+    assert "bind error: http://[::]:0: Address family not supported by protocol: so ::" in caplog.text
+    for listen in ("[::]:0", ["[::]:0", "0.0.0.0:1"], ["[::1]:0", "0.0.0.0:0"]):
+        with pytest.raises(ConfigError, match=r"bind error: http://\[::1?\]:0: Address family not supported"):
+            async with serving(hello, listen=listen):
+                pass
+
+
 async def test_a_name_of_which_no_address_is_ours_is_an_error(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,15 +50,19 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
     """Opens a non-blocking listening socket for each address that the names resolve to.
 
     Blocks for as long as the resolver does: names are for start-up only. Of a name's addresses those that
-    this machine doesn't have are left out with a warning (::1 of localhost where there is no IPv6).
+    this machine doesn't have are left out with a warning (::1 of localhost where there is no IPv6), and so
+    is :: beside 0.0.0.0.
 
     Raises:
         ConfigError: an address that can't be resolved, bound or listened on; nothing is left open.
     """
     opened: list[Bound] = []
+    places = {(address.host, address.port) for address in addresses}
     try:
         for address in addresses:
-            opened.extend(_open_all(address))
+            # A port alone means both, and so all that there are.
+            is_half = address.host == "::" and ("0.0.0.0", address.port) in places
+            opened.extend(_open_all(address, may_be_none=is_half))
     except BaseException:
         for one in opened:
             one.close()
@@ -87,7 +91,7 @@ class _NotOursError(ConfigError):
     """This machine doesn't have the address, or nothing of its family."""
 
 
-def _open_all(address: ListenAddress) -> Iterator[Bound]:
+def _open_all(address: ListenAddress, *, may_be_none: bool) -> Iterator[Bound]:
     places, not_ours = _resolve(address), dict[str, _NotOursError]()
     for family, where in places:
         try:
@@ -95,7 +99,7 @@ def _open_all(address: ListenAddress) -> Iterator[Bound]:
         except _NotOursError as error:
             not_ours[where[0]] = error
     for host, failure in not_ours.items():
-        if len(not_ours) == len(places):
+        if len(not_ours) == len(places) and not may_be_none:
             raise failure
         _log.warning("%s: so %s is left out", failure, host)
 
