@@ -5,7 +5,7 @@ local host, core = ...
 local settle = core.settle
 local unpack = table.unpack or unpack
 local min = math.min
-local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
+local error, ipairs, pairs, pcall, tostring, type = error, ipairs, pairs, pcall, tostring, type
 local httpng = {}
 core.httpng = httpng
 
@@ -25,7 +25,8 @@ local function spell(row, value, functions)
     row[#row + 1] = 0
     local at, count = #row, 0
     for key, item in pairs(value) do
-      spell(row, key, functions)
+      -- None of ours is of another type; so it is only named.
+      spell(row, type(key) == 'number' and key or tostring(key), functions)
       spell(row, item, functions)
       count = count + 1
     end
@@ -103,7 +104,9 @@ end
 
 local function helper(read)
   return function(result)
-    if result ~= nil and type(result) ~= 'number' then
+    if result == nil then
+      return settle(read(nil)) -- a box.NULL couldn't cross
+    elseif type(result) ~= 'number' then
       error('not a send_result: ' .. type(result), 0)
     end
     return settle(read(result))
