@@ -58,6 +58,18 @@ WRONG = [
         "{handler = h, defaultsendwindow = 5}",
         "unknown parameter defaultsendwindow; the nearest known one is default_send_window",
     ),
+    ("{handler = h, [true] = 5}", "unknown parameter true; the nearest known one is threads"),
+    ("{handler = h, [NAMED] = 5}", "unknown parameter thread; the nearest known one is threads"),
+    (
+        "{sites = {[true] = {path = '/', handler = h}}}",
+        "sites is not an array: its order would be left to chance",
+    ),
+    (
+        "{handler = h, listen = {[NAMED] = 5}}",
+        "unknown parameter thread in listen; the nearest known one is addr",
+    ),
+    ("{handler = h, listen = {6600 / 2, 3300}}", "Duplicate listeners for 0.0.0.0:3300 found"),
+    ("{handler = h, listen = {port = 10 / 4}}", "port must be an integer, not float"),
     ("{handler = h, max_body_len = 'x'}", "parameter max_body_len is not a number"),
     ("{handler = h, max_body_len = {}}", "parameter max_body_len is not a number"),
     ("{handler = h, max_body_len = -1}", "max_body_len is -1, must be an integer, 0 .. 68719476736"),
@@ -99,9 +111,12 @@ WRONG = [
 ]
 
 
+NAMED = "local NAMED = setmetatable({}, {__tostring = function() return 'thread' end})"
+
+
 @pytest.mark.parametrize(("parameters", "message"), WRONG)
 def test_what_is_refused_and_how(write: Write, lua: str, parameters: str, message: str) -> None:
-    path = write(f"local function h() end local null\nrequire 'httpng'.cfg({parameters})")
+    path = write(f"local function h() end local null {NAMED}\nrequire 'httpng'.cfg({parameters})")
     with pytest.raises(ConfigError) as caught:
         LuaApplication(path, clock=Clock(), lua=lua)
     assert str(caught.value) == f"{path}: {message}"
@@ -115,7 +130,7 @@ def test_a_refusal_can_be_caught_and_leaves_nothing(
         return
     served = serve(
         f"""
-        local function h() end local null
+        local function h() end local null {NAMED}
         see(pcall(function() httpng.cfg({parameters}) end))
         see(pcall(httpng.shutdown))
         function handler() return 'served' end"""
@@ -143,7 +158,7 @@ def test_settings_arrive(write: Write, lua: str) -> None:
         """
         require 'httpng'.cfg{
           handler = function() end,
-          listen = {8080, '127.0.0.1:8081'},
+          listen = {16160 / 2, '127.0.0.1:8081', {addr = '127.0.0.1', port = 8082.0}},
           default_send_window = '1000',
           default_send_timeout = math.huge,
           max_body_len = 10.9,
@@ -160,7 +175,12 @@ def test_settings_arrive(write: Write, lua: str) -> None:
     assert app.settings.stall_timeout == 0.5
     assert app.settings.access_log is True
     assert app.settings.cancel_on_half_close == "never"
-    assert [address.authority for address in app.listen] == ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:8081"]
+    assert [address.authority for address in app.listen] == [
+        "0.0.0.0:8080",
+        "[::]:8080",
+        "127.0.0.1:8081",
+        "127.0.0.1:8082",
+    ]
 
 
 @pytest.mark.parametrize("lua", ["luajit21"], indirect=True)

@@ -155,8 +155,13 @@ def read_value(row: Iterator[Any]) -> object:
         return LuaFunction(int(next(row)))
     if kind in (b"string", b"number", b"boolean"):
         value = next(row)
-        return text_of(value) if kind == b"string" else value
+        return text_of(value) if kind == b"string" else _as_in_luajit(value)
     return None if kind == b"nil" else object()
+
+
+def _as_in_luajit(value: Any) -> Any:
+    """Lua 5.4 has whole numbers of both kinds, as 3300 and 6600 / 2; LuaJIT hands over integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _read_table(row: Iterator[Any]) -> object:
