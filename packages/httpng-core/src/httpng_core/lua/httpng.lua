@@ -15,6 +15,15 @@ local PIECE = 1000
 -- The numbers of functions are never used again: an old one is then never taken for a new one.
 local last_function = 0
 
+-- A key of a table. None of ours is of another type: there it is only named.
+local function name_of(key)
+  local kind = type(key)
+  if kind == 'string' or kind == 'number' then
+    return key
+  end
+  return kind == 'boolean' and tostring(key) or 'a ' .. kind
+end
+
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
 -- itself, a table's length, its keys and its values, a function's number in `functions`, or nothing.
 local function spell(row, value, functions)
@@ -25,8 +34,7 @@ local function spell(row, value, functions)
     row[#row + 1] = 0
     local at, count = #row, 0
     for key, item in pairs(value) do
-      -- None of ours is of another type; so it is only named.
-      spell(row, type(key) == 'number' and key or tostring(key), functions)
+      spell(row, name_of(key), functions)
       spell(row, item, functions)
       count = count + 1
     end
