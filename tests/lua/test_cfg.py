@@ -1,5 +1,6 @@
 """httpng.cfg: what it takes, what it refuses and how it says so."""
 
+import os
 from math import inf
 
 import pytest
@@ -222,6 +223,20 @@ def test_sites_have_handlers_of_their_own(serve: Serve) -> None:
         "the rest /sl",
         "foo /x/../foo",
     ]
+
+
+def test_a_path_is_bytes_as_in_requests(serve: Serve) -> None:
+    served = serve(
+        """
+        httpng.cfg{sites = {
+          {path = '/caf\\233', handler = function() return 'Latin-1' end},
+          {path = '/caf\\195\\169', handler = function() return 'UTF-8' end},
+        }}
+        httpng = {cfg = function() end}"""
+    )
+    assert [served.answer(path).body for path in ("/caf%E9", "/caf%C3%A9")] == [b"Latin-1", b"UTF-8"]
+    named = [site.path for site in served.app.configuration.sites]
+    assert [os.fsencode(path) for path in named] == [b"/caf\xe9", b"/caf\xc3\xa9"]
 
 
 def test_what_no_site_takes_is_not_found(serve: Serve) -> None:

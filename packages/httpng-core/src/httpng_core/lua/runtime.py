@@ -153,9 +153,12 @@ def read_value(row: Iterator[Any]) -> object:
         return _read_table(row)
     if kind == b"function":
         return LuaFunction(int(next(row)))
-    if kind in (b"string", b"number", b"boolean"):
-        value = next(row)
-        return text_of(value) if kind == b"string" else _as_in_luajit(value)
+    if kind == b"string":
+        # A path, or the name of a file, may be any bytes: so the system's names are told in Python.
+        text: str = next(row).decode(errors="surrogateescape")
+        return text
+    if kind in (b"number", b"boolean"):
+        return _as_in_luajit(next(row))
     return None if kind == b"nil" else object()
 
 
