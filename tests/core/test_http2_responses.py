@@ -50,7 +50,7 @@ def test_bodies_that_are_dropped_by_rule(method: str, status: int) -> None:
 def test_headers_of_a_connection_are_dropped() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
-    names = ("Connection", "Keep-Alive", "Proxy-Connection", "Upgrade")
+    names = ("Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade")
     exchange.write_header(200, dict.fromkeys(names, "x") | {"Transfer-Encoding": "chunked"}, driven.now)
     exchange.finish(driven.now)
     driven.turn()

@@ -126,7 +126,9 @@ async def test_without_a_stall_timeout_it_is_never_set(serving: Serving) -> None
 # What the value is ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seconds", "given"), [(30.0, 35_000), (0.5, 5_500), (1e9, 2**31 - 1), (inf, 0)])
+@pytest.mark.parametrize(
+    ("seconds", "given"), [(30.0, 35_000), (0.5, 5_500), (1e9, 2**31 - 1), (1e308, 2**31 - 1), (inf, 0)]
+)
 def test_the_value_is_later_than_our_own(seconds: float, given: int) -> None:
     with closing(socket.socket()) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1)

@@ -492,6 +492,26 @@ async def test_a_handler_that_forces_its_own_thread_is_given_up(serving: Serving
             await until(lambda: app.lifecycle.state.name == "RUNNING" and server._loops.count == 1)
 
 
+async def test_a_handler_may_stop_the_server(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        httpng.cfg{listen = '127.0.0.1:0', handler = function(req, io)
+          httpng.shutdown()
+          assert(httpng.cancelled(io:write('x')))
+        end}""",
+    )
+    async with serving(app, listen=None) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await in_thread(client.read_to_end)
+            assert client.was_reset
+        await until(lambda: app.lifecycle.state.name == "STOPPED")
+    assert not caplog.records
+
+
 async def test_a_server_that_a_script_starts_again_says_so(serving: Serving, tmp_path: Path) -> None:
     app = script(
         tmp_path,

@@ -1,5 +1,6 @@
 """httpng.cfg: what it takes, what it refuses and how it says so."""
 
+import os
 from math import inf
 
 import pytest
@@ -58,6 +59,19 @@ WRONG = [
         "{handler = h, defaultsendwindow = 5}",
         "unknown parameter defaultsendwindow; the nearest known one is default_send_window",
     ),
+    ("{handler = h, [true] = 5}", "unknown parameter true; the nearest known one is threads"),
+    ("{handler = h, [h] = 5}", "unknown parameter a function; the nearest known one is default_send_timeout"),
+    (
+        "{sites = {[true] = {path = '/', handler = h}}}",
+        "sites is not an array: its order would be left to chance",
+    ),
+    ("{handler = h, [{}] = 5}", "unknown parameter a table; the nearest known one is handler"),
+    (
+        "{handler = h, listen = {[h] = 5}}",
+        "unknown parameter a function in listen; the nearest known one is uses_sni",
+    ),
+    ("{handler = h, listen = {6600 / 2, 3300}}", "Duplicate listeners for 0.0.0.0:3300 found"),
+    ("{handler = h, listen = {port = 10 / 4}}", "port must be an integer, not float"),
     ("{handler = h, max_body_len = 'x'}", "parameter max_body_len is not a number"),
     ("{handler = h, max_body_len = {}}", "parameter max_body_len is not a number"),
     ("{handler = h, max_body_len = -1}", "max_body_len is -1, must be an integer, 0 .. 68719476736"),
@@ -143,7 +157,7 @@ def test_settings_arrive(write: Write, lua: str) -> None:
         """
         require 'httpng'.cfg{
           handler = function() end,
-          listen = {8080, '127.0.0.1:8081'},
+          listen = {16160 / 2, '127.0.0.1:8081', {addr = '127.0.0.1', port = 8082.0}},
           default_send_window = '1000',
           default_send_timeout = math.huge,
           max_body_len = 10.9,
@@ -160,7 +174,12 @@ def test_settings_arrive(write: Write, lua: str) -> None:
     assert app.settings.stall_timeout == 0.5
     assert app.settings.access_log is True
     assert app.settings.cancel_on_half_close == "never"
-    assert [address.authority for address in app.listen] == ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:8081"]
+    assert [address.authority for address in app.listen] == [
+        "0.0.0.0:8080",
+        "[::]:8080",
+        "127.0.0.1:8081",
+        "127.0.0.1:8082",
+    ]
 
 
 @pytest.mark.parametrize("lua", ["luajit21"], indirect=True)
@@ -204,6 +223,20 @@ def test_sites_have_handlers_of_their_own(serve: Serve) -> None:
         "the rest /sl",
         "foo /x/../foo",
     ]
+
+
+def test_a_path_is_bytes_as_in_requests(serve: Serve) -> None:
+    served = serve(
+        """
+        httpng.cfg{sites = {
+          {path = '/caf\\233', handler = function() return 'Latin-1' end},
+          {path = '/caf\\195\\169', handler = function() return 'UTF-8' end},
+        }}
+        httpng = {cfg = function() end}"""
+    )
+    assert [served.answer(path).body for path in ("/caf%E9", "/caf%C3%A9")] == [b"Latin-1", b"UTF-8"]
+    named = [site.path for site in served.app.configuration.sites]
+    assert [os.fsencode(path) for path in named] == [b"/caf\xe9", b"/caf\xc3\xa9"]
 
 
 def test_what_no_site_takes_is_not_found(serve: Serve) -> None:

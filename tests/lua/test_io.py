@@ -428,3 +428,28 @@ def test_a_send_window_may_follow_the_path(serve: Serve) -> None:
     )
     assert served.answer().body == b"abc"
     assert served.seen() == ["nil", "0"]
+
+
+def test_a_null_is_the_default(serve: Serve) -> None:
+    """On LuaJIT it equals nil, and isn't; there a decoded null is one."""
+    served = serve(
+        """
+        local null = box.NULL
+        function handler(req, io)
+          io.headers, io.send_timeout, io.send_window = null, null, null
+          io.window_until, io.stall_timeout = null, null
+          see(told(io:write_header(200, null, null)), told(io:write('a', null)), io:write('b', false))
+          see(told(io:wait(0, null, null)))
+          see(httpng.cancelled(null), httpng.headers_were_sent(null))
+          see(pcall(httpng.body_bytes_sent, null))
+          see(pcall(httpng.reached, null))
+        end"""
+    )
+    assert served.answer().body == b"ab"
+    assert served.seen() == [
+        "nil nil false",
+        "wait true",
+        "nil true",
+        "false body_bytes_sent() needs the send_result of a write, got nothing (nil)",
+        "false reached() needs the send_result of a wait, got nothing (nil)",
+    ]

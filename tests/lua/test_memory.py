@@ -214,3 +214,14 @@ def test_a_script_that_takes_too_much(write: Write, lua: str) -> None:
     for source in ("local t = {} while true do t[#t + 1] = {} end", f"local x = '{'x' * 3 * MIB}'"):
         with pytest.raises(ConfigError, match=r"not enough memory"):
             LuaApplication(write(source), clock=Clock(), lua=lua, overrides={"lua_memory_limit": 2 * MIB})
+
+
+@pytest.mark.parametrize("limit", ["2^64", "1e300"])
+def test_a_limit_larger_than_all_memory(serve: Serve, limit: str) -> None:
+    served = serve(
+        f"""
+        function handler() return 'fine' end
+        local cfg = httpng.cfg
+        httpng.cfg = function(t) t.lua_memory_limit = {limit} return cfg(t) end"""
+    )
+    assert served.answer().body == b"fine"

@@ -153,6 +153,12 @@ def test_delete(serve: Serve) -> None:
         ("router:before('x')", "before is not a function"),
         ("router:delete('x')", "there is no route 'x'"),
         ("router:delete()", "name of a route must be a string, not nil"),
+        ("router({path = '/', host = 'x'})", "method of a request must be a string, not nil"),
+        ("router({path = '/', host = 5, method = 'GET'})", "host of a request must be a string, not number"),
+        (
+            "router({path = print, host = 'x', method = 'GET'})",
+            "path of a request must be a string, not function",
+        ),
     ],
 )
 def test_mistakes(serve: Serve, call: str, message: str) -> None:

@@ -83,7 +83,7 @@ def give_up_after(sock: socket.socket, seconds: float) -> None:
     if option is None:
         return
     waited = _since_last_sent(sock) if seconds < inf and unacknowledged(sock) else 0
-    given = 0 if seconds == inf else min(int((seconds + GIVE_UP_MARGIN) * 1000) + waited, _LONGEST)
+    given = 0 if seconds == inf else int(min((seconds + GIVE_UP_MARGIN) * 1000 + waited, _LONGEST))
     # A socket that is dead already needs no backstop.
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, option, given)

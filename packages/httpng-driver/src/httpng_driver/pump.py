@@ -172,6 +172,8 @@ class Pump:
 
     def _follow(self) -> None:
         """Does to the socket what the connection expects."""
+        if self._fd < 0:
+            return  # A handler that it has just run has stopped the server.
         connection = self.connection
         if connection.stall_limit != self._stall_limit:
             self._stall_limit = connection.stall_limit

@@ -5,6 +5,7 @@ there is a limit of memory only while Lua runs, and none while values cross. bor
 the other half.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, Final
@@ -26,7 +27,9 @@ class Border:
     def __init__(self, lua: Any, kind: LuaKind, clock: Callable[[], float]) -> None:
         """`lua` is lupa's runtime, made with `max_memory=0` if there is to be a limit."""
         self._lua = lua
-        self._limit, self._time_limit = kind.memory_limit, kind.time_limit
+        self._time_limit = kind.time_limit
+        # More than there can be is no more than that, to lupa an error.
+        self._limit = None if kind.memory_limit is None else min(kind.memory_limit, sys.maxsize)
         self._full = _FULL * (self._limit or 0)
         # When to collect, at the beginning of a stretch in Lua and later in it, where more is in use.
         self._begin_at = self._collect_at = self._full

@@ -5,7 +5,7 @@ local host, core = ...
 local settle = core.settle
 local unpack = table.unpack or unpack
 local min = math.min
-local error, ipairs, pairs, pcall, type = error, ipairs, pairs, pcall, type
+local error, ipairs, pairs, pcall, tostring, type = error, ipairs, pairs, pcall, tostring, type
 local httpng = {}
 core.httpng = httpng
 
@@ -14,6 +14,15 @@ local PIECE = 1000
 
 -- The numbers of functions are never used again: an old one is then never taken for a new one.
 local last_function = 0
+
+-- A key of a table. None of ours is of another type: there it is only named.
+local function name_of(key)
+  local kind = type(key)
+  if kind == 'string' or kind == 'number' then
+    return key
+  end
+  return kind == 'boolean' and tostring(key) or 'a ' .. kind
+end
 
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
 -- itself, a table's length, its keys and its values, a function's number in `functions`, or nothing.
@@ -25,7 +34,7 @@ local function spell(row, value, functions)
     row[#row + 1] = 0
     local at, count = #row, 0
     for key, item in pairs(value) do
-      spell(row, key, functions)
+      spell(row, name_of(key), functions)
       spell(row, item, functions)
       count = count + 1
     end
@@ -103,7 +112,9 @@ end
 
 local function helper(read)
   return function(result)
-    if result ~= nil and type(result) ~= 'number' then
+    if result == nil then
+      return settle(read(nil)) -- a box.NULL couldn't cross
+    elseif type(result) ~= 'number' then
       error('not a send_result: ' .. type(result), 0)
     end
     return settle(read(result))

@@ -63,15 +63,22 @@ local function body_of(given)
   return body
 end
 
+-- A value that may be nil. A box.NULL equals nil, and isn't one that could cross the border.
+local function optional(given, expected, wrong)
+  if given == nil then
+    return nil
+  elseif type(given) ~= expected then
+    error(wrong .. type(given), 0)
+  end
+  return given
+end
+
 local function timeout_of(io, given)
   local timeout = given
   if timeout == nil then
     timeout = io.send_timeout
   end
-  if timeout ~= nil and type(timeout) ~= 'number' then
-    error('timeout must be a number of seconds, not ' .. type(timeout), 0)
-  end
-  return timeout
+  return optional(timeout, 'number', 'timeout must be a number of seconds, not ')
 end
 
 local function until_of(io, given)
@@ -79,26 +86,16 @@ local function until_of(io, given)
   if choice == nil then
     choice = io.window_until
   end
-  if choice ~= nil and type(choice) ~= 'string' then
-    error('until must be "sent" or "acked", not a ' .. type(choice), 0)
-  end
-  return choice
+  return optional(choice, 'string', 'until must be "sent" or "acked", not a ')
 end
 
 local function stall_of(io)
-  local timeout = io.stall_timeout
-  if timeout ~= nil and type(timeout) ~= 'number' then
-    error('stall_timeout must be a number of seconds, not ' .. type(timeout), 0)
-  end
-  return timeout
+  return optional(io.stall_timeout, 'number', 'stall_timeout must be a number of seconds, not ')
 end
 
 local function window_of(io)
   local window = io.send_window
-  if window ~= nil and window ~= 'auto' and type(window) ~= 'number' then
-    error('send_window must be an integer or "auto", not ' .. type(window), 0)
-  end
-  return window
+  return window == 'auto' and window or optional(window, 'number', 'send_window must be an integer or "auto", not ')
 end
 
 local function code_of(given)

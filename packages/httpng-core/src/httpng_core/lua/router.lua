@@ -71,8 +71,18 @@ local function routed(router, request, io, route, ...)
   return handler(request, io)
 end
 
+-- A handler may have changed it, or made up the whole request.
+local function field(request, name)
+  local value = request[name]
+  if type(value) ~= 'string' then
+    error(name .. ' of a request must be a string, not ' .. type(value), 0)
+  end
+  return value
+end
+
 local function serve(router, request, io)
-  return routed(router, request, io, host.find_route(router[NUMBER], request.method, request.host, request.path))
+  local method, name, path = field(request, 'method'), field(request, 'host'), field(request, 'path')
+  return routed(router, request, io, host.find_route(router[NUMBER], method, name, path))
 end
 
 Router.__call = serve

@@ -153,10 +153,18 @@ def read_value(row: Iterator[Any]) -> object:
         return _read_table(row)
     if kind == b"function":
         return LuaFunction(int(next(row)))
-    if kind in (b"string", b"number", b"boolean"):
-        value = next(row)
-        return text_of(value) if kind == b"string" else value
+    if kind == b"string":
+        # A path, or the name of a file, may be any bytes: so the system's names are told in Python.
+        text: str = next(row).decode(errors="surrogateescape")
+        return text
+    if kind in (b"number", b"boolean"):
+        return _as_in_luajit(next(row))
     return None if kind == b"nil" else object()
+
+
+def _as_in_luajit(value: Any) -> Any:
+    """Lua 5.4 has whole numbers of both kinds, as 3300 and 6600 / 2; LuaJIT hands over integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def _read_table(row: Iterator[Any]) -> object:

@@ -25,6 +25,7 @@ local LENIENCE = {
   ['=httpng/prelude.lua'] = huge,
   ['=httpng/coroutines.lua'] = huge,
   ['=httpng/nesting.lua'] = huge,
+  ['=httpng/shortage.lua'] = huge,
   ['=httpng/border.lua'] = huge,
   ['=httpng/text.lua'] = huge,
   ['=httpng/io.lua'] = huge,

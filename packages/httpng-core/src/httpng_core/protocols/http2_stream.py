@@ -25,7 +25,7 @@ from httpng_core.states import ResponseState
 from httpng_core.wire import Span
 
 # RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
-_OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"upgrade"})
+_OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 
 
 class StreamOwner(Protocol):
