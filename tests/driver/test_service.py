@@ -307,6 +307,23 @@ async def test_a_script_that_waited_and_made_no_cfg_fails_to_be_served(
             pass
 
 
+async def test_a_handler_whose_shutdown_resets_its_own_connection(
+    serving: Serving, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = script(
+        tmp_path,
+        """
+        httpng.cfg{listen = '127.0.0.1:0', handler = function() httpng.shutdown() return 'never sent' end}
+        """,
+    )
+    async with serving(app, listen=None, cancel=False) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await in_thread(client.read_to_end)
+            assert client.ended == "reset"
+    assert caplog.records == []
+
+
 async def test_a_shutdown_from_outside_ends_a_server_whose_script_has_made_no_cfg(
     serving: Serving, tmp_path: Path
 ) -> None:

@@ -96,6 +96,8 @@ class Pump:
             if not self.push():
                 break
         hub.runner.serve(connection)
+        if self._fd < 0:
+            return False  # A handler has had the server reset all connections, this one among them.
         self._follow()
         return connection.wants_write and not self._blocked
 
