@@ -192,8 +192,10 @@ def limited(cage: Cage, source: str, lua: str, *paths: str) -> Told:
     return told
 
 
-def test_it_is_told_with_the_line_and_a_traceback(cage: Cage, lua: str) -> None:
-    told = limited(cage, f"local function spin()\n{HOG}\nend\n{attack('spin()')}", lua, "/")
+@pytest.mark.parametrize("memory", [None, 64 << 20])
+def test_it_is_told_with_the_line_and_a_traceback(cage: Cage, lua: str, memory: int | None) -> None:
+    source = f"local function spin()\n{HOG}\nend\n{attack('spin()')}"
+    told = cage.serve(source, "/", lua=lua, handler_time_limit=LIMIT, lua_memory_limit=memory)
     assert f"script.lua:{FIRST_LINE + 1}: {STOPPED}\nstack traceback:\n" in told.log
     assert f"script.lua:{FIRST_LINE + 4}: in function" in told.log
 

@@ -26,6 +26,7 @@ local LENIENCE = {
   ['=httpng/coroutines.lua'] = huge,
   ['=httpng/nesting.lua'] = huge,
   ['=httpng/border.lua'] = huge,
+  ['=httpng/shortage.lua'] = huge,
   ['=httpng/text.lua'] = huge,
   ['=httpng/io.lua'] = huge,
   ['=httpng/handler.lua'] = huge,
