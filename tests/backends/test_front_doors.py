@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -107,6 +108,13 @@ def test_a_nursery_of_trio() -> None:
 
 
 # run --------------------------------------------------------------------------------------------------
+
+
+def test_uvloop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(httpng_asyncio.ConfigError) as raised:
+        httpng_asyncio.run(hello, listen=LOOPBACK, uvloop=True)
+    assert str(raised.value) == "uvloop is not installed: pip install 'httpng-asyncio[uvloop]'"
 
 
 @pytest.mark.parametrize("run", RUNS)
