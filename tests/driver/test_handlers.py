@@ -136,6 +136,23 @@ async def test_raising_after_the_response_began_is_a_reset(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
+async def test_who_awaits_what_was_cancelled_has_failed(net: Net, caplog: pytest.LogCaptureFixture) -> None:
+    """Its own task is not cancelled."""
+
+    async def handler(req: Request, io: IO) -> None:
+        other = asyncio.create_task(anyio.sleep_forever())
+        other.cancel()
+        await other
+
+    with caplog.at_level(logging.ERROR, "httpng"):
+        received = await ask(net, handler)
+    assert (received.status, received.body) == (500, b"Path handler execution error")
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "the handler awaited what was cancelled"
+
+
 async def test_an_error_of_one_handler_does_not_hurt_another(net: Net) -> None:
     release = anyio.Event()
 
