@@ -66,7 +66,8 @@ class Router:
         Raises:
             TypeError: it is no function, or an async one.
         """
-        if not callable(function) or inspect.iscoroutinefunction(function):
+        given: object = function
+        if not callable(given) or inspect.iscoroutinefunction(given):
             raise TypeError("before must be a plain function that takes (req)")
         self._before.append(function)
 
