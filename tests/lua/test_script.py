@@ -13,6 +13,7 @@ from httpng_core.lua.gate import OpenGate
 from httpng_core.testing import Clock, Loopback
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
+MARK = b"\xef\xbb\xbf"  # of the byte order
 NO_CFG = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
 
@@ -102,7 +103,7 @@ def test_a_script_that_is_not_there(tmp_path: Path) -> None:
         LuaApplication(tmp_path, clock=Clock())
 
 
-@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 2, b"#!lua\n", b"\xef\xbb\xbf#\n"])
+@pytest.mark.parametrize("before", [b"", MARK, MARK * 2, b"#!lua\n", MARK + b"#\n"])
 @pytest.mark.parametrize("sandbox", [False, True])
 def test_bytecode_is_not_run(write: Write, lua: str, before: bytes, sandbox: bool) -> None:
     """It could leave the sandbox, and LuaJIT runs it where lupa says that it mustn't."""
