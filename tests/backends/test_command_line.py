@@ -63,6 +63,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "neighbour.py").write_text('NAME = "the neighbour"\n')
     (tmp_path / "broken.py").write_text("def handler(req):\n    return (\n")
     (tmp_path / "raises.py").write_text("def handler(req):\n    pass\n\nprint(1 / 0)\n")
+    (tmp_path / "wrong.py").write_text(
+        "from httpng_core import Application\n\ndef make():\n"
+        "    return Application(lambda req: '', thread=2)\n\napp = make()\n"
+    )
+    (tmp_path / "library.py").write_text("import json\n\nconfig = json.loads('{')\n")
     (tmp_path / "imports.py").write_text("import no_such_module_at_all\n")
     package = tmp_path / "package"
     package.mkdir()
@@ -252,6 +257,9 @@ FAILURES: list[tuple[list[str], str]] = [
     ([":"], ":: name the application as "),
     (["broken.py:handler"], "broken.py:2: syntax error: '(' was never closed"),
     (["raises.py:handler"], "raises.py:4: ZeroDivisionError: division by zero"),
+    (["wrong.py:app"], "wrong.py:4: ConfigError: unknown parameter thread; the nearest known one is threads"),
+    (["wrong:app"], "wrong.py:4: ConfigError: unknown parameter thread"),
+    (["library.py:app"], "library.py:3: JSONDecodeError: "),
     (["imports.py:handler"], "imports.py:1: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
     (["app.py:hello", "--nonsense"], "unrecognized arguments: --nonsense (see --help)"),
     (["app.py:hello", "--list", "127.0.0.1:0"], "unrecognized arguments: --list"),

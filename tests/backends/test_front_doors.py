@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 
+import anyio
 import pytest
 import trio
 from tests.driver.harness import BOUND, GET, Client
@@ -13,7 +15,7 @@ from tests.driver.harness import BOUND, GET, Client
 import httpng_asyncio
 import httpng_trio
 from httpng_core import ListenAddress, Request
-from httpng_driver import IO, Server
+from httpng_driver import IO, Server, until_signalled
 
 LOOPBACK = "127.0.0.1:0"
 RUNS = [httpng_asyncio.run, httpng_trio.run]
@@ -109,6 +111,13 @@ def test_a_nursery_of_trio() -> None:
 # run --------------------------------------------------------------------------------------------------
 
 
+def test_uvloop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(httpng_asyncio.ConfigError) as raised:
+        httpng_asyncio.run(hello, listen=LOOPBACK, uvloop=True)
+    assert str(raised.value) == "uvloop is not installed: pip install 'httpng-asyncio[uvloop]'"
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_run_raises_what_can_not_be_started_as_it_is(run: Callable[..., None]) -> None:
     """Not in a group of exceptions."""
@@ -122,6 +131,35 @@ def test_run_raises_what_can_not_be_started_as_it_is(run: Callable[..., None]) -
         run(httpng_asyncio.Application(hello), listen=LOOPBACK, max_body_len=5)
     with pytest.raises(httpng_asyncio.ConfigError, match="handler is not a function"):
         run(5, listen=LOOPBACK)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_run_outside_of_the_main_thread_says_so(run: Callable[..., None]) -> None:
+    told: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            run(hello, listen=LOOPBACK)
+        except BaseException as error:
+            told.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    [error] = told
+    assert isinstance(error, RuntimeError)
+    assert str(error) == "run is for the main thread, which gets the signals: elsewhere use serve"
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_run_of_what_is_served_already_says_so(backend: str) -> None:
+    """Not in a group of exceptions."""
+
+    async def serve(*, on_listening: Callable[[Server], None]) -> None:
+        raise RuntimeError("the application is served already")
+
+    with pytest.raises(RuntimeError, match="served already"):
+        anyio.run(until_signalled, serve, backend=backend)
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -123,6 +123,10 @@ def test_what_cannot_be_called_is_no_handler(handler: Any) -> None:
 async def async_of_nothing() -> None: ...
 
 
+async def async_generator(req: Request, io: GeneratorIO) -> Any:
+    yield io.write(b"never")
+
+
 async def async_of_one(req: Request) -> bytes:
     return b""
 
@@ -140,17 +144,29 @@ async def async_of_three(req: Request, io: Any, more: int) -> None: ...
     [
         lambda: b"",
         lambda a, b, c: b"",
-        async_of_nothing,
-        async_of_three,
         functools.partial(max, 1),
         min,
-        async_of_one,
-        generator_of_one,
     ],
 )
 def test_a_handler_takes_one_or_two_arguments(handler: Any) -> None:
     with pytest.raises(TypeError, match=r"must take \(req, io\), or \(req\) to return a response"):
         as_handler(handler)
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        (async_of_nothing, "async_of_nothing is async: it must take (req, io)"),
+        (async_of_one, "async_of_one is async: it must take (req, io)"),
+        (async_of_three, "async_of_three is async: it must take (req, io)"),
+        (generator_of_one, "generator_of_one has a yield: it must take (req, io)"),
+        (async_generator, "async_generator is async and has a yield: it must await the calls of io"),
+    ],
+)
+def test_what_waits_takes_two_arguments(handler: Any, told: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        as_handler(handler)
+    assert str(raised.value) == f"handler {told}"
 
 
 # Plain functions --------------------------------------------------------------------------------------
@@ -227,6 +243,13 @@ def test_a_function_that_raises_is_500_and_logged(caplog: pytest.LogCaptureFixtu
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert "of the handler" in str(record.exc_info[1])
+
+
+def test_what_can_not_be_returned_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    ask(lambda req: Response(status=99))
+    (record,) = caplog.records
+    assert record.getMessage() == "handler error on GET /: HTTP code 99 is outside 100..599"
+    assert record.exc_info is None
 
 
 def test_what_no_program_should_catch_gets_through() -> None:

@@ -313,6 +313,15 @@ def test_a_handler_that_is_none_is_refused_at_once() -> None:
         Router().route("/", 5)
 
 
+async def async_before(req: Request) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [5, None, async_before])
+def test_before_is_a_plain_function(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"before must be a plain function that takes \(req\)"):
+        Router().before(wrong)
+
+
 def test_before_runs_in_order_and_may_answer() -> None:
     router, seen = Router(), []
 

@@ -82,9 +82,9 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
         received = await ask(net, handler if kind == "async" else plain)
     assert (received.status, received.body) == (500, b"Path handler execution error")
     (record,) = caplog.records
-    assert "handler error on GET /" in record.getMessage()
-    assert record.exc_info is not None
-    assert told in str(record.exc_info[1])
+    assert record.getMessage().startswith("handler error on GET /: ")
+    assert told in record.getMessage()
+    assert record.exc_info is None, "it would show nothing of the handler"
 
 
 @pytest.mark.parametrize("begun", ["nothing", "headers given", "accepted"])
@@ -134,6 +134,23 @@ async def test_raising_after_the_response_began_is_a_reset(
     assert client.was_reset
     assert not cut.complete
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
+async def test_who_awaits_what_was_cancelled_has_failed(net: Net, caplog: pytest.LogCaptureFixture) -> None:
+    """Its own task is not cancelled."""
+
+    async def handler(req: Request, io: IO) -> None:
+        other = asyncio.create_task(anyio.sleep_forever())
+        other.cancel()
+        await other
+
+    with caplog.at_level(logging.ERROR, "httpng"):
+        received = await ask(net, handler)
+    assert (received.status, received.body) == (500, b"Path handler execution error")
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "the handler awaited what was cancelled"
 
 
 async def test_an_error_of_one_handler_does_not_hurt_another(net: Net) -> None:

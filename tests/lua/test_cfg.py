@@ -15,6 +15,7 @@ WRONG = [
     ("nil", "No parameters specified"),
     ("", "No parameters specified"),
     ("5", "parameters must be a table, not number"),
+    ("require 'httpng', {handler = h}", "cfg is called with a dot: httpng.cfg{...}"),
     ("{}", "No handlers specified"),
     ("{listen = 3300}", "No handlers specified"),
     ("{handler = 5}", "handler is not a function"),

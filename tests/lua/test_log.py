@@ -50,6 +50,11 @@ def test_text(serve: Serve, caplog: pytest.LogCaptureFixture, call: str, text: s
     assert logged(caplog) == [(logging.INFO, text)]
 
 
+def test_what_can_not_be_formatted_raises_as_format_does(serve: Serve) -> None:
+    served = serve("see((select(2, pcall(require 'log'.error, '%d', 'x'))))")
+    assert served.seen()[0].endswith("bad argument #2 to 'format' (number expected, got string)")
+
+
 def test_what_is_not_logged_is_not_formatted(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "httpng.lua")
     served = serve(

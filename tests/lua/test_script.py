@@ -1,6 +1,7 @@
 """Running a script: what goes wrong in one line, which Lua, modules beside it, shutting down."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from httpng_core.lua.gate import OpenGate
 from httpng_core.testing import Clock, Loopback
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
+MARK = b"\xef\xbb\xbf"  # of the byte order
 NO_CFG = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
 
@@ -28,7 +30,7 @@ NO_CFG = "No handlers specified: the script ended without httpng.cfg{handler = .
         ("", f": {NO_CFG}"),
         ("return 5", f": {NO_CFG}"),
         ("pcall(require 'httpng'.cfg, {})", f": {NO_CFG}"),
-        ("\27Lua", ":"),
+        ("\x1bLua", ": a script is text, not bytecode"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(write: Write, lua: str, source: str, message: str) -> None:
@@ -99,6 +101,20 @@ def test_a_script_that_is_not_there(tmp_path: Path) -> None:
     assert str(caught.value) == f"{tmp_path}/none.lua: No such file or directory"
     with pytest.raises(ConfigError, match="Is a directory"):
         LuaApplication(tmp_path, clock=Clock())
+
+
+@pytest.mark.parametrize("before", [b"", MARK, MARK * 2, b"#!lua\n", MARK + b"#\n"])
+@pytest.mark.parametrize("sandbox", [False, True])
+def test_bytecode_is_not_run(write: Write, lua: str, before: bytes, sandbox: bool) -> None:
+    """It could leave the sandbox, and LuaJIT runs it where lupa says that it mustn't."""
+    dump = b"return string.dump((loadstring or load)(...))"
+    bytecode = import_module(f"lupa.{lua}").LuaRuntime(encoding=None).execute(dump, CFG.encode())
+    path = write("")
+    path.write_bytes(before + bytecode)
+    with pytest.raises(ConfigError) as caught:
+        LuaApplication(path, clock=Clock(), lua=lua, overrides={"sandbox": sandbox})
+    if not before:
+        assert str(caught.value) == f"{path}: a script is text, not bytecode"
 
 
 def test_what_loadfile_skips(write: Write, lua: str) -> None:

@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from httpng_asyncio.reactor import AsyncioReactor
-from httpng_core import as_application
+from httpng_core import ConfigError, as_application
 from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 
 
@@ -25,16 +25,20 @@ def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg
         **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
-        ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        ConfigError: a setting, a site or an address that can't be used, or `app` is neither; uvloop is asked
+            for and isn't installed.
+        RuntimeError: this isn't the main thread; or the application can't be served now, see `serve`.
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application = as_application(app, None, cfg)
-    use_uvloop = importlib.util.find_spec("uvloop") is not None if uvloop is None else uvloop
+    has_uvloop = importlib.util.find_spec("uvloop") is not None
+    if uvloop and not has_uvloop:
+        raise ConfigError("uvloop is not installed: pip install 'httpng-asyncio[uvloop]'")
     anyio.run(
         until_signalled,
         partial(serve, application, listen=listen),
         backend="asyncio",
-        backend_options={"use_uvloop": use_uvloop},
+        backend_options={"use_uvloop": has_uvloop if uvloop is None else uvloop},
     )
 
 

@@ -57,3 +57,8 @@ class AsyncioReactor:
         task = self._loop.create_task(function(*args))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def ends_task(self, error: BaseException) -> bool:
+        """See `Reactor`."""
+        task = asyncio.current_task()
+        return not isinstance(error, asyncio.CancelledError) or task is None or task.cancelling() > 0

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from httpng_core.errors import HttpngError
 from httpng_core.exchange import Exchange
 from httpng_core.io import GeneratorIO
 from httpng_core.request import Request
@@ -65,17 +66,22 @@ def as_handler(handler: Any) -> Handler:
     """Tells by its form how a handler is run.
 
     Raises:
-        TypeError: it isn't callable, or takes neither `(req)` nor `(req, io)`.
+        TypeError: it isn't callable, takes neither `(req)` nor `(req, io)`, or is an async generator.
     """
     if isinstance(handler, Handler):
         return handler
     if not callable(handler):
         raise TypeError("handler is not a function")
     forms = (handler, type(handler).__call__)
+    if any(map(inspect.isasyncgenfunction, forms)):
+        raise TypeError(f"handler {_name(handler)} is async and has a yield: it must await the calls of io")
     steps = any(map(inspect.isgeneratorfunction, forms))
     if _takes(handler, 2):
         return GeneratorHandler(handler) if steps else AsyncHandler(handler)
-    if _takes(handler, 1) and not steps and not any(map(inspect.iscoroutinefunction, forms)):
+    if steps or any(map(inspect.iscoroutinefunction, forms)):
+        form = "has a yield" if steps else "is async"
+        raise TypeError(f"handler {_name(handler)} {form}: it must take (req, io)")
+    if _takes(handler, 1):
         return FunctionHandler(handler)
     raise TypeError(f"handler {_name(handler)} must take (req, io), or (req) to return a response")
 
@@ -93,8 +99,7 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
         else:
             exchange.respond(as_response(returned, headers), now)
     except Exception as error:
-        request = exchange.request
-        _log.error("handler error on %s %s", request.method, request.path, exc_info=error)
+        _log_failure(exchange.request, error, was_raised=error is returned)
         exchange.fail(now)
 
 
@@ -118,6 +123,14 @@ def as_response(returned: object, headers: Any = None) -> Response:
     return Response(
         status=200 if status is None else status, headers=given, body=b"" if body is None else body
     )
+
+
+def _log_failure(request: Request, error: Exception, *, was_raised: bool) -> None:
+    if was_raised or not isinstance(error, (TypeError, ValueError, HttpngError)):
+        _log.error("handler error on %s %s", request.method, request.path, exc_info=error)
+    else:
+        # Of what a handler returned: the traceback would be ours alone.
+        _log.error("handler error on %s %s: %s", request.method, request.path, error)
 
 
 def _takes(handler: Callable[..., Any], count: int) -> bool:

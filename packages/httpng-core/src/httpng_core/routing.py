@@ -1,5 +1,6 @@
 """A router: a handler that finds the handler of a request by its route."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -61,7 +62,13 @@ class Router:
         Args:
             function: takes the request, and must not block. `None` lets the request pass; anything else is
                 the response, as if the handler had returned it. What it raises is an error of the handler.
+
+        Raises:
+            TypeError: it is no function, or an async one.
         """
+        given: object = function
+        if not callable(given) or inspect.iscoroutinefunction(given):
+            raise TypeError("before must be a plain function that takes (req)")
         self._before.append(function)
 
     def start(self, exchange: Exchange, runner: Runner) -> None:

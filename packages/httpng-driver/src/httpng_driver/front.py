@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -39,9 +40,12 @@ async def until_signalled(serve: Serve) -> None:
 
     Raises:
         ConfigError: the server can't be started.
+        RuntimeError: this isn't the main thread; or the application can't be served now.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("run is for the main thread, which gets the signals: elsewhere use serve")
     servers: list[Server] = []
-    failure: ConfigError | None = None
+    failure: ConfigError | RuntimeError | None = None
     watches = False
 
     def listening(server: Server) -> None:
@@ -58,7 +62,7 @@ async def until_signalled(serve: Serve) -> None:
         await tasks.start(_watch_signals, servers)
         try:
             await serve(on_listening=listening)
-        except ConfigError as error:
+        except (ConfigError, RuntimeError) as error:
             # Out of a task group it would come wrapped.
             failure = error
         tasks.cancel_scope.cancel()

@@ -312,10 +312,13 @@ class Hub:
             returned = await function(exchange.request, io)
         except Exception as error:
             returned = error
-        except BaseException:
-            # The task is being cancelled, with the server: so is the exchange.
-            exchange.cancel(self.clock())
-            raise
+        except BaseException as error:
+            if self._reactor.ends_task(error):
+                # The task is being cancelled, with the server: so is the exchange.
+                exchange.cancel(self.clock())
+                raise
+            returned = RuntimeError("the handler awaited what was cancelled")
+            returned.__cause__ = error
         finally:
             self._tasks -= 1
             if self._on_idle is not None:

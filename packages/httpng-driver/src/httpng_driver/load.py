@@ -8,9 +8,15 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from httpng_core import Application, ConfigError, Lifecycle, ListenAddress, as_application
 from httpng_driver.listening import Preparation
+
+# A virtual environment, or a clone of ours, may lie beside the user's files.
+_NOT_THE_USERS: Final = frozenset(
+    {"site-packages", "dist-packages", "httpng_core", "httpng_driver", "httpng_asyncio", "httpng_trio"}
+)
 
 
 def load(
@@ -84,7 +90,7 @@ def _from_file(path: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ConfigError(_told(path, error)) from error
+        raise ConfigError(_told(path, file.parent, error)) from error
     return module
 
 
@@ -95,18 +101,25 @@ def _from_package(name: str) -> ModuleType:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise ConfigError(f"{name}: no such module") from error
-        raise ConfigError(_told(name, error)) from error
+        raise ConfigError(_told(name, Path.cwd(), error)) from error
 
 
-def _told(where: str, error: Exception) -> str:
-    """What went wrong in the user's file, in one line."""
+def _told(where: str, folder: Path, error: Exception) -> str:
+    """What went wrong in the user's files, those in `folder`, in one line."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: syntax error: {error.msg}"
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename
     ]
-    place = f"{frames[-1].filename}:{frames[-1].lineno}" if len(frames) > 1 else where
+    # Rather where a library was called than where that raises: ours does so for every wrong setting.
+    named = [frame for frame in frames[1:] if _is_in(folder, frame.filename)] or frames[1:]
+    place = f"{named[-1].filename}:{named[-1].lineno}" if named else where
     return f"{place}: {type(error).__name__}: {error}".splitlines()[0]
+
+
+def _is_in(folder: Path, filename: str) -> bool:
+    path = Path(filename).resolve()
+    return path.is_relative_to(folder.resolve()) and _NOT_THE_USERS.isdisjoint(path.parts)
 
 
 def _attribute(module: ModuleType, place: str, attribute: str) -> object:

@@ -96,6 +96,8 @@ class Pump:
             if not self.push():
                 break
         hub.runner.serve(connection)
+        if self._fd < 0:
+            return False  # A handler has had the server reset all connections, this one among them.
         self._follow()
         return connection.wants_write and not self._blocked
 
@@ -172,8 +174,6 @@ class Pump:
 
     def _follow(self) -> None:
         """Does to the socket what the connection expects."""
-        if self._fd < 0:
-            return  # A handler that it has just run has stopped the server.
         connection = self.connection
         if connection.stall_limit != self._stall_limit:
             self._stall_limit = connection.stall_limit

@@ -21,6 +21,12 @@ class Reactor(Protocol):
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
 
+    def ends_task(self, error: BaseException) -> bool:
+        """Whether `error`, which is no `Exception`, is the end of the task that asks.
+
+        It isn't if that task awaited another one that was cancelled.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:

@@ -23,6 +23,7 @@ def run(app: object, *, listen: object = None, **cfg: object) -> None:
 
     Raises:
         ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        RuntimeError: this isn't the main thread; or the application can't be served now, see `serve`.
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application = as_application(app, None, cfg)

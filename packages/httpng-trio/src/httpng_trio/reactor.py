@@ -60,6 +60,10 @@ class TrioReactor:
         """See `Reactor`."""
         self._nursery.start_soon(function, *args)
 
+    def ends_task(self, error: BaseException) -> bool:
+        """See `Reactor`: a task of trio isn't told that another one was cancelled."""
+        return True
+
     def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Starts a task of ours until the reactor closes: who is cancelled still needs the loop."""
         scope = trio.CancelScope(shield=True)

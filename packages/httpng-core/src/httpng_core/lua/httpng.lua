@@ -74,6 +74,8 @@ function httpng.cfg(parameters)
     error('No parameters specified', 0)
   elseif type(parameters) ~= 'table' then
     error('parameters must be a table, not ' .. type(parameters), 0)
+  elseif parameters.cfg == httpng.cfg then
+    error('cfg is called with a dot: httpng.cfg{...}', 0)
   end
   local fiber = core.current()
   settle(host.begin_cfg())

@@ -11,7 +11,8 @@ local log = {}
 -- The arguments of string.format; a single one is logged as it is, a table as JSON if it can be.
 local function text_of(given, ...)
   if select('#', ...) > 0 then
-    return format(given, ...)
+    local formatted = format(given, ...)
+    return formatted -- not a tail call: its errors would name this function
   elseif type(given) == 'table' then
     local ok, encoded = pcall(json.encode, given)
     return ok and encoded or shown(given)

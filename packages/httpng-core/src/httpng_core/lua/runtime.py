@@ -38,6 +38,7 @@ PARTS: Final = (
 _BORDER: Final = ("border.lua", "nesting.lua")
 _TIME: Final = ("patterns.lua", "searches.lua", "bounded.lua")
 
+_BYTECODE: Final = b"\x1b"
 _MODULE: Final = re.compile(rb"[\w-]+(\.[\w-]+)*")
 
 _NO_LUPA: Final = "Lua handlers need lupa: pip install httpng-core[lua]"
@@ -104,12 +105,14 @@ class Runtime:
         """The function of a script.
 
         Raises:
-            LuaScriptError: a syntax error, with the file and the line.
+            LuaScriptError: a syntax error, with the file and the line; or it is bytecode, which could do
+                whatever it likes.
         """
+        text = _as_loadfile(source)
+        if text.startswith(_BYTECODE):  # lupa gives no mode to LuaJIT.
+            raise LuaScriptError(f"{name}: a script is text, not bytecode")
         try:
-            script = self._lua.compile(
-                _as_loadfile(source), name=f"@{name}".encode(errors="replace"), mode=b"t"
-            )
+            script = self._lua.compile(text, name=f"@{name}".encode(errors="replace"), mode=b"t")
         except self._module.LuaError as error:
             raise LuaScriptError(text_of(error.args[0])) from None
         if self._kind.sandbox:
