@@ -145,14 +145,25 @@ def test_the_forms_of_app(module: str, folder: Path, app: str, body: bytes) -> N
         assert server.stop() == ""
 
 
-@pytest.mark.parametrize("option", ["--uvloop", "--no-uvloop"])
-def test_the_loop_can_be_chosen(folder: Path, option: str) -> None:
+@pytest.mark.parametrize(
+    ("options", "application", "loop"),
+    [
+        (["--uvloop"], "{}", b"uvloop"),
+        (["--no-uvloop"], "{}", b"asyncio"),
+        ([], "{'uvloop': False}", b"asyncio"),
+        (["--uvloop"], "{'uvloop': False}", b"uvloop"),
+        (["--no-uvloop"], "{'uvloop': True}", b"asyncio"),
+    ],
+)
+def test_the_loop_can_be_chosen(folder: Path, options: list[str], application: str, loop: bytes) -> None:
     (folder / "loop.py").write_text(
-        "import asyncio\nasync def app(req, io):\n    return type(asyncio.get_running_loop()).__module__\n"
+        "import asyncio\nfrom httpng_core import Application\n"
+        "async def handler(req, io):\n    return type(asyncio.get_running_loop()).__module__\n"
+        f"app = Application(handler, **{application})\n"
     )
-    arguments = command("httpng_asyncio", "loop.py:app", option, "--listen", "127.0.0.1:0")
+    arguments = command("httpng_asyncio", "loop.py:app", *options, "--listen", "127.0.0.1:0")
     with running(arguments, folder) as server:
-        assert server.ask().startswith(b"uvloop" if option == "--uvloop" else b"asyncio")
+        assert server.ask().startswith(loop)
         assert server.stop() == ""
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import anyio
 import pytest
@@ -116,6 +117,19 @@ def test_uvloop_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(httpng_asyncio.ConfigError) as raised:
         httpng_asyncio.run(hello, listen=LOOPBACK, uvloop=True)
     assert str(raised.value) == "uvloop is not installed: pip install 'httpng-asyncio[uvloop]'"
+
+
+def test_serve_can_not_choose_the_loop_that_runs_already() -> None:
+    async def main(serve: Callable[..., Any], uvloop: bool) -> None:
+        await serve(hello, listen=LOOPBACK, uvloop=uvloop, on_listening=lambda server: server.shutdown())
+
+    asyncio.run(main(httpng_asyncio.serve, False))
+    with pytest.raises(httpng_asyncio.ConfigError) as raised:
+        asyncio.run(main(httpng_asyncio.serve, True))
+    assert str(raised.value) == "uvloop is True, but the loop that runs already is one of asyncio"
+    trio.run(main, httpng_trio.serve, False)
+    with pytest.raises(httpng_trio.ConfigError, match="uvloop is for asyncio"):
+        trio.run(main, httpng_trio.serve, True)
 
 
 @pytest.mark.parametrize("run", RUNS)

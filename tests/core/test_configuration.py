@@ -88,7 +88,13 @@ def test_uvloop_is_nothing_for_lua(running: bool) -> None:
     cfg: Cfg = {"handler": handler, "uvloop": False}
     text = reload_refusal(cfg) if running else refusal(cfg)
     assert text == "uvloop is not a parameter of cfg: it is an option of the command line"
-    assert first_configuration(cfg, PYTHON).settings == Settings()
+    assert first_configuration(cfg, PYTHON).uvloop is False
+    assert first_configuration({"handler": handler}, PYTHON).uvloop is None
+    assert refusal({"handler": handler, "uvloop": 1}, PYTHON) == "uvloop is 1, must be true or false"
+
+
+def test_lua_is_nothing_for_python() -> None:
+    assert refusal({"handler": handler, "lua": "lua54"}, PYTHON) == "lua is for applications in Lua"
 
 
 # While it runs -----------------------------------------------------------------------------------------
@@ -228,9 +234,11 @@ def test_listen_cannot_be_given(value: object) -> None:
 
 def test_what_runs_it_cannot_be_changed() -> None:
     assert reloaded({"lua": "lua54"}) == reloaded({"lua": None}) == reloaded({})
-    assert reload_refusal({"lua": "lua54"}, language=PYTHON) == "lua can't be changed on reconfiguration"
+    assert reload_refusal({"lua": "lua54"}, language=PYTHON) == "lua is for applications in Lua"
     assert reload_refusal({"uvloop": True}, language=PYTHON) == "uvloop can't be changed on reconfiguration"
-    assert reloaded({"uvloop": None}, language=PYTHON).sites == ()
+    running = first_configuration({"handler": handler, "uvloop": True}, PYTHON)
+    for value in (None, True):
+        assert reconfiguration(running, {"uvloop": value}, PYTHON).uvloop is True
     assert refusal({"handler": handler, "lua": "luajit21"}) == "lua can't be changed on reconfiguration"
     assert first_configuration({"handler": handler, "lua": "lua54"}, LUA).settings == Settings()
 

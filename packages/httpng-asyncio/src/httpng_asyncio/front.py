@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from httpng_asyncio.reactor import AsyncioReactor
-from httpng_core import ConfigError, as_application
+from httpng_core import Application, ConfigError, as_application
 from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 
 
@@ -21,7 +21,7 @@ def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg
     Args:
         app: a handler or an `Application`.
         listen: "ADDR:PORT" or several; wins over the application's own. Default: 127.0.0.1:3300.
-        uvloop: whether to run on uvloop; `None`: if it is installed.
+        uvloop: whether to run on uvloop; `None`: as the application says, else if it is installed.
         **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
@@ -32,11 +32,12 @@ def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg
     """
     application = as_application(app, None, cfg)
     has_uvloop = importlib.util.find_spec("uvloop") is not None
+    uvloop = application.uvloop if uvloop is None else uvloop
     if uvloop and not has_uvloop:
         raise ConfigError("uvloop is not installed: pip install 'httpng-asyncio[uvloop]'")
     anyio.run(
         until_signalled,
-        partial(serve, application, listen=listen),
+        partial(_serve, application, listen=listen),
         backend="asyncio",
         backend_options={"use_uvloop": has_uvloop if uvloop is None else uvloop},
     )
@@ -64,12 +65,33 @@ async def serve(
         **cfg: `sites` and the settings, for a handler, which may be `None` then; see the reference.
 
     Raises:
-        ConfigError: a setting, a site or an address that can't be used, or `app` is neither.
+        ConfigError: a setting, a site or an address that can't be used, or `app` is neither; `uvloop` is not
+            what runs.
         RuntimeError: the application is served already; or it is a script that was, as it can be once.
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
-    application, listening_on = as_application(app, None, cfg), addresses(listen)
-    uses_uvloop = type(asyncio.get_running_loop()).__module__.partition(".")[0] == "uvloop"
-    run_loop = partial(anyio.run, backend="asyncio", backend_options={"use_uvloop": uses_uvloop})
+    application = as_application(app, None, cfg)
+    if application.uvloop not in (None, _runs_uvloop()):
+        running = "uvloop" if _runs_uvloop() else "asyncio"
+        raise ConfigError(
+            f"uvloop is {application.uvloop}, but the loop that runs already is one of {running}"
+        )
+    await _serve(application, listen=listen, on_listening=on_listening, task_status=task_status)
+
+
+async def _serve(
+    application: Application,
+    *,
+    listen: object,
+    on_listening: Callable[[Server], None] | None,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    run_loop = partial(anyio.run, backend="asyncio", backend_options={"use_uvloop": _runs_uvloop()})
     backend = Backend(AsyncioReactor, run_loop)
-    await serve_on(backend, application, listening_on, on_listening=on_listening, task_status=task_status)
+    await serve_on(
+        backend, application, addresses(listen), on_listening=on_listening, task_status=task_status
+    )
+
+
+def _runs_uvloop() -> bool:
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0] == "uvloop"

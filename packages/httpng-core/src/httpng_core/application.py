@@ -156,6 +156,11 @@ class Application:
         return self.configuration.listen
 
     @property
+    def uvloop(self) -> bool | None:
+        """Whether to be run on uvloop, where there is asyncio; `None`: if it is installed."""
+        return self.configuration.uvloop
+
+    @property
     def directories(self) -> list[str]:
         """The directories that are served, by their absolute names."""
         return self.configuration.directories

@@ -181,9 +181,21 @@ def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
     Raises:
         ConfigError: One of the keys of the Lua state is given.
     """
-    for name in LUA_KEYS:
+    for name in ("lua", *LUA_KEYS):
         if cfg.get(name) is not None:
             raise ConfigError(f"{name} is for applications in Lua")
+
+
+def parse_uvloop(value: object) -> bool | None:
+    """Whether an application asks for uvloop; None: it leaves that to who runs it.
+
+    Raises:
+        ConfigError: It is neither true nor false.
+    """
+    if value is None:
+        return None
+    _check_range("uvloop", _FLAG, value, value)
+    return value is True
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str | None:

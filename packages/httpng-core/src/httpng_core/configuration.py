@@ -5,7 +5,7 @@ tells which of several mistakes is named.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from httpng_core.address import ListenAddress
 from httpng_core.config import (
@@ -13,6 +13,7 @@ from httpng_core.config import (
     Settings,
     check_before_handlers,
     parse_settings,
+    parse_uvloop,
     refuse_lua_keys,
     unchangeable,
 )
@@ -29,11 +30,13 @@ class Configuration:
         sites: who has which paths; none while every request is to get 404.
         settings: the settings.
         listen: where to listen.
+        uvloop: whether to be run on uvloop; `None`: as whoever runs it likes.
     """
 
     sites: Sequence[Site]
     settings: Settings
     listen: Sequence[ListenAddress]
+    uvloop: bool | None = None
 
     @property
     def directories(self) -> list[str]:
@@ -77,7 +80,9 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
     if language.runtime is not None:
         # It could be chosen when the script began; this is the cfg after a shutdown.
         _check_runtime(cfg, language)
-    return Configuration(sites=sites, settings=settings, listen=listen)
+    return Configuration(
+        sites=sites, settings=settings, listen=listen, uvloop=parse_uvloop(cfg.get("uvloop"))
+    )
 
 
 def reconfiguration(running: Configuration, cfg: Mapping[str, object], language: Language) -> Configuration:
@@ -97,11 +102,11 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
     )
     settings = parse_settings(cfg, running=running.settings)
     _check_runtime(cfg, language)
-    if cfg.get("uvloop") is not None:
+    if cfg.get("uvloop") not in (None, running.uvloop):
         raise unchangeable("uvloop")
     if "listen" in cfg:
         raise unchangeable("listen")
-    return Configuration(sites=sites, settings=settings, listen=running.listen)
+    return replace(running, sites=sites, settings=settings)
 
 
 def _refuse_uvloop(cfg: Mapping[str, object], language: Language) -> None:

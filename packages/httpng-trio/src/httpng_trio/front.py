@@ -6,7 +6,7 @@ from functools import partial
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import as_application
+from httpng_core import ConfigError, as_application
 from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 from httpng_trio.reactor import TrioReactor
 
@@ -57,5 +57,7 @@ async def serve(
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application, listening_on = as_application(app, None, cfg), addresses(listen)
+    if application.uvloop:
+        raise ConfigError("uvloop is for asyncio: it can't run trio")
     backend = Backend(TrioReactor, partial(anyio.run, backend="trio"))
     await serve_on(backend, application, listening_on, on_listening=on_listening, task_status=task_status)
