@@ -112,13 +112,23 @@ class Running:
 @contextmanager
 def running(arguments: Sequence[str], folder: Path, listeners: int = 1) -> Iterator[Running]:
     process = subprocess.Popen(
-        arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_hang_ups,
     )
     with process:
         try:
             yield Running(process, listeners)
         finally:
             process.kill()
+
+
+def _heed_hang_ups() -> None:
+    """Also where who runs the tests ignores them, as nohup does."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def run(arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:

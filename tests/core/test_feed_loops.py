@@ -315,11 +315,11 @@ def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None
 class Noticed(Following):
     """A client that skips payloads, and notices of gaps that are answered when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_age: float | None = None) -> None:
         super().__init__(Loop())
         self.feed = Feed(clock=Clock())
         self.asked: list[tuple[int, Later]] = []
-        self.pending = self.follow(self.feed, on_gap=self.on_gap)
+        self.pending = self.follow(self.feed, on_gap=self.on_gap, max_age=max_age)
 
     def on_gap(self, lost: int) -> Later:
         later = Later()
@@ -359,8 +359,8 @@ def test_a_notice_is_asked_for_again_if_more_was_lost_meanwhile() -> None:
     assert client.body == b"[2]3"
 
 
-def test_a_notice_is_asked_for_eight_times_and_then_the_next_tells_the_rest() -> None:
-    client = Noticed()
+def outpaced(client: Noticed) -> None:
+    """Something more is lost each time that a notice is there, eight times."""
     client.publish("0", "1")
     for number in range(2, 9):
         client.push()
@@ -369,16 +369,49 @@ def test_a_notice_is_asked_for_eight_times_and_then_the_next_tells_the_rest() ->
     client.push()
     assert [lost for lost, _ in client.asked] == [1, 2, 3, 4, 5, 6, 7, 8]
     client.publish("9")
+
+
+def test_a_notice_is_asked_for_eight_times_and_then_goes_out_with_the_payload_of_then() -> None:
+    client = Noticed()
+    outpaced(client)
+    client.feed.close()
     client.answer("[8]")
     client.push()
-    assert client.body == b"[8]9"
-    client.publish("10", "11")
     client.push()
-    # Of these two one was lost, and one before.
+    assert client.body == b"[8]89"
+    stats = client.feed.get_stats()
+    assert (stats.published, stats.delivered, stats.skipped) == (10, 2, 8)
+
+
+def test_what_is_lost_after_that_is_told_by_the_next() -> None:
+    client = Noticed()
+    outpaced(client)
+    client.publish("10", "11")
+    client.answer("[8]")
+    client.push()
+    assert client.body == b"[8]8"
     assert client.asked[-1][0] == 2
+    client.feed.close()
     client.answer("[2]")
     client.push()
-    assert client.body == b"[8]9[2]11"
+    assert client.body == b"[8]8[2]11"
+    stats = client.feed.get_stats()
+    assert (stats.published, stats.delivered, stats.skipped) == (12, 2, 10)
+
+
+def test_the_payload_of_then_does_not_go_out_when_it_is_too_old() -> None:
+    client = Noticed(max_age=5)
+    outpaced(client)
+    clock = client.feed.clock
+    assert isinstance(clock, Clock)
+    clock.now += 6
+    client.publish("10")
+    client.answer("[8]")
+    client.push()
+    assert (client.body, client.asked[-1][0]) == (b"", 10)
+    client.answer("[10]")
+    client.push()
+    assert client.body == b"[10]10"
 
 
 def test_an_empty_notice_that_comes_later_is_none() -> None:

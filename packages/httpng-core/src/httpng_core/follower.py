@@ -13,7 +13,7 @@ from httpng_core.sweep import Books, Lane, Sweep
 OnGap = Callable[[int], bytes | str | Later | None]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 _ASKS: Final = 8
-"""How often a notice that came later is asked for anew, if more was lost meanwhile."""
+"""How often a notice that comes later is asked for, if each time more was lost meanwhile."""
 CallInLoop = Callable[[Callable[[], None]], None]
 """Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
@@ -136,8 +136,8 @@ class Follower:
         self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
         self._noted = self._told = 0
-        # What a notice was asked for that isn't there yet, and the notice.
-        self._asked: tuple[int, Later] | None = None
+        # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
+        self._asked: tuple[int, Payload, Later] | None = None
         self._asks = 0
 
     @property
@@ -163,7 +163,7 @@ class Follower:
     @property
     def size(self) -> int:
         """The length of the payload that is pending first; 0: none is that could go now."""
-        if self._asked is not None and not self._asked[1].settled:
+        if self._asked is not None and not self._asked[2].settled:
             return 0
         payload = self._backlog.first()
         return 0 if payload is None else len(payload.body)
@@ -198,15 +198,17 @@ class Follower:
             self._offered, self._begun = payload, None
             return payload.body
         self._drop_expired()
-        payload = self._offered = self._backlog.first()
-        if payload is None:
+        first = self._offered = self._backlog.first()
+        if first is None:
             return b""
         self._noted = self._lost()
-        notice = self._gap_notice(self._noted - self._told)
+        notice = self._gap_notice(first, self._noted - self._told)
         if notice is None:
             self._offered = None
             return b""
-        return notice + payload.body
+        # Its notice may have chosen another one than the first.
+        assert self._offered is not None
+        return notice + self._offered.body
 
     def taken(self) -> None:
         """The kernel took a part of what was offered last."""
@@ -321,11 +323,11 @@ class Follower:
             self._backlog.drop(payload)
             self._expired += 1
 
-    def _gap_notice(self, lost: int) -> bytes | None:
+    def _gap_notice(self, first: Payload, lost: int) -> bytes | None:
         """What tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
         if self._on_gap is None or lost <= 0:
             return b""
-        notice = self._asked_notice(self._on_gap, lost)
+        notice = self._asked_notice(self._on_gap, first, lost)
         if isinstance(notice, Later):
             if not notice.settled:
                 notice.on_settle = self._wake
@@ -334,20 +336,23 @@ class Follower:
         self._asks = 0
         return b"" if notice is None else body_bytes(notice)
 
-    def _asked_notice(self, on_gap: OnGap, lost: int) -> bytes | str | Later | None:
+    def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> bytes | str | Later | None:
         """A notice of what is lost now, or the one that was asked for before."""
         if self._asked is not None:
-            noted, later = self._asked
+            noted, payload, later = self._asked
             if not later.settled:
                 return later
             self._asked = None
-            if noted == self._noted or self._asks >= _ASKS:
-                # What was lost since then is told by the next.
-                self._noted = noted
+            if noted == self._noted:
+                return later
+            if self._asks >= _ASKS and not self._is_old(payload):
+                # The payload of then goes out with it. What is lost by now was lost for newer ones, which are
+                # pending: the next of these tells the rest.
+                self._noted, self._offered = noted, payload
                 return later
         notice = on_gap(lost)
         if isinstance(notice, Later):
-            self._asked, self._asks = (self._noted, notice), self._asks + 1
+            self._asked, self._asks = (self._noted, first, notice), self._asks + 1
         return notice
 
 
