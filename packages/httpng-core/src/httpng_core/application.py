@@ -125,7 +125,7 @@ class Application:
         """
         changed = copy(self)
         changed.lifecycle, changed.control = copy(self.lifecycle), None
-        changed._change_settings(cfg)
+        changed.override(**cfg)
         return changed
 
     def override(self, **cfg: object) -> None:
@@ -134,7 +134,16 @@ class Application:
         Raises:
             ConfigError: see `with_settings`; nothing has changed.
         """
-        self._change_settings(cfg)
+        for key in cfg:
+            if key in OWN_KEYS:
+                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
+        if self._language.runtime is None:
+            refuse_lua_keys(cfg)
+        overrides = {**self._overrides, **cfg}
+        settings = parse_settings(
+            {**self._given, **overrides}, lua_handler=self._language.runtime is not None
+        )
+        self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
 
     def override_listen(self, listen: Sequence[ListenAddress]) -> None:
         """Has it listen there the next time that it begins to, whatever it is configured with."""
@@ -260,18 +269,6 @@ class Application:
 
     def _as_handler(self, handler: Any) -> Handler:
         return as_handler(handler)
-
-    def _change_settings(self, cfg: Mapping[str, object]) -> None:
-        for key in cfg:
-            if key in OWN_KEYS:
-                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
-        if self._language.runtime is None:
-            refuse_lua_keys(cfg)
-        overrides = {**self._overrides, **cfg}
-        settings = parse_settings(
-            {**self._given, **overrides}, lua_handler=self._language.runtime is not None
-        )
-        self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
 
 
 def _settled() -> Pending:

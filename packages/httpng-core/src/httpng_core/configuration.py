@@ -77,9 +77,8 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
     check_before_handlers(cfg)
     sites = parse_sites(cfg.get("sites"), cfg.get("handler"), language.is_function)
     settings = parse_settings(cfg, lua_handler=language.runtime is not None)
-    if language.runtime is not None:
-        # It could be chosen when the script began; this is the cfg after a shutdown.
-        _check_runtime(cfg, language)
+    # It could be chosen when the script began; this is the cfg after a shutdown.
+    _check_runtime(cfg, language)
     return Configuration(
         sites=sites, settings=settings, listen=listen, uvloop=parse_uvloop(cfg.get("uvloop"))
     )

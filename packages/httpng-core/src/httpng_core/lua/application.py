@@ -172,7 +172,7 @@ class LuaApplication(Application):
             ConfigError: see `Application.with_settings`; or it is what the script's Lua is.
         """
         self._script.kind.refuse_change(cfg)
-        self._change_settings(cfg)
+        super().override(**cfg)
 
     def configure(self, given: Mapping[str, object]) -> None:
         """Takes over what the script has given to `cfg`; its own call of that, and nobody else's.

@@ -48,8 +48,11 @@ local function start_of(source, init)
   return at
 end
 
--- The first match from a place on: where it begins, and the place after it.
+-- The first match from a place on, if there is such a place: where it begins, and the place after it.
 local function search(match, at)
+  if not at then
+    return nil
+  end
   local last = match.items.anchored and at or #match.source + 1
   for from = at, last do
     local stop = match_at(match, from)
@@ -103,11 +106,7 @@ function string.find(source, pattern, init, plain)
     return c_find(source, pattern, init)
   end
   local match = new_match(tostring(source), items)
-  local at = start_of(match.source, init)
-  local from, stop = nil, nil
-  if at then
-    from, stop = search(match, at)
-  end
+  local from, stop = search(match, start_of(match.source, init))
   if from then
     return from, stop - 1, captures(match, from, stop, false)
   end
@@ -123,11 +122,7 @@ function string.match(source, pattern, init)
     return c_match(source, pattern, init)
   end
   local match = new_match(tostring(source), items)
-  local at = start_of(match.source, init)
-  local from, stop = nil, nil
-  if at then
-    from, stop = search(match, at)
-  end
+  local from, stop = search(match, start_of(match.source, init))
   if from then
     return captures(match, from, stop, true)
   end
