@@ -27,8 +27,8 @@ help:
 .venv/packages.stamp: .venv/pyvenv.cfg constraints.txt $(PYPROJECTS)
 	$(INSTALL) pip
 	$(INSTALL) hatchling editables
-	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[lua,tls]' --editable packages/httpng-driver \
-		--editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
+	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[tls]' --editable packages/httpng-lua \
+		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
 	@touch $@
 
 .venv/dev.stamp: .venv/packages.stamp pyproject.toml

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from httpng_core import GeneratorIO, Pending, Request
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
+from httpng_lua import LuaApplication
 
 WRITES = 1280
 CORE = "core alone"

@@ -18,7 +18,7 @@ from docs.lua_entries import read_entries
 from docs.python_entries import DOORS, define, entry, find, public_names
 
 from httpng_core import Settings
-from httpng_driver import cli
+from httpng_driver.command import cli
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"

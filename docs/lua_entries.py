@@ -10,9 +10,9 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from httpng_core.lua.runtime import PARTS
+from httpng_lua.runtime import PARTS
 
-LUA = Path("packages/httpng-core/src/httpng_core/lua")
+LUA = Path("packages/httpng-lua/src/httpng_lua")
 
 _ENTRY = re.compile(r"^--- (.+)\n((?:--(?: .*)?\n)*)", re.MULTILINE)
 _NAME = re.compile(r"([A-Za-z_.:]+)(?=\(|, |$)")

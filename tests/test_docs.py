@@ -14,9 +14,9 @@ from tests.driver.harness import Client, in_thread, serving_on, within_bound
 
 import httpng_core
 from httpng_core import ConfigError, Settings, parse_settings
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
 from httpng_driver import main
+from httpng_lua import LuaApplication
 
 ROOT = Path(__file__).parent.parent
 FRAMES = ROOT / "docs" / "reference" / "frames"

@@ -15,11 +15,11 @@ from httpng_core import (
     SendStats,
     Sweep,
 )
-from httpng_core.application import Application
-from httpng_core.branch import Branch
-from httpng_core.pending import Pending
-from httpng_core.protocols.decoding import ReceivedResponse, decode
+from httpng_core.app.application import Application
+from httpng_core.feeds.per_loop import Branch
+from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock
+from httpng_core.testing.http1_client import ReceivedResponse, decode
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -9,8 +9,9 @@ from tests.driver.harness import Observed, in_thread, within_bound
 from tests.driver.net import Net
 
 from httpng_core import Request, SendStats, reached
-from httpng_driver import IO, kernel
-from httpng_driver import hub as hub_module
+from httpng_driver import IO
+from httpng_driver.loop import hub as hub_module
+from httpng_driver.loop import tcp_options
 
 
 async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(net: Net) -> None:
@@ -66,7 +67,7 @@ async def test_acked_stands_still_below_sent_while_the_client_does_not_read(net:
         client.request()
         await within_bound(timed_out)
         (pump,) = server._hub.pumps
-        assert (kernel.unacknowledged(pump.socket) or 0) > 0
+        assert (tcp_options.unacknowledged(pump.socket) or 0) > 0
         go_on.set()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(in_thread, client.read_body, 10**9)
@@ -81,7 +82,7 @@ async def test_a_wait_until_acked_ends_with_events_and_by_polling(
     net: Net, events: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not events:
-        monkeypatch.setattr("httpng_driver.acks.ask_for_events", lambda sock: False)
+        monkeypatch.setattr("httpng_driver.loop.ack_watch.ask_for_events", lambda sock: False)
 
     @Observed
     async def handler(req: Request, io: IO) -> list[bool]:

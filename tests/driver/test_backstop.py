@@ -11,8 +11,9 @@ import pytest
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, standstill, until
 
 from httpng_core import Request
-from httpng_driver import IO, kernel
-from httpng_driver.kernel import give_up_after
+from httpng_driver import IO
+from httpng_driver.loop import tcp_options
+from httpng_driver.loop.tcp_options import give_up_after
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
 
@@ -137,8 +138,8 @@ def test_the_value_is_later_than_our_own(seconds: float, given: int) -> None:
 
 
 def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "unacknowledged", lambda sock: 1)
-    monkeypatch.setattr(kernel, "_since_last_sent", lambda sock: 60_000)
+    monkeypatch.setattr(tcp_options, "unacknowledged", lambda sock: 1)
+    monkeypatch.setattr(tcp_options, "_since_last_sent", lambda sock: 60_000)
     with closing(socket.socket()) as sock:
         give_up_after(sock, 30)
         assert user_timeout(sock) == 95_000
@@ -147,7 +148,7 @@ def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_happens_where_it_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as sock:
         give_up_after(sock, 30)
-        assert kernel._since_last_sent(sock) == 0
+        assert tcp_options._since_last_sent(sock) == 0
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     with closing(socket.socket()) as sock:
         give_up_after(sock, 30)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from httpng_core import Runner
-from httpng_driver.gate import LuaGate
+from httpng_driver.threads.lua_gate import LuaGate
 
 BOUND = 30.0
 
@@ -176,7 +176,7 @@ def test_after_many_jobs_the_others_are_for_the_first_loop() -> None:
 
 def test_after_a_long_job_the_others_are_for_the_first_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(1000))
-    monkeypatch.setattr("httpng_driver.gate.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("httpng_driver.threads.lua_gate.monotonic", lambda: next(seconds))
     rig = Rig()
     with Taken(rig):
         for name in "ab":
@@ -188,7 +188,7 @@ def test_after_a_long_job_the_others_are_for_the_first_loop(monkeypatch: pytest.
 
 def test_who_comes_after_others_waits_behind_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(1000))
-    monkeypatch.setattr("httpng_driver.gate.monotonic", lambda: next(seconds))
+    monkeypatch.setattr("httpng_driver.threads.lua_gate.monotonic", lambda: next(seconds))
     rig = Rig()
     with Taken(rig):
         for name in "ab":

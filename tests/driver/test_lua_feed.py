@@ -9,7 +9,7 @@ import anyio
 import pytest
 from tests.driver.harness import BOUND, GET, Client, Serving, in_thread
 
-from httpng_core.lua import LuaApplication
+from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
 

@@ -40,8 +40,8 @@ from tests.driver.test_stalled_client import (
 )
 from tests.driver.test_truth import check_sent, mixed
 
-from httpng_driver import hub
-from httpng_driver.poller import SelectorPoller
+from httpng_driver.loop import hub
+from httpng_driver.loop.poller import SelectorPoller
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)

@@ -30,7 +30,8 @@ from tests.driver.harness import (
 from tests.driver.net import Net
 
 from httpng_core import Application, ConfigError, Request, SendStats
-from httpng_driver import IO, listener
+from httpng_driver import IO
+from httpng_driver.serving import listener
 
 pytestmark = pytest.mark.anyio
 

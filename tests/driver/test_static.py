@@ -24,10 +24,10 @@ from tests.driver.net import CARRIERS, Net
 from tests.driver.test_directories import open_files
 
 from httpng_core import Application, ConfigError, Exchange, Request
-from httpng_core.lua import LuaApplication
-from httpng_core.static import PIECE, DirectoryHandler
-from httpng_driver import files
-from httpng_driver.directories import open_below
+from httpng_core.app.directory import PIECE, DirectoryHandler
+from httpng_driver.handlers import files
+from httpng_driver.handlers.open_below import open_below
+from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
 

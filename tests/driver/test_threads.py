@@ -12,8 +12,8 @@ import pytest
 from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
 
 from httpng_core import ConfigError, Request
-from httpng_core.lua import LuaApplication
 from httpng_driver import IO, Feed, Server
+from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
 

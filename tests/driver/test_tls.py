@@ -34,8 +34,8 @@ from httpng_core import (
     SendResult,
     TlsFiles,
 )
-from httpng_core.lua import LuaApplication
 from httpng_driver import IO
+from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
 

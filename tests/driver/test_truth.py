@@ -20,7 +20,8 @@ from tests.driver.harness import (
 from tests.driver.net import CARRIERS, Net
 
 from httpng_core import Request
-from httpng_driver import IO, listener
+from httpng_driver import IO
+from httpng_driver.serving import listener
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,8 @@ from httpng_core import (
     Request,
     TlsFiles,
 )
-from httpng_driver import IO, unix
+from httpng_driver import IO
+from httpng_driver.serving import unix
 
 pytestmark = pytest.mark.anyio
 

@@ -20,8 +20,8 @@ import pytest
 from tests.lua.conftest import AFTER, BEFORE
 
 from httpng_core import ConfigError
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
+from httpng_lua import LuaApplication
 
 BOUND: Final = 20.0
 """Seconds until a child that doesn't answer is lost; what is stopped takes a small part of one."""

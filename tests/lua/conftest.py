@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from httpng_core.lua import LuaApplication
-from httpng_core.protocols.decoding import ReceivedResponse
 from httpng_core.testing import Client, Clock, Loopback
+from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_lua import LuaApplication
 
 BEFORE = """
 local httpng, fiber = require 'httpng', require 'fiber'

@@ -7,9 +7,9 @@ import pytest
 from tests.lua.conftest import Serve, Write
 
 from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress, Settings
-from httpng_core.lua import LuaApplication
-from httpng_core.lua.runtime import LuaFunction
 from httpng_core.testing import Clock
+from httpng_lua import LuaApplication
+from httpng_lua.runtime import LuaFunction
 
 WRONG = [
     ("nil", "No parameters specified"),

@@ -3,8 +3,8 @@
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
+from httpng_lua import LuaApplication
 
 
 def test_sleep_and_clock(serve: Serve) -> None:

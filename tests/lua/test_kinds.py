@@ -4,8 +4,8 @@ import pytest
 from tests.lua.conftest import Write
 
 from httpng_core import ConfigError
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock
+from httpng_lua import LuaApplication
 
 
 def asked(

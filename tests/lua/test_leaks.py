@@ -7,8 +7,8 @@ import weakref
 import pytest
 from tests.lua.conftest import Serve, Served
 
-from httpng_core.lua.handler import LuaHandler
-from httpng_core.lua.script import Script
+from httpng_lua.handler import LuaHandler
+from httpng_lua.script import Script
 
 
 def script_of(served: Served) -> Script:

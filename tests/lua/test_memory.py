@@ -10,8 +10,8 @@ from tests.lua.test_leaks import fibers_of, script_of
 from tests.lua.test_limits import attack
 
 from httpng_core import ConfigError
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock
+from httpng_lua import LuaApplication
 
 __all__ = ["cage"]
 

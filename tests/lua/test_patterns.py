@@ -68,7 +68,7 @@ def runtime(lua: str, *parts: str, most_steps: int = 0) -> Show:
     state = import_module(f"lupa.{lua}").LuaRuntime(encoding=None)
     core = state.table_from({b"look_at_clock": lambda: None, b"most_steps": most_steps})
     for part in parts:
-        source = files("httpng_core.lua").joinpath(part).read_bytes()
+        source = files("httpng_lua.confine").joinpath(part).read_bytes()
         state.execute(source, None, core)
     show: Show = state.execute(SHOW)
     return show

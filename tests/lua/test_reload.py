@@ -6,9 +6,9 @@ import pytest
 from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import ConfigError, Configuration, Exchange, ServerState, ServerVerb, Settings
-from httpng_core.lua import LuaApplication
-from httpng_core.runner import Runner
+from httpng_core.app.runner import Runner
 from httpng_core.testing import Clock
+from httpng_lua import LuaApplication
 
 DO = """
         -- A request for /do/CHUNK runs the chunk as a handler; it sees what is here.

@@ -1,11 +1,11 @@
-"""httpng.router: routes in Lua. What matches what is told in tests/core/test_router.py."""
+"""httpng.router: routes in Lua. What matches what is told in tests/core/app/test_router.py."""
 
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 from tests.lua.test_leaks import script_of
 
-from httpng_core.lua import LuaApplication
 from httpng_core.testing import Clock, Loopback
+from httpng_lua import LuaApplication
 
 ROUTER = """
 local router = require 'httpng.router'.new()

@@ -8,9 +8,9 @@ import pytest
 from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import Application, ConfigError, ServerState
-from httpng_core.lua import LuaApplication
-from httpng_core.lua.gate import OpenGate
 from httpng_core.testing import Clock, Loopback
+from httpng_lua import LuaApplication
+from httpng_lua.gate import OpenGate
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
 MARK = b"\xef\xbb\xbf"  # of the byte order
@@ -177,7 +177,7 @@ def test_a_lua_that_is_none(write: Write, name: str) -> None:
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ("lupa", r"Lua handlers need lupa: pip install httpng-core\[lua\]"),
+        ("lupa", r"Lua handlers need lupa: pip install httpng-lua"),
         ("lupa.luajit21", "this lupa was built without luajit21"),
     ],
 )

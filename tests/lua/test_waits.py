@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 
 from httpng_core import Runner
-from httpng_core.lua.calls import wait_elsewhere
-from httpng_core.lua.handles import Waits
-from httpng_core.pending import Pending
+from httpng_core.sending.calls import Pending
+from httpng_lua.calls import wait_elsewhere
+from httpng_lua.handles import Waits
 
 
 class Lock:

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.core.driving import Driven, run_sweeps
 
 from httpng_core import Feed, Lane, Sweep
-from httpng_core.follower import Follower
-from httpng_core.pending import Pending
+from httpng_core.feeds.follower import Follower
+from httpng_core.sending.calls import Pending
 
 KEYS = "abc"
 MAX_QUEUED = 120

@@ -39,8 +39,8 @@ from httpng_core import (
     SendStats,
     Settings,
 )
-from httpng_core.protocols.http2_client import Http2Client
 from httpng_core.testing import Clock
+from httpng_core.testing.http2_client import Http2Client
 
 STALL = 5.0
 INK = random.Random(7).randbytes(1 << 17)

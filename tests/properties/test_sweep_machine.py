@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.core.driving import GET, GET_10, HEAD, Driven, branch_of, run_sweeps
 
 from httpng_core import Feed, Lane, Sweep
-from httpng_core.follower import Follower
-from httpng_core.pending import Follow, Pending
-from httpng_core.protocols.decoding import decode
+from httpng_core.feeds.follower import Follower
+from httpng_core.sending.calls import Follow, Pending
+from httpng_core.testing.http1_client import decode
 
 KEYS = "ab"
 MAX_QUEUED = 100

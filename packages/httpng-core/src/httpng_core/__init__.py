@@ -5,19 +5,26 @@ arguments. `Connection` says how a driver is written; `httpng_core.testing` need
 """
 
 from httpng_core._version import __version__
-from httpng_core.address import (
+from httpng_core.app.application import Application, as_application
+from httpng_core.app.control import Control
+from httpng_core.app.files import File, FileInfo, FileRead, Files
+from httpng_core.app.handlers import as_response, end_exchange
+from httpng_core.app.io import BaseIO, GeneratorIO
+from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
+from httpng_core.app.router import Router
+from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
+from httpng_core.config.address import (
     LUA_DEFAULT_LISTEN,
     PYTHON_DEFAULT_LISTEN,
     CertificateFiles,
     ListenAddress,
     TlsFiles,
 )
-from httpng_core.application import Application, as_application
-from httpng_core.config import Settings, nearest_key, parse_settings
-from httpng_core.configuration import Configuration
+from httpng_core.config.configuration import Configuration
+from httpng_core.config.listen import parse_listen
+from httpng_core.config.settings import Settings, nearest_key, parse_settings
+from httpng_core.config.sites import Site
 from httpng_core.connection import Connection
-from httpng_core.control import Control
-from httpng_core.date import DateSource, HttpDate
 from httpng_core.errors import (
     AckedUnknownError,
     ConfigError,
@@ -26,27 +33,27 @@ from httpng_core.errors import (
     RemoteError,
     ResponseStateError,
 )
-from httpng_core.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
-from httpng_core.exchange import Exchange
-from httpng_core.feed import MAX_QUEUED, Feed, Overflow, Policy
-from httpng_core.files import File, FileInfo, FileRead, Files
-from httpng_core.follower import FeedStats, FollowStats, OnGap
-from httpng_core.handlers import as_response, end_exchange
-from httpng_core.io import BaseIO, GeneratorIO
-from httpng_core.lifecycle import Lifecycle, ServerState, ServerVerb
-from httpng_core.listen import parse_listen
-from httpng_core.pending import Pending
-from httpng_core.request import Address, Headers, Request
-from httpng_core.response import HeaderSource, Response
-from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
-from httpng_core.routing import Router
-from httpng_core.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
-from httpng_core.sites import Site
-from httpng_core.sweep import Lane, Sweep
+from httpng_core.feeds.broadcast import Lane, Sweep
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, Overflow, Policy
+from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
+from httpng_core.http.dates import DateSource, HttpDate
+from httpng_core.http.request import Address, Headers, Request
+from httpng_core.http.response import HeaderSource, Response
+from httpng_core.sending.calls import Pending
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.positions import Until, WindowSize
+from httpng_core.sending.results import (
+    SendResult,
+    SendStats,
+    body_bytes_sent,
+    cancelled,
+    headers_were_sent,
+    reached,
+)
 from httpng_core.timers import Timer, Timers
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.connection import AnyConnection, TlsConnection
-from httpng_core.window import Until, WindowSize
+from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 
 __all__ = [
     "CALLS_PER_TURN",

@@ -5,8 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Final
 
-from httpng_core.address import CertificateFiles, TlsFiles
-from httpng_core.config import Settings
+from httpng_core.config.address import CertificateFiles, TlsFiles
+from httpng_core.config.settings import Settings
 from httpng_core.errors import ConfigError
 from httpng_core.tls.names import NameTable, names_of
 

@@ -8,17 +8,17 @@ record at most is so ahead of the kernel. What the kernel took counts by whole r
 from collections.abc import Callable
 from enum import Enum, auto
 
-from httpng_core.config import Settings
+from httpng_core.config.settings import Settings
 from httpng_core.connection import LINGER_TIMEOUT, Connection
-from httpng_core.date import DateSource
-from httpng_core.events import Event, TlsFailed
-from httpng_core.exchange import CallInLoop
-from httpng_core.protocols.http1 import refusal
-from httpng_core.request import UNKNOWN_ADDRESS, Address
-from httpng_core.sweep import Lane
+from httpng_core.feeds.broadcast import Lane
+from httpng_core.http.dates import DateSource
+from httpng_core.http.request import UNKNOWN_ADDRESS, Address
+from httpng_core.http1.h11_parser import refusal
+from httpng_core.sending.exchange import CallInLoop
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.tls.records import RecordBook
+from httpng_core.wire.events import Event, TlsFailed
 
 # Less the framing of a chunk and of the last one, so that a full frame is one record.
 _BODY = RECORD - 16

@@ -1,0 +1,293 @@
+"""An application: a handler with its settings, for any driver to run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
+from dataclasses import replace
+from typing import Any, Final
+
+from httpng_core.app.control import Control
+from httpng_core.app.dispatch import handler_of
+from httpng_core.app.files import Files
+from httpng_core.app.handlers import as_handler
+from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
+from httpng_core.app.runner import Handler, Runner, at_once
+from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
+from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
+from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_lua_keys
+from httpng_core.config.sites import Site
+from httpng_core.connection import Connection, ProtocolName
+from httpng_core.errors import ConfigError
+from httpng_core.feeds.follower import CallInLoop
+from httpng_core.http.dates import DateSource
+from httpng_core.http.request import UNKNOWN_ADDRESS, Address
+from httpng_core.sending.calls import Pending
+from httpng_core.sending.exchange import Exchange
+
+_PYTHON: Final = Language(
+    name="Python",
+    listen=PYTHON_DEFAULT_LISTEN,
+    is_function=lambda handler: callable(handler) or isinstance(handler, Handler),
+)
+
+
+class Application:
+    """Handlers and the settings they are served with. What it has may be replaced while a server runs it.
+
+    Attributes:
+        configuration: what was said, checked.
+        handler: how the handler of a request is started.
+        lifecycle: where the server stands, and what may be asked of it now.
+        control: the server that runs this application; it sets this itself. `None` before that.
+    """
+
+    configuration: Configuration
+    handler: Handler
+    _overrides: Mapping[str, object]
+
+    def __init__(
+        self, handler: object = None, *, sites: object = None, listen: object = None, **cfg: object
+    ) -> None:
+        """Checks everything that can be checked before it runs.
+
+        Args:
+            handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
+                response, or a generator function `handler(req, io)` that yields its calls. Or the
+                name of a directory, whose files are served. It is the same as a last site with the path "/".
+            sites: a list of `{"path": ..., "handler": ...}`, of which the first that takes a path has it.
+            listen: where to listen, "ADDR:PORT" or several of these.
+            **cfg: the settings, see the reference.
+
+        Raises:
+            ConfigError: a setting that is unknown or out of range, an address or a site that isn't one,
+                no handler at all.
+            TypeError: a handler takes other arguments.
+        """
+        self._begin(_PYTHON, {})
+        with self.lifecycle.configuring():
+            self._configure({"handler": handler, "sites": sites, "listen": listen, **cfg})
+
+    def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
+        """Replaces handlers and settings at once, whether a server runs yet or not. Doesn't block.
+
+        All or nothing: what isn't named returns to its default, sites that aren't are gone, and if this
+        raises nothing has changed. Handlers that run finish as they began; requests that arrive from now
+        on, on open connections too, find the new ones. To be called in the thread of the server.
+
+        Args:
+            handler: see the constructor; without any handler every request gets 404.
+            sites: see the constructor; "/" may stand anywhere.
+            **cfg: the settings; some can't be changed, see the reference.
+
+        Raises:
+            ConfigError: what the constructor raises, or something that can't be changed was.
+            RuntimeError: a shutdown is in progress, threads that are to go are not gone yet, or this is
+                called while it is being carried out.
+            TypeError: a handler takes other arguments.
+        """
+        with self.lifecycle.configuring():
+            self._configure({"handler": handler, "sites": sites, **cfg})
+
+    def shutdown(self) -> Pending:
+        """Has the server that runs this application stop. What this returns settles when all is down.
+
+        Exchanges may finish within `shutdown_timeout`.
+
+        Raises:
+            RuntimeError: there is nothing to stop, or it is stopping already.
+        """
+        return self._shutdown(resets=False)
+
+    def _shutdown(self, *, resets: bool) -> Pending:
+        if self.control is not None:
+            return self.control.shutdown(resets=resets)
+        self.lifecycle.do(ServerVerb.SHUTDOWN)
+        # Nothing has been started yet.
+        self.lifecycle.do(ServerVerb.ENDED)
+        return _settled()
+
+    def force_decrease_threads(self) -> Pending:
+        """Resets the connections of threads that are to go; settles when these are gone.
+
+        Raises:
+            RuntimeError: there is no configuration, or a shutdown is in progress.
+        """
+        if self.control is not None:
+            return self.control.force_decrease_threads()
+        self.lifecycle.do(ServerVerb.FORCE_DECREASE)
+        return _settled()
+
+    def with_settings(self, **cfg: object) -> "Application":
+        """The same application with some settings changed; these win over what it is reconfigured with, too.
+
+        Raises:
+            ConfigError: see the constructor; or it is no setting, but something else that one takes.
+        """
+        changed = copy(self)
+        changed.lifecycle, changed.control = copy(self.lifecycle), None
+        changed.override(**cfg)
+        return changed
+
+    def override(self, **cfg: object) -> None:
+        """Changes settings of this application; these win over what it is reconfigured with, too.
+
+        Raises:
+            ConfigError: see `with_settings`; nothing has changed.
+        """
+        for key in cfg:
+            if key in OWN_KEYS:
+                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
+        if self._language.runtime is None:
+            refuse_lua_keys(cfg)
+        overrides = {**self._overrides, **cfg}
+        settings = parse_settings(
+            {**self._given, **overrides}, lua_handler=self._language.runtime is not None
+        )
+        self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
+
+    def override_listen(self, listen: Sequence[ListenAddress]) -> None:
+        """Has it listen there the next time that it begins to, whatever it is configured with."""
+        self._overrides = {**self._overrides, "listen": listen}
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """Who has which paths."""
+        return self.configuration.sites
+
+    @property
+    def settings(self) -> Settings:
+        """The checked settings."""
+        return self.configuration.settings
+
+    @property
+    def listen(self) -> Sequence[ListenAddress]:
+        """Where to listen, unless the front door is told otherwise."""
+        return self.configuration.listen
+
+    @property
+    def uvloop(self) -> bool | None:
+        """Whether to be run on uvloop, where there is asyncio; `None`: if it is installed."""
+        return self.configuration.uvloop
+
+    @property
+    def directories(self) -> list[str]:
+        """The directories that are served, by their absolute names."""
+        return self.configuration.directories
+
+    def runner(
+        self,
+        clock: Callable[[], float],
+        *,
+        start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        files: Files | None = None,
+        lock: AbstractContextManager[object] | None = None,
+        call_in_loop: CallInLoop = at_once,
+    ) -> Runner:
+        """What runs the handlers for one event loop, by its monotonic `clock`; directories need `files`."""
+        return Runner(
+            self,
+            clock=clock,
+            start_async=start_async,
+            on_ready=on_ready,
+            files=files,
+            lock=lock,
+            call_in_loop=call_in_loop,
+        )
+
+    def use_gate(self, gate: Any) -> None:
+        """What several threads need for handlers that share a state; those of Python share none."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the application's own would have it served again after a shutdown."""
+        return True
+
+    @property
+    def failure(self) -> ConfigError | None:
+        """Why there will never be anything to serve, though a server was started."""
+        return None
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Has `call` called when `has_ended` becomes true."""
+
+    def connection(
+        self,
+        now: float,
+        *,
+        peer: Address = UNKNOWN_ADDRESS,
+        ouraddr: Address = UNKNOWN_ADDRESS,
+        date: DateSource = lambda: None,
+        on_wake: Callable[[], None] = lambda: None,
+        tells_acknowledged: bool = False,
+        over_tls: bool = False,
+        protocol: ProtocolName = "http/1.1",
+    ) -> Connection:
+        """A connection that starts at `now`; the arguments are those of `Connection`."""
+        return Connection(
+            self.settings,
+            now,
+            peer=peer,
+            ouraddr=ouraddr,
+            date=date,
+            on_wake=on_wake,
+            tells_acknowledged=tells_acknowledged,
+            over_tls=over_tls,
+            protocol=protocol,
+        )
+
+    def _begin(self, language: Language, overrides: Mapping[str, object]) -> None:
+        self.lifecycle = Lifecycle()
+        self.control: Control | None = None
+        self._language = language
+        self._overrides = dict(overrides)
+        self._given: Mapping[str, object] = {}
+
+    def _configure(self, given: Mapping[str, object]) -> None:
+        """Takes a configuration over, if it is right and the server can; `lifecycle` has said that it may."""
+        if self.lifecycle.state is ServerState.STOPPED:
+            configuration = first_configuration({**given, **self._overrides}, self._language)
+            self._swap(configuration, given, None if self.control is None else self.control.start)
+            return
+        # The listeners are there already, whoever has named them.
+        overrides = {key: value for key, value in self._overrides.items() if key != "listen"}
+        configuration = reconfiguration(self.configuration, {**given, **overrides}, self._language)
+        self._swap(configuration, given, None if self.control is None else self.control.reconfigure)
+        if self.control is not None:
+            self.control.reconfigured()
+
+    def _swap(
+        self,
+        configuration: Configuration,
+        given: Mapping[str, object],
+        take: Callable[[Configuration], None] | None,
+    ) -> None:
+        handler = handler_of(configuration.sites, self._as_handler)
+        if take is not None:
+            take(configuration)
+        self.configuration, self.handler, self._given = configuration, handler, given
+
+    def _as_handler(self, handler: Any) -> Handler:
+        return as_handler(handler)
+
+
+def _settled() -> Pending:
+    pending = Pending()
+    pending.settle(None)
+    return pending
+
+
+def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:
+    """`app` itself if it is an application, else one around the handler `app`.
+
+    Raises:
+        TypeError: settings beside an application, which has its own.
+        ConfigError: see `Application`.
+    """
+    if not isinstance(app, Application):
+        return Application(app, listen=listen, **cfg)
+    if cfg:
+        raise TypeError(
+            f"an Application has its own settings: {', '.join(sorted(cfg))} can't be given beside"
+        )
+    return app

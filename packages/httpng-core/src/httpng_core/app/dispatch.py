@@ -1,0 +1,40 @@
+"""Handlers of several sites behind one."""
+
+from collections.abc import Callable, Sequence
+
+from httpng_core.app.directory import DirectoryHandler
+from httpng_core.app.runner import Handler, Runner
+from httpng_core.config.sites import NOT_FOUND, Site, SiteTable
+from httpng_core.sending.exchange import Exchange
+
+
+class SitesHandler:
+    """Starts the handler of the site that a request is for; 404 where there is none."""
+
+    def __init__(self, handlers: Sequence[tuple[str, Handler]]) -> None:
+        self._table = SiteTable(handlers)
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Starts the handler of the first site that takes the path."""
+        handler = self._table.find(exchange.request.path)
+        if handler is None:
+            exchange.respond(NOT_FOUND, runner.clock())
+        else:
+            handler.start(exchange, runner)
+
+
+def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -> Handler:
+    """One handler for all sites; `as_handler` makes one of what a site has.
+
+    Raises:
+        TypeError: of `as_handler`.
+    """
+
+    def made(site: Site) -> Handler:
+        directory = site.directory
+        return as_handler(site.handler) if directory is None else DirectoryHandler(site.path, directory)
+
+    handlers = [(site.path, made(site)) for site in sites]
+    if [path for path, _ in handlers] == ["/"]:
+        return handlers[0][1]
+    return SitesHandler(handlers)

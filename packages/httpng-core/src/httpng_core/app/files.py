@@ -1,0 +1,69 @@
+"""How files are read: that is input and output, so a driver's. Here is only what the core asks of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from httpng_core.sending.calls import Pending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What is known of a regular file that was opened.
+
+    Attributes:
+        size: its length in bytes.
+        mtime_ns: when it was last changed, in nanoseconds since 1970.
+        opened_at: when this was asked, in seconds since 1970 by the same clock.
+    """
+
+    size: int
+    mtime_ns: int
+    opened_at: float
+
+
+class FileRead(Pending):
+    """One read.
+
+    Attributes:
+        data: once settled what was read, which may be less than was asked for; empty: the file ends here.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = b""
+
+
+class File(Protocol):
+    """A file that is being read, by one reader. None of this blocks."""
+
+    @property
+    def opening(self) -> Pending:
+        """Settles when the file is open.
+
+        With an error instead: FileNotFoundError for all that isn't a regular file in the directory,
+        PermissionError, or another OSError.
+        """
+
+    @property
+    def info(self) -> FileInfo:
+        """What the file is; there once `opening` has settled."""
+
+    def read(self, offset: int, size: int) -> FileRead:
+        """Reads at most `size` bytes from `offset` on; one read at a time."""
+
+    def close(self) -> None:
+        """Gives the file back, also one that is being opened or read. Again: nothing."""
+
+
+class Files(Protocol):
+    """Where files come from."""
+
+    def open(self, directory: str, names: Sequence[bytes]) -> File:
+        """Opens the file that `names`, one for each level, lead to.
+
+        None of them is empty, a dot segment, or has a slash or NUL in it. Symbolic links are followed, but
+        not out of the directory, whatever is changed there meanwhile.
+        """

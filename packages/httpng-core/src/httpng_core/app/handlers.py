@@ -1,0 +1,149 @@
+"""What may be a handler, told by its form, and how each kind is started and its response ended."""
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from httpng_core.app.io import GeneratorIO
+from httpng_core.app.runner import Handler, HandlerSteps, Runner
+from httpng_core.errors import HttpngError
+from httpng_core.http.request import Request
+from httpng_core.http.response import Response
+from httpng_core.sending.exchange import Exchange
+
+_log = logging.getLogger("httpng")
+
+_FIELDS = frozenset({"status", "headers", "body"})
+
+
+class FunctionHandler:
+    """A plain `def handler(req)`, run in place: it costs no task."""
+
+    def __init__(self, function: Callable[[Request], object]) -> None:
+        self._function = function
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Runs the function and sends what it returns."""
+        try:
+            returned = self._function(exchange.request)
+        except Exception as error:
+            returned = error
+        end_exchange(exchange, returned, runner.clock())
+
+
+class GeneratorHandler:
+    """A generator function `handler(req, io)` that yields the `Pending` of each call."""
+
+    def __init__(self, function: Callable[[Request, GeneratorIO], HandlerSteps]) -> None:
+        self._function = function
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Steps the generator."""
+        io = GeneratorIO(exchange, runner.clock)
+        runner.spawn(
+            self._function(exchange.request, io),
+            lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),
+        )
+
+
+class AsyncHandler:
+    """A coroutine function `handler(req, io)`, left to the driver's event loop."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Hands the function to the driver."""
+        if runner.start_async is None:
+            error = RuntimeError("an async handler needs a backend: httpng-asyncio or httpng-trio")
+            end_exchange(exchange, error, runner.clock())
+        else:
+            runner.start_async(exchange, self._function)
+
+
+def as_handler(handler: Any) -> Handler:
+    """Tells by its form how a handler is run.
+
+    Raises:
+        TypeError: it isn't callable, takes neither `(req)` nor `(req, io)`, or is an async generator.
+    """
+    if isinstance(handler, Handler):
+        return handler
+    if not callable(handler):
+        raise TypeError("handler is not a function")
+    forms = (handler, type(handler).__call__)
+    if any(map(inspect.isasyncgenfunction, forms)):
+        raise TypeError(f"handler {_name(handler)} is async and has a yield: it must await the calls of io")
+    steps = any(map(inspect.isgeneratorfunction, forms))
+    if _takes(handler, 2):
+        return GeneratorHandler(handler) if steps else AsyncHandler(handler)
+    if steps or any(map(inspect.iscoroutinefunction, forms)):
+        form = "has a yield" if steps else "is async"
+        raise TypeError(f"handler {_name(handler)} {form}: it must take (req, io)")
+    if _takes(handler, 1):
+        return FunctionHandler(handler)
+    raise TypeError(f"handler {_name(handler)} must take (req, io), or (req) to return a response")
+
+
+def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any = None) -> None:
+    """Ends an exchange with what its handler returned, or raised (an exception as `returned`).
+
+    A handler's mistake never gets past this: it is logged and answered with 500, or an abort.
+    """
+    try:
+        if isinstance(returned, BaseException):
+            raise returned
+        if returned is None:
+            exchange.finish(now, headers)
+        else:
+            exchange.respond(as_response(returned, headers), now)
+    except Exception as error:
+        _log_failure(exchange.request, error, was_raised=error is returned)
+        exchange.fail(now)
+
+
+def as_response(returned: object, headers: Any = None) -> Response:
+    """The response that a handler returned: a `Response`, a mapping with its fields, or a body.
+
+    Raises:
+        TypeError: anything else.
+        ValueError: a mapping with a key that a response hasn't.
+    """
+    if isinstance(returned, Response):
+        return returned
+    if isinstance(returned, (bytes, str)):
+        return Response(headers=headers, body=returned)
+    if not isinstance(returned, Mapping):
+        raise TypeError(f"a handler must return None, a body, a dict or a Response, not {_type(returned)}")
+    status, given, body = returned.get("status"), returned.get("headers"), returned.get("body")
+    if not returned.keys() <= _FIELDS:
+        unknown = sorted(str(key) for key in returned if key not in _FIELDS)
+        raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
+    return Response(
+        status=200 if status is None else status, headers=given, body=b"" if body is None else body
+    )
+
+
+def _log_failure(request: Request, error: Exception, *, was_raised: bool) -> None:
+    if was_raised or not isinstance(error, (TypeError, ValueError, HttpngError)):
+        _log.error("handler error on %s %s", request.method, request.path, exc_info=error)
+    else:
+        # Of what a handler returned: the traceback would be ours alone.
+        _log.error("handler error on %s %s: %s", request.method, request.path, error)
+
+
+def _takes(handler: Callable[..., Any], count: int) -> bool:
+    try:
+        inspect.signature(handler).bind(*[None] * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _name(handler: object) -> str:
+    return getattr(handler, "__qualname__", repr(handler))
+
+
+def _type(value: object) -> str:
+    return type(value).__name__

@@ -1,0 +1,107 @@
+"""The response of one exchange as handlers hold it, whatever runs them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from httpng_core.feeds.feed import Feed
+from httpng_core.feeds.follower import Follower, FollowStats, OnGap
+from httpng_core.http.response import HeaderValue
+from httpng_core.sending.calls import Pending
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.positions import Until, WindowSize
+from httpng_core.sending.results import SendStats
+
+
+class BaseIO:
+    """The response of one exchange as its handler holds it: settings that each call reads when it starts.
+
+    Attributes:
+        headers: sent with the first `write`, or by `write_header` without headers of its own.
+        send_window: the limit of bytes in flight, "auto": about as much as the path holds, counted until
+            acknowledged; `None`: `default_send_window`.
+        send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
+        window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
+            `default_window_until`.
+        stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
+            aborted; `None`: never before the handler has returned.
+    """
+
+    def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
+        self.headers: dict[str, HeaderValue | list[HeaderValue]] = {}
+        self.send_window: WindowSize | None = None
+        self.send_timeout: float | None = None
+        self.window_until: Until | None = None
+        self.stall_timeout: float | None = None
+        self._exchange = exchange
+        self._clock = clock
+        self._follower: Follower | None = None
+
+    def get_follow_stats(self) -> FollowStats | None:
+        """What became of the payloads of the feed that is followed, or was last; `None` before that."""
+        return None if self._follower is None else self._follower.stats
+
+    def get_send_stats(self) -> SendStats:
+        """Where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
+        return self._exchange.stats(self._clock())
+
+    def _begin_header(self, code: int, headers: Any, timeout: float | None) -> Pending:
+        given = self.headers if headers is None else headers
+        return self._exchange.write_header(code, given, self._clock(), self._timeout(timeout))
+
+    def _begin_write(self, body: Any, timeout: float | None) -> Pending:
+        self._exchange.stall_timeout = self.stall_timeout
+        return self._exchange.write(
+            body, self._clock(), self._timeout(timeout), self.send_window, self.headers, self.window_until
+        )
+
+    def _begin_wait(self, position: int, timeout: float | None, until: Until | None) -> Pending:
+        until = self.window_until if until is None else until
+        return self._exchange.wait(position, self._clock(), self._timeout(timeout), until)
+
+    def _begin_follow(
+        self, feed: Feed, max_age: float | None, on_gap: OnGap | None, timeout: float | None
+    ) -> Pending:
+        follower = feed.follower(max_age=max_age, on_gap=on_gap)
+        self._exchange.stall_timeout = self.stall_timeout
+        pending = self._exchange.follow(
+            follower, self._clock(), timeout, self.send_window, self.headers, self.window_until
+        )
+        self._follower = follower
+        return pending
+
+    def _end(self) -> None:
+        self._exchange.close(self._clock(), self.headers)
+
+    def _timeout(self, timeout: float | None) -> float | None:
+        return self.send_timeout if timeout is None else timeout
+
+
+class GeneratorIO(BaseIO):
+    """What a generator handler gets: each call returns a `Pending` to `yield`."""
+
+    def write_header(self, code: int, headers: Any = None, timeout: float | None = None) -> Pending:
+        """See `Exchange.write_header`; `headers=None` sends `io.headers`, `{}` sends none."""
+        return self._begin_header(code, headers, timeout)
+
+    def write(self, body: bytes | str, timeout: float | None = None) -> Pending:
+        """See `Exchange.write`."""
+        return self._begin_write(body, timeout)
+
+    def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> Pending:
+        """See `Exchange.wait`."""
+        return self._begin_wait(pos, timeout, until)
+
+    def follow(
+        self,
+        feed: Feed,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+    ) -> Pending:
+        """See `Exchange.follow`; `max_age` and `on_gap` as for an async handler."""
+        return self._begin_follow(feed, max_age, on_gap, timeout)
+
+    def close(self) -> None:
+        """Ends the response cleanly. Doesn't block."""
+        self._end()

@@ -1,0 +1,97 @@
+"""A router: a handler that finds the handler of a request by its route."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+
+from httpng_core.app.handlers import as_handler, end_exchange
+from httpng_core.app.route_table import NoMatch, RouteTable
+from httpng_core.app.runner import Handler, Runner
+from httpng_core.http.request import Request
+from httpng_core.sending.exchange import Exchange
+
+
+class Router:
+    """Routes and their handlers, of any kind and mixed; a handler itself.
+
+    Routes may be added and deleted while it serves: requests that arrive after that see it. A request that
+    no route takes is answered with 404, or with 405 and the methods there are.
+    """
+
+    def __init__(self) -> None:
+        """A router without routes."""
+        self._table: RouteTable[Handler] = RouteTable()
+        self._before: list[Callable[[Request], object]] = []
+
+    def route(
+        self,
+        path: str,
+        handler: object,
+        *,
+        method: str | None = None,
+        host: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Adds a route. Static paths beat those with placeholders, whatever their order.
+
+        Args:
+            path: begins with a slash, and may have placeholders: ":id" takes one segment or a part of it,
+                "*rest" at the end the rest of the path. The handler finds them in `req.stash`.
+            handler: in any of the forms of a handler, another router among them.
+            method: "GET" takes HEAD too; `None`: all methods.
+            host: of the request, without a port; `None`: any.
+            name: for `delete`.
+
+        Raises:
+            ValueError: a path that can't be, a name that is taken.
+            TypeError: the handler isn't one.
+        """
+        self._table.add(path, as_handler(handler), method=method, host=host, name=name)
+
+    def delete(self, name: str) -> None:
+        """Deletes the route of that name; its handlers that run go on.
+
+        Raises:
+            ValueError: there is none.
+        """
+        self._table.delete(name)
+
+    def before(self, function: Callable[[Request], object]) -> None:
+        """Has a function called before the handler of any route, in the order in which they were given.
+
+        Args:
+            function: takes the request, and must not block. `None` lets the request pass; anything else is
+                the response, as if the handler had returned it. What it raises is an error of the handler.
+
+        Raises:
+            TypeError: it is no function, or an async one.
+        """
+        given: object = function
+        if not callable(given) or inspect.iscoroutinefunction(given):
+            raise TypeError("before must be a plain function that takes (req)")
+        self._before.append(function)
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Starts the handler of the request's route, or answers that there is none."""
+        request = exchange.request
+        found = self._table.find(request.method, request.host, request.path)
+        if isinstance(found, NoMatch):
+            exchange.respond(found.response(), runner.clock())
+            return
+        if found.stash:
+            exchange.request = replace(request, stash={**request.stash, **found.stash})
+        returned = self._answer_before(exchange.request)
+        if returned is None:
+            found.handler.start(exchange, runner)
+        else:
+            end_exchange(exchange, returned, runner.clock())
+
+    def _answer_before(self, request: Request) -> object:
+        try:
+            for function in self._before:
+                returned = function(request)
+                if returned is not None:
+                    return returned
+        except Exception as error:
+            return error
+        return None

@@ -1,0 +1,292 @@
+"""Running handlers without a loop: generators step by step.
+
+A generator handler yields the `Pending` of each call and gets its result back. It is stepped here,
+synchronously, for as long as its calls have room; a Lua handler is such a generator. Coroutine
+functions need an event loop: those go to the driver's `start_async`.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, runtime_checkable
+
+from httpng_core.app.files import Files
+from httpng_core.config.settings import Settings
+from httpng_core.feeds.follower import CallInLoop
+from httpng_core.sending.calls import Pending, Turn
+from httpng_core.sending.exchange import Exchange
+from httpng_core.timers import Timers
+from httpng_core.tls.connection import AnyConnection
+from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, TlsFailed
+
+_log = logging.getLogger("httpng")
+_access = logging.getLogger("httpng.access")
+
+CALLS_PER_TURN = 64
+"""After so many calls that had room a handler lets others run."""
+SECONDS_PER_TURN = 0.005
+"""After so long a handler lets others run."""
+
+HandlerSteps = Generator[Pending, Any, object]
+
+
+class Fiber:
+    """One generator being stepped.
+
+    Attributes:
+        background: whether it is nobody's request.
+    """
+
+    def __init__(
+        self,
+        steps: HandlerSteps,
+        runner: "Runner",
+        ended: Callable[[object], None],
+        background: bool = False,
+    ) -> None:
+        self.background = background
+        self._steps = steps
+        self._runner = runner
+        self._ended = ended
+        self._pending: Pending | None = None
+
+    def run(self) -> None:
+        """Steps until a call has to wait, the generator ends, or others have waited long enough."""
+        clock = self._runner.clock
+        until = clock() + SECONDS_PER_TURN
+        for _ in range(CALLS_PER_TURN):
+            if not self._step():
+                return
+            if clock() >= until:
+                break
+        self._runner.ready(self)
+
+    def close(self) -> None:
+        """Gives the generator up: its `finally` blocks run now, and what they raise is logged."""
+        if self._pending is not None:
+            self._pending.on_settle = None
+        try:
+            self._steps.close()
+        except Exception as error:
+            _log.error("handler error while it was given up", exc_info=error)
+
+    def _step(self) -> bool:
+        """One step; tells whether the next can follow at once."""
+        pending, self._pending = self._pending, None
+        try:
+            following = self._resume(pending)
+        except StopIteration as stop:
+            self._runner.forget(self)
+            self._ended(stop.value)
+            return False
+        except Exception as error:
+            self._runner.forget(self)
+            self._ended(error)
+            return False
+        return self._await(following)
+
+    def _resume(self, pending: Pending | None) -> Pending:
+        if pending is None or isinstance(pending, Turn):
+            return self._steps.send(None)
+        try:
+            result = pending.result
+        except Exception as error:
+            return self._steps.throw(error)
+        return self._steps.send(result)
+
+    def _await(self, pending: Pending) -> bool:
+        if not isinstance(pending, Pending):
+            pending = _no_call(pending)
+        self._pending = pending
+        if pending.settled:
+            return True
+        if isinstance(pending, Turn):
+            self._runner.ready(self)
+        else:
+            pending.on_settle = lambda: self._runner.ready(self)
+        return False
+
+
+def _no_call(yielded: object) -> Pending:
+    """A call that raises in the generator, where the mistake was made."""
+    pending = Pending()
+    pending.settle(None, TypeError(f"a handler yields its calls of io, not {type(yielded).__name__}"))
+    return pending
+
+
+@runtime_checkable
+class Handler(Protocol):
+    """A handler by kind: how it is started on an exchange."""
+
+    def start(self, exchange: Exchange, runner: "Runner") -> None:
+        """Starts the handler; it may run to its end within this call."""
+
+
+def at_once(function: Callable[[], None]) -> None:
+    """`CallInLoop` where there is one thread."""
+    function()
+
+
+class Served(Protocol):
+    """What a runner serves; both may be replaced while it runs."""
+
+    @property
+    def handler(self) -> Handler:
+        """How the handler of a request is started."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+
+
+class Runner:
+    """Runs the handlers of one application for one event loop.
+
+    Attributes:
+        clock: the monotonic clock that every `now` is read from.
+        timers: deadlines of handlers that aren't of an exchange (sleeping fibers and the like).
+        start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
+        on_ready: called when a handler can go on, so `run` is due; it must only set a flag.
+        files: where static files come from; `None` where nothing reads any.
+        lock: held while the loop works on its connections, if other threads may as well; else `None`.
+        call_in_loop: calls a function in the thread of the loop: at once if called from there, else soon.
+    """
+
+    def __init__(
+        self,
+        served: Served,
+        *,
+        clock: Callable[[], float],
+        files: Files | None = None,
+        start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+        lock: AbstractContextManager[object] | None = None,
+        call_in_loop: CallInLoop = at_once,
+    ) -> None:
+        self.clock = clock
+        self.timers = Timers()
+        self.start_async = start_async
+        self.on_ready = on_ready
+        self.files = files
+        self.lock = lock
+        self.call_in_loop = call_in_loop
+        self._served = served
+        self._ready: deque[Fiber] = deque()
+        self._fibers: set[Fiber] = set()
+        self._background = 0
+        self._closed = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a generator of a handler has not ended."""
+        return len(self._fibers) > self._background
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `run` has something to do."""
+        return bool(self._ready)
+
+    def serve(self, connection: AnyConnection) -> None:
+        """Takes all events of a connection: starts handlers, writes the access log."""
+        while (event := connection.next_event()) is not None:
+            self.handle(event)
+
+    def start(self, exchange: Exchange) -> None:
+        """Starts the handler that is the right one now on an exchange."""
+        self._served.handler.start(exchange, self)
+
+    def handle(self, event: Event) -> None:
+        """Acts on one event."""
+        if isinstance(event, RequestReceived):
+            self.start(event.exchange)
+        elif isinstance(event, ExchangeEnded):
+            if self._served.settings.access_log:
+                _log_access(event)
+        elif isinstance(event, TlsFailed):
+            _log.info("TLS with %s failed: %s", event.peer.host, event.reason)
+        else:
+            _log.info("refused a request: %d %s", event.status, event.reason)
+
+    def spawn(
+        self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
+    ) -> Fiber:
+        """Runs a generator at once, as far as it goes; `ended` gets what it returned or raised.
+
+        One in the `background` is nobody's request, so nothing waits for its end. Once the runner is
+        closed, what has to wait is given up.
+        """
+        fiber = Fiber(steps, self, ended, background)
+        self._fibers.add(fiber)
+        self._background += background
+        fiber.run()
+        if self._closed and fiber in self._fibers:
+            self.forget(fiber)
+            fiber.close()
+        return fiber
+
+    def spawn_later(self, steps: HandlerSteps, ended: Callable[[object], None]) -> Fiber:
+        """Like `spawn`, from the next `run` on."""
+        fiber = Fiber(steps, self, ended)
+        self._fibers.add(fiber)
+        self.ready(fiber)
+        return fiber
+
+    def ready(self, fiber: Fiber) -> None:
+        """The fiber can go on in the next `run`."""
+        self._ready.append(fiber)
+        self.on_ready()
+
+    def forget(self, fiber: Fiber) -> None:
+        """The fiber has ended."""
+        if fiber in self._fibers:
+            self._fibers.remove(fiber)
+            self._background -= fiber.background
+
+    def run(self) -> None:
+        """Steps each fiber that is ready now; those that get ready meanwhile wait for the next call."""
+        for _ in range(len(self._ready)):
+            fiber = self._ready.popleft()
+            if fiber in self._fibers:
+                fiber.run()
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is due, or `None`."""
+        return self.timers.next_deadline()
+
+    def handle_timeout(self, now: float) -> None:
+        """Wakes what has slept until `now`."""
+        self.timers.handle(now)
+
+    def close(self) -> None:
+        """Gives up every generator that has not ended, and each that comes later."""
+        self._closed = True
+        self._ready.clear()
+        for fiber in tuple(self._fibers):
+            self.forget(fiber)
+            fiber.close()
+
+    def close_handlers(self) -> None:
+        """Gives up every generator of a handler that has not ended."""
+        for fiber in tuple(self._fibers):
+            if not fiber.background:
+                self.forget(fiber)
+                fiber.close()
+
+
+def _log_access(event: ExchangeEnded) -> None:
+    exchange = event.exchange
+    stats = exchange.stats(exchange.started)
+    request, status = exchange.request, exchange.head.status if exchange.head else 0
+    _access.info(
+        '%s "%s %s" status=%d current=%d sent=%d acked=%s seconds=%.3f %s',
+        request.peer.host,
+        request.method,
+        request.path,
+        status,
+        stats.current,
+        stats.sent,
+        "-" if stats.acked is None else stats.acked,
+        event.seconds,
+        event.outcome,
+    )

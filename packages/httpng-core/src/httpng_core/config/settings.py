@@ -1,0 +1,251 @@
+"""Settings: every key, its default and its range, each written once, in the fields of `Settings`."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, TypeVar, cast, get_args
+
+from httpng_core.config.rules import (
+    Number,
+    OldestTls,
+    OneOf,
+    ProtoVersion,
+    Rule,
+    Seconds,
+    SecurityLevel,
+    Whole,
+)
+from httpng_core.errors import ConfigError
+from httpng_core.sending.positions import Until, WindowSize
+
+HalfClose = Literal["streaming", "always", "never"]
+LuaRuntime = Literal["luajit21", "lua54"]
+
+_T = TypeVar("_T")
+
+
+_RULE: Final = "rule"
+_FIXED_FLAG: Final = "fixed"
+_HALF_CLOSE: Final = OneOf(get_args(HalfClose))
+_UNTIL: Final = OneOf(get_args(Until))
+_FLAG: Final = OneOf((True, False))
+_SHUTTLE: Final = Whole(1024, 16 << 20)
+_RUNTIME: Final = OneOf(get_args(LuaRuntime))
+_RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
+
+
+def _key(default: _T, rule: Rule, *, fixed: bool = False) -> _T:
+    """A setting; one that is `fixed` can't be changed while a server runs."""
+    return field(default=default, metadata={_RULE: rule, _FIXED_FLAG: fixed})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a server runs with; `Settings()` has every default.
+
+    Sizes are bytes, timeouts are seconds, and infinity waits for ever. Make one from what a user wrote
+    with `parse_settings`, which checks it; the constructor itself does not.
+
+    Attributes:
+        default_send_window: How many body bytes of an exchange may be in flight; `io.send_window` wins over
+            it. "auto" follows the path to the client, counted until acknowledged.
+        default_window_until: Whether bytes are in flight until the TCP/IP stack has taken them ("sent"), or
+            until the client's TCP has acknowledged them ("acked"); `io.window_until` wins over it.
+        default_send_timeout: How long a call may wait. `io.send_timeout` wins over it, and the call's own
+            timeout over both.
+        stall_timeout: How long no byte may move in the flush after the handler, neither to the TCP/IP stack
+            nor to the client's TCP, before the exchange is aborted.
+        notsent_lowat: How much the kernel may hold of a connection before it calls the socket full
+            (`TCP_NOTSENT_LOWAT`); 0 leaves that as the system has it.
+        cancel_on_half_close: Whether a client that has shut its sending side is taken for gone: once the
+            response streams, always, or never.
+        handshake_timeout: How long a TLS handshake may take; then the connection is closed.
+        header_timeout: How long a request head may take, from the connection's start or the request's first
+            byte. A client that is late gets 408, or, if it has sent nothing, just the close.
+        body_timeout: How long may pass without a byte of the request body; then 408.
+        keepalive_timeout: How long a connection may wait for its next request.
+        shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
+        max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
+            before the handler runs.
+        use_body_split: Taken for compatibility, has no effect.
+        max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
+            kernel.
+        access_log: Whether every request gets a line in the log `httpng.access`.
+        h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
+        threads: How many threads run an event loop each.
+        thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
+            long as it takes.
+        sandbox: Whether a Lua script gets only what can do no harm outside of it.
+        lua_memory_limit: How many bytes the Lua state may take. What would take more raises `not enough
+            memory`. `None`: as much as there is.
+        handler_time_limit: How long Lua may run without letting others run, by the server's clock. What runs
+            longer is stopped by an error. It turns LuaJIT's compiler off, as does `lua_memory_limit`. `None`,
+            or infinity: as long as it likes.
+        shuttle_size: The longest request head; a longer one gets 431. The name is that of the original.
+        min_proto_version: The oldest version of TLS that is spoken.
+        openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
+    """
+
+    default_send_window: WindowSize = _key(1 << 20, Whole(0, word="auto"))  # noqa: RUF009 - an integer
+    default_window_until: Literal["sent", "acked"] = _key("sent", _UNTIL)
+    default_send_timeout: float = _key(30.0, Seconds(zero=True))
+    stall_timeout: float = _key(30.0, Seconds())
+    notsent_lowat: int = _key(16384, Whole(0, (1 << 31) - 1), fixed=True)
+    cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
+    handshake_timeout: float = _key(10.0, Seconds(infinity=False))
+    header_timeout: float = _key(10.0, Seconds())
+    body_timeout: float = _key(30.0, Seconds())
+    keepalive_timeout: float = _key(75.0, Seconds())
+    shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
+    max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
+    use_body_split: bool = _key(False, _FLAG)
+    max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
+    access_log: bool = _key(False, _FLAG)
+    h2c_upgrade: bool = _key(False, _FLAG)
+    threads: int = _key(1, Whole(1, 16))
+    thread_termination_timeout: float = _key(60.0, Number())
+    sandbox: bool = _key(False, _FLAG, fixed=True)
+    lua_memory_limit: int | None = _key(None, Whole(1 << 20), fixed=True)
+    handler_time_limit: float | None = _key(None, Seconds(), fixed=True)
+    shuttle_size: int = _key(65536, _SHUTTLE, fixed=True)
+    # Looked at last, as the original does.
+    min_proto_version: ProtoVersion = _key("tls1.2", OldestTls(), fixed=True)  # noqa: RUF009 - a string, whatever it is called
+    openssl_security_level: int = _key(1, SecurityLevel(), fixed=True)
+
+
+_RULES: Final[Mapping[str, Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+_FIXED: Final = tuple(one.name for one in fields(Settings) if one.metadata[_FIXED_FLAG])
+_LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
+OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
+"""The keys that are no settings: handlers, where to listen, and what runs all this."""
+LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
+"""Settings of the Lua state: they say what it is, so they can't be changed once it is there."""
+_KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
+
+
+def parse_settings(
+    cfg: Mapping[str, object], *, lua_handler: bool = False, running: Settings | None = None
+) -> Settings:
+    """Checks what a user wrote and fills in the defaults, which None stands for.
+
+    The keys `handler`, `listen`, `lua`, `sites` and `uvloop` are known here and left to the caller.
+
+    Args:
+        cfg: Values by key, as `run`, `serve` and the cfg table of Lua take them.
+        lua_handler: Whether a Lua handler will run, which has a word of its own for a small shuttle_size.
+        running: Those of the server that runs: what can't be changed is kept where `cfg` doesn't name it.
+
+    Raises:
+        ConfigError: A key is unknown, a value has a wrong type or is out of range, or
+            can't be changed while the server runs.
+    """
+    _refuse_other_keys(cfg)
+    values = {name: rule.read(name, cfg[name]) for name, rule in _RULES.items() if cfg.get(name) is not None}
+    if lua_handler and values.get("shuttle_size", _SHUTTLE.low) < _SHUTTLE.low:
+        raise ConfigError("shuttle_size is too small for Lua handlers")
+    for name, value in values.items():
+        _check_range(name, _RULES[name], value, cfg[name])
+    settings = Settings(**values)
+    return settings if running is None else _with_kept(settings, cfg, running)
+
+
+def check_before_handlers(cfg: Mapping[str, object], running: Settings | None = None) -> None:
+    """Checks what the original looks at before sites and handlers; `parse_settings` does the rest after.
+
+    Raises:
+        ConfigError: See `parse_settings`.
+    """
+    parse_settings({name: value for name, value in cfg.items() if name not in _LATE_KEYS})
+    if "shuttle_size" not in cfg:
+        return
+    # Its type is a matter of this stage, its minimum isn't.
+    given = cfg["shuttle_size"]
+    size = Settings().shuttle_size if given is None else _SHUTTLE.read("shuttle_size", given)
+    if running is not None:
+        _check_kept("shuttle_size", size, running)
+
+
+def unchangeable(name: str) -> ConfigError:
+    """The error for a key that can't have another value while a server runs."""
+    if name == "shuttle_size":
+        return ConfigError("Reconfiguration can't change shuttle_size")
+    return ConfigError(f"{name} can't be changed on reconfiguration")
+
+
+def parse_lua_runtime(value: object) -> LuaRuntime:
+    """The Lua that a script asks for with the key `lua`; None is the default.
+
+    Raises:
+        ConfigError: It is none of those that httpng runs.
+    """
+    if value is None:
+        return _RUNTIME_DEFAULT
+    _check_range("lua", _RUNTIME, value, value)
+    return cast(LuaRuntime, value)
+
+
+def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
+    """For applications that aren't in Lua.
+
+    Raises:
+        ConfigError: One of the keys of the Lua state is given.
+    """
+    for name in ("lua", *LUA_KEYS):
+        if cfg.get(name) is not None:
+            raise ConfigError(f"{name} is for applications in Lua")
+
+
+def parse_uvloop(value: object) -> bool | None:
+    """Whether an application asks for uvloop; None: it leaves that to who runs it.
+
+    Raises:
+        ConfigError: It is neither true nor false.
+    """
+    if value is None:
+        return None
+    _check_range("uvloop", _FLAG, value, value)
+    return value is True
+
+
+def nearest_key(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that resembles `name` most; None if there are none."""
+    return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
+
+
+def unknown_key(name: object, known: Iterable[str]) -> ConfigError:
+    """The error for a key that is none of `known`; a Lua table may well have a number as a key."""
+    return ConfigError(f"unknown parameter {name}; the nearest known one is {nearest_key(str(name), known)}")
+
+
+def _refuse_other_keys(cfg: Mapping[str, object]) -> None:
+    for name, value in cfg.items():
+        if name == "c_sites_func":
+            _refuse_native_handlers(value)
+        elif name not in _KNOWN:
+            raise unknown_key(name, _KNOWN)
+
+
+def _refuse_native_handlers(value: object) -> None:
+    if value is None:
+        return
+    if not callable(value):
+        raise ConfigError("c_sites_func must be a function")
+    raise ConfigError("c_sites_func: native C handlers are not supported")
+
+
+def _with_kept(settings: Settings, cfg: Mapping[str, object], running: Settings) -> Settings:
+    """A None that is given is the default, and so may be a change; what isn't given stays as it is."""
+    for name in _FIXED:
+        if name in cfg:
+            _check_kept(name, getattr(settings, name), running)
+    return replace(settings, **{name: getattr(running, name) for name in _FIXED})
+
+
+def _check_kept(name: str, value: object, running: Settings) -> None:
+    if value != getattr(running, name):
+        raise unchangeable(name)
+
+
+def _check_range(name: str, rule: Rule, value: Any, given: object) -> None:
+    if not rule.takes(value):
+        raise ConfigError(f"{name} is {given!r}, must be {rule.range}")

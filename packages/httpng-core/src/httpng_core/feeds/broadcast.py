@@ -1,0 +1,309 @@
+"""Followers in step: they have had all that was published, and get what comes next in one sweep.
+
+1. A follower steps in when its client has taken all it was sent, at once and whole. What is published from
+   then on is pending once for all that are in step.
+2. A pass sends one payload to each in turn. Those before the cursor have it; for those behind it is pending.
+3. A follower steps out when its socket takes less than a whole payload, when its exchange is asked for more
+   than following, or when it is owed something that the others are not. What is pending goes with it.
+4. What a follower was sent is the difference of the totals, now and when it stepped in. So a payload that is
+   taken whole costs a call of `send()` and a comparison, and no books.
+5. A newer value of the key that a pass is sending ends the pass: those that were not reached skip the older
+   one and come first in the next.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+
+Send = Callable[[bytes], int]
+Books = tuple[int, int, int]
+"""Payloads, body bytes and wire bytes."""
+
+MAX_PAYLOAD = 16 * 1024
+"""Longer payloads are sent to each follower for itself: there the copy costs more than the books."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """How a driver lets feeds reach one connection.
+
+    Attributes:
+        schedule: called when a sweep has something to send; it must only have `Sweep.next_sends` called soon.
+        send: offers bytes to the kernel and tells how many it took; raises `OSError` if none.
+    """
+
+    schedule: Callable[["Sweep"], None]
+    send: Send
+
+
+class Member(Protocol):
+    """A follower, as a sweep sees it.
+
+    Attributes:
+        slot: its place, while it is in step.
+        base: the totals up to which its books were taken.
+        max_age: seconds after which it wants a payload no more.
+    """
+
+    slot: int
+    base: Books
+    max_age: float
+
+    @property
+    def notes_gaps(self) -> bool:
+        """Whether its client may be told what was skipped."""
+
+    def is_owed(self, payloads: list[Payload]) -> bool:
+        """Whether these are what is pending for it."""
+
+    def stepped_in(self, sweep: "Sweep") -> None:
+        """It is in step; what was pending for it is pending here."""
+
+    def step_out(self) -> None:
+        """It is to be served for itself."""
+
+    def fell_short(self, payload: Payload, taken: int, now: float) -> None:
+        """Its socket took only `taken` wire bytes of a payload."""
+
+    def give_up(self, now: float) -> None:
+        """What its client has is not known any more: its exchange is aborted."""
+
+
+class Sweep:
+    """The followers of one feed that are in step and share an event loop."""
+
+    __slots__ = (
+        "_backlog",
+        "_candidates",
+        "_clock",
+        "_cursor",
+        "_gone",
+        "_max_age",
+        "_members",
+        "_payload",
+        "_schedule",
+        "_scheduled",
+        "_sends",
+        "_totals",
+        "moved_at",
+    )
+
+    def __init__(
+        self,
+        backlog: LatestBacklog | EveryBacklog,
+        clock: Callable[[], float],
+        schedule: Callable[["Sweep"], None],
+    ) -> None:
+        self.moved_at = 0.0
+        """When the last payload was sent."""
+        self._backlog = backlog
+        self._clock = clock
+        self._schedule = schedule
+        self._scheduled = False
+        self._payload: Payload | None = None
+        self._totals: Books = (0, 0, 0)
+        self._cursor = 0
+        self._members: list[Member | None] = []
+        self._sends: list[Send] = []
+        self._gone = 0
+        self._max_age = inf
+        self._candidates: dict[Member, Send] = {}
+
+    # What feeds and followers do ----------------------------------------------------------------------
+
+    def add(self, payload: Payload) -> None:
+        """One more was published. Followers that step out by that are to be given it for themselves."""
+        backlog, current = self._backlog, self._payload
+        if backlog.would_lose(payload):
+            self._step_out(0, lambda member: member.notes_gaps or not backlog.replaces)
+        elif current is not None and backlog.would_lose(payload, len(current.body)):
+            # That is so only for those that the pass has not reached.
+            self._step_out(self._cursor, lambda member: True)
+        self._supersede(payload)
+        if self._gone == len(self._members):
+            return
+        self._backlog.add(payload)
+        if not self._scheduled:
+            self._scheduled = True
+            self._schedule(self)
+
+    def step_in(self, member: Member, send: Send) -> None:
+        """`member` may step in as soon as exactly the same is pending for it as for the others."""
+        self._candidates[member] = send
+        if self._payload is None:
+            self._admit()
+
+    def withdraw(self, member: Member) -> None:
+        """`member` may not step in after all."""
+        self._candidates.pop(member, None)
+
+    def take_books(self, member: Member) -> Books:
+        """What was sent to `member` since this was asked last."""
+        taken = self.unbooked(member)
+        before = member.base
+        member.base = before[0] + taken[0], before[1] + taken[1], before[2] + taken[2]
+        return taken
+
+    def unbooked(self, member: Member) -> Books:
+        """What `take_books` would tell now."""
+        count, body, wire = self._totals
+        if self._payload is not None and member.slot < self._cursor:
+            count, body, wire = _plus(self._totals, self._payload)
+        before = member.base
+        return count - before[0], body - before[1], wire - before[2]
+
+    def pending(self, member: Member) -> list[Payload]:
+        """What `member` has not been sent, in order."""
+        payloads = self._backlog.payloads()
+        if self._payload is not None and member.slot >= self._cursor:
+            payloads.insert(0, self._payload)
+        return payloads
+
+    def remove(self, member: Member) -> None:
+        """`member` steps out; its books were taken, and what is pending for it is now its own."""
+        self._vacate(member.slot)
+        # Not in a pass, where a driver counts places; and seldom, as it costs a look at each.
+        if self._payload is None and self._gone * 2 > len(self._members):
+            self._renumber()
+
+    def dissolve(self) -> None:
+        """All step out."""
+        self._step_out(0, lambda member: True)
+
+    # What drivers do ----------------------------------------------------------------------------------
+
+    def next_sends(self, limit: int) -> tuple[bytes, list[Send], range]:
+        """What to send, and by which of the functions: at most `limit`. Then call `passed`.
+
+        Call `fell_short` at once for one that takes less than the whole.
+        """
+        payload = self._payload or self._begin()
+        if payload is None:
+            return b"", [], range(0)
+        if self._clock() - payload.at > self._max_age:
+            age = self._clock() - payload.at
+            self._step_out(self._cursor, lambda member: member.max_age < age)
+        stop = min(self._cursor + limit, len(self._members))
+        return payload.chunk, self._sends, range(self._cursor, stop)
+
+    def fell_short(self, index: int, taken: int, now: float) -> None:
+        """The send at `index` took only `taken` bytes; all before it took the whole.
+
+        If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
+        """
+        self._cursor = index
+        member, payload = self._members[index], self._payload
+        assert member is not None
+        assert payload is not None
+        try:
+            member.fell_short(payload, taken, now)
+        except Exception:
+            # Its client has a part of a payload that no books know of.
+            self._give_up(member, now)
+            raise
+
+    def passed(self, sends: range, now: float) -> bool:
+        """All of `sends` were made; tells whether there is more to send."""
+        self.moved_at, self._cursor = now, sends.stop
+        if self._cursor >= len(self._members):
+            self._end_pass()
+        self._scheduled = self._payload is not None or len(self._backlog) > 0
+        return self._scheduled
+
+    def disband(self, now: float) -> None:
+        """All step out, or are given up if they can't, and it begins anew: after a defect of ours."""
+        for member in [member for member in self._members if member is not None]:
+            try:
+                member.step_out()
+            except Exception:
+                self._give_up(member, now)
+        self._candidates.clear()
+        self._members, self._sends, self._gone = [], [], 0
+        self._scheduled, self._payload, self._cursor = False, None, 0
+        self._backlog.clear()
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _begin(self) -> Payload | None:
+        """Takes the next payload off the backlog, for a pass over all."""
+        payload = self._backlog.first()
+        if payload is not None and len(payload.body) >= MAX_PAYLOAD:
+            self.dissolve()
+        if payload is None or self._gone == len(self._members):
+            self._backlog.clear()
+            return None
+        self._backlog.drop(payload)
+        self._payload = payload
+        return payload
+
+    def _end_pass(self) -> None:
+        if self._payload is not None:
+            self._totals = _plus(self._totals, self._payload)
+        self._payload, self._cursor = None, 0
+        if self._gone:
+            self._renumber()
+        if not self._members:
+            self._backlog.clear()
+        self._admit()
+
+    def _supersede(self, payload: Payload) -> None:
+        """Rule 5, if `payload` is a newer value of what is being sent."""
+        current = self._payload
+        if current is None or not self._backlog.replaces or current.key != payload.key:
+            return
+        # With others pending behind it, the order would not be the same for all.
+        apart = len(self._backlog) > 0
+        self._step_out(self._cursor, lambda member: apart or member.notes_gaps)
+        for member in self._members[self._cursor :]:
+            if member is not None:
+                member.base = _plus(member.base, current)
+        cursor = self._cursor
+        self._members = self._members[cursor:] + self._members[:cursor]
+        self._sends = self._sends[cursor:] + self._sends[:cursor]
+        self._renumber()
+        self._end_pass()
+
+    def _admit(self) -> None:
+        owed = self._backlog.payloads()
+        candidates, self._candidates = self._candidates, {}
+        for member, send in candidates.items():
+            if member.is_owed(owed):
+                member.slot, member.base = len(self._members), self._totals
+                self._members.append(member)
+                self._sends.append(send)
+                self._max_age = min(self._max_age, member.max_age)
+                member.stepped_in(self)
+
+    def _vacate(self, slot: int) -> None:
+        """Leaves a place that stands for a socket that takes all, until it is closed."""
+        self._members[slot] = None
+        self._sends[slot] = len
+        self._gone += 1
+
+    def _give_up(self, member: Member, now: float) -> None:
+        if member in self._members:
+            self._vacate(member.slot)
+        member.give_up(now)
+
+    def _renumber(self) -> None:
+        """Closes the places of those that stepped out."""
+        kept = [(member, send) for member, send in zip(self._members, self._sends, strict=True) if member]
+        self._members = [member for member, _ in kept]
+        self._sends = [send for _, send in kept]
+        for slot, (member, _) in enumerate(kept):
+            member.slot = slot
+        self._gone = 0
+        self._max_age = min((member.max_age for member, _ in kept), default=inf)
+
+    def _step_out(self, first: int, concerns: Callable[[Member], bool]) -> None:
+        for member in self._members[first:]:
+            if member is not None and concerns(member):
+                member.step_out()
+
+
+def _plus(books: Books, payload: Payload) -> Books:
+    count, body, wire = books
+    return count + 1, body + len(payload.body), wire + len(payload.chunk)

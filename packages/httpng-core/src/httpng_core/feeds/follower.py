@@ -1,0 +1,366 @@
+"""One follower of a feed: what is pending for it, and what became of the rest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Final, Protocol
+
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.broadcast import Books, Lane, Sweep
+from httpng_core.http.response import body_bytes
+from httpng_core.sending.calls import FollowOwner, Later, Swept
+
+OnGap = Callable[[int], bytes | str | Later | None]
+"""Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
+_ASKS: Final = 8
+"""How often a notice that comes later is asked for, if each time more was lost meanwhile."""
+CallInLoop = Callable[[Callable[[], None]], None]
+"""Calls a function in the thread of an event loop: at once if called from there, else soon."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowStats:
+    """What became of the payloads published for one follower. A snapshot.
+
+    Attributes:
+        delivered: how many went out: the TCP/IP stack has taken a part of each at least.
+        skipped: how many never will, as newer ones took their place or too many bytes waited.
+        expired: how many never will, as they had become older than `max_age`.
+        pending: how many wait.
+    """
+
+    delivered: int
+    skipped: int
+    expired: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStats:
+    """What became of all that a feed published. A snapshot.
+
+    Attributes:
+        published: how many payloads were.
+        followers: how many follow it now.
+        delivered: how many went out, to all followers together, those that are gone included.
+        skipped: how many of these never will, as newer ones took their place or too many bytes waited.
+        expired: how many of these never will, as they had become older than `max_age`.
+    """
+
+    published: int
+    followers: int
+    delivered: int
+    skipped: int
+    expired: int
+
+
+class Publisher(Protocol):
+    """What a follower needs of a feed before it follows."""
+
+    def join(
+        self, follower: "Follower", call_in_loop: CallInLoop | None
+    ) -> tuple["Publication", list[Payload]]:
+        """`follower` gets what is published from now on: where from, and what it starts with."""
+
+
+class Publication(Protocol):
+    """What a follower needs of its feed's branch."""
+
+    clock: Callable[[], float]
+    is_closed: bool
+    published: int
+
+    def leave(self, follower: "Follower") -> None:
+        """`follower` gets nothing more."""
+
+    def delivered_late(self) -> None:
+        """A follower that left with a payload offered has delivered it after all."""
+
+    def sweep(self, lane: Lane) -> Sweep:
+        """The sweep of those that share the event loop of `lane`."""
+
+    def stepped_in(self, follower: "Follower") -> None:
+        """`follower` gets nothing for itself until it has stepped out."""
+
+    def stepped_out(self, follower: "Follower") -> None:
+        """`follower` gets what is published for itself."""
+
+
+class Follower:
+    """One exchange on a feed; the `Source` of its `Follow`."""
+
+    __slots__ = (
+        "_asked",
+        "_asks",
+        "_backlog",
+        "_begun",
+        "_delivered",
+        "_expired",
+        "_feed",
+        "_joined_at",
+        "_left_at",
+        "_noted",
+        "_offered",
+        "_on_gap",
+        "_owner",
+        "_publisher",
+        "_sweep",
+        "_told",
+        "_waits_for",
+        "_wake",
+        "base",
+        "max_age",
+        "slot",
+    )
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        backlog: LatestBacklog | EveryBacklog,
+        max_age: float | None,
+        on_gap: OnGap | None,
+    ) -> None:
+        self._publisher = publisher
+        self._feed: Publication
+        self._backlog = backlog
+        self.max_age = _checked_age(max_age)
+        self._on_gap = on_gap
+        self._owner: FollowOwner | None = None
+        self._wake: Callable[[], None] = lambda: None
+        self._joined_at = self._left_at = 0
+        self._offered: Payload | None = None
+        self._begun: Payload | None = None
+        self._sweep: Sweep | None = None
+        self._waits_for: Sweep | None = None
+        self.slot = -1
+        self.base: Books = (0, 0, 0)
+        self._delivered = self._expired = 0
+        self._noted = self._told = 0
+        # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
+        self._asked: tuple[int, Payload, Later] | None = None
+        self._asks = 0
+
+    @property
+    def stats(self) -> FollowStats:
+        """Where the follower stands. Nothing is booked for this: any thread may ask."""
+        return FollowStats(
+            delivered=self._delivered_by_now(),
+            skipped=self._lost() - self._expired,
+            expired=self._expired,
+            pending=self._pending(),
+        )
+
+    @property
+    def notes_gaps(self) -> bool:
+        """Whether its client may be told what was skipped."""
+        return self._on_gap is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is pending and nothing will be."""
+        return self._feed.is_closed and not self._backlog
+
+    @property
+    def size(self) -> int:
+        """The length of the payload that is pending first; 0: none is that could go now."""
+        if self._asked is not None and not self._asked[2].settled:
+            return 0
+        payload = self._backlog.first()
+        return 0 if payload is None else len(payload.body)
+
+    # What its exchange does ---------------------------------------------------------------------------
+
+    def begin(self, owner: FollowOwner, wake: Callable[[], None], call_in_loop: CallInLoop | None) -> None:
+        """Joins the feed; `wake` is called when something becomes pending."""
+        self._owner, self._wake = owner, wake
+        self._feed, payloads = self._publisher.join(self, call_in_loop)
+        self._joined_at = self._feed.published - len(payloads)
+        for payload in payloads:
+            self._backlog.add(payload)
+
+    def end(self) -> None:
+        """Leaves the feed; what is pending is skipped."""
+        self.step_out()
+        self._owner = None
+        self._left_at = self._feed.published
+        self._backlog.clear()
+        self._feed.leave(self)
+
+    def offer(self) -> bytes:
+        """What to send next, chosen anew each time; nothing if all that was pending has expired.
+
+        Raises whatever `on_gap` does.
+        """
+        self.step_out()
+        payload = self._begun
+        if payload is not None:
+            # Its first bytes are out, without a notice.
+            self._offered, self._begun = payload, None
+            return payload.body
+        self._drop_expired()
+        first = self._offered = self._backlog.first()
+        if first is None:
+            return b""
+        self._noted = self._lost()
+        notice = self._gap_notice(first, self._noted - self._told)
+        if notice is None:
+            self._offered = None
+            return b""
+        # Its notice may have chosen another one than the first.
+        assert self._offered is not None
+        return notice + self._offered.body
+
+    def taken(self) -> None:
+        """The kernel took a part of what was offered last."""
+        payload, self._offered = self._offered, None
+        assert payload is not None
+        self._told = self._noted
+        self._backlog.drop(payload)
+        self._delivered += 1
+        if self._owner is None:
+            self._feed.delivered_late()
+
+    # What sweeps and its exchange do ------------------------------------------------------------------
+
+    def step_in(self, lane: Lane) -> None:
+        """All that was published is sent: it may share a sweep with others, from now on or soon."""
+        if self._sweep is None and self._owner is not None and not self._feed.is_closed:
+            self._waits_for = self._feed.sweep(lane)
+            self._waits_for.step_in(self, lane.send)
+
+    def is_owed(self, payloads: list[Payload]) -> bool:
+        """Whether these are what is pending for it, with no gap to be told."""
+        own = self._backlog.payloads()
+        if len(own) != len(payloads) or any(a is not b for a, b in zip(own, payloads, strict=True)):
+            return False
+        return self._on_gap is None or self._lost() == self._told
+
+    def stepped_in(self, sweep: Sweep) -> None:
+        """It is in step; what was pending for it is pending there."""
+        self._backlog.clear()
+        self._sweep, self._waits_for = sweep, None
+        self._feed.stepped_in(self)
+
+    def step_out(self) -> None:
+        """It is served for itself, with what is pending."""
+        if self._waits_for is not None:
+            self._waits_for.withdraw(self)
+            self._waits_for = None
+        sweep = self._sweep
+        if sweep is None:
+            return
+        assert self._owner is not None
+        self._owner.settle_books(self)
+        for payload in sweep.pending(self):
+            self._backlog.add(payload)
+        sweep.remove(self)
+        self._sweep = None
+        self._feed.stepped_out(self)
+        if self._backlog:
+            self._wake()
+
+    def fell_short(self, payload: Payload, taken: int, now: float) -> None:
+        """Its socket took only `taken` wire bytes of a payload."""
+        owner = self._owner
+        assert owner is not None
+        self.step_out()
+        if taken:
+            self._begun = payload
+        owner.fell_short(taken, now)
+
+    def give_up(self, now: float) -> None:
+        """What its client has is not known any more: its exchange is aborted."""
+        owner, self._sweep = self._owner, None
+        if owner is not None:
+            owner.abort(now)
+
+    def take_books(self) -> Swept:
+        """What a sweep has sent since this was asked last."""
+        sweep = self._sweep
+        if sweep is None:
+            return 0, 0, 0.0
+        count, body, wire = sweep.take_books(self)
+        self._delivered += count
+        return body, wire, sweep.moved_at
+
+    # What its feed does -------------------------------------------------------------------------------
+
+    def add(self, payload: Payload) -> None:
+        """One more was published."""
+        owner, backlog = self._owner, self._backlog
+        if owner is None:
+            return  # It left meanwhile, with another that its exchange followed.
+        if not backlog:
+            self._wake()
+        backlog.add(payload)
+        if backlog.overflows:
+            owner.abort(self._feed.clock())
+
+    def feed_closed(self) -> None:
+        """Nothing more will be published."""
+        # It may have left meanwhile, with another that its exchange followed.
+        if self._owner is not None:
+            self._owner.feed_closed(self._feed.clock())
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _lost(self) -> int:
+        """How many were neither delivered nor are they pending."""
+        published = self._feed.published if self._owner is not None else self._left_at
+        return published - self._joined_at - self._delivered_by_now() - self._pending()
+
+    def _delivered_by_now(self) -> int:
+        return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
+
+    def _pending(self) -> int:
+        return len(self._backlog if self._sweep is None else self._sweep.pending(self))
+
+    def _is_old(self, payload: Payload) -> bool:
+        return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
+
+    def _drop_expired(self) -> None:
+        while (payload := self._backlog.first()) is not None and self._is_old(payload):
+            self._backlog.drop(payload)
+            self._expired += 1
+
+    def _gap_notice(self, first: Payload, lost: int) -> bytes | None:
+        """What tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
+        if self._on_gap is None or lost <= 0:
+            return b""
+        notice = self._asked_notice(self._on_gap, first, lost)
+        if isinstance(notice, Later):
+            if not notice.settled:
+                notice.on_settle = self._wake
+                return None
+            notice = notice.value
+        self._asks = 0
+        return b"" if notice is None else body_bytes(notice)
+
+    def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> bytes | str | Later | None:
+        """A notice of what is lost now, or the one that was asked for before."""
+        if self._asked is not None:
+            noted, payload, later = self._asked
+            if not later.settled:
+                return later
+            self._asked = None
+            if noted == self._noted:
+                return later
+            if self._asks >= _ASKS and not self._is_old(payload):
+                # The payload of then goes out with it. What is lost by now was lost for newer ones, which are
+                # pending: the next of these tells the rest.
+                self._noted, self._offered = noted, payload
+                return later
+        notice = on_gap(lost)
+        if isinstance(notice, Later):
+            self._asked, self._asks = (self._noted, first, notice), self._asks + 1
+        return notice
+
+
+def _checked_age(max_age: float | None) -> float:
+    if max_age is None:
+        return inf
+    if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
+        raise TypeError(f"max_age must be a number of seconds, not {type(max_age).__name__}")
+    if not max_age > 0:
+        raise ValueError(f"max_age must be more than 0 seconds, not {max_age}")
+    return max_age

@@ -1,0 +1,226 @@
+"""Calls that have not ended yet: each settles exactly once, with its one result."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, Protocol
+
+from httpng_core.feeds.broadcast import Lane
+from httpng_core.sending.auto_window import PathEstimate
+from httpng_core.sending.positions import Until
+from httpng_core.sending.results import SendResult
+from httpng_core.timers import Timer
+
+
+class Pending:
+    """A send call of a handler. Settled, it holds a result (`None`: done) or an error to raise.
+
+    Attributes:
+        settled: whether the call has ended.
+        deadline: the absolute time at which it ends by itself; infinity: never.
+        on_settle: called once, without arguments, when the call settles. It must only schedule:
+            calling back into the exchange or the connection from it is not allowed.
+    """
+
+    __slots__ = ("_error", "_result", "deadline", "on_settle", "settled", "timer")
+
+    def __init__(self, deadline: float = inf) -> None:
+        self.settled = False
+        self.deadline = deadline
+        self.on_settle: Callable[[], None] | None = None
+        self.timer: Timer | None = None
+        self._result: SendResult | None = None
+        self._error: Exception | None = None
+
+    def settle(self, result: SendResult | None, error: Exception | None = None) -> None:
+        """Ends the call. A second time is a defect of the core and raises."""
+        if self.settled:
+            raise AssertionError(f"{self!r} settled twice")
+        self.settled, self._result, self._error = True, result, error
+        callback, self.on_settle = self.on_settle, None
+        if callback is not None:
+            callback()
+
+    @property
+    def failed(self) -> bool:
+        """Whether `result` would raise."""
+        return self._error is not None
+
+    @property
+    def result(self) -> SendResult | None:
+        """The result of the settled call; raises the error that it ended with, if any."""
+        if not self.settled:
+            raise AssertionError(f"{self!r} has not settled")
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Write(Pending):
+    """A `write`: `accepted` of the bytes of `body` were accepted so far."""
+
+    __slots__ = ("_limit", "_path", "accepted", "body", "until")
+
+    def __init__(
+        self,
+        body: bytes,
+        limit: float,
+        deadline: float,
+        until: Until = "sent",
+        path: PathEstimate | None = None,
+    ) -> None:
+        super().__init__(deadline)
+        self.until = until
+        self.body = body
+        self.accepted = 0
+        self._limit = limit
+        self._path = path
+
+    @property
+    def limit(self) -> float:
+        """The send window, in bytes; one that follows the path may change while the write waits."""
+        return self._limit if self._path is None else self._path.limit(len(self.body))
+
+    @property
+    def rest(self) -> int:
+        """How many bytes are not accepted yet."""
+        return len(self.body) - self.accepted
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the body is longer than its send window, so goes frame by frame."""
+        return len(self.body) > self.limit
+
+
+class FollowOwner(Protocol):
+    """What a source needs of the exchange that it is for."""
+
+    def abort(self, now: float) -> None:
+        """The client can't be served any more."""
+
+    def feed_closed(self, now: float) -> None:
+        """Nothing more will become pending."""
+
+    def settle_books(self, source: "Source") -> None:
+        """Counts what a sweep has sent of `source`."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """The kernel took only `taken` wire bytes of a payload that a sweep has sent."""
+
+
+Swept = tuple[int, int, float]
+"""Body bytes and wire bytes that a sweep has sent, and when it sent the last."""
+
+
+class Source(Protocol):
+    """What a `Follow` draws from: a follower of a feed."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is pending and nothing will be."""
+
+    @property
+    def size(self) -> int:
+        """The length of the payload that is pending first; 0: none is."""
+
+    def begin(
+        self,
+        owner: FollowOwner,
+        wake: Callable[[], None],
+        call_in_loop: Callable[[Callable[[], None]], None] | None,
+    ) -> None:
+        """Joins the feed; `wake` is called when something becomes pending."""
+
+    def end(self) -> None:
+        """Leaves the feed."""
+
+    def offer(self) -> bytes:
+        """What to send next, chosen anew each time; nothing if all that was pending has expired."""
+
+    def taken(self) -> None:
+        """The kernel took a part of what was offered last."""
+
+    def step_in(self, lane: Lane) -> None:
+        """All that was offered is sent: a sweep may send what comes next."""
+
+    def step_out(self) -> None:
+        """Only what is offered may be sent."""
+
+    def take_books(self) -> Swept:
+        """What a sweep has sent since this was asked last."""
+
+
+class Follow(Write):
+    """A `follow`: it stands in the line of writers and draws payloads from `source`, each as a whole.
+
+    Attributes:
+        source: the follower of the feed.
+        refused: how long what was drawn last was, if the window had no room for it; else 0.
+    """
+
+    __slots__ = ("refused", "source")
+
+    def __init__(
+        self,
+        source: Source,
+        limit: float,
+        deadline: float,
+        until: Until = "sent",
+        path: PathEstimate | None = None,
+    ) -> None:
+        super().__init__(b"", limit, deadline, until, path)
+        self.source = source
+        self.refused = 0
+
+    def limit_for(self, size: int) -> float:
+        """The send window for a payload of `size` bytes."""
+        return self._limit if self._path is None else self._path.limit(size)
+
+
+class HeaderWrite(Pending):
+    """A `write_header` that waits until the TCP/IP stack has the header block."""
+
+    __slots__ = ()
+
+
+class Wait(Pending):
+    """A `wait` for a position."""
+
+    __slots__ = ("position", "until")
+
+    def __init__(self, position: int, deadline: float, until: Until = "sent") -> None:
+        super().__init__(deadline)
+        self.until = until
+        self.position = position
+
+
+class Turn(Pending):
+    """A call that had room but must let others run first: it settles in the next turn."""
+
+    __slots__ = ()
+
+
+class Later(Pending):
+    """A call of ours that could not be answered at once: settled, it holds any value, or an error."""
+
+    __slots__ = ("_value",)
+
+    def answer(self, value: Any, error: Exception | None = None) -> None:
+        """Settles with `value`, or with an error that reading the value raises."""
+        self._value = value
+        self.settle(None, error)
+
+    @property
+    def value(self) -> Any:
+        """What it was answered with; raises the error that it was answered with, if any."""
+        assert self.result is None
+        return self._value
+
+
+def _done() -> Pending:
+    pending = Pending()
+    pending.settle(None)
+    return pending
+
+
+DONE = _done()
+"""The call that ended at once with nothing to report; shared, as it can't change."""

@@ -1,0 +1,71 @@
+"""Checks of what handlers pass: a mistake raises at the call, before anything else happens."""
+
+import sys
+from math import inf
+
+from httpng_core.sending.positions import Until, WindowSize
+
+
+def checked_timeout(timeout: float, name: str = "timeout") -> float:
+    """A timeout in seconds, if it is one.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: negative or NaN.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(timeout).__name__}")
+    if timeout != timeout or timeout < 0:
+        raise ValueError(f"{name} must be 0 or more seconds, not {timeout}")
+    # An integer may be larger than any float; added to a time it would raise.
+    return inf if timeout > sys.float_info.max else timeout
+
+
+def checked_stall_timeout(seconds: float | None) -> float:
+    """Seconds without a byte moving that are a stall; `None`: never, so infinity.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: not more than 0, or NaN.
+    """
+    if seconds == 0:
+        raise ValueError("stall_timeout must be more than 0 seconds")
+    return inf if seconds is None else checked_timeout(seconds, "stall_timeout")
+
+
+def checked_window(window: WindowSize) -> WindowSize:
+    """A send window: a number of bytes or "auto".
+
+    Raises:
+        TypeError: neither.
+        ValueError: negative.
+    """
+    if window == "auto":
+        return window
+    if isinstance(window, bool) or not isinstance(window, int):
+        raise TypeError(f'send_window must be an integer or "auto", not {type(window).__name__}')
+    if window < 0:
+        raise ValueError(f"send_window must be 0 or more bytes, not {window}")
+    return window
+
+
+def checked_position(position: int) -> int:
+    """A position to wait for.
+
+    Raises:
+        TypeError: not an integer.
+    """
+    if isinstance(position, bool) or not isinstance(position, int):
+        raise TypeError(f"position must be an integer, not {type(position).__name__}")
+    return position
+
+
+def checked_until(until: Until) -> Until:
+    """How far a byte must have come.
+
+    Raises:
+        ValueError: neither "sent" nor "acked".
+    """
+    if until not in ("sent", "acked"):
+        raise ValueError(f'until must be "sent" or "acked", not {until!r}')
+    return until

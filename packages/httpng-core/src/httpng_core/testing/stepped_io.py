@@ -1,0 +1,78 @@
+"""Async handlers without an event loop: stepped as generators are, as long as they await only their `io`.
+
+For tests: `httpng_core.testing.Loopback` runs `async def` handlers with it.
+"""
+
+from collections.abc import Callable, Generator
+from types import coroutine
+from typing import Any
+
+from httpng_core.app.handlers import end_exchange
+from httpng_core.app.io import BaseIO
+from httpng_core.app.runner import Runner
+from httpng_core.feeds.feed import Feed
+from httpng_core.feeds.follower import OnGap
+from httpng_core.sending.calls import Pending
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.positions import Until
+from httpng_core.sending.results import SendResult
+
+_Call = Generator[Pending, Any, Any]
+
+
+class SteppedIO(BaseIO):
+    """`io` with the calls of the async one; each yields its `Pending` to whoever steps the handler."""
+
+    def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
+        super().__init__(exchange, clock)
+        self._over = Pending()
+        exchange.on_over = lambda: self._over.settle(None)
+
+    @coroutine
+    def write_header(self, code: int, headers: Any = None, timeout: float | None = None) -> _Call:
+        """See `Exchange.write_header`."""
+        return (yield self._begin_header(code, headers, timeout))
+
+    @coroutine
+    def write(self, body: bytes | str, timeout: float | None = None) -> _Call:
+        """See `Exchange.write`."""
+        return (yield self._begin_write(body, timeout))
+
+    @coroutine
+    def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> _Call:
+        """See `Exchange.wait`."""
+        result: SendResult = yield self._begin_wait(pos, timeout, until)
+        return result
+
+    @coroutine
+    def follow(
+        self,
+        feed: Feed,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+    ) -> _Call:
+        """See `Exchange.follow`."""
+        return (yield self._begin_follow(feed, max_age, on_gap, timeout))
+
+    @coroutine
+    def close(self) -> _Call:
+        """Ends the response cleanly."""
+        self._end()
+        return
+        yield
+
+    @coroutine
+    def wait_cancelled(self) -> _Call:
+        """Waits until the exchange is over."""
+        yield self._over
+
+
+def step_async(runner: Runner, exchange: Exchange, function: Callable[..., Any]) -> None:
+    """Starts a coroutine function on an exchange; it ends as any handler does."""
+    io = SteppedIO(exchange, runner.clock)
+    runner.spawn(
+        function(exchange.request, io),
+        lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),
+    )

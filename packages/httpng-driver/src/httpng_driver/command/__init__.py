@@ -1,0 +1,12 @@
+"""The command line, and what `run` and `serve` of the backends have in common."""
+
+from httpng_driver.command.cli import main
+from httpng_driver.command.find_application import load
+from httpng_driver.command.run import addresses, until_signalled
+
+__all__ = [
+    "addresses",
+    "load",
+    "main",
+    "until_signalled",
+]

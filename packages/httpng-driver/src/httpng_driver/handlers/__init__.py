@@ -1,0 +1,15 @@
+"""What handlers use: `io`, feeds, files."""
+
+from httpng_driver.handlers.feed import Feed
+from httpng_driver.handlers.files import DiskFiles
+from httpng_driver.handlers.io import IO, until_settled
+from httpng_driver.handlers.open_below import check_directories, open_below
+
+__all__ = [
+    "IO",
+    "DiskFiles",
+    "Feed",
+    "check_directories",
+    "open_below",
+    "until_settled",
+]

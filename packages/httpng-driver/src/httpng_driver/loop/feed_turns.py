@@ -1,0 +1,76 @@
+"""The fan-out of one loop: what feeds have for its connections, sent to as many as one turn allows."""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from httpng_core import Sweep
+from httpng_driver.loop.pump import Pump
+
+_PAYLOADS_PER_TURN = 256
+_log = logging.getLogger("httpng")
+
+
+class FanOut:
+    """Payloads that wait for single followers, and sweeps over those that are in step."""
+
+    def __init__(self, flag: Callable[[Pump], None], soon: Callable[[], None]) -> None:
+        """`flag` has a pump served in this turn; `soon` has a turn taken."""
+        self._flag = flag
+        self._soon = soon
+        self._followers: deque[Pump] = deque()
+        self._sweeps: deque[Sweep] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._followers or self._sweeps)
+
+    def has_payload(self, pump: Pump) -> None:
+        """A feed has something for this client alone."""
+        if not self._followers:
+            self._soon()
+        self._followers.append(pump)
+
+    def has_sweep(self, sweep: Sweep) -> None:
+        """A feed has something for followers in step."""
+        self._sweeps.append(sweep)
+        self._soon()
+
+    def send(self, now: float) -> None:
+        """Sends as much as one turn allows."""
+        self._send_payloads()
+        self._send_sweeps(now)
+
+    def _send_payloads(self) -> None:
+        followers = self._followers
+        for _ in range(min(len(followers), _PAYLOADS_PER_TURN)):
+            self._flag(followers.popleft())
+
+    def _send_sweeps(self, now: float) -> None:
+        sweeps, budget = self._sweeps, _PAYLOADS_PER_TURN
+        for _ in range(len(sweeps)):
+            if budget <= 0:
+                return
+            sweep = sweeps.popleft()
+            try:
+                # A feed with nobody in step any more has its price as well.
+                budget -= max(self._pass(sweep, budget, now), 1)
+            except Exception:
+                # A defect of ours must not take the other followers with it.
+                _log.exception("a sweep failed; its followers are served each for itself")
+                sweep.disband(now)
+
+    def _pass(self, sweep: Sweep, limit: int, now: float) -> int:
+        """Sends to at most `limit` followers in step; tells to how many."""
+        wire, sends, todo = sweep.next_sends(limit)
+        size = len(wire)
+        for index in todo:
+            try:
+                taken = sends[index](wire)
+            except OSError:
+                taken = 0  # If it is more than "not now", the next attempt tells.
+            if taken != size:
+                sweep.fell_short(index, taken, now)
+        if sweep.passed(todo, now):
+            self._sweeps.append(sweep)
+        return len(todo)

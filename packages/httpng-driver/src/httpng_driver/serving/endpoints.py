@@ -1,0 +1,108 @@
+"""What a server has opened before it serves: listening sockets, certificates, directories that are there."""
+
+from collections.abc import Sequence
+
+from httpng_core import Certificates, Configuration, Lifecycle, ListenAddress, Pending, ServerVerb
+from httpng_driver.handlers.open_below import check_directories
+from httpng_driver.serving.listener import Bound, open_listeners
+
+
+class Listening:
+    """Open listening sockets, and the certificates for those that speak TLS. No event loop is needed yet.
+
+    Attributes:
+        bound: the sockets.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Opens what `configuration` names. Blocks for as long as the resolver and the disk do.
+
+        Raises:
+            ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+                listened on; nothing is left open.
+        """
+        check_directories(configuration.directories)
+        settings, listen = configuration.settings, configuration.listen
+        self._certificates = {
+            address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
+        }
+        self.bound: Sequence[Bound] = open_listeners(list(listen), settings.notsent_lowat)
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether there are certificates to reload."""
+        return bool(self._certificates)
+
+    def certificates(self, address: ListenAddress) -> Certificates | None:
+        """What is shown to clients of `address`; `None` in plain text."""
+        return None if address.tls is None else self._certificates[address.tls]
+
+    def reload_certificates(self) -> None:
+        """Reads all certificates and keys again. Blocks while it reads.
+
+        Raises:
+            ConfigError: a file can't be used; then nothing has changed.
+        """
+        fresh = [(certificates, certificates.load()) for certificates in self._certificates.values()]
+        for certificates, context in fresh:
+            certificates.context = context
+
+    def close(self) -> None:
+        """Stops listening. Again: nothing."""
+        for bound in self.bound:
+            bound.close()
+
+
+class Preparation:
+    """The `Control` of an application that no server runs yet: it opens what a server takes over later.
+
+    So what can't be opened is an error of the `cfg` that named it.
+
+    Attributes:
+        listening: what is open.
+    """
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.listening: Listening | None = None
+        self._lifecycle = lifecycle
+
+    def start(self, configuration: Configuration) -> None:
+        """See `Control`."""
+        self.listening = Listening(configuration)
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """See `Control`."""
+        check_directories(configuration.directories)
+
+    def reconfigured(self) -> None:
+        """See `Control`: there are no connections yet."""
+
+    def shutdown(self, *, resets: bool) -> Pending:
+        """See `Control`."""
+        self._lifecycle.do(ServerVerb.SHUTDOWN)
+        self.close()
+        self._lifecycle.do(ServerVerb.ENDED)
+        return settled()
+
+    def force_decrease_threads(self) -> Pending:
+        """See `Control`: there are no threads yet."""
+        self._lifecycle.do(ServerVerb.FORCE_DECREASE)
+        return settled()
+
+    def take(self) -> Listening | None:
+        """What is open, which belongs to the caller from now on."""
+        listening, self.listening = self.listening, None
+        return listening
+
+    def close(self) -> None:
+        """Closes what nobody took."""
+        listening = self.take()
+        if listening is not None:
+            listening.close()
+
+
+def settled() -> Pending:
+    """A call that has nothing to wait for."""
+    pending = Pending()
+    pending.settle(None)
+    return pending

@@ -1,0 +1,260 @@
+"""Listening sockets: opened with errors that name the address, accepting as long as there is room."""
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from httpng_core import Address, Certificates, ConfigError, ListenAddress
+from httpng_driver.loop.hub import Hub
+from httpng_driver.loop.poller import READABLE
+from httpng_driver.serving import unix
+
+_log = logging.getLogger("httpng")
+
+_BACKLOG = 1024
+_ACCEPTS_PER_EVENT = 64
+_PAUSE = 0.25
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A listening socket.
+
+    Attributes:
+        socket: it.
+        address: where it listens, its real port included.
+        file: of a Unix socket: what tells its file from a later one.
+    """
+
+    socket: socket.socket
+    address: ListenAddress
+    file: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Stops listening, and removes the file of a Unix socket. Again: nothing."""
+        if self.socket.fileno() < 0:
+            return
+        self.socket.close()
+        if self.address.path is not None and self.file is not None:
+            unix.remove(self.address.path, self.file)
+
+
+def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[Bound]:
+    """Opens a non-blocking listening socket for each address that the names resolve to.
+
+    Blocks for as long as the resolver does: names are for start-up only. Of a name's addresses those that
+    this machine doesn't have are left out with a warning (::1 of localhost where there is no IPv6), and so
+    is :: beside 0.0.0.0.
+
+    Raises:
+        ConfigError: an address that can't be resolved, bound or listened on; nothing is left open.
+    """
+    opened: list[Bound] = []
+    places = {(address.host, address.port) for address in addresses}
+    try:
+        for address in addresses:
+            # A port alone means both, and so all that there are.
+            is_half = address.host == "::" and ("0.0.0.0", address.port) in places
+            opened.extend(_open_all(address, may_be_none=is_half))
+    except BaseException:
+        for one in opened:
+            one.close()
+        raise
+    for one in opened:
+        if one.address.path is None:
+            _set_options(one.socket, notsent_lowat)
+    return opened
+
+
+def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
+    if address.path is not None:
+        if unix.FAMILY is None:
+            raise ConfigError(f"{address.url}: this platform has no Unix sockets")
+        return [(unix.FAMILY, address.path)]
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConfigError(f"unknown hostname: {address.host!r}") from error
+    return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
+
+
+class _NotOursError(ConfigError):
+    """This machine doesn't have the address, or nothing of its family."""
+
+
+def _open_all(address: ListenAddress, *, may_be_none: bool) -> Iterator[Bound]:
+    places, not_ours = _resolve(address), dict[str, _NotOursError]()
+    for family, where in places:
+        try:
+            yield _open(address, family, where)
+        except _NotOursError as error:
+            not_ours[where[0]] = error
+    for host, failure in not_ours.items():
+        if len(not_ours) == len(places) and not may_be_none:
+            raise failure
+        _log.warning("%s: so %s is left out", failure, host)
+
+
+def _open(address: ListenAddress, family: int, where: Any) -> Bound:
+    step, bound = "bind error", None
+    try:
+        bound = Bound(socket.socket(family, socket.SOCK_STREAM), address)
+        bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where)
+        step = "listen error"
+        bound.socket.listen(_BACKLOG)
+        bound.socket.setblocking(False)
+    except (OSError, OverflowError) as error:
+        if bound is not None:
+            bound.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        kind = _NotOursError if getattr(error, "errno", None) in _NOT_OURS else ConfigError
+        raise kind(f"{step}: {address.url}: {reason}") from error
+    return bound
+
+
+def _bind(bound: Bound, family: int, where: Any) -> Bound:
+    sock = bound.socket
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(where)
+    host, port = sock.getsockname()[:2]
+    return replace(bound, address=replace(bound.address, host=host, port=port))
+
+
+def _bind_unix(bound: Bound, path: str) -> Bound:
+    unix.remove_stale(path)
+    bound.socket.bind(path)
+    bound = replace(bound, file=unix.identity(path))
+    if bound.address.mode is not None:
+        # Nobody can connect before listen(), so nobody can be too early.
+        os.chmod(path, bound.address.mode)
+    return bound
+
+
+def _set_options(sock: socket.socket, notsent_lowat: int) -> None:
+    # Accepted sockets inherit both: no system call for each connection.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if notsent_lowat:
+        _set_notsent_lowat(sock, notsent_lowat)
+
+
+def _set_notsent_lowat(sock: socket.socket, size: int) -> None:
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    try:
+        if option is None:
+            raise OSError("the platform has no such option")
+        sock.setsockopt(socket.IPPROTO_TCP, option, size)
+    except OSError as error:
+        _warn_once(
+            f"TCP_NOTSENT_LOWAT can't be set ({error}): the kernel may hoard megabytes per slow client, "
+            "so what `sent` tells is true and yet stale"
+        )
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning(text)
+
+
+Take = Callable[[socket.socket, Address, Address, Certificates | None], None]
+"""Serves an accepted, non-blocking socket: itself, the peer's address, ours, and what TLS needs."""
+
+
+class Listener:
+    """Accepts from one listening socket, in the loop of one hub. It owns the socket.
+
+    Attributes:
+        paused: whether it doesn't accept for now, for want of room.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        bound: Bound,
+        take: Take,
+        has_room: Callable[[], bool],
+        certificates: Certificates | None = None,
+    ) -> None:
+        """`has_room()` tells whether one more connection may be open; `certificates` are for TLS."""
+        self._hub = hub
+        self._take = take
+        self._bound = bound
+        self._socket = sock = bound.socket
+        self._certificates = certificates
+        self._has_room = has_room
+        self.paused = False
+        self._warned = False
+        hub.poller.register(sock.fileno(), READABLE, self._on_ready)
+
+    @property
+    def address(self) -> ListenAddress:
+        """Where it listens."""
+        return self._bound.address
+
+    def resume(self) -> None:
+        """Accepts again, if it had stopped for want of room."""
+        if self.paused and self._socket.fileno() >= 0 and self._has_room():
+            self.paused = False
+            self._hub.poller.modify(self._socket.fileno(), READABLE)
+
+    def close(self) -> None:
+        """Stops listening. Again: nothing."""
+        if self._socket.fileno() >= 0:
+            self._hub.poller.unregister(self._socket.fileno())
+            self._bound.close()
+
+    def _on_ready(self, mask: int) -> None:
+        for _ in range(_ACCEPTS_PER_EVENT):
+            if not self._has_room():
+                self._pause()
+                # In another thread a connection may have closed before it could see that this had stopped.
+                self.resume()
+                return
+            if not self._accept():
+                return
+
+    def _accept(self) -> bool:
+        try:
+            sock, peer = self._socket.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _OUT_OF_RESOURCES:
+                return True  # That one client went away before we came to it.
+            self._run_out(error)
+            return False
+        self._warned = False
+        sock.setblocking(False)
+        self._take(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
+        return True
+
+    def _run_out(self, error: OSError) -> None:
+        if not self._warned:
+            self._warned = True
+            _log.warning("can't accept connections on %s for now: %s", self.address.url, error.strerror)
+        self._pause()
+        self._hub.timers.add(self._hub.clock() + _PAUSE, lambda now: self.resume())
+
+    def _pause(self) -> None:
+        self.paused = True
+        self._hub.poller.modify(self._socket.fileno(), 0)
+
+
+def _address(sock: socket.socket, name: Any) -> Address:
+    if sock.family == unix.FAMILY:
+        return Address(os.fsdecode(name), 0, "AF_UNIX", protocol="unix")
+    return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")

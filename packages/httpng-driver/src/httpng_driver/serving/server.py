@@ -1,0 +1,177 @@
+"""Serving: from open listeners to the last connection, within a running event loop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.abc import TaskStatus
+
+from httpng_core import Application, ListenAddress, ServerState, ServerVerb
+from httpng_driver.handlers.io import until_settled
+from httpng_driver.loop.hub import Hub
+from httpng_driver.reactor import Backend, Reactor
+from httpng_driver.serving.control import Service
+from httpng_driver.serving.endpoints import Listening, Preparation
+from httpng_driver.threads.lua_gate import LuaGate
+from httpng_driver.threads.pool import Loops
+from httpng_driver.threads.wakeup import Doorbell
+
+
+class Server:
+    """A server that runs. `serve` makes it and hands it out once it listens.
+
+    All of it is for the thread of the event loop that `serve` runs in.
+    """
+
+    def __init__(
+        self, application: Application, reactor: Reactor, backend: Backend, listening: Listening | None
+    ) -> None:
+        """Serves what `listening` has opened; `None`: the application has stopped, and may start again."""
+        self._application = application
+        doorbell = Doorbell()
+        try:
+            application.use_gate(LuaGate(doorbell.call))
+            self._hub = Hub(application, reactor, doorbell=doorbell)
+        except BaseException:
+            doorbell.close()
+            raise
+        self._loops = Loops(application, backend, self._hub)
+        self._service = Service(application, self._hub, self._loops, listening)
+        application.control = self._service
+
+    @property
+    def addresses(self) -> list[ListenAddress]:
+        """Where it listens, with the ports that were picked for port 0; empty until a script calls `cfg`."""
+        listening = self._service.listening
+        return [] if listening is None else [bound.address for bound in listening.bound]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._loops.connections
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether there are certificates to reload."""
+        listening = self._service.listening
+        return listening is not None and listening.uses_tls
+
+    def reload_certificates(self) -> None:
+        """Reads all certificates and keys again: new handshakes use them, open connections go on.
+
+        Blocks while it reads.
+
+        Raises:
+            ConfigError: a file can't be used; then nothing has changed.
+        """
+        if self._service.listening is not None:
+            self._service.listening.reload_certificates()
+
+    def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
+        """Replaces handlers and settings while connections and handlers run; see `Application.reconfigure`.
+
+        Doesn't block. With more `threads` they are there at once. With fewer, those that are to go finish
+        their requests; until then another call raises. After `thread_termination_timeout` seconds their
+        connections are reset.
+
+        Raises:
+            ConfigError: something is wrong with it, or can't be changed; then nothing has.
+            RuntimeError: threads that are to go are not gone yet, or a shutdown is in progress.
+            TypeError: a handler takes other arguments.
+        """
+        self._application.reconfigure(handler, sites=sites, **cfg)
+
+    async def force_decrease_threads(self) -> None:
+        """Resets the connections of threads that are to go and waits until these are gone.
+
+        Handlers that go on without a connection are given up after `shutdown_timeout`. Cancelling the wait
+        changes nothing of that.
+
+        Raises:
+            RuntimeError: a shutdown is in progress.
+        """
+        await until_settled(self._application.force_decrease_threads())
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Stops accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).
+
+        Doesn't wait: `serve` returns when all is over. What still runs by then is cancelled. Called
+        again, the time counts from then.
+        """
+        self._service.drain(self._application.settings.shutdown_timeout if timeout is None else timeout)
+
+    async def run(self) -> None:
+        """Serves until `shutdown`, or until it is cancelled: then everything is aborted at once."""
+        try:
+            await self._service.over.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._service.close()
+
+
+async def serve_on(
+    backend: Backend,
+    application: Application,
+    listen: Sequence[ListenAddress] | None = None,
+    *,
+    on_listening: Callable[[Server], None] | None = None,
+    task_status: TaskStatus[Any] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves `application` in the running loop of a backend until `Server.shutdown`, or until cancelled.
+
+    Raises:
+        ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+            listened on.
+        RuntimeError: the application is served already; or it is a script that was, as it can be once.
+    """
+    if isinstance(application.control, Service):
+        raise RuntimeError("the application is served already: give another server a copy of it")
+    listening = _listening(application, listen)
+    try:
+        async with backend.reactor() as reactor:
+            await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
+        if application.failure is not None:
+            raise application.failure
+    finally:
+        application.control = None
+        application.lifecycle.do(ServerVerb.ENDED)
+        if listening is not None:
+            listening.close()
+
+
+def _listening(application: Application, listen: Sequence[ListenAddress] | None) -> Listening | None:
+    prepared, lifecycle = application.control, application.lifecycle
+    if listen is not None and not application.has_ended:
+        application.override_listen(listen)
+    if isinstance(prepared, Preparation):
+        opened = prepared.take()
+        if opened is None or listen is None or tuple(listen) == tuple(application.listen):
+            return opened
+        opened.close()
+    elif lifecycle.state is ServerState.STOPPED and not application.has_ended:
+        # A script that has yet to call `cfg`.
+        return None
+    configuration = application.configuration
+    listening = Listening(configuration if listen is None else replace(configuration, listen=listen))
+    if lifecycle.state is ServerState.STOPPED:
+        # It was served before.
+        lifecycle.do(ServerVerb.CONFIGURE)
+    return listening
+
+
+async def _serve(
+    server: Server, on_listening: Callable[[Server], None] | None, task_status: TaskStatus[Any]
+) -> None:
+    try:
+        server._service.begin()
+        if on_listening is not None:
+            server._service.on_started = partial(on_listening, server)
+            on_listening(server)
+        task_status.started(server)
+    except BaseException:
+        server._service.over.set()
+        await server.run()
+        raise
+    await server.run()

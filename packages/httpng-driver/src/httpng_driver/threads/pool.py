@@ -1,0 +1,123 @@
+"""The event loops of a server: the first one, and those in threads of their own."""
+
+import socket
+from collections.abc import Callable
+from threading import Lock
+
+from httpng_core import Address, Application, Certificates, ConfigError
+from httpng_driver.loop.hub import Hub
+from httpng_driver.reactor import Backend
+from httpng_driver.threads.worker import Worker
+
+
+class Loops:
+    """Gives each connection to the loop that has the fewest. Its methods are for the first loop's thread.
+
+    Attributes:
+        first: the hub of the first loop, which is always there.
+        limit: how many connections each loop may have.
+        on_forget: called in any thread when a connection has been closed.
+        on_left: called in the first loop when the last of the workers that were to go has ended.
+    """
+
+    def __init__(self, application: Application, backend: Backend, first: Hub) -> None:
+        self.first = first
+        self.limit = application.settings.max_conn_per_thread
+        self.on_forget: Callable[[], None] = lambda: None
+        self.on_left: Callable[[], None] = lambda: None
+        self._application = application
+        self._backend = backend
+        self._workers: tuple[Worker, ...] = ()
+        self._leaving: tuple[Worker, ...] = ()
+        self._last_number = 1
+        # Held while the two change, as `grow` may be called in any thread.
+        self._changing = Lock()
+
+    @property
+    def count(self) -> int:
+        """How many loops take connections."""
+        return 1 + len(self._workers)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self.first.pumps) + sum(worker.load for worker in (*self._workers, *self._leaving))
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether workers that are to go are not gone yet."""
+        return bool(self._leaving)
+
+    def has_room(self) -> bool:
+        """Whether one more connection may be open."""
+        return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
+
+    def take(
+        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+    ) -> None:
+        """Has an accepted socket served where there are the fewest."""
+        loops: tuple[Hub | Worker, ...] = (self.first, *self._workers)
+        least = min(loops, key=lambda loop: loop.load)
+        least.take(sock, peer, ouraddr, certificates)
+
+    def grow(self, count: int) -> None:
+        """Starts workers until there are `count` loops. From any thread.
+
+        Raises:
+            ConfigError: there is no room for so many threads; then none was started.
+        """
+        started: list[Worker] = []
+        try:
+            while self.count + len(started) < count:
+                started.append(self._worker())
+        except (OSError, RuntimeError) as error:
+            with self._changing:
+                self._leaving = (*self._leaving, *started)
+            for worker in started:
+                worker.stop()
+            raise ConfigError(f"threads is {count}: can't start another thread: {error}") from error
+        with self._changing:
+            self._workers = (*self._workers, *started)
+
+    def shrink(self, count: int) -> None:
+        """Lets the workers beyond `count` loops finish what they have, and end."""
+        with self._changing:
+            going = self._workers[count - 1 :]
+            self._workers = self._workers[: count - 1]
+            self._leaving = (*self._leaving, *going)
+        for worker in going:
+            worker.drain()
+
+    def reset_leaving(self) -> None:
+        """Aborts the connections of the workers that are to go; their handlers learn it."""
+        for worker in self._leaving:
+            worker.reset()
+
+    def stop_leaving(self) -> None:
+        """Ends the workers that are to go."""
+        for worker in self._leaving:
+            worker.stop()
+
+    def renew(self) -> None:
+        """Has idle connections learn the application's settings soon, too. From any thread."""
+        self.limit = self._application.settings.max_conn_per_thread
+        self.first.call_in_loop(self.first.renew)
+        for worker in (*self._workers, *self._leaving):
+            worker.renew()
+
+    def _worker(self) -> Worker:
+        self._last_number += 1
+        number = self._last_number
+        return Worker(self._application, self._backend, number, lambda: self.on_forget(), self._ended)
+
+    def _ended(self, worker: Worker) -> None:
+        self.first.ring(lambda: self._left(worker))
+
+    def _left(self, worker: Worker) -> None:
+        worker.join()
+        with self._changing:
+            # One that failed was not asked to go.
+            self._workers = tuple(one for one in self._workers if one is not worker)
+            self._leaving = tuple(one for one in self._leaving if one is not worker)
+        if not self._leaving:
+            self.on_left()

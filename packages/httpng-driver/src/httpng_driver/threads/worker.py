@@ -1,0 +1,142 @@
+"""A worker: one more event loop, in a thread of its own, for the connections that it is given."""
+
+import logging
+import socket
+from collections.abc import Callable
+from functools import partial
+from threading import Thread
+
+import anyio
+
+from httpng_core import Address, Application, Certificates
+from httpng_driver.loop.hub import Hub
+from httpng_driver.reactor import Backend
+from httpng_driver.threads.wakeup import Doorbell
+
+_log = logging.getLogger("httpng")
+
+
+class Worker:
+    """A thread with a loop and its hub. The first loop's thread makes it and gives it connections.
+
+    Attributes:
+        handed: how many connections it was given.
+        forgotten: how many of these are closed.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        backend: Backend,
+        number: int,
+        on_forget: Callable[[], None],
+        on_ended: Callable[["Worker"], None],
+    ) -> None:
+        """Starts the thread.
+
+        Args:
+            application: what is served.
+            backend: runs the loop.
+            number: for the name of the thread.
+            on_forget: called in the worker's thread when a connection has been closed.
+            on_ended: likewise when nothing of the worker is left but its thread.
+
+        Raises:
+            OSError, RuntimeError: there is no room for one more thread, or its sockets.
+        """
+        self.handed = self.forgotten = 0
+        self._application = application
+        self._backend = backend
+        self._on_forget = on_forget
+        self._on_ended = on_ended
+        self._doorbell = Doorbell()
+        self._hub: Hub | None = None
+        self._over: anyio.Event | None = None
+        self._thread = Thread(target=self._run, name=f"httpng-{number}", daemon=True)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._doorbell.close()
+            raise
+
+    @property
+    def load(self) -> int:
+        """How many connections it has, those on their way included."""
+        return self.handed - self.forgotten
+
+    def take(
+        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+    ) -> None:
+        """Serves an accepted, non-blocking socket from now on."""
+        self.handed += 1
+        self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates))
+
+    def drain(self) -> None:
+        """Finishes what runs, takes no more requests, and ends."""
+        self._in_hub(lambda hub: hub.drain(self.stop))
+
+    def reset(self) -> None:
+        """Aborts its connections; with `drain` it ends when their handlers have."""
+        self._in_hub(Hub.reset)
+
+    def stop(self) -> None:
+        """Aborts its connections, gives the handlers up and ends. From any thread; again: nothing."""
+        self._doorbell.call(self._stop)
+
+    def renew(self) -> None:
+        """Has idle connections learn the application's settings soon, too."""
+        self._in_hub(Hub.renew)
+
+    def join(self) -> None:
+        """Waits until the thread has ended, which is soon after `on_ended`."""
+        self._thread.join()
+
+    def _in_hub(self, function: Callable[[Hub], None]) -> None:
+        def call() -> None:
+            if self._hub is not None:
+                function(self._hub)
+
+        self._doorbell.call(call)
+
+    def _run(self) -> None:
+        try:
+            self._backend.run(self._serve)
+        except Exception:
+            _log.exception("a thread failed, and its connections with it")
+        finally:
+            self._doorbell.close()
+            self._on_ended(self)
+
+    async def _serve(self) -> None:
+        self._over = anyio.Event()
+        async with self._backend.reactor() as reactor:
+            hub = Hub(self._application, reactor, doorbell=self._doorbell)
+            hub.on_forget = self._forgot
+            self._hub = hub
+            try:
+                await self._over.wait()
+            finally:
+                hub.close()
+
+    def _stop(self) -> None:
+        if self._over is not None:
+            self._over.set()
+
+    def _adopt(
+        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+    ) -> None:
+        if self._hub is None:
+            # The thread has failed before it began.
+            sock.close()
+            self._forgot()
+            return
+        try:
+            self._hub.adopt(sock, peer, ouraddr, certificates)
+        except BaseException:
+            sock.close()
+            self._forgot()
+            raise
+
+    def _forgot(self) -> None:
+        self.forgotten += 1
+        self._on_forget()

@@ -1,0 +1,208 @@
+"""The calls of `io` as Lua makes them: plain values in, a code and its value out. None of them waits."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from httpng_core import Exchange, Pending, Runner, body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
+from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
+
+FlatHeaders = list[tuple[bytes, bytes]]
+
+
+class ExchangeCalls:
+    """What a handler may do with its exchange.
+
+    Attributes:
+        clock: the clock that every `now` is read from.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        budget: Budget,
+        exchanges: Exchanges,
+        waits: Waits,
+        home: Callable[[], Runner],
+    ) -> None:
+        """`home` tells what runs the fiber that calls."""
+        self.clock = clock
+        self._budget = budget
+        self._exchanges = exchanges
+        self._waits = waits
+        self._home = home
+
+    def for_lua(self) -> dict[str, Callable[..., Any]]:
+        """The calls by the names that io.lua uses."""
+        calls: Mapping[str, Callable[..., Answer]] = {
+            "write": self._write,
+            "write_header": self._write_header,
+            "begin_header": self._begin_header,
+            "await_header": self._await_header,
+            "wait": self._wait,
+            "close": self._close,
+            "cancel_late": self._cancel_late,
+        }
+        helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
+        named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
+        return named | helpers | {"stats": self.of_exchange(self._stats)}
+
+    def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
+        """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
+        exchanges = self._exchanges
+
+        def called(number: float, *args: Any) -> Answer:
+            handle = exchanges[number]
+            if handle.home.lock is None:
+                return call(handle, *args)
+            with handle.home.lock:
+                return call(handle, *args)
+
+        return called
+
+    def answer(self, handle: ExchangeHandle, pending: Pending, now: float) -> Answer:
+        """What a call of an exchange brought, or that it waits."""
+        if not pending.settled:
+            return WAIT, self._wait_for(handle, pending)
+        result = plain(pending.result)
+        return (TURN if self._budget.is_spent(now) else DONE), result
+
+    def _wait_for(self, handle: ExchangeHandle, pending: Pending) -> int:
+        home, exchange = self._home(), handle.exchange
+        if home is handle.home:
+            return self._waits.add(pending, lambda late: exchange.withdraw(late, self.clock()), home)
+        return wait_elsewhere(self._waits, handle.home, pending, home, self._withdrawn(exchange, pending))
+
+    def _withdrawn(self, exchange: Exchange, pending: Pending) -> Callable[[], None]:
+        def withdraw() -> None:
+            if not pending.settled:
+                exchange.withdraw(pending, self.clock())
+
+        return withdraw
+
+    def _write(
+        self,
+        handle: ExchangeHandle,
+        body: bytes,
+        timeout: float | None,
+        window: float | bytes | None,
+        until: bytes | None,
+        stall: float | None,
+        *headers: bytes,
+    ) -> Answer:
+        now, exchange = self.clock(), handle.exchange
+        exchange.stall_timeout = stall
+        pending = exchange.write(body, now, timeout, window_of(window), pairs(headers), until_of(until))
+        return self.answer(handle, pending, now)
+
+    def _write_header(
+        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+    ) -> Answer:
+        now = self.clock()
+        pending = handle.exchange.write_header(int(status), pairs(headers), now, timeout)
+        return self.answer(handle, pending, now)
+
+    def _begin_header(
+        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+    ) -> Answer:
+        """`write_header` of the old form, which waits only when its body has been written."""
+        handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
+        return (DONE,)
+
+    def _await_header(self, handle: ExchangeHandle) -> Answer:
+        header, handle.header = handle.header, None
+        assert header is not None
+        return self.answer(handle, header, self.clock())
+
+    def _wait(
+        self, handle: ExchangeHandle, position: float, timeout: float | None, until: bytes | None
+    ) -> Answer:
+        now = self.clock()
+        pending = handle.exchange.wait(int(position), now, timeout, until_of(until))
+        return self.answer(handle, pending, now)
+
+    def _close(self, handle: ExchangeHandle, *headers: bytes) -> Answer:
+        handle.exchange.close(self.clock(), pairs(headers))
+        return (DONE,)
+
+    def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
+        """Gives the exchange up because a call of the old form timed out, unless it is over already."""
+        if not cancelled(result):
+            handle.exchange.cancel(self.clock())
+        return (DONE,)
+
+    def _stats(self, handle: ExchangeHandle) -> Answer:
+        stats = handle.exchange.stats(self.clock())
+        return (
+            stats.current,
+            stats.sent,
+            stats.cancelled,
+            stats.headers_were_sent,
+            stats.acked,
+            stats.lag,
+        )
+
+
+def wait_elsewhere(
+    waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
+) -> int:
+    """The number of a wait of a fiber that `home` runs, for what settles in the loop of `there`.
+
+    Call it with the lock of `there` held. `withdraw` ends the call, in that loop, when nobody waits any more.
+    """
+    here = Pending()
+
+    def settled() -> None:
+        home.call_in_loop(arrived)
+
+    def arrived() -> None:
+        if not here.settled:
+            here.settle(*outcome_of(pending))
+
+    def give_up(late: Pending) -> None:
+        # First this: what the other loop does may come back at once, if there is nobody in it any more.
+        late.settle(None)
+        there.call_in_loop(withdraw)
+
+    pending.on_settle = settled
+    return waits.add(here, give_up, home)
+
+
+def outcome_of(pending: Pending) -> tuple[Any, Exception | None]:
+    """What a settled call brought: a result, or an error to raise."""
+    try:
+        return pending.result, None
+    except Exception as error:
+        return None, error
+
+
+_HELPERS = (cancelled, headers_were_sent, body_bytes_sent, reached)
+
+
+def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
+    return lambda result: (DONE, read(whole(result)))
+
+
+def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
+    """Headers from name, value, name, value ..."""
+    return list(zip(flat[::2], flat[1::2], strict=True)) if flat else []
+
+
+def plain(result: int | None) -> int | None:
+    """A result without its class, which lupa would hand over as an object."""
+    return None if result is None else int(result)
+
+
+def until_of(until: bytes | None) -> Any:
+    """How far a byte must come, as Lua wrote it; the exchange checks it."""
+    return None if until is None else until.decode("latin-1")
+
+
+def window_of(window: float | bytes | None) -> Any:
+    """A send window as Lua wrote it; the exchange checks it."""
+    return window.decode() if isinstance(window, bytes) else whole(window)
+
+
+def whole(number: float | None) -> Any:
+    """A number as an integer where it is one: Lua 5.4 has whole numbers of both kinds, as 65536.0."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,0 +1,131 @@
+"""The calls of feeds as Lua makes them: a feed is a number there, and so is its function `on_gap`."""
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, cast
+
+from httpng_core import MAX_QUEUED, Feed, OnGap, Overflow, Policy, Runner
+from httpng_core.config.settings import unknown_key
+from httpng_core.sending.calls import Later
+from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
+from httpng_lua.fibers import Fibers, as_answer
+from httpng_lua.handles import ExchangeHandle
+from httpng_lua.runtime import LuaScriptError, Runtime, text_of
+from httpng_lua.steps import DONE, FAILED, Answer, guarded
+
+
+class FeedCalls:
+    """The feeds of one script, for as long as Lua holds them."""
+
+    def __init__(self, calls: ExchangeCalls, fibers: Fibers) -> None:
+        self._calls = calls
+        self._fibers = fibers
+        self._by_number: dict[int, Feed] = {}
+        self._last = 0
+        self._gap: Callable[..., Any]
+
+    def connect(self, runtime: Runtime) -> None:
+        """From now on the functions `on_gap` are in `runtime`."""
+        self._gap = runtime.function("gap")
+
+    def for_lua(self) -> dict[str, Callable[..., Any]]:
+        """The calls by the names that feed.lua uses."""
+        calls: Mapping[str, Callable[..., Answer]] = {
+            "feed": self._feed,
+            "publish": self._publish,
+            "close_feed": self._close,
+            "follow": self._calls.of_exchange(self._follow),
+            "refuse_option": _refuse,
+        }
+        return {name: guarded(call) for name, call in calls.items()} | {
+            "feed_stats": self._stats,
+            "forget_feed": self._forget,
+        }
+
+    def _feed(self, policy: bytes | None, max_queued: float | None, overflow: bytes | None) -> Answer:
+        feed = Feed(
+            clock=self._calls.clock,
+            policy=cast(Policy, _word(policy, "latest")),
+            max_queued=MAX_QUEUED if max_queued is None else whole(max_queued),
+            overflow=cast(Overflow, _word(overflow, "close")),
+        )
+        self._last += 1
+        self._by_number[self._last] = feed
+        return DONE, self._last
+
+    def _publish(self, number: float, payload: bytes, key: bytes | float | bool | None) -> Answer:
+        self._by_number[int(number)].publish(payload, _key(key))
+        return (DONE,)
+
+    def _close(self, number: float) -> Answer:
+        self._by_number[int(number)].close()
+        return (DONE,)
+
+    def _stats(self, number: float) -> Answer:
+        stats = self._by_number[int(number)].get_stats()
+        return stats.published, stats.followers, stats.delivered, stats.skipped, stats.expired
+
+    def _forget(self, number: float) -> None:
+        """Lua has let go of the feed; those that follow it go on."""
+        del self._by_number[int(number)]
+
+    def _follow(
+        self,
+        handle: ExchangeHandle,
+        feed: float,
+        max_age: float | None,
+        gap: float | None,
+        timeout: float | None,
+        window: float | bytes | None,
+        until: bytes | None,
+        stall: float | None,
+        *headers: bytes,
+    ) -> Answer:
+        now, exchange = self._calls.clock(), handle.exchange
+        on_gap = self._on_gap(gap, handle.home)
+        follower = self._by_number[int(feed)].follower(max_age=max_age, on_gap=on_gap)
+        exchange.stall_timeout = stall
+        pending = exchange.follow(follower, now, timeout, window_of(window), pairs(headers), until_of(until))
+        return self._calls.answer(handle, pending, now)
+
+    def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
+        """Calls a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""
+        if gap is None:
+            return None
+
+        def on_gap(lost: int) -> bytes | Later | None:
+            later = Later()
+
+            def asked(answer: Answer, error: Exception | None) -> None:
+                later.answer(*_notice_or_error(answer, error))
+
+            answer = self._fibers.gate.ask(home, lambda: as_answer(self._gap(gap, lost)), asked)
+            return later if answer is None else _notice(answer)
+
+        return on_gap
+
+
+def _notice(answer: Answer) -> bytes | None:
+    code, notice = answer
+    if code == FAILED:
+        raise LuaScriptError(f"on_gap: {text_of(notice)}")
+    return cast("bytes | None", notice)
+
+
+def _notice_or_error(answer: Answer, error: Exception | None) -> tuple[bytes | None, Exception | None]:
+    try:
+        return (None, error) if error is not None else (_notice(answer), None)
+    except LuaScriptError as failure:
+        return None, failure
+
+
+def _key(key: bytes | float | bool | None) -> Hashable:
+    # Here true is 1, as a key; in Lua it is not.
+    return (key,) if isinstance(key, bool) else key
+
+
+def _word(given: bytes | None, default: str) -> str:
+    return default if given is None else text_of(given)
+
+
+def _refuse(name: bytes, *known: bytes) -> Answer:
+    raise unknown_key(text_of(name), map(text_of, known))

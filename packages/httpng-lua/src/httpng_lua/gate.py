@@ -1,0 +1,43 @@
+"""The gate of a Lua state: who may enter it now. One thread at a time, and none ever waits for it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from httpng_core import Runner
+from httpng_lua.steps import Answer
+
+Job = Callable[[], Answer]
+"""Enters Lua; gives what Lua returned, or raises."""
+Done = Callable[[Answer, Exception | None], None]
+"""Gets what a job gave, or what it raised."""
+
+
+class Gate(Protocol):
+    """Where several threads serve one script, a driver gives it such a gate."""
+
+    def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """Runs `job` now and tells what it gave; `None` if another thread is in there.
+
+        Then whoever is runs it before it leaves, and `done` is called in the loop of `home`. Within a job
+        another one is run at once.
+
+        Raises:
+            Exception: what the job raised, if it was run now.
+        """
+
+    def ask(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """Like `call`, but does nobody else's jobs: for where those could touch what the caller works on."""
+
+
+class OpenGate:
+    """The gate where there is one thread."""
+
+    def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        """See `Gate`."""
+        return job()
+
+    ask = call
+
+
+def ignore(answer: Answer, error: Exception | None) -> Any:
+    """A `Done` that nobody waits for."""

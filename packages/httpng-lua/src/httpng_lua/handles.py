@@ -1,0 +1,113 @@
+"""What Lua holds of the host's: numbers for exchanges and for calls that wait.
+
+Never the objects: on LuaJIT lupa keeps a few bytes of every object that it ever handed over.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+
+from httpng_core import Exchange, Pending, Runner
+
+_FEW: Final = 64
+_FREE: Final = nullcontext()
+
+
+def holding(home: Runner) -> AbstractContextManager[object]:
+    """Within it nobody else touches what belongs to the loop of `home`."""
+    return _FREE if home.lock is None else home.lock
+
+
+class ExchangeHandle:
+    """An exchange that Lua can ask about.
+
+    Attributes:
+        exchange: the exchange.
+        home: what runs its handler; whoever else touches the exchange holds the lock of that.
+        header: its `write_header` of the old form, which waits after its write does.
+    """
+
+    __slots__ = ("__weakref__", "exchange", "header", "home")
+
+    def __init__(self, exchange: Exchange, home: Runner) -> None:
+        self.exchange = exchange
+        self.home = home
+        self.header: Pending | None = None
+
+
+class Exchanges:
+    """Exchanges by number, for as long as Lua holds their `io`.
+
+    A fiber may ask about an exchange long after it is over. Which `io` are still there is what Lua's
+    garbage collector knows, so it is asked each time the table has doubled.
+    """
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, ExchangeHandle] = {}
+        self._last = 0
+        self._sweep_at = _FEW
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __getitem__(self, number: float) -> ExchangeHandle:
+        return self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
+
+    def add(self, exchange: Exchange, home: Runner, is_held: Callable[[int], bool]) -> int:
+        """The number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
+        if len(self._by_number) >= self._sweep_at:
+            self.sweep(is_held)
+        self._last += 1
+        self._by_number[self._last] = ExchangeHandle(exchange, home)
+        return self._last
+
+    def sweep(self, is_held: Callable[[int], bool]) -> None:
+        """Forgets what Lua can't ask about any more."""
+        self._by_number = {number: one for number, one in self._by_number.items() if is_held(number)}
+        self._sweep_at = 2 * len(self._by_number) + _FEW
+
+
+class Waits:
+    """Calls that wait, by number: from the moment they wait until their fiber goes on.
+
+    What a fiber waits for settles in the loop that runs it.
+    """
+
+    def __init__(self) -> None:
+        self._by_number: dict[int, tuple[Pending, Callable[[Pending], None], Runner]] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def add(self, pending: Pending, give_up: Callable[[Pending], None], home: Runner) -> int:
+        """The number of a call of a fiber that `home` runs; `give_up` ends it as a timeout would."""
+        self._last += 1
+        self._by_number[self._last] = pending, give_up, home
+        return self._last
+
+    def move(self, home: Runner) -> None:
+        """All that wait are run by `home` from now on."""
+        self._by_number = {
+            number: (pending, give_up, home) for number, (pending, give_up, _) in self._by_number.items()
+        }
+
+    def pending(self, number: float) -> Pending:
+        """The call of that number."""
+        return self._by_number[int(number)][0]
+
+    def wake(self, number: float) -> bool:
+        """Ends a wait early; tells whether it still waited."""
+        found = self._by_number.get(int(number))
+        if found is None:
+            return False
+        pending, give_up, home = found
+        with holding(home):
+            if pending.settled:
+                return False
+            give_up(pending)
+            return True
+
+    def forget(self, number: float) -> None:
+        """The fiber goes on, or won't ever."""
+        self._by_number.pop(int(number), None)

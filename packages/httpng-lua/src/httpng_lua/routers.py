@@ -1,0 +1,65 @@
+"""The calls of routers as Lua makes them: a router is a number there, and so is the handler of a route."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from httpng_core.app.route_table import NoMatch, RouteTable
+from httpng_lua.steps import DONE, Answer, guarded
+
+_HOW: Final = ("utf-8", "surrogateescape")
+"""Paths are bytes in Lua; this takes them here and back unchanged."""
+
+
+class RouterCalls:
+    """The routers of one script, for as long as Lua holds them."""
+
+    def __init__(self) -> None:
+        self._tables: dict[int, RouteTable[int]] = {}
+        self._last_router = 0
+        self._last_route = 0
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def for_lua(self) -> dict[str, Callable[..., Any]]:
+        """The calls by the names that router.lua uses."""
+        return {
+            "router": self._router,
+            "forget_router": self._forget,
+            "add_route": guarded(self._add),
+            "delete_route": guarded(self._delete),
+            "find_route": self._find,
+        }
+
+    def _router(self) -> int:
+        self._last_router += 1
+        self._tables[self._last_router] = RouteTable()
+        return self._last_router
+
+    def _forget(self, router: float) -> None:
+        del self._tables[int(router)]
+
+    def _add(
+        self, router: float, path: bytes, method: bytes | None, host: bytes | None, name: bytes | None
+    ) -> Answer:
+        self._last_route += 1
+        options = {"method": _text(method), "host": _text(host), "name": _text(name)}
+        self._tables[int(router)].add(path.decode(*_HOW), self._last_route, **options)
+        return DONE, self._last_route
+
+    def _delete(self, router: float, name: bytes) -> Answer:
+        return DONE, self._tables[int(router)].delete(name.decode(*_HOW))
+
+    def _find(self, router: float, method: bytes, host: bytes, path: bytes) -> Answer:
+        """The route's number, then names and values; or nil, then status, body and Allow."""
+        found = self._tables[int(router)].find(method.decode(*_HOW), host.decode(*_HOW), path.decode(*_HOW))
+        if isinstance(found, NoMatch):
+            answer = found.response()
+            allow = ", ".join(found.allow).encode(*_HOW) or None
+            return None, answer.status, answer.body, allow
+        pairs = (text.encode(*_HOW) for item in found.stash.items() for text in item)
+        return found.handler, *pairs
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(*_HOW)

@@ -1,0 +1,157 @@
+"""One run of a script in one Lua: what it configured, its fibers, its handler."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from httpng_core import ConfigError, Runner
+from httpng_lua.calls import ExchangeCalls
+from httpng_lua.feeds import FeedCalls
+from httpng_lua.fibers import Fibers
+from httpng_lua.gate import Gate
+from httpng_lua.handler import LuaHandler
+from httpng_lua.handles import Exchanges, Waits
+from httpng_lua.kinds import LuaKind
+from httpng_lua.logs import log_calls
+from httpng_lua.routers import RouterCalls
+from httpng_lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
+from httpng_lua.server import Owner, ServerCalls
+from httpng_lua.steps import DONE, FAILED, Budget, guarded
+
+_NO_CFG: Final = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
+
+
+class OtherRuntime(Exception):  # noqa: N818 - no error: the script asks for another Lua
+    """The script's cfg asks for another kind of Lua state than the one it runs in.
+
+    Attributes:
+        kind: the kind that it asks for.
+    """
+
+    def __init__(self, kind: LuaKind) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class Script:
+    """A script in a Lua of its own.
+
+    Attributes:
+        kind: the kind of Lua state it runs in.
+        runtime: that state.
+        has_ended: whether the script itself has come to its end; its fibers and handlers go on.
+        failure: what is wrong with a script that ended later than `run` and had not called `cfg`.
+        on_ended: called when it does.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: LuaKind,
+        overrides: Mapping[str, object],
+        owner: Owner,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Starts the Lua; what `overrides` says of it the script's cfg can't change.
+
+        Raises:
+            ConfigError: there is no such Lua.
+        """
+        self.kind = kind
+        self._path = path
+        self._is_launched = self.has_ended = False
+        self.failure: ConfigError | None = None
+        self.on_ended: Callable[[], None] = lambda: None
+        budget, waits = Budget(clock), Waits()
+        self._exchanges = Exchanges()
+        self._fibers = Fibers(clock, budget, waits)
+        calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
+        self._feeds = FeedCalls(calls, self._fibers)
+        self._routers = RouterCalls()
+        self._server = ServerCalls(owner, waits, lambda: self._fibers.home, kind, overrides)
+        self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
+        self._fibers.connect(self.runtime)
+        self._feeds.connect(self.runtime)
+        self._serve, self._is_held = self.runtime.function("serve"), self.runtime.function("is_held")
+        self.runtime.find_modules_in(str(path.parent))
+
+    def run(self) -> None:
+        """Runs the script up to its first wait.
+
+        Raises:
+            ConfigError: see `LuaApplication`.
+            OtherRuntime: it is to be run in another Lua.
+        """
+        self._run(_read(self._path))
+
+    def handler(self, function: LuaFunction) -> LuaHandler:
+        """What starts a handler of the script's."""
+        return LuaHandler(function.number, self._serve, self._is_held, self._fibers, self._exchanges)
+
+    def use_gate(self, gate: Gate) -> None:
+        """Several threads may serve the script, which enter it by `gate`.
+
+        Raises:
+            RuntimeError: the script is served already.
+        """
+        if self._is_launched:
+            raise RuntimeError("a Lua script can be served once: its fibers belong to that server")
+        self._fibers.gate = gate
+
+    def launch(self, runner: Runner) -> None:
+        """A server runs the script: the first of its loops is where its fibers live."""
+        if not self._is_launched:
+            self._is_launched = True
+            self._fibers.launch(runner)
+
+    def _calls(
+        self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
+    ) -> dict[str, Callable[..., Any]]:
+        calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
+        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
+        if wall_clock is not None:
+            calls["time"] = lambda: wall_clock()
+        # An error of the host's would come to Lua as an object.
+        return {name: guarded(call) for name, call in calls.items()} if self.kind.sandbox else calls
+
+    def _run(self, source: bytes) -> None:
+        runtime = self.runtime
+        try:
+            function = runtime.compile(source, str(self._path))
+        except LuaScriptError as error:
+            raise self._error(str(error)) from None
+        try:
+            fiber = runtime.function("users_fiber")(function)
+            answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
+        except MemoryError as error:
+            raise self._error(str(error)) from None
+        if self._server.wanted is not None:
+            raise OtherRuntime(self._server.wanted)
+        if answer[0] == FAILED:
+            raise self._error(text_of(answer[1]))
+        if answer[0] == DONE:
+            self._end()
+        else:
+            self._server.may_choose = False
+            self._fibers.adopt(fiber, answer, self._end)
+        if self.failure is not None:
+            raise self.failure
+
+    def _end(self) -> None:
+        self.has_ended = True
+        if not self._server.was_configured:
+            self.failure = self._error(_NO_CFG)
+        self.on_ended()
+
+    def _error(self, message: str) -> ConfigError:
+        """One line that names the script, and the line in it if Lua told one."""
+        first = message.partition("\n")[0]
+        return ConfigError(first if f"{self._path.name}:" in first else f"{self._path}: {first}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None

@@ -1,0 +1,80 @@
+"""What crosses the border between the host and a fiber, and how much a fiber may do in one turn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+from typing import Any, Final
+
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
+from httpng_lua.runtime import lua_text
+
+Answer = tuple[Any, ...]
+"""A code, then what belongs to it."""
+
+
+class Code(IntEnum):
+    """What a call, or a step of a fiber, brought. prelude.lua has the same numbers."""
+
+    DONE = 0
+    """It ended; its values follow."""
+    TURN = 1
+    """It ended, its value follows; others run before the fiber goes on."""
+    WAIT = 2
+    """It waits; the number of the wait follows."""
+    FAILED = 3
+    """It raised; the message follows."""
+
+
+# lupa hands an IntEnum over as an object: at the border they must be plain integers.
+DONE: Final = int(Code.DONE)
+TURN: Final = int(Code.TURN)
+WAIT: Final = int(Code.WAIT)
+FAILED: Final = int(Code.FAILED)
+
+
+class Budget:
+    """How much a fiber may do before others run: so many calls, so many seconds."""
+
+    __slots__ = ("_calls", "_clock", "_until")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._calls = 0
+        self._until = inf
+
+    def restart(self) -> None:
+        """The host is about to step a fiber."""
+        self._calls = CALLS_PER_TURN
+        self._until = self._clock() + SECONDS_PER_TURN
+
+    def is_spent(self, now: float) -> bool:
+        """Counts one call; tells whether others must run now."""
+        self._calls -= 1
+        return self._calls <= 0 or now >= self._until
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A fiber that ended: what its function returned."""
+
+    values: Answer = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A fiber that raised: message and traceback."""
+
+    message: str
+
+
+def guarded(call: Callable[..., Answer]) -> Callable[..., Answer]:
+    """The call for Lua: an exception becomes a value, that Lua raises on its own side of the border."""
+
+    def guard(*args: Any) -> Answer:
+        try:
+            return call(*args)
+        except Exception as error:
+            return FAILED, lua_text(str(error))
+
+    return guard

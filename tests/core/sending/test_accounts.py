@@ -1,0 +1,220 @@
+"""The books of the core: body buffer, timers, wire log, calls that settle once, the Date."""
+
+from math import inf
+
+import pytest
+
+from httpng_core import ContentLengthError, HttpDate, Timers
+from httpng_core.sending.buffer import BodyBuffer
+from httpng_core.sending.calls import DONE, Pending, Turn, Write
+from httpng_core.sending.results import Call, encode
+from httpng_core.timers import Timer
+from httpng_core.wire.log import Span, WireLog
+
+# BodyBuffer -------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_copied_out_of_one_large_piece() -> None:
+    buffer, piece = BodyBuffer(), b"x" * 100
+    buffer.append(piece)
+    assert buffer.peek(100) is piece
+    assert buffer.peek(1000) is piece
+    part = buffer.peek(10)
+    assert isinstance(part, memoryview)
+    assert part.obj is piece
+    buffer.drop(95)
+    assert bytes(buffer.peek(10)) == b"x" * 5
+
+
+def test_small_pieces_are_joined() -> None:
+    buffer = BodyBuffer()
+    for piece in (b"ab", b"", b"cd", b"ef"):
+        buffer.append(piece)
+    assert len(buffer) == 6
+    assert buffer.peek(3) == b"abc"
+    assert buffer.peek(4) == b"abcd"
+    assert buffer.peek(99) == b"abcdef"
+    buffer.drop(3)
+    assert buffer.peek(99) == b"def"
+    buffer.clear()
+    assert buffer.peek(99) == b""
+    assert not buffer
+
+
+# Timers -----------------------------------------------------------------------------------------------
+
+
+def test_what_an_action_adds_waits_for_the_next_call() -> None:
+    timers, ran = Timers(), list[str]()
+
+    def again(now: float) -> None:
+        ran.append("again")
+        timers.add(now, again)
+
+    timers.add(1.0, again)
+    timers.handle(1.0)
+    assert ran == ["again"]
+    timers.handle(1.0)
+    assert ran == ["again", "again"]
+
+
+def test_an_action_may_cancel_one_that_is_due_as_well() -> None:
+    timers, ran = Timers(), list[float]()
+    late: list[Timer | None] = []
+    timers.add(1.0, lambda now: timers.cancel(late[0]))
+    late.append(timers.add(1.0, ran.append))
+    timers.handle(5.0)
+    assert ran == []
+    assert len(timers) == 0
+
+
+def test_actions_are_told_the_time_at_which_they_run() -> None:
+    timers, ran = Timers(), list[float]()
+    timers.add(1.0, ran.append)
+    timers.handle(0.999)
+    timers.handle(7.0)
+    timers.handle(8.0)
+    assert ran == [7.0]
+
+
+def test_infinity_is_no_deadline_and_cancelling_nothing_does_nothing() -> None:
+    timers = Timers()
+    assert timers.add(inf, lambda now: None) is None
+    timers.cancel(None)
+    timer = timers.add(1.0, lambda now: None)
+    timers.cancel(timer)
+    timers.cancel(timer)
+    assert timers.next_deadline() is None
+    assert len(timers) == 0
+
+
+def test_cancelled_timers_do_not_pile_up() -> None:
+    timers = Timers()
+    kept = timers.add(1e9, lambda now: None)
+    for number in range(10_000):
+        timers.cancel(timers.add(float(number), lambda now: None))
+        assert len(timers._heap) <= 20
+    assert len(timers) == 1
+    assert kept is not None
+    assert timers.next_deadline() == 1e9
+
+
+# WireLog ----------------------------------------------------------------------------------------------
+
+
+class Payee:
+    def __init__(self) -> None:
+        self.got: list[tuple[Span, int, float]] = []
+
+    def paid(self, span: Span, size: int, now: float) -> None:
+        self.got.append((span, size, now))
+
+    def acknowledged(self, span: Span, size: int, now: float) -> None:
+        raise AssertionError("nobody asked for acknowledgements")
+
+
+def test_each_span_pays_its_own_way() -> None:
+    log, payee = WireLog(), Payee()
+    log.push_span(5, Span.HEAD, payee)
+    log.push(3)
+    log.push_span(4, Span.BODY, payee)
+    log.push(2)
+    log.push_span(0, Span.END, payee)
+    for now in range(1, 15):
+        log.accept(1, float(now))
+    assert payee.got == [
+        (Span.HEAD, 5, 5.0),
+        *((Span.BODY, 1, now) for now in (9.0, 10.0, 11.0, 12.0)),
+        (Span.END, 0, 14.0),
+    ]
+    assert (log.pushed, log.accepted) == (14, 14)
+
+
+def test_one_answer_of_the_kernel_pays_for_all_that_it_carries() -> None:
+    log, first, second = WireLog(), Payee(), Payee()
+    log.push_span(5, Span.BODY, first)
+    log.push_span(0, Span.END, first)
+    log.push_span(6, Span.HEAD, second)
+    log.push_span(5, Span.BODY, second)
+    log.accept(13, 1.0)
+    assert first.got == [(Span.BODY, 5, 1.0), (Span.END, 0, 1.0)]
+    assert second.got == [(Span.HEAD, 6, 1.0), (Span.BODY, 2, 1.0)]
+
+
+def test_the_kernel_takes_nothing_that_was_not_pushed() -> None:
+    log = WireLog()
+    log.push(3)
+    with pytest.raises(AssertionError, match="accepted 4 of 3"):
+        log.accept(4, 0.0)
+
+
+def test_acknowledgements_may_be_asked_for_by_several() -> None:
+    class Told(Payee):
+        def acknowledged(self, span: Span, size: int, now: float) -> None:
+            self.got.append((span, size, now))
+
+    log, first, second = WireLog(), Told(), Told()
+    log.push_span(4, Span.BODY, first)
+    log.track(first, 0)
+    log.track(second, 0)
+    log.push_span(3, Span.BODY, second)
+    log.accept(7, 1.0)
+    log.acknowledge(6, 2.0)
+    assert first.got == [(Span.BODY, 4, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 4, 2.0)]
+    assert second.got == [(Span.BODY, 3, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 2, 2.0)]
+
+
+# Pending ----------------------------------------------------------------------------------------------
+
+
+def test_a_call_settles_once_and_tells_who_waits() -> None:
+    pending, calls = Pending(), list[int]()
+    pending.on_settle = lambda: calls.append(1)
+    with pytest.raises(AssertionError, match="has not settled"):
+        _ = pending.result
+    given = encode(Call.WRITE, cancelled=False, headers_were_sent=False)
+    pending.settle(given)
+    assert pending.settled
+    assert pending.result is given
+    assert not pending.failed
+    with pytest.raises(AssertionError, match="settled twice"):
+        pending.settle(None)
+    assert calls == [1]
+
+
+def test_a_call_may_end_with_an_error() -> None:
+    pending = Pending()
+    pending.settle(None, ContentLengthError("too long"))
+    assert pending.failed
+    for _ in range(2):
+        with pytest.raises(ContentLengthError):
+            _ = pending.result
+
+
+def test_the_shared_done_call() -> None:
+    assert DONE.settled
+    assert DONE.result is None
+    with pytest.raises(AssertionError):
+        DONE.settle(None)
+
+
+def test_a_write_knows_what_is_left_of_it() -> None:
+    write = Write(b"12345", 4, inf)
+    write.accepted = 2
+    assert (write.rest, write.is_long) == (3, True)
+    assert not Write(b"1234", 4, inf).is_long
+    assert not Turn().settled
+
+
+# HttpDate ---------------------------------------------------------------------------------------------
+
+
+def test_the_date_is_made_once_a_second() -> None:
+    now = [784_111_777.0]
+    date = HttpDate(lambda: now[0])
+    first = date()
+    assert first == b"Sun, 06 Nov 1994 08:49:37 GMT"
+    now[0] += 0.9
+    assert date() is first
+    now[0] += 0.1
+    assert date() == b"Sun, 06 Nov 1994 08:49:38 GMT"

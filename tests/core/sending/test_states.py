@@ -1,0 +1,63 @@
+"""The response state table over its whole product: every state, every event, with a head given or not."""
+
+from itertools import product
+
+import pytest
+
+from httpng_core import ResponseStateError
+from httpng_core.sending.states import GIVEN_UP, LIVE, TABLE, TAKES_WRITES, next_state
+from httpng_core.sending.states import ResponseEvent as E
+from httpng_core.sending.states import ResponseState as S
+
+ALREADY = "Handler has already written header"
+
+# Written down once more, in the words of the specification; what isn't here stays where it is.
+LEADS = {
+    (S.OPEN, E.WRITE_HEADER): S.STREAMING,
+    (S.OPEN, E.WRITE): S.STREAMING,
+    (S.OPEN, E.END): S.ENDED,
+    (S.STREAMING, E.END): S.ENDED,
+    (S.ENDED, E.FLUSHED): S.CLOSED,
+    (S.OPEN, E.CANCEL): S.CANCELLED,
+    (S.STREAMING, E.CANCEL): S.CANCELLED,
+    (S.ENDED, E.CANCEL): S.CANCELLED,
+    (S.OPEN, E.ABORT): S.ABORTED,
+    (S.STREAMING, E.ABORT): S.ABORTED,
+    (S.ENDED, E.ABORT): S.ABORTED,
+}
+RAISES = {(S.OPEN, E.FLUSHED), (S.STREAMING, E.FLUSHED), (S.STREAMING, E.WRITE_HEADER)}
+
+
+@pytest.mark.parametrize(("state", "event", "given"), list(product(S, E, (False, True))))
+def test_every_state_answers_every_event(state: S, event: E, given: bool) -> None:
+    if (given and event is E.WRITE_HEADER) or (state, event) in RAISES:
+        with pytest.raises(ResponseStateError):
+            next_state(state, event, head_given=given)
+    else:
+        assert next_state(state, event, head_given=given) is LEADS.get((state, event), state)
+
+
+def test_the_table_is_total() -> None:
+    assert set(TABLE) == set(product(S, E))
+
+
+def test_a_second_header_block_is_a_mistake_in_every_state() -> None:
+    for state in S:
+        with pytest.raises(ResponseStateError, match=ALREADY):
+            next_state(state, E.WRITE_HEADER, head_given=True)
+
+
+def test_final_states_are_left_by_nothing() -> None:
+    assert {S.OPEN, S.STREAMING, S.ENDED} == LIVE
+    for state, event in product(set(S) - LIVE, E):
+        assert TABLE[state, event] is state
+
+
+def test_no_event_leads_back() -> None:
+    for (state, _), target in TABLE.items():
+        assert isinstance(target, str) or target >= state
+
+
+def test_which_states_take_writes_and_which_count_as_cancelled() -> None:
+    assert {S.OPEN, S.STREAMING} == TAKES_WRITES
+    assert {S.CANCELLED, S.ABORTED} == GIVEN_UP
