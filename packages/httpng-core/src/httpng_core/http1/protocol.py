@@ -1,26 +1,20 @@
 """The request cycle of HTTP/1.1 (RFC 9112, 9.3): one request, one exchange, and the next."""
 
-from dataclasses import replace
 from enum import Enum, auto
 from math import inf
 
-from h2.exceptions import ProtocolError
-from hyperframe.exceptions import HyperframeError
-
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
-from httpng_core.feeds.broadcast import Lane
-from httpng_core.http.dates import DateSource
-from httpng_core.http.request import Address, Request
-from httpng_core.http1.h11_parser import CONTINUE, Reading, RequestParser, ResponseFramer, refusal
-from httpng_core.http1.upgrade import SWITCHING, upgrade_settings
-from httpng_core.http2.protocol import Http2
-from httpng_core.http2.wire import PREFACE
+from httpng_core.http.request import Headers, Request
+from httpng_core.http1.framer import CONTINUE, Framer, refusal
+from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
+from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import Host
+from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
-from httpng_core.wire.events import RequestReceived, RequestRefused, exchange_ended
-from httpng_core.wire.frame import Frame
-from httpng_core.wire.protocol import Link
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 
 
 class Phase(Enum):
@@ -34,6 +28,8 @@ class Phase(Enum):
     """The handler has the exchange."""
     FLUSHING = auto()
     """The rest of a response goes out."""
+    AWAITING = auto()
+    """A response that was cut short is sent; a reset follows when the client's TCP has it."""
     OVER = auto()
     """Nothing more is read or sent."""
 
@@ -42,116 +38,129 @@ class Http1:
     """HTTP/1.1 on one connection, and the carrier of its exchange.
 
     Attributes:
+        host: the driver's hooks.
         exchange: the exchange under way, if any.
         framer: what frames its response.
     """
 
-    def __init__(
-        self,
-        link: Link,
-        settings: Settings,
-        now: float,
-        date: DateSource,
-        peer: Address,
-        ouraddr: Address,
-        *,
-        https: bool = False,
-    ) -> None:
+    __slots__ = (
+        "_began",
+        "_endpoint",
+        "_fin",
+        "_opening",
+        "_parser",
+        "_phase",
+        "_settings",
+        "exchange",
+        "framer",
+        "host",
+    )
+
+    def __init__(self, endpoint: Endpoint, settings: Settings, now: float) -> None:
+        self.host: Host = endpoint.host
         self.exchange: Exchange | None = None
-        self.framer: ResponseFramer | None = None
-        self._link = link
+        self.framer: Framer | None = None
+        self._endpoint = endpoint
         self._settings = settings
-        self._date = date
-        self._https = https
-        self._ends = peer, ouraddr
-        self._parser = RequestParser(settings, peer, ouraddr, https=https)
-        self._read_ahead = bytearray()
+        self._parser = RequestParser(settings.shuttle_size, settings.max_body_len, settings.max_fields)
+        # What may yet turn out to be the preface of HTTP/2; `None` once it is known not to be.
         self._opening: bytes | None = b""
-        # What an exchange needs of its connection goes there straight.
-        self.wake = link.wake
-        self.push = link.push
-        self.feed_hooks = link.feed_hooks
-        self.swept = link.swept
-        self.fell_short = link.fell_short
-        self.track_acknowledged = link.track_acknowledged
-        self._phase: Phase
+        self._fin = False
+        self._began = now
+        self._phase = Phase.READING
         self._enter(Phase.READING, now, settings.header_timeout)
 
     # What the connection tells ------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> None:
-        """The client sent `data`."""
-        if self._phase in (Phase.HANDLING, Phase.FLUSHING):
-            self._read_ahead += data
-        elif self._opening is None:
-            self._feed(data, now)
-        else:
-            self._open(self._opening + data, now)
+        """Take what the client sent."""
+        if self._opening is not None and not self._is_http1(data, now):
+            return
+        parser = self._parser
+        parser.feed(data)
+        if self._phase is Phase.IDLE or self._phase is Phase.READING:
+            self._read(now)
 
     def receive_eof(self, now: float) -> None:
-        """The client sends no more; whether that cancels is `cancel_on_half_close`."""
+        """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
         if self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
-        elif self.exchange is not None:
-            self.exchange.half_closed(now)
+        else:
+            self.peer_shut(now)
+
+    def peer_shut(self, now: float) -> None:
+        """Note the client's FIN, behind bytes that may not be read yet. It counts once, when it comes."""
+        if not self._fin:
+            self._fin = True
+            if self.exchange is not None:
+                self.exchange.half_closed(now)
 
     def moved(self, now: float) -> None:
-        """A flush goes on; a refusal that has gone out whole ends the connection."""
-        if self._phase is not Phase.FLUSHING:
-            return
-        if self._link.all_out and self.exchange is None:
+        """Go on when a refusal, or a response that was cut short, has gone out whole."""
+        outbound = self._endpoint.outbound
+        if self._phase is Phase.AWAITING:
+            if outbound.ledger.acknowledged >= outbound.ledger.accepted:
+                self._reset()
+        elif self._phase is Phase.FLUSHING and self.exchange is None and outbound.is_empty:
             self._linger(now)
-        else:
-            self._enter(Phase.FLUSHING, now, self._stall_timeout)
 
     def count_swept(self) -> None:
-        """Has what a sweep has sent counted."""
+        """Count what a sweep has sent."""
         if self.exchange is not None:
             self.exchange.count_swept()
 
     def forget_acked(self, now: float) -> None:
-        """Acknowledgements can't be told any more."""
+        """Note that acknowledgements can't be told any more."""
         if self.exchange is not None:
-            self.exchange.forget_acked(now)
+            self.exchange.acknowledgements_lost(now)
+        if self._phase is Phase.AWAITING:
+            self._reset()
 
     def expired(self, now: float) -> None:
-        """The phase has taken too long."""
-        if self._phase is Phase.FLUSHING and self.exchange is not None:
-            self.exchange.abort(now)
-        elif self._phase is Phase.FLUSHING:
-            self._phase = Phase.OVER
-            self._link.reset()
-        elif self._phase is Phase.READING and self._parser.reading is not Reading.NOTHING:
+        """End what has taken too long."""
+        phase = self._phase
+        if phase is Phase.FLUSHING or phase is Phase.AWAITING:
+            due = max(self._began, self._endpoint.outbound.moved_at) + self._stall_timeout
+            if self.exchange is not None:
+                due = max(due, self.exchange.moved_at + self._stall_timeout)
+            if due > now:
+                self._endpoint.deadline = due
+            elif self.exchange is not None:
+                self.exchange.reset(now, "stalled: no byte has moved for stall_timeout")
+            else:
+                self._reset()
+        elif phase is Phase.READING and self._parser.state is not Reading.NOTHING:
             self._refuse(408, "the request took too long", now)
         else:
-            self._close()
+            self._close(now)
 
     def drain(self, now: float) -> None:
-        """Closes when idle, else once the exchange under way is over."""
+        """Close when idle, else once the exchange under way is over."""
         if self.framer is not None:
             self.framer.keep_alive = False
-        idle = self._phase is Phase.READING and self._parser.reading is Reading.NOTHING
+        idle = self._phase is Phase.READING and self._parser.state is Reading.NOTHING
         if self._phase is Phase.IDLE or idle:
-            self._close()
+            self._close(now)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
-        """Other settings from now on; a timeout that runs stays as it is."""
-        self._settings = settings
-        self._parser.reconfigure(settings)
+        """Take other settings from now on; a timeout that runs stays as it is."""
+        self._settings, parser = settings, self._parser
+        parser.max_body, parser.max_fields = settings.max_body_len, settings.max_fields
 
-    def lost(self, now: float) -> None:
-        """The connection is gone."""
+    def lost(self, now: float, cause: str) -> None:
+        """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
-        self._read_ahead.clear()
         if self.exchange is not None:
-            self.exchange.cancel(now)
+            self.exchange.cancel(now, cause)
 
     # What the connection asks -------------------------------------------------------------------------
 
     @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
-        return len(self._read_ahead) < self._settings.shuttle_size
+        if self._phase is Phase.HANDLING or self._phase is Phase.FLUSHING:
+            return self._parser.buffered < self._settings.shuttle_size
+        return True
 
     @property
     def has_frame(self) -> bool:
@@ -161,149 +170,211 @@ class Http1:
     @property
     def is_flushing(self) -> bool:
         """Whether the rest of a response goes out."""
-        return self._phase is Phase.FLUSHING
+        return self._phase is Phase.FLUSHING or self._phase is Phase.AWAITING
 
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
         phase = self._phase
         if phase is Phase.IDLE or phase is Phase.READING:
-            # Nothing of ours is to be sent, and what ends these has deadlines of its own.
+            # Nothing is to be sent, and what ends these has deadlines of its own.
             return inf
         if phase is Phase.HANDLING and self.exchange is not None:
             return self.exchange.stall_limit
         return self._stall_timeout
 
-    def asks_first(self, is_cautious: bool) -> bool:
+    @property
+    def asks_first(self) -> bool:
         """Whether the next frame couldn't be taken back, or the client has shown to be slow."""
         exchange, framer = self.exchange, self.framer
         if exchange is None or framer is None:
             return False
-        # An end without bytes takes no room: the kernel has the response, however slow the client is.
-        return exchange.draws_from_writer or (is_cautious and not framer.ends_silently)
+        if self._endpoint.outbound.size.asks_first:
+            # An end without bytes takes no room: the kernel has the response, however slow the client is.
+            return not framer.ends_silently
+        return exchange.queue is not None and exchange.draws_from_writer
 
-    def next_frame(self, limit: int, now: float) -> Frame | None:
-        """A new frame of the response."""
-        return None if self.framer is None else self.framer.frame(limit, now)
+    def fill(self, limit: int | None, now: float) -> None:
+        """Offer frames of the response."""
+        exchange = self.exchange
+        if exchange is None:
+            return
+        if exchange.queue is not None:
+            # Code of the user's may run in this; nothing is under way here that it could disturb.
+            exchange.choose(now)
+        framer = self.framer
+        if framer is not None and self.exchange is exchange and exchange.has_frame:
+            framer.fill(self._endpoint.outbound, limit, now)
 
-    # What the exchange tells (Carrier) ----------------------------------------------------------------
+    # What the exchange tells (`Carrier`) --------------------------------------------------------------
 
-    def lane(self) -> Lane | None:
-        """How a sweep may send to the client: in chunks, as all followers in step get the same bytes."""
-        return self._link.lane() if self.framer is not None and self.framer.is_chunked else None
+    def exchange_ended(self, exchange: Outgoing, now: float) -> None:
+        """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
+        if self._phase is not Phase.HANDLING:
+            return
+        self._began = now
+        self._enter(Phase.FLUSHING, now, exchange.settings.stall_timeout)
+        framer = self.framer
+        if exchange.state is ResponseState.CUTTING and framer is not None and framer.until_close:
+            # Only a reset tells the client that something is missing, and that must not overtake the rest.
+            self._endpoint.track_acknowledged(exchange)
 
-    def exchange_ended(self, exchange: Exchange, now: float) -> None:
-        """The handler is done: from now on no progress for `stall_timeout` is the end."""
-        if self._phase is Phase.HANDLING:
-            self._enter(Phase.FLUSHING, now, self._stall_timeout)
-
-    def exchange_over(self, exchange: Exchange, now: float) -> None:
-        """The exchange is complete, cancelled or aborted."""
-        self._link.tell(exchange_ended(exchange, now))
-        self.exchange, framer, self.framer = None, self.framer, None
-        if exchange.state is not ResponseState.CLOSED:
+    def exchange_over(self, exchange: Outgoing, now: float) -> None:
+        """Go on after an exchange that is over."""
+        self._endpoint.tell(ExchangeEnded(exchange, now))
+        framer, self.exchange, self.framer = self.framer, None, None
+        state = exchange.state
+        assert framer is not None
+        if state is ResponseState.CUT:
+            self._end_short(framer, now)
+        elif state is not ResponseState.CLOSED:
             # HTTP/1.1 has no other way to say that a response is not whole (RFC 9112, 8).
-            self._phase = Phase.OVER
-            self._link.reset()
-        elif framer is not None and framer.keep_alive:
+            self._reset()
+        elif framer.keep_alive:
             self._next_request(now)
         else:
             self._linger(now)
 
-    # Inside: HTTP/2 -----------------------------------------------------------------------------------
+    def track_acknowledged(self, exchange: Outgoing) -> bool:
+        """Have acknowledgements told to the exchange."""
+        return self._endpoint.track_acknowledged(exchange)
 
-    def _open(self, data: bytes, now: float) -> None:
-        """The first bytes tell whether this is HTTP/2 (RFC 9113, 3.3)."""
-        if not PREFACE.startswith(data[: len(PREFACE)]):
-            self._opening = None
-            self._feed(data, now)
-        elif len(data) < len(PREFACE):
-            self._opening = data
-        else:
-            self._switch(self._http2(now), now)
-            self._link.protocol.receive(data, now)
-
-    def _http2(self, now: float, upgrade: bytes | None = None) -> Http2:
-        return Http2(
-            self._link, self._settings, now, self._date, *self._ends, https=self._https, upgrade=upgrade
+    def can_sweep(self) -> bool:
+        """Return whether a sweep may send chunks now: all followers in step get the same bytes."""
+        outbound, framer = self._endpoint.outbound, self.framer
+        return (
+            framer is not None
+            and framer.chunked
+            and outbound.is_empty
+            and not outbound.size.asks_first
+            and not outbound.is_sealed
         )
 
-    def _switch(self, protocol: Http2, now: float) -> None:
-        self._phase = Phase.OVER
-        self._link.protocol = protocol
-        if self._link.draining:
-            protocol.drain(now)
+    def swept(self, size: int) -> None:
+        """Count `size` wire bytes that a sweep has sent."""
+        self._endpoint.outbound.ledger.pass_by(size)
 
-    def _upgrade(self, request: Request, now: float) -> bool:
-        """Goes on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); whether it did."""
-        settings = None if self._https else upgrade_settings(request)
-        if settings is None:
+    def fell_short(self, taken: int, now: float) -> None:
+        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+        if taken:
+            self.fill(None, now)
+            self._endpoint.outbound.accepted(taken, now)
+        else:
+            self._endpoint.outbound.size.taken(1, 0)
+        self.host.wake()
+
+    # Inside: HTTP/2 -----------------------------------------------------------------------------------
+
+    def _is_http1(self, data: bytes, now: float) -> bool:
+        """Return whether the first bytes are HTTP/1.1; else they are kept, or HTTP/2 goes on with them."""
+        assert self._opening is not None
+        opening = self._opening + data
+        is_preface = preface_of(opening)
+        if is_preface is None:
+            self._opening = opening
             return False
-        try:
-            protocol = self._http2(now, settings)
-        except (ProtocolError, HyperframeError, ValueError):
-            # It isn't what HTTP2-Settings must be: the request is served as it came.
-            self._enter(Phase.READING, now, inf)
+        before, self._opening = self._opening, None
+        if is_preface:
+            self._phase = Phase.OVER
+            speak_http2(self._endpoint, self._settings, now)
+            self._endpoint.protocol.receive(opening, now)
             return False
-        self._link.send_raw(SWITCHING)
-        rest = self._parser.rest()
-        self._switch(protocol, now)
-        protocol.begin_upgraded(replace(request, version_major=2, version_minor=0), now)
-        self._link.protocol.receive(rest, now)
+        if before:
+            self._parser.feed(before)
+        return True
+
+    def _upgrade(self, head: ParsedHead, now: float) -> bool:
+        """Go on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); return whether it did."""
+        endpoint = self._endpoint
+        if endpoint.https or not head.block.asks_for_upgrade:
+            return False
+        request = self._request(head)
+        if not begin_upgraded(endpoint, self._settings, request, now):
+            return False
+        self._phase = Phase.OVER
+        rest = self._parser.take_rest()
+        if rest:
+            endpoint.protocol.receive(rest, now)
         return True
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _feed(self, data: bytes, now: float) -> None:
-        before = self._parser.reading
-        self._parser.feed(data)
-        if self._phase is Phase.IDLE and self._parser.reading is not Reading.NOTHING:
-            self._enter(Phase.READING, now, self._settings.header_timeout)
-        self._read_request(now)
-        if self._phase is Phase.READING and self._parser.reading is Reading.BODY:
-            self._enter(Phase.READING, now, self._settings.body_timeout)
-            if before is not Reading.BODY and self._parser.expects_continue:
-                self._link.send_raw(CONTINUE)
-
-    def _read_request(self, now: float) -> None:
+    def _read(self, now: float) -> None:
+        parser, phase = self._parser, self._phase
+        was_body = parser.state is Reading.BODY
         try:
-            request = self._parser.next_request()
+            head = parser.next_request()
+            while head is MORE:
+                # What is given at once is bounded by who gives it.
+                head = parser.next_request()
         except RemoteError as error:
             self._refuse(error.status, str(error), now)
             return
-        if request is None or (self._settings.h2c_upgrade and self._upgrade(request, now)):
+        if isinstance(head, ParsedHead):
+            self._begin(head, now)
             return
-        exchange = Exchange(request, self._settings, self._link.timers, self, now)
+        reading = parser.state
+        if reading is Reading.BODY:
+            self._enter(Phase.READING, now, self._settings.body_timeout)
+            if not was_body and parser.wants_continue:
+                parser.wants_continue = False
+                self._endpoint.outbound.push(CONTINUE)
+                self.host.wake()
+        elif phase is Phase.IDLE and reading is Reading.HEAD:
+            self._enter(Phase.READING, now, self._settings.header_timeout)
+
+    def _begin(self, head: ParsedHead, now: float) -> None:
+        settings, endpoint = self._settings, self._endpoint
+        if settings.h2c_upgrade and self._upgrade(head, now):
+            return
+        exchange = Exchange(self._request(head), settings, endpoint.timers, self, now)
         self.exchange = exchange
-        keep_alive = self._parser.keep_alive and not self._link.draining
-        self.framer = ResponseFramer(exchange, keep_alive, self._date)
-        self._enter(Phase.HANDLING, now, inf)
-        self._link.tell(RequestReceived(exchange))
+        self.framer = Framer(exchange, head.keep_alive and not endpoint.draining, endpoint.date)
+        self._phase = Phase.HANDLING
+        endpoint.deadline = None
+        endpoint.events.append(RequestReceived(exchange))
+
+    def _request(self, head: ParsedHead) -> Request:
+        endpoint = self._endpoint
+        return Request(
+            method=head.method,
+            path=head.target,
+            host=head.host,
+            headers=Headers.of_block(head.block),
+            body=head.body,
+            version_minor=head.minor,
+            https=endpoint.https,
+            peer=endpoint.peer,
+            ouraddr=endpoint.ouraddr,
+        )
 
     def _next_request(self, now: float) -> None:
-        """Goes on after a complete response, first with what was read ahead."""
-        # The next exchange may not ask for what costs something.
-        self._link.wire.forget()
-        self._parser.restart()
-        rest = bytes(self._read_ahead)
-        self._read_ahead.clear()
-        self._enter(Phase.IDLE, now, self._settings.keepalive_timeout)
-        if rest or self._parser.reading is not Reading.NOTHING:
-            self._feed(rest, now)
-        if self._link.eof and self._phase in (Phase.IDLE, Phase.READING):
+        """Go on after a complete response, first with what was read ahead."""
+        endpoint = self._endpoint
+        if endpoint.outbound.ledger.tracks:
+            # The next exchange may not ask for what costs something.
+            endpoint.outbound.ledger.forget()
+        self._phase = Phase.IDLE
+        endpoint.deadline = now + self._settings.keepalive_timeout
+        if self._parser.buffered:
+            self._read(now)
+        if endpoint.eof and self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
 
     def _read_to_the_end(self, now: float) -> None:
         """No more bytes will come: a request that is not whole is a mistake, none at all is the end."""
-        if self._parser.reading is Reading.NOTHING:
-            self._close()
+        if self._parser.state is Reading.NOTHING and not self._opening:
+            self._close(now)
         else:
             self._refuse(400, "the request ended before it was whole", now)
 
     def _refuse(self, status: int, reason: str, now: float) -> None:
-        self._link.tell(RequestRefused(status, reason))
+        endpoint = self._endpoint
+        endpoint.tell(RequestRefused(status, reason, endpoint.peer))
+        self._began = now
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
-        self._link.send_raw(refusal(status, reason, self._date()))
+        endpoint.outbound.push(refusal(status, reason, endpoint.date()))
+        self.host.wake()
 
     @property
     def _stall_timeout(self) -> float:
@@ -312,13 +383,28 @@ class Http1:
 
     def _enter(self, phase: Phase, now: float, timeout: float) -> None:
         self._phase = phase
-        self._link.deadline = None if timeout == inf else now + timeout
+        self._endpoint.deadline = None if timeout == inf else now + timeout
+
+    def _end_short(self, framer: Framer, now: float) -> None:
+        """All that was accepted is sent: end the connection so that the client can tell that more was to come."""
+        endpoint, ledger = self._endpoint, self._endpoint.outbound.ledger
+        if not framer.until_close:
+            self._phase = Phase.OVER
+            endpoint.linger(now, complete=False)
+        elif endpoint.tells_acknowledged and ledger.acknowledged < ledger.accepted:
+            self._began = now
+            self._enter(Phase.AWAITING, now, self._settings.stall_timeout)
+        else:
+            self._reset()
 
     def _linger(self, now: float) -> None:
         self._phase = Phase.OVER
-        self._read_ahead.clear()
-        self._link.linger(now)
+        self._endpoint.linger(now)
 
-    def _close(self) -> None:
+    def _close(self, now: float) -> None:
         self._phase = Phase.OVER
-        self._link.close()
+        self._endpoint.close(now)
+
+    def _reset(self) -> None:
+        self._phase = Phase.OVER
+        self._endpoint.reset()

@@ -3,11 +3,13 @@
 This file may not know about bytes, windows, time or protocols. It says what is allowed, and nothing
 else does. `TABLE` is total: every state has an entry for every event.
 
-    OPEN ── write_header, write ──> STREAMING ── end ──> ENDED ── flushed ──> CLOSED
-      └── end ───────────────────────────────────────────^
+    OPEN ── write_header, write ──> STREAMING ── end ──> ENDED ──── flushed ──> CLOSED
+      │                                 │ └────────────── flushed ───────────────^
+      └── end ─────────────────────────────────────────> ENDED
+      └── cut ──────────────────────────┴── cut ───────> CUTTING ── flushed ──> CUT
 
-From each of the first three, `cancel` leads to CANCELLED (the client is gone) and `abort` to ABORTED
-(we reset it). The last three are final.
+From each of OPEN, STREAMING, ENDED and CUTTING, `cancel` leads to CANCELLED (the client is gone) and `reset`
+to RESET (we gave it up). CLOSED, CUT, CANCELLED and RESET are final.
 """
 
 from enum import IntEnum, auto
@@ -26,12 +28,16 @@ class ResponseState(IntEnum):
     """The header block was given; body bytes may follow."""
     ENDED = auto()
     """The handler is done; what was accepted is being flushed."""
+    CUTTING = auto()
+    """What was accepted is being flushed; then the response ends short."""
     CLOSED = auto()
     """The TCP/IP stack has all of it."""
+    CUT = auto()
+    """The TCP/IP stack has all that was accepted, and the client can tell that something is missing."""
     CANCELLED = auto()
     """The client is gone."""
-    ABORTED = auto()
-    """We gave the exchange up and reset it."""
+    RESET = auto()
+    """We gave the exchange up: what was in flight is lost."""
 
 
 class ResponseEvent(IntEnum):
@@ -40,45 +46,56 @@ class ResponseEvent(IntEnum):
     WRITE_HEADER = auto()
     WRITE = auto()
     END = auto()
+    CUT = auto()
     FLUSHED = auto()
     CANCEL = auto()
-    ABORT = auto()
+    RESET = auto()
 
 
 _S, _E = ResponseState, ResponseEvent
 _ALREADY = "Handler has already written header"
 _OPEN_FLUSHED = "a response that has not begun can't be flushed"
-_STREAMING_FLUSHED = "a response that has not ended can't be flushed"
 
 
-def _final(state: ResponseState) -> dict[tuple[ResponseState, ResponseEvent], ResponseState | str]:
+def _flushing(state: ResponseState, then: ResponseState) -> dict[tuple[ResponseState, ResponseEvent], ResponseState]:
+    """The handler is done: its calls, and further ends, change nothing."""
+    stays = {(state, event): state for event in (_E.WRITE_HEADER, _E.WRITE, _E.END, _E.CUT)}
+    return {
+        **stays,
+        (state, _E.FLUSHED): then,
+        (state, _E.CANCEL): _S.CANCELLED,
+        (state, _E.RESET): _S.RESET,
+    }
+
+
+def _final(state: ResponseState) -> dict[tuple[ResponseState, ResponseEvent], ResponseState]:
     # Calls after the end are no mistake: the handler can't know. They return at once, cancelled.
     return {(state, event): state for event in ResponseEvent}
 
 
-TABLE: Final = MappingProxyType(
+TABLE: Final[MappingProxyType[tuple[ResponseState, ResponseEvent], ResponseState | str]] = MappingProxyType(
     {
         (_S.OPEN, _E.WRITE_HEADER): _S.STREAMING,
         (_S.OPEN, _E.WRITE): _S.STREAMING,
         (_S.OPEN, _E.END): _S.ENDED,
+        (_S.OPEN, _E.CUT): _S.CUTTING,
         (_S.OPEN, _E.FLUSHED): _OPEN_FLUSHED,
         (_S.OPEN, _E.CANCEL): _S.CANCELLED,
-        (_S.OPEN, _E.ABORT): _S.ABORTED,
+        (_S.OPEN, _E.RESET): _S.RESET,
         (_S.STREAMING, _E.WRITE_HEADER): _ALREADY,
         (_S.STREAMING, _E.WRITE): _S.STREAMING,
         (_S.STREAMING, _E.END): _S.ENDED,
-        (_S.STREAMING, _E.FLUSHED): _STREAMING_FLUSHED,
+        (_S.STREAMING, _E.CUT): _S.CUTTING,
+        # Complete on the wire is over, whether or not the handler still runs.
+        (_S.STREAMING, _E.FLUSHED): _S.CLOSED,
         (_S.STREAMING, _E.CANCEL): _S.CANCELLED,
-        (_S.STREAMING, _E.ABORT): _S.ABORTED,
-        (_S.ENDED, _E.WRITE_HEADER): _S.ENDED,
-        (_S.ENDED, _E.WRITE): _S.ENDED,
-        (_S.ENDED, _E.END): _S.ENDED,
-        (_S.ENDED, _E.FLUSHED): _S.CLOSED,
-        (_S.ENDED, _E.CANCEL): _S.CANCELLED,
-        (_S.ENDED, _E.ABORT): _S.ABORTED,
+        (_S.STREAMING, _E.RESET): _S.RESET,
+        **_flushing(_S.ENDED, _S.CLOSED),
+        **_flushing(_S.CUTTING, _S.CUT),
         **_final(_S.CLOSED),
+        **_final(_S.CUT),
         **_final(_S.CANCELLED),
-        **_final(_S.ABORTED),
+        **_final(_S.RESET),
     }
 )
 """(state, event) to the next state, or to the text of the error that the event is."""
@@ -86,15 +103,18 @@ TABLE: Final = MappingProxyType(
 TAKES_WRITES: Final = frozenset({_S.OPEN, _S.STREAMING})
 """The states in which a write can be accepted; in the others it ends at once, cancelled."""
 
-LIVE: Final = frozenset({_S.OPEN, _S.STREAMING, _S.ENDED})
+FLUSHING: Final = frozenset({_S.ENDED, _S.CUTTING})
+"""The states in which the handler is done and accepted bytes still go out."""
+
+LIVE: Final = TAKES_WRITES | FLUSHING
 """The states in which accepted bytes still go out."""
 
-GIVEN_UP: Final = frozenset({_S.CANCELLED, _S.ABORTED})
+GIVEN_UP: Final = frozenset({_S.CUTTING, _S.CUT, _S.CANCELLED, _S.RESET})
 """The states in which the exchange counts as cancelled."""
 
 
 def next_state(state: ResponseState, event: ResponseEvent, *, head_given: bool) -> ResponseState:
-    """Looks the transition up.
+    """Return the state that `event` leads to.
 
     A second header block of the handler's (`head_given`) is a mistake in every state, also after the end.
 

@@ -1,95 +1,92 @@
 """Who waits for positions or for the header block, and when they settle."""
 
+from enum import IntEnum
+
+from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import HeaderWrite, Pending, Wait
-from httpng_core.sending.positions import SendWindow, Until
+from httpng_core.sending.positions import Until
 from httpng_core.sending.results import Call, encode
 from httpng_core.timers import Timers
 
 
-class HeaderProgress:
-    """How far the header block of one response has come.
+class HeadStage(IntEnum):
+    """How far the header block of one response has come."""
 
-    Attributes:
-        given: the handler gave one; a second is a mistake.
-        begun: there is one, the handler's or ours.
-        committed: the kernel took a part of the frame that it is in.
-        sent: the TCP/IP stack has it.
-        acked: the client's TCP has it; only told while that is tracked.
-    """
+    NONE = 0
+    """None was given, neither by the handler nor by us."""
+    BEGUN = 1
+    """There is one."""
+    COMMITTED = 2
+    """The kernel took a part of the frame that it is in."""
+    SENT = 3
+    """The TCP/IP stack has it."""
+    ACKED = 4
+    """The client's TCP has it; only told while that is tracked."""
 
-    __slots__ = ("acked", "begun", "committed", "given", "sent")
 
-    def __init__(self) -> None:
-        self.given = self.begun = self.committed = self.sent = self.acked = False
+def reached(wait: Wait, body: ResponseBody, stage: HeadStage) -> bool:
+    """Return whether the response has come as far as `wait` asks."""
+    if wait.position > 0:
+        return body.reached(wait.until) >= wait.position
+    if wait.position == 0 and _head_pending(wait.until, body, stage):
+        return False
+    return body.in_flight(wait.until) <= -wait.position
+
+
+def _head_pending(until: Until, body: ResponseBody, stage: HeadStage) -> bool:
+    """Return whether there is a header block that has not come as far as `until`."""
+    if stage is HeadStage.NONE:
+        return False
+    needed = HeadStage.ACKED if until == "acked" and body.acked is not None else HeadStage.SENT
+    return stage < needed
 
 
 class Waits:
-    """The waits of one exchange.
+    """The waits of one exchange; made when the first call has to wait.
 
     Attributes:
         pending: those that have not settled, in the order of their calls. To be looked at only.
     """
 
-    __slots__ = ("_header", "_timers", "_window", "pending")
+    __slots__ = ("_timers", "pending")
 
-    def __init__(self, window: SendWindow, header: HeaderProgress, timers: Timers) -> None:
+    def __init__(self, timers: Timers) -> None:
         self.pending: list[Wait | HeaderWrite] = []
-        self._window = window
-        self._header = header
         self._timers = timers
 
-    def add(self, wait: Wait | HeaderWrite) -> None:
-        """Settles `wait` when what it waits for has come, or at its deadline."""
-        wait.timer = self._timers.add(wait.deadline, lambda now: self.withdraw(wait))
-        self.pending.append(wait)
-
-    def withdraw(self, wait: Pending) -> None:
-        """Settles a pending wait with how far it is: its time is up."""
-        self.pending = [each for each in self.pending if each is not wait]
-        self._settle(wait)
-
-    def forget_acked(self) -> None:
-        """What is acknowledged can't be told any more: who waits for it settles."""
-        for wait in [each for each in self.pending if isinstance(each, Wait) and each.until == "acked"]:
-            self.withdraw(wait)
-
-    def settle_met(self, *, over: bool) -> None:
-        """Settles those for which the exchange has come far enough; all, if it is `over`."""
+    def settle_met(self, body: ResponseBody, stage: HeadStage, *, over: bool) -> None:
+        """Settle those for which the response has come far enough; all, if it is `over`."""
         waits, self.pending = self.pending, []
         for wait in waits:
-            met = self.reached(wait) if isinstance(wait, Wait) else self._header.sent
+            met = reached(wait, body, stage) if isinstance(wait, Wait) else stage >= HeadStage.SENT
             if met or over:
-                self._settle(wait, over=over)
+                self.settle(wait, body, stage, over=over)
             else:
                 self.pending.append(wait)
 
-    def cancel_header_writes(self) -> None:
-        """The header block that they wait for will never go out."""
+    def withdraw(self, wait: Pending, body: ResponseBody, stage: HeadStage) -> None:
+        """Settle a pending wait with how far it is: its time is up."""
+        self.pending = [each for each in self.pending if each is not wait]
+        self.settle(wait, body, stage)
+
+    def forget_acked(self, body: ResponseBody, stage: HeadStage) -> None:
+        """Settle those that wait for what is acknowledged: it can't be told any more."""
+        for wait in [each for each in self.pending if isinstance(each, Wait) and each.until == "acked"]:
+            self.withdraw(wait, body, stage)
+
+    def cancel_header_writes(self, body: ResponseBody, stage: HeadStage) -> None:
+        """Settle those that wait for a header block that will never go out."""
         for wait in [each for each in self.pending if isinstance(each, HeaderWrite)]:
             self.pending.remove(wait)
-            self._settle(wait, over=True)
+            self.settle(wait, body, stage, over=True)
 
-    def reached(self, wait: Wait) -> bool:
-        """Whether the exchange has come as far as `wait` asks."""
-        window = self._window
-        if wait.position > 0:
-            return window.reached(wait.until) >= wait.position
-        if wait.position == 0 and self._header_pending(wait.until):
-            return False
-        return window.in_flight_until(wait.until) <= -wait.position
-
-    def _header_pending(self, until: Until) -> bool:
-        """Whether there is a header block that has not come as far as `until`."""
-        header = self._header
-        acked = until == "acked" and self._window.acked is not None
-        return header.begun and not (header.acked if acked else header.sent)
-
-    def _settle(self, wait: Pending, *, over: bool = False) -> None:
+    def settle(self, wait: Pending, body: ResponseBody, stage: HeadStage, *, over: bool = False) -> None:
+        """Settle `wait` with how far it is."""
         self._timers.cancel(wait.timer)
-        sent = self._header.sent
+        sent = stage >= HeadStage.SENT
         if isinstance(wait, Wait):
-            reached = self.reached(wait)
-            wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=sent, reached=reached))
+            met = reached(wait, body, stage)
+            wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=sent, reached=met))
         elif sent:
             wait.settle(None)
         else:

@@ -1,55 +1,42 @@
-"""One frame of a response: what is offered to the kernel at once, and what each part pays for."""
+"""One frame of a response: how its wire bytes are made up, and so what each of them pays for."""
 
-from httpng_core.sending.exchange import Exchange
-from httpng_core.wire.log import Span, WireLog
-
-# Below this, one copy costs less than a vectored send.
-_JOIN_BELOW = 32 * 1024
+from httpng_core.sending.outgoing import Outgoing
 
 
 class Frame:
-    """Wire bytes in order: header block, framing before the body, body bytes, framing after them.
+    """The sizes of its parts, in wire order: header block, framing before the body, body bytes, framing after.
 
     Attributes:
         exchange: whose they are.
-        size: how many.
+        head, prefix, body, suffix: the sizes in bytes.
+        ends: whether the response ends with it.
     """
 
-    __slots__ = ("_body", "_ends", "_head", "_prefix", "_suffix", "exchange", "size")
+    __slots__ = ("body", "ends", "exchange", "head", "prefix", "suffix")
 
     def __init__(
-        self,
-        exchange: Exchange,
-        head: bytes,
-        prefix: bytes,
-        body: bytes | memoryview,
-        suffix: bytes,
-        ends: bool,
+        self, exchange: Outgoing, head: int, prefix: int, body: int, suffix: int, ends: bool
     ) -> None:
         self.exchange = exchange
-        self.size = len(head) + len(prefix) + len(body) + len(suffix)
-        self._head = head
-        self._prefix = prefix
-        self._body = body
-        self._suffix = suffix
-        self._ends = ends
+        self.head = head
+        self.prefix = prefix
+        self.body = body
+        self.suffix = suffix
+        self.ends = ends
 
-    def buffers(self) -> list[bytes | memoryview]:
-        """The wire bytes, in as few pieces as is cheap."""
-        if self.size <= _JOIN_BELOW:
-            return [b"".join((self._head, self._prefix, self._body, self._suffix))]
-        parts = (self._head + self._prefix, self._body, self._suffix)
-        return [part for part in parts if part]
+    @property
+    def size(self) -> int:
+        """How many wire bytes it has."""
+        return self.head + self.prefix + self.body + self.suffix
 
-    def commit(self, log: WireLog) -> None:
-        """The kernel took some of it: it is on the wire, and the log learns what pays for what."""
-        exchange = self.exchange
-        exchange.commit(head=bool(self._head), size=len(self._body), end=self._ends)
-        if self._head:
-            log.push_span(len(self._head), Span.HEAD, exchange)
-        log.push(len(self._prefix))
-        if self._body:
-            log.push_span(len(self._body), Span.BODY, exchange)
-        log.push(len(self._suffix))
-        if self._ends:
-            log.push_span(0, Span.END, exchange)
+    def cut(self, size: int) -> None:
+        """Leave off what can be left off beyond the first `size` wire bytes.
+
+        Body bytes without framing around them (a Content-Length, or until the connection closes) end where the
+        kernel stopped: what it has not taken is not committed. A chunk must go out whole, and so must a payload
+        of a feed.
+        """
+        if self.prefix or self.suffix or size >= self.head + self.body or self.exchange.offers_payload:
+            return
+        self.body = max(size - self.head, 0)
+        self.ends = False

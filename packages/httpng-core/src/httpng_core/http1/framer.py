@@ -1,0 +1,167 @@
+"""Response heads and body frames of HTTP/1.1 (RFC 9112): how one response is delimited, and its wire bytes."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from httpng_core.http.chunks import CHUNK_END, chunk_head
+from httpng_core.http.response import status_line
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.wire.frame import Frame
+from httpng_core.wire.outbound import JOIN_BELOW, Outbound
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CHUNKED: Final = b"transfer-encoding: chunked\r\n"
+_CLOSE: Final = b"connection: close\r\n\r\n"
+_KEEP_ALIVE: Final = b"connection: keep-alive\r\n\r\n"
+
+
+class Framer:
+    """Frames one response: chunked, by Content-Length, or for HTTP/1.0 until the connection closes.
+
+    Attributes:
+        keep_alive: whether the connection can go on after this response; final once the head was framed.
+        chunked: whether body bytes are framed as chunks; final once the head was framed.
+        until_close: whether only the end of the connection ends the body; final once the head was framed.
+    """
+
+    __slots__ = ("_date", "_exchange", "_head", "chunked", "keep_alive", "until_close")
+
+    def __init__(self, exchange: Outgoing, keep_alive: bool, date: Callable[[], bytes | None]) -> None:
+        self.keep_alive = keep_alive
+        self.chunked = False
+        self.until_close = False
+        self._exchange = exchange
+        self._date = date
+        self._head = b""
+
+    @property
+    def ends_silently(self) -> bool:
+        """Whether only the end is left to frame, and that has no bytes of its own."""
+        exchange = self._exchange
+        return not self.chunked and not exchange.head_due and exchange.ends_after(0)
+
+    def fill(self, outbound: Outbound, limit: int | None, now: float) -> None:
+        """Offer the next frames, with at most `limit` body bytes; there is something to frame."""
+        exchange = self._exchange
+        head = self._head_bytes() if exchange.head_due else b""
+        size = outbound.size.frame
+        if limit is None and exchange.buffered > size and outbound.size.limit > size:
+            self._offer_many(outbound, head, exchange.frames(outbound.size.limit, size))
+            return
+        if outbound.is_sealed:
+            # The whole is to be one record.
+            size = max(size - len(head) - 32, 1)
+        body = exchange.peek(size if limit is None else max(min(size, limit), 1), now)
+        self._offer_one(outbound, head, body, now)
+
+    def _offer_one(self, outbound: Outbound, head: bytes, body: Buffer, now: float) -> None:
+        exchange, size = self._exchange, len(body)
+        ends = exchange.ends_after(0 if exchange.offers_payload else size)
+        prefix = suffix = b""
+        if self.chunked:
+            if size:
+                prefix, suffix = chunk_head(size), CHUNK_END
+            if ends:
+                suffix += LAST_CHUNK
+        elif head and exchange.substitute and exchange.request.method != "HEAD":
+            # A body of ours: it pays for nothing.
+            suffix = exchange.substitute
+        frame = Frame(exchange, len(head), len(prefix), size, len(suffix), ends)
+        total = frame.size
+        if not total:
+            if ends:
+                outbound.commit_end(frame, now)
+        elif total <= JOIN_BELOW:
+            outbound.offer([frame], [b"".join((head, prefix, body, suffix))], total)
+        else:
+            outbound.offer([frame], [part for part in (head + prefix, body, suffix) if part], total)
+
+    def _offer_many(self, outbound: Outbound, head: bytes, bodies: list[Buffer]) -> None:
+        """Offer many frames at once: those that the kernel doesn't begin are taken back."""
+        exchange = self._exchange
+        total = sum(map(len, bodies))
+        ends = exchange.ends_after(total)
+        if not self.chunked:
+            frame = Frame(exchange, len(head), 0, total, 0, ends)
+            outbound.offer([frame], [head, *bodies] if head else bodies, frame.size)
+            return
+        frames: list[Frame] = []
+        buffers: list[Buffer] = []
+        size = at = 0
+        for body in bodies:
+            length = len(body)
+            at += length
+            is_last = ends and at == total
+            before, after = head + chunk_head(length), CHUNK_END + LAST_CHUNK if is_last else CHUNK_END
+            buffers += (before, body, after)
+            frame = Frame(exchange, len(head), len(before) - len(head), length, len(after), is_last)
+            frames.append(frame)
+            size += len(before) + length + len(after)
+            head = b""
+        outbound.offer(frames, buffers, size)
+
+    def _head_bytes(self) -> bytes:
+        if not self._head or self._exchange.substitute:
+            self._head = self._make_head()
+        return self._head
+
+    def _make_head(self) -> bytes:
+        exchange = self._exchange
+        head = exchange.head
+        assert head is not None
+        date = None if head.has_date else self._date()
+        framing = self._framing()
+        self.keep_alive = self.keep_alive and not head.close
+        if not self.keep_alive:
+            end = _CLOSE
+        elif exchange.request.version_minor == 0:
+            end = _KEEP_ALIVE
+        else:
+            end = b"\r\n"
+        return b"".join((head.lines, b"" if date is None else date_line(date), framing, end))
+
+    def _framing(self) -> bytes:
+        """Decide how the body will be delimited (RFC 9112, 6.3)."""
+        exchange = self._exchange
+        head, length = exchange.head, exchange.length
+        assert head is not None
+        self.chunked = self.until_close = False
+        if head.status == 205:
+            # It has no content, and a client can't know that from the status alone (RFC 9110, 15.3.6).
+            length = 0
+        if length is not None and head.status != 204:
+            return length_line(length)
+        if head.bodiless:
+            return b""
+        if exchange.request.version_minor == 0:
+            self.keep_alive = False
+            self.until_close = not exchange.drops
+            return b""
+        self.chunked = not exchange.drops
+        return _CHUNKED
+
+
+@lru_cache(maxsize=1024)
+def length_line(length: int) -> bytes:
+    """Return the header line that declares `length` body bytes."""
+    return b"content-length: %d\r\n" % length
+
+
+@lru_cache(maxsize=4)
+def date_line(date: bytes) -> bytes:
+    """Return the header line of the time of day."""
+    return b"date: %s\r\n" % date
+
+
+def refusal(status: int, reason: str, date: bytes | None) -> bytes:
+    """Return a whole response to a request that can't be served; the connection closes after it."""
+    body = reason.encode()
+    lines = [status_line(status)]
+    if date is not None:
+        lines.append(date_line(date))
+    lines.append(b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body))
+    lines.append(_CLOSE)
+    return b"".join([*lines, body])

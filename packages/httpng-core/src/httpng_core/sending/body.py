@@ -1,0 +1,257 @@
+"""The body of one response: its positions, and the bytes that were accepted and not committed yet.
+
+1. `acked <= sent <= committed <= current`, and no position ever falls. All count body bytes as the handler
+   passed them.
+2. *In flight* is `current - sent`, or `current - acked` where a window counts until acked.
+3. A body fits when `in flight + its length <= send window`.
+4. Where `acked` is not known, or no longer, in flight counts from `sent`.
+
+What most responses never need (the lag book, the path) is made at first use.
+"""
+
+from collections import deque
+from math import inf
+from typing import Final
+
+from httpng_core.errors import ContentLengthError
+from httpng_core.sending.auto_window import PathEstimate
+from httpng_core.sending.positions import LagBook, Until
+
+SMALL_PIECE: Final = 4096
+"""Pieces shorter than this are joined with their neighbours; longer ones go out by reference."""
+
+Buffer = bytes | memoryview
+
+
+class ResponseBody:
+    """Positions in bytes, and the bytes between `committed` and `current`.
+
+    Attributes:
+        current: accepted from the handler.
+        committed: framed into wire bytes of which the kernel has taken some.
+        sent: passed to the TCP/IP stack.
+        acked: acknowledged by the client's TCP; `None` while that is not tracked.
+        length: the declared Content-Length, or `None`.
+        drops: whether body bytes are dropped by rule (HEAD, 204, 205, 304).
+        buffered: how many bytes wait to be committed.
+        lag_until: how far a byte must have come to lag no more.
+        path: what the path holds, once a window follows it.
+    """
+
+    __slots__ = (
+        "_lag_book",
+        "_lag_since",
+        "_offset",
+        "_pieces",
+        "acked",
+        "buffered",
+        "committed",
+        "current",
+        "drops",
+        "lag_until",
+        "length",
+        "path",
+        "sent",
+    )
+
+    def __init__(self) -> None:
+        self.current = 0
+        self.committed = 0
+        self.sent = 0
+        self.acked: int | None = None
+        self.length: int | None = None
+        self.drops = False
+        self.buffered = 0
+        self.lag_until: Until = "sent"
+        self.path: PathEstimate | None = None
+        self._pieces: deque[bytes] | None = None
+        self._offset = 0
+        self._lag_since = 0.0
+        self._lag_book: LagBook | None = None
+
+    # Positions ----------------------------------------------------------------------------------------
+
+    def reached(self, until: Until) -> int:
+        """Return the position up to which bytes are no longer in flight."""
+        return self.sent if until == "sent" or self.acked is None else self.acked
+
+    def in_flight(self, until: Until) -> int:
+        """Return how many accepted bytes have not come as far as `until`."""
+        return self.current - self.reached(until)
+
+    def check_length(self, size: int) -> None:
+        """Check that `size` more bytes keep within the declared Content-Length.
+
+        Raises:
+            ContentLengthError: they don't.
+        """
+        # By rule the bodies of HEAD, 204, 205 and 304 are dropped, whatever their length.
+        if self.length is None or self.drops or self.current + size <= self.length:
+            return
+        raise ContentLengthError(
+            f"content-length is {self.length}, {self.current} bytes were written and {size} more "
+            "would exceed it; nothing of them is sent"
+        )
+
+    def lag(self, now: float) -> float:
+        """Return the seconds that the oldest byte in flight has waited, to the millisecond."""
+        if self._lag_book is not None:
+            return self._lag_book.lag(now)
+        if self.current == self.reached(self.lag_until):
+            return 0.0
+        return round(max(now - self._lag_since, 0.0), 3)
+
+    def along_path(self) -> PathEstimate:
+        """Return what the path holds; it is measured from the first call on."""
+        if self.path is None:
+            self.path = PathEstimate(self.sent)
+        return self.path
+
+    # In -----------------------------------------------------------------------------------------------
+
+    def accept(self, piece: bytes, now: float) -> None:
+        """Take `piece` over from the handler; where bodies are dropped by rule it counts as sent."""
+        size = len(piece)
+        if self.drops:
+            self.current += size
+            self.committed += size
+            self.sent += size
+            if self.acked is not None:
+                self.acked += size
+        elif size:
+            self.stamp(now)
+            self.current += size
+            self.buffered += size
+            if self._lag_book is not None:
+                self._lag_book.accept(self.current, now)
+            if self._pieces is None:
+                self._pieces = deque((piece,))
+            else:
+                self._pieces.append(piece)
+
+    def stamp(self, now: float) -> None:
+        """Note when bytes are accepted; a book is kept only while several stamps are needed."""
+        if self._lag_book is not None:
+            return
+        if self.current == self.reached(self.lag_until):
+            self._lag_since = now
+        elif now - self._lag_since >= LagBook.RESOLUTION:
+            self._lag_book = LagBook()
+            self._lag_book.accept(self.current, self._lag_since)
+
+    def accept_committed(self, size: int, at: float, now: float) -> None:
+        """Accept and commit `size` bytes that the kernel has begun to take and that were chosen at `at`."""
+        self.stamp(at)
+        self.current += size
+        self.committed += size
+        if self._lag_book is not None:
+            self._lag_book.accept(self.current, at)
+
+    # Out ----------------------------------------------------------------------------------------------
+
+    def peek(self, limit: int) -> Buffer:
+        """Return the first buffered bytes, at most `limit`. Nothing is copied out of one large piece."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        first, offset = pieces[0], self._offset
+        available = len(first) - offset
+        if len(pieces) == 1 or available >= limit:
+            return first if offset == 0 and available <= limit else memoryview(first)[offset : offset + limit]
+        parts: list[Buffer] = []
+        for piece in pieces:
+            parts.append(memoryview(piece)[offset : offset + limit])
+            limit -= len(parts[-1])
+            offset = 0
+            if limit == 0:
+                break
+        return b"".join(parts)
+
+    def frames(self, limit: int, size: int) -> list[Buffer]:
+        """Return the first `limit` buffered bytes, or a little more, in buffers of at most `size` each.
+
+        Large pieces are given by reference, neighbouring small ones joined.
+        """
+        made: list[Buffer] = []
+        small: list[Buffer] = []
+        joined, offset = 0, self._offset
+        for piece in self._pieces or ():
+            rest = len(piece) - offset
+            if small and (rest >= SMALL_PIECE or joined + rest > size):
+                made.append(b"".join(small))
+                small, joined = [], 0
+            if rest < SMALL_PIECE:
+                small.append(memoryview(piece)[offset:] if offset else piece)
+                joined += rest
+                limit -= rest
+            elif rest <= size and offset == 0:
+                made.append(piece)
+                limit -= rest
+            else:
+                view = memoryview(piece)
+                while rest > 0 and limit > 0:
+                    part = min(rest, size)
+                    made.append(view[offset : offset + part])
+                    offset += part
+                    rest -= part
+                    limit -= part
+            offset = 0
+            if limit <= 0:
+                break
+        if small:
+            made.append(b"".join(small))
+        return made
+
+    def commit(self, size: int) -> None:
+        """Take the first `size` buffered bytes off: the kernel has taken some of the frames they are in."""
+        self.committed += size
+        self.buffered -= size
+        assert self.buffered >= 0, f"committed {self.committed} of {self.current} accepted bytes"
+        pieces = self._pieces
+        assert pieces is not None
+        if not self.buffered:
+            self._pieces, self._offset = None, 0
+            return
+        size += self._offset
+        while size >= len(pieces[0]):
+            size -= len(pieces.popleft())
+        self._offset = size
+
+    def pay(self, size: int, now: float) -> None:
+        """Count `size` more bytes as sent: the kernel said so."""
+        self.sent += size
+        assert self.sent <= self.committed, f"sent {self.sent} of {self.committed} committed bytes"
+        if self.path is not None:
+            self.path.sent(self.sent, now)
+        if self._lag_book is not None:
+            self._pay_lag()
+
+    def acknowledge(self, size: int, now: float) -> None:
+        """Count `size` more bytes as acknowledged by the client's TCP; nothing where that isn't tracked."""
+        if self.acked is None:
+            return
+        self.acked += size
+        assert self.acked <= self.sent, f"{self.acked} acknowledged of {self.sent} sent bytes"
+        if self.path is not None:
+            self.path.acknowledged(self.acked, now)
+        if self._lag_book is not None:
+            self._pay_lag()
+
+    def forget_acked(self) -> None:
+        """Count in flight from sent again, as what was acknowledged can't be told any more."""
+        self.acked = None
+        if self._lag_book is not None:
+            self._pay_lag()
+
+    def drop_all(self) -> None:
+        """Forget accepted bytes that were not committed; the positions stay."""
+        self._pieces, self._offset, self.buffered = None, 0, 0
+        self._lag_book, self._lag_since = None, inf
+
+    def _pay_lag(self) -> None:
+        book, reached = self._lag_book, self.reached(self.lag_until)
+        assert book is not None
+        if reached == self.current:
+            self._lag_book = None
+        else:
+            book.pay(reached)

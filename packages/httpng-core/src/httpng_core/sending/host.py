@@ -1,0 +1,52 @@
+"""What a driver gives a connection: how core says that there is something to do."""
+
+from collections.abc import Callable
+from typing import Any
+
+CallInLoop = Callable[[Callable[[], None]], None]
+"""Calls a function in the thread of an event loop: at once if called from there, else soon."""
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _ignore(ready: object) -> None:
+    """Do nothing."""
+
+
+class Host:
+    """The driver's hooks, given when a connection is made. None may call into core: each only notes something.
+
+    Attributes:
+        wake: called when there may be something new to send or to close.
+        feed_ready: called with a `Sweep` when that has something to send, so that `Sweep.next_sends` is called
+            soon. One function for all connections of a loop: those that share it share sweeps. `None`: feeds
+            serve each follower of this driver for itself, and `wake` is called.
+        payload_ready: called in place of `wake` when a feed has something for this client alone, so that a
+            driver can spread many of these over several turns. `None`: `wake` is.
+        direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none. `None`:
+            feeds don't send to this client together with others.
+        call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one thread.
+    """
+
+    __slots__ = ("call_in_loop", "direct_send", "feed_ready", "payload_ready", "wake")
+
+    def __init__(
+        self,
+        wake: Callable[[], None] = _nothing,
+        *,
+        feed_ready: Callable[[Any], None] | None = None,
+        payload_ready: Callable[[], None] | None = None,
+        direct_send: Callable[[bytes], int] | None = None,
+        call_in_loop: CallInLoop | None = None,
+    ) -> None:
+        self.wake = wake
+        self.feed_ready = feed_ready
+        self.payload_ready = wake if payload_ready is None else payload_ready
+        self.direct_send = direct_send
+        self.call_in_loop = call_in_loop
+
+
+NO_HOST = Host()
+"""The hooks of a connection that nobody drives, or drives any more."""

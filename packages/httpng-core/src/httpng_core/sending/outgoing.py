@@ -1,0 +1,377 @@
+"""One response as a protocol sees it: what is to be framed, and what became of the frames.
+
+A handler's calls are in `exchange.py`. Nothing here calls back into a protocol, apart from the two words of
+`Carrier` that say how far the end has come.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from httpng_core.config.settings import Settings
+from httpng_core.http.request import Request
+from httpng_core.http.response import ResponseHead
+from httpng_core.sending.body import Buffer, ResponseBody
+from httpng_core.sending.calls import Follow, Write
+from httpng_core.sending.host import Host
+from httpng_core.sending.queue import WriterQueue
+from httpng_core.sending.results import Call, encode
+from httpng_core.sending.states import FLUSHING, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
+from httpng_core.sending.waits import HeadStage, Waits
+from httpng_core.timers import Timers
+
+_OPEN: Final = ResponseState.OPEN
+_STREAMING: Final = ResponseState.STREAMING
+_ENDED: Final = ResponseState.ENDED
+_CUTTING: Final = ResponseState.CUTTING
+
+
+class Carrier(Protocol):
+    """What an exchange needs of what frames it: a connection of HTTP/1.1, or a stream of HTTP/2."""
+
+    host: Host
+
+    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
+        """Note that the handler is done: the flush begins."""
+
+    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Note that the exchange reached a final state."""
+
+    def track_acknowledged(self, exchange: "Outgoing") -> bool:
+        """Have acknowledgements told to `exchange` from now on; return whether they can be."""
+
+    def can_sweep(self) -> bool:
+        """Return whether a sweep may send chunks of the exchange now: nothing stands before them."""
+
+    def swept(self, size: int) -> None:
+        """Count `size` wire bytes that a sweep has sent."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+
+
+class Outgoing(ResponseBody):
+    """One request and its response, as far as protocols need them.
+
+    Attributes:
+        request: the request.
+        settings: what the server ran with when the exchange began.
+        state: where the response stands.
+        head: the header block, once there is one.
+        head_stage: how far it has come.
+        substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
+        started: when the request had come in.
+        moved_at: when a byte last moved, or had to begin to.
+        offered: whether a frame of it is offered to the kernel, which has not answered yet.
+        cause: why it ended, if not cleanly; for the log.
+        carrier: what frames it.
+        host: the driver's hooks.
+        timers: those of its connection.
+        on_over: called once when the exchange is over, in whatever way; it must only schedule.
+        queue: who waits for room, if anybody ever did.
+        waits: who waits for positions, if anybody ever did.
+        fell_short: whether the write that was called last was not accepted whole (so far).
+    """
+
+    __slots__ = (
+        "_calls",
+        "_end_committed",
+        "_last_order",
+        "_offered_at",
+        "_offered_follow",
+        "carrier",
+        "cause",
+        "fell_short",
+        "head",
+        "head_stage",
+        "host",
+        "moved_at",
+        "offered",
+        "on_over",
+        "queue",
+        "request",
+        "settings",
+        "started",
+        "state",
+        "substitute",
+        "timers",
+        "waits",
+    )
+
+    def __init__(
+        self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
+    ) -> None:
+        super().__init__()
+        self.request = request
+        self.settings = settings
+        self.timers = timers
+        self.carrier = carrier
+        self.host = carrier.host
+        self.started = self.moved_at = started
+        self.state = _OPEN
+        self.head: ResponseHead | None = None
+        self.head_stage = HeadStage.NONE
+        self.substitute = b""
+        self.offered = False
+        self.cause = ""
+        self.on_over: Callable[[], None] | None = None
+        self.queue: WriterQueue | None = None
+        self.waits: Waits | None = None
+        self.fell_short = False
+        self._end_committed = False
+        self._calls = 0
+        self._last_order = 0
+        self._offered_follow: Follow | None = None
+        self._offered_at = 0.0
+
+    # What there is to frame ---------------------------------------------------------------------------
+
+    @property
+    def has_frame(self) -> bool:
+        """Whether there is something to frame: the head, body bytes, a payload of a feed, or the end."""
+        if self.state not in LIVE or self.head is None:
+            return False
+        if self.buffered or self.head_stage is HeadStage.BEGUN or self.ends_after(0):
+            return True
+        queue = self.queue
+        return queue is not None and (queue.draws(self) or queue.can_choose(self))
+
+    @property
+    def draws_from_writer(self) -> bool:
+        """Whether the next frame would be accepted from a caller that still waits."""
+        return self.queue is not None and self.state in LIVE and self.queue.draws(self)
+
+    @property
+    def offers_payload(self) -> bool:
+        """Whether the frame that is offered, or being made, carries a payload of a feed."""
+        return self._offered_follow is not None
+
+    @property
+    def head_due(self) -> bool:
+        """Whether the header block was given and not committed."""
+        return self.head_stage is HeadStage.BEGUN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a final state was reached."""
+        return self.state not in LIVE
+
+    def ends_after(self, size: int) -> bool:
+        """Return whether nothing follows the next `size` body bytes.
+
+        The handler is done and nothing is left; or the response is complete on the wire then, though its handler
+        still runs: bodies are dropped by rule, or the declared Content-Length is reached.
+        """
+        if self._end_committed or self.buffered > size:
+            return False
+        state = self.state
+        if state is _ENDED:
+            return not self.queue
+        if state is not _STREAMING:
+            return False
+        return self.drops or (self.length is not None and self.committed + size >= self.length)
+
+    def choose(self, now: float) -> None:
+        """Choose the payload of a feed that goes next, if that is what goes next. Call it before framing.
+
+        Code of the user's may run in this (`on_gap`), which may end the exchange and the connection.
+        """
+        queue = self.queue
+        if queue is None or self.state not in LIVE or not queue.can_choose(self):
+            return
+        try:
+            queue.choose(self, now)
+        except BaseException as error:
+            self._choice_failed(error, now)
+        if self.queue is queue and self.state in LIVE:
+            queue.advance(self, now, self._settle_write)
+
+    def peek(self, limit: int, now: float) -> Buffer:
+        """Return body bytes for the next frame, at most `limit`, but a chosen payload whole.
+
+        A long write's are accepted by this.
+        """
+        queue = self.queue
+        if queue is not None:
+            if not self.buffered and queue.chosen:
+                self._offered_follow, self._offered_at = queue.follow, queue.chosen_at
+                return queue.chosen
+            if queue.draws(self):
+                queue.draw(self, limit, now)
+        return super().peek(limit)
+
+    # What became of the frames ------------------------------------------------------------------------
+
+    def refused(self) -> None:
+        """Note that the kernel took nothing of the frames that were offered."""
+        self.offered, self._offered_follow = False, None
+
+    def commit_frames(self, *, head: bool, size: int, end: bool) -> None:
+        """Note that the kernel took a part of frames with the head, `size` body bytes and the end."""
+        self.offered = False
+        if head:
+            self.head_stage = HeadStage.COMMITTED
+        if end:
+            self._end_committed = True
+        follow = self._offered_follow
+        if follow is not None:
+            self._offered_follow = None
+            self._take_chosen(follow, size)
+        elif size:
+            self.commit(size)
+
+    def paid(self, *, head: bool, size: int, end: bool, now: float) -> None:
+        """Note that the TCP/IP stack has the whole header block, `size` more body bytes, or the end."""
+        self.moved_at = now
+        if head:
+            self.head_stage = HeadStage.SENT
+        if size:
+            self.pay(size, now)
+            if self.queue is not None:
+                self.queue.advance(self, now, self._settle_write)
+        if end or self.state is _CUTTING:
+            self.check_flushed(now, complete=end)
+        if self.waits is not None and self.waits.pending:
+            self.settle_waits()
+        elif self.queue is not None and self.state is _STREAMING:
+            self._step_in()
+
+    def acknowledged(self, *, head: bool, size: int, now: float) -> None:
+        """Note that the client's TCP has the header block, or `size` more body bytes."""
+        self.moved_at = now
+        if head and self.head_stage is HeadStage.SENT:
+            self.head_stage = HeadStage.ACKED
+        if size:
+            queue, path = self.queue, self.path
+            if path is not None and queue is not None and queue.is_refused(self):
+                path.refused(path.changed_at)
+            self.acknowledge(size, now)
+            if queue is not None:
+                queue.advance(self, now, self._settle_write)
+        if self.waits is not None and self.waits.pending:
+            self.settle_waits()
+
+    def acknowledgements_lost(self, now: float) -> None:
+        """Note that acknowledgements can't be told any more: `acked` is unknown and waits for it settle."""
+        self.forget_acked()
+        if self.queue is not None:
+            self.queue.advance(self, now, self._settle_write)
+        if self.waits is not None:
+            self.waits.forget_acked(self, self.head_stage)
+
+    def check_flushed(self, now: float, *, complete: bool = False) -> None:
+        """End the exchange if it is `complete`, or if all that was accepted before it was cut short is sent."""
+        if self.state not in LIVE:
+            return
+        if not complete and (self.buffered or self.sent < self.current or self.head_stage < HeadStage.SENT):
+            return
+        self.state = next_state(self.state, ResponseEvent.FLUSHED, head_given=True)
+        self.tell_over(now)
+
+    # The end ------------------------------------------------------------------------------------------
+
+    def cancel(self, now: float, cause: str = "the client has gone") -> None:
+        """Settle everything pending at once and drop what was not committed: the client is gone."""
+        self._give_up(ResponseEvent.CANCEL, cause, now)
+
+    def reset(self, now: float, cause: str = "aborted by the handler") -> None:
+        """Give the exchange up: all that is in flight is lost, and what the client has can't pass for complete."""
+        self._give_up(ResponseEvent.RESET, cause, now)
+
+    def half_closed(self, now: float) -> None:
+        """Note that the client sends no more; whether that cancels is `cancel_on_half_close`."""
+        if self.state in FLUSHING:
+            return
+        rule = self.settings.cancel_on_half_close
+        if rule == "always" or (rule == "streaming" and self.head is not None):
+            self.cancel(now)
+
+    def tell_over(self, now: float) -> None:
+        """Tell all who have to know that a final state was reached, and let go of what others own."""
+        self.leave_queue()
+        self.settle_waits()
+        callback, self.on_over = self.on_over, None
+        if callback is not None:
+            callback()
+        self.carrier.exchange_over(self, now)
+        self.host.wake()
+
+    def leave_queue(self) -> bool:
+        """Settle all who wait for room as cancelled; return whether a write was cut in its middle."""
+        queue = self.queue
+        if queue is None:
+            return False
+        left = queue.clear()
+        for write in left:
+            self.settle_call(write, cancelled=True)
+        return any(write.accepted and write.rest for write in left)
+
+    def settle_waits(self) -> None:
+        """Settle the waits for which the response has come far enough; all, if it is over."""
+        if self.waits is not None:
+            self.waits.settle_met(self, self.head_stage, over=self.state not in LIVE)
+
+    def settle_call(self, write: Write, *, cancelled: bool = False) -> None:
+        """Settle a write or follow that was not accepted whole."""
+        self._release(write)
+        sent = self.head_stage >= HeadStage.SENT
+        if isinstance(write, Follow):
+            write.settle(encode(Call.WAIT, cancelled=cancelled, headers_were_sent=sent))
+        else:
+            write.settle(
+                encode(Call.WRITE, cancelled=cancelled, headers_were_sent=sent, body_bytes=write.accepted)
+            )
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _settle_write(self, write: Write, error: Exception | None) -> None:
+        """End a call of the queue: it is through, or its turn came and its length can't be."""
+        self._release(write)
+        if error is None and write.body and write.order == self._last_order:
+            self.fell_short = False
+        write.settle(None, error)
+
+    def _release(self, write: Write) -> None:
+        self.timers.cancel(write.timer)
+        if isinstance(write, Follow):
+            write.source.end()
+
+    def _take_chosen(self, follow: Follow, size: int) -> None:
+        follow.source.taken()
+        self.accept_committed(size, self._offered_at)
+        if follow.order > self._last_order:
+            # A follow that delivered a payload counts as a write that was accepted whole.
+            self._last_order, self.fell_short = follow.order, False
+        if self.queue is not None:
+            self.queue.chosen = b""
+
+    def _choice_failed(self, error: BaseException, now: float) -> None:
+        """Settle the follow whose `on_gap` raised, unless that has ended the exchange before."""
+        queue = self.queue
+        if not isinstance(error, Exception):
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise error
+            wrapped = RuntimeError(f"on_gap raised {type(error).__name__}")
+            wrapped.__cause__ = error
+            error = wrapped
+        if queue is not None and (follow := queue.follow) is not None and not follow.settled:
+            queue.remove(follow)
+            self._settle_write(follow, error)
+
+    def _give_up(self, event: ResponseEvent, cause: str, now: float) -> None:
+        if self.state not in LIVE:
+            return
+        self.state = next_state(self.state, event, head_given=self.head is not None)
+        self.cause = cause
+        self.drop_all()
+        self.tell_over(now)
+
+    def _step_in(self) -> None:
+        """Let a sweep send what a feed publishes next, if all before it is sent and nothing is tracked."""
+        assert self.queue is not None
+        if self.buffered or self.current > self.sent or self.acked is not None:
+            return
+        if self.head_stage < HeadStage.SENT or (source := self.queue.following) is None:
+            return
+        host = self.host
+        if host.direct_send is not None and host.feed_ready is not None and self.carrier.can_sweep():
+            source.step_in(host)

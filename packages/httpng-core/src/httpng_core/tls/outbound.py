@@ -1,0 +1,74 @@
+"""The outbound of a connection over TLS: frames are sealed when they are made, and paid by whole records."""
+
+from typing import Final
+
+from httpng_core.sending.body import Buffer
+from httpng_core.tls.end import RECORD, TlsEnd
+from httpng_core.tls.records import RecordBook
+from httpng_core.wire.frame import Frame
+from httpng_core.wire.offer_size import OfferSize
+from httpng_core.wire.outbound import Outbound
+
+BODY: Final = RECORD - 64
+"""The most body bytes of one frame, so that it fits into a record with the framing around it."""
+
+
+class SealedOutbound(Outbound):
+    """Wire bytes are records. The ledger counts plaintext, which a client can open by whole records only.
+
+    What is sealed can't be taken back. So each frame is committed when it is made, and at most one record is made
+    ahead of the kernel.
+    """
+
+    __slots__ = ("_book", "_end")
+
+    def __init__(self, now: float, end: TlsEnd) -> None:
+        super().__init__(now)
+        self.size = OfferSize(grows=False)
+        self._book = RecordBook()
+        self._end = end
+
+    @property
+    def accepted_total(self) -> int:
+        """How many wire bytes the kernel took."""
+        return self._book.accepted
+
+    def offer(self, frames: list[Frame], buffers: list[Buffer], size: int) -> None:
+        """Commit frames at once."""
+        for frame in frames:
+            self.commit(frame)
+        self.queue(buffers)
+
+    def queue(self, buffers: list[Buffer]) -> None:
+        """Commit plaintext that the ledger knows of: it is sealed now."""
+        plaintext = buffers[0] if len(buffers) == 1 else b"".join(buffers)
+        size = len(plaintext)
+        for start in range(0, size, RECORD):
+            record = memoryview(plaintext)[start : start + RECORD]
+            self._end.seal(record)
+            self.take_sealed(len(record))
+
+    def take_sealed(self, plaintext: int = 0) -> None:
+        """Take what TLS has to send: a record of `plaintext` bytes, or what it says by itself."""
+        sealed = self._end.take()
+        if sealed:
+            self._book.push(len(sealed), plaintext)
+            self.add_tail(sealed)
+
+    def push_plainly(self, data: bytes) -> None:
+        """Commit bytes that are not sealed, to a client that doesn't speak TLS."""
+        self._book.push(len(data))
+        self.add_tail(data)
+
+    def say_goodbye(self) -> None:
+        """Say that no more plaintext will come (close_notify; RFC 8446, 6.1)."""
+        self._end.close()
+        self.take_sealed()
+
+    def _pay(self, size: int, now: float) -> None:
+        self.ledger.accept(self._book.accept(size), now)
+        if not self.ledger.tracks:
+            self._book.forget()
+
+    def _paid_by(self, total: int) -> int:
+        return self._book.acknowledge(total)

@@ -1,0 +1,170 @@
+"""Our end of one connection: what the connection and the protocol that it speaks share."""
+
+from collections import deque
+from enum import Enum, auto
+from typing import Final
+
+from httpng_core.http.dates import DateSource
+from httpng_core.http.request import Address
+from httpng_core.sending.host import Host
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.timers import Timers
+from httpng_core.wire.events import Event
+from httpng_core.wire.outbound import Outbound
+from httpng_core.wire.protocol import SILENCE, HttpProtocol
+
+LINGER_TIMEOUT: Final = 5.0
+"""Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
+
+
+class Ending(Enum):
+    """How far the end of the connection has come. Each leads only to one further down."""
+
+    OPEN = auto()
+    """The protocol has it."""
+    LINGERING = auto()
+    """Our side is shut once all is sent; the client's FIN is awaited."""
+    CLOSING = auto()
+    """The socket is to be closed once all is sent."""
+    CLOSED = auto()
+    """The socket is to be closed."""
+    RESET = auto()
+    """The socket is to be closed with a reset: what the client has must not pass for complete."""
+
+
+OVER: Final = frozenset({Ending.CLOSED, Ending.RESET})
+
+
+class Endpoint:
+    """What a connection and its protocol share.
+
+    Attributes:
+        host: the driver's hooks.
+        outbound: wire bytes that are not the kernel's yet.
+        timers: deadlines of calls.
+        peer, ouraddr: the two ends.
+        https: whether the bytes are sealed.
+        date: the value of the Date header, or `None` without a clock.
+        tells_acknowledged: whether the driver can tell what was acknowledged.
+        protocol: what is spoken; it may put another in its place (`speak`).
+        deadline: when `HttpProtocol.expired` is due, or the end has taken too long; `None`: never.
+        ending: how far the end has come.
+        eof: whether the client's FIN has come.
+        draining: whether no more requests are to be taken.
+        events: what the driver has not been told yet.
+    """
+
+    __slots__ = (
+        "date",
+        "deadline",
+        "draining",
+        "ending",
+        "eof",
+        "events",
+        "host",
+        "https",
+        "ouraddr",
+        "outbound",
+        "peer",
+        "protocol",
+        "tells_acknowledged",
+        "timers",
+    )
+
+    def __init__(
+        self,
+        outbound: Outbound,
+        host: Host,
+        date: DateSource,
+        peer: Address,
+        ouraddr: Address,
+        *,
+        https: bool,
+        tells_acknowledged: bool,
+    ) -> None:
+        self.outbound = outbound
+        self.host = host
+        self.date = date
+        self.peer = peer
+        self.ouraddr = ouraddr
+        self.https = https
+        self.tells_acknowledged = tells_acknowledged
+        self.timers = Timers()
+        self.protocol: HttpProtocol = SILENCE
+        self.deadline: float | None = None
+        self.ending = Ending.OPEN
+        self.eof = False
+        self.draining = False
+        self.events: deque[Event] = deque()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the socket is to be closed now."""
+        ending = self.ending
+        if ending is Ending.OPEN:
+            return False
+        if ending is Ending.CLOSING or (ending is Ending.LINGERING and self.eof):
+            return self.outbound.is_empty
+        return ending in OVER
+
+    def speak(self, protocol: HttpProtocol, now: float) -> None:
+        """Go on with another protocol."""
+        self.protocol = protocol
+        if self.draining:
+            protocol.drain(now)
+
+    def tell(self, event: Event) -> None:
+        """Note something that the driver is to know."""
+        self.events.append(event)
+
+    def track_acknowledged(self, exchange: Outgoing) -> bool:
+        """Have acknowledgements told to `exchange` from now on; return whether they can be."""
+        if self.tells_acknowledged:
+            self.outbound.ledger.track(exchange)
+            self.host.wake()
+        return self.tells_acknowledged
+
+    def linger(self, now: float, *, complete: bool = True) -> None:
+        """Shut our side once all is sent, and wait a while for the client's FIN.
+
+        TLS says goodbye if what the client has is `complete`.
+        """
+        if complete:
+            self.outbound.say_goodbye()
+        self._end(Ending.LINGERING, now)
+
+    def close(self, now: float) -> None:
+        """Close the socket, once TLS has said goodbye."""
+        self.outbound.say_goodbye()
+        self._end(Ending.CLOSING, now)
+
+    def lose(self) -> None:
+        """Close the socket at once: it is of no more use."""
+        self._finish(Ending.CLOSED)
+
+    def reset(self) -> None:
+        """Close the socket at once, with a reset unless it is closed already."""
+        self._finish(Ending.RESET)
+
+    def abort(self) -> None:
+        """Close the socket at once, with a reset unless the last answer is on its way: a reset would eat it."""
+        self._finish(Ending.RESET if self.ending is Ending.OPEN else Ending.CLOSED)
+
+    def end_expired(self) -> None:
+        """Note that the end has taken too long."""
+        self._finish(Ending.CLOSED)
+
+    def _end(self, ending: Ending, now: float) -> None:
+        if self.ending is not Ending.OPEN:
+            return
+        self.ending, self.deadline = ending, now + LINGER_TIMEOUT
+        self.protocol = SILENCE
+        self.host.wake()
+
+    def _finish(self, ending: Ending) -> None:
+        if self.ending in OVER:
+            return
+        self.ending, self.deadline = ending, None
+        self.protocol = SILENCE
+        self.outbound.clear()
+        self.host.wake()

@@ -1,0 +1,51 @@
+"""How many bytes to offer at once, and how many of them one frame may hold."""
+
+from typing import Final
+
+SMALL: Final = 16 * 1024
+LARGE: Final = 64 * 1024
+HUGE: Final = 256 * 1024
+_FRAMES_TO_TRUST: Final = 4
+
+
+class OfferSize:
+    """What is offered grows while the kernel takes it whole; what one frame commits stays small.
+
+    1. An offer is 16 KiB at first. One that was full and taken whole doubles the next, up to 256 KiB; one that
+       was cut halves it.
+    2. A frame of which the kernel took a part must go out whole whatever the handler wants by then. So a frame
+       holds 16 KiB while offers are small, and 64 KiB at most when they have grown.
+    3. When an offer of the smallest size is refused or cut, the client is slow: the socket is asked first from
+       then on, until four full offers in a row were taken whole. Linux calls a socket writable while less
+       than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
+    4. One that doesn't grow stays small and asks first always: what is sealed can't be taken back.
+    """
+
+    __slots__ = ("_grows", "_taken_whole", "asks_first", "limit")
+
+    def __init__(self, *, grows: bool = True) -> None:
+        self.limit = SMALL
+        self.asks_first = not grows
+        self._grows = grows
+        self._taken_whole = 0
+
+    @property
+    def frame(self) -> int:
+        """The most body bytes of one frame."""
+        return LARGE if self.limit >= LARGE else SMALL
+
+    def taken(self, offered: int, taken: int) -> None:
+        """Note that the kernel took `taken` of `offered` wire bytes."""
+        if taken < offered:
+            self._taken_whole = 0
+            if self.limit == SMALL:
+                self.asks_first = True
+            else:
+                self.limit >>= 1
+        elif offered >= self.limit and self._grows:
+            self._taken_whole += 1
+            if self.asks_first and self._taken_whole < _FRAMES_TO_TRUST:
+                return
+            self.asks_first = False
+            if self.limit < HUGE:
+                self.limit <<= 1

@@ -1,0 +1,221 @@
+"""Everything of one connection that is not the kernel's yet: what is committed, what is offered, who is paid.
+
+In: frames. Out: buffers. Back: the kernel's number. A frame is revocable (plain HTTP/1.1), then it is only
+*offered*: `accepted(n)` commits the frames that begin before `n`, the one that was cut is the tail, and the
+others were never made. Or it can't be taken back (HTTP/2, everything that is sealed): then it is committed when it
+is made, and the socket was asked before.
+"""
+
+from typing import Final
+
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.wire.frame import Frame
+from httpng_core.wire.ledger import Ledger, Span
+from httpng_core.wire.offer_size import OfferSize
+
+JOIN_BELOW: Final = 32 * 1024
+"""Below this, one copy costs less than a vectored send."""
+
+
+class Outbound:
+    """The wire bytes of one connection, in order.
+
+    Attributes:
+        ledger: which wire offset pays for what.
+        size: how much to offer.
+        moved_at: when the kernel last took bytes, or the client acknowledged some.
+    """
+
+    __slots__ = ("_buffers", "_offer", "_offered", "_tail", "_unanswered", "ledger", "moved_at", "size")
+
+    def __init__(self, now: float) -> None:
+        self.ledger = Ledger()
+        self.size = OfferSize()
+        self.moved_at = now
+        self._tail: list[Buffer] = []
+        self._offer: list[Frame] | None = None
+        self._buffers: list[Buffer] = []
+        self._offered = 0
+        self._unanswered = 0
+
+    is_sealed: Final = False
+    """Whether bytes are sealed when they are committed."""
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so much waits that the client can make us say, that no more is to be read."""
+        return False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the kernel has all that was committed, and nothing is offered."""
+        return not self._tail and self._offer is None
+
+    @property
+    def has_tail(self) -> bool:
+        """Whether committed bytes wait for the kernel."""
+        return bool(self._tail)
+
+    @property
+    def has_offer(self) -> bool:
+        """Whether frames are offered, which the kernel has not answered yet."""
+        return self._offer is not None
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        """What is to be given to the kernel next: committed bytes, else what is offered."""
+        return self._tail or self._buffers
+
+    @property
+    def accepted_total(self) -> int:
+        """How many wire bytes the kernel took."""
+        return self.ledger.accepted
+
+    # In -----------------------------------------------------------------------------------------------
+
+    def push(self, data: bytes) -> None:
+        """Commit wire bytes that belong to no exchange."""
+        self.ledger.push(len(data))
+        self.queue([data])
+
+    def queue(self, buffers: list[Buffer]) -> None:
+        """Commit wire bytes that the ledger knows of."""
+        self._unanswered += sum(map(len, buffers))
+        self._tail += buffers
+
+    def offer(self, frames: list[Frame], buffers: list[Buffer], size: int) -> None:
+        """Offer frames that can still be taken back; they are of one exchange."""
+        self._offer, self._buffers, self._offered = frames, buffers, size
+        frames[0].exchange.offered = True
+
+    def commit(self, frame: Frame) -> None:
+        """Commit a frame: the ledger learns what its bytes pay for. They are queued apart from that."""
+        exchange, ledger = frame.exchange, self.ledger
+        exchange.commit_frames(head=frame.head > 0, size=frame.body, end=frame.ends)
+        if frame.head:
+            ledger.push_span(frame.head, Span.HEAD, exchange)
+        ledger.push(frame.prefix)
+        if frame.body:
+            ledger.push_span(frame.body, Span.BODY, exchange)
+        ledger.push(frame.suffix)
+        if frame.ends:
+            ledger.push_span(0, Span.END, exchange)
+
+    def commit_end(self, frame: Frame, now: float) -> None:
+        """Commit an end that has no bytes of its own: the kernel need not be asked."""
+        self.commit(frame)
+        self.ledger.accept(0, now)
+
+    def say_goodbye(self) -> None:
+        """Say that no more will come, where the wire has words for it: TLS has."""
+
+    def add_tail(self, data: bytes) -> None:
+        """Add committed bytes at the end, whatever they are."""
+        self._tail.append(data)
+        self._unanswered += len(data)
+
+    # Back ---------------------------------------------------------------------------------------------
+
+    def accepted(self, size: int, now: float) -> None:
+        """Note that the kernel took the first `size` bytes of `buffers`.
+
+        Raises:
+            ValueError: that is more than was offered.
+        """
+        frames = self._offer
+        if frames is not None and not self._tail:
+            self._answer(frames, size, now)
+            return
+        if self._unanswered:
+            self.size.taken(self._unanswered, size)
+            self._unanswered = 0
+        if size:
+            self.moved_at = now
+            self._consume(size)
+            self._pay(size, now)
+
+    def acknowledged(self, total: int, now: float) -> bool:
+        """Note that the client's TCP has the first `total` wire bytes; return whether that is news."""
+        news = self.ledger.acknowledge(self._paid_by(total), now)
+        if news:
+            self.moved_at = now
+        return news
+
+    def clear(self) -> None:
+        """Forget everything: the socket is to be closed."""
+        self._tail, self._offer, self._buffers, self._offered, self._unanswered = [], None, [], 0, 0
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _answer(self, frames: list[Frame], size: int, now: float) -> None:
+        """Commit the frames that begin before `size`; take the others back."""
+        offered, buffers = self._offered, self._buffers
+        if size > offered:
+            raise ValueError(f"{size - offered} more bytes accepted than were offered")
+        self._offer, self._buffers, self._offered = None, [], 0
+        self.size.taken(offered, size)
+        exchange = frames[0].exchange
+        if not size:
+            exchange.refused()
+            return
+        self.moved_at = now
+        if size < offered or self.ledger.tracks:
+            self._answer_part(frames, buffers, size, now)
+            return
+        # The ordinary case: all was taken, and no offset need be remembered.
+        body = 0
+        for frame in frames:
+            body += frame.body
+        self.ledger.pass_by(size)
+        head, end = frames[0].head > 0, frames[-1].ends
+        exchange.commit_frames(head=head, size=body, end=end)
+        exchange.paid(head=head, size=body, end=end, now=now)
+
+    def _answer_part(self, frames: list[Frame], buffers: list[Buffer], size: int, now: float) -> None:
+        begins = 0
+        for frame in frames:
+            if begins >= size:
+                break
+            frame.cut(size - begins)
+            self.commit(frame)
+            begins += frame.size
+        self._tail = _between(buffers, size, begins)
+        self.ledger.accept(size, now)
+
+    def _pay(self, size: int, now: float) -> None:
+        self.ledger.accept(size, now)
+
+    def _paid_by(self, total: int) -> int:
+        """Return how many bytes of the ledger the first `total` bytes of the wire carry."""
+        return total
+
+    def _consume(self, size: int) -> None:
+        tail = self._tail
+        done = 0
+        for buffer in tail:
+            length = len(buffer)
+            if size < length:
+                break
+            size -= length
+            done += 1
+        del tail[:done]
+        if size:
+            if not tail:
+                raise ValueError(f"{size} more bytes accepted than were offered")
+            tail[0] = memoryview(tail[0])[size:]
+
+
+def _between(buffers: list[Buffer], start: int, stop: int) -> list[Buffer]:
+    """Return the bytes of `buffers` from offset `start` to offset `stop`, without copying them."""
+    kept: list[Buffer] = []
+    at = 0
+    for buffer in buffers:
+        end = at + len(buffer)
+        if end > start:
+            if at >= stop:
+                break
+            low, high = max(start - at, 0), min(stop, end) - at
+            kept.append(buffer if low == 0 and high == len(buffer) else memoryview(buffer)[low:high])
+        at = end
+    return kept
