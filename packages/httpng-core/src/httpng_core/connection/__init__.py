@@ -5,251 +5,250 @@ The driver calls the verbs in any order; a spurious call does nothing. What a dr
 * hand over what it read (`receive_data`, `receive_eof`, `connection_lost`) while `wants_read`;
 * while `wants_write` and the socket can take data: `data_to_send`, `send()`, and report its return
   value with `bytes_accepted`, 0 included (ask the socket first where `asks_first`);
-* call `handle_timeout` at `next_deadline`, fetch events with `next_event` after each verb, and close
+* call `handle_timeout` at `next_deadline`, take events with `next_event` after each verb, and close
   when `close_expected` says so.
 
-Nothing here blocks, reads a clock, or calls the driver back, `on_wake` apart, which must not call in.
+Nothing here blocks or reads a clock. Of the driver only the hooks of `Host` are called, each of which only notes
+something.
 """
 
-from collections import deque
-from collections.abc import Callable
-from enum import Enum, auto
-from typing import Literal
+from typing import Final
 
 from httpng_core.config.settings import Settings
-from httpng_core.feeds.broadcast import Lane
+from httpng_core.connection.negotiation import ProtocolName, speak
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
-from httpng_core.http1.protocol import Http1
-from httpng_core.http2.protocol import Http2
-from httpng_core.sending.exchange import CallInLoop, Exchange
-from httpng_core.sending.positions import CommitSize
-from httpng_core.timers import Timers
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.host import NO_HOST, Host
+from httpng_core.tls.certificates import Certificates
+from httpng_core.tls.end import TlsEnd
+from httpng_core.tls.handshake import TlsLayer
+from httpng_core.tls.outbound import SealedOutbound
+from httpng_core.wire.endpoint import LINGER_TIMEOUT, OVER, Ending, Endpoint
 from httpng_core.wire.events import Event
-from httpng_core.wire.frame import Frame
-from httpng_core.wire.log import WireLog
-from httpng_core.wire.protocol import HttpProtocol
+from httpng_core.wire.outbound import Outbound
 
-__all__ = ["LINGER_TIMEOUT", "Connection", "ProtocolName"]
+__all__ = ["LINGER_TIMEOUT", "Connection", "ConnectionStatistics", "ProtocolName"]
 
-LINGER_TIMEOUT = 5.0
-"""Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
+_OPEN: Final = Ending.OPEN
 
 
-ProtocolName = Literal["http/1.1", "h2"]
-"""Protocols by their names in ALPN."""
+def no_date() -> bytes | None:
+    """Return no date: there is no clock."""
+    return None
 
 
-class Phase(Enum):
-    """How far the end of the connection has come."""
+class ConnectionStatistics:
+    """What is going on in a connection; a snapshot, for tests and operators.
 
-    OPEN = auto()
-    """The protocol has it."""
-    LINGERING = auto()
-    """Our side is shut; waiting for the client's FIN."""
-    CLOSED = auto()
-    """The socket is to be closed."""
+    Attributes:
+        timers: how many deadlines of calls are pending.
+        ledger: how many wire bytes were committed.
+        tracks: whether acknowledgements are tracked.
+        offer_limit: how many bytes are offered at most.
+        spoken: the name of the class of what is spoken.
+    """
+
+    __slots__ = ("ledger", "offer_limit", "spoken", "timers", "tracks")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        outbound = endpoint.outbound
+        self.timers = len(endpoint.timers)
+        self.ledger = outbound.ledger.pushed
+        self.tracks = outbound.ledger.tracks
+        self.offer_limit = outbound.size.limit
+        self.spoken = type(endpoint.protocol).__name__
 
 
 class Connection:
-    """A connection of a server: bytes, the kernel's answers and the two ends; the rest is the protocol's.
+    """A connection of a server: the verbs that a driver calls, and the questions that it asks."""
 
-    Attributes:
-        on_wake: called when there may be something new to send or to close; it must only set a flag.
-        on_push: called when a call of a handler has to wait: the driver may ask the kernel at once.
-        on_payload: called in place of it when a feed has something for the client. `None`: `on_wake` is.
-        feed_lane: how feeds may send to this client together with others; `None`: they don't.
-        call_in_loop: calls a function in the thread of this connection, from any; `None`: it can't.
-        reset_expected: close with a reset, as what the client has must not pass for complete.
-        timers: deadlines of calls.
-        wire: what wire bytes pay for.
-        deadline: when the protocol, or lingering, has taken too long.
-        eof: whether the client's FIN has come.
-        draining: whether no more requests are to be taken.
-        protocol: what is spoken.
-    """
+    __slots__ = ("_endpoint", "_tls")
 
     def __init__(
         self,
         settings: Settings,
         now: float,
         *,
+        host: Host = NO_HOST,
         peer: Address = UNKNOWN_ADDRESS,
         ouraddr: Address = UNKNOWN_ADDRESS,
-        date: DateSource = lambda: None,
-        on_wake: Callable[[], None] = lambda: None,
+        date: DateSource = no_date,
         tells_acknowledged: bool = False,
-        over_tls: bool = False,
-        protocol: ProtocolName = "http/1.1",
+        certificates: Certificates | None = None,
+        https: bool = False,
+        protocol: ProtocolName | None = None,
     ) -> None:
-        """Starts with nothing received at `now`.
+        """Start with nothing received at `now`.
 
         Args:
             settings: limits and timeouts.
             now: the time, in seconds of any monotonic clock; every later time is of the same.
+            host: the driver's hooks.
             peer: the client's end.
             ouraddr: our end.
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
-            on_wake: see the attribute.
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
-            over_tls: whether these bytes are sealed on their way: requests say https, and frames stay
-                small, as a sealed record can't be taken back.
-            protocol: what was agreed on by ALPN (RFC 7301). In clear text the first bytes of a client tell.
+            certificates: with them the connection speaks TLS (RFC 8446): wire bytes are sealed bytes.
+            https: without certificates, whether another program unseals the bytes: requests say https.
+            protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in clear
+                text the first bytes of a client tell.
         """
-        self.on_wake = on_wake
-        self.on_push: Callable[[], object] = lambda: None
-        self.on_payload: Callable[[], None] | None = None
-        self.feed_lane: Lane | None = None
-        self.call_in_loop: CallInLoop | None = None
-        self.reset_expected = False
-        self.timers = Timers()
-        self.wire = WireLog()
-        self.deadline: float | None = None
-        self.eof = False
-        self.draining = False
-        self._tells_acknowledged = tells_acknowledged
-        self._phase = Phase.OPEN
-        self._events: deque[Event] = deque()
-        self._commit_size = CommitSize(grows=not over_tls)
-        self._offer: Frame | None = None
-        self._unanswered = 0
-        self._tail: list[bytes | memoryview] = []
-        speaks = Http2 if protocol == "h2" else Http1
-        self.protocol: HttpProtocol = speaks(self, settings, now, date, peer, ouraddr, https=over_tls)
+        self._tls: TlsLayer | None = None
+        if certificates is None:
+            outbound = Outbound(now)
+        else:
+            end = TlsEnd(certificates.context, server_side=True)
+            outbound = SealedOutbound(now, end)
+        endpoint = self._endpoint = Endpoint(
+            outbound,
+            host,
+            date,
+            peer,
+            ouraddr,
+            https=https or certificates is not None,
+            tells_acknowledged=tells_acknowledged,
+        )
+        if certificates is None:
+            speak(endpoint, settings, now, protocol)
+        else:
+            assert isinstance(outbound, SealedOutbound)
+            self._tls = TlsLayer(endpoint, outbound, end, settings, now, speak)
 
     # In -----------------------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """The client sent `data`."""
-        if self._phase is Phase.OPEN and data:
-            self.protocol.receive(data, now)
+        """Take what the client sent: at most as much as one event may cost (64 KiB, say)."""
+        endpoint = self._endpoint
+        if endpoint.ending is not _OPEN or not data:
+            return
+        if self._tls is None:
+            endpoint.protocol.receive(data, now)
+        else:
+            self._tls.receive_sealed(data, now)
 
     def receive_eof(self, now: float) -> None:
-        """The client's FIN: it sends no more, and may or may not go on reading."""
-        if self.eof:
-            return
-        self.eof = True
-        if self._phase is Phase.LINGERING:
-            self.close()
-        elif self._phase is Phase.OPEN:
-            self.protocol.receive_eof(now)
+        """Note the client's FIN: it sends no more, and may or may not go on reading."""
+        endpoint = self._endpoint
+        if not endpoint.eof:
+            endpoint.eof = True
+            endpoint.protocol.receive_eof(now)
+            endpoint.host.wake()
 
-    def connection_lost(self, now: float) -> None:
-        """The socket is dead: a reset, a send error. Everything pending settles as cancelled."""
-        self.close()
-        self.protocol.lost(now)
+    def peer_shut(self, now: float) -> None:
+        """Note that the client's FIN has come, behind bytes that were not read yet as they have no place to go.
+
+        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read on
+        while `wants_read`, and tell `receive_eof` as always.
+        """
+        self._endpoint.protocol.peer_shut(now)
+
+    def connection_lost(self, now: float, cause: str = "the connection was reset by the client") -> None:
+        """Note that the socket is dead: a reset, a send error. Everything pending settles as cancelled."""
+        endpoint = self._endpoint
+        protocol = endpoint.protocol
+        endpoint.lose()
+        protocol.lost(now, cause)
 
     def bytes_accepted(self, size: int, now: float) -> None:
-        """The kernel took the first `size` bytes of what `data_to_send` gave last.
+        """Note that the kernel took the first `size` bytes of what `data_to_send` gave last.
 
         Raises:
             ValueError: that is more than was offered.
         """
-        if self._phase is Phase.CLOSED:
+        endpoint = self._endpoint
+        if endpoint.ending in OVER:
             return
-        if self._offer is not None or self._unanswered:
-            self._answer_offer(size)
+        endpoint.outbound.accepted(size, now)
         if size:
-            self._consume(size)
-            self.wire.accept(size, now)
-            self.protocol.moved(now)
-
-    def commit_offer(self) -> None:
-        """What `data_to_send` gave last can't be taken back any more, though the kernel took nothing yet.
-
-        For a carrier that has put it into something that goes out in order, such as a TLS record. What
-        the kernel took of it is told with `bytes_accepted` as always. Without an offer it does nothing.
-        """
-        if self._offer is not None:
-            self._unanswered = self._offer.size
-            self._commit(self._offer)
-
-    def bytes_moved(self, now: float) -> None:
-        """The kernel took, or the client acknowledged, bytes of a record that isn't through: no stall."""
-        self.protocol.moved(now)
+            endpoint.protocol.moved(now)
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
-        """The client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
+        """Note that the client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
 
         More than was accepted counts as all of it: a FIN is acknowledged as well.
         """
+        endpoint = self._endpoint
         if total is None:
-            self._tells_acknowledged = False
-            self.wire.forget()
-            self.protocol.forget_acked(now)
-            return
-        before = self.wire.acknowledged
-        self.wire.acknowledge(total, now)
-        if self.wire.acknowledged > before:
-            self.protocol.moved(now)
+            endpoint.tells_acknowledged = False
+            endpoint.outbound.ledger.forget()
+            endpoint.protocol.forget_acked(now)
+        elif endpoint.outbound.acknowledged(total, now):
+            endpoint.protocol.moved(now)
 
     def handle_timeout(self, now: float) -> None:
-        """Does what was due at `now`."""
-        if self.deadline is not None and self.deadline <= now:
-            self.deadline = None
-            if self._phase is Phase.OPEN:
-                self.protocol.expired(now)
+        """Do what was due at `now`."""
+        endpoint = self._endpoint
+        if endpoint.deadline is not None and endpoint.deadline <= now:
+            endpoint.deadline = None
+            if endpoint.ending is _OPEN:
+                endpoint.protocol.expired(now)
             else:
-                self.close()
-        self.timers.handle(now)
+                endpoint.lose()
+        endpoint.timers.handle(now)
 
     def drain(self, now: float) -> None:
-        """Takes no more requests: closes when idle, else once what is under way is over."""
-        self.draining = True
-        self.protocol.drain(now)
+        """Take no more requests: close when idle, else once what is under way is over."""
+        endpoint = self._endpoint
+        endpoint.draining = True
+        endpoint.protocol.drain(now)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
-        """Other settings from now on: for requests that are not whole yet, and all that come later.
+        """Take other settings from now on: for requests that are not whole yet, and all that come later.
 
         An exchange keeps those that it began with, and a deadline of the connection's that is set stays set
         if it is the earlier one. What can't be changed while a server runs must be the same.
         """
-        self.protocol.reconfigure(settings, now)
+        self._endpoint.protocol.reconfigure(settings, now)
 
-    def abort(self, now: float) -> None:
-        """The server gives the connection up: what runs is cancelled and the socket reset."""
-        if self._phase is Phase.CLOSED:
-            return
-        self.reset_expected = self._phase is not Phase.LINGERING
-        self.close()
-        self.protocol.lost(now)
+    def abort(self, now: float, cause: str = "the server was shut down") -> None:
+        """Give the connection up: what runs is cancelled and the socket reset."""
+        endpoint = self._endpoint
+        protocol = endpoint.protocol
+        endpoint.abort()
+        protocol.lost(now, cause)
+
+    def release(self) -> None:
+        """Let go of the driver's hooks: the socket is closed, and nothing will be asked of it any more."""
+        self._endpoint.host = NO_HOST
 
     # Out ----------------------------------------------------------------------------------------------
 
     @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
-        return not self.eof and self._phase is not Phase.CLOSED and self.protocol.wants_read
+        endpoint = self._endpoint
+        return not endpoint.eof and endpoint.protocol.wants_read and not endpoint.outbound.is_clogged
 
     @property
     def wants_write(self) -> bool:
         """Whether `data_to_send` would give something, or has something to finish."""
-        if self._phase is Phase.CLOSED:
-            return False
-        return bool(self._tail) or self._offer is not None or self.protocol.has_frame
+        endpoint = self._endpoint
+        return not endpoint.outbound.is_empty or endpoint.protocol.has_frame
 
     @property
     def asks_first(self) -> bool:
         """Whether to ask the socket if it can take data before calling `data_to_send`.
 
         The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
-        the client has shown to be slow; or it is HTTP/2, where no frame can be taken back. Else `send()`
-        itself may be the question: a refused frame is taken back.
+        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may be
+        the question: a refused frame is taken back.
         """
-        if self._tail or self._offer is not None:
-            return False
-        return self.protocol.asks_first(self._commit_size.is_cautious)
+        endpoint = self._endpoint
+        return endpoint.outbound.is_empty and endpoint.protocol.asks_first
 
     @property
     def accepted(self) -> int:
         """How many wire bytes the kernel took."""
-        self.protocol.count_swept()
-        return self.wire.accepted
+        endpoint = self._endpoint
+        endpoint.protocol.count_swept()
+        return endpoint.outbound.accepted_total
 
     @property
     def tracks_acknowledged(self) -> bool:
         """Whether `bytes_acknowledged` is wanted as soon as there is something to tell."""
-        return self.wire.tracks and self.wire.acknowledged < self.wire.accepted
+        ledger = self._endpoint.outbound.ledger
+        return ledger.tracks and ledger.acknowledged < ledger.accepted
 
     @property
     def wants_acknowledged(self) -> bool:
@@ -257,173 +256,60 @@ class Connection:
 
         A flush is not stalled while the client acknowledges, even if the socket takes nothing.
         """
-        return self._tells_acknowledged and (self.protocol.is_flushing or self.tracks_acknowledged)
+        endpoint = self._endpoint
+        return endpoint.tells_acknowledged and (endpoint.protocol.is_flushing or self.tracks_acknowledged)
 
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never.
 
-        Our own deadlines hold it. It is for a backstop in the kernel, which must come later than they do.
-        A closed connection still has one: the kernel may have bytes left to send.
+        Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than they do.
         """
-        return self.protocol.stall_limit
+        return self._endpoint.protocol.stall_limit
 
-    def data_to_send(self, now: float, limit: int | None = None) -> list[bytes | memoryview]:
-        """Wire bytes for the socket: the rest of a frame, or a new one. This is where bytes are committed.
+    def data_to_send(self, now: float, limit: int | None = None) -> list[Buffer]:
+        """Return wire bytes for the socket: what is committed, or a new offer. The list may be empty.
 
-        A frame of which the kernel takes nothing (`bytes_accepted(0)`) is taken back. The list is empty
-        when there is nothing to send.
+        Of an offer the kernel commits what it begins to take; the rest is taken back, all of it if it takes nothing
+        (`bytes_accepted(0)`). Before a payload of a feed is framed, code of the user's may be called (`on_gap`).
 
         Args:
             now: the time.
-            limit: at most this many body bytes in a new frame; the commit size bounds it as well.
+            limit: at most this many body bytes in a new frame; the sizes that suit the client bound it as well.
         """
-        if self._tail or self._phase is Phase.CLOSED:
-            return list(self._tail)
-        if self._offer is None:
-            self._offer = self._next_frame(now, limit)
-        return list(self._tail) if self._offer is None else self._offer.buffers()
+        endpoint = self._endpoint
+        outbound = endpoint.outbound
+        if outbound.is_empty:
+            endpoint.protocol.fill(limit, now)
+        return outbound.buffers
 
     def next_event(self) -> Event | None:
-        """What happened, oldest first; `None` when all has been told."""
-        return self._events.popleft() if self._events else None
+        """Return what happened, oldest first; `None` when all has been told."""
+        events = self._endpoint.events
+        return events.popleft() if events else None
 
     def next_deadline(self) -> float | None:
-        """When to call `handle_timeout`, or `None`."""
-        pending = self.timers.next_deadline()
-        if pending is None or self.deadline is None:
-            return self.deadline if pending is None else pending
-        return min(pending, self.deadline)
+        """Return when to call `handle_timeout`, or `None`."""
+        endpoint = self._endpoint
+        pending, deadline = endpoint.timers.next_deadline(), endpoint.deadline
+        if pending is None or deadline is None:
+            return deadline if pending is None else pending
+        return min(pending, deadline)
 
     def half_close_expected(self) -> bool:
-        """Whether the sending side is to be shut down, while reading goes on."""
-        return self._phase is Phase.LINGERING
+        """Return whether the sending side is to be shut down, while reading goes on."""
+        endpoint = self._endpoint
+        return endpoint.ending is Ending.LINGERING and endpoint.outbound.is_empty
 
     def close_expected(self) -> bool:
-        """Whether the socket is to be closed, with a reset if `reset_expected`."""
-        return self._phase is Phase.CLOSED
-
-    # What the protocol needs (Link) -------------------------------------------------------------------
+        """Return whether the socket is to be closed, with a reset if `reset_expected`."""
+        return self._endpoint.is_over
 
     @property
-    def all_out(self) -> bool:
-        """Whether the kernel has all that was committed."""
-        return not self._tail
+    def reset_expected(self) -> bool:
+        """Whether to close with a reset, as what the client has must not pass for complete."""
+        return self._endpoint.ending is Ending.RESET
 
-    def tell(self, event: Event) -> None:
-        """Something happened that the driver is to know."""
-        self._events.append(event)
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self.on_wake()
-
-    def push(self) -> None:
-        """A call waits: has the kernel asked at once, if the driver can."""
-        self.on_push()
-
-    def feed_hooks(self) -> tuple[Callable[[], None], CallInLoop | None]:
-        """What a feed calls when a payload has become pending, and how it reaches our thread from others."""
-        return self.on_payload or self.on_wake, self.call_in_loop
-
-    def lane(self) -> Lane | None:
-        """How a sweep may send now, if nothing stands before it and the socket needn't be asked."""
-        if self._tail or self._offer is not None or self._commit_size.is_cautious:
-            return None
-        return self.feed_lane
-
-    def swept(self, size: int) -> None:
-        """A sweep has sent `size` wire bytes."""
-        self.wire.push(size)
-        self.wire.accepted += size
-
-    def fell_short(self, taken: int, now: float) -> None:
-        """A sweep has sent the first `taken` wire bytes of the frame that is next."""
-        if taken:
-            self._offer = self._next_frame(now, None)
-            self.bytes_accepted(taken, now)
-        self.on_wake()
-
-    def track_acknowledged(self, exchange: Exchange, sent: int) -> bool:
-        """An exchange asks for acknowledged bytes; tells whether they can be told."""
-        if self._tells_acknowledged:
-            self.wire.track(exchange, sent)
-            self.on_wake()
-        return self._tells_acknowledged
-
-    def send_raw(self, data: bytes) -> None:
-        """Wire bytes that belong to no exchange and can't be taken back."""
-        self.wire.push(len(data))
-        self._tail.append(data)
-        self.on_wake()
-
-    def queue(self, buffers: list[bytes | memoryview]) -> None:
-        """Wire bytes of a new frame that can't be taken back; the wire log knows of them."""
-        self._tail += buffers
-        self._unanswered = sum(map(len, buffers))
-
-    def linger(self, now: float) -> None:
-        """All is sent: shuts our side and waits a while for the client's FIN."""
-        if self.eof:
-            self.close()
-        else:
-            self._phase, self.deadline = Phase.LINGERING, now + LINGER_TIMEOUT
-            self.on_wake()
-
-    def close(self) -> None:
-        """The socket is to be closed."""
-        self._phase, self.deadline = Phase.CLOSED, None
-        self._tail.clear()
-        self._offer = None
-        self.on_wake()
-
-    def reset(self) -> None:
-        """The socket is to be closed with a reset: what the client has must not pass for complete."""
-        self.reset_expected = self.reset_expected or self._phase is not Phase.CLOSED
-        self.close()
-
-    # Inside -------------------------------------------------------------------------------------------
-
-    def _next_frame(self, now: float, limit: int | None) -> Frame | None:
-        size = self._commit_size.value if limit is None else min(limit, self._commit_size.value)
-        frame = self.protocol.next_frame(max(size, 1), now)
-        if self._phase is Phase.CLOSED:
-            # The `on_gap` of a feed, which was called for the frame, gave the exchange up.
-            self.close()
-            return None
-        if frame is not None and frame.size == 0:
-            # The end of a response that has no bytes of its own: the kernel needn't be asked.
-            frame.commit(self.wire)
-            self.wire.accept(0, now)
-            return None
-        if frame is not None:
-            frame.exchange.offered = True
-        return frame
-
-    def _answer_offer(self, taken: int) -> None:
-        offer = self._offer
-        self._commit_size.taken(self._unanswered if offer is None else offer.size, taken)
-        self._unanswered = 0
-        if offer is None:
-            return
-        if taken:
-            self._commit(offer)
-        else:
-            self._offer, offer.exchange.offered = None, False
-
-    def _commit(self, offer: Frame) -> None:
-        self._offer, offer.exchange.offered = None, False
-        offer.commit(self.wire)
-        self._tail = offer.buffers()
-
-    def _consume(self, size: int) -> None:
-        tail = self._tail
-        while size and tail:
-            first = tail[0]
-            if size < len(first):
-                tail[0] = memoryview(first)[size:]
-                return
-            size -= len(first)
-            tail.pop(0)
-        if size:
-            raise ValueError(f"{size} more bytes accepted than were offered")
+    def statistics(self) -> ConnectionStatistics:
+        """Return what is going on."""
+        return ConnectionStatistics(self._endpoint)

@@ -12,7 +12,6 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
@@ -24,19 +23,6 @@ Books = tuple[int, int, int]
 
 MAX_PAYLOAD = 16 * 1024
 """Longer payloads are sent to each follower for itself: there the copy costs more than the books."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """How a driver lets feeds reach one connection.
-
-    Attributes:
-        schedule: called when a sweep has something to send; it must only have `Sweep.next_sends` called soon.
-        send: offers bytes to the kernel and tells how many it took; raises `OSError` if none.
-    """
-
-    schedule: Callable[["Sweep"], None]
-    send: Send
 
 
 class Member(Protocol):

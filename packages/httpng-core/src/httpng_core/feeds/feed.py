@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any, Literal
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.follower import CallInLoop, FeedStats, Follower, OnGap
+from httpng_core.sending.host import CallInLoop
+from httpng_core.feeds.follower import FeedStats, Follower, OnGap
 from httpng_core.feeds.per_loop import Branch, Latest, Totals, keep
 from httpng_core.http.response import body_bytes
 

@@ -6,16 +6,15 @@ from math import inf
 from typing import Final, Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Books, Lane, Sweep
+from httpng_core.feeds.broadcast import Books, Sweep
 from httpng_core.http.response import body_bytes
+from httpng_core.sending.host import CallInLoop, Host
 from httpng_core.sending.calls import FollowOwner, Later, Swept
 
 OnGap = Callable[[int], bytes | str | Later | None]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 _ASKS: Final = 8
 """How often a notice that comes later is asked for, if each time more was lost meanwhile."""
-CallInLoop = Callable[[Callable[[], None]], None]
-"""Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +75,8 @@ class Publication(Protocol):
     def delivered_late(self) -> None:
         """A follower that left with a payload offered has delivered it after all."""
 
-    def sweep(self, lane: Lane) -> Sweep:
-        """The sweep of those that share the event loop of `lane`."""
+    def sweep(self, host: Host) -> Sweep:
+        """Return the sweep of those that share the event loop of `host`."""
 
     def stepped_in(self, follower: "Follower") -> None:
         """`follower` gets nothing for itself until it has stepped out."""
@@ -170,10 +169,10 @@ class Follower:
 
     # What its exchange does ---------------------------------------------------------------------------
 
-    def begin(self, owner: FollowOwner, wake: Callable[[], None], call_in_loop: CallInLoop | None) -> None:
-        """Joins the feed; `wake` is called when something becomes pending."""
-        self._owner, self._wake = owner, wake
-        self._feed, payloads = self._publisher.join(self, call_in_loop)
+    def begin(self, owner: FollowOwner, host: Host) -> None:
+        """Join the feed; the hooks of `host` are called when something becomes pending."""
+        self._owner, self._wake = owner, host.payload_ready
+        self._feed, payloads = self._publisher.join(self, host.call_in_loop)
         self._joined_at = self._feed.published - len(payloads)
         for payload in payloads:
             self._backlog.add(payload)
@@ -222,11 +221,14 @@ class Follower:
 
     # What sweeps and its exchange do ------------------------------------------------------------------
 
-    def step_in(self, lane: Lane) -> None:
-        """All that was published is sent: it may share a sweep with others, from now on or soon."""
-        if self._sweep is None and self._owner is not None and not self._feed.is_closed:
-            self._waits_for = self._feed.sweep(lane)
-            self._waits_for.step_in(self, lane.send)
+    def step_in(self, host: Host) -> None:
+        """Share a sweep with others, from now on or soon: all that was published is sent."""
+        if self._sweep is not None or self._owner is None or self._feed.is_closed:
+            return
+        send = host.direct_send
+        assert send is not None
+        self._waits_for = self._feed.sweep(host)
+        self._waits_for.step_in(self, send)
 
     def is_owed(self, payloads: list[Payload]) -> bool:
         """Whether these are what is pending for it, with no gap to be told."""
@@ -266,13 +268,13 @@ class Follower:
         self.step_out()
         if taken:
             self._begun = payload
-        owner.fell_short(taken, now)
+        owner.sweep_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
         """What its client has is not known any more: its exchange is aborted."""
         owner, self._sweep = self._owner, None
         if owner is not None:
-            owner.abort(now)
+            owner.reset(now, "a defect left it unknown what the client has")
 
     def take_books(self) -> Swept:
         """What a sweep has sent since this was asked last."""
@@ -294,7 +296,7 @@ class Follower:
             self._wake()
         backlog.add(payload)
         if backlog.overflows:
-            owner.abort(self._feed.clock())
+            owner.reset(self._feed.clock(), "too many bytes of a feed waited (max_queued)")
 
     def feed_closed(self) -> None:
         """Nothing more will be published."""

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Hashable
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Lane, Sweep
-from httpng_core.feeds.follower import CallInLoop, Follower
+from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.follower import Follower
+from httpng_core.sending.host import CallInLoop, Host
 
 Totals = tuple[int, int, int]
 """Payloads delivered, skipped and expired."""
@@ -105,11 +106,13 @@ class Branch:
         delivered, skipped, expired = self.gone
         self.gone = delivered + 1, skipped - 1, expired
 
-    def sweep(self, lane: Lane) -> Sweep:
-        """The sweep of those that share the event loop of `lane`."""
-        sweep = self._sweeps.get(lane.schedule)
+    def sweep(self, host: Host) -> Sweep:
+        """Return the sweep of those that share the event loop of `host`."""
+        ready = host.feed_ready
+        assert ready is not None
+        sweep = self._sweeps.get(ready)
         if sweep is None:
-            sweep = self._sweeps[lane.schedule] = Sweep(self._new_backlog(), self.clock, lane.schedule)
+            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready)
         return sweep
 
     def stepped_in(self, follower: Follower) -> None:

@@ -1,7 +1,7 @@
 """A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -13,16 +13,25 @@ class Headers(Mapping[str, str]):
     `; ` (RFC 6265, 5.4). `get_all` gives them as they came.
     """
 
-    __slots__ = ("_pairs", "_values")
+    __slots__ = ("_pairs", "_split", "_values")
 
-    def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Takes names (lower-case) and values as wire bytes, in order."""
-        self._pairs = tuple(pairs)
+    def __init__(
+        self,
+        pairs: Iterable[tuple[bytes, bytes]] = (),
+        *,
+        split: Callable[[], tuple[tuple[bytes, bytes], ...]] | None = None,
+    ) -> None:
+        """Take names (lower-case) and values as wire bytes, in order; or `split`, which gives them when asked for."""
+        self._pairs = None if split is not None else tuple(pairs)
+        self._split = split
         self._values: dict[str, list[str]] | None = None
 
     @property
     def raw(self) -> tuple[tuple[bytes, bytes], ...]:
         """Names and values as they came, in order."""
+        if self._pairs is None:
+            assert self._split is not None
+            self._pairs, self._split = self._split(), None
         return self._pairs
 
     def get_all(self, name: str) -> list[str]:
@@ -45,13 +54,13 @@ class Headers(Mapping[str, str]):
         return isinstance(name, str) and name.lower() in self._by_name()
 
     def __repr__(self) -> str:
-        return f"Headers({list(self._pairs)!r})"
+        return f"Headers({list(self.raw)!r})"
 
     def _by_name(self) -> dict[str, list[str]]:
         # Built when first asked for: many handlers never look.
         if self._values is None:
             self._values = {}
-            for name, value in self._pairs:
+            for name, value in self.raw:
                 self._values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         return self._values
 
@@ -79,9 +88,8 @@ UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One whole request: the body has been read before the handler runs.
+    """One whole request: the body has been read before the handler runs. To be looked at only.
 
     Attributes:
         method: as sent, case kept.
@@ -97,17 +105,62 @@ class Request:
         stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
     """
 
-    method: str
-    path: str
-    host: str = "default"
-    headers: Headers = field(default_factory=lambda: Headers(()))
-    body: bytes = b""
-    version_major: int = 1
-    version_minor: int = 1
-    https: bool = False
-    peer: Address = UNKNOWN_ADDRESS
-    ouraddr: Address = UNKNOWN_ADDRESS
-    stash: Mapping[str, str] = field(default_factory=lambda: NO_STASH)
+    __slots__ = (
+        "body",
+        "headers",
+        "host",
+        "https",
+        "method",
+        "ouraddr",
+        "path",
+        "peer",
+        "stash",
+        "version_major",
+        "version_minor",
+    )
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        path: str,
+        host: str = "default",
+        headers: Headers | None = None,
+        body: bytes = b"",
+        version_major: int = 1,
+        version_minor: int = 1,
+        https: bool = False,
+        peer: Address = UNKNOWN_ADDRESS,
+        ouraddr: Address = UNKNOWN_ADDRESS,
+        stash: Mapping[str, str] = NO_STASH,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.host = host
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.version_major = version_major
+        self.version_minor = version_minor
+        self.https = https
+        self.peer = peer
+        self.ouraddr = ouraddr
+        self.stash = stash
+
+    def with_stash(self, stash: Mapping[str, str]) -> "Request":
+        """Return the same request, with what a route's placeholders took."""
+        return Request(
+            method=self.method,
+            path=self.path,
+            host=self.host,
+            headers=self.headers,
+            body=self.body,
+            version_major=self.version_major,
+            version_minor=self.version_minor,
+            https=self.https,
+            peer=self.peer,
+            ouraddr=self.ouraddr,
+            stash=stash,
+        )
 
     @property
     def query(self) -> str | None:

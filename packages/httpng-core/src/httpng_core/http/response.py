@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from http import HTTPStatus
 from typing import Any
 
 HeaderValue = str | bytes | int | float
@@ -12,7 +13,7 @@ HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tupl
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN = re.compile(rb"[\r\n\0]")
-_NO_BODY = frozenset({204, 304})
+_NO_BODY = frozenset({204, 205, 304})
 _SHORT = (str, bytes)
 
 
@@ -47,6 +48,21 @@ class ResponseHead:
     headers: tuple[tuple[bytes, bytes], ...]
     content_length: int | None = None
     close: bool = False
+    _lines: bytes | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def lines(self) -> bytes:
+        """The status line and the header lines of HTTP/1.1, without the framing's."""
+        if self._lines is None:
+            made = [status_line(self.status)]
+            made += [b"%s: %s\r\n" % header for header in self.headers]
+            self._lines = b"".join(made)
+        return self._lines
+
+    @property
+    def has_date(self) -> bool:
+        """Whether the handler gave a Date header."""
+        return self.has(b"date")
 
     @property
     def bodiless(self) -> bool:
@@ -185,3 +201,13 @@ def _check_transfer_encoding(value: bytes) -> None:
     # The framing is ours to choose; chunked is what we would have chosen.
     if value.lower() != b"chunked":
         raise ValueError(f"transfer-encoding {value!r} is not supported in a response")
+
+
+@cache
+def status_line(status: int) -> bytes:
+    """Return the status line of HTTP/1.1 (RFC 9112, 4)."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode()

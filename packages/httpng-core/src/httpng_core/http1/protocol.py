@@ -286,7 +286,7 @@ class Http1:
     def _upgrade(self, head: ParsedHead, now: float) -> bool:
         """Go on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); return whether it did."""
         endpoint = self._endpoint
-        if endpoint.https or not head.block.asks_for_upgrade:
+        if endpoint.https or not head.block.upgrade:
             return False
         request = self._request(head)
         if not begin_upgraded(endpoint, self._settings, request, now):
@@ -340,7 +340,7 @@ class Http1:
             method=head.method,
             path=head.target,
             host=head.host,
-            headers=Headers.of_block(head.block),
+            headers=Headers(split=head.block.fields),
             body=head.body,
             version_minor=head.minor,
             https=endpoint.https,

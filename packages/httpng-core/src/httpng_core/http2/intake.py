@@ -9,7 +9,7 @@ from hyperframe.frame import ExtensionFrame
 
 from httpng_core.errors import RemoteError
 from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority_update
-from httpng_core.http.request import Address, Request
+from httpng_core.http.request import Request
 from httpng_core.http2.guard import Allowance
 from httpng_core.http2.request import (
     MalformedError,
@@ -73,15 +73,11 @@ class Intake:
         uploads: the bodies that come in.
     """
 
-    def __init__(
-        self, owner: IntakeOwner, now: float, peer: Address, ouraddr: Address, *, https: bool
-    ) -> None:
+    def __init__(self, owner: IntakeOwner, now: float) -> None:
         self.last_stream = 0
         self.begun = False
         self.uploads = Uploads(owner.h2, owner.settings.max_body_len)
         self._owner = owner
-        self._ends = peer, ouraddr
-        self._https = https
         self._priorities: dict[int, Priority] = {}
         self._chatter = Allowance(*_CHATTER, now)
         self._resets = Allowance(*_RESETS, now)
@@ -120,7 +116,7 @@ class Intake:
     def refuse(self, stream_id: int, error: RemoteError, now: float) -> None:
         """Answers a request that can't be served; one that is malformed is reset (RFC 9113, 8.1.1)."""
         owner = self._owner
-        owner.link.tell(RequestRefused(error.status, str(error)))
+        owner.endpoint.tell(RequestRefused(error.status, str(error), owner.endpoint.peer))
         if isinstance(error, MalformedError):
             owner.reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
         elif owner.h2.is_open(stream_id):
@@ -132,7 +128,7 @@ class Intake:
 
     def _answer(self, stream_id: int, status: int) -> None:
         fields = [(b":status", b"%d" % status), (b"content-length", b"0")]
-        date = self._owner.date()
+        date = self._owner.endpoint.date()
         if date is not None:
             fields.append((b"date", date))
         self._owner.h2.send_headers(stream_id, fields, end_stream=True)
@@ -211,14 +207,17 @@ class Intake:
         return stream if stream is not None and stream.exchange is None else None
 
     def _request_whole(self, stream: Stream, now: float) -> None:
-        request = stream.head.request(b"".join(stream.body), *self._ends, https=self._https)
+        endpoint = self._owner.endpoint
+        request = stream.head.request(
+            b"".join(stream.body), endpoint.peer, endpoint.ouraddr, https=endpoint.https
+        )
         self.uploads.gone(stream, now)
         self._begin_exchange(stream, request, now)
 
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         owner = self._owner
-        exchange = stream.exchange = Exchange(request, owner.settings, owner.link.timers, stream, now)
-        owner.link.tell(RequestReceived(exchange))
+        exchange = stream.exchange = Exchange(request, owner.settings, owner.endpoint.timers, stream, now)
+        owner.endpoint.tell(RequestReceived(exchange))
 
     # Besides ------------------------------------------------------------------------------------------
 

@@ -7,26 +7,29 @@ of the connection together with the spans that say what they pay for.
 
 from enum import Enum, auto
 from math import inf
+from typing import Final
 
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
-from httpng_core.http.dates import DateSource
-from httpng_core.http.request import Address, Request
+from httpng_core.http.request import Request
 from httpng_core.http2.guard import BlockWatch
 from httpng_core.http2.intake import Intake
 from httpng_core.http2.stream import Stream
 from httpng_core.http2.wire import MAX_STREAMS, PREFACE, ServerH2
 from httpng_core.sending.exchange import Exchange
-from httpng_core.wire.events import RequestRefused, exchange_ended
-from httpng_core.wire.protocol import Link
+from httpng_core.wire.events import ExchangeEnded, RequestRefused
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.outbound import JOIN_BELOW
 from httpng_core.wire.scheduler import Scheduler
 
 MAX_CONTROL = 64 * 1024
 """How many bytes of answers to frames of the client's, PING and the like, wait for it to read."""
-_JOIN_BELOW = 32 * 1024
+MAX_SEALED: Final = 16 * 1024 - 512
+"""How many bytes of frames are made at once over TLS, so that mostly they fit into a record."""
+STALLED: Final = "stalled: no byte has moved for stall_timeout"
 
 
 class Phase(Enum):
@@ -46,40 +49,31 @@ class Http2:
     """HTTP/2 on one connection.
 
     Attributes:
-        link: the connection.
+        endpoint: our end of the connection.
+        outbound: its wire bytes.
+        host: the driver's hooks.
         h2: frames, flow control, HPACK.
         settings: limits and timeouts.
-        date: the value for the Date header.
-        moved_at: when the kernel last took anything, or the client acknowledged it.
         streams: those that are open, by id.
     """
 
     def __init__(
-        self,
-        link: Link,
-        settings: Settings,
-        now: float,
-        date: DateSource,
-        peer: Address,
-        ouraddr: Address,
-        *,
-        https: bool = False,
-        upgrade: bytes | None = None,
+        self, endpoint: Endpoint, settings: Settings, now: float, *, upgrade: bytes | None = None
     ) -> None:
         """Announces our settings.
 
         Raises:
             ProtocolError, ValueError: `upgrade` isn't what HTTP2-Settings must be.
         """
-        link.deadline = None
-        self.link = link
+        endpoint.deadline = None
+        self.endpoint = endpoint
+        self.outbound = endpoint.outbound
+        self.host = endpoint.host
         self.h2 = ServerH2(settings, upgrade)
         self.settings = settings
         self._kept_stall_timeout = 0.0
-        self.date = date
-        self.moved_at = now
         self.streams: dict[int, Stream] = {}
-        self._intake = Intake(self, now, peer, ouraddr, https=https)
+        self._intake = Intake(self, now)
         self._phase = Phase.OPEN
         self._scheduler: Scheduler[Stream] = Scheduler()
         self._control: list[bytes] = []
@@ -126,11 +120,13 @@ class Http2:
             self.go_away(now)
         else:
             self._phase = Phase.OVER
-            self.link.close()
+            self.endpoint.close(now)
+
+    def peer_shut(self, now: float) -> None:
+        """Do nothing: what comes is always read, so the FIN is as well."""
 
     def moved(self, now: float) -> None:
-        """The kernel took wire bytes, or the client acknowledged some."""
-        self.moved_at = now
+        """Note that the kernel took wire bytes, or that the client acknowledged some."""
         self._end_if_done(now)
 
     def count_swept(self) -> None:
@@ -139,15 +135,15 @@ class Http2:
     def forget_acked(self, now: float) -> None:
         """Acknowledgements can't be told any more."""
         for exchange in self._exchanges():
-            exchange.forget_acked(now)
+            exchange.acknowledgements_lost(now)
 
     def expired(self, now: float) -> None:
         """Something may have taken too long."""
         if self._stuck_due() <= now:
             # What is committed can't be taken back stream by stream.
             self._phase = Phase.OVER
-            self.link.reset()
-            self._end_all(now, aborts=True)
+            self.endpoint.reset()
+            self._end_all(now, STALLED, resets=True)
             return
         for stream in list(self.streams.values()):
             if stream.due() <= now:
@@ -171,10 +167,10 @@ class Http2:
         self._intake.uploads.limit(settings.max_body_len)
         self._arm_all()
 
-    def lost(self, now: float) -> None:
-        """The connection is gone."""
+    def lost(self, now: float, cause: str) -> None:
+        """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
-        self._end_all(now)
+        self._end_all(now, cause)
 
     # What the connection asks -------------------------------------------------------------------------
 
@@ -205,22 +201,29 @@ class Http2:
             return self._stall_timeout
         return inf
 
-    def asks_first(self, is_cautious: bool) -> bool:
+    @property
+    def asks_first(self) -> bool:
         """Always: no frame can be taken back."""
         return True
 
-    def next_frame(self, limit: int, now: float) -> None:
-        """Commits control frames, and frames of exchanges with about `limit` bytes, in one go."""
+    def fill(self, limit: int | None, now: float) -> None:
+        """Commit control frames, and frames of exchanges with about `limit` bytes, in one go."""
+        size = self.outbound.size
+        most = MAX_SEALED if self.outbound.is_sealed else size.limit
+        limit = most if limit is None else max(min(limit, most), 1)
         made: list[bytes | memoryview] = []
         made += self._control
         self._control, self._control_size = [], 0
-        self.link.wire.push(sum(map(len, made)))
+        self.outbound.ledger.push(sum(map(len, made)))
         if self.streams:
             self._deal(made, limit, now)
+            if self._phase is Phase.OVER:
+                # Code of a user's that ran meanwhile (`on_gap`) has ended the connection.
+                return
         if made:
-            self.moved_at = now
+            self.outbound.moved_at = now
             # Below this, one copy costs less than a vectored send.
-            self.link.queue([b"".join(made)] if limit <= _JOIN_BELOW or len(made) > 8 else made)
+            self.outbound.queue([b"".join(made)] if limit <= JOIN_BELOW or len(made) > 64 else made)
 
     def _deal(self, made: list[bytes | memoryview], limit: int, now: float) -> None:
         scheduler = self._scheduler
@@ -259,7 +262,7 @@ class Http2:
         """The exchange of a stream is complete, cancelled or aborted."""
         exchange = stream.exchange
         assert exchange is not None
-        self.link.tell(exchange_ended(exchange, now))
+        self.endpoint.tell(ExchangeEnded(exchange, now))
         if not stream.is_complete and self._phase is not Phase.OVER:
             self.reset(stream.order, stream.code)
         self._flushing -= stream.is_flushing
@@ -272,8 +275,8 @@ class Http2:
 
     def arm(self, due: float) -> None:
         """Has `expired` called by then; too early does no harm."""
-        if due < inf and (self.link.deadline is None or due < self.link.deadline):
-            self.link.deadline = due
+        if due < inf and (self.endpoint.deadline is None or due < self.endpoint.deadline):
+            self.endpoint.deadline = due
 
     def _arm_all(self) -> None:
         for stream in self.streams.values():
@@ -284,12 +287,12 @@ class Http2:
     @property
     def _is_owed(self) -> bool:
         """Whether there is something that the client is to read first of all."""
-        return bool(self._control) or not self.link.all_out
+        return bool(self._control) or self.outbound.has_tail
 
     def _stuck_due(self) -> float:
         """When a client that reads nothing at all is reset; a handler that still runs may wait for it."""
         if self._is_owed and (self._flushing or not self.streams):
-            return max(self.moved_at, self._must_move_since) + self._stall_timeout
+            return max(self.outbound.moved_at, self._must_move_since) + self._stall_timeout
         return inf
 
     @property
@@ -320,7 +323,7 @@ class Http2:
             self._intake.refuse(stream.order, RemoteError("the request took too long", 408), now)
         else:
             stream.code = ErrorCodes.CANCEL
-            stream.exchange.abort(now)
+            stream.exchange.reset(now, STALLED)
 
     # Inside: the end ----------------------------------------------------------------------------------
 
@@ -335,7 +338,7 @@ class Http2:
         self._intake.uploads.gone(stream, now)
         if not self.streams:
             # The next exchange may not ask for what costs something.
-            self.link.wire.forget()
+            self.outbound.ledger.forget()
             self._kept_stall_timeout = 0.0
             self._idle_since = self._must_move_since = now
             self.arm(self._idle_due())
@@ -355,27 +358,27 @@ class Http2:
         """A connection error (RFC 9113, 5.4.1): says so, and closes."""
         if self.has_failed:
             return
-        self.link.tell(RequestRefused(400, reason))
+        self.endpoint.tell(RequestRefused(400, reason, self.endpoint.peer))
         self._phase, self._block_since = Phase.OVER, None
-        self._end_all(now)
+        self._end_all(now, f"the client broke the protocol: {reason}")
         self._phase = Phase.FAILED
         self.h2.clear_outbound_data_buffer()
         self.h2.close_connection(code, last_stream_id=self._intake.last_stream)
         self._control, self._control_size = [], 0
-        self.link.deadline = None
+        self.endpoint.deadline = None
         self._take_control(now)
         self.arm(self._stuck_due())
 
-    def _end_all(self, now: float, *, aborts: bool = False) -> None:
-        """Every exchange is cancelled; or, where the client is at fault, aborted if its handler is done."""
+    def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
+        """Cancel every exchange; or, where the client is at fault, reset it if its handler is done."""
         streams, self.streams = self.streams, {}
         for stream in streams.values():
             if stream.exchange is None:
                 continue
-            if aborts and stream.is_flushing:
-                stream.exchange.abort(now)
+            if resets and stream.is_flushing:
+                stream.exchange.reset(now, cause)
             else:
-                stream.exchange.cancel(now)
+                stream.exchange.cancel(now, cause)
 
     def _exchanges(self) -> list[Exchange]:
         return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
@@ -384,9 +387,9 @@ class Http2:
         """Closes once all is out that is to go out."""
         if self._phase in (Phase.OPEN, Phase.OVER) or self.streams or self._control:
             return
-        if self.link.all_out:
+        if not self.outbound.has_tail:
             self._phase = Phase.OVER
-            self.link.linger(now)
+            self.endpoint.linger(now)
 
     def _take_control(self, now: float) -> None:
         """Takes the control frames that h2 has made, in order; a client that doesn't read them is cut off."""
@@ -394,10 +397,10 @@ class Http2:
         if not data:
             return
         if not self._is_owed:
-            self.moved_at = now
+            self.outbound.moved_at = now
         self._control.append(data)
         self._control_size += len(data)
         if self._control_size > MAX_CONTROL:
             self.fail(ErrorCodes.ENHANCE_YOUR_CALM, "too many answers wait to be read", now)
         self.arm(self._stuck_due())
-        self.link.wake()
+        self.host.wake()

@@ -19,10 +19,14 @@ from httpng_core.http.response import ResponseHead
 from httpng_core.http2.hpack import content_length_field
 from httpng_core.http2.request import RequestHead
 from httpng_core.http2.wire import FIRST_WINDOW, ServerH2
-from httpng_core.sending.exchange import CallInLoop, Exchange
+from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.states import ResponseState
-from httpng_core.wire.log import Span
-from httpng_core.wire.protocol import Link
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.host import Host
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.ledger import Span
+from httpng_core.wire.outbound import Outbound
 
 # RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
 _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
@@ -32,19 +36,17 @@ class StreamOwner(Protocol):
     """What a stream needs of the protocol.
 
     Attributes:
-        link: the connection.
+        endpoint: our end of the connection.
+        outbound: its wire bytes.
         h2: makes frames.
         settings: timeouts.
-        date: the value for the Date header.
-        moved_at: when the kernel last took anything of the connection.
         connection_closes: a handler asked for it.
     """
 
-    link: Link
+    endpoint: Endpoint
+    outbound: Outbound
     h2: ServerH2
     settings: Settings
-    date: DateSource
-    moved_at: float
 
     def stream_flushes(self, now: float, stall_timeout: float) -> None:
         """The handler of an exchange is done, and no progress for so long is its end."""
@@ -81,21 +83,16 @@ class Stream:
         "code",
         "credit",
         "exchange",
-        "feed_hooks",
-        "fell_short",
         "flow",
         "head",
         "held",
+        "host",
         "incremental",
         "order",
-        "push",
         "served",
         "size",
-        "swept",
         "touched",
-        "track_acknowledged",
         "urgency",
-        "wake",
     )
 
     def __init__(self, owner: StreamOwner, flow: H2Stream, head: RequestHead, now: float) -> None:
@@ -116,14 +113,7 @@ class Stream:
         self._rest = memoryview(b"")
         self._rest_counts = False
         self._flushes_since: float | None = None
-        # What an exchange needs of its connection goes there straight.
-        link = owner.link
-        self.wake: Callable[[], None] = link.wake
-        self.push: Callable[[], None] = link.push
-        self.feed_hooks: Callable[[], tuple[Callable[[], None], CallInLoop | None]] = link.feed_hooks
-        self.swept: Callable[[int], None] = link.swept
-        self.fell_short: Callable[[int, float], None] = link.fell_short
-        self.track_acknowledged: Callable[[Exchange, int], bool] = link.track_acknowledged
+        self.host: Host = owner.endpoint.host
 
     def prioritise(self, priority: Priority) -> None:
         """The client changes its mind."""
@@ -131,16 +121,26 @@ class Stream:
 
     # What the exchange tells (Carrier) ----------------------------------------------------------------
 
-    def lane(self) -> None:
-        """No sweep: followers of a feed in step get the same bytes, and each stream has its own."""
-        return
+    def track_acknowledged(self, exchange: Outgoing) -> bool:
+        """Have acknowledgements told to the exchange."""
+        return self._owner.endpoint.track_acknowledged(exchange)
 
-    def exchange_ended(self, exchange: Exchange, now: float) -> None:
+    def can_sweep(self) -> bool:
+        """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
+        return False
+
+    def swept(self, size: int) -> None:
+        """Do nothing: nothing is swept."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Do nothing: nothing is swept."""
+
+    def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """The handler is done: from now on no progress for `stall_timeout` is the end."""
         self._flushes_since = now
         self._owner.stream_flushes(now, exchange.settings.stall_timeout)
 
-    def exchange_over(self, exchange: Exchange, now: float) -> None:
+    def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """The exchange is complete, cancelled or aborted."""
         self._owner.stream_over(self, now)
 
@@ -160,7 +160,7 @@ class Stream:
         moved = max(self._flushes_since, self.exchange.moved_at)
         if self.window > 0 or not (self._rest or self.exchange.has_frame):
             # It isn't the client's window that holds it: what others on the connection get counts as well.
-            moved = max(moved, self._owner.moved_at)
+            moved = max(moved, self._owner.outbound.moved_at)
         return moved + self.exchange.settings.stall_timeout
 
     @property
@@ -187,29 +187,34 @@ class Stream:
             return self.window > 0
         if not exchange.has_frame:
             return False
-        return self.window > 0 or exchange.head_due or exchange.end_due
+        return self.window > 0 or exchange.head_due or exchange.ends_after(0)
 
-    def send(self, limit: int, now: float) -> list[bytes | memoryview]:
+    def send(self, limit: int, now: float) -> list[Buffer]:
         """Commits the header block if it is due, and one DATA frame with at most `limit` body bytes."""
         exchange = self.exchange
         assert exchange is not None
-        made: list[bytes | memoryview] = [self._send_head(exchange)] if exchange.head_due else []
+        if exchange.queue is not None:
+            # Code of the user's may run in this, and end the exchange.
+            exchange.choose(now)
+            if self.exchange is not exchange or not self.can_send:
+                return []
+        made: list[Buffer] = [self._send_head(exchange)] if exchange.head_due else []
         room = min(limit, self.window, self._owner.h2.max_outbound_frame_size)
         counts, piece = self._next_piece(exchange, room, now) if room > 0 else (True, b"")
-        ends = not self._rest and exchange.end_due
+        ends = not self._rest and exchange.ends_after(0)
         if piece or ends:
             made += self._send_data(exchange, piece, counts=counts, ends=ends)
         return made
 
     def _send_head(self, exchange: Exchange) -> bytes:
-        wire, head = self._owner.link.wire, exchange.head
+        wire, head = self._owner.outbound.ledger, exchange.head
         assert head is not None
         self.closes = head.close
         if exchange.substitute and exchange.request.method != "HEAD":
             self._rest, self._rest_counts = memoryview(exchange.substitute), False
-        ends = exchange.end_due and not self._rest
+        ends = exchange.ends_after(0) and not self._rest
         frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=ends)
-        exchange.commit(head=True, size=0, end=ends)
+        exchange.commit_frames(head=True, size=0, end=ends)
         wire.push_span(len(frames), Span.HEAD, exchange)
         if ends:
             wire.push_span(0, Span.END, exchange)
@@ -218,18 +223,18 @@ class Stream:
     def _block(self, exchange: Exchange, head: ResponseHead) -> bytes:
         fields = [(b":status", b"%d" % head.status)]
         fields += [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
-        date = None if head.has(b"date") else self._owner.date()
+        date = None if head.has_date else self._owner.endpoint.date()
         if date is not None:
             fields.append((b"date", date))
         block = self._owner.h2.encoder.encode(fields)
-        length = len(exchange.substitute) or head.content_length
+        length = exchange.length
         return block if length is None or head.status == 204 else block + content_length_field(length)
 
-    def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, bytes | memoryview]:
+    def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:
         """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
         if not self._rest:
             body = exchange.peek(room, now)
-            exchange.commit(head=False, size=len(body), end=False)
+            exchange.commit_frames(head=False, size=len(body), end=False)
             if len(body) <= room:
                 return True, body
             # A payload is committed as a whole, however small the windows are; other streams go between.
@@ -238,9 +243,9 @@ class Stream:
         return self._rest_counts, piece
 
     def _send_data(
-        self, exchange: Exchange, piece: bytes | memoryview, *, counts: bool, ends: bool
-    ) -> list[bytes | memoryview]:
-        wire, size = self._owner.link.wire, len(piece)
+        self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool
+    ) -> list[Buffer]:
+        wire, size = self._owner.outbound.ledger, len(piece)
         head = self._owner.h2.data_head(self.flow, size, ends=ends)
         wire.push(len(head))
         if size and counts:
@@ -248,7 +253,7 @@ class Stream:
         else:
             wire.push(size)
         if ends:
-            exchange.commit(head=False, size=0, end=True)
+            exchange.commit_frames(head=False, size=0, end=True)
             wire.push_span(0, Span.END, exchange)
         return [head, piece] if size else [head]
 

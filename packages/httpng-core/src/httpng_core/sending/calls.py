@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
-from httpng_core.feeds.broadcast import Lane
+from httpng_core.sending.host import Host
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.positions import Until
 from httpng_core.sending.results import SendResult
@@ -58,7 +58,7 @@ class Pending:
 class Write(Pending):
     """A `write`: `accepted` of the bytes of `body` were accepted so far."""
 
-    __slots__ = ("_limit", "_path", "accepted", "body", "until")
+    __slots__ = ("_limit", "_path", "accepted", "body", "order", "until")
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Write(Pending):
         self.until = until
         self.body = body
         self.accepted = 0
+        self.order = 0
         self._limit = limit
         self._path = path
 
@@ -94,17 +95,17 @@ class Write(Pending):
 class FollowOwner(Protocol):
     """What a source needs of the exchange that it is for."""
 
-    def abort(self, now: float) -> None:
-        """The client can't be served any more."""
+    def reset(self, now: float, cause: str) -> None:
+        """Give the client up: it can't be served any more."""
 
     def feed_closed(self, now: float) -> None:
-        """Nothing more will become pending."""
+        """Note that nothing more will become pending."""
 
     def settle_books(self, source: "Source") -> None:
-        """Counts what a sweep has sent of `source`."""
+        """Count what a sweep has sent of `source`."""
 
-    def fell_short(self, taken: int, now: float) -> None:
-        """The kernel took only `taken` wire bytes of a payload that a sweep has sent."""
+    def sweep_fell_short(self, taken: int, now: float) -> None:
+        """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
 
 
 Swept = tuple[int, int, float]
@@ -122,31 +123,26 @@ class Source(Protocol):
     def size(self) -> int:
         """The length of the payload that is pending first; 0: none is."""
 
-    def begin(
-        self,
-        owner: FollowOwner,
-        wake: Callable[[], None],
-        call_in_loop: Callable[[Callable[[], None]], None] | None,
-    ) -> None:
-        """Joins the feed; `wake` is called when something becomes pending."""
+    def begin(self, owner: FollowOwner, host: Host) -> None:
+        """Join the feed; the hooks of `host` are called when something becomes pending."""
 
     def end(self) -> None:
-        """Leaves the feed."""
+        """Leave the feed."""
 
     def offer(self) -> bytes:
-        """What to send next, chosen anew each time; nothing if all that was pending has expired."""
+        """Return what to send next, chosen anew each time; nothing if all that was pending has expired."""
 
     def taken(self) -> None:
-        """The kernel took a part of what was offered last."""
+        """Note that the kernel took a part of what was offered last."""
 
-    def step_in(self, lane: Lane) -> None:
-        """All that was offered is sent: a sweep may send what comes next."""
+    def step_in(self, host: Host) -> None:
+        """Let a sweep send what comes next: all that was offered is sent."""
 
     def step_out(self) -> None:
-        """Only what is offered may be sent."""
+        """Let nothing be sent but what is offered."""
 
     def take_books(self) -> Swept:
-        """What a sweep has sent since this was asked last."""
+        """Return what a sweep has sent since this was asked last."""
 
 
 class Follow(Write):

@@ -1,51 +1,70 @@
-"""What a connection reports: frozen, in the past tense."""
+"""What a connection reports, in the past tense."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from httpng_core.http.request import Address
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 
-Outcome = Literal["complete", "cancelled", "aborted"]
+Outcome = Literal["complete", "cancelled", "cut short", "reset"]
 
 
-@dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """A whole request has come in: its handler may start on `exchange`."""
+    """A request has come in: its handler may start.
 
-    exchange: Exchange
+    Attributes:
+        exchange: what it starts on.
+    """
+
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
 
 
-@dataclass(frozen=True, slots=True)
 class ExchangeEnded:
     """An exchange is over.
 
     Attributes:
         exchange: the exchange, its positions final.
-        outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone) or
-            "aborted" (we gave it up).
+        outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone), "cut short" (the
+            stack has all that was accepted, and the client can tell that something is missing) or "reset" (we
+            gave it up).
+        cause: why it ended, if not cleanly; empty after a clean end.
         seconds: from the request's arrival to this.
     """
 
-    exchange: Exchange
-    outcome: Outcome
-    seconds: float
+    __slots__ = ("cause", "exchange", "outcome", "seconds")
+
+    def __init__(self, exchange: Outgoing, now: float) -> None:
+        assert isinstance(exchange, Exchange)
+        self.exchange = exchange
+        self.outcome: Outcome = _OUTCOMES[exchange.state]
+        self.cause = exchange.cause
+        self.seconds = now - exchange.started
 
 
-@dataclass(frozen=True, slots=True)
 class RequestRefused:
     """What the client sent could not be served; it was answered with `status` and the connection closes.
 
     On HTTP/2 it goes on, if only a request was at fault; and what breaks the protocol (400) is answered with
     a reset or a GOAWAY.
+
+    Attributes:
+        status: the HTTP status code.
+        reason: why, in one line.
+        peer: the client's end.
     """
 
-    status: int
-    reason: str
+    __slots__ = ("peer", "reason", "status")
+
+    def __init__(self, status: int, reason: str, peer: Address) -> None:
+        self.status = status
+        self.reason = reason
+        self.peer = peer
 
 
-@dataclass(frozen=True, slots=True)
 class TlsFailed:
     """The handshake failed, or what came later could not be opened; the connection closes.
 
@@ -54,8 +73,11 @@ class TlsFailed:
         peer: the client's end.
     """
 
-    reason: str
-    peer: Address
+    __slots__ = ("peer", "reason")
+
+    def __init__(self, reason: str, peer: Address) -> None:
+        self.reason = reason
+        self.peer = peer
 
 
 Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed
@@ -64,10 +86,6 @@ Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed
 _OUTCOMES: dict[ResponseState, Outcome] = {
     ResponseState.CLOSED: "complete",
     ResponseState.CANCELLED: "cancelled",
-    ResponseState.ABORTED: "aborted",
+    ResponseState.CUT: "cut short",
+    ResponseState.RESET: "reset",
 }
-
-
-def exchange_ended(exchange: Exchange, now: float) -> ExchangeEnded:
-    """The event of an exchange that has just come into a final state."""
-    return ExchangeEnded(exchange, _OUTCOMES[exchange.state], now - exchange.started)
