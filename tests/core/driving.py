@@ -9,6 +9,7 @@ from httpng_core import (
     Exchange,
     ExchangeEnded,
     Feed,
+    Host,
     RequestReceived,
     RequestRefused,
     SendResult,
@@ -41,7 +42,7 @@ class Driven:
     Attributes:
         wire: what the kernel took.
         events: every event so far.
-        wakes: how often `on_wake` was called.
+        wakes: how often `Host.wake` was called.
     """
 
     def __init__(self, received: bytes = GET, **settings: Any) -> None:
@@ -50,7 +51,7 @@ class Driven:
         self.events: list[Event] = []
         self.wakes = 0
         self.connection: Connection = Application(no_handler, **settings).connection(
-            self.clock(), on_wake=self._wake
+            self.clock(), host=Host(self._wake)
         )
         self.receive(received)
 

@@ -9,12 +9,13 @@ from httpng_core import (
     Address,
     CertificateFiles,
     Certificates,
+    Connection,
     Event,
     Exchange,
     ExchangeEnded,
+    Host,
     Pending,
     RequestReceived,
-    TlsConnection,
     TlsFailed,
     parse_settings,
 )
@@ -38,13 +39,13 @@ class Sealed:
     def __init__(self, certificates: Certificates, pair: CertificateFiles, **settings: Any) -> None:
         self.clock = Clock()
         self.wakes = 0
-        self.connection = TlsConnection(
-            certificates,
+        self.connection = Connection(
             parse_settings(settings),
             self.now,
+            host=Host(self._wake),
             peer=PEER,
-            on_wake=self._wake,
             tells_acknowledged=True,
+            certificates=certificates,
         )
         self.client = TlsEnd(trusting(pair), server_side=False, server_hostname="localhost")
         self.taken = 0

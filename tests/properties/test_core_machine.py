@@ -341,7 +341,7 @@ class CoreMachine(RuleBasedStateMachine):
                 self._fail(served)
             elif how == "abort":
                 served.may_abort = True
-                served.exchange.abort(self.clock())
+                served.exchange.reset(self.clock())
             else:
                 self._end(served, how, self._body(size) if how == "respond" else b"", before)
 

@@ -224,7 +224,7 @@ class SweepMachine(RuleBasedStateMachine):
             client.exchange.close(now)
         if gap == "aborts":
             client.gave_up = True
-            client.exchange.abort(now)
+            client.exchange.reset(now)
         if gap == "withdraws":
             client.exchange.withdraw(follows[0], now)
         if gap == "publishes":

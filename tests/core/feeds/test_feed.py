@@ -228,7 +228,7 @@ def test_on_gap_may_end_it_before_the_head_is_out(end: str) -> None:
         if end == "lost":
             driven.connection.connection_lost(driven.now)
         else:
-            driven.exchange.abort(driven.now)
+            driven.exchange.reset(driven.now)
 
     driven.follow(on_gap=on_gap)
     driven.feed.publish("1")

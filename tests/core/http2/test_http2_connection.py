@@ -519,7 +519,7 @@ def test_a_client_that_was_slow_while_handlers_ran_has_stall_timeout_for_the_res
     exchange.write(b"x" * 1000, driven.now)
     driven.push(100)
     driven.advance(60)
-    exchange.abort(driven.now)
+    exchange.reset(driven.now)
     driven.advance(29)
     assert not driven.connection.close_expected()
     driven.advance(1)
@@ -565,7 +565,7 @@ def test_a_client_that_never_reads_its_reset_is_given_up() -> None:
     exchange, _ = driven.begin()
     exchange.write(b"x" * 1000, driven.now)
     driven.push()
-    exchange.abort(driven.now)
+    exchange.reset(driven.now)
     assert driven.connection.wants_write
     driven.advance(29)
     assert not driven.connection.close_expected()

@@ -286,7 +286,7 @@ def test_an_abort_resets_the_stream_and_not_the_connection() -> None:
 def test_an_abort_before_anything_was_sent() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
-    exchange.abort(driven.now)
+    exchange.reset(driven.now)
     driven.turn()
     assert stream.reset == ErrorCodes.INTERNAL_ERROR
     assert stream.status == 0

@@ -468,7 +468,7 @@ def test_cancelled_is_sticky_later_writes_return_at_once_cancelled_0_bytes(drive
         assert body_bytes_sent(late.result) == 0
     driven.exchange.finish(driven.now)
     driven.exchange.fail(driven.now)
-    driven.exchange.abort(driven.now)
+    driven.exchange.reset(driven.now)
     driven.exchange.cancel(driven.now)
     assert driven.outcomes == ["cancelled"]
     assert driven.stats.cancelled
@@ -502,7 +502,7 @@ def test_whoever_waits_for_the_end_is_told_once(driven: Driven) -> None:
     calls: list[int] = []
     driven.exchange.on_over = lambda: calls.append(1)
     driven.lost()
-    driven.exchange.abort(driven.now)
+    driven.exchange.reset(driven.now)
     assert calls == [1]
 
 

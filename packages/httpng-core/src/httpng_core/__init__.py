@@ -24,6 +24,7 @@ from httpng_core.config.configuration import Configuration
 from httpng_core.config.listen import parse_listen
 from httpng_core.config.settings import Settings, nearest_key, parse_settings
 from httpng_core.config.sites import Site
+from httpng_core.config.types import Until, WindowSize
 from httpng_core.connection import Connection
 from httpng_core.errors import (
     AckedUnknownError,
@@ -33,7 +34,7 @@ from httpng_core.errors import (
     RemoteError,
     ResponseStateError,
 )
-from httpng_core.feeds.broadcast import Lane, Sweep
+from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, Overflow, Policy
 from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
 from httpng_core.http.dates import DateSource, HttpDate
@@ -41,7 +42,7 @@ from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.positions import Until, WindowSize
+from httpng_core.sending.host import NO_HOST, CallInLoop, Host
 from httpng_core.sending.results import (
     SendResult,
     SendStats,
@@ -52,20 +53,20 @@ from httpng_core.sending.results import (
 )
 from httpng_core.timers import Timer, Timers
 from httpng_core.tls.certificates import Certificates
-from httpng_core.tls.connection import AnyConnection, TlsConnection
 from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 
 __all__ = [
     "CALLS_PER_TURN",
     "LUA_DEFAULT_LISTEN",
     "MAX_QUEUED",
+    "NO_HOST",
     "PYTHON_DEFAULT_LISTEN",
     "SECONDS_PER_TURN",
     "AckedUnknownError",
     "Address",
-    "AnyConnection",
     "Application",
     "BaseIO",
+    "CallInLoop",
     "CertificateFiles",
     "Certificates",
     "ConfigError",
@@ -87,9 +88,9 @@ __all__ = [
     "GeneratorIO",
     "HeaderSource",
     "Headers",
+    "Host",
     "HttpDate",
     "HttpngError",
-    "Lane",
     "Lifecycle",
     "ListenAddress",
     "OnGap",
@@ -113,7 +114,6 @@ __all__ = [
     "Sweep",
     "Timer",
     "Timers",
-    "TlsConnection",
     "TlsFailed",
     "TlsFiles",
     "Until",

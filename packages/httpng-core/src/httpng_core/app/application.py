@@ -16,13 +16,14 @@ from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_lua_keys
 from httpng_core.config.sites import Site
-from httpng_core.connection import Connection, ProtocolName
+from httpng_core.connection import Connection, ProtocolName, no_date
 from httpng_core.errors import ConfigError
-from httpng_core.feeds.follower import CallInLoop
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import NO_HOST, CallInLoop, Host
+from httpng_core.tls.certificates import Certificates
 
 _PYTHON: Final = Language(
     name="Python",
@@ -215,24 +216,26 @@ class Application:
         self,
         now: float,
         *,
+        host: Host = NO_HOST,
         peer: Address = UNKNOWN_ADDRESS,
         ouraddr: Address = UNKNOWN_ADDRESS,
-        date: DateSource = lambda: None,
-        on_wake: Callable[[], None] = lambda: None,
+        date: DateSource = no_date,
         tells_acknowledged: bool = False,
-        over_tls: bool = False,
-        protocol: ProtocolName = "http/1.1",
+        certificates: Certificates | None = None,
+        https: bool = False,
+        protocol: ProtocolName | None = None,
     ) -> Connection:
-        """A connection that starts at `now`; the arguments are those of `Connection`."""
+        """Return a connection that starts at `now`; the arguments are those of `Connection`."""
         return Connection(
             self.settings,
             now,
+            host=host,
             peer=peer,
             ouraddr=ouraddr,
             date=date,
-            on_wake=on_wake,
             tells_acknowledged=tells_acknowledged,
-            over_tls=over_tls,
+            certificates=certificates,
+            https=https,
             protocol=protocol,
         )
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, FollowStats, OnGap
 from httpng_core.http.response import HeaderValue
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.positions import Until, WindowSize
 from httpng_core.sending.results import SendStats
 
 

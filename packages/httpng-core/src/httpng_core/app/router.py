@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 
 from httpng_core.app.handlers import as_handler, end_exchange
 from httpng_core.app.route_table import NoMatch, RouteTable
@@ -79,7 +78,7 @@ class Router:
             exchange.respond(found.response(), runner.clock())
             return
         if found.stash:
-            exchange.request = replace(request, stash={**request.stash, **found.stash})
+            exchange.request = request.with_stash({**request.stash, **found.stash})
         returned = self._answer_before(exchange.request)
         if returned is None:
             found.handler.start(exchange, runner)

@@ -13,11 +13,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
 from httpng_core.config.settings import Settings
-from httpng_core.feeds.follower import CallInLoop
+from httpng_core.connection import Connection
 from httpng_core.sending.calls import Pending, Turn
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import CallInLoop
 from httpng_core.timers import Timers
-from httpng_core.tls.connection import AnyConnection
 from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, TlsFailed
 
 _log = logging.getLogger("httpng")
@@ -187,7 +187,7 @@ class Runner:
         """Whether `run` has something to do."""
         return bool(self._ready)
 
-    def serve(self, connection: AnyConnection) -> None:
+    def serve(self, connection: Connection) -> None:
         """Takes all events of a connection: starts handlers, writes the access log."""
         while (event := connection.next_event()) is not None:
             self.handle(event)

@@ -15,8 +15,8 @@ from httpng_core.config.rules import (
     SecurityLevel,
     Whole,
 )
+from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import ConfigError
-from httpng_core.sending.positions import Until, WindowSize
 
 HalfClose = Literal["streaming", "always", "never"]
 LuaRuntime = Literal["luajit21", "lua54"]
@@ -67,6 +67,7 @@ class Settings:
         shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
         max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
             before the handler runs.
+        max_fields: The most header fields of a request, and the most fields of its trailers; more get 431.
         use_body_split: Taken for compatibility, has no effect.
         max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
             kernel.
@@ -98,6 +99,7 @@ class Settings:
     keepalive_timeout: float = _key(75.0, Seconds())
     shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
     max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
+    max_fields: int = _key(256, Whole(1, 65536))
     use_body_split: bool = _key(False, _FLAG)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)

@@ -131,8 +131,9 @@ class Connection:
         """Note the client's FIN: it sends no more, and may or may not go on reading."""
         endpoint = self._endpoint
         if not endpoint.eof:
-            endpoint.eof = True
-            endpoint.protocol.receive_eof(now)
+            protocol = endpoint.protocol
+            endpoint.note_eof()
+            protocol.receive_eof(now)
             endpoint.host.wake()
 
     def peer_shut(self, now: float) -> None:
@@ -218,7 +219,9 @@ class Connection:
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
         endpoint = self._endpoint
-        return not endpoint.eof and endpoint.protocol.wants_read and not endpoint.outbound.is_clogged
+        if endpoint.eof or endpoint.ending in OVER:
+            return False
+        return endpoint.protocol.wants_read and not endpoint.outbound.is_clogged
 
     @property
     def wants_write(self) -> bool:
@@ -299,7 +302,7 @@ class Connection:
     def half_close_expected(self) -> bool:
         """Return whether the sending side is to be shut down, while reading goes on."""
         endpoint = self._endpoint
-        return endpoint.ending is Ending.LINGERING and endpoint.outbound.is_empty
+        return endpoint.ending is Ending.LINGERING and endpoint.outbound.is_empty and not endpoint.eof
 
     def close_expected(self) -> bool:
         """Return whether the socket is to be closed, with a reset if `reset_expected`."""

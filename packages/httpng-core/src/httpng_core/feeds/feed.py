@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any, Literal
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.sending.host import CallInLoop
 from httpng_core.feeds.follower import FeedStats, Follower, OnGap
 from httpng_core.feeds.per_loop import Branch, Latest, Totals, keep
 from httpng_core.http.response import body_bytes
+from httpng_core.sending.host import CallInLoop
 
 Policy = Literal["latest", "every"]
 """What a feed keeps for a follower that is behind: the newest unsent payload of each key, or all of them."""

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
 from httpng_core.http.response import body_bytes
-from httpng_core.sending.host import CallInLoop, Host
 from httpng_core.sending.calls import FollowOwner, Later, Swept
+from httpng_core.sending.host import CallInLoop, Host
 
 OnGap = Callable[[int], bytes | str | Later | None]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""

@@ -20,8 +20,8 @@ from httpng_core.http2.intake import Intake
 from httpng_core.http2.stream import Stream
 from httpng_core.http2.wire import MAX_STREAMS, PREFACE, ServerH2
 from httpng_core.sending.exchange import Exchange
-from httpng_core.wire.events import ExchangeEnded, RequestRefused
 from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.events import ExchangeEnded, RequestRefused
 from httpng_core.wire.outbound import JOIN_BELOW
 from httpng_core.wire.scheduler import Scheduler
 

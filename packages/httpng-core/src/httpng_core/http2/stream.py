@@ -5,7 +5,6 @@ can be taken back. Hence one is made only when the socket can take it and both f
 room.
 """
 
-from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
@@ -13,17 +12,16 @@ from h2.errors import ErrorCodes
 from h2.stream import H2Stream
 
 from httpng_core.config.settings import Settings
-from httpng_core.http.dates import DateSource
 from httpng_core.http.priority import Priority
 from httpng_core.http.response import ResponseHead
 from httpng_core.http2.hpack import content_length_field
 from httpng_core.http2.request import RequestHead
 from httpng_core.http2.wire import FIRST_WINDOW, ServerH2
-from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.states import ResponseState
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.ledger import Span
 from httpng_core.wire.outbound import Outbound

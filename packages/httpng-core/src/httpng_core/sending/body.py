@@ -13,9 +13,10 @@ from collections import deque
 from math import inf
 from typing import Final
 
+from httpng_core.config.types import Until
 from httpng_core.errors import ContentLengthError
 from httpng_core.sending.auto_window import PathEstimate
-from httpng_core.sending.positions import LagBook, Until
+from httpng_core.sending.positions import LagBook
 
 SMALL_PIECE: Final = 4096
 """Pieces shorter than this are joined with their neighbours; longer ones go out by reference."""
@@ -139,7 +140,7 @@ class ResponseBody:
             self._lag_book = LagBook()
             self._lag_book.accept(self.current, self._lag_since)
 
-    def accept_committed(self, size: int, at: float, now: float) -> None:
+    def accept_committed(self, size: int, at: float) -> None:
         """Accept and commit `size` bytes that the kernel has begun to take and that were chosen at `at`."""
         self.stamp(at)
         self.current += size

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Protocol
 
-from httpng_core.sending.host import Host
+from httpng_core.config.types import Until
 from httpng_core.sending.auto_window import PathEstimate
-from httpng_core.sending.positions import Until
+from httpng_core.sending.host import Host
 from httpng_core.sending.results import SendResult
 from httpng_core.timers import Timer
 

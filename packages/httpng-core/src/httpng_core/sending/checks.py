@@ -3,7 +3,7 @@
 import sys
 from math import inf
 
-from httpng_core.sending.positions import Until, WindowSize
+from httpng_core.config.types import Until, WindowSize
 
 
 def checked_timeout(timeout: float, name: str = "timeout") -> float:

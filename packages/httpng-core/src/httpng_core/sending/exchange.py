@@ -8,7 +8,10 @@ response is in `outgoing.py`.
 from math import inf
 from typing import Final
 
+from httpng_core.config.settings import Settings
+from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import AckedUnknownError, ContentLengthError
+from httpng_core.http.request import Request
 from httpng_core.http.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
 from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.sending.checks import (
@@ -19,14 +22,11 @@ from httpng_core.sending.checks import (
     checked_window,
 )
 from httpng_core.sending.outgoing import Carrier, Outgoing
-from httpng_core.sending.positions import Until, WindowSize
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, SendStats, encode
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage, Waits, reached
-from httpng_core.config.settings import Settings
-from httpng_core.http.request import Request
 from httpng_core.timers import Timers
 
 HANDLER_ERROR: Final = b"Path handler execution error"

@@ -15,7 +15,7 @@ from httpng_core.sending.calls import Follow, Write
 from httpng_core.sending.host import Host
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
-from httpng_core.sending.states import FLUSHING, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
+from httpng_core.sending.states import FLUSHING, LIVE, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage, Waits
 from httpng_core.timers import Timers
 

@@ -2,9 +2,9 @@
 
 from enum import IntEnum
 
+from httpng_core.config.types import Until
 from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import HeaderWrite, Pending, Wait
-from httpng_core.sending.positions import Until
 from httpng_core.sending.results import Call, encode
 from httpng_core.timers import Timers
 

@@ -1,12 +1,12 @@
 """A scripted kernel, a clock turned by hand, a client: an application and its client in one thread."""
 
 from collections.abc import Callable
-from functools import partial
 from math import inf
 from typing import Any
 
 from httpng_core.app.application import as_application
 from httpng_core.app.files import Files
+from httpng_core.connection import Connection
 from httpng_core.http.request import Address
 from httpng_core.sending.exchange import Exchange
 from httpng_core.testing.http1_client import ReceivedResponse, decode
@@ -15,7 +15,6 @@ from httpng_core.testing.path import ScriptedPath
 from httpng_core.testing.server import ScriptedServer
 from httpng_core.testing.stepped_io import step_async
 from httpng_core.tls.certificates import Certificates
-from httpng_core.tls.connection import AnyConnection, TlsConnection
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.wire.events import RequestReceived
 
@@ -53,7 +52,7 @@ class Client:
     def __init__(
         self,
         loop: "Loopback",
-        connection: AnyConnection,
+        connection: Connection,
         room: float,
         path: ScriptedPath | None = None,
         tls: TlsEnd | None = None,
@@ -173,7 +172,7 @@ class Client:
                 return moved
         return moved
 
-    def _push(self, connection: AnyConnection) -> bool:
+    def _push(self, connection: Connection) -> bool:
         now = self._loop.clock.now
         wire = b"".join(connection.data_to_send(now))
         if not wire:
@@ -222,7 +221,7 @@ class Http2Peer(Client):
         http2: the client without its socket, for what has no verb here; then `settle` the loop.
     """
 
-    def __init__(self, loop: "Loopback", connection: AnyConnection, room: float, http2: Http2Client) -> None:
+    def __init__(self, loop: "Loopback", connection: Connection, room: float, http2: Http2Client) -> None:
         super().__init__(loop, connection, room)
         self.http2 = http2
 
@@ -320,16 +319,20 @@ class Loopback:
         if not self.server.listens:
             raise ConnectionRefusedError("nobody listens")
 
-    def _connections(self) -> list[AnyConnection]:
+    def _connections(self) -> list[Connection]:
         return [client.connection for client in self._clients]
 
-    def _connection(self, over_tls: bool) -> AnyConnection:
+    def _connection(self, over_tls: bool) -> Connection:
         peer, ours = Address("192.0.2.1", 50000 + len(self._clients)), Address("192.0.2.2", 80)
-        make: Callable[..., AnyConnection] = self.application.connection
         if over_tls:
             assert self.certificates is not None, "this Loopback has no certificates"
-            make = partial(TlsConnection, self.certificates, self.application.settings)
-        return make(self.clock.now, peer=peer, ouraddr=ours, tells_acknowledged=True)
+        return self.application.connection(
+            self.clock.now,
+            peer=peer,
+            ouraddr=ours,
+            tells_acknowledged=True,
+            certificates=self.certificates if over_tls else None,
+        )
 
     def advance(self, seconds: float) -> None:
         """Time passes, each deadline at its moment."""

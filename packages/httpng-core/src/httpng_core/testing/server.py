@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from httpng_core.app.application import Application
 from httpng_core.app.lifecycle import ServerState, ServerVerb
 from httpng_core.config.configuration import Configuration
+from httpng_core.connection import Connection
 from httpng_core.sending.calls import Pending
-from httpng_core.tls.connection import AnyConnection
 
 
 class ScriptedServer:
@@ -21,7 +21,7 @@ class ScriptedServer:
         self,
         application: Application,
         clock: Callable[[], float],
-        connections: Callable[[], Sequence[AnyConnection]],
+        connections: Callable[[], Sequence[Connection]],
     ) -> None:
         """Runs `application`; `connections` are those that it has, closed ones among them."""
         self.keeps_threads = False

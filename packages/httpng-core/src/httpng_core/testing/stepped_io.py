@@ -10,11 +10,11 @@ from typing import Any
 from httpng_core.app.handlers import end_exchange
 from httpng_core.app.io import BaseIO
 from httpng_core.app.runner import Runner
+from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import OnGap
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.positions import Until
 from httpng_core.sending.results import SendResult
 
 _Call = Generator[Pending, Any, Any]

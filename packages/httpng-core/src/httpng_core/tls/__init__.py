@@ -1,18 +1,15 @@
 """TLS without sockets: the only importer of ssl, and of cryptography for the names in certificates."""
 
 from httpng_core.tls.certificates import Certificates
-from httpng_core.tls.connection import AnyConnection, TlsConnection
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.tls.names import NameTable, names_of
 from httpng_core.tls.records import RecordBook
 
 __all__ = [
     "RECORD",
-    "AnyConnection",
     "Certificates",
     "NameTable",
     "RecordBook",
-    "TlsConnection",
     "TlsEnd",
     "TlsError",
     "names_of",

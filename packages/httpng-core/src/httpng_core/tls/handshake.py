@@ -102,8 +102,9 @@ class TlsLayer(Silence):
         while endpoint.ending is _OPEN and (data := self._end.read()) is not None:
             if not data:
                 if not endpoint.eof:
-                    endpoint.eof = True
-                    endpoint.protocol.receive_eof(now)
+                    protocol = endpoint.protocol
+                    endpoint.note_eof()
+                    protocol.receive_eof(now)
                 return
             endpoint.protocol.receive(data, now)
 

@@ -154,11 +154,19 @@ class Endpoint:
         """Note that the end has taken too long."""
         self._finish(Ending.CLOSED)
 
+    def note_eof(self) -> None:
+        """Note that the client's FIN has come: what lingers has nothing to wait for any more."""
+        self.eof = True
+        if self.ending is Ending.LINGERING and self.outbound.is_empty:
+            self._finish(Ending.CLOSED)
+
     def _end(self, ending: Ending, now: float) -> None:
         if self.ending is not Ending.OPEN:
             return
         self.ending, self.deadline = ending, now + LINGER_TIMEOUT
         self.protocol = SILENCE
+        if self.is_over:
+            self._finish(Ending.CLOSED)
         self.host.wake()
 
     def _finish(self, ending: Ending) -> None:

@@ -9,7 +9,6 @@ is made, and the socket was asked before.
 from typing import Final
 
 from httpng_core.sending.body import Buffer
-from httpng_core.sending.outgoing import Outgoing
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.ledger import Ledger, Span
 from httpng_core.wire.offer_size import OfferSize
@@ -211,10 +210,10 @@ def _between(buffers: list[Buffer], start: int, stop: int) -> list[Buffer]:
     kept: list[Buffer] = []
     at = 0
     for buffer in buffers:
+        if at >= stop:
+            break
         end = at + len(buffer)
-        if end > start:
-            if at >= stop:
-                break
+        if end > start and start < stop:
             low, high = max(start - at, 0), min(stop, end) - at
             kept.append(buffer if low == 0 and high == len(buffer) else memoryview(buffer)[low:high])
         at = end
