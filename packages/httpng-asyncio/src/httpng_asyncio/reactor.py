@@ -1,6 +1,7 @@
 """The reactor on asyncio's own verbs; uvloop's are the same."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -54,11 +55,23 @@ class AsyncioReactor:
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
-        task = self._loop.create_task(function(*args))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = _start(function(*args), self._loop)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def ends_task(self, error: BaseException) -> bool:
-        """See `Reactor`."""
-        task = asyncio.current_task()
-        return not isinstance(error, asyncio.CancelledError) or task is None or task.cancelling() > 0
+        """See `Reactor`: it is cancelled, or the program is to end; a mere CancelledError may be anybody's."""
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(self.ends_task, error.exceptions))
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            return task is None or task.cancelling() > 0
+        return isinstance(error, (KeyboardInterrupt, SystemExit))
+
+
+def _start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+    """Start a task in a context of its own; where Python can (3.12), it runs at once up to its first wait."""
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)

@@ -31,3 +31,13 @@ class RemoteError(HttpngError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+def is_handlers_error(error: BaseException) -> bool:
+    """Return whether what user code raised is its own error, so that it touches nobody else.
+
+    All is, whatever class it has, but KeyboardInterrupt and SystemExit, which are meant for the program.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_handlers_error, error.exceptions))
+    return not isinstance(error, (KeyboardInterrupt, SystemExit))

@@ -22,9 +22,9 @@ class Reactor(Protocol):
         """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
 
     def ends_task(self, error: BaseException) -> bool:
-        """Whether `error`, which is no `Exception`, is the end of the task that asks.
+        """Return whether `error` is the end of the task that asks: it is cancelled, or the program is to end.
 
-        It isn't if that task awaited another one that was cancelled.
+        Whatever else a handler raises is the handler's error, though it be no `Exception`.
         """
 
 

@@ -3,11 +3,12 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any
 
 from httpng_core.app.io import GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
-from httpng_core.errors import HttpngError
+from httpng_core.errors import HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
 from httpng_core.sending.exchange import Exchange
@@ -24,10 +25,12 @@ class FunctionHandler:
         self._function = function
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Runs the function and sends what it returns."""
+        """Run the function, in a context of its own, and send what it returns."""
         try:
-            returned = self._function(exchange.request)
-        except Exception as error:
+            returned = copy_context().run(self._function, exchange.request)
+        except BaseException as error:
+            if not is_handlers_error(error):
+                raise
             returned = error
         end_exchange(exchange, returned, runner.clock())
 
@@ -89,18 +92,20 @@ def as_handler(handler: Any) -> Handler:
 def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any = None) -> None:
     """Ends an exchange with what its handler returned, or raised (an exception as `returned`).
 
-    A handler's mistake never gets past this: it is logged and answered with 500, or an abort.
+    A handler's mistake never gets past this: it is logged, and answered with 500 or cut short.
     """
+    if isinstance(returned, BaseException):
+        _log_failure(exchange.request, returned, was_raised=True)
+        exchange.fail(now, f"the handler raised {type(returned).__name__}")
+        return
     try:
-        if isinstance(returned, BaseException):
-            raise returned
         if returned is None:
             exchange.finish(now, headers)
         else:
             exchange.respond(as_response(returned, headers), now)
     except Exception as error:
-        _log_failure(exchange.request, error, was_raised=error is returned)
-        exchange.fail(now)
+        _log_failure(exchange.request, error, was_raised=False)
+        exchange.fail(now, f"the handler returned what can't be sent: {error}")
 
 
 def as_response(returned: object, headers: Any = None) -> Response:
@@ -125,7 +130,7 @@ def as_response(returned: object, headers: Any = None) -> Response:
     )
 
 
-def _log_failure(request: Request, error: Exception, *, was_raised: bool) -> None:
+def _log_failure(request: Request, error: BaseException, *, was_raised: bool) -> None:
     if was_raised or not isinstance(error, (TypeError, ValueError, HttpngError)):
         _log.error("handler error on %s %s", request.method, request.path, exc_info=error)
     else:

@@ -69,6 +69,10 @@ class BaseIO:
         self._follower = follower
         return pending
 
+    def abort(self) -> None:
+        """Give the exchange up at once: what is in flight is lost, and the client can tell. Doesn't block."""
+        self._exchange.reset(self._clock())
+
     def _end(self) -> None:
         self._exchange.close(self._clock(), self.headers)
 

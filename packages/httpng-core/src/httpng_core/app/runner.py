@@ -9,10 +9,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
+from contextvars import copy_context
 from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
 from httpng_core.config.settings import Settings
+from httpng_core.errors import is_handlers_error
 from httpng_core.connection import Connection
 from httpng_core.sending.calls import Pending, Turn
 from httpng_core.sending.exchange import Exchange
@@ -49,6 +51,7 @@ class Fiber:
         self._steps = steps
         self._runner = runner
         self._ended = ended
+        self._context = copy_context()
         self._pending: Pending | None = None
 
     def run(self) -> None:
@@ -67,8 +70,10 @@ class Fiber:
         if self._pending is not None:
             self._pending.on_settle = None
         try:
-            self._steps.close()
-        except Exception as error:
+            self._context.run(self._steps.close)
+        except BaseException as error:
+            if not is_handlers_error(error):
+                raise
             _log.error("handler error while it was given up", exc_info=error)
 
     def _step(self) -> bool:
@@ -80,20 +85,22 @@ class Fiber:
             self._runner.forget(self)
             self._ended(stop.value)
             return False
-        except Exception as error:
+        except BaseException as error:
             self._runner.forget(self)
+            if not is_handlers_error(error):
+                raise
             self._ended(error)
             return False
         return self._await(following)
 
     def _resume(self, pending: Pending | None) -> Pending:
         if pending is None or isinstance(pending, Turn):
-            return self._steps.send(None)
+            return self._context.run(self._steps.send, None)
         try:
             result = pending.result
         except Exception as error:
-            return self._steps.throw(error)
-        return self._steps.send(result)
+            return self._context.run(self._steps.throw, error)
+        return self._context.run(self._steps.send, result)
 
     def _await(self, pending: Pending) -> bool:
         if not isinstance(pending, Pending):
@@ -201,12 +208,14 @@ class Runner:
         if isinstance(event, RequestReceived):
             self.start(event.exchange)
         elif isinstance(event, ExchangeEnded):
+            if event.outcome != "complete":
+                _log_end(event)
             if self._served.settings.access_log:
                 _log_access(event)
         elif isinstance(event, TlsFailed):
             _log.info("TLS with %s failed: %s", event.peer.host, event.reason)
         else:
-            _log.info("refused a request: %d %s", event.status, event.reason)
+            _log.info("refused a request of %s: %d %s", event.peer.host, event.status, event.reason)
 
     def spawn(
         self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
@@ -272,6 +281,26 @@ class Runner:
             if not fiber.background:
                 self.forget(fiber)
                 fiber.close()
+
+
+def _log_end(event: ExchangeEnded) -> None:
+    """Log an end that isn't clean: its cause, the client, the request, the positions."""
+    exchange = event.exchange
+    request = exchange.request
+    # A client that leaves is everyday life; what the server or its handlers gave up is not.
+    level = logging.INFO if event.outcome == "cancelled" else logging.WARNING
+    _log.log(
+        level,
+        '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s',
+        request.peer.host,
+        request.method,
+        request.path,
+        event.outcome,
+        event.cause,
+        exchange.current,
+        exchange.sent,
+        "-" if exchange.acked is None else exchange.acked,
+    )
 
 
 def _log_access(event: ExchangeEnded) -> None:

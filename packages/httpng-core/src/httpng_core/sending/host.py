@@ -28,9 +28,10 @@ class Host:
         direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none. `None`:
             feeds don't send to this client together with others.
         call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one thread.
+        driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
     """
 
-    __slots__ = ("call_in_loop", "direct_send", "feed_ready", "payload_ready", "wake")
+    __slots__ = ("call_in_loop", "direct_send", "driver", "feed_ready", "payload_ready", "wake")
 
     def __init__(
         self,
@@ -40,12 +41,14 @@ class Host:
         payload_ready: Callable[[], None] | None = None,
         direct_send: Callable[[bytes], int] | None = None,
         call_in_loop: CallInLoop | None = None,
+        driver: Any = None,
     ) -> None:
         self.wake = wake
         self.feed_ready = feed_ready
         self.payload_ready = wake if payload_ready is None else payload_ready
         self.direct_send = direct_send
         self.call_in_loop = call_in_loop
+        self.driver = driver
 
 
 NO_HOST = Host()

@@ -1,6 +1,8 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable
+from threading import get_ident
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -17,6 +19,9 @@ from httpng_core import (
     Until,
 )
 from httpng_core import HeaderSource as _HeaderSource
+
+if TYPE_CHECKING:
+    from httpng_driver.loop.pump import Pump
 
 
 class IO(BaseIO):
@@ -35,9 +40,13 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", thread: int
+    ) -> None:
+        """Make the `io` of an exchange that `pump` drives, in the loop of `thread`."""
         super().__init__(exchange, clock)
-        self._carrier = exchange.carrier
+        self.pump = pump
+        self._thread = thread
         self._calls = 0
         self._turn_ends = clock() + SECONDS_PER_TURN
         self._over: anyio.Event | None = None
@@ -61,6 +70,7 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments, or CR, LF or NUL in a header; nothing is sent.
             ResponseStateError: the header block was given before.
         """
+        self._check_thread()
         return await self._settled(self._begin_header(code, headers, timeout))
 
     async def write(
@@ -83,6 +93,7 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             ContentLengthError: more than the declared Content-Length; nothing of this body is sent.
         """
+        self._check_thread()
         return await self._settled(self._begin_write(body, timeout))
 
     async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
@@ -103,6 +114,7 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
+        self._check_thread()
         result = await self._settled(self._begin_wait(pos, timeout, until))
         assert result is not None
         return result
@@ -137,6 +149,7 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             ContentLengthError: the response has a Content-Length.
         """
+        self._check_thread()
         return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 
     async def close(self) -> None:
@@ -144,8 +157,9 @@ class IO(BaseIO):
 
         Doesn't wait for the flush. Calling it again does nothing.
         """
+        self._check_thread()
         self._end()
-        self._carrier.push()
+        self.pump.push_now()
 
     async def wait_cancelled(self) -> None:
         """Waits until the exchange is over: the client is gone, or the response is complete."""
@@ -156,6 +170,13 @@ class IO(BaseIO):
             self._exchange.on_over = self._over.set
         await self._over.wait()
 
+    def _check_thread(self) -> None:
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                "io was called from another thread than that of its event loop; "
+                "call it there (loop.call_soon_threadsafe, anyio.from_thread.run), or publish to a Feed"
+            )
+
     async def _settled(self, pending: Pending) -> SendResult | None:
         if not pending.settled:
             await self._until_settled(pending)
@@ -165,7 +186,7 @@ class IO(BaseIO):
 
     async def _until_settled(self, pending: Pending) -> None:
         # Ask the kernel in this very turn: often it has room, and a timeout of 0 means just that.
-        self._carrier.push()
+        self.pump.push_now()
         if not pending.settled and pending.deadline <= self._clock():
             self._exchange.withdraw(pending, self._clock())
         if pending.settled:
@@ -173,7 +194,7 @@ class IO(BaseIO):
             return
         settled = anyio.Event()
         pending.on_settle = settled.set
-        self._carrier.wake()
+        self.pump.wake()
         try:
             await settled.wait()
         except BaseException:

@@ -11,7 +11,7 @@ _PAYLOADS_PER_TURN = 256
 _log = logging.getLogger("httpng")
 
 
-class FanOut:
+class FeedTurns:
     """Payloads that wait for single followers, and sweeps over those that are in step."""
 
     def __init__(self, flag: Callable[[Pump], None], soon: Callable[[], None]) -> None:
@@ -27,9 +27,9 @@ class FanOut:
 
     def has_payload(self, pump: Pump) -> None:
         """A feed has something for this client alone."""
-        if not self._followers:
-            self._soon()
         self._followers.append(pump)
+        if len(self._followers) == 1:
+            self._soon()
 
     def has_sweep(self, sweep: Sweep) -> None:
         """A feed has something for followers in step."""
@@ -44,7 +44,9 @@ class FanOut:
     def _send_payloads(self) -> None:
         followers = self._followers
         for _ in range(min(len(followers), _PAYLOADS_PER_TURN)):
-            self._flag(followers.popleft())
+            pump = followers.popleft()
+            if not pump.flagged:
+                self._flag(pump)
 
     def _send_sweeps(self, now: float) -> None:
         sweeps, budget = self._sweeps, _PAYLOADS_PER_TURN

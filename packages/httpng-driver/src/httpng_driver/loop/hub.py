@@ -1,40 +1,46 @@
 """The hub: everything of one event loop. It takes turns, and in each serves what was flagged.
 
-What it does is done in the thread of its loop, with its lock held. So another thread that holds the lock may
-touch a connection or a deadline of its: a step of Lua does, that another loop carries out.
+What a client asks for is served when its socket is read; turns are for what others flag: feeds, other threads,
+timers, tasks that have written. What it does is done in the thread of its loop, with its lock held. So another
+thread that holds the lock may touch a connection or a deadline of its: a step of Lua does, that another loop
+carries out.
 """
 
 import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from threading import RLock, get_ident
 from typing import Any
 
-from httpng_core import (
-    Address,
-    AnyConnection,
-    Application,
-    Certificates,
-    Exchange,
-    HttpDate,
-    Lane,
-    Timers,
-    TlsConnection,
-    end_exchange,
-)
+from httpng_core import Address, Application, Certificates, Exchange, HttpDate, Timers, end_exchange
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import IO
-from httpng_driver.loop.feed_turns import FanOut
+from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.loop.pump import Pump
-from httpng_driver.loop.tcp_options import CAN_TELL
 from httpng_driver.reactor import Reactor
 from httpng_driver.threads.wakeup import Doorbell
 
 _PASSES_PER_TURN = 4
 _log = logging.getLogger("httpng")
+
+
+class HubStatistics:
+    """What is going on in one event loop; a snapshot.
+
+    Attributes:
+        connections: how many connections are open.
+        tasks: how many async handlers run.
+        deadlines: how many deadlines are pending, one for each connection at most.
+    """
+
+    __slots__ = ("connections", "deadlines", "tasks")
+
+    def __init__(self, connections: int, tasks: int, deadlines: int) -> None:
+        self.connections = connections
+        self.tasks = tasks
+        self.deadlines = deadlines
 
 
 class Hub:
@@ -43,10 +49,14 @@ class Hub:
     Attributes:
         application: what is served.
         clock: the monotonic clock of every `now`.
+        date: the value of the Date header.
         poller: readiness of all sockets.
         runner: runs the handlers.
         timers: deadlines of the driver's own and the next one of each connection.
+        feed_turns: what feeds have for the connections.
+        wakeup: by which other threads reach the loop.
         lock: held while the loop works.
+        thread: the thread of the loop.
         on_forget: called when a connection has been closed.
     """
 
@@ -59,21 +69,21 @@ class Hub:
         wall_clock: Callable[[], float] = time.time,
         doorbell: Doorbell | None = None,
     ) -> None:
-        """To be made in the thread of the loop. It owns the `doorbell`, by which other threads reach it."""
+        """Make a hub in the thread of its loop. It owns the `doorbell`, by which other threads reach it."""
         self.application = application
         self.clock = clock
+        self.date = HttpDate(wall_clock)
         self.poller = make_poller()
         self.timers = Timers()
         self.lock = RLock()
-        self.on_forget: Callable[[], None] = lambda: None
-        self._date = HttpDate(wall_clock)
+        self.on_forget: Callable[[], None] = _nothing
+        self.feed_turns = FeedTurns(self.flag, self._soon)
+        self.wakeup = Doorbell() if doorbell is None else doorbell
+        self.wakeup.answer_by(self.poller)
+        self.thread = get_ident()
         self._reactor = reactor
-        self._pumps: dict[AnyConnection, Pump] = {}
+        self._pumps: set[Pump] = set()
         self._flagged: list[Pump] = []
-        self._fan_out = FanOut(self.flag, self._soon)
-        self._doorbell = Doorbell() if doorbell is None else doorbell
-        self._doorbell.answer_by(self.poller)
-        self._thread = get_ident()
         self._tasks = 0
         self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
@@ -95,7 +105,7 @@ class Hub:
     @property
     def pumps(self) -> list[Pump]:
         """The open connections."""
-        return list(self._pumps.values())
+        return list(self._pumps)
 
     @property
     def load(self) -> int:
@@ -107,6 +117,10 @@ class Hub:
         """Whether there is neither a connection nor a handler that runs."""
         return not self._pumps and not self._tasks and not self.runner.is_busy
 
+    def statistics(self) -> HubStatistics:
+        """Return what is going on."""
+        return HubStatistics(len(self._pumps), self._tasks, len(self.timers))
+
     def adopt(
         self,
         sock: socket.socket,
@@ -114,7 +128,7 @@ class Hub:
         ouraddr: Address,
         certificates: Certificates | None = None,
     ) -> None:
-        """Serves an accepted, non-blocking socket from now on; it belongs to the hub.
+        """Serve an accepted, non-blocking socket from now on; it belongs to the hub.
 
         With `certificates` it speaks TLS.
         """
@@ -122,39 +136,47 @@ class Hub:
             sock.close()
             self.on_forget()
             return
-        make: Callable[..., AnyConnection] = self.application.connection
-        if certificates is not None:
-            make = partial(TlsConnection, certificates, self.application.settings)
-        # Of a Unix socket the kernel counts something else.
-        tells = CAN_TELL and ouraddr.family != "AF_UNIX"
-        connection = make(self.clock(), peer=peer, ouraddr=ouraddr, date=self._date, tells_acknowledged=tells)
-        pump = Pump(self, sock, connection)
-        connection.on_wake = pump.on_wake
-        connection.on_push = pump.push
-        connection.on_payload = partial(self._fan_out.has_payload, pump)
-        connection.feed_lane = Lane(self._fan_out.has_sweep, sock.send)
-        # The doorbell's, as feeds keep this, and not the hub with it.
-        connection.call_in_loop = self._doorbell.call_in_loop
-        self._pumps[connection] = pump
-        self.flag(pump)
+        pump = Pump(self, sock, peer, ouraddr, certificates)
+        self._pumps.add(pump)
+        if not pump.flagged:
+            self.flag(pump)
 
     take = adopt
 
+    def serve(self, pump: Pump) -> None:
+        """Serve `pump` now, whatever it wants."""
+        pump.flagged = True
+        more = False
+        try:
+            if pump in self._pumps:
+                # What it wakes itself for meanwhile is done here as well, so it stays flagged.
+                more = pump.service()
+        except Exception:
+            self._failed(pump)
+        pump.flagged = False
+        if more:
+            self.flag(pump)
+
     def flag(self, pump: Pump) -> None:
-        """Has `pump` served in this turn, or soon."""
-        if not pump.flagged:
-            pump.flagged = True
-            self._flagged.append(pump)
+        """Have `pump`, which isn't flagged, served in this turn, or soon."""
+        pump.flagged = True
+        self._flagged.append(pump)
+        if not self._in_turn:
             self._soon()
 
+    def flag_again(self, pump: Pump) -> None:
+        """Have `pump`, which is served now, served once more, soon."""
+        self._flagged.append(pump)
+        self._soon()
+
     def forget(self, pump: Pump) -> None:
-        """The pump has closed."""
-        del self._pumps[pump.connection]
+        """Note that the pump has closed."""
+        self._pumps.discard(pump)
         self.timers.cancel(pump.alarm)
         self.on_forget()
 
     def set_alarm(self, pump: Pump) -> None:
-        """Looks at the deadline of `pump` in time.
+        """Look at the deadline of `pump` in time.
 
         Deadlines mostly move away: an alarm that turns out too early is cheaper than moving it each time.
         """
@@ -163,30 +185,32 @@ class Hub:
             return
         self.timers.cancel(alarm)
         pump.alarm = self.timers.add(deadline, pump.expire)
+        if self._alarm is None or deadline < self._alarm:
+            self._sound_at(deadline)
 
     def turn(self) -> None:
-        """Serves what was flagged and what is due."""
+        """Serve what was flagged and what is due."""
         with self.lock:
             self._scheduled, self._in_turn = False, True
             try:
                 self._serve()
             finally:
                 self._in_turn = False
-            if self._flagged or self._fan_out or self.runner.is_ready:
+            if self._flagged or self.feed_turns or self.runner.is_ready:
                 self._soon()
             self._set_alarm()
         self._tell_idle()
 
     def call_in_loop(self, function: Callable[[], None]) -> None:
-        """Calls `function` in the thread of the loop: at once if called from there, else soon."""
-        self._doorbell.call_in_loop(function)
+        """Call `function` in the thread of the loop: at once if called from there, else soon."""
+        self.wakeup.call_in_loop(function)
 
     def ring(self, function: Callable[[], None]) -> None:
-        """Has `function` called soon, in the thread of the loop. From any thread."""
-        self._doorbell.call(function)
+        """Have `function` called soon, in the thread of the loop. From any thread."""
+        self.wakeup.call(function)
 
     def renew(self) -> None:
-        """Gives the connections the settings that the application has now.
+        """Give the connections the settings that the application has now.
 
         To be called between receiving and parsing: another thread may have changed them, and told a client,
         after this loop was found ready.
@@ -202,7 +226,7 @@ class Hub:
         self._soon()
 
     def drain(self, on_idle: Callable[[], None]) -> None:
-        """Connections take no more requests and close when they have answered; `on_idle` is called once."""
+        """Have connections take no more requests and close when they have answered; then call `on_idle` once."""
         self._on_idle = on_idle
         with self.lock:
             for pump in self.pumps:
@@ -210,7 +234,7 @@ class Hub:
         self._soon()
 
     def reset(self) -> None:
-        """Aborts every connection; their handlers learn it."""
+        """Abort every connection; their handlers learn it."""
         with self.lock:
             for pump in self.pumps:
                 pump.connection.abort(self.clock())
@@ -219,16 +243,18 @@ class Hub:
         self._soon()
 
     def close(self) -> None:
-        """Aborts every connection and gives the handlers up."""
+        """Abort every connection and give the handlers up."""
         self._closed = True
         self.reset()
         self.runner.close()
-        self._doorbell.close()
+        self.wakeup.close()
         self.poller.close()
 
     def look(self) -> None:
-        """Takes a turn soon, as a deadline was added to `timers` outside of one."""
+        """Take a turn soon, as a deadline was added to `timers` outside of one."""
         self._soon()
+
+    # Inside -------------------------------------------------------------------------------------------
 
     def _tell_idle(self) -> None:
         if self._on_idle is not None and self.is_idle:
@@ -237,33 +263,30 @@ class Hub:
 
     def _serve(self) -> None:
         now = self.clock()
-        self.timers.handle(now)
-        self.runner.handle_timeout(now)
-        self._fan_out.send(now)
+        if self._is_due(now):
+            # After the loop was held up, sockets come first: what has come, or has room, in time isn't late.
+            self.poller.poll()
+            self.timers.handle(now)
+            self.runner.handle_timeout(now)
+        if self.feed_turns:
+            self.feed_turns.send(now)
         for _ in range(_PASSES_PER_TURN):
-            self.runner.run()
+            if self.runner.is_ready:
+                self.runner.run()
             flagged, self._flagged = self._flagged, []
             for pump in flagged:
-                self._service(pump)
+                self.serve(pump)
             if not self._flagged and not self.runner.is_ready:
                 return
 
-    def _service(self, pump: Pump) -> None:
-        more = False
-        try:
-            if pump.connection in self._pumps:
-                # What it wakes itself for meanwhile is done here as well, so it stays flagged.
-                more = pump.service()
-        except Exception:
-            self._failed(pump)
-        pump.flagged = False
-        if more:
-            self.flag(pump)
+    def _is_due(self, now: float) -> bool:
+        due, sleeper = self.timers.next_deadline(), self.runner.next_deadline()
+        return (due is not None and due <= now) or (sleeper is not None and sleeper <= now)
 
     def _failed(self, pump: Pump) -> None:
         # A defect of ours must not take the other connections with it.
         _log.exception("a connection failed and is aborted")
-        pump.connection.abort(self.clock())
+        pump.connection.abort(self.clock(), "a defect of the server")
         pump.close()
 
     def _on_ready(self) -> None:
@@ -275,16 +298,19 @@ class Hub:
                 self.poller.poll()
             finally:
                 self._in_turn = False
-            self.turn()
+            if self._flagged or self.feed_turns or self.runner.is_ready or self._is_due(self.clock()):
+                self.turn()
+            elif self._on_idle is not None:
+                self._tell_idle()
 
     def _soon(self) -> None:
         if self._scheduled or self._in_turn or self._closed:
             return
-        if get_ident() == self._thread:
+        if get_ident() == self.thread:
             self._scheduled = True
             self._reactor.wake(self._woken)
         else:
-            self._doorbell.call(_nothing)  # Each answer is followed by a turn.
+            self.wakeup.call(_nothing)  # Each answer is followed by a turn.
 
     def _woken(self) -> None:
         if self._scheduled:
@@ -293,38 +319,46 @@ class Hub:
     def _set_alarm(self) -> None:
         deadlines = (self.timers.next_deadline(), self.runner.next_deadline())
         deadline = min((each for each in deadlines if each is not None), default=None)
-        if deadline is None or (self._alarm is not None and self._alarm <= deadline):
-            return
+        if deadline is not None and (self._alarm is None or deadline < self._alarm):
+            self._sound_at(deadline)
+
+    def _sound_at(self, deadline: float) -> None:
         self._alarm = deadline
         self._reactor.call_at(deadline, self._on_alarm)
 
     def _on_alarm(self) -> None:
         self._alarm = None
-        self.turn()
+        if not self._closed:
+            self.turn()
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
-        io = IO(exchange, self.clock)
+        io = IO(exchange, self.clock, exchange.host.driver, self.thread)
         self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:
             returned = await function(exchange.request, io)
-        except Exception as error:
-            returned = error
         except BaseException as error:
             if self._reactor.ends_task(error):
                 # The task is being cancelled, with the server: so is the exchange.
-                exchange.cancel(self.clock())
+                exchange.cancel(self.clock(), "the server was shut down")
                 raise
-            returned = RuntimeError("the handler awaited what was cancelled")
-            returned.__cause__ = error
+            returned = error
         finally:
             self._tasks -= 1
             if self._on_idle is not None:
                 self._soon()
+        pump = io.pump
+        if pump.flagged:
+            end_exchange(exchange, returned, self.clock(), io.headers)
+            return
+        # Its answer goes out in place: no turn need be taken for it.
+        pump.flagged = True
         end_exchange(exchange, returned, self.clock(), io.headers)
+        with self.lock:
+            self.serve(pump)
 
 
 def _nothing() -> None:
-    """What is asked for when a turn is all that is wanted."""
+    """Do nothing: a turn is all that is wanted."""

@@ -1,25 +1,26 @@
 """The pump: one socket and its connection. It moves bytes and reports what the kernel said of them.
 
-No decision about bytes or time is made here: those are the core's.
+No decision about bytes or time is made here: those are the core's. What a client asks for is served in the
+callback that reads it: the handler runs, and its answer is sent, before the next socket is looked at.
 """
 
 import select
 import socket
 import struct
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from httpng_core import AnyConnection, Timer
+from httpng_core import Address, Certificates, Connection, Host, Timer
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
-from httpng_driver.loop.tcp_options import give_up_after
+from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
 
 if TYPE_CHECKING:
     from httpng_driver.loop.hub import Hub
 
 _RECEIVE_SIZE = 64 * 1024
-_READS_PER_EVENT = 16
-_FRAMES_PER_TURN = 16
+_OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
 _RESET = struct.pack("ii", 1, 0)
 
@@ -29,7 +30,7 @@ class Pump:
 
     Attributes:
         connection: the connection.
-        flagged: whether the hub has it on its list for this turn.
+        flagged: whether it is served now, or the hub has it on its list for this turn.
         alarm: when the hub will look at its deadline next, or `None`.
     """
 
@@ -43,24 +44,50 @@ class Pump:
         "_shut",
         "_socket",
         "_stall_limit",
+        "_watched",
         "alarm",
         "connection",
         "flagged",
     )
 
-    def __init__(self, hub: "Hub", sock: socket.socket, connection: AnyConnection) -> None:
-        self.connection = connection
+    def __init__(
+        self,
+        hub: "Hub",
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """Watch `sock` from now on; with `certificates` it speaks TLS."""
         self.flagged = False
         self.alarm: Timer | None = None
         self._hub = hub
         self._socket = sock
         self._fd = sock.fileno()
+        self._watched = PEER_SHUT
         self._interest = READABLE | PEER_SHUT
         self._blocked = False
         self._shut = False
         self._stall_limit = inf
         self._poll: select.poll | None = None
         self._acks: AckWatch | None = None
+        self.connection: Connection = hub.application.connection(
+            hub.clock(),
+            host=Host(
+                self.wake,
+                feed_ready=hub.feed_turns.has_sweep,
+                payload_ready=partial(hub.feed_turns.has_payload, self),
+                direct_send=sock.send,
+                call_in_loop=hub.wakeup.call_in_loop,
+                driver=self,
+            ),
+            peer=peer,
+            ouraddr=ouraddr,
+            date=hub.date,
+            # Of a Unix socket the kernel counts something else.
+            tells_acknowledged=CAN_TELL and ouraddr.family != "AF_UNIX",
+            certificates=certificates,
+        )
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
     @property
@@ -74,73 +101,107 @@ class Pump:
         return self._socket
 
     def on_ready(self, mask: int) -> None:
-        """The poller found the socket ready."""
+        """Read, if the poller found the socket readable, and serve what came of it."""
         if mask & WRITABLE:
             self._blocked = False
         if mask & ERROR and self._acks is not None and self._acks.drain():
             # It was only news of acknowledgements; an error would be reported again.
             mask &= ~ERROR
+        # What wakes it meanwhile is served below.
+        self.flagged = True
         if mask & (READABLE | PEER_SHUT | ERROR | HANG_UP):
             self._read(mask)
-        self._hub.flag(self)
+        self._hub.serve(self)
 
-    def on_wake(self) -> None:
-        """The connection has something to send, or to close."""
-        self._hub.flag(self)
+    def wake(self) -> None:
+        """Note that the connection has something to send, or to close."""
+        if not self.flagged:
+            self._hub.flag(self)
 
     def service(self) -> bool:
-        """Starts handlers, sends, closes: whatever the connection wants now. Tells if there is more."""
+        """Start handlers, send, close: whatever the connection wants now. Return whether there is more."""
         hub, connection = self._hub, self.connection
         for _ in range(_ROUNDS_PER_TURN):
             hub.runner.serve(connection)
-            if not self.push():
+            if not connection.wants_write or not self.push():
                 break
         hub.runner.serve(connection)
         if self._fd < 0:
             return False  # A handler has had the server reset all connections, this one among them.
         self._follow()
-        return connection.wants_write and not self._blocked
+        return not self._blocked and connection.wants_write
 
     def push(self) -> bool:
-        """Offers frames to the kernel until it refuses or there are no more; tells whether any moved."""
+        """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
         connection, moved = self.connection, False
-        for _ in range(_FRAMES_PER_TURN):
-            if self._blocked or not connection.wants_write:
+        for _ in range(_OFFERS_PER_TURN):
+            if self._blocked or self._fd < 0:
                 break
-            if connection.asks_first and not self._can_take():
+            if connection.asks_first and connection.wants_write and not self._can_take():
                 self._blocked = True
                 break
-            moved = self._offer() or moved
+            if not self._offer():
+                break
+            moved = True
         return moved
 
+    def push_now(self) -> None:
+        """Ask the kernel in this very turn, as a call of a handler waits."""
+        if self._fd < 0:
+            return
+        with self._hub.lock:
+            if self.flagged:
+                self.push()
+            else:
+                self._hub.serve(self)
+
     def expire(self, now: float) -> None:
-        """A deadline may have come."""
+        """Look at a deadline, which may have come."""
         self.alarm = None
         if self.connection.wants_acknowledged:
             self._watch_acks().tell()
         self.connection.handle_timeout(now)
-        self._hub.flag(self)
+        if not self.flagged:
+            self._hub.flag(self)
+
+    def close(self) -> None:
+        """Close the socket, with a reset if the connection says so. Calling it again does nothing."""
+        if self._fd < 0:
+            return
+        self._hub.poller.unregister(self._fd)
+        self._fd = -1
+        if self._acks is not None:
+            self._acks.close()
+            self._acks = None
+        if self.connection.reset_expected:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._socket.close()
+        self.connection.release()
+        self._hub.forget(self)
+
+    # Inside -------------------------------------------------------------------------------------------
 
     def _offer(self) -> bool:
+        """Offer what there is; return whether the kernel took all of it, so that it may take more."""
         connection, clock = self.connection, self._hub.clock
         buffers = connection.data_to_send(clock())
         if not buffers:
-            return True
-        try:
-            taken = self._send(buffers)
-        except OSError:
-            connection.connection_lost(clock())
             return False
-        self._blocked = taken < sum(map(len, buffers))
-        connection.bytes_accepted(taken, clock())
-        return taken > 0
-
-    def _send(self, buffers: list[bytes | memoryview]) -> int:
-        """The kernel's own word for how many bytes it took."""
         try:
-            return self._socket.send(buffers[0]) if len(buffers) == 1 else self._socket.sendmsg(buffers)
+            if len(buffers) == 1:
+                size = len(buffers[0])
+                taken = self._socket.send(buffers[0])
+            else:
+                size = sum(map(len, buffers))
+                taken = self._socket.sendmsg(buffers)
         except (BlockingIOError, InterruptedError):
-            return 0
+            taken = 0
+        except OSError as error:
+            connection.connection_lost(clock(), f"sending failed: {error.strerror}")
+            return False
+        self._blocked = taken < size
+        connection.bytes_accepted(taken, clock())
+        return not self._blocked
 
     def _can_take(self) -> bool:
         if self._poll is None:
@@ -151,29 +212,31 @@ class Pump:
 
     def _read(self, mask: int) -> None:
         connection, clock = self.connection, self._hub.clock
-        for _ in range(_READS_PER_EVENT):
+        # A FIN that came with the request must be known before the handler starts; so twice, if there is one.
+        for _ in range(2 if mask & PEER_SHUT else 1):
             if not connection.wants_read:
                 break
             try:
                 data = self._socket.recv(_RECEIVE_SIZE)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:
-                connection.connection_lost(clock())
+            except OSError as error:
+                connection.connection_lost(clock(), f"the client has gone: {error.strerror}")
                 return
             if not data:
                 connection.receive_eof(clock())
                 return
             self._hub.renew()
             connection.receive_data(data, clock())
-            # A FIN that came with the request must be known before the handler starts.
-            if len(data) < _RECEIVE_SIZE and not mask & PEER_SHUT:
-                return
+        if mask & PEER_SHUT and self._watched:
+            # Behind bytes that have no place to go yet; it is told once.
+            self._watched = 0
+            connection.peer_shut(clock())
         if mask & (ERROR | HANG_UP) and not connection.wants_read:
             connection.connection_lost(clock())
 
     def _follow(self) -> None:
-        """Does to the socket what the connection expects."""
+        """Do to the socket what the connection expects."""
         connection = self.connection
         if connection.stall_limit != self._stall_limit:
             self._stall_limit = connection.stall_limit
@@ -184,7 +247,7 @@ class Pump:
         if connection.half_close_expected() and not self._shut:
             self._shut = True
             self._shut_down()
-        interest = READABLE | PEER_SHUT if connection.wants_read else 0
+        interest = READABLE | self._watched if connection.wants_read else self._watched
         if self._blocked and connection.wants_write:
             interest |= WRITABLE
         if interest != self._interest:
@@ -202,19 +265,6 @@ class Pump:
     def _shut_down(self) -> None:
         try:
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.connection.connection_lost(self._hub.clock())
-            self._hub.flag(self)
-
-    def close(self) -> None:
-        """Closes the socket, with a reset if the connection says so. Again: nothing."""
-        if self._fd < 0:
-            return
-        self._hub.poller.unregister(self._fd)
-        self._fd = -1
-        if self._acks is not None:
-            self._acks.close()
-        if self.connection.reset_expected:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._socket.close()
-        self._hub.forget(self)
+        except OSError as error:
+            self.connection.connection_lost(self._hub.clock(), f"shutting down failed: {error.strerror}")
+            self._hub.flag_again(self)
