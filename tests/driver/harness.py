@@ -22,8 +22,7 @@ from tests.driver.http1_client import Received as Received
 
 import httpng_asyncio
 import httpng_trio
-from httpng_core import Connection, Exchange, Request, TlsConnection
-from httpng_core.http2.protocol import Http2
+from httpng_core import Exchange, Request
 from httpng_driver import IO, Server
 from httpng_driver.loop.pump import Pump
 
@@ -175,20 +174,9 @@ def pump_of(server: Server, client: Client) -> Pump:
     return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
 
 
-def speaking(pump: Pump) -> Connection | None:
-    """The connection that speaks HTTP, within TLS or not; `None` before it can."""
-    connection = pump.connection
-    return connection._inner if isinstance(connection, TlsConnection) else connection
-
-
 def exchanges_of(pump: Pump) -> list[Exchange]:
     """What runs on a connection, whatever carries it."""
-    connection = speaking(pump)
-    protocol = connection.protocol if connection is not None else None
-    if isinstance(protocol, Http2):
-        return protocol._exchanges()
-    exchange = getattr(protocol, "exchange", None)
-    return [exchange] if exchange is not None else []
+    return pump.connection.statistics().exchanges
 
 
 async def adopted(server: Server, client: Client) -> Pump:

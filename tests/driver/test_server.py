@@ -23,7 +23,6 @@ from tests.driver.harness import (
     adopted,
     exchanges_of,
     in_thread,
-    speaking,
     until,
     within_bound,
 )
@@ -429,7 +428,7 @@ async def test_a_second_shutdown_may_be_shorter(net: Net) -> None:
         client.request()
         await within_bound(begun)
         server.shutdown()
-        await until(lambda: speaking(server._hub.pumps[0]).draining)  # type: ignore[union-attr]
+        await until(lambda: server._hub.pumps[0].connection.statistics().draining)
         server.shutdown(0)
         await in_thread(client.read_to_end)
     assert client.ended == "reset"
@@ -529,7 +528,7 @@ async def test_shutdown_serves_no_request_that_was_sent_ahead(serving: Serving) 
             client.send(GET * 2)
             await within_bound(begun)
             server.shutdown()
-            await until(lambda: server._hub.pumps[0].connection.draining)  # type: ignore[union-attr]
+            await until(lambda: server._hub.pumps[0].connection.statistics().draining)
             release.set()
             received = await in_thread(client.read_response)
             await in_thread(client.read_to_end)

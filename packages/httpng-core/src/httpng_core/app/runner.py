@@ -14,8 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
 from httpng_core.config.settings import Settings
-from httpng_core.errors import is_handlers_error
 from httpng_core.connection import Connection
+from httpng_core.errors import is_handlers_error
 from httpng_core.sending.calls import Pending, Turn
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import CallInLoop

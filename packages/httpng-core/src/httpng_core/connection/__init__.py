@@ -42,6 +42,8 @@ class ConnectionStatistics:
     """What is going on in a connection; a snapshot, for tests and operators.
 
     Attributes:
+        draining: whether no more requests are taken.
+        exchanges: those that are under way.
         timers: how many deadlines of calls are pending.
         ledger: how many wire bytes were committed.
         tracks: whether acknowledgements are tracked.
@@ -49,10 +51,12 @@ class ConnectionStatistics:
         spoken: the name of the class of what is spoken.
     """
 
-    __slots__ = ("ledger", "offer_limit", "spoken", "timers", "tracks")
+    __slots__ = ("draining", "exchanges", "ledger", "offer_limit", "spoken", "timers", "tracks")
 
     def __init__(self, endpoint: Endpoint) -> None:
         outbound = endpoint.outbound
+        self.draining = endpoint.draining
+        self.exchanges = endpoint.protocol.exchanges()
         self.timers = len(endpoint.timers)
         self.ledger = outbound.ledger.pushed
         self.tracks = outbound.ledger.tracks

@@ -104,6 +104,10 @@ class Http1:
         elif self._phase is Phase.FLUSHING and self.exchange is None and outbound.is_empty:
             self._linger(now)
 
+    def exchanges(self) -> list[Exchange]:
+        """Return the one that is under way, if any."""
+        return [] if self.exchange is None else [self.exchange]
+
     def count_swept(self) -> None:
         """Count what a sweep has sent."""
         if self.exchange is not None:

@@ -134,7 +134,7 @@ class Http2:
 
     def forget_acked(self, now: float) -> None:
         """Acknowledgements can't be told any more."""
-        for exchange in self._exchanges():
+        for exchange in self.exchanges():
             exchange.acknowledgements_lost(now)
 
     def expired(self, now: float) -> None:
@@ -380,7 +380,8 @@ class Http2:
             else:
                 stream.exchange.cancel(now, cause)
 
-    def _exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> list[Exchange]:
+        """Return those that are under way."""
         return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
 
     def _end_if_done(self, now: float) -> None:

@@ -4,6 +4,7 @@ from math import inf
 from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
+from httpng_core.sending.exchange import Exchange
 
 
 class HttpProtocol(Protocol):
@@ -28,6 +29,9 @@ class HttpProtocol(Protocol):
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
+
+    def exchanges(self) -> list[Exchange]:
+        """Return those that are under way."""
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
@@ -71,6 +75,10 @@ class Silence:
     asks_first: Final = False
     is_flushing: Final = False
     stall_limit: Final = inf
+
+    def exchanges(self) -> list[Exchange]:
+        """Return none."""
+        return []
 
     def receive(self, data: bytes, now: float) -> None:
         """Drop `data`."""
