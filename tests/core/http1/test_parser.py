@@ -434,7 +434,8 @@ def test_the_state_tells_what_a_timeout_would_interrupt() -> None:
     assert after(CHUNKED) is Reading.BODY
     assert after(b"0\r\n") is Reading.BODY
     assert after(b"\r\n") is Reading.NOTHING
-    assert after(GET + b"G") is Reading.HEAD
+    assert after(GET + b"\r\n") is Reading.NOTHING
+    assert after(GET + b"\r\nG") is Reading.HEAD
 
 
 EXPECTING = head(b"host: x", b"content-length: 2", b"Expect: 100-Continue", first=b"POST / HTTP/1.1")
