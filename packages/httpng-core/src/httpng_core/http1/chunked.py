@@ -45,6 +45,7 @@ class ChunkedDecoder:
         "_max_trailers",
         "_part",
         "_pieces",
+        "_room",
         "_trailers_left",
         "size",
     )
@@ -54,7 +55,9 @@ class ChunkedDecoder:
         self._max_fields = max_fields
         self._max_trailers = max_trailers
         self._part = _Part.LINE
+        # What is left of the chunk, and of the limit of the step.
         self._left = 0
+        self._room = 0
         self._held = bytearray()
         self._pieces: list[bytes] = []
         self._extensions = 0
@@ -86,24 +89,46 @@ class ChunkedDecoder:
         """
         stop = len(data)
         lines = MAX_LINES
-        while at < stop and lines > 0 and limit > 0:
+        self._room = limit
+        while at < stop and lines > 0 and self._room > 0:
             part = self._part
             if part is _Part.DATA:
-                size = min(self._left, limit, stop - at)
-                self._pieces.append(data if size == stop else data[at : at + size])
-                at += size
-                limit -= size
-                self._left -= size
-                if self._left == 0:
-                    self._part = _Part.DATA_END
+                at = self._take_data(data, at)
             elif part is _Part.DATA_END:
                 at = self._take_data_end(data, at)
             elif part is _Part.NOTHING:
                 break
             else:
                 lines -= 1
-                at = self._take_line(data, at)
+                at = self._take_chunk(data, at)
         return at
+
+    def _take_chunk(self, data: bytes, at: int) -> int:
+        """Take a chunk that is in whole; else its line, or what there is of a line."""
+        if self._held or self._part is _Part.TRAILERS:
+            return self._take_line(data, at)
+        found = CHUNK_LINE.match(data, at)
+        if found is None:
+            return self._take_line(data, at)
+        start = found.end()
+        self._begin_chunk(found[1], start - at)
+        end = start + self._left
+        if not 0 < self._left <= self._room or data[end : end + 2] != CRLF:
+            return start
+        self._pieces.append(data[start:end])
+        self._room -= self._left
+        self._left = 0
+        self._part = _Part.LINE
+        return end + 2
+
+    def _take_data(self, data: bytes, at: int) -> int:
+        size = min(self._left, self._room, len(data) - at)
+        self._pieces.append(data if size == len(data) else data[at : at + size])
+        self._room -= size
+        self._left -= size
+        if self._left == 0:
+            self._part = _Part.DATA_END
+        return at + size
 
     def _take_data_end(self, data: bytes, at: int) -> int:
         """Take the CRLF behind the data of a chunk, or the half of it that is in."""
@@ -118,12 +143,6 @@ class ChunkedDecoder:
         return at + len(found)
 
     def _take_line(self, data: bytes, at: int) -> int:
-        if not self._held and self._part is _Part.LINE:
-            # Nearly always the whole line is in.
-            found = CHUNK_LINE.match(data, at)
-            if found is not None and found.end() - at <= MAX_CHUNK_LINE:
-                self._begin_chunk(found[1], len(found[2]))
-                return found.end()
         newline = data.find(b"\n", at)
         stop = len(data) if newline < 0 else newline + 1
         checked = max(len(self._held) - 1, 0)
@@ -144,9 +163,7 @@ class ChunkedDecoder:
             raise broken
         if len(held) > limit:
             if is_chunk:
-                raise RefusedRequest(
-                    400, f"chunk line is longer than {limit} bytes: {quoted(bytes(held[:80]))}"
-                )
+                raise _long_line()
             raise RefusedRequest(431, f"trailers are longer than {self._max_trailers} bytes")
 
     def _end_line(self, line: bytes) -> None:
@@ -154,7 +171,7 @@ class ChunkedDecoder:
             found = CHUNK_LINE.fullmatch(line)
             if found is None:
                 raise RefusedRequest(400, f"malformed chunk line: {quoted(line[:-2])}")
-            self._begin_chunk(found[1], len(found[2]))
+            self._begin_chunk(found[1], len(line))
         elif line == CRLF:
             self._part = _Part.NOTHING
         else:
@@ -165,8 +182,10 @@ class ChunkedDecoder:
             if FIELD_LINE.fullmatch(line) is None:
                 raise RefusedRequest(400, f"malformed trailer: {quoted(line[:-2])}")
 
-    def _begin_chunk(self, digits: bytes, extensions: int) -> None:
-        self._extensions += extensions
+    def _begin_chunk(self, digits: bytes, line_size: int) -> None:
+        if line_size > MAX_CHUNK_LINE:
+            raise _long_line()
+        self._extensions += line_size - len(digits) - len(CRLF)
         if self._extensions > MAX_EXTENSIONS:
             raise RefusedRequest(400, f"more than {MAX_EXTENSIONS} bytes of chunk extensions")
         size = int(digits, 16)
@@ -176,3 +195,7 @@ class ChunkedDecoder:
             raise RefusedRequest(413, f"request body is longer than {self._max_body} bytes")
         self._left = size
         self._part = _Part.DATA if size else _Part.TRAILERS
+
+
+def _long_line() -> RefusedRequest:
+    return RefusedRequest(400, f"chunk line is longer than {MAX_CHUNK_LINE} bytes")

@@ -47,13 +47,13 @@ FRAMING_FIELDS: Final = re.compile(
 
 # RFC 9112, 7.1: chunk-size [ chunk-ext ] CRLF, and 7.1.1: whitespace only around ";" and "=".
 CHUNK_LINE: Final = re.compile(
-    rb"([0-9A-Fa-f]{1,16}+)((?:[\t ]*+;[\t ]*+"
+    rb"([0-9A-Fa-f]{1,16}+)(?:[\t ]*+;[\t ]*+"
     + _TOKEN
     + rb"(?:[\t ]*+=[\t ]*+(?:"
     + _TOKEN
     + rb"|"
     + _QUOTED
-    + rb"))?+)*+)\r\n"
+    + rb"))?+)*+\r\n"
 )
 
 # What can be part of no head and of no chunk line, whatever follows: a control character but TAB, a bare CR,

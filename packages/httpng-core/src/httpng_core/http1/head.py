@@ -57,7 +57,8 @@ class HeaderBlock:
         """
         self.raw = raw
         self.minor = minor
-        self.count = raw.count(CRLF)
+        # A bare LF counts as well, but isn't valid anyway.
+        self.count = raw.count(b"\n")
         if self.count > max_fields:
             raise broken_character(raw, 0, len(raw)) or too_many_fields(max_fields)
         if FIELD_LINES.fullmatch(raw) is None:

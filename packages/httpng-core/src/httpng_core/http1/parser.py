@@ -13,6 +13,7 @@ MAX_STEP: Final = 65536
 """So many bytes of a body are read in one step."""
 MAX_EMPTY_LINES: Final = 4
 """So many empty lines before a request line are ignored (RFC 9112, 2.2)."""
+_EMPTY_SIZE: Final = 2 * MAX_EMPTY_LINES + 2
 # A longer header block isn't kept for comparison: it would stay in memory while the connection is idle.
 _LONGEST_KEPT: Final = 4096
 
@@ -121,9 +122,9 @@ class RequestParser:
         """What has been read of the next request."""
         if self._head is not None:
             return Reading.BODY
-        start = self._data[self._at : self._at + 1] or self._behind[:1]
-        # A CR can only be half of an empty line.
-        return Reading.NOTHING if start in (b"", b"\r") else Reading.HEAD
+        start = self._data[self._at : self._at + _EMPTY_SIZE] + self._behind[:_EMPTY_SIZE]
+        # Empty lines, and half of one, are no part of a head.
+        return Reading.HEAD if start.strip(CRLF) else Reading.NOTHING
 
     @property
     def buffered(self) -> int:
