@@ -50,13 +50,13 @@ def _rate(server: Server, body: str, mib: int) -> float:
     """Return the gigabytes of body that a server sends per second of its CPU time."""
     with running(server, {}, pinned=True) as (port, session):
         wait_for_hello(port)
-        _read(port, body, WARM_MIB)
+        read(port, body, WARM_MIB)
         before = cpu_seconds(session)
-        _read(port, body, mib)
+        read(port, body, mib)
         return float((mib << 20) / (cpu_seconds(session) - before) / 1e9)
 
 
-def _read(port: int, body: str, mib: int) -> None:
+def read(port: int, body: str, mib: int) -> None:
     """Read a response, and see that it is as long as it should be; the server closes, as it is asked to."""
     pieces = (mib << 20) // PIECE
     request = f"GET /{body}/{pieces} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"

@@ -16,15 +16,13 @@ import argparse
 import cProfile
 import json
 import os
-import pstats
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from by_module import added, by_module, print_modules  # type: ignore[import-not-found]
 from core_cases import CASES, CONNECTIONS, Case  # type: ignore[import-not-found]
 from rounds import save  # type: ignore[import-not-found]
 
@@ -33,8 +31,6 @@ import httpng_core
 Costs = dict[str, float]
 """Microseconds by phase, and their sum."""
 THIS = "this core"
-Modules = dict[str, tuple[float, float]]
-"""Own microseconds and calls, of one connection, by module."""
 
 
 def main() -> None:
@@ -116,47 +112,18 @@ def _print_ratios(this: dict[str, Costs], other: dict[str, Costs]) -> None:
 
 def _print_modules(name: str, rounds: int) -> None:
     """Print each module's own time and calls by phase, as the profiler sees them: shares, not absolutes."""
-    case = CASES[name]()
+    case: Case = CASES[name]()
     profiles = {phase: cProfile.Profile() for phase, _ in case.phases}
     for _ in range(rounds):
         case.prepare()
         for phase, run in case.phases:
             profiles[phase].runcall(run)
-    phases = {phase: _by_module(profile, rounds) for phase, profile in profiles.items()}
-    total = sum(cost for modules in phases.values() for cost, _ in modules.values())
+    phases = {phase: by_module(profile, rounds * CONNECTIONS) for phase, profile in profiles.items()}
+    every = added(phases.values())
+    total = sum(cost for cost, _ in every.values())
     print(f"\n{name}: {total:.1f} µs under the profiler; share of it and calls by module")
-    for phase, modules in ("all phases", _added(phases)), *phases.items():
-        share, calls = sum(cost for cost, _ in modules.values()), sum(calls for _, calls in modules.values())
-        print(f"  {share / total:6.1%} {calls:7.1f} calls  {phase}")
-        for module, (cost, calls) in sorted(modules.items(), key=lambda item: -item[1][0])[:16]:
-            print(f"      {cost / total:6.1%} {calls:7.1f} calls  {module}")
-
-
-def _added(phases: dict[str, Modules]) -> Modules:
-    total: Modules = defaultdict(lambda: (0.0, 0.0))
-    for modules in phases.values():
-        for module, (cost, calls) in modules.items():
-            total[module] = (total[module][0] + cost, total[module][1] + calls)
-    return total
-
-
-def _by_module(profile: cProfile.Profile, rounds: int) -> Modules:
-    """Own microseconds and calls of each module, for one connection."""
-    found: Modules = defaultdict(lambda: (0.0, 0.0))
-    stats: dict[tuple[str, int, str], Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    for (file, _, _), (_, calls, own, _, _) in stats.items():
-        module, per = _module(file), rounds * CONNECTIONS
-        cost, count = found[module]
-        found[module] = (cost + own / per * 1e6, count + calls / per)
-    return found
-
-
-def _module(file: str) -> str:
-    if file.startswith(("~", "<")):
-        return "built-in or generated"
-    parts = Path(file).with_suffix("").parts
-    folder = next((part for part in ("site-packages", "src") if part in parts), None)
-    return ".".join(parts[parts.index(folder) + 1 :]) if folder else parts[-1]
+    for phase, modules in ("all phases", every), *phases.items():
+        print_modules(phase, modules, total)
 
 
 def _options() -> argparse.Namespace:
