@@ -1,5 +1,6 @@
 """The servers that fanout.py measures: one worker each."""
 
+from peers import granian, uvicorn  # type: ignore[import-not-found]
 from servers import HERE, NGINX, Server, python  # type: ignore[import-not-found]
 
 FLOOR = "bare loop"
@@ -15,15 +16,7 @@ def _httpng(*options: str, backend: str = "asyncio") -> tuple[str, ...]:
     return command
 
 
-_UVICORN = python(
-    *("-m", "uvicorn", "fanout_apps:asgi", "--port", "PORT", "--loop", "uvloop", "--http", "httptools"),
-    *("--no-access-log", "--log-level", "error", "--backlog", "4096"),
-)
-_GRANIAN = python(
-    *("-m", "granian", "fanout_apps:asgi", "--interface", "asgi", "--port", "PORT", "--loop", "uvloop"),
-    *("--http", "1", "--no-ws", "--workers", "1", "--runtime-threads", "1", "--no-access-log"),
-    *("--log-level", "error", "--backlog", "4096"),
-)
+_BACKLOG = ("--backlog", "4096")
 _NGINX_CONF = f"""
     load_module {_MODULES}/ndk_http_module.so;
     load_module {_MODULES}/ngx_http_lua_module.so;
@@ -43,8 +36,8 @@ SERVERS: tuple[Server, ...] = (
     Server("httpng uvloop", _httpng("--uvloop")),
     Server("httpng asyncio", _httpng("--no-uvloop")),
     Server("httpng trio", _httpng(backend="trio")),
-    Server("uvicorn uvloop httptools", _UVICORN, "uvicorn"),
-    Server("granian uvloop", _GRANIAN, "granian"),
+    Server("uvicorn uvloop httptools", uvicorn("fanout_apps:asgi", *_BACKLOG), "uvicorn"),
+    Server("granian uvloop", granian("fanout_apps:asgi", *_BACKLOG), "granian"),
     Server("nginx with Lua", NGINX, f"{_MODULES}/ngx_http_lua_module.so", _NGINX_CONF),
     Server("Go net/http", ("TMP/fanout", "PORT"), "go"),
     Server("Node http", ("node", str(HERE / "fanout_node.js"), "PORT"), "node"),

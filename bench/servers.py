@@ -39,6 +39,11 @@ class Server:
         )
 
 
+# Both once and for all: whoever pins itself has one core left.
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
+"""Where a pinned server runs, and who loads it; the same one on a machine with one core."""
+
 NGINX = ("nginx", "-p", "TMP", "-c", "TMP/nginx.conf", "-e", "TMP/error.log")
 
 
@@ -47,21 +52,34 @@ def python(*command: str) -> tuple[str, ...]:
     return (sys.executable, *command)
 
 
+def pin_load() -> None:
+    """Keep this process and those that it starts from now on off the core of pinned servers."""
+    os.sched_setaffinity(0, {LOAD_CORE})
+
+
+def _pin_server() -> None:
+    os.sched_setaffinity(0, {SERVER_CORE})
+
+
 @contextmanager
-def running(server: Server, environment: Mapping[str, str]) -> Iterator[tuple[int, int]]:
-    """Runs a server in a session of its own; gives its port and its session."""
+def running(
+    server: Server, environment: Mapping[str, str], *, pinned: bool = False
+) -> Iterator[tuple[int, int]]:
+    """Runs a server in a session of its own, on one core if it is pinned; gives its port and its session."""
     with tempfile.TemporaryDirectory() as folder:
         port = _free_port()
         known = {"PORT": str(port), "TMP": folder}
         if server.nginx_conf:
             Path(folder, "nginx.conf").write_text(_filled_in(server.nginx_conf, known))
         if server.needs == "go":
-            # Its cache makes this quick from the second time on.
-            subprocess.run(["go", "build", "-o", f"{folder}/fanout", HERE / "fanout.go"], check=True)
+            # Its cache makes this quick from the second time on. The program has the name of its source.
+            name = Path(server.command[0]).name
+            subprocess.run(["go", "build", "-o", f"{folder}/{name}", HERE / f"{name}.go"], check=True)
         command = [_filled_in(part, known) for part in server.command]
         path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path, **environment}
-        with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        pin = _pin_server if pinned else None
+        with subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=pin) as process:
             try:
                 yield port, process.pid
             finally:
@@ -71,14 +89,22 @@ def running(server: Server, environment: Mapping[str, str]) -> Iterator[tuple[in
 def cpu_seconds(leader: int) -> float:
     """CPU time of all threads of a server's session, to the nanosecond, as the scheduler counts it."""
     nanoseconds = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in session_of(leader):
         try:
-            if int(stat.read_text().rpartition(")")[2].split()[3]) == leader:
-                tasks = stat.parent.glob("task/*/schedstat")
-                nanoseconds += sum(int(task.read_text().split()[0]) for task in tasks)
+            nanoseconds += sum(int(task.read_text().split()[0]) for task in process.glob("task/*/schedstat"))
         except OSError:
             continue  # It ended while we looked.
     return nanoseconds / 1e9
+
+
+def session_of(leader: int) -> Iterator[Path]:
+    """The folders in /proc of a session's processes."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == leader:
+                yield stat.parent
+        except OSError:
+            continue
 
 
 def commit() -> str:
