@@ -26,12 +26,12 @@ def test_one_that_was_cut_halves_it_and_asks_nothing_first() -> None:
     assert (size.limit, size.asks_first) == (SMALL, True)
 
 
-def test_a_frame_holds_16_kib_while_offers_are_small_and_64_kib_at_most() -> None:
+def test_a_frame_holds_no_more_than_an_offer_and_64_kib_at_most() -> None:
     size, frames = OfferSize(), []
     for _ in range(6):
         frames.append(size.frame)
         size.taken(size.limit, size.limit)
-    assert frames == [SMALL, SMALL, LARGE, LARGE, LARGE, LARGE]
+    assert frames == [SMALL, 2 * SMALL, LARGE, LARGE, LARGE, LARGE]
 
 
 def test_small_offers_neither_grow_nor_shrink_anything() -> None:
