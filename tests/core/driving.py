@@ -45,15 +45,21 @@ class Driven:
         wakes: how often `Host.wake` was called.
     """
 
-    def __init__(self, received: bytes = GET, **settings: Any) -> None:
+    def __init__(
+        self, received: bytes = GET, *, tells_acknowledged: bool = False, **settings: Any
+    ) -> None:
         self.clock = Clock()
         self.wire = bytearray()
         self.events: list[Event] = []
         self.wakes = 0
         self.connection: Connection = Application(no_handler, **settings).connection(
-            self.clock(), host=Host(self._wake)
+            self.clock(), host=self._host(), tells_acknowledged=tells_acknowledged
         )
         self.receive(received)
+
+    def _host(self) -> Host:
+        """The hooks of a driver without feeds of its own."""
+        return Host(self._wake)
 
     def _wake(self) -> None:
         self.wakes += 1

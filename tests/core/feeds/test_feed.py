@@ -5,20 +5,32 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.core.driving import GET_10, HEAD, Driven, result
+from tests.core.driving import GET, GET_10, HEAD, Driven, result
 
-from httpng_core import ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO
+from httpng_core import ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO, Host
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
+from httpng_core.sending.host import CallInLoop
 from httpng_core.testing import Clock, Loopback
 
 
 class Following(Driven):
     """A connection whose exchange follows a feed that has the same clock."""
 
-    def __init__(self, received: bytes = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", **options: Any) -> None:
-        super().__init__(received)
+    def __init__(
+        self,
+        received: bytes = GET,
+        *,
+        tells_acknowledged: bool = False,
+        call_in_loop: CallInLoop | None = None,
+        **options: Any,
+    ) -> None:
+        self.call_in_loop = call_in_loop
+        super().__init__(received, tells_acknowledged=tells_acknowledged)
         self.feed = Feed(clock=self.clock, **options)
+
+    def _host(self) -> Host:
+        return Host(self._wake, call_in_loop=self.call_in_loop)
 
     def follow(self, timeout: float | None = None, window: int | None = None, **options: Any) -> Pending:
         self.follower: Follower = self.feed.follower(**options)
@@ -201,7 +213,7 @@ def test_what_on_gap_raises_is_raised_by_follow() -> None:
 
 
 @pytest.mark.parametrize("raises", [False, True])
-@pytest.mark.parametrize("end", ["close", "abort"])
+@pytest.mark.parametrize("end", ["close", "reset"])
 def test_on_gap_may_end_its_own_exchange(end: str, raises: bool) -> None:
     driven = Following()
 
@@ -220,7 +232,7 @@ def test_on_gap_may_end_its_own_exchange(end: str, raises: bool) -> None:
     assert driven.feed.get_stats() == FeedStats(published=2, followers=0, delivered=0, skipped=2, expired=0)
 
 
-@pytest.mark.parametrize("end", ["abort", "lost"])
+@pytest.mark.parametrize("end", ["reset", "lost"])
 def test_on_gap_may_end_it_before_the_head_is_out(end: str) -> None:
     driven = Following()
 
@@ -252,7 +264,7 @@ def test_the_policy_every_skips_none_and_begins_with_the_next() -> None:
     assert driven.told == follow_stats(delivered=3)
 
 
-def test_a_follower_with_too_many_bytes_queued_is_aborted() -> None:
+def test_a_follower_with_too_many_bytes_queued_is_reset() -> None:
     driven = Following(policy="every", max_queued=3)
     follow = driven.follow()
     driven.feed.publish("12")
@@ -260,7 +272,7 @@ def test_a_follower_with_too_many_bytes_queued_is_aborted() -> None:
     assert not follow.settled
     driven.feed.publish("4")
     assert result(follow).cancelled
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     assert driven.told == follow_stats(skipped=3)
 
 
@@ -283,8 +295,7 @@ def test_or_its_oldest_payloads_are_dropped() -> None:
 
 
 def test_until_acked_the_next_waits_for_the_client() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following(tells_acknowledged=True)
     follower = driven.feed.follower()
     driven.exchange.follow(follower, driven.now, until="acked")
     driven.feed.publish("1")
@@ -298,8 +309,7 @@ def test_until_acked_the_next_waits_for_the_client() -> None:
 
 
 def test_until_acked_what_fits_into_the_window_need_not_wait() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following(tells_acknowledged=True)
     follower = driven.feed.follower(max_age=1.0)
     driven.exchange.follow(follower, driven.now, window=3, until="acked")
     for text in ("1", "23", "4"):
@@ -386,7 +396,7 @@ def test_an_exchange_may_follow_a_feed_twice_when_there_is_too_much() -> None:
     second = driven.follow()
     driven.feed.publish("123")
     driven.feed.publish("4")
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     assert second.settled
     assert driven.told == follow_stats(skipped=2)
     assert driven.feed.get_stats().skipped == 4
@@ -398,7 +408,7 @@ def test_a_follow_may_bring_in_more_than_another_can_take() -> None:
     driven.feed.publish("123")
     driven.feed.publish_threadsafe("4")
     second = driven.follow()
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     assert result(second).cancelled
     assert driven.feed.get_stats().followers == 0
 
@@ -439,7 +449,7 @@ def test_a_follow_ends_with_its_handler() -> None:
     assert driven.told == follow_stats(skipped=1)
 
 
-def test_a_stalled_client_is_aborted_and_an_idle_feed_is_not() -> None:
+def test_a_stalled_client_is_reset_and_an_idle_feed_is_not() -> None:
     driven = Following()
     driven.exchange.stall_timeout = 5
     driven.follow()
@@ -450,7 +460,7 @@ def test_a_stalled_client_is_aborted_and_an_idle_feed_is_not() -> None:
     driven.advance(4)
     assert driven.outcomes == []
     driven.advance(2)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
 
 
 @pytest.mark.parametrize("request_", [HEAD, GET_10])
@@ -481,9 +491,8 @@ def answer(called: list[Any]) -> None:
 
 
 def test_what_other_threads_publish_is_taken_over_in_the_thread_of_the_feed() -> None:
-    driven = Following()
     called: list[Any] = []
-    driven.connection.call_in_loop = called.append
+    driven = Following(call_in_loop=called.append)
     driven.feed.publish_threadsafe("early,")
     driven.follow()
     driven.push()
@@ -607,12 +616,11 @@ def test_a_client_that_takes_no_payload_at_all_is_stalled() -> None:
     driven.advance(5)
     assert driven.outcomes == []
     driven.advance(5)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
 
 
 def test_a_notice_of_a_gap_that_does_not_fit_waits_with_its_payload() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following(tells_acknowledged=True)
     notices: list[int] = []
 
     def on_gap(lost: int) -> str:
@@ -655,4 +663,4 @@ def test_a_stall_timeout_may_be_changed_while_it_runs() -> None:
     driven.advance(2)
     driven.write("z")
     driven.advance(1)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.core.driving import Driven, result, run_sweeps
 
-from httpng_core import Feed, FeedStats, FollowStats, Lane, Sweep
+from httpng_core import Feed, FeedStats, FollowStats, Host, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Later, Pending
 from httpng_core.testing import Clock
@@ -49,12 +49,18 @@ class Loop:
 class Following(Driven):
     """A connection of a loop, whose exchange may follow a feed."""
 
-    def __init__(self, loop: Loop) -> None:
-        super().__init__(b"")
+    def __init__(self, loop: Loop, sweeps: list[Sweep] | None = None) -> None:
         self.loop = loop
-        self.connection.call_in_loop = loop.call
-        self.receive(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        self.sweeps = sweeps
+        super().__init__()
         self.follower: Follower
+
+    def _host(self) -> Host:
+        if self.sweeps is None:
+            return Host(self._wake, call_in_loop=self.loop.call)
+        return Host(
+            self._wake, feed_ready=self.sweeps.append, direct_send=len, call_in_loop=self.loop.call
+        )
 
     def follow(self, feed: Feed, **options: Any) -> Pending:
         with self.loop:
@@ -293,8 +299,7 @@ def test_threads_publish_through_a_loop_that_follows() -> None:
 def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None:
     """They are asked for in any thread: the books of a follower in step are for its own."""
     feed, loop, sweeps = every(), Loop(), list[Sweep]()
-    client = Following(loop)
-    client.connection.feed_lane = Lane(sweeps.append, lambda data: len(data))
+    client = Following(loop, sweeps)
     client.follow(feed)
     for _ in range(3):
         feed.publish("x")

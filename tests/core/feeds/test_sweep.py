@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, Driven, branch_of, run_sweeps
 
-from httpng_core import Feed, FollowStats, Lane, Sweep
+from httpng_core import Feed, FollowStats, Host, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.testing import Clock
 
@@ -18,12 +18,15 @@ class Client(Driven):
     def __init__(
         self, feed: Feed, clock: Clock, sweeps: list[Sweep], received: bytes, **options: Any
     ) -> None:
-        super().__init__(received)
-        self.clock = clock
+        self.sweeps = sweeps
         self.room = 1 << 30
-        self.connection.feed_lane = Lane(sweeps.append, self.send)
+        super().__init__(received, tells_acknowledged=True)
+        self.clock = clock
         self.follower: Follower = feed.follower(**options)
         self.follow = self.exchange.follow(self.follower, self.now)
+
+    def _host(self) -> Host:
+        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=self.send)
 
     def send(self, wire: bytes) -> int:
         taken = min(len(wire), self.room)
@@ -220,7 +223,7 @@ def test_too_much_at_once_is_too_much_for_each(overflow: Any) -> None:
     stage = Stage(policy="every", max_queued=5, overflow=overflow)
     stage.publish("one,", "two,")
     if overflow == "close":
-        assert [client.outcomes for client in stage.clients] == [["aborted"]] * 3
+        assert [client.outcomes for client in stage.clients] == [["reset"]] * 3
         return
     stage.settle()
     assert stage.bodies == [b"two,"] * 3
@@ -246,7 +249,6 @@ def test_who_waits_for_a_position_steps_out_until_it_is_reached() -> None:
 def test_who_wants_to_know_what_is_acknowledged_steps_out() -> None:
     stage = Stage(1)
     (client,) = stage.clients
-    client.connection._tells_acknowledged = True
     stage.publish("one,")
     stage.settle()
     client.exchange.wait(4, client.now, 100, "acked")
@@ -396,9 +398,9 @@ def test_too_much_for_those_that_a_pass_has_not_reached_is_not_too_much_for_the_
     stage.publish("one,")
     stage.sweep(1)
     stage.publish("two,")
-    assert [client.outcomes for client in stage.clients] == [[], ["aborted"], ["aborted"]]
+    assert [client.outcomes for client in stage.clients] == [[], ["reset"], ["reset"]]
     stage.publish("end,")
-    assert [client.outcomes for client in stage.clients] == [["aborted"]] * 3
+    assert [client.outcomes for client in stage.clients] == [["reset"]] * 3
 
 
 def test_the_oldest_goes_for_those_that_a_pass_has_not_reached() -> None:
@@ -442,6 +444,15 @@ def defective(*args: Any) -> None:
     raise DefectError
 
 
+def make_defective(monkeypatch: pytest.MonkeyPatch, client: Client, name: str) -> None:
+    """What frames the exchange of one client, and of no other, has a defect."""
+    carrier = client.exchange.carrier
+    sound = getattr(type(carrier), name)
+    monkeypatch.setattr(
+        type(carrier), name, lambda self, *args: (defective if self is carrier else sound)(self, *args)
+    )
+
+
 def disbanded(stage: Stage) -> None:
     """What a driver does after an error."""
     (sweep,) = branch_of(stage.feed)._sweeps.values()
@@ -456,12 +467,12 @@ def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
 ) -> None:
     stage = Stage(4)
     ill = stage.clients[1]
-    monkeypatch.setattr(ill.connection.protocol, "fell_short", defective)
+    make_defective(monkeypatch, ill, "fell_short")
     ill.room = taken
     stage.publish("tick,")
     with pytest.raises(DefectError):
         stage.sweep()
-    assert ill.outcomes == ["aborted"]
+    assert ill.outcomes == ["reset"]
     disbanded(stage)
     others = [stage.clients[0], *stage.clients[2:]]
     assert [client.body for client in others] == [b"tick,"] * 3
@@ -482,13 +493,13 @@ def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.Mo
     if part == "wake":
         ill.follower._wake = defective
     else:
-        monkeypatch.setattr(ill.connection.protocol, "swept", defective)
+        make_defective(monkeypatch, ill, "swept")
         stage.settle()
         stage.publish("more,")
     (sweep,) = stage.sweeps
     stage.sweeps.clear()
     sweep.disband(stage.clock.now)
-    assert ill.outcomes == ["aborted"]
+    assert ill.outcomes == ["reset"]
     assert stage.feed.get_stats().followers == 2
     stage.settle()
     body = b"tick," if part == "wake" else b"tick,more,"

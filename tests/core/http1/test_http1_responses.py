@@ -8,9 +8,8 @@ from tests.core.driving import GET, GET_10, HEAD, Driven
 from httpng_core import HttpDate, Response
 from httpng_core.config.settings import Settings
 from httpng_core.connection import Connection
-from httpng_core.http1.h11_parser import refusal
+from httpng_core.http1.framer import refusal
 from httpng_core.wire.frame import Frame
-from httpng_core.wire.log import WireLog
 
 KEEP_10 = b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
 HEAD_10 = b"HEAD / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
@@ -191,14 +190,7 @@ def test_small_frames_are_one_buffer_large_bodies_are_not_copied() -> None:
 
 
 def test_a_frame_counts_its_wire_bytes() -> None:
-    exchange = Driven().exchange
-    frame = Frame(exchange, b"head", b"pre", b"body!", b"suf", False)
-    assert frame.size == 15
-    assert frame.buffers() == [b"headprebody!suf"]
-    log = WireLog()
-    frame = Frame(exchange, b"", b"5\r\n", b"", b"", False)
-    frame.commit(log)
-    assert log.pushed == 3
+    assert Frame(Driven().exchange, 4, 3, 5, 3, False).size == 15
 
 
 @pytest.mark.parametrize("taken", range(0, 60, 7))
@@ -219,21 +211,39 @@ def test_limit_bounds_the_body_bytes_of_a_frame() -> None:
     assert b"4\r\nabcd\r\n2\r\nef\r\n" in driven.wire
 
 
-def test_commits_are_16_kib_and_64_kib_after_four_that_were_taken_whole() -> None:
-    driven = Driven()
-    driven.header()
-    driven.push()
-    driven.write(b"x" * 400_000)
+def sizes_taken(driven: Driven, count: int) -> list[int]:
+    """How many body bytes each of the next offers has; all are taken whole."""
     sizes = []
-    for _ in range(6):
+    for _ in range(count):
         before = driven.stats.sent
         offer = b"".join(driven.connection.data_to_send(driven.now))
         driven.connection.bytes_accepted(len(offer), driven.now)
         sizes.append(driven.stats.sent - before)
-    assert sizes == [16384] * 4 + [65536] * 2
-    driven.push(10)
-    driven.push(65536)
-    before = driven.stats.sent
-    offer = b"".join(driven.connection.data_to_send(driven.now))
-    driven.connection.bytes_accepted(len(offer), driven.now)
-    assert driven.stats.sent - before <= 16384
+    return sizes
+
+
+def test_offers_grow_from_16_to_256_kib_while_they_are_taken_whole() -> None:
+    driven = Driven(default_send_window=1 << 22)
+    driven.header()
+    driven.push()
+    driven.write(b"x" * 2_000_000)
+    assert sizes_taken(driven, 6) == [16384, 32768, 65536, 131072, 262144, 262144]
+
+
+def test_a_long_write_is_drawn_a_frame_at_a_time_however_large_offers_are() -> None:
+    driven = Driven()
+    driven.write(b"x" * 2_000_000)
+    assert sizes_taken(driven, 5) == [16384, 32768, 65536, 65536, 65536]
+
+
+@pytest.mark.parametrize("length", [None, 1 << 20])
+def test_what_a_client_that_stalls_leaves_committed(length: int | None) -> None:
+    """At most 64 KiB of chunks, and nothing of a body with a length, however large the offers had grown."""
+    driven = Driven(default_send_window=1 << 22)
+    driven.header(headers={} if length is None else {"content-length": length})
+    driven.write(b"x" * (1 << 20))
+    assert sizes_taken(driven, 5)[-1] == 262144
+    assert sum(map(len, driven.connection.data_to_send(driven.now))) > 256 * 1024
+    driven.connection.bytes_accepted(70_001, driven.now)
+    tail = driven.connection.statistics().ledger - driven.connection.accepted
+    assert tail == 0 if length else 0 < tail < 64 * 1024 + 16

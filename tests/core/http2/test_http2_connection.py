@@ -197,7 +197,7 @@ def test_a_flush_that_the_client_window_holds_is_reset_after_stall_timeout() -> 
     driven.advance(1)
     driven.turn()
     assert stream.reset == ErrorCodes.CANCEL
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     driven.client.give(9, 3)
     driven.turn()
     assert other.complete
@@ -230,12 +230,11 @@ def test_a_client_that_takes_nothing_during_a_flush_is_reset() -> None:
     driven.advance(1)
     assert driven.connection.close_expected()
     assert driven.connection.reset_expected
-    assert driven.outcomes == ["cancelled", "aborted"]
+    assert driven.outcomes == ["cancelled", "reset"]
 
 
 def test_acknowledged_bytes_are_no_stall() -> None:
-    driven = Driven2()
-    driven.connection._tells_acknowledged = True
+    driven = Driven2(tells_acknowledged=True)
     exchange, _ = driven.begin()
     exchange.respond(Response(body="x" * 1000), driven.now)
     assert driven.connection.wants_acknowledged

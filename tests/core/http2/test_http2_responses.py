@@ -276,7 +276,7 @@ def test_an_abort_resets_the_stream_and_not_the_connection() -> None:
     driven.turn()
     assert stream.reset == ErrorCodes.INTERNAL_ERROR
     assert not stream.complete
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     exchange, stream = driven.begin()
     exchange.respond(Response(body="ok"), driven.now)
     driven.turn()
@@ -371,8 +371,7 @@ def test_the_rest_of_a_payload_precedes_the_end() -> None:
 
 
 def test_acked_is_told_for_each_exchange() -> None:
-    driven = Driven2()
-    driven.connection._tells_acknowledged = True
+    driven = Driven2(tells_acknowledged=True)
     (one, _), (two, _) = driven.begin(), driven.begin()
     one.write(b"a" * 10, driven.now)
     two.write(b"b" * 20, driven.now)
@@ -389,8 +388,7 @@ def test_acked_is_told_for_each_exchange() -> None:
 
 
 def test_bytes_tracked_for_another_exchange_are_not_counted_twice() -> None:
-    driven = Driven2()
-    driven.connection._tells_acknowledged = True
+    driven = Driven2(tells_acknowledged=True)
     (one, _), (two, _) = driven.begin(), driven.begin()
     one.write(b"a" * 10, driven.now, until="acked")
     two.write(b"b" * 20, driven.now)
@@ -401,8 +399,7 @@ def test_bytes_tracked_for_another_exchange_are_not_counted_twice() -> None:
 
 
 def test_what_can_not_be_told_any_more_is_forgotten_for_all() -> None:
-    driven = Driven2()
-    driven.connection._tells_acknowledged = True
+    driven = Driven2(tells_acknowledged=True)
     (one, _), (two, _) = driven.begin(), driven.begin()
     for exchange in (one, two):
         exchange.write(b"a" * 10, driven.now, until="acked")

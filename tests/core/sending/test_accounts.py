@@ -1,45 +1,13 @@
-"""The books of the core: body buffer, timers, wire log, calls that settle once, the Date."""
+"""The books of the core: timers, calls that settle once, the Date."""
 
 from math import inf
 
 import pytest
 
 from httpng_core import ContentLengthError, HttpDate, Timers
-from httpng_core.sending.buffer import BodyBuffer
 from httpng_core.sending.calls import DONE, Pending, Turn, Write
 from httpng_core.sending.results import Call, encode
 from httpng_core.timers import Timer
-from httpng_core.wire.log import Span, WireLog
-
-# BodyBuffer -------------------------------------------------------------------------------------------
-
-
-def test_nothing_is_copied_out_of_one_large_piece() -> None:
-    buffer, piece = BodyBuffer(), b"x" * 100
-    buffer.append(piece)
-    assert buffer.peek(100) is piece
-    assert buffer.peek(1000) is piece
-    part = buffer.peek(10)
-    assert isinstance(part, memoryview)
-    assert part.obj is piece
-    buffer.drop(95)
-    assert bytes(buffer.peek(10)) == b"x" * 5
-
-
-def test_small_pieces_are_joined() -> None:
-    buffer = BodyBuffer()
-    for piece in (b"ab", b"", b"cd", b"ef"):
-        buffer.append(piece)
-    assert len(buffer) == 6
-    assert buffer.peek(3) == b"abc"
-    assert buffer.peek(4) == b"abcd"
-    assert buffer.peek(99) == b"abcdef"
-    buffer.drop(3)
-    assert buffer.peek(99) == b"def"
-    buffer.clear()
-    assert buffer.peek(99) == b""
-    assert not buffer
-
 
 # Timers -----------------------------------------------------------------------------------------------
 
@@ -97,71 +65,6 @@ def test_cancelled_timers_do_not_pile_up() -> None:
     assert len(timers) == 1
     assert kept is not None
     assert timers.next_deadline() == 1e9
-
-
-# WireLog ----------------------------------------------------------------------------------------------
-
-
-class Payee:
-    def __init__(self) -> None:
-        self.got: list[tuple[Span, int, float]] = []
-
-    def paid(self, span: Span, size: int, now: float) -> None:
-        self.got.append((span, size, now))
-
-    def acknowledged(self, span: Span, size: int, now: float) -> None:
-        raise AssertionError("nobody asked for acknowledgements")
-
-
-def test_each_span_pays_its_own_way() -> None:
-    log, payee = WireLog(), Payee()
-    log.push_span(5, Span.HEAD, payee)
-    log.push(3)
-    log.push_span(4, Span.BODY, payee)
-    log.push(2)
-    log.push_span(0, Span.END, payee)
-    for now in range(1, 15):
-        log.accept(1, float(now))
-    assert payee.got == [
-        (Span.HEAD, 5, 5.0),
-        *((Span.BODY, 1, now) for now in (9.0, 10.0, 11.0, 12.0)),
-        (Span.END, 0, 14.0),
-    ]
-    assert (log.pushed, log.accepted) == (14, 14)
-
-
-def test_one_answer_of_the_kernel_pays_for_all_that_it_carries() -> None:
-    log, first, second = WireLog(), Payee(), Payee()
-    log.push_span(5, Span.BODY, first)
-    log.push_span(0, Span.END, first)
-    log.push_span(6, Span.HEAD, second)
-    log.push_span(5, Span.BODY, second)
-    log.accept(13, 1.0)
-    assert first.got == [(Span.BODY, 5, 1.0), (Span.END, 0, 1.0)]
-    assert second.got == [(Span.HEAD, 6, 1.0), (Span.BODY, 2, 1.0)]
-
-
-def test_the_kernel_takes_nothing_that_was_not_pushed() -> None:
-    log = WireLog()
-    log.push(3)
-    with pytest.raises(AssertionError, match="accepted 4 of 3"):
-        log.accept(4, 0.0)
-
-
-def test_acknowledgements_may_be_asked_for_by_several() -> None:
-    class Told(Payee):
-        def acknowledged(self, span: Span, size: int, now: float) -> None:
-            self.got.append((span, size, now))
-
-    log, first, second = WireLog(), Told(), Told()
-    log.push_span(4, Span.BODY, first)
-    log.track(first, 0)
-    log.track(second, 0)
-    log.push_span(3, Span.BODY, second)
-    log.accept(7, 1.0)
-    log.acknowledge(6, 2.0)
-    assert first.got == [(Span.BODY, 4, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 4, 2.0)]
-    assert second.got == [(Span.BODY, 3, 1.0), (Span.EARLIER, 0, 2.0), (Span.BODY, 2, 2.0)]
 
 
 # Pending ----------------------------------------------------------------------------------------------

@@ -3,13 +3,11 @@
 from math import inf
 
 import pytest
-from tests.core.driving import GET, Driven, no_handler
+from tests.core.driving import GET, Driven
 
 from httpng_core import AckedUnknownError
-from httpng_core.app.application import Application
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.results import reached
-from httpng_core.wire.log import Span, WireLog
 
 
 class Telling(Driven):
@@ -25,51 +23,7 @@ class Telling(Driven):
 
 
 def telling(**settings: object) -> Telling:
-    driven = Telling(b"", **settings)
-    driven.connection = Application(no_handler, **settings).connection(driven.now, tells_acknowledged=True)
-    driven.receive(GET)
-    return driven
-
-
-class Noting:
-    """A payee that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.paid_sizes: list[int] = []
-        self.acked: list[tuple[Span, int]] = []
-
-    def paid(self, span: Span, size: int, now: float) -> None:
-        self.paid_sizes.append(size)
-
-    def acknowledged(self, span: Span, size: int, now: float) -> None:
-        self.acked.append((span, size))
-
-
-def test_the_wire_log_turns_acknowledged_wire_offsets_into_body_bytes() -> None:
-    log, payee = WireLog(), Noting()
-    log.track(payee, 0)
-    log.push_span(10, Span.HEAD, payee)
-    log.push(3)
-    log.push_span(20, Span.BODY, payee)
-    log.push(2)
-    log.accept(35, 0.0)
-    for total in (5, 10, 13, 14, 14, 12, 30, 99):
-        log.acknowledge(total, 0.0)
-    told = [(Span.EARLIER, 0), (Span.HEAD, 10), (Span.BODY, 1), (Span.BODY, 16), (Span.BODY, 3)]
-    assert payee.acked == told
-    assert log.acknowledged == 35
-
-
-def test_more_than_was_accepted_is_not_acknowledged() -> None:
-    log, payee = WireLog(), Noting()
-    log.track(payee, 0)
-    log.push_span(20, Span.BODY, payee)
-    log.accept(8, 0.0)
-    log.acknowledge(21, 0.0)
-    assert sum(size for _, size in payee.acked) == 8
-    log.accept(12, 0.0)
-    log.acknowledge(20, 0.0)
-    assert sum(size for _, size in payee.acked) == 20
+    return Telling(tells_acknowledged=True, **settings)
 
 
 def test_what_was_sent_before_tracking_counts_once_all_of_it_is_acknowledged() -> None:
@@ -176,7 +130,7 @@ def test_the_flush_is_not_stalled_while_the_client_acknowledges() -> None:
     driven.advance(9.9)
     assert driven.outcomes == []
     driven.advance(0.2)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
 
 
 def test_a_handler_can_have_the_stall_rule_for_its_whole_exchange() -> None:
@@ -190,7 +144,7 @@ def test_a_handler_can_have_the_stall_rule_for_its_whole_exchange() -> None:
     driven.advance(2)
     assert driven.outcomes == []
     driven.advance(1.1)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
 
 
 def test_the_stall_limit_of_a_handler_holds_while_its_bytes_have_to_move() -> None:
@@ -234,7 +188,7 @@ def test_nothing_in_flight_is_no_stall() -> None:
     driven.advance(2.9)
     assert driven.outcomes == []
     driven.advance(0.2)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
 
 
 def test_a_stall_timeout_is_a_positive_number_of_seconds() -> None:

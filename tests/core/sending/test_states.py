@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from httpng_core import ResponseStateError
-from httpng_core.sending.states import GIVEN_UP, LIVE, TABLE, TAKES_WRITES, next_state
+from httpng_core.sending.states import FLUSHING, GIVEN_UP, LIVE, TABLE, TAKES_WRITES, next_state
 from httpng_core.sending.states import ResponseEvent as E
 from httpng_core.sending.states import ResponseState as S
 
@@ -17,15 +17,22 @@ LEADS = {
     (S.OPEN, E.WRITE): S.STREAMING,
     (S.OPEN, E.END): S.ENDED,
     (S.STREAMING, E.END): S.ENDED,
+    (S.OPEN, E.CUT): S.CUTTING,
+    (S.STREAMING, E.CUT): S.CUTTING,
     (S.ENDED, E.FLUSHED): S.CLOSED,
+    (S.CUTTING, E.FLUSHED): S.CUT,
+    # Complete on the wire is over, whether or not the handler still runs.
+    (S.STREAMING, E.FLUSHED): S.CLOSED,
     (S.OPEN, E.CANCEL): S.CANCELLED,
     (S.STREAMING, E.CANCEL): S.CANCELLED,
     (S.ENDED, E.CANCEL): S.CANCELLED,
-    (S.OPEN, E.ABORT): S.ABORTED,
-    (S.STREAMING, E.ABORT): S.ABORTED,
-    (S.ENDED, E.ABORT): S.ABORTED,
+    (S.CUTTING, E.CANCEL): S.CANCELLED,
+    (S.OPEN, E.RESET): S.RESET,
+    (S.STREAMING, E.RESET): S.RESET,
+    (S.ENDED, E.RESET): S.RESET,
+    (S.CUTTING, E.RESET): S.RESET,
 }
-RAISES = {(S.OPEN, E.FLUSHED), (S.STREAMING, E.FLUSHED), (S.STREAMING, E.WRITE_HEADER)}
+RAISES = {(S.OPEN, E.FLUSHED), (S.STREAMING, E.WRITE_HEADER)}
 
 
 @pytest.mark.parametrize(("state", "event", "given"), list(product(S, E, (False, True))))
@@ -48,7 +55,7 @@ def test_a_second_header_block_is_a_mistake_in_every_state() -> None:
 
 
 def test_final_states_are_left_by_nothing() -> None:
-    assert {S.OPEN, S.STREAMING, S.ENDED} == LIVE
+    assert {S.OPEN, S.STREAMING, S.ENDED, S.CUTTING} == LIVE
     for state, event in product(set(S) - LIVE, E):
         assert TABLE[state, event] is state
 
@@ -60,4 +67,5 @@ def test_no_event_leads_back() -> None:
 
 def test_which_states_take_writes_and_which_count_as_cancelled() -> None:
     assert {S.OPEN, S.STREAMING} == TAKES_WRITES
-    assert {S.CANCELLED, S.ABORTED} == GIVEN_UP
+    assert {S.CUTTING, S.CUT, S.CANCELLED, S.RESET} == GIVEN_UP
+    assert {S.ENDED, S.CUTTING} == FLUSHING

@@ -272,7 +272,8 @@ class Connection:
 
         Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than they do.
         """
-        return self._endpoint.protocol.stall_limit
+        endpoint = self._endpoint
+        return endpoint.protocol.stall_limit if endpoint.ending is _OPEN else endpoint.stall_limit
 
     def data_to_send(self, now: float, limit: int | None = None) -> list[Buffer]:
         """Return wire bytes for the socket: what is committed, or a new offer. The list may be empty.

@@ -230,9 +230,12 @@ class Outgoing(ResponseBody):
                 self.queue.advance(self, now, self._settle_write)
         if end or self.state is _CUTTING:
             self.check_flushed(now, complete=end)
-        if self.waits is not None and self.waits.pending:
+        waits = self.waits
+        if waits is not None and waits.pending:
             self.settle_waits()
-        elif self.queue is not None and self.state is _STREAMING:
+            if waits.pending:
+                return
+        if self.queue is not None and self.state is _STREAMING:
             self._step_in()
 
     def acknowledged(self, *, head: bool, size: int, now: float) -> None:

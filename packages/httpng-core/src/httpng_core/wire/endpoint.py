@@ -2,6 +2,7 @@
 
 from collections import deque
 from enum import Enum, auto
+from math import inf
 from typing import Final
 
 from httpng_core.http.dates import DateSource
@@ -51,6 +52,7 @@ class Endpoint:
         ending: how far the end has come.
         eof: whether the client's FIN has come.
         draining: whether no more requests are to be taken.
+        stall_limit: that of the protocol that was spoken last, once none is.
         events: what the driver has not been told yet.
     """
 
@@ -67,6 +69,7 @@ class Endpoint:
         "outbound",
         "peer",
         "protocol",
+        "stall_limit",
         "tells_acknowledged",
         "timers",
     )
@@ -95,6 +98,7 @@ class Endpoint:
         self.ending = Ending.OPEN
         self.eof = False
         self.draining = False
+        self.stall_limit = inf
         self.events: deque[Event] = deque()
 
     @property
@@ -164,7 +168,7 @@ class Endpoint:
         if self.ending is not Ending.OPEN:
             return
         self.ending, self.deadline = ending, now + LINGER_TIMEOUT
-        self.protocol = SILENCE
+        self._fall_silent()
         if self.is_over:
             self._finish(Ending.CLOSED)
         self.host.wake()
@@ -173,6 +177,11 @@ class Endpoint:
         if self.ending in OVER:
             return
         self.ending, self.deadline = ending, None
-        self.protocol = SILENCE
+        self._fall_silent()
         self.outbound.clear()
         self.host.wake()
+
+    def _fall_silent(self) -> None:
+        if self.protocol is not SILENCE:
+            # What the kernel still has of the last answer may not stay there for ever.
+            self.stall_limit, self.protocol = self.protocol.stall_limit, SILENCE

@@ -14,7 +14,7 @@ class OfferSize:
     1. An offer is 16 KiB at first. One that was full and taken whole doubles the next, up to 256 KiB; one that
        was cut halves it.
     2. A frame of which the kernel took a part must go out whole whatever the handler wants by then. So a frame
-       holds 16 KiB while offers are small, and 64 KiB at most when they have grown.
+       holds no more than an offer, 16 KiB at first, and 64 KiB at most when offers have grown.
     3. When an offer of the smallest size is refused or cut, the client is slow: the socket is asked first from
        then on, until four full offers in a row were taken whole. Linux calls a socket writable while less
        than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
@@ -32,7 +32,7 @@ class OfferSize:
     @property
     def frame(self) -> int:
         """The most body bytes of one frame."""
-        return LARGE if self.limit >= LARGE else SMALL
+        return min(self.limit, LARGE)
 
     def taken(self, offered: int, taken: int) -> None:
         """Note that the kernel took `taken` of `offered` wire bytes."""

@@ -1,94 +1,11 @@
-"""The positions of a response, the size of commits, and the lag book."""
+"""The lag book: since when the oldest byte in flight waits."""
 
 import random
 from collections import deque
 
 import pytest
 
-from httpng_core.sending.positions import CommitSize, LagBook, SendWindow
-
-
-def test_a_window_counts() -> None:
-    window = SendWindow()
-    window.accept(10)
-    window.commit(7)
-    window.pay(3)
-    assert (window.current, window.committed, window.sent, window.in_flight) == (10, 7, 3, 7)
-    assert window.fits(3, 10)
-    assert not window.fits(4, 10)
-
-
-def test_dropped_bytes_are_sent_at_once() -> None:
-    window = SendWindow()
-    window.accept_dropped(5)
-    assert (window.current, window.committed, window.sent) == (5, 5, 5)
-
-
-def test_no_byte_is_committed_that_was_not_accepted_nor_sent_that_was_not_committed() -> None:
-    window = SendWindow()
-    window.accept(3)
-    with pytest.raises(AssertionError, match="committed 4 of 3"):
-        window.commit(4)
-    window = SendWindow()
-    window.accept(3)
-    window.commit(2)
-    with pytest.raises(AssertionError, match="sent 3 of 2"):
-        window.pay(3)
-
-
-def test_no_byte_is_acknowledged_that_was_not_sent() -> None:
-    window = SendWindow()
-    window.accept(3)
-    window.commit(3)
-    window.pay(2)
-    window.acknowledge(3)
-    assert window.acked is None, "nobody asked for it"
-    window.acked = 0
-    window.acknowledge(2)
-    assert (window.acked, window.reached("acked"), window.in_flight_until("acked")) == (2, 2, 1)
-    with pytest.raises(AssertionError, match="3 acknowledged of 2"):
-        window.acknowledge(1)
-
-
-def test_commits_grow_after_four_full_frames_and_shrink_at_a_refusal() -> None:
-    commits = CommitSize()
-    sizes = []
-    for taken in (16384, 16384, 16384, 16384, 65536, 65535, 16384):
-        commits.taken(max(taken, commits.value), taken)
-        sizes.append(commits.value)
-    assert sizes == [16384] * 3 + [65536, 65536, 16384, 16384]
-
-
-def test_small_frames_neither_grow_nor_shrink_a_commit() -> None:
-    commits = CommitSize()
-    for _ in range(3):
-        commits.taken(20_000, 20_000)
-    for _ in range(100):
-        commits.taken(100, 100)
-    assert commits.value == CommitSize.SMALL
-    commits.taken(20_000, 20_000)
-    assert commits.value == CommitSize.LARGE
-    commits.taken(100, 99)
-    assert commits.value == CommitSize.SMALL
-
-
-def test_after_a_refusal_the_socket_is_asked_first_until_four_full_frames_were_taken() -> None:
-    commits = CommitSize()
-    assert not commits.is_cautious
-    commits.taken(100, 50)
-    asked = []
-    for _ in range(4):
-        asked.append(commits.is_cautious)
-        commits.taken(16384, 16384)
-    assert asked == [True] * 4
-    assert not commits.is_cautious
-
-
-def test_a_commit_size_that_does_not_grow_is_small_and_cautious_always() -> None:
-    commits = CommitSize(grows=False)
-    for taken in (20_000, 20_000, 0, 20_000, 20_000, 20_000, 20_000):
-        assert (commits.value, commits.is_cautious) == (CommitSize.SMALL, True)
-        commits.taken(20_000, taken)
+from httpng_core.sending.positions import LagBook
 
 
 # LagBook ----------------------------------------------------------------------------------------------
@@ -98,7 +15,7 @@ def test_an_empty_book_has_no_lag() -> None:
     book = LagBook()
     assert book.lag(5.0) == 0
     book.accept(1, 5.0)
-    book.clear()
+    book.pay(1)
     assert book.lag(9.0) == 0
     assert len(book) == 0
 
