@@ -58,7 +58,7 @@ class IO(BaseIO):
             `None` when the TCP/IP stack has the whole block, else what is known of it.
 
         Raises:
-            TypeError, ValueError: wrong arguments, or CR, LF or NUL in a header; nothing is sent.
+            TypeError, ValueError: wrong arguments, or a control character in a header; nothing is sent.
             ResponseStateError: the header block was given before.
         """
         return await self._settled(self._begin_header(code, headers, timeout))
