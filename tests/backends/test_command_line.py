@@ -249,12 +249,20 @@ def until_refused(address: ListenAddress) -> None:
 
 
 def test_a_directory_is_served(module: str, folder: Path) -> None:
-    (folder / "www").mkdir()
+    (folder / "www" / "sub").mkdir(parents=True)
     (folder / "www" / "file").write_text("a file")
+    (folder / "www" / ".env").write_text("secret")
+    (folder / "www" / "sub" / "index.html").write_text("an index")
     with running(command(module, "www", "--listen", "127.0.0.1:0", "--stall-timeout", "5"), folder) as server:
         with Client(server.addresses[0]) as client:
-            assert client.ask(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n").body == b"a file"
+            told = [
+                client.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                for path in ("/file", "/sub/", "/.env", "/")
+            ]
         assert server.stop() == ""
+    assert [one.status for one in told] == [200, 200, 404, 404]
+    assert [told[0].body, told[1].body] == [b"a file", b"an index"]
+    assert told[3].body == b"not found: there is no index.html here, and directories are not listed"
 
 
 # What can't be started --------------------------------------------------------------------------------
