@@ -39,7 +39,7 @@ from httpng_core.pending import Pending
 from httpng_core.request import Address, Headers, Request
 from httpng_core.response import HeaderSource, Response
 from httpng_core.results import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
-from httpng_core.routing import Router
+from httpng_core.routing import Router, check_awaited
 from httpng_core.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
 from httpng_core.sites import Site
 from httpng_core.sweep import Lane, Sweep
@@ -116,6 +116,7 @@ __all__ = [
     "as_response",
     "body_bytes_sent",
     "cancelled",
+    "check_awaited",
     "end_exchange",
     "headers_were_sent",
     "nearest_key",
