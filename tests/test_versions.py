@@ -1,8 +1,10 @@
 """All packages have one version, and each asks for exactly that version of its siblings."""
 
+import ast
 import importlib
 import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,48 @@ def test_installed_and_imported_version_agree(package: str) -> None:
     assert module.__version__ == importlib.metadata.version(package) == version(package)
 
 
-def test_core_alone_brings_h11_and_h2_only() -> None:
-    names = {re.split(r"[^\w-]", line)[0] for line in project("httpng-core")["dependencies"]}
-    assert names == {"h11", "h2"}
+def name(requirement: str) -> str:
+    return re.split(r"[^\w-]", requirement)[0].lower()
+
+
+def imported(package: str) -> set[str]:
+    """The distributions that the modules of a package import, none of ours or of Python's."""
+    found: set[str] = set()
+    for path in (ROOT / "packages" / package / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            found |= {one.partition(".")[0] for one in imported_by(node)}
+    return {top for top in found - sys.stdlib_module_names if not top.startswith("httpng")}
+
+
+def imported_by(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [] if node.level else [node.module or ""]
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "find_spec")):
+        return re.findall(r"^f?'(\w+)", ast.unparse(node.args[0]))
+    return []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_imports_it_or_its_siblings_declare(package: str) -> None:
+    below = {name(line) for line in requirements(package)} & set(PACKAGES)
+    declared = {name(line) for one in {package, *below} for line in requirements(one)}
+    assert imported(package) <= declared
+
+
+def test_there_is_no_extra_of_which_nothing_is_used() -> None:
+    for package in PACKAGES:
+        for extra, lines in project(package).get("optional-dependencies", {}).items():
+            names = {name(line) for line in lines}
+            used = imported(package) | set(PACKAGES)
+            assert names <= used, f"{package}[{extra}]"
+
+
+def test_core_alone_brings_what_speaks_http_and_no_version_of_it_that_is_yet_to_come() -> None:
+    lines = {name(line): line for line in project("httpng-core")["dependencies"]}
+    assert lines.keys() == {"h11", "h2", "hpack", "hyperframe"}
+    assert [line for line in lines.values() if not re.search(r",<\d+$", line)] == []
 
 
 def test_every_dependency_has_a_pinned_version() -> None:
@@ -70,5 +111,5 @@ def test_every_dependency_has_a_pinned_version() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"].values()
     wanted = [line for package in PACKAGES for line in requirements(package)]
     wanted += [line for group in groups for line in group]
-    names = {re.split(r"[^\w-]", line)[0].lower() for line in wanted}
-    assert {name for name in names if not name.startswith("httpng")} <= pinned
+    names = {name(line) for line in wanted}
+    assert {one for one in names if not one.startswith("httpng")} <= pinned

@@ -48,6 +48,15 @@ directory = "missing"
 
 def takes_three(one, two, three):
     pass
+
+def optional(req, io=None):
+    return "hello"
+
+def plain_io(req, io):
+    pass
+
+def anything(*args):
+    pass
 '''
 
 
@@ -249,12 +258,20 @@ def until_refused(address: ListenAddress) -> None:
 
 
 def test_a_directory_is_served(module: str, folder: Path) -> None:
-    (folder / "www").mkdir()
+    (folder / "www" / "sub").mkdir(parents=True)
     (folder / "www" / "file").write_text("a file")
+    (folder / "www" / ".env").write_text("secret")
+    (folder / "www" / "sub" / "index.html").write_text("an index")
     with running(command(module, "www", "--listen", "127.0.0.1:0", "--stall-timeout", "5"), folder) as server:
         with Client(server.addresses[0]) as client:
-            assert client.ask(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n").body == b"a file"
+            told = [
+                client.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                for path in ("/file", "/sub/", "/.env", "/")
+            ]
         assert server.stop() == ""
+    assert [one.status for one in told] == [200, 200, 404, 404]
+    assert [told[0].body, told[1].body] == [b"a file", b"an index"]
+    assert told[3].body == b"not found: there is no index.html here, and directories are not listed"
 
 
 # What can't be started --------------------------------------------------------------------------------
@@ -267,6 +284,13 @@ FAILURES: list[tuple[list[str], str]] = [
     (["package.missing:app"], "package.missing: no such module"),
     (["app.py:missing"], "app.py: it has no handler 'missing'"),
     (["app.py:number"], "app.py:number: handler is not a function"),
+    (
+        ["app.py:optional"],
+        "handler optional(req, io=None) isn't async, yet takes io: write 'async def optional(req, io)' "
+        "to use io, or 'def optional(req)' to return a response",
+    ),
+    (["app.py:plain_io"], "write 'async def plain_io(req, io)' to use io"),
+    (["app.py:anything"], "handler anything(*args) isn't async"),
     (["app.py:takes_three"], "app.py:takes_three: handler takes_three must take (req, io)"),
     (
         ["app.py"],
@@ -283,7 +307,18 @@ FAILURES: list[tuple[list[str], str]] = [
     (["library.py:app"], "library.py:3: JSONDecodeError: "),
     (["imports.py:handler"], "imports.py:1: ModuleNotFoundError: No module named 'no_such_module_at_all'"),
     (["app.py:hello", "--nonsense"], "unrecognized arguments: --nonsense (see --help)"),
-    (["app.py:hello", "--list", "127.0.0.1:0"], "unrecognized arguments: --list"),
+    (["app.py:hello", "--list", "127.0.0.1:0"], "--list; the nearest known one is --listen (see --help)"),
+    # Its value would be taken for APP.
+    (["--port", "8000", "app.py:hello"], "unrecognized arguments: --port; the nearest known one is --listen"),
+    (["app.py:hello", "--port=8000"], "unrecognized arguments: --port; the nearest known one is --listen"),
+    (["app.py:hello", "--host", "::"], "unrecognized arguments: --host; the nearest known one is --listen"),
+    (["app.py:hello", "-b", "0:80"], "unrecognized arguments: -b; the nearest known one is --listen"),
+    (["app.py:hello", "-p8000"], "unrecognized arguments: -p8000; the nearest known one is --listen"),
+    (["app.py:hello", "--workers", "4"], "--workers; the nearest known one is --threads"),
+    (["app.py:hello", "--ssl-certfile", "x"], "--ssl-certfile; the nearest known one is --certfile"),
+    (["--max-body-length", "5"], "--max-body-length; the nearest known one is --max-body-len"),
+    (["app.py:hello", "--max_body_len", "5"], "--max_body_len; the nearest known one is --max-body-len"),
+    (["app.py:hello", "--acces-log"], "--acces-log; the nearest known one is --access-log"),
     (["app.py:hello", "--listen"], "argument --listen: expected one argument"),
     (["app.py:hello", "--lua", "lua54"], "app.py:hello: --lua is for an application in Lua"),
     ([], "the following arguments are required: APP"),
@@ -291,7 +326,22 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:hello", "--listen", "127.0.0.1:65536"], "--listen 127.0.0.1:65536: "),
     (["app.py:hello", "--listen", "no-such-name.invalid:80"], "unknown hostname: 'no-such-name.invalid'"),
     (["app.py:hello", "--listen", "192.0.2.1:80"], "bind error: http://192.0.2.1:80: "),
-    (["app.py:hello", *FREE, "--send-window", "many"], "default_send_window is not a number"),
+    (
+        ["app.py:hello", "--listen", "https://127.0.0.1:0"],
+        "--listen https://127.0.0.1:0: TLS needs --certfile FILE",
+    ),
+    (["app.py:hello", "--listen", "HTTPS"], "--listen HTTPS: TLS needs --certfile FILE"),
+    (["app.py:hello", "--max-body-len", "50M"], "--max-body-len 50M: parameter max_body_len is not a number"),
+    (["app.py:hello", "--threads", "99"], "--threads 99: threads is '99', must be an integer, 1 .. 16"),
+    (["missing.lua", "--threads", "0"], "--threads 0: threads is '0', must be an integer, 1 .. 16"),
+    (
+        ["app.py:hello", "--default-send-window", "-1"],
+        "--send-window -1: default_send_window is '-1', must be",
+    ),
+    (
+        ["app.py:hello", *FREE, "--send-window", "many"],
+        "--send-window many: parameter default_send_window is not",
+    ),
     (["app.py:hello", *FREE, "--send-timeout", "-1"], "default_send_timeout is '-1', must be a number >= 0"),
     (
         ["app.py:hello", *FREE, "--cancel-on-half-close", "perhaps"],

@@ -131,13 +131,13 @@ def test_tls_where_the_command_line_names_no_address(folder: Path) -> None:
 FAILURES = [
     (["--keyfile", "k"], "--keyfile needs --certfile"),
     (["--certfile", "c", "--listen", "http://127.0.0.1:0"], "--certfile: every --listen is plain text"),
-    (["--listen", "https://127.0.0.1:0"], "--listen https://127.0.0.1:0: listen on https: TLS needs a table"),
+    (["--listen", "https://127.0.0.1:0"], "--listen https://127.0.0.1:0: TLS needs --certfile FILE"),
     (
         ["--certfile", "none.pem", "--listen", "127.0.0.1:0"],
         "can't bind certificate file to ssl_ctx: none.pem: No such file or directory",
     ),
-    (["--min-proto-version", "tls9"], "unknown min_proto_version specified"),
-    (["--openssl-security-level", "9"], "openssl_security_level is invalid"),
+    (["--min-proto-version", "tls9"], "--min-proto-version tls9: unknown min_proto_version specified"),
+    (["--openssl-security-level", "9"], "--openssl-security-level 9: openssl_security_level is invalid"),
     (["--listen", "unix:"], "--listen unix:: impossible to parse URI"),
 ]
 

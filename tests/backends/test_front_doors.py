@@ -1,6 +1,7 @@
 """`run` and `serve` as a program without anyio calls them."""
 
 import asyncio
+import re
 import socket
 import sys
 import threading
@@ -145,6 +146,40 @@ def test_run_raises_what_can_not_be_started_as_it_is(run: Callable[..., None]) -
         run(httpng_asyncio.Application(hello), listen=LOOPBACK, max_body_len=5)
     with pytest.raises(httpng_asyncio.ConfigError, match="handler is not a function"):
         run(5, listen=LOOPBACK)
+
+
+def optional(req: Request, io: object = None) -> str:
+    return "hello"
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_run_refuses_what_it_could_not_await(run: Callable[..., None]) -> None:
+    router = httpng_asyncio.Router()
+    router.route("/", optional)
+    told = re.escape(
+        "handler optional(req, io=None) isn't async, yet takes io: write 'async def optional(req, io)'"
+    )
+    for app in (optional, router, httpng_asyncio.Application(optional)):
+        with pytest.raises(httpng_asyncio.ConfigError, match=told):
+            run(app, listen=LOOPBACK)
+    with pytest.raises(httpng_asyncio.ConfigError, match=told):
+        run(None, sites=[{"path": "/", "handler": optional}], listen=LOOPBACK)
+
+
+def test_serve_and_reconfigure_refuse_what_they_could_not_await() -> None:
+    async def main(serve: Callable[..., Any]) -> None:
+        with pytest.raises(httpng_trio.ConfigError, match="isn't async, yet takes io"):
+            await serve(optional, listen=LOOPBACK)
+        async with anyio.create_task_group() as tasks:
+            server = await tasks.start(partial(serve, hello, listen=LOOPBACK))
+            with pytest.raises(httpng_trio.ConfigError, match="isn't async, yet takes io"):
+                server.reconfigure(optional)
+            with Client(server.addresses[0]) as client:
+                assert (await anyio.to_thread.run_sync(client.ask)).body == b"hello"
+            server.shutdown()
+
+    asyncio.run(main(httpng_asyncio.serve))
+    trio.run(main, httpng_trio.serve)
 
 
 @pytest.mark.parametrize("run", RUNS)

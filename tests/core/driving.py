@@ -45,9 +45,7 @@ class Driven:
         wakes: how often `Host.wake` was called.
     """
 
-    def __init__(
-        self, received: bytes = GET, *, tells_acknowledged: bool = False, **settings: Any
-    ) -> None:
+    def __init__(self, received: bytes = GET, *, tells_acknowledged: bool = False, **settings: Any) -> None:
         self.clock = Clock()
         self.wire = bytearray()
         self.events: list[Event] = []

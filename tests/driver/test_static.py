@@ -1,10 +1,12 @@
 """Static files over sockets: exact positions, bounded memory, threads that never hold the loop."""
 
 import os
+import resource
 import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,35 @@ async def test_a_changed_file_is_another(serving: Serving, www: Path) -> None:
                 client.ask, get("/a.txt", if_none_match=etag, range="bytes=0-1", if_range=etag)
             )
     assert (second.status, second.body) == (200, b"abcdefghij")
+
+
+@pytest.mark.parametrize("way", ["copied", "renamed", "written in place"])
+async def test_a_file_of_the_same_size_and_mtime_is_another(net: Net, www: Path, way: str) -> None:
+    """As rsync -t, Nix and Bazel make them: at once, within the same second."""
+    name = www / "a.txt"
+    os.utime(name, (1, 1))
+    async with net.serving(www) as server, net.connect(server) as client:
+        first = await in_thread(client.get, "/a.txt")
+        told = first.headers or {}
+        other = name if way == "written in place" else www / "other"
+        if way == "copied":
+            name.unlink()
+            other = name
+        other.write_bytes(b"abcdefghij")
+        os.utime(other, (1, 1))
+        other.rename(name)
+        assert (name.stat().st_size, name.stat().st_mtime) == (10, 1)
+        for headers in (
+            [("if-none-match", told["etag"])],
+            [("if-modified-since", told["last-modified"])],
+            [("range", "bytes=5-"), ("if-range", told["etag"])],
+            [("range", "bytes=5-"), ("if-range", told["last-modified"])],
+        ):
+            second = await in_thread(client.get, "/a.txt", "GET", headers)
+            assert (second.status, second.body) == (200, b"abcdefghij"), headers
+        assert (second.headers or {})["etag"] != told["etag"]
+        same = [("range", "bytes=5-"), ("if-range", (second.headers or {})["etag"])]
+        assert (await in_thread(client.get, "/a.txt", "GET", same)).body == b"fghij"
 
 
 @HTTP1
@@ -305,10 +336,99 @@ async def test_what_the_kernel_has_in_memory_needs_one_thread_to_be_opened_and_n
     assert len(asked) == 1
 
 
+async def test_an_index_and_hidden_files_on_disk(net: Net, www: Path) -> None:
+    (www / "sub").mkdir()
+    (www / "sub" / "index.html").write_bytes(b"sub")
+    (www / ".env").write_bytes(b"secret")
+    (www / "shown").symlink_to(".env")
+    plain = {"path": "/plain", "handler": str(www)}
+    sites = [plain, {"path": "/", "handler": str(www), "index": "index.html", "dotfiles": True}]
+    async with net.serving(None, sites=sites) as server, net.connect(server) as client:
+        told = [
+            await in_thread(client.get, path)
+            for path in ("/sub/", "/sub", "/", "/.env", "/plain/.env", "/plain/sub/", "/plain/shown")
+        ]
+    assert [one.status for one in told] == [200, 301, 404, 200, 404, 404, 200]
+    assert (told[1].headers or {})["location"] == "/sub/"
+    assert [told[0].body, told[3].body, told[6].body] == [b"sub", b"secret", b"secret"]
+    assert open_files(www) == []
+
+
+async def test_what_stands_for_a_directory_may_change_while_it_is_served(serving: Serving, www: Path) -> None:
+    (www / "index.html").write_bytes(b"index")
+    site = {"path": "/", "handler": str(www)}
+    async with serving(None, sites=[site]) as server:
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, get("/"))).status == 404
+            server.reconfigure(sites=[{**site, "index": "index.html"}])
+            assert (await in_thread(client.ask, get("/"))).body == b"index"
+
+
+@contextmanager
+def no_descriptor_is_free() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    # Few, yet not fewer than are open: that many poll() can still look at.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_without_a_free_descriptor_the_answer_is_503_and_it_passes(
+    serving: Serving, www: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(www) as server:
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask, get("/a.txt"))).status == 200
+            with no_descriptor_is_free():
+                refused = await in_thread(client.ask, get("/a.txt"))
+            assert (refused.status, (refused.headers or {})["retry-after"]) == (503, "1")
+            assert (await in_thread(client.ask, get("/a.txt"))).status == 200
+    assert "Too many open files" in caplog.text
+
+
 async def test_a_directory_that_is_not_there_cannot_be_served(serving: Serving, www: Path) -> None:
     with pytest.raises(ConfigError, match="missing: No such file or directory"):
         async with serving(www / "missing"):
             pass
+
+
+@pytest.mark.parametrize("lua", ["luajit21", "lua54"])
+async def test_index_and_dotfiles_in_lua(serving: Serving, www: Path, tmp_path: Path, lua: str) -> None:
+    (www / "index.html").write_bytes(b"index")
+    (www / ".env").write_bytes(b"hidden")
+    script = tmp_path / "script.lua"
+    script.write_text(f"""
+        local told = {{}}
+        for _, more in ipairs{{ {{index = 5}}, {{dotfiles = 1}}, {{handler = print, index = 'a'}} }} do
+          more.path, more.handler = '/', more.handler or '{www}'
+          local _, message = pcall(require 'httpng'.cfg, {{sites = {{more}}}})
+          table.insert(told, (tostring(message):match('sites.*')))
+        end
+        require 'httpng'.cfg{{
+          sites = {{
+            {{path = '/all', handler = '{www}', index = 'index.html', dotfiles = true}},
+            {{path = '/told', handler = function() return table.concat(told, '; ') end}},
+          }},
+          handler = '{www}',
+        }}""")
+    app = LuaApplication(script, clock=time.monotonic, lua=lua)
+    async with serving(app) as server:
+        with Client(server.addresses[0]) as client:
+            paths = ("/all/", "/all/.env", "/all", "/", "/.env", "/told")
+            asked = [await in_thread(client.ask, get(path)) for path in paths]
+    assert [one.status for one in asked] == [200, 200, 301, 404, 404, 200]
+    assert asked[5].body.decode() == (
+        "sites[].index is not a string; sites[].dotfiles is not a boolean; "
+        "sites[].index is for directories, and the handler of this site is a function"
+    )
 
 
 @pytest.mark.parametrize("lua", ["luajit21", "lua54"])

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
+from httpng_core.sending.buffer import BodyBuffer
+from httpng_core.wire.log import Span, WireLog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpng_core import Timers
-from httpng_core.sending.buffer import BodyBuffer
 from httpng_core.sending.calls import Write
 from httpng_core.sending.positions import CommitSize, LagBook
 from httpng_core.sending.queue import SendQueue
 from httpng_core.timers import Timer
-from httpng_core.wire.log import Span, WireLog
 
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 

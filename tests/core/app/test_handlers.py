@@ -18,11 +18,13 @@ from httpng_core import (
     Pending,
     Request,
     Response,
+    Router,
     Runner,
     SendResult,
     as_application,
     as_response,
     body_bytes_sent,
+    check_awaited,
 )
 from httpng_core.app.handlers import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
 from httpng_core.sending.calls import Turn
@@ -760,3 +762,98 @@ def test_a_handler_becomes_an_application_which_stays_one() -> None:
     assert as_application(made, None, {}) is made
     with pytest.raises(TypeError, match="an Application has its own settings: stall_timeout"):
         as_application(made, None, {"stall_timeout": 6})
+
+
+# What an event loop can't await ------------------------------------------------------------------------
+
+
+def optional(req: Request, io: object = None) -> bytes:
+    return b""
+
+
+def both(req: Request, io: object) -> None: ...
+
+
+def any_number(*args: object) -> None: ...
+
+
+def named(req: Request, **more: object) -> bytes:
+    return b""
+
+
+async def awaited(req: Request, io: object = None) -> None: ...
+
+
+async def awaits_any_number(*args: object) -> None: ...
+
+
+def steps(req: Request, io: object = None) -> Any:
+    yield
+
+
+@functools.wraps(awaited)
+def decorated(*args: Any, **more: Any) -> Any:
+    return awaited(*args, **more)
+
+
+class Handlers:
+    def method(self, req: Request, io: object) -> None: ...
+
+    def __call__(self, req: Request, io: object = None) -> None: ...
+
+
+class AsyncHandlers:
+    async def method(self, req: Request, io: object) -> None: ...
+
+    async def __call__(self, req: Request, io: object) -> None: ...
+
+
+UNAWAITED: list[tuple[Any, str, str]] = [
+    (optional, "optional(req, io=None)", "optional"),
+    (both, "both(req, io)", "both"),
+    (any_number, "any_number(*args)", "any_number"),
+    (lambda req, io: None, "<lambda>(req, io)", "handler"),
+    (lambda req, name="x": name, "<lambda>(req, name='x')", "handler"),
+    (functools.partial(lambda name, req, io: None, 5), "<lambda>(req, io)", "handler"),
+    (Handlers().method, "Handlers.method(req, io)", "method"),
+    (Handlers(), "Handlers.__call__(req, io=None)", "__call__"),
+]
+AWAITED: list[Any] = [
+    awaited,
+    awaits_any_number,
+    steps,
+    decorated,
+    named,
+    lambda req: None,
+    functools.partial(awaited, io=5),
+    functools.partial(awaits_any_number, 5),
+    AsyncHandlers().method,
+    AsyncHandlers(),
+]
+
+
+@pytest.mark.parametrize(("handler", "told", "name"), UNAWAITED)
+def test_what_takes_io_and_is_not_async_is_refused_with_what_to_write(
+    handler: Any, told: str, name: str
+) -> None:
+    inner, outer = Router(), Router()
+    inner.route("/a/:b", handler)
+    outer.route("/", inner)
+    for one in (handler, inner, outer):
+        with pytest.raises(ConfigError) as raised:
+            check_awaited(one)
+        assert told in str(raised.value)
+        assert str(raised.value).endswith(
+            f"isn't async, yet takes io: write 'async def {name}(req, io)' to use io, "
+            f"or 'def {name}(req)' to return a response"
+        )
+
+
+@pytest.mark.parametrize("handler", [*AWAITED, "/a/directory"])
+def test_what_is_async_steps_or_does_without_io_is_not_refused(handler: Any) -> None:
+    check_awaited(handler)
+
+
+@pytest.mark.parametrize("handler", [one[0] for one in UNAWAITED])
+def test_an_application_may_have_what_another_driver_runs(handler: Any) -> None:
+    assert Application(handler).sites[0].handler is handler

@@ -1,5 +1,6 @@
 """Static files, from a disk that does what the test says, when it says so."""
 
+import errno
 from collections.abc import Sequence
 from math import inf
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, FileInfo, FileRead, Pending
-from httpng_core.app.directory import PIECE, DirectoryHandler
+from httpng_core.app.directory import PIECE
+from httpng_core.http.preconditions import representation
 from httpng_core.testing import Client, Loopback
 from httpng_core.testing.http1_client import ReceivedResponse
 
@@ -105,7 +107,7 @@ def answer(loop: Loopback, target: str, method: str = "GET", **headers: Any) -> 
 
 
 DISK = {"/www/a.txt": b"0123456789", "/www/sub/b": b"b", "/www/empty.css": b"", "/www/long": LONG}
-ETAG = f'"{CHANGED * 10**9 + 5:x}-a"'
+ETAG = representation(FileInfo(size=10, mtime_ns=CHANGED * 10**9 + 5, opened_at=NOW)).etag
 
 
 # Which file -------------------------------------------------------------------------------------------
@@ -164,9 +166,163 @@ def test_no_target_leads_above_the_directory(target: str) -> None:
     assert all(file.name.startswith("/www/") and "/../" not in file.name for file in disk.files)
 
 
-def test_what_begins_with_dots_is_a_name_like_others() -> None:
-    names = DirectoryHandler("/", "/www").names("/.well-known/...%20x")
-    assert names == [b".well-known", b"... x"]
+HIDDEN = [
+    "/.env",
+    "/.git/config",
+    "/sub/.x/y",
+    "/%2eenv",
+    "/sub/%2E%2e%2f.env",
+    "/...",
+    "/..a/b",
+    "/.well-known/x",
+]
+
+
+@pytest.mark.parametrize("target", HIDDEN)
+def test_names_that_begin_with_a_dot_are_not_served(target: str) -> None:
+    disk = Disk({})
+    response = answer(serve(disk), target)
+    assert (response.status, response.body, disk.files) == (404, b"not found", [])
+
+
+@pytest.mark.parametrize("target", HIDDEN)
+def test_names_that_begin_with_a_dot_are_served_if_the_site_says_so(target: str) -> None:
+    disk = Disk({})
+    loop = serve(disk, None, sites=[{"path": "/", "handler": "/www", "dotfiles": True}])
+    assert answer(loop, target).status == 404
+    name = disk.files[0].name
+    disk.contents[name] = b"hidden"
+    assert answer(loop, target).body == b"hidden"
+
+
+def test_a_site_of_its_own_serves_a_hidden_directory() -> None:
+    disk = Disk({"/www/.well-known/x": b"known", "/www/.well-known/.y": b"hidden"})
+    site = {"path": "/.well-known", "handler": "/www/.well-known"}
+    loop = serve(disk, None, sites=[site, {"path": "/", "handler": "/www"}])
+    assert answer(loop, "/.well-known/x").body == b"known"
+    assert answer(loop, "/.well-known/.y").status == 404
+
+
+# An index ---------------------------------------------------------------------------------------------
+
+INDEXED = {
+    "/www/index.html": b"root",
+    "/www/sub/index.html": b"sub",
+    "/www/sub/a b/index.html": b"deep",
+    "/www/a.txt": b"a",
+}
+
+
+def indexed(path: str = "/", disk: Disk | None = None, **more: Any) -> Loopback:
+    site = {"path": path, "handler": "/www", "index": "index.html", **more}
+    return serve(Disk(dict(INDEXED)) if disk is None else disk, None, sites=[site])
+
+
+@pytest.mark.parametrize("path", ["/", "/x", "/x/"])
+@pytest.mark.parametrize(
+    ("target", "body"),
+    [("/", b"root"), ("/?q", b"root"), ("/sub/", b"sub"), ("/sub/a%20b/", b"deep"), ("/sub/..", b"root")],
+)
+def test_an_index_stands_for_its_directory(path: str, target: str, body: bytes) -> None:
+    response = answer(indexed(path), path.rstrip("/") + target)
+    assert (response.status, response.body) == (200, body)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer(indexed(path), path.rstrip("/") + "/a.txt").body == b"a"
+
+
+def test_an_index_is_a_file_like_others() -> None:
+    etag = answer(indexed(), "/").headers["etag"]
+    assert answer(indexed(), "/", if_none_match=etag).status == 304
+    assert answer(indexed(), "/", range="bytes=1-2").body == b"oo"
+    assert answer(indexed(), "/", "HEAD").headers["content-length"] == "4"
+    assert answer(indexed(), "/", "POST").status == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "location"),
+    [
+        ("/", "/sub", "/sub/"),
+        ("/", "/sub?a=b&c", "/sub/?a=b&c"),
+        ("/", "/sub/a%20b?", "/sub/a%20b/?"),
+        ("/", "/./x/../sub", "/sub/"),
+        ("/", "http://elsewhere/sub", "/sub/"),
+        ("/x", "/x", "/x/"),
+        ("/x", "/x?q", "/x/?q"),
+        ("/x", "/x/sub", "/x/sub/"),
+        ("/\xe9", "/%C3%A9/sub", "/%C3%A9/sub/"),
+    ],
+)
+def test_without_its_slash_a_directory_with_an_index_is_elsewhere(
+    path: str, target: str, location: str
+) -> None:
+    """Else what its page links to would be looked for one level too high."""
+    for method in ("GET", "HEAD"):
+        response = answer(indexed(path), target, method)
+        assert (response.status, response.headers["location"]) == (301, location)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//elsewhere/sub",
+        "//sub",
+        "/%2Felsewhere",
+        "/\\sub",
+        "/%5Csub",
+        "/%5C%5Csub",
+        "/..//sub",
+        "/x/..//sub",
+    ],
+)
+def test_no_target_is_sent_to_another_host(target: str) -> None:
+    disk = Disk(
+        {
+            f"/www/{name}": b"x"
+            for name in ("sub/index.html", "elsewhere/index.html", "elsewhere/sub/index.html")
+        }
+    )
+    response = ask(indexed(disk=disk), target).responses("GET")[0]
+    assert (response.status, "location" in response.headers) in [(404, False), (400, False)]
+
+
+@pytest.mark.parametrize("target", ["/", "/none/", "/a.txt/"])
+def test_where_there_is_no_index_the_answer_says_so(target: str) -> None:
+    response = answer(indexed(disk=Disk({"/www/a.txt": b"a"})), target)
+    assert response.status == 404
+    assert response.body == b"not found: there is no index.html here, and directories are not listed"
+
+
+def test_the_path_of_a_site_without_an_index_says_so_with_and_without_its_slash() -> None:
+    for target in ("/x", "/x/"):
+        assert b"there is no index.html here" in answer(indexed("/x", Disk({})), target).body
+
+
+def test_what_is_not_there_is_not_found_and_no_file_stays_open() -> None:
+    disk = Disk(dict(INDEXED))
+    response = answer(indexed(disk=disk), "/none")
+    assert (response.status, response.body) == (404, b"not found")
+    assert answer(indexed(disk=disk), "/sub").status == 301
+    assert disk.files
+    assert all(file.closed for file in disk.files)
+
+
+def test_an_index_that_may_not_be_read_is_forbidden() -> None:
+    loop = indexed(
+        disk=Disk({"/www/index.html": PermissionError(), "/www/sub/index.html": PermissionError()})
+    )
+    assert [answer(loop, target).status for target in ("/", "/sub/", "/sub")] == [403, 403, 403]
+
+
+def test_an_index_may_be_hidden_but_not_its_directory() -> None:
+    disk = Disk({"/www/.index": b"hidden", "/www/.git/.index": b"hidden"})
+    loop = indexed(disk=disk, index=".index")
+    assert answer(loop, "/").body == b"hidden"
+    assert [answer(loop, target).status for target in ("/.git/", "/.git", "/.index")] == [404, 404, 404]
+
+
+def test_without_an_index_directories_are_nothing() -> None:
+    loop = serve(Disk(dict(INDEXED)))
+    assert [answer(loop, target).status for target in ("/", "/sub", "/sub/")] == [404, 404, 404]
 
 
 # What is answered -------------------------------------------------------------------------------------
@@ -250,17 +406,23 @@ def test_a_time_that_cannot_be_has_no_last_modified(mtime_ns: int) -> None:
     [
         (FileNotFoundError(), 404, b"not found"),
         (PermissionError(), 403, b"forbidden"),
-        (OSError(24, "too many open files"), 500, b"Path handler execution error"),
+        (OSError(errno.EIO, "broken"), 500, b"Path handler execution error"),
+        (OSError(errno.EMFILE, "broken"), 503, b"the server has too much to do just now"),
+        (OSError(errno.ENFILE, "broken"), 503, b"the server has too much to do just now"),
+        (OSError(errno.ENOMEM, "broken"), 503, b"the server has too much to do just now"),
     ],
 )
+@pytest.mark.parametrize("target", ["/a", "/a/"])
 def test_what_cannot_be_opened(
-    error: OSError, status: int, body: bytes, caplog: pytest.LogCaptureFixture
+    target: str, error: OSError, status: int, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = Disk({"/www/a": error})
-    response = answer(serve(disk), "/a")
-    assert (response.status, response.body) == (status, body)
-    assert ("too many open files" in caplog.text) is (status == 500)
-    assert disk.files[0].closed
+    disk = Disk({"/www/a": error, "/www/a/index.html": error})
+    response = answer(indexed(disk=disk), target)
+    if not (status == 404 and target.endswith("/")):
+        assert (response.status, response.body) == (status, body)
+    assert ("retry-after" in response.headers) is (status == 503)
+    assert ("broken" in caplog.text) is (status >= 500)
+    assert all(file.closed for file in disk.files)
 
 
 def test_without_a_driver_that_reads_files_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:

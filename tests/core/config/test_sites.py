@@ -84,6 +84,11 @@ def site(path: object = "/", **more: object) -> dict[str, object]:
     return {"path": path, "handler": handler, **more}
 
 
+def served(**more: object) -> dict[str, object]:
+    """The configuration of one site, of a directory."""
+    return {"sites": [site(handler="d", **more)]}
+
+
 WRONG: list[tuple[dict[str, object], str]] = [
     ({}, "No handlers specified"),
     ({"sites": []}, "No handlers specified"),
@@ -116,6 +121,26 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (
         {"sites": [site("/a/..")]},
         "sites[].path '/a/..' can't match: it must begin with '/', without dot segments",
+    ),
+    ({"sites": [site(indx="a")]}, "unknown parameter indx in sites; the nearest known one is index"),
+    (
+        {"sites": [site(index="a")]},
+        "sites[].index is for directories, and the handler of this site is a function",
+    ),
+    (
+        {"sites": [site(dotfiles=False)]},
+        "sites[].dotfiles is for directories, and the handler of this site is a function",
+    ),
+    (served(index=5), "sites[].index is not a string"),
+    (served(index=True), "sites[].index is not a string"),
+    (served(dotfiles=1), "sites[].dotfiles is not a boolean"),
+    (served(dotfiles="yes"), "sites[].dotfiles is not a boolean"),
+    *(
+        (
+            served(index=name),
+            f"sites[].index {name!r} can't be the name of a file: it is looked for in each directory",
+        )
+        for name in ("", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0")
     ),
     # The order of checks.
     ({"listen": 70000, "sites": 5}, "invalid port specified"),
@@ -152,6 +177,13 @@ def test_what_was_given_stays_as_it_is() -> None:
     assert app.sites == (Site("/a", handler), Site("/b", handler), Site("/", handler))
     given.clear()
     assert len(app.sites) == 3
+
+
+def test_of_a_directory_is_known_what_stands_for_it_and_whether_it_is_hidden() -> None:
+    assert Application("/d").sites == (Site("/", "/d", index=None, dotfiles=False),)
+    given = [site("/a", handler="/d", index="i.html", dotfiles=True), site("/b", handler="/d", index=None)]
+    app = Application(sites=given)
+    assert app.sites == (Site("/a", "/d", index="i.html", dotfiles=True), Site("/b", "/d"))
 
 
 # Served -----------------------------------------------------------------------------------------------

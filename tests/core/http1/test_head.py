@@ -2,8 +2,8 @@
 
 import pytest
 
+from httpng_core.http.request import Headers
 from httpng_core.http1.head import HeaderBlock
-from httpng_core.request import Headers
 
 
 def block(*lines: bytes, minor: int = 1) -> HeaderBlock:

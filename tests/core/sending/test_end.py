@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from httpng_core.wire.log import Span
 from tests.core.driving import GET, HEAD, Driven, result
 
 from httpng_core import (
@@ -14,7 +15,6 @@ from httpng_core import (
     headers_were_sent,
 )
 from httpng_core.sending.states import ResponseState
-from httpng_core.wire.log import Span
 
 SUBSTITUTE = b"Path handler execution error"
 

@@ -11,7 +11,7 @@ from httpng_core.app.files import File, FileInfo, FileRead, Files
 from httpng_core.app.handlers import as_response, end_exchange
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
-from httpng_core.app.router import Router
+from httpng_core.app.router import Router, check_awaited
 from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
 from httpng_core.config.address import (
     LUA_DEFAULT_LISTEN,
@@ -123,6 +123,7 @@ __all__ = [
     "as_response",
     "body_bytes_sent",
     "cancelled",
+    "check_awaited",
     "end_exchange",
     "headers_were_sent",
     "nearest_key",

@@ -31,8 +31,9 @@ def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -
     """
 
     def made(site: Site) -> Handler:
-        directory = site.directory
-        return as_handler(site.handler) if directory is None else DirectoryHandler(site.path, directory)
+        if site.directory is None:
+            return as_handler(site.handler)
+        return DirectoryHandler(site.path, site.directory, index=site.index, dotfiles=site.dotfiles)
 
     handlers = [(site.path, made(site)) for site in sites]
     if [path for path, _ in handlers] == ["/"]:

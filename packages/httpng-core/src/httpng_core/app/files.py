@@ -1,25 +1,10 @@
 """How files are read: that is input and output, so a driver's. Here is only what the core asks of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from httpng_core.http.file_info import FileInfo
 from httpng_core.sending.calls import Pending
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileInfo:
-    """What is known of a regular file that was opened.
-
-    Attributes:
-        size: its length in bytes.
-        mtime_ns: when it was last changed, in nanoseconds since 1970.
-        opened_at: when this was asked, in seconds since 1970 by the same clock.
-    """
-
-    size: int
-    mtime_ns: int
-    opened_at: float
 
 
 class FileRead(Pending):

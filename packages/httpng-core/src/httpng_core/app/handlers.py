@@ -4,11 +4,12 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from httpng_core.app.io import GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
-from httpng_core.errors import HttpngError, is_handlers_error
+from httpng_core.errors import ConfigError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
 from httpng_core.sending.exchange import Exchange
@@ -51,10 +52,14 @@ class GeneratorHandler:
 
 
 class AsyncHandler:
-    """A coroutine function `handler(req, io)`, left to the driver's event loop."""
+    """A coroutine function `handler(req, io)`, left to the driver's event loop.
+
+    Attributes:
+        function: the function; for a driver that awaits nothing it may be of another kind.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+        self.function = function
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Hands the function to the driver."""
@@ -62,7 +67,7 @@ class AsyncHandler:
             error = RuntimeError("an async handler needs a backend: httpng-asyncio or httpng-trio")
             end_exchange(exchange, error, runner.clock())
         else:
-            runner.start_async(exchange, self._function)
+            runner.start_async(exchange, self.function)
 
 
 def as_handler(handler: Any) -> Handler:
@@ -87,6 +92,42 @@ def as_handler(handler: Any) -> Handler:
     if _takes(handler, 1):
         return FunctionHandler(handler)
     raise TypeError(f"handler {_name(handler)} must take (req, io), or (req) to return a response")
+
+
+def check_awaited(function: Callable[..., Any]) -> None:
+    """Check that what takes `(req, io)` and has no yield is a coroutine function.
+
+    Raises:
+        ConfigError: it isn't, and an event loop would have nothing to await.
+    """
+    written = _as_written(function)
+    # What isn't written in Python can't be told.
+    if not inspect.isfunction(written) or inspect.iscoroutinefunction(written):
+        return
+    signature = inspect.signature(function)
+    bare = [one.replace(annotation=one.empty) for one in signature.parameters.values()]
+    takes = signature.replace(parameters=bare, return_annotation=signature.empty)
+    name = "handler" if written.__name__ == "<lambda>" else written.__name__
+    known_as = getattr(function, "__qualname__", written.__qualname__)
+    raise ConfigError(
+        f"handler {known_as}{takes} isn't async, yet takes io: write "
+        f"'async def {name}(req, io)' to use io, or 'def {name}(req)' to return a response"
+    )
+
+
+def _as_written(function: Any) -> object:
+    """The function that a partial, a method, a decorator or an object with `__call__` comes down to."""
+    while True:
+        if isinstance(function, partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif inspect.isroutine(function) or inspect.isclass(function):
+            return function
+        else:
+            function = type(function).__call__
 
 
 def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any = None) -> None:

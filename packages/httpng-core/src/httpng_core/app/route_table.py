@@ -147,6 +147,11 @@ class RouteTable(Generic[_T]):
             self._static.pop(route.path, None)
         return route.handler
 
+    def handlers(self) -> list[_T]:
+        """What was added with the routes that there are."""
+        rows = [*self._static.values(), self._patterns]
+        return [route.handler for routes in rows for route in routes]
+
     def find(self, method: str, host: str, target: str) -> Match[_T] | NoMatch:
         """The route of a request, by its raw `Request.path`."""
         allow: dict[str, None] = {}

@@ -3,11 +3,33 @@
 import inspect
 from collections.abc import Callable
 
-from httpng_core.app.handlers import as_handler, end_exchange
+from httpng_core.app.handlers import AsyncHandler, as_handler, end_exchange
+from httpng_core.app.handlers import check_awaited as check_function
 from httpng_core.app.route_table import NoMatch, RouteTable
 from httpng_core.app.runner import Handler, Runner
 from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange
+
+
+def check_awaited(handler: object) -> None:
+    """Check that a handler, of a site or of a route, can be run where coroutines are awaited.
+
+    A driver with an event loop does this at its start, and before it takes another configuration. Elsewhere a
+    function that takes `io` may be of any kind that the driver's `start_async` can run.
+
+    Raises:
+        ConfigError: it takes `io` and isn't async.
+    """
+    if isinstance(handler, Router):
+        handler.check_awaited()
+        return
+    try:
+        made = as_handler(handler)
+    except TypeError:
+        # The name of a directory, or a function of Lua's.
+        return
+    if isinstance(made, AsyncHandler):
+        check_function(made.function)
 
 
 class Router:
@@ -69,6 +91,15 @@ class Router:
         if not callable(given) or inspect.iscoroutinefunction(given):
             raise TypeError("before must be a plain function that takes (req)")
         self._before.append(function)
+
+    def check_awaited(self) -> None:
+        """Check that the handlers of all routes can be run where coroutines are awaited.
+
+        Raises:
+            ConfigError: one takes `io` and isn't async.
+        """
+        for handler in self._table.handlers():
+            check_awaited(handler)
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Starts the handler of the request's route, or answers that there is none."""

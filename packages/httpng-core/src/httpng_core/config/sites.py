@@ -24,7 +24,8 @@ NOT_FOUND: Final = Response(
 """The answer where there is nothing."""
 
 _ROOT: Final = "/"
-_KEYS: Final = ("handler", "path")
+_KEYS: Final = ("dotfiles", "handler", "index", "path")
+_OF_DIRECTORIES: Final = ("index", "dotfiles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,14 @@ class Site:
     Attributes:
         path: what requests it takes.
         handler: a function in whatever form, or the absolute name of a directory.
+        index: the name of the file that stands for its directory; `None`: none does.
+        dotfiles: whether names that begin with a dot are served.
     """
 
     path: str
     handler: object
+    index: str | None = None
+    dotfiles: bool = False
 
     @property
     def directory(self) -> str | None:
@@ -199,9 +204,35 @@ def _parse_site(table: Mapping[object, object], is_function: Callable[[object], 
         if key not in _KEYS:
             nearest = nearest_key(str(key), _KEYS)
             raise ConfigError(f"unknown parameter {key} in sites; the nearest known one is {nearest}")
+        if key in _OF_DIRECTORIES and table[key] is not None and not isinstance(handler, str):
+            raise ConfigError(f"sites[].{key} is for directories, and the handler of this site is a function")
     if not path.startswith(_ROOT) or any(segment in (".", "..") for segment in path.split("/")):
         raise ConfigError(f"sites[].path {path!r} can't match: it must begin with '/', without dot segments")
-    return Site(path, handler)
+    return (
+        Site(path, handler, _index(table), _dotfiles(table))
+        if isinstance(handler, str)
+        else Site(path, handler)
+    )
+
+
+def _index(table: Mapping[object, object]) -> str | None:
+    index = table.get("index")
+    if index is None:
+        return None
+    if not isinstance(index, str):
+        raise ConfigError("sites[].index is not a string")
+    if index in ("", ".", "..") or not {"/", "\\", "\0"}.isdisjoint(index):
+        raise ConfigError(
+            f"sites[].index {index!r} can't be the name of a file: it is looked for in each directory"
+        )
+    return index
+
+
+def _dotfiles(table: Mapping[object, object]) -> bool:
+    dotfiles = table.get("dotfiles")
+    if dotfiles is not None and not isinstance(dotfiles, bool):
+        raise ConfigError("sites[].dotfiles is not a boolean")
+    return dotfiles is True
 
 
 def _add(sites: list[Site], site: Site) -> None:

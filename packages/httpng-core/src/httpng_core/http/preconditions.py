@@ -6,13 +6,18 @@ Only GET and HEAD come here. The order of the preconditions is that of RFC 9110,
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, Literal
 
 from httpng_core.http.dates import parse_http_date
+from httpng_core.http.file_info import FileInfo
 
 Verdict = Literal[200, 206, 304, 412, 416]
 
 _ETAG: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+_SECOND: Final = 1_000_000_000
+# Of file systems that count whole seconds the coarsest, FAT, counts two.
+_COARSE: Final = 2 * _SECOND
 _RANGE: Final = re.compile(r"bytes=[ \t]*([0-9]{0,19})-([0-9]{0,19})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
@@ -22,13 +27,15 @@ class Representation:
 
     Attributes:
         size: its length in bytes.
-        etag: its strong entity tag, quotes included.
-        modified: its Last-Modified in seconds since 1970; `None`: not known.
+        etag: its entity tag, quotes included; a weak one begins with W/.
+        modified: when it was last changed, in seconds since 1970; `None`: not known.
+        last_modified: what clients are told of that, to ask for it with.
     """
 
     size: int
     etag: str
     modified: int | None
+    last_modified: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,46 @@ class Selected:
     status: Verdict
     start: int = 0
     stop: int = 0
+
+
+def representation(info: FileInfo) -> Representation:
+    """Return what tells this content of a file from any other that its name has had or will have.
+
+    Size and mtime don't: `rsync -t` keeps the mtime of what it copies, Nix and Bazel give all files the same.
+    But nobody can set a ctime, and whatever puts other content under a name sets it. So a tag of both is
+    strong (RFC 9110, 8.8.1). Only what has changed just now may change once more within the resolution of
+    these times: its tag is weak, and equal to no later one.
+    """
+    now = int(info.opened_at * _SECOND)
+    times = (info.mtime_ns, info.mtime_ns if info.ctime_ns is None else info.ctime_ns)
+    # A mtime in the future is a mistake of whoever set it, and tells nothing.
+    changed = max((time for time in times if time <= now), default=None)
+    if changed is None:
+        return Representation(info.size, _tag(info, f"-{now}"), None)
+    resolution = info.tick_ns if changed % _SECOND else _COARSE
+    etag = _tag(info) if now - changed >= resolution else _tag(info, f"-{now}")
+    second = changed // _SECOND
+    if second < 0:
+        return Representation(info.size, etag, None)
+    return Representation(info.size, etag, second, _last_modified(info, second, now))
+
+
+def _last_modified(info: FileInfo, second: int, now: int) -> int:
+    """What clients are told of the second in which a file was changed.
+
+    A file that came with an older mtime may be replaced by another such file at once. Whoever sees it in the
+    second of its coming is told the second before, which isn't that of the next one either.
+    """
+    is_over = now - second * _SECOND >= _COARSE
+    return second if is_over or info.mtime_ns // _SECOND == second else max(second - 1, 0)
+
+
+def _tag(info: FileInfo, moment: str = "") -> str:
+    """The entity tag. With a `moment` it is weak, and no later one is equal."""
+    facts = f"{info.device}-{info.inode}-{info.size}-{info.mtime_ns}-{info.ctime_ns}{moment}"
+    # Hashed: inode numbers are nobody's business.
+    opaque = f'"{blake2b(facts.encode(), digest_size=12).hexdigest()}"'
+    return f"W/{opaque}" if moment else opaque
 
 
 def select(method: str, headers: Mapping[str, str], found: Representation) -> Selected:
@@ -72,18 +119,19 @@ def _is_news(headers: Mapping[str, str], found: Representation) -> bool:
     """If-None-Match, else If-Modified-Since."""
     tags = headers.get("if-none-match")
     if tags is not None:
-        return tags.strip() != "*" and found.etag not in _tags(tags, weak=True)
+        # Weak comparison: whether either is weak doesn't count (RFC 9110, 13.1.2).
+        return tags.strip() != "*" and found.etag.removeprefix("W/") not in _tags(tags, weak=True)
     since = _date(headers, "if-modified-since")
     return since is None or found.modified is None or found.modified > since
 
 
 def _is_of_this(validator: str | None, found: Representation) -> bool:
-    """If-Range: whether the parts that the client has are of what there is now (RFC 9110, 13.1.5)."""
-    if validator is None or validator == found.etag:
-        return True
-    # A client may name a date only if it knows it to be strong, and it has to be the very same.
-    date = parse_http_date(validator)
-    return date is not None and date == found.modified
+    """If-Range: whether the parts that the client has are of what there is now (RFC 9110, 13.1.5).
+
+    The comparison is strong, so a weak tag isn't even that of itself. Nor is a date: nobody knows that a file
+    didn't change twice in that second (8.8.2.2), and every client has got a tag.
+    """
+    return validator is None or (validator == found.etag and not validator.startswith("W/"))
 
 
 def _range(asked: str, size: int) -> Selected:

@@ -4,17 +4,86 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 HeaderValue = str | bytes | int | float
-HeaderSource = Mapping[str, HeaderValue | Iterable[HeaderValue]] | Iterable[tuple[str | bytes, HeaderValue]]
-"""What a handler may give as headers: a mapping (a list as value repeats the header) or pairs."""
+HeaderSource = (
+    Mapping[str, HeaderValue | Iterable[HeaderValue]]
+    | Iterable[tuple[str | bytes, HeaderValue | Iterable[HeaderValue]]]
+)
+"""What a handler may give as headers: a mapping or pairs; an iterable of values repeats the header."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN = re.compile(rb"[\r\n\0]")
+# All control characters of ASCII but TAB (RFC 9110, 5.5).
+_FORBIDDEN = re.compile(rb"[\0-\x08\x0a-\x1f\x7f]")
 _NO_BODY = frozenset({204, 205, 304})
+_NO_LENGTH = frozenset({204, 304})
 _SHORT = (str, bytes)
+# These can be iterated over as well, but not for values.
+_NO_VALUES = (Mapping, bytearray, memoryview)
+
+
+# Ours, as Python's own differ from version to version: RFC 9110 and the registry of IANA.
+_PHRASES: Final = {
+    200: "OK",
+    201: "Created",
+    202: "Accepted",
+    203: "Non-Authoritative Information",
+    204: "No Content",
+    205: "Reset Content",
+    206: "Partial Content",
+    207: "Multi-Status",
+    208: "Already Reported",
+    226: "IM Used",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Found",
+    303: "See Other",
+    304: "Not Modified",
+    305: "Use Proxy",
+    307: "Temporary Redirect",
+    308: "Permanent Redirect",
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    418: "I'm a Teapot",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    423: "Locked",
+    424: "Failed Dependency",
+    425: "Too Early",
+    426: "Upgrade Required",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+    506: "Variant Also Negotiates",
+    507: "Insufficient Storage",
+    508: "Loop Detected",
+    510: "Not Extended",
+    511: "Network Authentication Required",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +135,7 @@ class ResponseHead:
 
     @property
     def bodiless(self) -> bool:
-        """Whether the status forbids a body (RFC 9110, 6.4.1)."""
+        """Whether the status forbids content (RFC 9110, 6.4.1 and 15.3.6)."""
         return self.status in _NO_BODY
 
     def has(self, name: bytes) -> bool:
@@ -78,18 +147,28 @@ class ResponseHead:
 
 
 def response_head(status: int, headers: HeaderSource | None, length: int | None = None) -> ResponseHead:
-    """Checks a status code and headers; `length` is declared as the body's unless the headers declare one.
+    """Check a status code and headers; `length` is declared as the body's unless the headers declare one.
+
+    A name that a mapping has in two spellings is one field, and the later of them counts.
 
     Raises:
         TypeError: not an integer code, or a header that is neither text nor a number.
-        ValueError: a code that can't be a response's own; CR, LF or NUL; a name that isn't a token;
-            a Content-Length that isn't one; a Transfer-Encoding other than chunked.
+        ValueError: a code that can't be a response's own; a control character other than TAB; a name that
+            isn't a token; a Content-Length that isn't one; a Transfer-Encoding other than chunked.
     """
-    _check_status(status)
+    code = _checked_status(status)
     kept, declared, close = _checked(headers)
-    if declared is None and status not in _NO_BODY:
+    if code == 205:
+        # It says so itself that there is nothing (RFC 9110, 15.3.6).
+        declared = 0
+    elif declared is None and code not in _NO_LENGTH:
         declared = length
-    return ResponseHead(status, kept, declared, close)
+    return ResponseHead(code, kept, declared, close)
+
+
+def reason_phrase(status: int) -> str:
+    """Return what a status line of HTTP/1.1 calls a code; empty if it has no name (RFC 9112, 4)."""
+    return _PHRASES.get(status, "")
 
 
 def body_bytes(body: object) -> bytes:
@@ -107,15 +186,19 @@ def body_bytes(body: object) -> bytes:
     raise TypeError(f"body must be bytes or str, not {type(body).__name__}")
 
 
-def _check_status(status: object) -> None:
+def _checked_status(status: object) -> int:
+    """Return the code as a plain integer, whatever enumeration it comes from."""
     if isinstance(status, bool) or not isinstance(status, int):
         raise TypeError("HTTP code is not an integer")
-    if not 100 <= status <= 599:
-        raise ValueError(f"HTTP code {status} is outside 100..599")
-    if status < 200:
-        raise ValueError(f"HTTP code {status} is interim (RFC 9110, 15.2): it can't be the response's own")
+    code = int(status)
+    if not 100 <= code <= 599:
+        raise ValueError(f"HTTP code {code} is outside 100..599")
+    if code < 200:
+        raise ValueError(f"HTTP code {code} is interim (RFC 9110, 15.2): it can't be the response's own")
+    return code
 
 
+_Pairs = tuple[tuple[Any, Any], ...]
 _Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
 
 
@@ -123,17 +206,20 @@ def _checked(headers: HeaderSource | None) -> _Checked:
     """The headers to send, the declared length, and whether the connection is to close."""
     if headers is None:
         return (), None, False
-    pairs: tuple[tuple[Any, Any], ...] = tuple(headers.items() if isinstance(headers, Mapping) else headers)
-    if len(pairs) <= 8 and all(type(value) in _SHORT and len(value) < 64 for _, value in pairs):
-        return _check_again(pairs)
-    return _check(pairs)
+    is_mapping = isinstance(headers, Mapping)
+    pairs: _Pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    if len(pairs) <= 8 and all(
+        type(name) in _SHORT and type(value) in _SHORT and len(value) < 64 for name, value in pairs
+    ):
+        return _check_again(pairs, is_mapping)
+    return _check(pairs, is_mapping)
 
 
-def _check(pairs: tuple[tuple[Any, Any], ...]) -> _Checked:
+def _check(pairs: _Pairs, is_mapping: bool) -> _Checked:
     kept: list[tuple[bytes, bytes]] = []
     length: int | None = None
     close = False
-    for name, value in _wire_pairs(pairs):
+    for name, value in _wire_pairs(_last_spellings(pairs) if is_mapping else pairs):
         if name == b"content-length":
             length = _content_length(value, length)
         elif name == b"connection":
@@ -149,12 +235,26 @@ def _check(pairs: tuple[tuple[Any, Any], ...]) -> _Checked:
 _check_again = lru_cache(maxsize=256)(_check)
 
 
-def _wire_pairs(pairs: tuple[tuple[Any, Any], ...]) -> Iterator[tuple[bytes, bytes]]:
+def _last_spellings(pairs: _Pairs) -> _Pairs:
+    """Return the pairs without those whose name a later key of the mapping has in another spelling."""
+    last = {_name(key): (type(key), key) for key, _ in pairs}
+    if len(last) == len(pairs):
+        return pairs
+    return tuple(pair for pair in pairs if last[_name(pair[0])] == (type(pair[0]), pair[0]))
+
+
+def _wire_pairs(pairs: _Pairs) -> Iterator[tuple[bytes, bytes]]:
     for name, value in pairs:
         wire_name = _name(name)
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        for each in values:
+        for each in _values(value):
             yield wire_name, _value(wire_name, each)
+
+
+def _values(value: object) -> Iterable[object]:
+    """Return the values of one field: what can be iterated over has several."""
+    if isinstance(value, (str, bytes, *_NO_VALUES)) or not isinstance(value, Iterable):
+        return (value,)
+    return value
 
 
 def _name(name: object) -> bytes:
@@ -162,7 +262,7 @@ def _name(name: object) -> bytes:
         raise TypeError(f"header name must be a string, not {type(name).__name__}")
     wire = name.encode("utf-8") if isinstance(name, str) else name
     if not _TOKEN.fullmatch(wire):
-        raise ValueError(f"header name {wire!r} is not a token (RFC 9110, 5.1)")
+        raise ValueError(f"header name {wire[:64]!r} is not a token (RFC 9110, 5.1)")
     return wire.lower()
 
 
@@ -171,10 +271,19 @@ def _value(name: bytes, value: object) -> bytes:
         raise TypeError(
             f"value of header {name.decode()!r} must be a string or a number, not {type(value).__name__}"
         )
-    wire = value if isinstance(value, bytes) else _latin1(str(value))
+    wire = _wire_value(value)
     if _FORBIDDEN.search(wire):
-        raise ValueError(f"value of header {name.decode()!r} has CR, LF or NUL in it: {wire!r}")
+        raise ValueError(f"value of header {name.decode()!r} has a control character in it: {wire[:64]!r}")
     return wire.strip(b" \t")
+
+
+def _wire_value(value: str | bytes | int | float) -> bytes:
+    # By value: `str()` of a member of an enumeration would be its name.
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return _latin1(value)
+    return (float.__repr__(value) if isinstance(value, float) else int.__repr__(value)).encode()
 
 
 def _latin1(text: str) -> bytes:
@@ -206,8 +315,4 @@ def _check_transfer_encoding(value: bytes) -> None:
 @cache
 def status_line(status: int) -> bytes:
     """Return the status line of HTTP/1.1 (RFC 9112, 4)."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    return f"HTTP/1.1 {status} {phrase}\r\n".encode()
+    return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode()

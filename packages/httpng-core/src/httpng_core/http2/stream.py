@@ -240,9 +240,7 @@ class Stream:
         piece, self._rest = self._rest[:room], self._rest[room:]
         return self._rest_counts, piece
 
-    def _send_data(
-        self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool
-    ) -> list[Buffer]:
+    def _send_data(self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool) -> list[Buffer]:
         wire, size = self._owner.outbound.ledger, len(piece)
         head = self._owner.h2.data_head(self.flow, size, ends=ends)
         wire.push(len(head))

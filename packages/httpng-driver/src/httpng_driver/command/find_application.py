@@ -41,7 +41,8 @@ def load(
     if lua is not None:
         raise ConfigError(f"{name}: --lua is for an application in Lua")
     if Path(name).is_dir():
-        return Application(name).with_settings(**settings)
+        site = {"path": "/", "handler": name, "index": "index.html"}
+        return Application(sites=[site]).with_settings(**settings)
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         forms = "path.lua, path.py:name, package.module:name or a directory"

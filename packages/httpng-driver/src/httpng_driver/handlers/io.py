@@ -40,9 +40,7 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
-    def __init__(
-        self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", thread: int
-    ) -> None:
+    def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", thread: int) -> None:
         """Make the `io` of an exchange that `pump` drives, in the loop of `thread`."""
         super().__init__(exchange, clock)
         self.pump = pump
@@ -67,7 +65,7 @@ class IO(BaseIO):
             `None` when the TCP/IP stack has the whole block, else what is known of it.
 
         Raises:
-            TypeError, ValueError: wrong arguments, or CR, LF or NUL in a header; nothing is sent.
+            TypeError, ValueError: wrong arguments, or a control character in a header; nothing is sent.
             ResponseStateError: the header block was given before.
         """
         self._check_thread()

@@ -8,9 +8,8 @@ from threading import Lock
 import anyio
 
 from httpng_core import Application, Configuration, Pending, ServerState, ServerVerb, Timer
-from httpng_driver.handlers.open_below import check_directories
 from httpng_driver.loop.hub import Hub
-from httpng_driver.serving.endpoints import Listening
+from httpng_driver.serving.endpoints import Listening, check_configuration
 from httpng_driver.serving.listener import Listener
 from httpng_driver.threads.pool import Loops
 
@@ -80,7 +79,7 @@ class Service:
 
     def reconfigure(self, configuration: Configuration) -> None:
         """See `Control`."""
-        check_directories(configuration.directories)
+        check_configuration(configuration)
         settings, count = configuration.settings, configuration.settings.threads
         if count >= self._loops.count:
             self._loops.grow(count)

@@ -2,9 +2,28 @@
 
 from collections.abc import Sequence
 
-from httpng_core import Certificates, Configuration, Lifecycle, ListenAddress, Pending, ServerVerb
+from httpng_core import (
+    Certificates,
+    Configuration,
+    Lifecycle,
+    ListenAddress,
+    Pending,
+    ServerVerb,
+    check_awaited,
+)
 from httpng_driver.handlers.open_below import check_directories
 from httpng_driver.serving.listener import Bound, open_listeners
+
+
+def check_configuration(configuration: Configuration) -> None:
+    """Check what a server needs of a configuration, before anything is opened or replaced. Blocks.
+
+    Raises:
+        ConfigError: a handler takes `io` and isn't async, or a directory can't be served.
+    """
+    for site in configuration.sites:
+        check_awaited(site.handler)
+    check_directories(configuration.directories)
 
 
 class Listening:
@@ -18,10 +37,10 @@ class Listening:
         """Opens what `configuration` names. Blocks for as long as the resolver and the disk do.
 
         Raises:
-            ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+            ConfigError: see `check_configuration`; or a certificate can't be used, or an address can't be
                 listened on; nothing is left open.
         """
-        check_directories(configuration.directories)
+        check_configuration(configuration)
         settings, listen = configuration.settings, configuration.listen
         self._certificates = {
             address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None

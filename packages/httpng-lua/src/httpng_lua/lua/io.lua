@@ -170,7 +170,7 @@ end
 --
 -- Returns: `nil` when the TCP/IP stack has the whole block, else a `send_result`.
 -- Raises: `Not enough parameters`, `HTTP code is not an integer` (a string with a number in it will do), a code outside
--- 200..599, `Handler has already written header`, CR, LF or NUL in a header: nothing of the block is sent then.
+-- 200..599, `Handler has already written header`, a control character in a header: nothing of the block is sent then.
 -- Waits: until the TCP/IP stack has the block, `timeout` seconds at most.
 function IO.write_header(...)
   local count = select('#', ...)
