@@ -19,12 +19,16 @@ class Timer:
 
 
 class Timers:
-    """A set of deadlines, each with an action that gets the time at which it ran."""
+    """A set of deadlines, each with an action that gets the time at which it ran.
 
-    __slots__ = ("_count", "_heap", "_live")
+    Attributes:
+        heap: the deadlines, those that were cancelled among them; to be looked at only.
+    """
+
+    __slots__ = ("_count", "_live", "heap")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self.heap: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._live = 0
 
@@ -39,7 +43,7 @@ class Timers:
         timer = Timer(deadline, action)
         # The count keeps the order of equal deadlines and two timers from being compared.
         self._count += 1
-        heapq.heappush(self._heap, (deadline, self._count, timer))
+        heapq.heappush(self.heap, (deadline, self._count, timer))
         self._live += 1
         return timer
 
@@ -49,12 +53,12 @@ class Timers:
             return
         timer.action = None
         self._live -= 1
-        if len(self._heap) > 2 * self._live + 16:
+        if len(self.heap) > 2 * self._live + 16:
             self._compact()
 
     def next_deadline(self) -> float | None:
         """The earliest deadline, or `None`."""
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][2].action is None:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
@@ -63,7 +67,7 @@ class Timers:
         """Runs what was due at `now`, in order; what an action adds waits for the next call."""
         due = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
-            due.append(heapq.heappop(self._heap)[2])
+            due.append(heapq.heappop(self.heap)[2])
         for timer in due:
             self._run(timer, now)
 
@@ -75,5 +79,5 @@ class Timers:
 
     def _compact(self) -> None:
         # Cancelled timers are the rule (most writes are in time), so they must not pile up.
-        self._heap = [entry for entry in self._heap if entry[2].action is not None]
-        heapq.heapify(self._heap)
+        self.heap = [entry for entry in self.heap if entry[2].action is not None]
+        heapq.heapify(self.heap)

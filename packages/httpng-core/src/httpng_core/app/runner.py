@@ -196,8 +196,13 @@ class Runner:
 
     def serve(self, connection: Connection) -> None:
         """Takes all events of a connection: starts handlers, writes the access log."""
-        while (event := connection.next_event()) is not None:
-            self.handle(event)
+        events = connection.events
+        while events:
+            event = events.popleft()
+            if isinstance(event, RequestReceived):
+                self._served.handler.start(event.exchange, self)
+            elif not isinstance(event, ExchangeEnded) or event.outcome != "complete" or event.exchange.settings.access_log:
+                self.handle(event)
 
     def start(self, exchange: Exchange) -> None:
         """Starts the handler that is the right one now on an exchange."""
@@ -210,7 +215,7 @@ class Runner:
         elif isinstance(event, ExchangeEnded):
             if event.outcome != "complete":
                 _log_end(event)
-            if self._served.settings.access_log:
+            if event.exchange.settings.access_log:
                 _log_access(event)
         elif isinstance(event, TlsFailed):
             _log.info("TLS with %s failed: %s", event.peer.host, event.reason)

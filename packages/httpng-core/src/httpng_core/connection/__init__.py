@@ -65,9 +65,13 @@ class ConnectionStatistics:
 
 
 class Connection:
-    """A connection of a server: the verbs that a driver calls, and the questions that it asks."""
+    """A connection of a server: the verbs that a driver calls, and the questions that it asks.
 
-    __slots__ = ("_endpoint", "_tls")
+    Attributes:
+        events: what happened, oldest first; whoever acts on one takes it off.
+    """
+
+    __slots__ = ("_endpoint", "_tls", "events")
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class Connection:
             https=https or certificates is not None,
             tells_acknowledged=tells_acknowledged,
         )
+        self.events = endpoint.events
         if certificates is None:
             speak(endpoint, settings, now, protocol)
         else:
@@ -165,7 +170,7 @@ class Connection:
         if endpoint.ending in OVER:
             return
         endpoint.outbound.accepted(size, now)
-        if size:
+        if size and endpoint.watches:
             endpoint.protocol.moved(now)
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
@@ -178,7 +183,7 @@ class Connection:
             endpoint.tells_acknowledged = False
             endpoint.outbound.ledger.forget()
             endpoint.protocol.forget_acked(now)
-        elif endpoint.outbound.acknowledged(total, now):
+        elif endpoint.outbound.acknowledged(total, now) and endpoint.watches:
             endpoint.protocol.moved(now)
 
     def handle_timeout(self, now: float) -> None:
@@ -225,7 +230,7 @@ class Connection:
         endpoint = self._endpoint
         if endpoint.eof or endpoint.ending in OVER:
             return False
-        return endpoint.protocol.wants_read and not endpoint.outbound.is_clogged
+        return endpoint.protocol.wants_read and not (endpoint.https and endpoint.outbound.is_clogged)
 
     @property
     def wants_write(self) -> bool:
@@ -292,14 +297,15 @@ class Connection:
         return outbound.buffers
 
     def next_event(self) -> Event | None:
-        """Return what happened, oldest first; `None` when all has been told."""
-        events = self._endpoint.events
+        """Take the oldest of the events; `None` when all has been told."""
+        events = self.events
         return events.popleft() if events else None
 
     def next_deadline(self) -> float | None:
         """Return when to call `handle_timeout`, or `None`."""
         endpoint = self._endpoint
-        pending, deadline = endpoint.timers.next_deadline(), endpoint.deadline
+        deadline = endpoint.deadline
+        pending = endpoint.timers.next_deadline() if endpoint.timers.heap else None
         if pending is None or deadline is None:
             return deadline if pending is None else pending
         return min(pending, deadline)
@@ -311,7 +317,7 @@ class Connection:
 
     def close_expected(self) -> bool:
         """Return whether the socket is to be closed, with a reset if `reset_expected`."""
-        return self._endpoint.is_over
+        return self._endpoint.ending is not _OPEN and self._endpoint.is_over
 
     @property
     def reset_expected(self) -> bool:

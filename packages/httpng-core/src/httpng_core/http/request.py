@@ -1,9 +1,9 @@
 """A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Protocol
 
 
 class Headers(Mapping[str, str]):
@@ -13,25 +13,16 @@ class Headers(Mapping[str, str]):
     `; ` (RFC 6265, 5.4). `get_all` gives them as they came.
     """
 
-    __slots__ = ("_pairs", "_split", "_values")
+    __slots__ = ("_pairs", "_values")
 
-    def __init__(
-        self,
-        pairs: Iterable[tuple[bytes, bytes]] = (),
-        *,
-        split: Callable[[], tuple[tuple[bytes, bytes], ...]] | None = None,
-    ) -> None:
-        """Take names (lower-case) and values as wire bytes, in order; or `split`, which gives them when asked for."""
-        self._pairs = None if split is not None else tuple(pairs)
-        self._split = split
+    def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Take names (lower-case) and values as wire bytes, in order."""
+        self._pairs = tuple(pairs)
         self._values: dict[str, list[str]] | None = None
 
     @property
     def raw(self) -> tuple[tuple[bytes, bytes], ...]:
         """Names and values as they came, in order."""
-        if self._pairs is None:
-            assert self._split is not None
-            self._pairs, self._split = self._split(), None
         return self._pairs
 
     def get_all(self, name: str) -> list[str]:
@@ -88,6 +79,13 @@ UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
+class HeaderFields(Protocol):
+    """Header fields that are split when they are asked for."""
+
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return names (lower-case) and values, in order."""
+
+
 class Request:
     """One whole request: the body has been read before the handler runs. To be looked at only.
 
@@ -96,7 +94,6 @@ class Request:
         path: the raw request target in origin form, query included; `*` for `OPTIONS *`.
         query: what follows the first `?`; `None` if there is none.
         host: the authority without its port; "default" if the request names none.
-        headers: the request headers.
         body: the request body, `b""` if none.
         version_major: of the HTTP version, as `version_minor`.
         https: whether it came over TLS.
@@ -106,8 +103,9 @@ class Request:
     """
 
     __slots__ = (
+        "_block",
+        "_headers",
         "body",
-        "headers",
         "host",
         "https",
         "method",
@@ -126,6 +124,7 @@ class Request:
         path: str,
         host: str = "default",
         headers: Headers | None = None,
+        block: HeaderFields | None = None,
         body: bytes = b"",
         version_major: int = 1,
         version_minor: int = 1,
@@ -137,7 +136,8 @@ class Request:
         self.method = method
         self.path = path
         self.host = host
-        self.headers = Headers() if headers is None else headers
+        self._headers = headers
+        self._block = block
         self.body = body
         self.version_major = version_major
         self.version_minor = version_minor
@@ -145,6 +145,13 @@ class Request:
         self.peer = peer
         self.ouraddr = ouraddr
         self.stash = stash
+
+    @property
+    def headers(self) -> Headers:
+        """The request headers; split when they are first asked for."""
+        if self._headers is None:
+            self._headers = Headers() if self._block is None else Headers(self._block.fields())
+        return self._headers
 
     def with_stash(self, stash: Mapping[str, str]) -> "Request":
         """Return the same request, with what a route's placeholders took."""

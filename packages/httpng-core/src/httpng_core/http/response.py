@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
@@ -101,9 +101,8 @@ class Response:
     body: bytes | str = b""
 
 
-@dataclass(slots=True)
 class ResponseHead:
-    """A checked header block.
+    """A checked header block. Exchanges share it, so it doesn't change.
 
     Attributes:
         status: the status code.
@@ -111,43 +110,31 @@ class ResponseHead:
             belong to one connection left out.
         content_length: the declared length of the body in bytes, `None` if not declared.
         close: whether the handler asked for the connection to close after this response.
+        bodiless: whether the status forbids content (RFC 9110, 6.4.1 and 15.3.6).
+        has_date: whether the handler gave a Date header.
+        lines: the status line and the header lines of HTTP/1.1, without those of the framing.
     """
 
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    content_length: int | None = None
-    close: bool = False
-    _lines: bytes | None = field(default=None, compare=False, repr=False)
+    __slots__ = ("bodiless", "close", "content_length", "has_date", "headers", "lines", "status")
 
-    @property
-    def lines(self) -> bytes:
-        """The status line and the header lines of HTTP/1.1, without the framing's."""
-        if self._lines is None:
-            made = [status_line(self.status)]
-            made += [b"%s: %s\r\n" % header for header in self.headers]
-            self._lines = b"".join(made)
-        return self._lines
-
-    @property
-    def has_date(self) -> bool:
-        """Whether the handler gave a Date header."""
-        return self.has(b"date")
-
-    @property
-    def bodiless(self) -> bool:
-        """Whether the status forbids content (RFC 9110, 6.4.1 and 15.3.6)."""
-        return self.status in _NO_BODY
-
-    def has(self, name: bytes) -> bool:
-        """Whether the handler gave the header `name` (lower-case)."""
-        for given, _ in self.headers:  # noqa: SIM110 - a generator costs more than the few turns.
-            if given == name:
-                return True
-        return False
+    def __init__(
+        self,
+        status: int,
+        headers: tuple[tuple[bytes, bytes], ...],
+        content_length: int | None = None,
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.content_length = content_length
+        self.close = close
+        self.bodiless = status in _NO_BODY
+        self.has_date = any(name == b"date" for name, _ in headers)
+        self.lines = status_line(status) + b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
-def response_head(status: int, headers: HeaderSource | None, length: int | None = None) -> ResponseHead:
-    """Check a status code and headers; `length` is declared as the body's unless the headers declare one.
+def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
+    """Check a status code and headers. Most handlers send the same few with every response, so those are kept.
 
     A name that a mapping has in two spellings is one field, and the later of them counts.
 
@@ -156,14 +143,19 @@ def response_head(status: int, headers: HeaderSource | None, length: int | None 
         ValueError: a code that can't be a response's own; a control character other than TAB; a name that
             isn't a token; a Content-Length that isn't one; a Transfer-Encoding other than chunked.
     """
-    code = _checked_status(status)
-    kept, declared, close = _checked(headers)
-    if code == 205:
-        # It says so itself that there is nothing (RFC 9110, 15.3.6).
-        declared = 0
-    elif declared is None and code not in _NO_LENGTH:
-        declared = length
-    return ResponseHead(code, kept, declared, close)
+    if type(status) is not int:
+        status = _checked_status(status)
+    if headers is None:
+        return _kept_head(status, (), False)
+    is_mapping = isinstance(headers, Mapping)
+    pairs: _Pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    if len(pairs) > 8:
+        return _made_head(status, pairs, is_mapping)
+    for name, value in pairs:
+        kind = type(value)
+        if type(name) is not str or (kind is not str and kind is not bytes) or len(value) >= 64:
+            return _made_head(status, pairs, is_mapping)
+    return _kept_head(status, pairs, is_mapping)
 
 
 def reason_phrase(status: int) -> str:
@@ -202,17 +194,16 @@ _Pairs = tuple[tuple[Any, Any], ...]
 _Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
 
 
-def _checked(headers: HeaderSource | None) -> _Checked:
-    """The headers to send, the declared length, and whether the connection is to close."""
-    if headers is None:
-        return (), None, False
-    is_mapping = isinstance(headers, Mapping)
-    pairs: _Pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
-    if len(pairs) <= 8 and all(
-        type(name) in _SHORT and type(value) in _SHORT and len(value) < 64 for name, value in pairs
-    ):
-        return _check_again(pairs, is_mapping)
-    return _check(pairs, is_mapping)
+def _made_head(status: int, pairs: _Pairs, is_mapping: bool) -> ResponseHead:
+    code = _checked_status(status)
+    kept, declared, close = _check(pairs, is_mapping)
+    if code == 205:
+        # It says so itself that there is nothing (RFC 9110, 15.3.6).
+        declared = 0
+    return ResponseHead(code, kept, declared, close)
+
+
+_kept_head = lru_cache(maxsize=256)(_made_head)
 
 
 def _check(pairs: _Pairs, is_mapping: bool) -> _Checked:
@@ -229,10 +220,6 @@ def _check(pairs: _Pairs, is_mapping: bool) -> _Checked:
         else:
             kept.append((name, value))
     return tuple(kept), length, close
-
-
-# Most handlers send the same few short headers with every response.
-_check_again = lru_cache(maxsize=256)(_check)
 
 
 def _last_spellings(pairs: _Pairs) -> _Pairs:

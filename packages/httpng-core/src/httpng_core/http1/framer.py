@@ -5,12 +5,14 @@ from functools import lru_cache
 from typing import Final
 
 from httpng_core.http.chunks import CHUNK_END, chunk_head
-from httpng_core.http.response import status_line
+from httpng_core.http.response import ResponseHead, status_line
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.outbound import JOIN_BELOW, Outbound
 
+_BEGUN: Final = HeadStage.BEGUN
 LAST_CHUNK: Final = b"0\r\n\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CHUNKED: Final = b"transfer-encoding: chunked\r\n"
@@ -41,12 +43,16 @@ class Framer:
     def ends_silently(self) -> bool:
         """Whether only the end is left to frame, and that has no bytes of its own."""
         exchange = self._exchange
-        return not self.chunked and not exchange.head_due and exchange.ends_after(0)
+        return not self.chunked and exchange.head_stage is not _BEGUN and exchange.ends_after(0)
 
     def fill(self, outbound: Outbound, limit: int | None, now: float) -> None:
         """Offer the next frames, with at most `limit` body bytes; there is something to frame."""
         exchange = self._exchange
-        head = self._head_bytes() if exchange.head_due else b""
+        head = b""
+        if exchange.head_stage is _BEGUN:
+            head = self._head
+            if not head or exchange.substitute:
+                head = self._head = self._make_head(exchange)
         size = outbound.size.frame
         if limit is None and exchange.buffered > size and outbound.size.limit > size:
             self._offer_many(outbound, head, exchange.frames(outbound.size.limit, size))
@@ -54,16 +60,18 @@ class Framer:
         if outbound.is_sealed:
             # The whole is to be one record.
             size = max(size - len(head) - 32, 1)
-        body = exchange.peek(size if limit is None else max(min(size, limit), 1), now)
+        if limit is not None:
+            size = max(min(size, limit), 1)
+        body = exchange.peek(size) if exchange.queue is None else exchange.next_piece(size, now)
         self._offer_one(outbound, head, body, now)
 
     def _offer_one(self, outbound: Outbound, head: bytes, body: Buffer, now: float) -> None:
         exchange, size = self._exchange, len(body)
-        ends = exchange.ends_after(0 if exchange.offers_payload else size)
+        ends = exchange.ends_after(size if exchange.offered_follow is None else 0)
         prefix = suffix = b""
         if self.chunked:
             if size:
-                prefix, suffix = chunk_head(size), CHUNK_END
+                prefix, suffix = b"%x\r\n" % size, CHUNK_END
             if ends:
                 suffix += LAST_CHUNK
         elif head and exchange.substitute and exchange.request.method != "HEAD":
@@ -103,17 +111,11 @@ class Framer:
             head = b""
         outbound.offer(frames, buffers, size)
 
-    def _head_bytes(self) -> bytes:
-        if not self._head or self._exchange.substitute:
-            self._head = self._make_head()
-        return self._head
-
-    def _make_head(self) -> bytes:
-        exchange = self._exchange
+    def _make_head(self, exchange: Outgoing) -> bytes:
         head = exchange.head
         assert head is not None
         date = None if head.has_date else self._date()
-        framing = self._framing()
+        framing = self._framing(exchange, head)
         self.keep_alive = self.keep_alive and not head.close
         if not self.keep_alive:
             end = _CLOSE
@@ -123,11 +125,9 @@ class Framer:
             end = b"\r\n"
         return b"".join((head.lines, b"" if date is None else date_line(date), framing, end))
 
-    def _framing(self) -> bytes:
+    def _framing(self, exchange: Outgoing, head: ResponseHead) -> bytes:
         """Decide how the body will be delimited (RFC 9112, 6.3)."""
-        exchange = self._exchange
-        head, length = exchange.head, exchange.length
-        assert head is not None
+        length = exchange.length
         self.chunked = self.until_close = False
         if head.status == 205:
             # It has no content, and a client can't know that from the status alone (RFC 9110, 15.3.6).

@@ -127,6 +127,11 @@ class RequestParser:
         return Reading.HEAD if start.strip(CRLF) else Reading.NOTHING
 
     @property
+    def has_rest(self) -> bool:
+        """Whether bytes came that aren't read yet."""
+        return bool(self._data or self._behind)
+
+    @property
     def buffered(self) -> int:
         """The number of bytes that came and aren't read yet."""
         return len(self._data) - self._at + len(self._behind)
@@ -245,7 +250,10 @@ class RequestParser:
         if block.has_body:
             return self._begin_body(head, end + 4)
         self._empty_lines = 0
-        self._consume(end + 4)
+        if end + 4 == len(data):
+            self._data, self._at = b"", 0
+        else:
+            self._at = end + 4
         return head
 
     def _begin_body(self, head: ParsedHead, start: int) -> ParsedHead | More | None:

@@ -2,10 +2,11 @@
 
 from enum import Enum, auto
 from math import inf
+from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
-from httpng_core.http.request import Headers, Request
+from httpng_core.http.request import Request
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
@@ -13,8 +14,11 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
+
+_BEGUN: Final = HeadStage.BEGUN
 
 
 class Phase(Enum):
@@ -207,7 +211,9 @@ class Http1:
             # Code of the user's may run in this; nothing is under way here that it could disturb.
             exchange.choose(now)
         framer = self.framer
-        if framer is not None and self.exchange is exchange and exchange.has_frame:
+        if framer is None or self.exchange is not exchange:
+            return
+        if exchange.head_stage is _BEGUN or exchange.has_frame:
             framer.fill(self._endpoint.outbound, limit, now)
 
     # What the exchange tells (`Carrier`) --------------------------------------------------------------
@@ -216,8 +222,9 @@ class Http1:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         if self._phase is not Phase.HANDLING:
             return
-        self._began = now
-        self._enter(Phase.FLUSHING, now, exchange.settings.stall_timeout)
+        self._began, self._phase = now, Phase.FLUSHING
+        timeout = exchange.settings.stall_timeout
+        self._endpoint.deadline = None if timeout == inf else now + timeout
         framer = self.framer
         if exchange.state is ResponseState.CUTTING and framer is not None and framer.until_close:
             # Only a reset tells the client that something is missing, and that must not overtake the rest.
@@ -225,7 +232,7 @@ class Http1:
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Go on after an exchange that is over."""
-        self._endpoint.tell(ExchangeEnded(exchange, now))
+        self._endpoint.events.append(ExchangeEnded(exchange, now))
         framer, self.exchange, self.framer = self.framer, None, None
         state = exchange.state
         assert framer is not None
@@ -287,12 +294,11 @@ class Http1:
             self._parser.feed(before)
         return True
 
-    def _upgrade(self, head: ParsedHead, now: float) -> bool:
+    def _upgrade(self, head: ParsedHead, request: Request, now: float) -> bool:
         """Go on with HTTP/2 if the request asks for that and may (RFC 7540, 3.2); return whether it did."""
         endpoint = self._endpoint
         if endpoint.https or not head.block.upgrade:
             return False
-        request = self._request(head)
         if not begin_upgraded(endpoint, self._settings, request, now):
             return False
         self._phase = Phase.OVER
@@ -305,7 +311,6 @@ class Http1:
 
     def _read(self, now: float) -> None:
         parser, phase = self._parser, self._phase
-        was_body = parser.state is Reading.BODY
         try:
             head = parser.next_request()
             while head is MORE:
@@ -314,13 +319,13 @@ class Http1:
         except RemoteError as error:
             self._refuse(error.status, str(error), now)
             return
-        if isinstance(head, ParsedHead):
+        if head is not None:
             self._begin(head, now)
             return
         reading = parser.state
         if reading is Reading.BODY:
             self._enter(Phase.READING, now, self._settings.body_timeout)
-            if not was_body and parser.wants_continue:
+            if parser.wants_continue:
                 parser.wants_continue = False
                 self._endpoint.outbound.push(CONTINUE)
                 self.host.wake()
@@ -329,28 +334,25 @@ class Http1:
 
     def _begin(self, head: ParsedHead, now: float) -> None:
         settings, endpoint = self._settings, self._endpoint
-        if settings.h2c_upgrade and self._upgrade(head, now):
-            return
-        exchange = Exchange(self._request(head), settings, endpoint.timers, self, now)
-        self.exchange = exchange
-        self.framer = Framer(exchange, head.keep_alive and not endpoint.draining, endpoint.date)
-        self._phase = Phase.HANDLING
-        endpoint.deadline = None
-        endpoint.events.append(RequestReceived(exchange))
-
-    def _request(self, head: ParsedHead) -> Request:
-        endpoint = self._endpoint
-        return Request(
+        request = Request(
             method=head.method,
             path=head.target,
             host=head.host,
-            headers=Headers(split=head.block.fields),
+            block=head.block,
             body=head.body,
             version_minor=head.minor,
             https=endpoint.https,
             peer=endpoint.peer,
             ouraddr=endpoint.ouraddr,
         )
+        if settings.h2c_upgrade and self._upgrade(head, request, now):
+            return
+        exchange = Exchange(request, settings, endpoint.timers, self, now)
+        self.exchange = exchange
+        self.framer = Framer(exchange, head.keep_alive and not endpoint.draining, endpoint.date)
+        self._phase = Phase.HANDLING
+        endpoint.deadline = None
+        endpoint.events.append(RequestReceived(exchange))
 
     def _next_request(self, now: float) -> None:
         """Go on after a complete response, first with what was read ahead."""
@@ -360,7 +362,7 @@ class Http1:
             endpoint.outbound.ledger.forget()
         self._phase = Phase.IDLE
         endpoint.deadline = now + self._settings.keepalive_timeout
-        if self._parser.buffered:
+        if self._parser.has_rest:
             self._read(now)
         if endpoint.eof and self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
@@ -375,7 +377,7 @@ class Http1:
     def _refuse(self, status: int, reason: str, now: float) -> None:
         endpoint = self._endpoint
         endpoint.tell(RequestRefused(status, reason, endpoint.peer))
-        self._began = now
+        self._began, endpoint.watches = now, True
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         endpoint.outbound.push(refusal(status, reason, endpoint.date()))
         self.host.wake()
@@ -396,7 +398,7 @@ class Http1:
             self._phase = Phase.OVER
             endpoint.linger(now, complete=False)
         elif endpoint.tells_acknowledged and ledger.acknowledged < ledger.accepted:
-            self._began = now
+            self._began, endpoint.watches = now, True
             self._enter(Phase.AWAITING, now, self._settings.stall_timeout)
         else:
             self._reset()

@@ -66,6 +66,7 @@ class Http2:
             ProtocolError, ValueError: `upgrade` isn't what HTTP2-Settings must be.
         """
         endpoint.deadline = None
+        endpoint.watches = True
         self.endpoint = endpoint
         self.outbound = endpoint.outbound
         self.host = endpoint.host
@@ -287,7 +288,7 @@ class Http2:
     @property
     def _is_owed(self) -> bool:
         """Whether there is something that the client is to read first of all."""
-        return bool(self._control) or self.outbound.has_tail
+        return bool(self._control) or not self.outbound.is_empty
 
     def _stuck_due(self) -> float:
         """When a client that reads nothing at all is reset; a handler that still runs may wait for it."""
@@ -388,7 +389,7 @@ class Http2:
         """Closes once all is out that is to go out."""
         if self._phase in (Phase.OPEN, Phase.OVER) or self.streams or self._control:
             return
-        if not self.outbound.has_tail:
+        if self.outbound.is_empty:
             self._phase = Phase.OVER
             self.endpoint.linger(now)
 

@@ -231,7 +231,7 @@ class Stream:
     def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:
         """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
         if not self._rest:
-            body = exchange.peek(room, now)
+            body = exchange.next_piece(room, now)
             exchange.commit_frames(head=False, size=len(body), end=False)
             if len(body) <= room:
                 return True, body

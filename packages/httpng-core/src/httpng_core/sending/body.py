@@ -120,7 +120,10 @@ class ResponseBody:
             if self.acked is not None:
                 self.acked += size
         elif size:
-            self.stamp(now)
+            if self.current == self.sent and self.lag_until == "sent":
+                self._lag_since = now
+            else:
+                self.stamp(now)
             self.current += size
             self.buffered += size
             if self._lag_book is not None:
@@ -207,12 +210,12 @@ class ResponseBody:
         """Take the first `size` buffered bytes off: the kernel has taken some of the frames they are in."""
         self.committed += size
         self.buffered -= size
-        assert self.buffered >= 0, f"committed {self.committed} of {self.current} accepted bytes"
-        pieces = self._pieces
-        assert pieces is not None
         if not self.buffered:
             self._pieces, self._offset = None, 0
             return
+        assert self.buffered >= 0, f"committed {self.committed} of {self.current} accepted bytes"
+        pieces = self._pieces
+        assert pieces is not None
         size += self._offset
         while size >= len(pieces[0]):
             size -= len(pieces.popleft())

@@ -8,10 +8,8 @@ response is in `outgoing.py`.
 from math import inf
 from typing import Final
 
-from httpng_core.config.settings import Settings
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import AckedUnknownError, ContentLengthError
-from httpng_core.http.request import Request
 from httpng_core.http.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
 from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.sending.checks import (
@@ -21,13 +19,12 @@ from httpng_core.sending.checks import (
     checked_until,
     checked_window,
 )
-from httpng_core.sending.outgoing import Carrier, Outgoing
+from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, SendStats, encode
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage, Waits, reached
-from httpng_core.timers import Timers
 
 HANDLER_ERROR: Final = b"Path handler execution error"
 _ERROR_HEAD: Final = response_head(500, {"content-type": "text/plain; charset=utf-8"})
@@ -37,15 +34,7 @@ _STREAMING: Final = ResponseState.STREAMING
 class Exchange(Outgoing):
     """One request and its response. The attributes are those of `Outgoing`."""
 
-    __slots__ = ("_head_given", "_stalls", "_waited_at")
-
-    def __init__(
-        self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
-    ) -> None:
-        super().__init__(request, settings, timers, carrier, started)
-        self._head_given = False
-        self._stalls: StallWatch | None = None
-        self._waited_at: int | None = None
+    __slots__ = ()
 
     # Calls that wait ----------------------------------------------------------------------------------
 
@@ -60,12 +49,13 @@ class Exchange(Outgoing):
         """
         deadline = self._deadline(now, timeout)
         head = response_head(code, headers)
-        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self._head_given)
+        state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head_given)
         if self.state not in TAKES_WRITES:
             return self._ended_call(HeaderWrite(), Call.WRITE_HEADER)
         self.state = state
-        self._head_given = True
+        self.head_given = True
         self._give_head(head, head.content_length)
+        self.host.wake()
         return self._await(HeaderWrite(deadline))
 
     def write(
@@ -98,17 +88,25 @@ class Exchange(Outgoing):
             until = self._track("acked" if limit == "auto" else until)
         if self.state not in TAKES_WRITES:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
-        self._begin_body(headers, now, until)
+        if self.head is None or self.stalls is not None:
+            self._begin_body(headers, now)
+        self.lag_until = until
         path = self.along_path() if limit == "auto" else None
         size = len(data)
         room = limit if isinstance(limit, int) else path.limit(size) if path is not None else 0
         if not self.queue:
-            self.check_length(size)
-            if self.drops or self.in_flight(until) + size <= room:
+            if self.length is not None:
+                self.check_length(size)
+            reached = self.sent if self.acked is None or until == "sent" else self.acked
+            if self.drops or self.current - reached + size <= room:
                 if size:
                     self._calls += 1
                     self._last_order, self.fell_short = self._calls, False
-                    self._accept(data, now)
+                    self.accept(data, now)
+                    if self.drops and self.waits is not None:
+                        # Dropped bytes count as sent, and no kernel will say so.
+                        self.settle_waits()
+                self.host.wake()
                 return DONE
         if path is not None:
             path.refused(now)
@@ -168,7 +166,8 @@ class Exchange(Outgoing):
         if self.state not in TAKES_WRITES:
             follow.settle(self._follow_cancelled())
             return follow
-        self._begin_body(headers, now, until)
+        self._begin_body(headers, now)
+        self.lag_until = until
         if self.drops:
             return DONE
         if self.length is not None:
@@ -229,17 +228,17 @@ class Exchange(Outgoing):
 
         It is read by the next write. How far a byte must come to have moved is what `until` of that says.
         """
-        return None if self._stalls is None or self._stalls.timeout == inf else self._stalls.timeout
+        return None if self.stalls is None or self.stalls.timeout == inf else self.stalls.timeout
 
     @stall_timeout.setter
     def stall_timeout(self, seconds: float | None) -> None:
-        if seconds is None and self._stalls is None:
+        if seconds is None and self.stalls is None:
             return
         timeout = checked_stall_timeout(seconds)
-        if self._stalls is not None:
-            self._stalls.timeout = timeout
+        if self.stalls is not None:
+            self.stalls.timeout = timeout
         elif timeout < inf:
-            self._stalls = StallWatch(timeout, self.timers, self._stall_due, self._stalled)
+            self.stalls = StallWatch(timeout, self.timers, self._stall_due, self._stalled)
 
     @property
     def stall_limit(self) -> float:
@@ -247,9 +246,9 @@ class Exchange(Outgoing):
 
         What is sent need not move further, unless bytes are in flight until acked.
         """
-        if self._stalls is None or not (self.lag_until == "acked" or self._is_moving):
+        if self.stalls is None or not (self.lag_until == "acked" or self._is_moving):
             return inf
-        return self._stalls.timeout
+        return self.stalls.timeout
 
     # How a handler ends -------------------------------------------------------------------------------
 
@@ -261,7 +260,8 @@ class Exchange(Outgoing):
         if self.state not in TAKES_WRITES:
             return
         if self.head is None:
-            self._give_head(response_head(200, headers), 0)
+            head = response_head(200, headers)
+            self._give_head(head, 0 if head.content_length is None else head.content_length)
         if self.leave_queue():
             self.fell_short = True
         self._end(now)
@@ -280,16 +280,21 @@ class Exchange(Outgoing):
         if self.state not in TAKES_WRITES:
             return
         if self.head is None:
-            self._check_declared(head, size)
-            self._give_head(head, size if head.content_length is None else head.content_length)
-        cut = self.leave_queue()
-        self.check_length(size)
+            declared = head.content_length
+            if declared is not None and declared != size:
+                self._check_declared(head, size)
+            self._give_head(head, size if declared is None else declared)
+        elif self.length is not None:
+            self.check_length(size)
+        cut = self.queue is not None and self.leave_queue()
         if size:
             self.fell_short = False
             # With "auto" it is the payload: there is nothing to choose later.
             window = self.settings.default_send_window
             if self.drops or window == "auto" or self.current - self.sent + size <= window:
-                self._accept(data, now)
+                self.accept(data, now)
+                if self.drops and self.waits is not None:
+                    self.settle_waits()
             else:
                 self._line_up(Write(data, window, inf), now)
                 self.fell_short = False
@@ -361,13 +366,6 @@ class Exchange(Outgoing):
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def tell_over(self, now: float) -> None:
-        """See `Outgoing`."""
-        if self._stalls is not None:
-            self._stalls.stop()
-            self._stalls = None
-        super().tell_over(now)
-
     def _track(self, until: Until) -> Until:
         if checked_until(until) == "acked" and not self.track_acknowledged():
             raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
@@ -376,22 +374,20 @@ class Exchange(Outgoing):
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
 
-    def _begin_body(self, headers: HeaderSource | None, now: float, until: Until) -> None:
+    def _begin_body(self, headers: HeaderSource | None, now: float) -> None:
         if self.head is None:
             head = response_head(200, headers)
             self._give_head(head, head.content_length)
-            self._head_given = True
+            self.head_given = True
             self.state = _STREAMING
-        self.lag_until = until
-        if self._stalls is not None:
-            self._stalls.begin(now)
+        if self.stalls is not None:
+            self.stalls.begin(now)
         self.host.wake()
 
     def _give_head(self, head: ResponseHead, length: int | None) -> None:
         self.head, self.head_stage = head, HeadStage.BEGUN
         self.length = length
         self.drops = head.bodiless or self.request.method == "HEAD"
-        self.host.wake()
 
     def _check_declared(self, head: ResponseHead, size: int) -> None:
         declared = head.content_length
@@ -400,12 +396,6 @@ class Exchange(Outgoing):
         raise ContentLengthError(
             f"content-length is {declared}, and the body that was returned has {size} bytes; nothing of it is sent"
         )
-
-    def _accept(self, data: bytes, now: float) -> None:
-        self.accept(data, now)
-        if self.drops and self.waits is not None and self.waits.pending:
-            # Dropped bytes count as sent, and no kernel will say so.
-            self.settle_waits()
 
     def _line_up(self, write: Write, now: float) -> Write:
         write.timer = self.timers.add(write.deadline, lambda at: self.withdraw(write, at))
@@ -452,10 +442,12 @@ class Exchange(Outgoing):
     def _end(self, now: float) -> None:
         if self.fell_short:
             self._cut("the last write fell short", now)
-        elif self._is_too_short():
+        elif self.length is not None and self.current < self.length and self._is_too_short():
             self._cut(f"content-length is {self.length}, and {self.current} bytes were written", now)
         else:
-            self._flush(ResponseEvent.END, now)
+            self.state = ResponseState.ENDED
+            self.carrier.exchange_ended(self, now)
+            self.host.wake()
 
     def _is_too_short(self) -> bool:
         if self.length is None or self.drops:
@@ -486,16 +478,16 @@ class Exchange(Outgoing):
 
     def _stall_due(self, now: float) -> float | None:
         """Return when it is a stall, or time to look again; `None`: nothing has to move."""
-        assert self._stalls is not None
+        assert self.stalls is not None
         if self._is_moving:
-            return max(self._stalls.began, self.moved_at) + self._stalls.timeout
+            return max(self.stalls.began, self.moved_at) + self.stalls.timeout
         source = None if self.queue is None else self.queue.following
         if source is None:
             return None
         # A payload that waits may just have been published: it is a stall if the last look found one as well.
-        before, self._waited_at = self._waited_at, self.sent if source.size else None
+        before, self.stalls.waited_at = self.stalls.waited_at, self.sent if source.size else None
         return (
-            now if self._waited_at is not None and self._waited_at == before else now + self._stalls.timeout
+            now if self._waited_at is not None and self._waited_at == before else now + self.stalls.timeout
         )
 
     def _stalled(self, now: float) -> None:

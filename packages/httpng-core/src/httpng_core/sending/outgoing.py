@@ -15,6 +15,7 @@ from httpng_core.sending.calls import Follow, Write
 from httpng_core.sending.host import Host
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
+from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import FLUSHING, LIVE, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage, Waits
 from httpng_core.timers import Timers
@@ -70,6 +71,9 @@ class Outgoing(ResponseBody):
         queue: who waits for room, if anybody ever did.
         waits: who waits for positions, if anybody ever did.
         fell_short: whether the write that was called last was not accepted whole (so far).
+        head_given: whether the handler gave the header block, so that a second one is a mistake.
+        offered_follow: the follow whose payload is offered, or is being framed.
+        stalls: what resets it when no byte moves for `io.stall_timeout`.
     """
 
     __slots__ = (
@@ -77,19 +81,21 @@ class Outgoing(ResponseBody):
         "_end_committed",
         "_last_order",
         "_offered_at",
-        "_offered_follow",
         "carrier",
         "cause",
         "fell_short",
         "head",
+        "head_given",
         "head_stage",
         "host",
         "moved_at",
         "offered",
+        "offered_follow",
         "on_over",
         "queue",
         "request",
         "settings",
+        "stalls",
         "started",
         "state",
         "substitute",
@@ -120,8 +126,10 @@ class Outgoing(ResponseBody):
         self._end_committed = False
         self._calls = 0
         self._last_order = 0
-        self._offered_follow: Follow | None = None
+        self.offered_follow: Follow | None = None
         self._offered_at = 0.0
+        self.head_given = False
+        self.stalls: StallWatch | None = None
 
     # What there is to frame ---------------------------------------------------------------------------
 
@@ -139,11 +147,6 @@ class Outgoing(ResponseBody):
     def draws_from_writer(self) -> bool:
         """Whether the next frame would be accepted from a caller that still waits."""
         return self.queue is not None and self.state in LIVE and self.queue.draws(self)
-
-    @property
-    def offers_payload(self) -> bool:
-        """Whether the frame that is offered, or being made, carries a payload of a feed."""
-        return self._offered_follow is not None
 
     @property
     def head_due(self) -> bool:
@@ -185,7 +188,7 @@ class Outgoing(ResponseBody):
         if self.queue is queue and self.state in LIVE:
             queue.advance(self, now, self._settle_write)
 
-    def peek(self, limit: int, now: float) -> Buffer:
+    def next_piece(self, limit: int, now: float) -> Buffer:
         """Return body bytes for the next frame, at most `limit`, but a chosen payload whole.
 
         A long write's are accepted by this.
@@ -193,17 +196,17 @@ class Outgoing(ResponseBody):
         queue = self.queue
         if queue is not None:
             if not self.buffered and queue.chosen:
-                self._offered_follow, self._offered_at = queue.follow, queue.chosen_at
+                self.offered_follow, self._offered_at = queue.follow, queue.chosen_at
                 return queue.chosen
             if queue.draws(self):
                 queue.draw(self, limit, now)
-        return super().peek(limit)
+        return self.peek(limit)
 
     # What became of the frames ------------------------------------------------------------------------
 
     def refused(self) -> None:
         """Note that the kernel took nothing of the frames that were offered."""
-        self.offered, self._offered_follow = False, None
+        self.offered, self.offered_follow = False, None
 
     def commit_frames(self, *, head: bool, size: int, end: bool) -> None:
         """Note that the kernel took a part of frames with the head, `size` body bytes and the end."""
@@ -212,12 +215,36 @@ class Outgoing(ResponseBody):
             self.head_stage = HeadStage.COMMITTED
         if end:
             self._end_committed = True
-        follow = self._offered_follow
+        follow = self.offered_follow
         if follow is not None:
-            self._offered_follow = None
+            self.offered_follow = None
             self._take_chosen(follow, size)
         elif size:
             self.commit(size)
+
+    def taken(self, *, head: bool, size: int, end: bool, now: float) -> None:
+        """Note that the kernel took whole frames at once: what `commit_frames` and `paid` say, in one."""
+        self.offered = False
+        if self.offered_follow is not None or self.queue is not None or self.path is not None:
+            self.commit_frames(head=head, size=size, end=end)
+            self.paid(head=head, size=size, end=end, now=now)
+            return
+        self.moved_at = now
+        if head:
+            self.head_stage = HeadStage.SENT
+        if size:
+            self.commit(size)
+            self.sent += size
+            if self._lag_book is not None:
+                self._pay_lag()
+        if end:
+            self._end_committed = True
+            self.state = ResponseState.CLOSED
+            self.tell_over(now)
+        elif self.state is _CUTTING:
+            self.check_flushed(now)
+        elif self.waits is not None and self.waits.pending:
+            self.settle_waits()
 
     def paid(self, *, head: bool, size: int, end: bool, now: float) -> None:
         """Note that the TCP/IP stack has the whole header block, `size` more body bytes, or the end."""
@@ -290,8 +317,13 @@ class Outgoing(ResponseBody):
 
     def tell_over(self, now: float) -> None:
         """Tell all who have to know that a final state was reached, and let go of what others own."""
-        self.leave_queue()
-        self.settle_waits()
+        if self.stalls is not None:
+            self.stalls.stop()
+            self.stalls = None
+        if self.queue is not None:
+            self.leave_queue()
+        if self.waits is not None:
+            self.settle_waits()
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()

@@ -13,7 +13,7 @@ class StallWatch:
     counts from the next look on.
     """
 
-    __slots__ = ("_due", "_stalled", "_timer", "_timers", "began", "timeout")
+    __slots__ = ("_due", "_stalled", "_timer", "_timers", "began", "timeout", "waited_at")
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class StallWatch:
         """
         self.timeout = timeout
         self.began = 0.0
+        self.waited_at: int | None = None
         self._timers = timers
         self._due = due
         self._stalled = stalled

@@ -53,6 +53,7 @@ class Endpoint:
         eof: whether the client's FIN has come.
         draining: whether no more requests are to be taken.
         stall_limit: that of the protocol that was spoken last, once none is.
+        watches: whether the protocol wants to be told when bytes have moved.
         events: what the driver has not been told yet.
     """
 
@@ -72,6 +73,7 @@ class Endpoint:
         "stall_limit",
         "tells_acknowledged",
         "timers",
+        "watches",
     )
 
     def __init__(
@@ -97,6 +99,7 @@ class Endpoint:
         self.deadline: float | None = None
         self.ending = Ending.OPEN
         self.eof = False
+        self.watches = False
         self.draining = False
         self.stall_limit = inf
         self.events: deque[Event] = deque()

@@ -9,10 +9,11 @@ class Frame:
     Attributes:
         exchange: whose they are.
         head, prefix, body, suffix: the sizes in bytes.
+        size: their sum.
         ends: whether the response ends with it.
     """
 
-    __slots__ = ("body", "ends", "exchange", "head", "prefix", "suffix")
+    __slots__ = ("body", "ends", "exchange", "head", "prefix", "size", "suffix")
 
     def __init__(
         self, exchange: Outgoing, head: int, prefix: int, body: int, suffix: int, ends: bool
@@ -22,12 +23,8 @@ class Frame:
         self.prefix = prefix
         self.body = body
         self.suffix = suffix
+        self.size = head + prefix + body + suffix
         self.ends = ends
-
-    @property
-    def size(self) -> int:
-        """How many wire bytes it has."""
-        return self.head + self.prefix + self.body + self.suffix
 
     def cut(self, size: int) -> None:
         """Leave off what can be left off beyond the first `size` wire bytes.
@@ -36,7 +33,8 @@ class Frame:
         kernel stopped: what it has not taken is not committed. A chunk must go out whole, and so must a payload
         of a feed.
         """
-        if self.prefix or self.suffix or size >= self.head + self.body or self.exchange.offers_payload:
+        if self.prefix or self.suffix or size >= self.head + self.body or self.exchange.offered_follow is not None:
             return
         self.body = max(size - self.head, 0)
+        self.size = self.head + self.body
         self.ends = False

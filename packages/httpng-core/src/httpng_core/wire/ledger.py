@@ -39,9 +39,12 @@ class Ledger:
 
     While it tracks acknowledgements, `acknowledged` of these have reached the client's TCP, and what was
     accepted is remembered until then.
+
+    Attributes:
+        tracks: whether it does.
     """
 
-    __slots__ = ("_accepted_spans", "_spans", "accepted", "acknowledged", "pushed")
+    __slots__ = ("_accepted_spans", "_spans", "accepted", "acknowledged", "pushed", "tracks")
 
     def __init__(self) -> None:
         self.pushed = 0
@@ -49,11 +52,7 @@ class Ledger:
         self.acknowledged = 0
         self._spans: deque[_Entry] = deque()
         self._accepted_spans: deque[_Entry] | None = None
-
-    @property
-    def tracks(self) -> bool:
-        """Whether acknowledgements are tracked."""
-        return self._accepted_spans is not None
+        self.tracks = False
 
     def track(self, exchange: Outgoing) -> None:
         """Remember from now on what was accepted.
@@ -64,11 +63,12 @@ class Ledger:
         kept = self._accepted_spans or ()
         # What another exchange had tracked of this one counts with what lies before.
         self._accepted_spans = deque(entry for entry in kept if entry[3] is not exchange)
+        self.tracks = True
         self._accepted_spans.append((self.accepted - exchange.sent, self.accepted, _EARLIER, exchange))
 
     def forget(self) -> None:
         """Stop tracking acknowledgements."""
-        self._accepted_spans = None
+        self._accepted_spans, self.tracks = None, False
 
     def push(self, size: int) -> None:
         """Add `size` wire bytes that pay for nothing (framing)."""

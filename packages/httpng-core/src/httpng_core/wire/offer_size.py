@@ -19,20 +19,21 @@ class OfferSize:
        then on, until four full offers in a row were taken whole. Linux calls a socket writable while less
        than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
     4. One that doesn't grow stays small and asks first always: what is sealed can't be taken back.
+
+    Attributes:
+        limit: how many bytes to offer at most.
+        frame: how many of them one frame may hold.
+        asks_first: whether to ask the socket before an offer.
     """
 
-    __slots__ = ("_grows", "_taken_whole", "asks_first", "limit")
+    __slots__ = ("_grows", "_taken_whole", "asks_first", "frame", "limit")
 
     def __init__(self, *, grows: bool = True) -> None:
         self.limit = SMALL
+        self.frame = SMALL
         self.asks_first = not grows
         self._grows = grows
         self._taken_whole = 0
-
-    @property
-    def frame(self) -> int:
-        """The most body bytes of one frame."""
-        return min(self.limit, LARGE)
 
     def taken(self, offered: int, taken: int) -> None:
         """Note that the kernel took `taken` of `offered` wire bytes."""
@@ -41,11 +42,14 @@ class OfferSize:
             if self.limit == SMALL:
                 self.asks_first = True
             else:
-                self.limit >>= 1
+                self._resize(self.limit >> 1)
         elif offered >= self.limit and self._grows:
             self._taken_whole += 1
             if self.asks_first and self._taken_whole < _FRAMES_TO_TRUST:
                 return
             self.asks_first = False
             if self.limit < HUGE:
-                self.limit <<= 1
+                self._resize(self.limit << 1)
+
+    def _resize(self, limit: int) -> None:
+        self.limit, self.frame = limit, min(limit, LARGE)

@@ -23,18 +23,32 @@ class Outbound:
     Attributes:
         ledger: which wire offset pays for what.
         size: how much to offer.
+        is_empty: whether the kernel has all that was committed, and nothing is offered.
+        tail: committed bytes that wait for the kernel.
+        buffers: what is to be given to the kernel next: the tail, or what is offered.
         moved_at: when the kernel last took bytes, or the client acknowledged some.
     """
 
-    __slots__ = ("_buffers", "_offer", "_offered", "_tail", "_unanswered", "ledger", "moved_at", "size")
+    __slots__ = (
+        "_offer",
+        "_offered",
+        "_unanswered",
+        "buffers",
+        "is_empty",
+        "ledger",
+        "moved_at",
+        "size",
+        "tail",
+    )
 
     def __init__(self, now: float) -> None:
         self.ledger = Ledger()
         self.size = OfferSize()
         self.moved_at = now
-        self._tail: list[Buffer] = []
+        self.is_empty = True
+        self.tail: list[Buffer] = []
         self._offer: list[Frame] | None = None
-        self._buffers: list[Buffer] = []
+        self.buffers: list[Buffer] = self.tail
         self._offered = 0
         self._unanswered = 0
 
@@ -45,26 +59,6 @@ class Outbound:
     def is_clogged(self) -> bool:
         """Whether so much waits that the client can make us say, that no more is to be read."""
         return False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the kernel has all that was committed, and nothing is offered."""
-        return not self._tail and self._offer is None
-
-    @property
-    def has_tail(self) -> bool:
-        """Whether committed bytes wait for the kernel."""
-        return bool(self._tail)
-
-    @property
-    def has_offer(self) -> bool:
-        """Whether frames are offered, which the kernel has not answered yet."""
-        return self._offer is not None
-
-    @property
-    def buffers(self) -> list[Buffer]:
-        """What is to be given to the kernel next: committed bytes, else what is offered."""
-        return self._tail or self._buffers
 
     @property
     def accepted_total(self) -> int:
@@ -81,11 +75,14 @@ class Outbound:
     def queue(self, buffers: list[Buffer]) -> None:
         """Commit wire bytes that the ledger knows of."""
         self._unanswered += sum(map(len, buffers))
-        self._tail += buffers
+        self.tail += buffers
+        self.is_empty = False
 
     def offer(self, frames: list[Frame], buffers: list[Buffer], size: int) -> None:
         """Offer frames that can still be taken back; they are of one exchange."""
-        self._offer, self._buffers, self._offered = frames, buffers, size
+        assert self.is_empty, "what is committed goes first"
+        self._offer, self.buffers, self._offered = frames, buffers, size
+        self.is_empty = False
         frames[0].exchange.offered = True
 
     def commit(self, frame: Frame) -> None:
@@ -111,8 +108,9 @@ class Outbound:
 
     def add_tail(self, data: bytes) -> None:
         """Add committed bytes at the end, whatever they are."""
-        self._tail.append(data)
+        self.tail.append(data)
         self._unanswered += len(data)
+        self.is_empty = False
 
     # Back ---------------------------------------------------------------------------------------------
 
@@ -123,16 +121,30 @@ class Outbound:
             ValueError: that is more than was offered.
         """
         frames = self._offer
-        if frames is not None and not self._tail:
-            self._answer(frames, size, now)
+        if frames is None:
+            self._tail_accepted(size, now)
             return
-        if self._unanswered:
-            self.size.taken(self._unanswered, size)
-            self._unanswered = 0
-        if size:
-            self.moved_at = now
-            self._consume(size)
-            self._pay(size, now)
+        offered, buffers = self._offered, self.buffers
+        if size > offered:
+            raise ValueError(f"{size - offered} more bytes accepted than were offered")
+        self._offer, self.buffers, self.is_empty = None, self.tail, True
+        if size < offered or size >= self.size.limit:
+            self.size.taken(offered, size)
+        exchange, ledger = frames[0].exchange, self.ledger
+        if not size:
+            exchange.refused()
+            return
+        self.moved_at = now
+        if size < offered or ledger.tracks:
+            self._accept_part(frames, buffers, size, now)
+            return
+        # The ordinary case: all was taken, and no offset need be remembered.
+        body = 0
+        for frame in frames:
+            body += frame.body
+        ledger.pushed += size
+        ledger.accepted += size
+        exchange.taken(head=frames[0].head > 0, size=body, end=frames[-1].ends, now=now)
 
     def acknowledged(self, total: int, now: float) -> bool:
         """Note that the client's TCP has the first `total` wire bytes; return whether that is news."""
@@ -143,35 +155,23 @@ class Outbound:
 
     def clear(self) -> None:
         """Forget everything: the socket is to be closed."""
-        self._tail, self._offer, self._buffers, self._offered, self._unanswered = [], None, [], 0, 0
+        self.tail = self.buffers = []
+        self._offer, self._offered, self._unanswered, self.is_empty = None, 0, 0, True
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _answer(self, frames: list[Frame], size: int, now: float) -> None:
-        """Commit the frames that begin before `size`; take the others back."""
-        offered, buffers = self._offered, self._buffers
-        if size > offered:
-            raise ValueError(f"{size - offered} more bytes accepted than were offered")
-        self._offer, self._buffers, self._offered = None, [], 0
-        self.size.taken(offered, size)
-        exchange = frames[0].exchange
-        if not size:
-            exchange.refused()
-            return
-        self.moved_at = now
-        if size < offered or self.ledger.tracks:
-            self._answer_part(frames, buffers, size, now)
-            return
-        # The ordinary case: all was taken, and no offset need be remembered.
-        body = 0
-        for frame in frames:
-            body += frame.body
-        self.ledger.pass_by(size)
-        head, end = frames[0].head > 0, frames[-1].ends
-        exchange.commit_frames(head=head, size=body, end=end)
-        exchange.paid(head=head, size=body, end=end, now=now)
+    def _tail_accepted(self, size: int, now: float) -> None:
+        if self._unanswered:
+            self.size.taken(self._unanswered, size)
+            self._unanswered = 0
+        if size:
+            self.moved_at = now
+            self._consume(size)
+            self.is_empty = not self.tail
+            self._pay(size, now)
 
-    def _answer_part(self, frames: list[Frame], buffers: list[Buffer], size: int, now: float) -> None:
+    def _accept_part(self, frames: list[Frame], buffers: list[Buffer], size: int, now: float) -> None:
+        """Commit the frames that begin before `size`; the one that was cut is the tail, the others go back."""
         begins = 0
         for frame in frames:
             if begins >= size:
@@ -179,7 +179,8 @@ class Outbound:
             frame.cut(size - begins)
             self.commit(frame)
             begins += frame.size
-        self._tail = _between(buffers, size, begins)
+        self.tail += _between(buffers, size, begins)
+        self.is_empty = not self.tail
         self.ledger.accept(size, now)
 
     def _pay(self, size: int, now: float) -> None:
@@ -190,7 +191,7 @@ class Outbound:
         return total
 
     def _consume(self, size: int) -> None:
-        tail = self._tail
+        tail = self.tail
         done = 0
         for buffer in tail:
             length = len(buffer)
