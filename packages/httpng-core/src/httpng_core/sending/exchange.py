@@ -386,7 +386,8 @@ class Exchange(Outgoing):
 
     def _give_head(self, head: ResponseHead, length: int | None) -> None:
         self.head, self.head_stage = head, HeadStage.BEGUN
-        self.length = length
+        # What a bodiless response declares is what the handler says of another one (RFC 9110, 8.6).
+        self.length = head.content_length if head.bodiless else length
         self.drops = head.bodiless or self.request.method == "HEAD"
 
     def _check_declared(self, head: ResponseHead, size: int) -> None:
@@ -485,10 +486,9 @@ class Exchange(Outgoing):
         if source is None:
             return None
         # A payload that waits may just have been published: it is a stall if the last look found one as well.
-        before, self.stalls.waited_at = self.stalls.waited_at, self.sent if source.size else None
-        return (
-            now if self._waited_at is not None and self._waited_at == before else now + self.stalls.timeout
-        )
+        before, waited_at = self.stalls.waited_at, self.sent if source.size else None
+        self.stalls.waited_at = waited_at
+        return now if waited_at is not None and waited_at == before else now + self.stalls.timeout
 
     def _stalled(self, now: float) -> None:
         self.reset(now, "stalled: no byte has moved for io.stall_timeout")
