@@ -95,7 +95,7 @@ class Exchange(Outgoing):
             timeout = checked_timeout(timeout)
         until = settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
-            until = self._track("acked" if limit == "auto" else until)
+            until = self._track(until, limit)
         if self.state not in TAKES_WRITES:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
         self._begin_body(headers, now, until)
@@ -160,7 +160,7 @@ class Exchange(Outgoing):
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or size == "auto":
-            until = self._track("acked" if size == "auto" else until)
+            until = self._track(until, size)
         if size == "auto":
             follow = Follow(source, 0, deadline, until, self.along_path())
         else:
@@ -281,7 +281,8 @@ class Exchange(Outgoing):
             return
         if self.head is None:
             self._check_declared(head, size)
-            self._give_head(head, size if head.content_length is None else head.content_length)
+            declared = head.content_length
+            self._give_head(head, size if declared is None and not head.bodiless else declared)
         cut = self.leave_queue()
         self.check_length(size)
         if size:
@@ -368,10 +369,12 @@ class Exchange(Outgoing):
             self._stalls = None
         super().tell_over(now)
 
-    def _track(self, until: Until) -> Until:
-        if checked_until(until) == "acked" and not self.track_acknowledged():
+    def _track(self, until: Until, window: WindowSize = 0) -> Until:
+        if checked_until(until) == "sent" and window != "auto":
+            return until
+        if not self.track_acknowledged():
             raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-        return until
+        return "acked"
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
