@@ -23,23 +23,22 @@ class Outbound:
     Attributes:
         ledger: which wire offset pays for what.
         size: how much to offer.
+        is_sealed: whether bytes are sealed when they are committed.
         moved_at: when the kernel last took bytes, or the client acknowledged some.
     """
 
-    __slots__ = ("_buffers", "_offer", "_offered", "_tail", "_unanswered", "ledger", "moved_at", "size")
+    __slots__ = ("_buffers", "_offer", "_offered", "_tail", "_unanswered", "is_sealed", "ledger", "moved_at", "size")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, is_sealed: bool = False) -> None:
         self.ledger = Ledger()
-        self.size = OfferSize()
+        self.size = OfferSize(grows=not is_sealed)
+        self.is_sealed = is_sealed
         self.moved_at = now
         self._tail: list[Buffer] = []
         self._offer: list[Frame] | None = None
         self._buffers: list[Buffer] = []
         self._offered = 0
         self._unanswered = 0
-
-    is_sealed: Final = False
-    """Whether bytes are sealed when they are committed."""
 
     @property
     def is_clogged(self) -> bool:
@@ -136,7 +135,7 @@ class Outbound:
 
     def acknowledged(self, total: int, now: float) -> bool:
         """Note that the client's TCP has the first `total` wire bytes; return whether that is news."""
-        news = self.ledger.acknowledge(self._paid_by(total), now)
+        news = self.ledger.acknowledge(total, now)
         if news:
             self.moved_at = now
         return news
@@ -184,10 +183,6 @@ class Outbound:
 
     def _pay(self, size: int, now: float) -> None:
         self.ledger.accept(size, now)
-
-    def _paid_by(self, total: int) -> int:
-        """Return how many bytes of the ledger the first `total` bytes of the wire carry."""
-        return total
 
     def _consume(self, size: int) -> None:
         tail = self._tail
