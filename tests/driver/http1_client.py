@@ -1,7 +1,7 @@
 """A client that speaks HTTP/1.1 over a plain socket, and may be slow or rude; and what it decodes.
 
 The verbs that mean the same on HTTP/2 are `prepare`, `request`, `get`, `read_response`, `read_body`, `body`,
-`was_reset`, `surplus`, `abandon`, `stall`, `open_windows`, and those of the connection.
+`was_reset`, `was_cut_short`, `surplus`, `abandon`, `stall`, `open_windows`, and those of the connection.
 """
 
 import socket
@@ -167,6 +167,11 @@ class Client:
     def was_reset(self) -> bool:
         """Whether the response that was read last, or is under way, was cut off by a reset."""
         return self.ended == "reset"
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether the connection ended in the middle of a response, after all that was accepted had come."""
+        return self.ended == "fin"
 
     @property
     def surplus(self) -> bytes:

@@ -77,6 +77,12 @@ class Client2(Client):
         return self.ended == "reset" or (not stream.complete and stream.reset not in (None, 0))
 
     @property
+    def was_cut_short(self) -> bool:
+        """Whether the stream was reset; the connection goes on."""
+        stream = self._last or self._stream
+        return not self.ended and not stream.complete and stream.reset not in (None, 0)
+
+    @property
     def surplus(self) -> bytes:
         """Nothing: h2 takes no frame after the end of a stream."""
         return b""

@@ -11,6 +11,7 @@ from tests.driver.net import Net
 from httpng_core import Request, SendStats, reached
 from httpng_driver import IO
 from httpng_driver.loop import hub as hub_module
+from httpng_driver.loop import pump as pump_module
 from httpng_driver.loop import tcp_options
 
 
@@ -133,7 +134,7 @@ async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(net: Ne
 async def test_where_the_platform_cannot_tell_asking_is_an_error(
     net: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "CAN_TELL", False)
+    monkeypatch.setattr(pump_module, "CAN_TELL", False)
 
     @Observed
     async def handler(req: Request, io: IO) -> str:

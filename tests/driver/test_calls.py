@@ -71,7 +71,7 @@ async def test_a_timeout_of_0_takes_what_the_socket_takes_now(net: Net) -> None:
     assert first > 0
     assert stats.headers_were_sent
     assert stats.current == first
-    assert stats.current - stats.sent <= 16 * 1024, "one frame, of which the kernel took a part"
+    assert stats.current - stats.sent <= 64 * 1024, "one frame, of which the kernel took a part"
     assert received.body == BIG[: first + more]
 
 
@@ -382,7 +382,7 @@ async def test_tasks_that_outlive_the_handler_are_told(net: Net) -> None:
     assert waited.reached
 
 
-async def test_a_long_write_cut_by_the_handlers_end_is_an_abort(net: Net) -> None:
+async def test_a_long_write_cut_by_the_handlers_end_is_cut_short(net: Net) -> None:
     @Observed
     async def handler(req: Request, io: IO) -> int:
         result = await io.write(BIG, timeout=0.1)
@@ -392,5 +392,5 @@ async def test_a_long_write_cut_by_the_handlers_end_is_an_abort(net: Net) -> Non
     async with stalled(net, handler) as (client, _):
         await handler.outcome()
         received = await in_thread(client.read_response)
-    assert client.was_reset
+    assert client.was_cut_short
     assert not received.complete

@@ -568,7 +568,11 @@ async def test_responses_without_a_body(serving: Serving, method: str, status: i
         io.headers["content-length"] = 100_000
         await io.write_header(status)
         for _ in range(10):
-            assert await io.write(bytes(10_000)) is None
+            # Complete on the wire is over: where there is no body, that may be before all is written.
+            result = await io.write(bytes(10_000))
+            if result is not None:
+                assert req.method == "HEAD" or status != 200
+                break
         await io.wait(0)
         return io.get_send_stats()
 
@@ -583,7 +587,8 @@ async def test_responses_without_a_body(serving: Serving, method: str, status: i
         assert (each.status, each.body, each.complete) == (status, expected, True)
         assert each.headers is not None
         assert ("content-length" in each.headers) == (status != 204)
-    assert stats.current == stats.sent == 100_000
+    assert stats.current == stats.sent
+    assert stats.current == 100_000 or not expected
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])

@@ -72,7 +72,7 @@ async def test_a_chunked_body_ends_where_the_write_did(net: Net, window: int) ->
 
 
 @pytest.mark.parametrize("window", [WINDOW, 1, 0])
-async def test_a_body_of_declared_length_is_reset_where_the_write_ended(net: Net, window: int) -> None:
+async def test_a_body_of_declared_length_is_cut_short_where_the_write_ended(net: Net, window: int) -> None:
     handler = Handler(length=len(FIRST) + len(BIG), close=False)
     async with (
         net.serving(handler, default_send_window=window) as server,
@@ -86,10 +86,10 @@ async def test_a_body_of_declared_length_is_reset_where_the_write_ended(net: Net
         cut = await in_thread(client.read_response)
     assert received.body == cut.body == FIRST + BIG[: handler.accepted]
     assert not cut.complete
-    assert client.was_reset
+    assert client.was_cut_short
 
 
-async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close(net: Net) -> None:
+async def test_a_declared_length_that_is_not_reached_is_cut_short_also_after_close(net: Net) -> None:
     handler = Handler(length=len(FIRST) + len(BIG))
     async with (
         net.serving(handler, default_send_window=WINDOW) as server,
@@ -102,7 +102,7 @@ async def test_a_declared_length_that_is_not_reached_is_a_reset_also_after_close
         handler.client_has_read.set()
         await in_thread(client.read_response)
     assert received.body == FIRST + BIG[: handler.accepted]
-    assert client.was_reset
+    assert client.was_cut_short
 
 
 async def test_the_handler_goes_on_with_the_rest(net: Net) -> None:

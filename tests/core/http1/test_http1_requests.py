@@ -155,9 +155,10 @@ def test_an_empty_line_after_a_body_is_ignored() -> None:
     assert len(driven.exchanges) == 2
 
 
-def test_obs_fold_becomes_a_space_and_no_header_of_its_own() -> None:
-    request = served(head(b"host: x", b"a: one", b"  two", b"\tthree", b"b: 1"))
-    assert dict(request.headers) == {"host": "x", "a": "one two three", "b": "1"}
+@pytest.mark.parametrize("fold", [b"  two", b"\ttwo"])
+def test_obs_fold_is_refused(fold: bytes) -> None:
+    """A server must do that or make spaces of it (RFC 9112, 5.2)."""
+    assert Driven(head(b"host: x", b"a: one", fold, b"b: 1")).refused == [400]
 
 
 # Host -------------------------------------------------------------------------------------------------

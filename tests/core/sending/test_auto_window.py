@@ -148,7 +148,7 @@ def test_the_books_stay_small() -> None:
     most = 0
     for _ in range(12):
         ticker.loop.advance(0.5)
-        path = ticker.loop.exchanges[0]._queue._path
+        path = ticker.loop.exchanges[0].path
         assert path is not None
         most = max(most, len(path))
     assert most == MAX_RECORDS
@@ -280,7 +280,7 @@ def test_what_was_sent_before_is_no_measure_of_the_path() -> None:
 
     loop = handled(handler, ScriptedPath(0.1, RATE))
     loop.advance(2)
-    path = loop.exchanges[0]._queue._path
+    path = loop.exchanges[0].path
     assert path is not None
     assert 0 < path.rate <= RATE
 

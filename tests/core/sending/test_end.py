@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from httpng_core.wire.log import Span
 from tests.core.driving import GET, HEAD, Driven, result
 
 from httpng_core import (
@@ -45,11 +44,17 @@ def test_writers_still_queued_settle_as_cancelled(driven: Driven) -> None:
 
 def test_accepted_bytes_are_flushed(driven: Driven) -> None:
     driven.write("1234567890")
-    driven.write("never")
     driven.exchange.finish(driven.now)
     driven.push()
     assert driven.body == b"1234567890"
     assert driven.outcomes == ["complete"]
+
+
+def test_a_write_that_was_called_last_and_still_waits_fell_short(driven: Driven) -> None:
+    driven.write("1234567890")
+    driven.write("never")
+    driven.exchange.finish(driven.now)
+    ends_short(driven, b"1234567890")
 
 
 def test_then_every_wait_settles(driven: Driven) -> None:
@@ -116,14 +121,14 @@ def test_a_pending_write_header_gets_its_nil_in_the_flush(driven: Driven) -> Non
 # The flush --------------------------------------------------------------------------------------------
 
 
-def test_a_flush_in_which_no_byte_moves_for_stall_timeout_is_aborted(driven: Driven) -> None:
+def test_a_flush_in_which_no_byte_moves_for_stall_timeout_is_reset(driven: Driven) -> None:
     driven.write("1234567890")
     wait = driven.wait(0, timeout=1000)
     driven.exchange.finish(driven.now)
     driven.advance(29.9)
     assert driven.outcomes == []
     driven.advance(0.1)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     assert result(wait).cancelled
     assert driven.stats.cancelled
     assert driven.connection.close_expected()
@@ -146,7 +151,7 @@ def test_a_body_that_the_handler_returned_waits_for_room_under_the_same_rule(dri
         driven.advance(29)
         driven.push(1000)
     driven.advance(30)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["reset"]
     assert driven.stats.current - driven.stats.sent <= 16 * 1024
 
 
@@ -168,7 +173,7 @@ def test_a_returned_body_is_appended_to_the_response_that_was_begun(driven: Driv
     assert (response.status, response.body, response.complete) == (404, b"1234567890tail", True)
 
 
-def test_before_the_handler_returned_nothing_moving_is_no_reason_to_abort(driven: Driven) -> None:
+def test_before_the_handler_returned_nothing_moving_is_no_reason_to_reset(driven: Driven) -> None:
     driven.write("1234567890")
     driven.advance(10_000)
     assert driven.outcomes == []
@@ -177,12 +182,21 @@ def test_before_the_handler_returned_nothing_moving_is_no_reason_to_abort(driven
 # The last write fell short ----------------------------------------------------------------------------
 
 
-def test_if_the_last_write_fell_short_the_end_is_an_abort(driven: Driven) -> None:
+def ends_short(driven: Driven, body: bytes) -> None:
+    """What was accepted is flushed; then comes a FIN, and the client can tell that something is missing."""
+    assert driven.outcomes == []
+    driven.push()
+    assert driven.outcomes == ["cut short"]
+    (response,) = driven.responses()
+    assert (response.body, response.complete) == (body, False)
+    assert driven.connection.half_close_expected()
+    assert not driven.connection.reset_expected
+
+
+def test_if_the_last_write_fell_short_the_end_is_cut_short(driven: Driven) -> None:
     short_write(driven)
     driven.exchange.finish(driven.now)
-    assert driven.outcomes == ["aborted"]
-    assert driven.connection.reset_expected
-    assert not driven.connection.wants_write
+    ends_short(driven, b"x" * 16 * 1024)
 
 
 def test_a_write_of_which_nothing_was_accepted_fell_short_as_well(driven: Driven) -> None:
@@ -190,7 +204,7 @@ def test_a_write_of_which_nothing_was_accepted_fell_short_as_well(driven: Driven
     driven.write("a", timeout=1)
     driven.advance(1)
     driven.exchange.finish(driven.now)
-    assert driven.outcomes == ["aborted"]
+    ends_short(driven, b"1234567890")
 
 
 @pytest.mark.parametrize("size", [5, 30])
@@ -209,7 +223,7 @@ def test_an_empty_write_does_not_make_up_for_it(driven: Driven) -> None:
     driven.push()
     assert driven.write("").result is None
     driven.exchange.finish(driven.now)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["cut short"]
 
 
 def test_nor_does_an_empty_write_that_had_to_wait(driven: Driven) -> None:
@@ -221,7 +235,7 @@ def test_nor_does_an_empty_write_that_had_to_wait(driven: Driven) -> None:
     driven.push()
     assert empty.result is None
     driven.exchange.finish(driven.now)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["cut short"]
 
 
 def test_nor_does_an_empty_write_that_timed_out(driven: Driven) -> None:
@@ -230,7 +244,7 @@ def test_nor_does_an_empty_write_that_timed_out(driven: Driven) -> None:
     driven.write("", timeout=2, window=0)
     driven.advance(2)
     driven.exchange.finish(driven.now)
-    assert driven.outcomes == ["aborted"]
+    ends_short(driven, b"1234567890")
 
 
 def test_an_empty_write_that_timed_out_does_not_fall_short(driven: Driven) -> None:
@@ -246,7 +260,7 @@ def test_nor_does_an_empty_body_that_is_returned(driven: Driven) -> None:
     short_write(driven)
     driven.push()
     driven.exchange.respond(Response(), driven.now)
-    assert driven.outcomes == ["aborted"]
+    assert driven.outcomes == ["cut short"]
 
 
 @pytest.mark.parametrize("size", [5, 30])
@@ -279,17 +293,25 @@ def test_close_again_does_nothing(driven: Driven) -> None:
 
 
 @pytest.mark.parametrize("how", ["finish", "close"])
-def test_fewer_bytes_than_the_content_length_abort(driven: Driven, how: str) -> None:
+def test_fewer_bytes_than_the_content_length_cut_it_short(driven: Driven, how: str) -> None:
     driven.header(headers={"content-length": 5})
     driven.write("1234")
     getattr(driven.exchange, how)(driven.now)
-    assert driven.outcomes == ["aborted"]
-    assert driven.connection.reset_expected
+    ends_short(driven, b"1234")
 
 
-def test_fewer_returned_bytes_than_declared_abort(driven: Driven) -> None:
-    driven.exchange.respond(Response(body="abc", headers={"content-length": 5}), driven.now)
-    assert driven.outcomes == ["aborted"]
+@pytest.mark.parametrize("body", ["abc", "abcdef", ""])
+def test_a_returned_body_that_disagrees_with_its_content_length_raises_and_is_not_sent(
+    driven: Driven, body: str
+) -> None:
+    with pytest.raises(ContentLengthError):
+        driven.exchange.respond(Response(body=body, headers={"content-length": 5}), driven.now)
+    assert driven.positions == (0, 0)
+    # What runs handlers lets it fail then.
+    driven.exchange.fail(driven.now)
+    driven.push()
+    assert [response.status for response in driven.responses()] == [500]
+    assert driven.outcomes == ["complete"]
 
 
 def test_a_returned_body_that_waits_for_room_counts_towards_the_content_length(driven: Driven) -> None:
@@ -308,8 +330,8 @@ def test_a_returned_body_longer_than_declared_raises_and_nothing_of_it_is_sent(d
     assert driven.stats.current == 3
 
 
-@pytest.mark.parametrize(("request_bytes", "code"), [(HEAD, 200), (GET, 204), (GET, 304)])
-def test_for_head_204_and_304_content_length_is_not_enforced(request_bytes: bytes, code: int) -> None:
+@pytest.mark.parametrize(("request_bytes", "code"), [(HEAD, 200), (GET, 204), (GET, 205), (GET, 304)])
+def test_for_head_204_205_and_304_content_length_is_not_enforced(request_bytes: bytes, code: int) -> None:
     for size in (0, 3, 7):
         driven = Driven(request_bytes)
         driven.header(code, {"content-length": 5})
@@ -374,39 +396,38 @@ def test_the_500_for_a_head_request_has_no_body() -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 60, 1000])
-def test_a_handler_that_raises_later_aborts(driven: Driven, taken: int) -> None:
+def test_a_handler_that_raises_later_is_cut_short(driven: Driven, taken: int) -> None:
     driven.write("12345")
     driven.push(taken)
     driven.exchange.fail(driven.now)
-    assert driven.outcomes == ["aborted"]
-    assert driven.connection.reset_expected
+    driven.push()
+    assert driven.outcomes == ["cut short"]
+    (response,) = driven.responses()
+    assert (response.body, response.complete) == (b"12345", False)
 
 
-def test_a_handler_that_raises_while_a_frame_is_offered_aborts(driven: Driven) -> None:
+@pytest.mark.parametrize("taken", [0, 10, 1000])
+def test_a_handler_that_raises_while_a_frame_is_offered_is_cut_short(driven: Driven, taken: int) -> None:
     driven.write("12345")
-    driven.connection.data_to_send(driven.now)
+    driven.wire += b"".join(driven.connection.data_to_send(driven.now))[:taken]
     driven.exchange.fail(driven.now)
-    assert driven.outcomes == ["aborted"]
-    driven.connection.bytes_accepted(10, driven.now)
-    assert driven.positions == (5, 0)
+    driven.connection.bytes_accepted(len(driven.wire), driven.now)
+    driven.push()
+    assert driven.outcomes == ["cut short"]
+    assert driven.body == b"12345"
+    assert not driven.responses()[0].complete
 
 
-def test_a_handler_that_raises_never_ends_cleanly_not_even_after_close(driven: Driven) -> None:
+@pytest.mark.parametrize("taken", [0, 10, 1000])
+@pytest.mark.parametrize("end", ["close", "finish"])
+def test_an_error_after_the_end_changes_nothing(driven: Driven, end: str, taken: int) -> None:
     driven.write("12345")
-    driven.exchange.close(driven.now)
-    driven.push(10)
-    driven.exchange.fail(driven.now)
-    assert driven.outcomes == ["aborted"]
-    driven.exchange.fail(driven.now)
-    assert driven.outcomes == ["aborted"]
-
-
-def test_a_handler_that_raises_after_close_is_500_if_nothing_was_committed(driven: Driven) -> None:
-    driven.write("12345")
-    driven.exchange.close(driven.now)
+    getattr(driven.exchange, end)(driven.now)
+    driven.push(taken)
     driven.exchange.fail(driven.now)
     driven.push()
-    assert [response.status for response in driven.responses()] == [500]
+    assert driven.outcomes == ["complete"]
+    assert [(each.status, each.body, each.complete) for each in driven.responses()] == [(200, b"12345", True)]
 
 
 def test_what_waits_when_a_handler_raises_is_told_that_it_is_over(driven: Driven) -> None:
@@ -489,10 +510,11 @@ def test_the_rest_of_a_frame_that_goes_out_afterwards_counts_as_sent_and_ends_no
     """HTTP/1.1 resets, so it never comes to that; other protocols can't take such a frame back."""
     exchange = driven.exchange
     driven.write("12345")
-    exchange.commit(head=True, size=5, end=True)
+    exchange.commit_frames(head=True, size=5, end=True)
     exchange.cancel(driven.now)
-    for span, size in ((Span.HEAD, 9), (Span.BODY, 5), (Span.END, 0)):
-        exchange.paid(span, size, driven.now)
+    exchange.paid(head=True, size=0, end=False, now=driven.now)
+    exchange.paid(head=False, size=5, end=False, now=driven.now)
+    exchange.paid(head=False, size=0, end=True, now=driven.now)
     assert driven.positions == (5, 5)
     assert driven.stats.cancelled
     assert driven.outcomes == ["cancelled"]
@@ -592,7 +614,7 @@ def test_lag_is_the_age_of_the_oldest_byte_in_flight(driven: Driven) -> None:
     assert driven.stats.lag == 0
 
 
-def test_a_write_of_another_task_that_is_cut_in_its_middle_makes_the_end_an_abort() -> None:
+def test_a_write_of_another_task_that_is_cut_in_its_middle_cuts_the_end_short() -> None:
     for end in ("finish", "respond", "close"):
         driven = Driven(default_send_window=10)
         write = driven.exchange.write(b"x" * 50_000, driven.now)
@@ -606,4 +628,4 @@ def test_a_write_of_another_task_that_is_cut_in_its_middle_makes_the_end_an_abor
         assert write.result.cancelled
         driven.push()
         # Closing says that the handler knows.
-        assert driven.outcomes == (["complete"] if end == "close" else ["aborted"])
+        assert driven.outcomes == (["complete"] if end == "close" else ["cut short"])

@@ -21,7 +21,7 @@ from httpng_core import (
 )
 from httpng_core.testing import Client, Loopback, TlsEnd
 from httpng_core.testing.http1_client import decode
-from httpng_core.tls import connection as tls_connection
+from httpng_core.tls import outbound as tls_outbound
 from httpng_core.tls.end import RECORD
 
 # The handshake ----------------------------------------------------------------------------------------
@@ -209,30 +209,6 @@ def test_a_close_notify_for_which_there_is_no_room_has_its_time(make: Make) -> N
     assert sealed.ended == "close"
 
 
-def test_an_end_that_no_verb_brought_is_followed_at_once(make: Make) -> None:
-    """The handler ends the response while the socket has no room, so that nobody asks for data."""
-    sealed = make().shake().send(b"HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-    sealed.exchange.write_header(200, {"content-length": "5"}, sealed.now, None)
-    sealed.push()
-    sealed.eof()
-    sealed.exchange.cancel(sealed.now)
-    assert sealed.ended == "reset"
-
-
-def test_an_end_within_is_due_at_once(busy: Make) -> None:
-    sealed = busy()
-    inner = sealed.connection._inner
-    assert inner is not None
-    inner.close()
-    deadline = sealed.connection.next_deadline()
-    assert deadline is not None
-    assert deadline <= sealed.now
-    assert (sealed.ended, sealed.connection.wants_write) == ("", True)
-    sealed.advance(0)
-    sealed.push()
-    assert (sealed.ended, sealed.said_all) == ("close", True)
-
-
 def test_the_clients_close_notify_is_its_fin(busy: Make) -> None:
     """It came before the response has begun: the client gets its whole answer."""
     sealed = busy()
@@ -315,18 +291,6 @@ def test_a_broken_record_is_a_lost_connection(busy: Make) -> None:
     assert sealed.ended == "close"
 
 
-def test_what_can_not_be_sealed_is_a_lost_connection(busy: Make) -> None:
-    sealed = busy()
-    sealed.write(b"x")
-    # The end is broken without the connection having been told.
-    sealed.connection._end.receive(b"\x17\x03\x03\x00\x20" + b"x" * 32)
-    with pytest.raises(Exception, match="bad record"):
-        sealed.connection._end.read()
-    sealed.offer()
-    assert len(sealed.failures) == 1
-    assert sealed.outcomes == ["cancelled"]
-
-
 def test_a_dead_socket(busy: Make, make: Make) -> None:
     sealed = busy()
     sealed.connection.connection_lost(sealed.now)
@@ -364,7 +328,7 @@ def test_draining_lets_the_exchange_end(busy: Make) -> None:
 
 def test_a_client_that_reads_nothing_is_not_read_either(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client makes TLS say (here the tickets) must not pile up."""
-    monkeypatch.setattr(tls_connection, "_UNSENT_AT_MOST", 100)
+    monkeypatch.setattr(tls_outbound, "_UNSENT_AT_MOST", 100)
     sealed = make()
     sealed.client.shake()
     sealed.receive(sealed.client.take())
@@ -392,10 +356,6 @@ def test_the_driver_is_woken(busy: Make) -> None:
     woken = sealed.wakes
     sealed.write(b"x")
     assert sealed.wakes > woken
-    pushes: list[int] = []
-    sealed.connection.on_push = lambda: pushes.append(1)
-    sealed.exchange.carrier.push()
-    assert pushes == [1]
 
 
 def test_continue_and_a_body(make: Make) -> None:

@@ -23,10 +23,10 @@ class Tiny(OfferSize):
 
     __slots__ = ()
 
-    @property
-    def frame(self) -> int:
-        """The most body bytes of one frame, but for a single piece."""
-        return 10
+    def __init__(self) -> None:
+        super().__init__()
+        # The most body bytes of one frame, but for a single piece.
+        self.frame = 10
 
     def taken(self, offered: int, taken: int) -> None:
         """Stay as it is."""

@@ -129,7 +129,7 @@ class Connection:
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what the client sent: at most as much as one event may cost (64 KiB, say)."""
         endpoint = self._endpoint
-        if endpoint.ending is not _OPEN or not data:
+        if endpoint.ending in OVER or not data:
             return
         if self._tls is None:
             endpoint.protocol.receive(data, now)

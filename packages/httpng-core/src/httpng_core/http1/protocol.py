@@ -236,6 +236,9 @@ class Http1:
         framer, self.exchange, self.framer = self.framer, None, None
         state = exchange.state
         assert framer is not None
+        if self._phase is Phase.OVER:
+            # The connection was lost, and has seen to its end before.
+            return
         if state is ResponseState.CUT:
             self._end_short(framer, now)
         elif state is not ResponseState.CLOSED:

@@ -85,7 +85,7 @@ class Exchange(Outgoing):
             timeout = checked_timeout(timeout)
         until = settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
-            until = self._track("acked" if limit == "auto" else until)
+            until = self._track(until, limit)
         if self.state not in TAKES_WRITES:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
         if self.head is None or self.stalls is not None:
@@ -101,7 +101,7 @@ class Exchange(Outgoing):
             if self.drops or self.current - reached + size <= room:
                 if size:
                     self._calls += 1
-                    self._last_order, self.fell_short = self._calls, False
+                    self.last_whole = self._calls
                     self.accept(data, now)
                     if self.drops and self.waits is not None:
                         # Dropped bytes count as sent, and no kernel will say so.
@@ -158,7 +158,7 @@ class Exchange(Outgoing):
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or size == "auto":
-            until = self._track("acked" if size == "auto" else until)
+            until = self._track(until, size)
         if size == "auto":
             follow = Follow(source, 0, deadline, until, self.along_path())
         else:
@@ -188,8 +188,7 @@ class Exchange(Outgoing):
             queue = self.queue
             assert queue is not None
             queue.remove(pending)
-            if pending.body and pending.order == self._last_order:
-                self.fell_short = pending.rest > 0
+            self.note_short(pending)
             self.settle_call(pending)
             # Who stood in line behind it may be accepted now.
             queue.advance(self, now, self._settle_write)
@@ -207,7 +206,7 @@ class Exchange(Outgoing):
         """
         if self.state in TAKES_WRITES:
             self.leave_queue()
-            self.fell_short = False
+            self.last_short = 0
         self.finish(now, headers)
 
     def stats(self, now: float) -> SendStats:
@@ -262,8 +261,8 @@ class Exchange(Outgoing):
         if self.head is None:
             head = response_head(200, headers)
             self._give_head(head, 0 if head.content_length is None else head.content_length)
-        if self.leave_queue():
-            self.fell_short = True
+        if self.queue is not None:
+            self.leave_queue()
         self._end(now)
 
     def respond(self, response: Response, now: float) -> None:
@@ -286,9 +285,11 @@ class Exchange(Outgoing):
             self._give_head(head, size if declared is None else declared)
         elif self.length is not None:
             self.check_length(size)
-        cut = self.queue is not None and self.leave_queue()
+        if self.queue is not None:
+            self.leave_queue()
         if size:
-            self.fell_short = False
+            self._calls += 1
+            self.last_whole = self._calls
             # With "auto" it is the payload: there is nothing to choose later.
             window = self.settings.default_send_window
             if self.drops or window == "auto" or self.current - self.sent + size <= window:
@@ -297,8 +298,6 @@ class Exchange(Outgoing):
                     self.settle_waits()
             else:
                 self._line_up(Write(data, window, inf), now)
-                self.fell_short = False
-        self.fell_short = self.fell_short or cut
         self._end(now)
 
     def fail(self, now: float, cause: str = "the handler raised") -> None:
@@ -366,10 +365,12 @@ class Exchange(Outgoing):
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _track(self, until: Until) -> Until:
-        if checked_until(until) == "acked" and not self.track_acknowledged():
+    def _track(self, until: Until, window: WindowSize = 0) -> Until:
+        if checked_until(until) == "sent" and window != "auto":
+            return until
+        if not self.track_acknowledged():
             raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-        return until
+        return "acked"
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
@@ -402,13 +403,9 @@ class Exchange(Outgoing):
         write.timer = self.timers.add(write.deadline, lambda at: self.withdraw(write, at))
         if self.queue is None:
             self.queue = WriterQueue()
-        queue, is_follow = self.queue, isinstance(write, Follow)
-        if write.body or is_follow:
-            self._calls += 1
-            write.order = self._calls
-            if not is_follow:
-                # A follow counts when it has delivered something.
-                self._last_order, self.fell_short = self._calls, True
+        queue = self.queue
+        self._calls += 1
+        write.order = self._calls
         queue.append(write)
         if len(queue) == 1:
             queue.advance(self, now, self._settle_write)
@@ -441,7 +438,7 @@ class Exchange(Outgoing):
         return encode(Call.WAIT, cancelled=True, headers_were_sent=sent)
 
     def _end(self, now: float) -> None:
-        if self.fell_short:
+        if self.last_short > self.last_whole:
             self._cut("the last write fell short", now)
         elif self.length is not None and self.current < self.length and self._is_too_short():
             self._cut(f"content-length is {self.length}, and {self.current} bytes were written", now)

@@ -24,6 +24,8 @@ _OPEN: Final = ResponseState.OPEN
 _STREAMING: Final = ResponseState.STREAMING
 _ENDED: Final = ResponseState.ENDED
 _CUTTING: Final = ResponseState.CUTTING
+_ALWAYS: Final = 1 << 62
+"""No call has a number as high as this."""
 
 
 class Carrier(Protocol):
@@ -70,7 +72,8 @@ class Outgoing(ResponseBody):
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
         queue: who waits for room, if anybody ever did.
         waits: who waits for positions, if anybody ever did.
-        fell_short: whether the write that was called last was not accepted whole (so far).
+        last_whole, last_short: the numbers of the last call, of those with a body and of follows, that was
+            accepted whole (of a follow, a payload), and of the last that ended short.
         head_given: whether the handler gave the header block, so that a second one is a mistake.
         offered_follow: the follow whose payload is offered, or is being framed.
         stalls: what resets it when no byte moves for `io.stall_timeout`.
@@ -79,15 +82,15 @@ class Outgoing(ResponseBody):
     __slots__ = (
         "_calls",
         "_end_committed",
-        "_last_order",
         "_offered_at",
         "carrier",
         "cause",
-        "fell_short",
         "head",
         "head_given",
         "head_stage",
         "host",
+        "last_short",
+        "last_whole",
         "moved_at",
         "offered",
         "offered_follow",
@@ -122,10 +125,10 @@ class Outgoing(ResponseBody):
         self.on_over: Callable[[], None] | None = None
         self.queue: WriterQueue | None = None
         self.waits: Waits | None = None
-        self.fell_short = False
         self._end_committed = False
         self._calls = 0
-        self._last_order = 0
+        self.last_whole = 0
+        self.last_short = 0
         self.offered_follow: Follow | None = None
         self._offered_at = 0.0
         self.head_given = False
@@ -330,15 +333,20 @@ class Outgoing(ResponseBody):
         self.carrier.exchange_over(self, now)
         self.host.wake()
 
-    def leave_queue(self) -> bool:
-        """Settle all who wait for room as cancelled; return whether a write was cut in its middle."""
-        queue = self.queue
-        if queue is None:
-            return False
-        left = queue.clear()
-        for write in left:
-            self.settle_call(write, cancelled=True)
-        return any(write.accepted and write.rest for write in left)
+    def leave_queue(self) -> None:
+        """Settle all who wait for room as cancelled."""
+        if self.queue is not None:
+            for write in self.queue.clear():
+                self.note_short(write)
+                if write.accepted and write.rest:
+                    # Whatever goes out behind it, something is missing in its middle.
+                    self.last_short = _ALWAYS
+                self.settle_call(write, cancelled=True)
+
+    def note_short(self, write: Write) -> None:
+        """Remember that a write ends before all of it was accepted, if it does."""
+        if write.rest and write.order > self.last_short:
+            self.last_short = write.order
 
     def settle_waits(self) -> None:
         """Settle the waits for which the response has come far enough; all, if it is over."""
@@ -361,8 +369,8 @@ class Outgoing(ResponseBody):
     def _settle_write(self, write: Write, error: Exception | None) -> None:
         """End a call of the queue: it is through, or its turn came and its length can't be."""
         self._release(write)
-        if error is None and write.body and write.order == self._last_order:
-            self.fell_short = False
+        if error is None and write.body and write.order > self.last_whole:
+            self.last_whole = write.order
         write.settle(None, error)
 
     def _release(self, write: Write) -> None:
@@ -373,9 +381,9 @@ class Outgoing(ResponseBody):
     def _take_chosen(self, follow: Follow, size: int) -> None:
         follow.source.taken()
         self.accept_committed(size, self._offered_at)
-        if follow.order > self._last_order:
+        if follow.order > self.last_whole:
             # A follow that delivered a payload counts as a write that was accepted whole.
-            self._last_order, self.fell_short = follow.order, False
+            self.last_whole = follow.order
         if self.queue is not None:
             self.queue.chosen = b""
 

@@ -60,7 +60,7 @@ class Waits:
         for wait in waits:
             met = reached(wait, body, stage) if isinstance(wait, Wait) else stage >= HeadStage.SENT
             if met or over:
-                self.settle(wait, body, stage, over=over)
+                self.settle(wait, body, stage, over=not met)
             else:
                 self.pending.append(wait)
 

@@ -7,7 +7,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.http1.framer import refusal
 from httpng_core.tls.end import TlsEnd, TlsError
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import Ending, Endpoint
+from httpng_core.wire.endpoint import OVER, Ending, Endpoint
 from httpng_core.wire.events import TlsFailed
 from httpng_core.wire.protocol import Silence
 
@@ -48,7 +48,8 @@ class TlsLayer(Silence):
         """Take sealed bytes: go on with the handshake, or give what they say to what is spoken."""
         if not self._end.begun and data[:1].isalpha():
             # No record of TLS begins with a letter, every request of HTTP/1.1 does.
-            self._answer_plainly(now)
+            if self._endpoint.ending is _OPEN:
+                self._answer_plainly(now)
             return
         self._end.receive(data)
         try:
@@ -97,9 +98,12 @@ class TlsLayer(Silence):
         return True
 
     def _read(self, now: float) -> None:
-        """Open all that has come, so that nothing is left when the client's FIN comes."""
+        """Open all that has come, so that nothing is left when the client's FIN comes.
+
+        While that is awaited nothing else is of interest, but the client may say by TLS that it has come.
+        """
         endpoint = self._endpoint
-        while endpoint.ending is _OPEN and (data := self._end.read()) is not None:
+        while endpoint.ending not in OVER and (data := self._end.read()) is not None:
             if not data:
                 if not endpoint.eof:
                     protocol = endpoint.protocol

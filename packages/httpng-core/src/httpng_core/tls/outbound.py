@@ -6,11 +6,14 @@ from httpng_core.sending.body import Buffer
 from httpng_core.tls.end import RECORD, TlsEnd
 from httpng_core.tls.records import RecordBook
 from httpng_core.wire.frame import Frame
-from httpng_core.wire.offer_size import OfferSize
 from httpng_core.wire.outbound import Outbound
 
 BODY: Final = RECORD - 64
 """The most body bytes of one frame, so that it fits into a record with the framing around it."""
+
+
+_UNSENT_AT_MOST = 64 * 1024
+"""What the client can make TLS say (tickets, key updates, alerts) waits to be read; no more than this."""
 
 
 class SealedOutbound(Outbound):
@@ -20,18 +23,35 @@ class SealedOutbound(Outbound):
     ahead of the kernel.
     """
 
-    __slots__ = ("_book", "_end")
+    __slots__ = ("_acknowledged", "_book", "_end")
 
     def __init__(self, now: float, end: TlsEnd) -> None:
-        super().__init__(now)
-        self.size = OfferSize(grows=False)
+        super().__init__(now, is_sealed=True)
         self._book = RecordBook()
+        self._acknowledged = 0
         self._end = end
 
     @property
     def accepted_total(self) -> int:
         """How many wire bytes the kernel took."""
         return self._book.accepted
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether so much waits that the client can make us say, that no more is to be read."""
+        return self._book.pushed - self._book.accepted > _UNSENT_AT_MOST
+
+    def acknowledged(self, total: int, now: float) -> bool:
+        """Note that the client's TCP has the first `total` wire bytes; return whether that is news.
+
+        It is news within a record as well, though that pays for nothing yet.
+        """
+        reached = min(total, self._book.accepted)
+        news = reached > self._acknowledged
+        if news:
+            self._acknowledged, self.moved_at = reached, now
+        self.ledger.acknowledge(self._book.acknowledge(total), now)
+        return news
 
     def offer(self, frames: list[Frame], buffers: list[Buffer], size: int) -> None:
         """Commit frames at once."""
@@ -69,6 +89,3 @@ class SealedOutbound(Outbound):
         self.ledger.accept(self._book.accept(size), now)
         if not self.ledger.tracks:
             self._book.forget()
-
-    def _paid_by(self, total: int) -> int:
-        return self._book.acknowledge(total)

@@ -26,6 +26,7 @@ class Outbound:
         is_empty: whether the kernel has all that was committed, and nothing is offered.
         tail: committed bytes that wait for the kernel.
         buffers: what is to be given to the kernel next: the tail, or what is offered.
+        is_sealed: whether bytes are sealed when they are committed.
         moved_at: when the kernel last took bytes, or the client acknowledged some.
     """
 
@@ -35,15 +36,17 @@ class Outbound:
         "_unanswered",
         "buffers",
         "is_empty",
+        "is_sealed",
         "ledger",
         "moved_at",
         "size",
         "tail",
     )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, *, is_sealed: bool = False) -> None:
         self.ledger = Ledger()
-        self.size = OfferSize()
+        self.size = OfferSize(grows=not is_sealed)
+        self.is_sealed = is_sealed
         self.moved_at = now
         self.is_empty = True
         self.tail: list[Buffer] = []
@@ -51,9 +54,6 @@ class Outbound:
         self.buffers: list[Buffer] = self.tail
         self._offered = 0
         self._unanswered = 0
-
-    is_sealed: Final = False
-    """Whether bytes are sealed when they are committed."""
 
     @property
     def is_clogged(self) -> bool:
@@ -148,7 +148,7 @@ class Outbound:
 
     def acknowledged(self, total: int, now: float) -> bool:
         """Note that the client's TCP has the first `total` wire bytes; return whether that is news."""
-        news = self.ledger.acknowledge(self._paid_by(total), now)
+        news = self.ledger.acknowledge(total, now)
         if news:
             self.moved_at = now
         return news
@@ -185,10 +185,6 @@ class Outbound:
 
     def _pay(self, size: int, now: float) -> None:
         self.ledger.accept(size, now)
-
-    def _paid_by(self, total: int) -> int:
-        """Return how many bytes of the ledger the first `total` bytes of the wire carry."""
-        return total
 
     def _consume(self, size: int) -> None:
         tail = self.tail
