@@ -20,7 +20,7 @@ request response date content_types conditions address rules config listen route
 configuration control lifecycle
 arguments send_queue waits writers stalls exchange events
 scheduler follower branch feed
-protocols.*
+http2.* protocols.*
 connection
 tls.*
 io runner handlers static dispatch routing application
