@@ -21,7 +21,7 @@ PSEUDO: dict[bytes, bytes] = {
 
 def fields(*more: tuple[bytes, bytes], **changed: bytes | None) -> Fields:
     """A sound request with other pseudo-headers, `None` leaves one out, and more fields after them."""
-    pseudo = PSEUDO | {b":" + name.encode(): value for name, value in changed.items()}  # type: ignore[operator]
+    pseudo = PSEUDO | {b":" + name.encode(): value for name, value in changed.items()}
     return (*((name, value) for name, value in pseudo.items() if value is not None), *more)
 
 
@@ -117,9 +117,10 @@ def test_the_asterisk_is_for_options() -> None:
     assert refused(fields(path=b"*", method=b"OPTIONS")) is None
 
 
-@pytest.mark.parametrize(
-    ("scheme", "status"), [(b"https", None), (b"HTTP", None), (b"coap+tcp", None), (b"1", 0)]
-)
+SCHEMES = [(b"https", None), (b"HTTP", None), (b"coap+tcp", None), (b"1", 0), (b"a b", 0)]
+
+
+@pytest.mark.parametrize(("scheme", "status"), SCHEMES)
 def test_schemes(scheme: bytes, status: int | None) -> None:
     assert refused(fields(scheme=scheme)) == status
 

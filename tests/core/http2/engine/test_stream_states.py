@@ -7,14 +7,13 @@ import pytest
 
 from httpng_core.http2.engine import stream_states as states
 
-NAMES = ("IDLE", "OPEN", "HALF_CLOSED_REMOTE", "HALF_CLOSED_LOCAL", "CLOSED")
-NAMES += ("RESET_REMOTE", "RESET_LOCAL", "FORGOTTEN")
+OVER = ["CLOSED", "RESET_REMOTE", "RESET_LOCAL", "FORGOTTEN"]
+NAMES = ["IDLE", "OPEN", "HALF_CLOSED_REMOTE", "HALF_CLOSED_LOCAL", *OVER]
 RECEIVED = ("HEADERS", "HEADERS_END", "DATA", "DATA_END", "RESET", "WINDOW_UPDATE", "PRIORITY")
 SENT = ("HEADERS", "HEADERS_END", "DATA", "DATA_END", "RESET")
 
 AFTER_THEIR_END = {"IDLE": "HALF_CLOSED_REMOTE", "OPEN": "HALF_CLOSED_REMOTE", "HALF_CLOSED_LOCAL": "CLOSED"}
 AFTER_OUR_END = {"OPEN": "HALF_CLOSED_LOCAL", "HALF_CLOSED_REMOTE": "CLOSED"}
-OVER = ("CLOSED", "RESET_REMOTE", "RESET_LOCAL", "FORGOTTEN")
 
 
 def received(state: str, what: str) -> str:
@@ -26,15 +25,8 @@ def received(state: str, what: str) -> str:
         if not what.startswith("HEADERS"):
             return "CONNECTION_IS_WRONG"  # "Receiving any frame other than HEADERS or PRIORITY"
         return AFTER_THEIR_END[state] if what.endswith("END") else "OPEN"
-    if state in OVER and not content:
-        return "IGNORED"
-    if state == "FORGOTTEN":
-        # A stream's number must be larger than all before it (5.1.1).
-        return "CONNECTION_IS_WRONG" if what.startswith("HEADERS") else "STREAM_IS_CLOSED"
     if state in OVER:
-        return {"CLOSED": "CONNECTION_STREAM_CLOSED", "RESET_REMOTE": "STREAM_IS_CLOSED"}.get(
-            state, "IGNORED"
-        )
+        return over(state, what) if content else "IGNORED"
     if what == "RESET":
         return "RESET_REMOTE"
     if not content:
@@ -44,6 +36,16 @@ def received(state: str, what: str) -> str:
     if what == "HEADERS":
         return "STREAM_IS_MALFORMED"  # Trailers end a request (8.1).
     return AFTER_THEIR_END[state] if what.endswith("END") else state
+
+
+def over(state: str, what: str) -> str:
+    """What becomes of content that came on a stream that is over."""
+    if state == "FORGOTTEN":
+        # A stream's number must be larger than all before it (5.1.1).
+        return "CONNECTION_IS_WRONG" if what.startswith("HEADERS") else "STREAM_IS_CLOSED"
+    if state == "CLOSED":
+        return "CONNECTION_STREAM_CLOSED"
+    return "STREAM_IS_CLOSED" if state == "RESET_REMOTE" else "IGNORED"
 
 
 def sent(state: str, what: str) -> str:
