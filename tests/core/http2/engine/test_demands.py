@@ -406,26 +406,19 @@ def test_we_begin_with_our_settings() -> None:
     assert driven.session.has_settings
 
 
-@pytest.mark.parametrize(
-    "wire", [b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nXX", b"\0" * 24, b"PRI * HTTP/1"]
-)
+NO_PREFACE = [b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nXX", b"\0" * 24, b"PRI * HTTP/1"]
+REQUEST = raw(b"\x82\x86\x84\x41\x01x")
+NO_SETTINGS = [PING, frames.SETTINGS_ACK, window_update(0, 1), REQUEST, data(1, b""), frame(0xFF)]
+
+
+@pytest.mark.parametrize("wire", NO_PREFACE)
 def test_what_is_no_preface(wire: bytes) -> None:
     driven = Driven(handshake=False)
     driven.send(wire)
     assert driven.failure == PROTOCOL_ERROR
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        PING,
-        frames.SETTINGS_ACK,
-        window_update(0, 1),
-        raw(b"\x82\x86\x84\x41\x01x"),
-        data(1, b""),
-        frame(0xFF),
-    ],
-)
+@pytest.mark.parametrize("first", NO_SETTINGS)
 def test_the_client_begins_with_its_settings(first: bytes) -> None:
     driven = Driven(handshake=False)
     driven.send(PREFACE + first)
