@@ -8,6 +8,7 @@ and so is where the two differ on purpose:
 * A stream that depends on itself, and a window that grows by nothing, are errors of that stream; on a stream
   that is over such a window is ignored.
 * Types of frames that RFC 9113 doesn't have are ignored, ALTSVC (0xA) too; h2 checks its size.
+* After GOAWAY of the client its streams go on; h2 takes nothing more, so scripts end there.
 * Of two errors in one frame each may see the other first: its size, its stream, its padding, its block.
 * A header block that can't be decoded is COMPRESSION_ERROR, always; with h2 it is so at times.
 """
@@ -23,12 +24,18 @@ from h2.exceptions import ProtocolError
 from tests.core.http2.engine.driving import Driven, settings
 from tests.core.http2.engine.scripts import Script
 
-from httpng_core.http2.engine.errors import COMPRESSION_ERROR, FRAME_SIZE_ERROR, PROTOCOL_ERROR, STREAM_CLOSED
+from httpng_core.http2.engine.errors import (
+    COMPRESSION_ERROR,
+    FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR,
+    PROTOCOL_ERROR,
+    STREAM_CLOSED,
+)
 from httpng_core.http2.engine.events import ConnectionFailed, RequestRefused, StreamReset
 from httpng_core.http2.engine.session import PREFACE
 from httpng_core.http2.engine.session_config import Config
 
-ALTSVC, WINDOW_UPDATE = 0xA, 8
+ALTSVC, GOAWAY, WINDOW_UPDATE = 0xA, 7, 8
 FRAMES = 30
 
 # What the session refuses and h2 does not, by the words of its reasons.
@@ -58,6 +65,7 @@ STRICTER = (
 EITHER = {
     (PROTOCOL_ERROR, FRAME_SIZE_ERROR),
     (FRAME_SIZE_ERROR, PROTOCOL_ERROR),
+    (FLOW_CONTROL_ERROR, PROTOCOL_ERROR),
     (PROTOCOL_ERROR, COMPRESSION_ERROR),
     (PROTOCOL_ERROR, STREAM_CLOSED),
     (STREAM_CLOSED, PROTOCOL_ERROR),
@@ -120,6 +128,8 @@ def run(seed: int) -> bool:
     script, pair = Script(seed), Pair()
     for _ in range(FRAMES):
         wire = script.frames()
+        if wire[3] == GOAWAY:
+            return False
         theirs, ours = pair.theirs(wire), pair.ours(wire)
         assert agree(wire, theirs, ours), (seed, wire[:60].hex(), theirs, ours)
         if theirs is not None or ours is not None:

@@ -25,7 +25,7 @@ class HeaderList:
 
     Attributes:
         fields: names and values, in order; those within the bounds.
-        size: what they count (RFC 9113, 10.5.1).
+        size: what the list counts, all of it (RFC 9113, 10.5.1).
         is_oversized: whether there were more.
     """
 
@@ -44,7 +44,7 @@ class Decoder:
         version: changes whenever the table does; what a block meant before may be something else then.
     """
 
-    __slots__ = ("_fields", "_max_fields", "_max_size", "_memo", "_size", "_table", "_total", "version")
+    __slots__ = ("_max_fields", "_max_size", "_memo", "_table", "version")
 
     def __init__(
         self, max_size: int, max_fields: int = MAX_FIELDS, max_table_size: int = DEFAULT_SIZE
@@ -55,9 +55,6 @@ class Decoder:
         self._max_size = max_size
         self._max_fields = max_fields
         self._memo: dict[bytes, HeaderList] = {}
-        self._fields: list[Field] = []
-        self._size = 0
-        self._total = 0
 
     def decode(self, block: bytes) -> HeaderList:
         """Return what a block says.
@@ -79,25 +76,31 @@ class Decoder:
         return found
 
     def _decode(self, block: bytes) -> HeaderList:
-        self._fields, self._size, self._total = [], 0, 0
+        fields: list[Field] = []
+        listed = total = 0
         at, size = self._update_sizes(block), len(block)
         while at < size:
             byte = block[at]
             if byte & 0x80:
-                index, at = _integer(block, at, 0x7F)
-                self._keep(self._table.entry(index))
+                # Most indices have one byte.
+                index, at = (byte & 0x7F, at + 1) if byte < 0xFF else _integer(block, at, 0x7F)
+                field = self._table.entry(index)
             elif byte & 0x40:
                 field, at = self._literal(block, at, 0x3F)
                 self._table.add(field)
                 self.version += 1
-                self._keep(field)
             elif byte & 0x20:
                 raise FatalError(COMPRESSION_ERROR, "the table changes its size within a header block")
             else:
                 field, at = self._literal(block, at, 0x0F)
-                self._keep(field)
-        kept = tuple(self._fields)
-        return HeaderList(kept, self._size, len(kept) < self._total)
+            total += 1
+            listed += len(field[0]) + len(field[1]) + OVERHEAD
+            # What is beyond the bounds changes the table, and is forgotten.
+            if listed <= self._max_size and total <= self._max_fields:
+                fields.append(field)
+            elif total > _FIELDS_TO_REFUSE * self._max_fields:
+                raise FatalError(ENHANCE_YOUR_CALM, "a header list has far too many fields")
+        return HeaderList(tuple(fields), listed, len(fields) < total)
 
     def _update_sizes(self, block: bytes) -> int:
         """Change the size of the table as the start of a block says; return where that ends."""
@@ -110,25 +113,16 @@ class Decoder:
 
     def _literal(self, block: bytes, at: int, mask: int) -> tuple[Field, int]:
         """Return a field with a literal value, and where it ends."""
-        index, at = _integer(block, at, mask)
+        index = block[at] & mask
+        at += 1
+        if index == mask:
+            index, at = _integer(block, at - 1, mask)
         if index:
             name = self._table.entry(index)[0]
         else:
             name, at = _string(block, at)
         value, at = _string(block, at)
         return (name, value), at
-
-    def _keep(self, field: Field) -> None:
-        """Note a field, if it is within the bounds: what is beyond changes the table and is forgotten."""
-        self._total += 1
-        if self._total > len(self._fields) + 1:
-            if self._total > _FIELDS_TO_REFUSE * self._max_fields:
-                raise FatalError(ENHANCE_YOUR_CALM, "a header list has far too many fields")
-            return
-        size = self._size + len(field[0]) + len(field[1]) + OVERHEAD
-        if size <= self._max_size and self._total <= self._max_fields:
-            self._size = size
-            self._fields.append(field)
 
 
 def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
@@ -155,7 +149,10 @@ def _string(block: bytes, at: int) -> tuple[bytes, int]:
     if at >= len(block):
         raise FatalError(COMPRESSION_ERROR, "a header block isn't whole")
     is_huffman = block[at] & 0x80
-    size, at = _integer(block, at, 0x7F)
+    size = block[at] & 0x7F
+    at += 1
+    if size == 0x7F:
+        size, at = _integer(block, at - 1, 0x7F)
     end = at + size
     if end > len(block):
         raise FatalError(COMPRESSION_ERROR, "a header block isn't whole")
