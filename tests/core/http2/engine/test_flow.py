@@ -1,7 +1,7 @@
 """Flow control (RFC 9113, 5.2 and 6.9)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpng_core.http2.engine.errors import FLOW_CONTROL_ERROR, FatalError, StreamError
@@ -52,6 +52,10 @@ def test_a_window_that_is_widened_and_narrowed() -> None:
     assert credit.window == 50
 
 
+quick = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+@quick
 @given(st.integers(1, 1000), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=50))
 def test_what_may_come_and_what_is_kept_never_pass_the_target(
     target: int, steps: list[tuple[int, int]]

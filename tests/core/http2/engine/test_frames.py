@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from hyperframe.frame import Frame as HyperFrame
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.http2.engine.driving import frame, read_all
 
@@ -19,6 +19,7 @@ from httpng_core.http2.engine.errors import (
 )
 from httpng_core.http2.engine.frames import FrameReader
 
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 TYPES = range(0x12)
 ON_STREAM = {0, 1, 2, 3, 5, 9}
 ON_CONNECTION = {4, 6, 7, 0x10}
@@ -187,6 +188,7 @@ FRAMES = st.lists(
 )
 
 
+@quick
 @given(FRAMES, st.lists(st.integers(0, 400), max_size=20))
 def test_frames_are_the_same_however_they_were_cut(wires: list[bytes], cuts: list[int]) -> None:
     wire = b"".join(wires)

@@ -6,7 +6,7 @@ import hpack
 import pytest
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpng_core.http2.engine.errors import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, FatalError
@@ -16,6 +16,7 @@ from httpng_core.http2.engine.hpack_huffman import decode_huffman
 from httpng_core.http2.engine.hpack_table import STATIC_TABLE
 
 Fields = list[tuple[bytes, bytes]]
+quick = settings(max_examples=100, deadline=None, derandomize=True)
 HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 NAMES = st.sampled_from([b":path", b"cookie", b"x-a", b"x-b", b"content-type"]) | st.binary(max_size=30)
 VALUES = st.sampled_from([b"", b"/", b"a", b"x" * 200]) | st.binary(max_size=200)
@@ -37,6 +38,7 @@ def test_the_static_table() -> None:
 # Huffman ------------------------------------------------------------------------------------------------
 
 
+@quick
 @given(st.binary(max_size=300))
 def test_huffman_both_ways(text: bytes) -> None:
     assert decode_huffman(HUFFMAN.encode(text)) == text
@@ -74,6 +76,7 @@ def test_padding_is_less_than_a_byte_of_ones(text: str, sound: bool) -> None:
             decode_huffman(bits(text))
 
 
+@quick
 @given(st.binary(max_size=60))
 def test_any_bytes_are_huffman_where_hpack_says_so(code: bytes) -> None:
     try:
@@ -90,6 +93,7 @@ def test_any_bytes_are_huffman_where_hpack_says_so(code: bytes) -> None:
 # Decoding -----------------------------------------------------------------------------------------------
 
 
+@quick
 @given(st.lists(st.tuples(LISTS, st.booleans(), st.none() | st.integers(0, 4096)), max_size=12))
 def test_blocks_of_a_connection_decode_as_they_were_meant(
     blocks: list[tuple[Fields, bool, int | None]],
@@ -117,6 +121,7 @@ def test_a_memo_never_says_what_was_true_before_the_table_changed() -> None:
     assert any(len(lists) > 1 for lists in meanings.values())
 
 
+@quick
 @given(st.lists(st.binary(max_size=30), max_size=4))
 def test_any_bytes_mean_what_hpack_says(blocks: list[bytes]) -> None:
     ours, theirs = Decoder(1 << 20), hpack.Decoder(max_header_list_size=1 << 20)
@@ -217,6 +222,7 @@ def test_references_to_a_large_entry_do_not_add_up() -> None:
 # Encoding -----------------------------------------------------------------------------------------------
 
 
+@quick
 @given(st.lists(LISTS, max_size=5))
 def test_what_is_encoded_decodes_and_leaves_the_table_alone(blocks: list[Fields]) -> None:
     theirs = hpack.Decoder(max_header_list_size=1 << 20)

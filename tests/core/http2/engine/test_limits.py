@@ -39,13 +39,13 @@ def ping(bound: Limits, now: float) -> None:
 def test_streams_that_are_begun_to_be_reset(attack: Callable[[Limits, float], None]) -> None:
     assert not runs(attack, 1000, 1, limits())
     assert not runs(attack, 150, 60, limits())
-    assert runs(attack, 90, 600, limits())
+    assert runs(attack, 90, 100, limits())
 
 
 def test_frames_that_say_nothing() -> None:
     assert not runs(ping, 10000, 1, limits())
     assert not runs(ping, 200, 60, limits())
-    assert runs(ping, 90, 600, limits())
+    assert runs(ping, 90, 200, limits())
 
 
 def test_settings_cost_by_their_entries() -> None:
@@ -62,11 +62,11 @@ def test_a_client_that_cancels_a_fifth_of_what_it_asks_for_is_served_at_any_rate
             bound.earn_request()
         bound.count_reset(False, now)
 
-    assert runs(five_requests, 20000, 5, limits())
+    assert runs(five_requests, 20000, 1, limits())
 
 
 def test_a_proxy_that_cancels_fifty_served_requests_a_second_is_served() -> None:
-    assert runs(lambda bound, now: bound.count_reset(True, now), 50, 3600, limits())
+    assert runs(lambda bound, now: bound.count_reset(True, now), 50, 600, limits())
 
 
 def test_a_browser_that_leaves_a_page_is_served() -> None:
@@ -82,7 +82,7 @@ def test_a_download_pays_for_its_window_updates() -> None:
         for _ in range(8):
             bound.count_control(now)
 
-    assert runs(a_frame_and_updates, 50000, 5, limits())
+    assert runs(a_frame_and_updates, 20000, 1, limits())
 
 
 def test_a_request_pays_for_its_priorities() -> None:
@@ -90,20 +90,20 @@ def test_a_request_pays_for_its_priorities() -> None:
         bound.earn_request()
         bound.count_control(now, 4)
 
-    assert runs(a_request, 20000, 5, limits())
+    assert runs(a_request, 20000, 1, limits())
 
 
 def test_useful_work_is_not_saved_up_for_an_attack() -> None:
     bound = limits()
-    for _ in range(100000):
+    for _ in range(20000):
         bound.earn_request()
     assert not runs(rapid_reset, 10000, 1, bound)
 
 
 def test_infinity_is_no_limit() -> None:
     bound = limits(inf, inf)
-    assert runs(rapid_reset, 100000, 1, bound)
-    assert runs(ping, 100000, 1, bound)
+    assert runs(rapid_reset, 20000, 1, bound)
+    assert runs(ping, 20000, 1, bound)
 
 
 def test_a_rate_is_what_it_says() -> None:
