@@ -24,7 +24,7 @@ class RequestBegan(Event):
     __slots__ = ("end", "head")
 
     def __init__(self, stream_id: int, head: RequestHead, end: bool) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.head = head
         self.end = end
 
@@ -41,7 +41,7 @@ class RequestRefused(Event):
     __slots__ = ("end", "reason", "status")
 
     def __init__(self, stream_id: int, status: int, reason: str, end: bool) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.status = status
         self.reason = reason
         self.end = end
@@ -57,7 +57,7 @@ class DataReceived(Event):
     __slots__ = ("data",)
 
     def __init__(self, stream_id: int, data: bytes) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.data = data
 
 
@@ -71,7 +71,7 @@ class RequestEnded(Event):
     __slots__ = ("trailers",)
 
     def __init__(self, stream_id: int, trailers: tuple[Field, ...]) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.trailers = trailers
 
 
@@ -87,7 +87,7 @@ class StreamReset(Event):
     __slots__ = ("code", "is_local", "reason")
 
     def __init__(self, stream_id: int, code: int, is_local: bool, reason: str) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.code = code
         self.is_local = is_local
         self.reason = reason
@@ -115,7 +115,7 @@ class PriorityUpdated(Event):
     __slots__ = ("value",)
 
     def __init__(self, stream_id: int, value: bytes) -> None:
-        super().__init__(stream_id)
+        self.stream_id = stream_id
         self.value = value
 
 
@@ -129,7 +129,7 @@ class PingAnswered(Event):
     __slots__ = ("data",)
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(0)
+        self.stream_id = 0
         self.data = data
 
 
@@ -143,7 +143,7 @@ class PeerLeft(Event):
     __slots__ = ("code",)
 
     def __init__(self, code: int) -> None:
-        super().__init__(0)
+        self.stream_id = 0
         self.code = code
 
 
@@ -158,6 +158,6 @@ class ConnectionFailed(Event):
     __slots__ = ("code", "reason")
 
     def __init__(self, code: int, reason: str) -> None:
-        super().__init__(0)
+        self.stream_id = 0
         self.code = code
         self.reason = reason

@@ -14,6 +14,9 @@ _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # RFC 3986 host and port, without userinfo and without the comma, by which two values can look like one.
 _AUTHORITY: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(?::[0-9]*)?")
 _LONGEST_AUTHORITY: Final = 300
+# What nearly every request says, so that the grammar needn't be asked.
+_USUAL_METHODS: Final = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+_USUAL_SCHEMES: Final = frozenset((b"http", b"https"))
 
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
 _OF_A_CONNECTION: Final = frozenset(
@@ -133,7 +136,7 @@ def _check_field(name: bytes, value: bytes) -> None:
 
 def _check_pseudo(pseudo: dict[bytes, bytes], has_connect: bool) -> None:
     method = pseudo.get(b":method", b"")
-    if not _TOKEN.fullmatch(method):
+    if method not in _USUAL_METHODS and not _TOKEN.fullmatch(method):
         raise RequestError("malformed :method, or none")
     if b":protocol" in pseudo:
         if method != b"CONNECT" or not has_connect or not _TOKEN.fullmatch(pseudo[b":protocol"]):
@@ -142,7 +145,8 @@ def _check_pseudo(pseudo: dict[bytes, bytes], has_connect: bool) -> None:
         if b":scheme" in pseudo or b":path" in pseudo or not pseudo.get(b":authority"):
             raise RequestError("CONNECT has no :authority, or has a :scheme or :path")
         return
-    if not _SCHEME.fullmatch(pseudo.get(b":scheme", b"")):
+    scheme = pseudo.get(b":scheme", b"")
+    if scheme not in _USUAL_SCHEMES and not _SCHEME.fullmatch(scheme):
         raise RequestError("malformed :scheme, or none")
     path = pseudo.get(b":path", b"")
     if not _PATH.fullmatch(path) and (path != b"*" or method != b"OPTIONS"):

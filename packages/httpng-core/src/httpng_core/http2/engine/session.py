@@ -51,7 +51,7 @@ class Session(Intake):
 
     Attributes:
         has_more: whether bytes are left that haven't been acted on: call `receive(b"", now)` again, after
-            others have had their turn.
+            others have had their turn, and read no more until then.
         has_failed: whether the client broke the protocol: send `control`, then close.
         has_settings: whether the client's settings have come, with which it must begin.
     """
