@@ -50,6 +50,7 @@ STRICTER = (
     "a client can't push",
     # Of two values of one setting h2 sees the last.
     "INITIAL_WINDOW_SIZE is too large",
+    "MAX_FRAME_SIZE is out of its range",
     # h2 resets, or ignores, without an event.
     "a frame on a stream that is closed",
     "a frame on a stream that is closed, or half closed",

@@ -108,9 +108,17 @@ def test_infinity_is_no_limit() -> None:
 
 def test_a_rate_is_what_it_says() -> None:
     bucket = Bucket(10.0, 5.0, 0.0)
-    assert [bucket.spend(1.0, 0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert [bucket.spend(1.0, 0.0, 0.0) for _ in range(6)] == [True] * 5 + [False]
     bucket = Bucket(10.0, 5.0, 0.0)
-    assert bucket.spend(5.0, 0.0)
-    assert [bucket.spend(1.0, 0.3) for _ in range(4)] == [True] * 3 + [False]
+    assert bucket.spend(5.0, 0.0, 0.0)
+    assert [bucket.spend(1.0, 0.3, 0.0) for _ in range(4)] == [True] * 3 + [False]
     # A clock that stands still, or comes back, gives nothing.
-    assert not bucket.spend(1.0, 0.2)
+    assert not bucket.spend(1.0, 0.2, 0.0)
+
+
+def test_what_was_earned_is_given_once() -> None:
+    bucket = Bucket(1.0, 5.0, 0.0)
+    assert bucket.spend(5.0, 0.0, 0.0)
+    assert [bucket.spend(1.0, 0.0, 2.0) for _ in range(3)] == [True, True, False]
+    bucket = Bucket(1.0, 5.0, 0.0)
+    assert [bucket.spend(1.0, 0.0, 100.0) for _ in range(6)] == [True] * 5 + [False]

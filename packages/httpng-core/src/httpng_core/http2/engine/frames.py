@@ -42,6 +42,7 @@ MAX_BLOCK: Final = 128 * 1024
 MAX_CONTINUATIONS: Final = 32
 """How many CONTINUATION frames one header block may have."""
 
+_HOW_HEADERS: Final = END_HEADERS | PADDED | HAS_PRIORITY
 _HEAD: Final = Struct(">HBBBL")
 _WORD: Final = Struct(">L")
 _PAIR: Final = Struct(">HL")
@@ -135,11 +136,18 @@ class FrameReader:
             high, low, kind, flags, stream_id = _HEAD.unpack_from(buffer, at)
             length: int = high << 8 | low
             stream_id &= 0x7FFFFFFF
-            self._check_head(kind, flags, stream_id, length)
             end = at + HEAD_SIZE + length
+            # Nearly all requests are of this kind, of which there is nothing more to check.
+            is_plain = kind == HEADERS and flags & _HOW_HEADERS == END_HEADERS and self._started is None
+            if not is_plain or stream_id == 0 or length > MAX_FRAME:
+                self._check_head(kind, flags, stream_id, length)
             if end > len(buffer):
                 return None
             self._at = end
+            if is_plain:
+                self.continuations = 0
+                self.dependency = -1
+                return Frame(kind, flags, stream_id, buffer[at + HEAD_SIZE : end], length)
             frame = self._read(kind, flags, stream_id, buffer[at + HEAD_SIZE : end])
             if frame is not None:
                 return frame

@@ -38,67 +38,71 @@ _ENTRIES_PER_TOKEN: Final = 8
 
 
 class Bucket:
-    """Tokens: they come by a rate, up to `most`, and are spent."""
+    """Tokens: they come by a rate, and by what was earned, up to `most`, and are spent."""
 
-    __slots__ = ("_at", "_left", "_most", "_rate")
+    __slots__ = ("_at", "_earned", "_left", "_most", "_rate")
 
     def __init__(self, rate: float, most: float, now: float) -> None:
         self._rate = rate
         self._most = most
         self._left = most
         self._at = now
+        self._earned = 0.0
 
-    def earn(self, amount: float) -> None:
-        """Add tokens."""
-        left = self._left + amount
-        self._left = left if left < self._most else self._most
-
-    def spend(self, cost: float, now: float) -> bool:
-        """Take tokens; return whether there were enough."""
+    def spend(self, cost: float, now: float, earned: float) -> bool:
+        """Take tokens; return whether there were enough. `earned` is what was earned in all, ever."""
         if self._rate == inf:
             return True
-        left = self._left
+        left = self._left + earned - self._earned
+        self._earned = earned
         if now > self._at:
-            left = min(left + (now - self._at) * self._rate, self._most)
+            left += (now - self._at) * self._rate
             self._at = now
-        self._left = left - cost
+        self._left = min(left, self._most) - cost
         return self._left >= 0
 
 
 class Limits:
     """The two buckets of one connection. Verbs that count raise FatalError if the client overdoes it."""
 
-    __slots__ = ("_control", "_resets")
+    __slots__ = ("_control", "_data_bytes", "_data_frames", "_requests", "_resets")
 
     def __init__(self, max_reset_rate: float, max_control_rate: float, now: float) -> None:
         """Start with full buckets; rates are in tokens a second, infinity for no limit."""
         self._resets = Bucket(max_reset_rate, _RESET_SECONDS * max_reset_rate, now)
         self._control = Bucket(max_control_rate, _CONTROL_SECONDS * max_control_rate, now)
+        # Useful work is only counted; what it is worth is reckoned when something is spent.
+        self._requests = 0
+        self._data_frames = 0
+        self._data_bytes = 0
+
+    def earn_request(self) -> None:
+        """Note that a request was answered to the end."""
+        self._requests += 1
+
+    def earn_data(self, size: int) -> None:
+        """Note that a DATA frame was sent."""
+        self._data_frames += 1
+        self._data_bytes += size
 
     def count_reset(self, has_begun: bool, now: float) -> None:
         """Note that the client reset a stream; `has_begun` says whether its response had."""
-        if not self._resets.spend(_SERVED_RESET_COST if has_begun else _RESET_COST, now):
+        cost = _SERVED_RESET_COST if has_begun else _RESET_COST
+        if not self._resets.spend(cost, now, _RESETS_EARNED * self._requests):
             raise FatalError(ENHANCE_YOUR_CALM, "too many streams were reset")
 
     def count_stream_error(self, now: float) -> None:
         """Note that the client made us reset a stream."""
-        if not self._resets.spend(_RESET_COST, now):
+        if not self._resets.spend(_RESET_COST, now, _RESETS_EARNED * self._requests):
             raise FatalError(ENHANCE_YOUR_CALM, "too many streams had to be reset")
 
     def count_control(self, now: float, frames: int = 1) -> None:
         """Note frames that say nothing by themselves."""
-        if not self._control.spend(frames, now):
+        earned = _CONTROL_EARNED * self._requests + _DATA_EARNED * self._data_frames
+        earned += self._data_bytes / _DATA_UNIT
+        if not self._control.spend(frames, now, earned):
             raise FatalError(ENHANCE_YOUR_CALM, "too many frames that mean nothing")
 
     def count_settings(self, entries: int, now: float) -> None:
         """Note a SETTINGS frame."""
         self.count_control(now, 1 + entries // _ENTRIES_PER_TOKEN)
-
-    def earn_request(self) -> None:
-        """Note that a request was answered to the end."""
-        self._resets.earn(_RESETS_EARNED)
-        self._control.earn(_CONTROL_EARNED)
-
-    def earn_data(self, size: int) -> None:
-        """Note that a DATA frame was sent."""
-        self._control.earn(_DATA_EARNED + size / _DATA_UNIT)
