@@ -28,7 +28,6 @@ from httpng_core.http2.engine.errors import (
     REFUSED_STREAM,
     STREAM_CLOSED,
 )
-from httpng_core.http2.engine.session import PREFACE
 
 Act = Callable[[Driven], bytes]
 PING = frame(frames.PING, 0, 0, b"12345678")
@@ -392,35 +391,3 @@ def test_a_stream_over_the_limit_is_refused() -> None:
     driven.respond(1)
     driven.request(203)
     assert driven.begun[-1] == 203
-
-
-# The beginning ------------------------------------------------------------------------------------------
-
-
-def test_we_begin_with_our_settings() -> None:
-    driven = Driven(handshake=False)
-    driven.send(PREFACE)
-    assert [one.kind for one in driven.answers] == [frames.SETTINGS, frames.WINDOW_UPDATE]
-    driven.send(settings((4, 100)))
-    assert (driven.answers[-1].kind, driven.answers[-1].flags) == (frames.SETTINGS, frames.ACK)
-    assert driven.session.has_settings
-
-
-NO_PREFACE = [b"GET / HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n\r\nXX", b"\0" * 24, b"PRI * HTTP/1"]
-REQUEST = raw(b"\x82\x86\x84\x41\x01x")
-NO_SETTINGS = [PING, frames.SETTINGS_ACK, window_update(0, 1), REQUEST, data(1, b""), frame(0xFF)]
-
-
-@pytest.mark.parametrize("wire", NO_PREFACE)
-def test_what_is_no_preface(wire: bytes) -> None:
-    driven = Driven(handshake=False)
-    driven.send(wire)
-    assert driven.failure == PROTOCOL_ERROR
-
-
-@pytest.mark.parametrize("first", NO_SETTINGS)
-def test_the_client_begins_with_its_settings(first: bytes) -> None:
-    driven = Driven(handshake=False)
-    driven.send(PREFACE + first)
-    assert driven.failure == PROTOCOL_ERROR
-    assert driven.begun == []
