@@ -22,18 +22,6 @@ from httpng_core.http2.engine.flow import MAX_WINDOW
 from httpng_core.http2.engine.session import PREFACE, Session
 from httpng_core.http2.engine.session_config import Config
 
-WINDOW = 1 << 20
-
-
-def credits(driven: Driven) -> list[tuple[int, int]]:
-    """Credit that was given: to which stream, and how much."""
-    return [
-        (one.stream_id, int.from_bytes(one.payload))
-        for one in driven.answers
-        if one.kind == frames.WINDOW_UPDATE
-    ]
-
-
 UPDATE = frame(frames.PRIORITY_UPDATE, 0, 0, pack(">L", 9) + b"u=1")
 FLOODS: dict[str, bytes] = {
     "PING": frame(frames.PING, 0, 0, bytes(8)),
