@@ -118,7 +118,7 @@ def test_what_can_become_no_request_is_refused_before_its_end(start: bytes) -> N
 def test_some_empty_lines_before_a_request_are_ignored() -> None:
     assert served(b"\r\n" + GET).target == "/"
     assert served(b"\r\n" * 4 + GET).target == "/"
-    outcome = read([POST % 2 + b"ab" + b"\r\n" + GET])
+    outcome = read([b"\r\n" * 3 + POST % 2 + b"ab" + b"\r\n" * 3 + GET])
     assert len(outcome.requests) == 2
 
 
@@ -358,6 +358,16 @@ def test_a_refusal_in_a_body_stays() -> None:
         with pytest.raises(RefusedRequest, match="chunk"):
             reader.next_request()
         reader.feed(b"0\r\n\r\n" + GET)
+
+
+def test_what_follows_a_broken_line_is_not_taken_for_a_new_one() -> None:
+    reader = parser()
+    reader.feed(CHUNKED + b"z")
+    assert reader.next_request() is None
+    reader.feed(b"5\r\nhello\r\n0\r\n\r\n")
+    for _ in range(2):
+        with pytest.raises(RefusedRequest, match="malformed chunk line"):
+            reader.next_request()
 
 
 # One after the other ----------------------------------------------------------------------------------

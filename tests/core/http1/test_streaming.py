@@ -78,3 +78,10 @@ def test_a_client_may_wait_for_100() -> None:
     reader.feed(b"ab")
     assert reader.next_piece() == b"ab"
     assert not reader.wants_continue
+
+
+def test_one_that_has_begun_its_body_does_not() -> None:
+    waiting = head(b"host: x", b"content-length: 2", b"expect: 100-continue", first=b"PUT / HTTP/1.1")
+    reader = streaming(waiting + b"a")
+    assert isinstance(reader.next_request(), ParsedHead)
+    assert not reader.wants_continue

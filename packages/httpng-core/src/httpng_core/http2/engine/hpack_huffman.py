@@ -1,0 +1,98 @@
+"""The Huffman code of HPACK (RFC 7541, 5.2 and appendix B), decoded by bytes.
+
+The code is canonical: the lengths of its words, in bits, say what they are. A state of the decoder is a place
+in the tree of words, where a byte of input may end. For each state there is a row of 256 steps, made when it
+is first needed: what one more byte gives, and the state after it. So the cost is linear, whatever comes.
+"""
+
+from typing import Final
+
+from httpng_core.http2.engine.errors import COMPRESSION_ERROR, FatalError
+
+# Bits of the words of 0 .. 255, and of the end of string, which must not occur.
+_LENGTHS: Final = bytes.fromhex(
+    "0d171c1c1c1c1c1c1c181e1c1c1e1c1c1c1c1c1c1c1c1e1c1c1c1c1c1c1c1c1c"
+    "060a0a0c0d06080b0a0a080b080606060505050606060606060607080f060c0a"
+    "0d06070707070707070707070707070707070707070707070807080d130d0e06"
+    "0f05060506050606060507070606060506070605050607070707070f0b0e0d1c"
+    "1416141416161617161717171717181718181617181717171715161716171718"
+    "1615141616171715171616181516171715151615171617171416161617161617"
+    "1a1a1413161716191a1a1a1b1b1a181913151a1b1b1a1b1815151a1a1c1b1b1b"
+    "14181415161515171616191918181a171a1b1a1a1b1b1b1b1b1c1b1b1b1b1b1a"
+    "1e"
+)
+_END_OF_STRING: Final = 256
+_FAILED: Final = 256
+"""The state after an end of string: there are 256 others, one for each inner node."""
+
+Step = tuple[bytes, int]
+
+
+def _make_tree() -> list[list[int]]:
+    """Return the inner nodes, the root first: for each bit another node, or `~symbol`."""
+    tree: list[list[int]] = [[0, 0]]
+    word = length = 0
+    for symbol in sorted(range(257), key=_LENGTHS.__getitem__):
+        word <<= _LENGTHS[symbol] - length
+        length = _LENGTHS[symbol]
+        node = 0
+        for place in range(length - 1, 0, -1):
+            bit = word >> place & 1
+            if tree[node][bit] == 0:
+                tree[node][bit] = len(tree)
+                tree.append([0, 0])
+            node = tree[node][bit]
+        tree[node][word & 1] = ~symbol
+        word += 1
+    return tree
+
+
+_TREE: Final = _make_tree()
+_ROWS: Final[list[list[Step]]] = [[] for _ in range(_FAILED)] + [[(b"", _FAILED)] * 256]
+
+
+def _make_accepting() -> list[bool]:
+    """Return in which states a string may end: after at most 7 bits of padding, all of them 1."""
+    accepting = [False] * (_FAILED + 1)
+    node = 0
+    for _ in range(8):
+        accepting[node] = True
+        node = _TREE[node][1]
+    return accepting
+
+
+_ACCEPTING: Final = _make_accepting()
+
+
+def _make_row(state: int) -> list[Step]:
+    row = [_step(state, byte) for byte in range(256)]
+    _ROWS[state] = row
+    return row
+
+
+def _step(state: int, byte: int) -> Step:
+    piece = b""
+    for place in range(7, -1, -1):
+        state = _TREE[state][byte >> place & 1]
+        if state == ~_END_OF_STRING:
+            return b"", _FAILED
+        if state < 0:
+            piece += bytes([~state])
+            state = 0
+    return piece, state
+
+
+def decode_huffman(data: bytes) -> bytes:
+    """Return what `data` says.
+
+    Raises:
+        FatalError: It has the end of string, or isn't padded as it must be.
+    """
+    pieces: list[bytes] = []
+    state = 0
+    for byte in data:
+        piece, state = (_ROWS[state] or _make_row(state))[byte]
+        pieces.append(piece)
+    if not _ACCEPTING[state]:
+        raise FatalError(COMPRESSION_ERROR, "a string is no Huffman code")
+    return b"".join(pieces)

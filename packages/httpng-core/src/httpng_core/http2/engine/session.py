@@ -1,0 +1,257 @@
+"""A server's side of HTTP/2 (RFC 9113) as a state machine: bytes in, events out, frames to be sent.
+
+It knows neither sockets nor clocks: time is an argument. `receive` takes what came and returns what it means;
+what must be answered by rule waits in `control`. Frames of responses are made by the verbs of `Sending`, when
+their owner can pass them on.
+"""
+
+from typing import Final
+
+from httpng_core.http2.engine import frames
+from httpng_core.http2.engine.errors import ENHANCE_YOUR_CALM, PROTOCOL_ERROR, FatalError, StreamError
+from httpng_core.http2.engine.events import (
+    ConnectionFailed,
+    Event,
+    PeerLeft,
+    PingAnswered,
+    PriorityUpdated,
+    RequestBegan,
+    RequestRefused,
+    SettingsChanged,
+    StreamReset,
+    WindowOpened,
+)
+from httpng_core.http2.engine.flow import grown
+from httpng_core.http2.engine.frames import Frame
+from httpng_core.http2.engine.intake import Intake
+from httpng_core.http2.engine.peer_settings import announcement
+from httpng_core.http2.engine.requests import UNKNOWN
+from httpng_core.http2.engine.sending import CONNECTION_WINDOW
+from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine.stream_states import (
+    IDLE,
+    RECEIVE_PRIORITY,
+    RECEIVE_RESET,
+    RECEIVE_WINDOW_UPDATE,
+    RESET_LOCAL,
+    RESET_REMOTE,
+    outcome,
+)
+from httpng_core.http2.engine.streams import Stream
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+MAX_CONTROL: Final = 64 * 1024
+"""How many bytes of answers, to PING and the like, wait for a client that doesn't read them."""
+WORK: Final = 512
+"""How much of what came is acted on in one call: frames, and each KiB of a header block."""
+
+
+class Session(Intake):
+    """One connection.
+
+    Attributes:
+        has_more: whether bytes are left that haven't been acted on: call `receive(b"", now)` again, after
+            others have had their turn, and read no more until then.
+        has_failed: whether the client broke the protocol: send `control`, then close.
+        has_settings: whether the client's settings have come, with which it must begin.
+    """
+
+    __slots__ = ("_preface", "_reset_now", "has_failed", "has_more", "has_settings")
+
+    def __init__(self, config: Config, now: float, upgrade: bytes | None = None) -> None:
+        """Announce our settings; with `upgrade`, the payload of HTTP2-Settings, stream 1 has been requested.
+
+        Raises:
+            FatalError: That payload isn't one.
+        """
+        super().__init__(config, now)
+        # What of the preface is still to come, and the streams that were reset in this call.
+        self._preface = PREFACE
+        self._reset_now: list[int] = []
+        self.has_more = False
+        self.has_failed = False
+        self.has_settings = False
+        self._push(announcement(config.max_streams, config.max_header_list, config.has_connect))
+        self._push(frames.window_update(0, self._credit.widen(CONNECTION_WINDOW)))
+        if upgrade is not None:
+            self._begin_upgraded(upgrade)
+
+    def _begin_upgraded(self, upgrade: bytes) -> None:
+        """Take the settings of the request that asked for the upgrade; it is stream 1 (RFC 7540, 3.2)."""
+        if len(upgrade) % 6:
+            raise FatalError(PROTOCOL_ERROR, "HTTP2-Settings isn't a whole number of settings")
+        self._apply(upgrade)
+        self.streams.highest = self.last_stream = 1
+        self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the preface, the head of a frame or a header block is there in part only."""
+        return 0 < len(self._preface) < len(PREFACE) or self._reader.is_partial
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take `data`, which came; return what it means, in order. A bounded part, see `has_more`."""
+        if self.has_failed:
+            return []
+        events = self._events = []
+        self._reset_now = []
+        try:
+            if self._preface:
+                data = self._check_preface(data)
+            self._reader.feed(data)
+            self._read(now)
+            if self.control_size > MAX_CONTROL:
+                raise FatalError(ENHANCE_YOUR_CALM, "the client doesn't read the answers to its frames")
+        except FatalError as error:
+            self._fail(error)
+        self._flush_data()
+        if self._reset_now:
+            return self._without_reset()
+        return events
+
+    def _check_preface(self, data: bytes) -> bytes:
+        """Take off what is left of the preface; return what comes after it."""
+        size = min(len(data), len(self._preface))
+        if data[:size] != self._preface[:size]:
+            raise FatalError(PROTOCOL_ERROR, "the connection doesn't begin with the preface")
+        self._preface = self._preface[size:]
+        return data[size:]
+
+    def _read(self, now: float) -> None:
+        work = WORK
+        while work > 0:
+            try:
+                frame = self._reader.next_frame()
+                if frame is None:
+                    self.has_more = False
+                    return
+                work -= 1
+                kind = frame.kind
+                if kind == frames.HEADERS and self.has_settings:
+                    work -= frame.size >> 10
+                    self._take_headers(frame, now)
+                elif kind == frames.DATA and self.has_settings:
+                    self._take_data(frame, now)
+                else:
+                    self._take_other(frame, now)
+            except StreamError as error:
+                self._fail_stream(error, now)
+        self.has_more = True
+
+    def _take_other(self, frame: Frame, now: float) -> None:
+        kind = frame.kind
+        if not self.has_settings and (kind != frames.SETTINGS or frame.flags & frames.ACK):
+            raise FatalError(PROTOCOL_ERROR, "the client doesn't begin with its settings")
+        if kind == frames.WINDOW_UPDATE:
+            self._take_window_update(frame, now)
+        elif kind == frames.RST_STREAM:
+            self._take_reset(frame, now)
+        elif kind == frames.SETTINGS:
+            self._take_settings(frame, now)
+        else:
+            self._limits.count_control(now)
+            if kind == frames.PING:
+                self._take_ping(frame)
+            elif kind == frames.PRIORITY:
+                self._take_priority(frame.stream_id)
+            elif kind == frames.PRIORITY_UPDATE:
+                self._take_priority_update(frame.payload)
+            elif kind == frames.GOAWAY:
+                self._emit(PeerLeft(int.from_bytes(frame.payload[4:8], "big")))
+
+    # Besides ------------------------------------------------------------------------------------------
+
+    def _take_reset(self, frame: Frame, now: float) -> None:
+        stream_id = frame.stream_id
+        stream = self.streams.open.get(stream_id)
+        if stream is None:
+            self._refuse_frame(stream_id, outcome(self.streams.state(stream_id), RECEIVE_RESET))
+            self._limits.count_control(now)
+            return
+        self._close(stream, RESET_REMOTE)
+        self._reset_now.append(stream_id)
+        self._emit(StreamReset(stream_id, int.from_bytes(frame.payload, "big"), False, ""))
+        self._limits.count_reset(stream.has_begun, now)
+
+    def _take_window_update(self, frame: Frame, now: float) -> None:
+        self._limits.count_control(now)
+        stream_id = frame.stream_id
+        step = int.from_bytes(frame.payload, "big") & 0x7FFFFFFF
+        if stream_id == 0:
+            if step == 0:
+                raise FatalError(PROTOCOL_ERROR, "a window grows by nothing")
+            before = self.window
+            self.window = grown(before, step, 0)
+        else:
+            stream = self.streams.open.get(stream_id)
+            if stream is None:
+                self._refuse_frame(stream_id, outcome(self.streams.state(stream_id), RECEIVE_WINDOW_UPDATE))
+                return
+            if step == 0:
+                raise StreamError(stream_id, PROTOCOL_ERROR, "a window grows by nothing")
+            before = stream.window
+            stream.window = grown(before, step, stream_id)
+        if before <= 0 < before + step:
+            self._emit(WindowOpened(stream_id))
+
+    def _take_settings(self, frame: Frame, now: float) -> None:
+        if frame.flags & frames.ACK:
+            self._limits.count_control(now)
+            return
+        self._limits.count_settings(len(frame.payload) // 6, now)
+        self.has_settings = True
+        self._apply(frame.payload)
+        self._push(frames.SETTINGS_ACK)
+        self._emit(SettingsChanged(0))
+
+    def _take_ping(self, frame: Frame) -> None:
+        if not frame.flags & frames.ACK:
+            self._push(frames.ping(frame.payload, True))
+        elif self._pings:
+            self._pings -= 1
+            self._emit(PingAnswered(frame.payload))
+
+    def _take_priority(self, stream_id: int) -> None:
+        """Ignore what RFC 7540 meant by it, but not that a stream depends on itself."""
+        if self._reader.dependency == stream_id:
+            raise StreamError(stream_id, PROTOCOL_ERROR, "a stream depends on itself")
+        self._refuse_frame(stream_id, outcome(self.streams.state(stream_id), RECEIVE_PRIORITY))
+
+    def _take_priority_update(self, payload: bytes) -> None:
+        stream_id = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
+        if not stream_id & 1:
+            raise FatalError(PROTOCOL_ERROR, "a priority for no stream, or for one that isn't the client's")
+        if stream_id in self.streams.open or stream_id > self.streams.highest:
+            self._emit(PriorityUpdated(stream_id, payload[4:]))
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _fail_stream(self, error: StreamError, now: float) -> None:
+        """Reset a stream (RFC 9113, 5.4.2). One that hasn't begun can't be: that ends the connection."""
+        stream_id = error.stream_id
+        if self.streams.state(stream_id) == IDLE:
+            raise FatalError(error.code, error.reason)
+        stream = self.streams.open.get(stream_id)
+        self._push(frames.rst_stream(stream_id, error.code))
+        if stream is not None:
+            self._close(stream, RESET_LOCAL)
+            self._reset_now.append(stream_id)
+        else:
+            self.streams.close(stream_id, RESET_LOCAL)
+        self._emit(StreamReset(stream_id, error.code, True, error.reason))
+        self._limits.count_stream_error(now)
+
+    def _fail(self, error: FatalError) -> None:
+        """Say why the connection ends (RFC 9113, 5.4.1). Frames that wait go out before that."""
+        self.has_failed = True
+        self.has_more = False
+        self.leave(error.code, error.reason.encode("ascii", "replace"))
+        self._emit(ConnectionFailed(error.code, error.reason))
+
+    def _without_reset(self) -> list[Event]:
+        """Return the events without the requests that began and were reset in this very call."""
+        begun = {
+            event.stream_id for event in self._events if isinstance(event, (RequestBegan, RequestRefused))
+        }
+        gone = begun.intersection(self._reset_now)
+        return [event for event in self._events if event.stream_id not in gone] if gone else self._events
