@@ -72,7 +72,7 @@ def offered(request: bytes, headers: dict[str, int], ended: bool, size: int | No
     outbound, framer = Outbound(driven.now), Framer(driven.exchange, True, lambda: None)
     outbound.size = Tiny()
     framer.fill(outbound, None, driven.now)
-    assert outbound.has_offer
+    assert outbound.is_empty is False
     cut = Cut(driven, outbound, framer, b"".join(outbound.buffers), size or 0)
     if size is not None:
         outbound.accepted(size, driven.now)
@@ -120,7 +120,7 @@ def test_wire_bytes_pushed_are_accepted_or_buffered(
         buffered = len(b"".join(cut.outbound.buffers))
         assert cut.outbound.ledger.accepted == cut.taken
         assert cut.outbound.ledger.pushed == cut.taken + buffered
-        assert not cut.outbound.has_offer
+        assert not cut.outbound.is_empty is False
 
 
 @ENDED
