@@ -58,9 +58,7 @@ class Following(Driven):
     def _host(self) -> Host:
         if self.sweeps is None:
             return Host(self._wake, call_in_loop=self.loop.call)
-        return Host(
-            self._wake, feed_ready=self.sweeps.append, direct_send=len, call_in_loop=self.loop.call
-        )
+        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=len, call_in_loop=self.loop.call)
 
     def follow(self, feed: Feed, **options: Any) -> Pending:
         with self.loop:

@@ -497,7 +497,9 @@ class Exchange(Outgoing):
             return None
         # A payload that waits may just have been published: it is a stall if the last look found one as well.
         before, self._waited_at = self._waited_at, self.sent if source.size else None
-        return now if self._waited_at is not None and self._waited_at == before else now + self._stalls.timeout
+        return (
+            now if self._waited_at is not None and self._waited_at == before else now + self._stalls.timeout
+        )
 
     def _stalled(self, now: float) -> None:
         self.reset(now, "stalled: no byte has moved for io.stall_timeout")

@@ -72,7 +72,9 @@ class WriterQueue:
         self.chosen = b""
         return left
 
-    def advance(self, body: ResponseBody, now: float, settle: Callable[[Write, Exception | None], None]) -> None:
+    def advance(
+        self, body: ResponseBody, now: float, settle: Callable[[Write, Exception | None], None]
+    ) -> None:
         """Give every write its turn that can have one; `settle` is called with each that is through."""
         waiting = self._waiting
         while waiting:

@@ -57,7 +57,9 @@ _ALREADY = "Handler has already written header"
 _OPEN_FLUSHED = "a response that has not begun can't be flushed"
 
 
-def _flushing(state: ResponseState, then: ResponseState) -> dict[tuple[ResponseState, ResponseEvent], ResponseState]:
+def _flushing(
+    state: ResponseState, then: ResponseState
+) -> dict[tuple[ResponseState, ResponseEvent], ResponseState]:
     """The handler is done: its calls, and further ends, change nothing."""
     stays = {(state, event): state for event in (_E.WRITE_HEADER, _E.WRITE, _E.END, _E.CUT)}
     return {

@@ -27,7 +27,17 @@ class Outbound:
         moved_at: when the kernel last took bytes, or the client acknowledged some.
     """
 
-    __slots__ = ("_buffers", "_offer", "_offered", "_tail", "_unanswered", "is_sealed", "ledger", "moved_at", "size")
+    __slots__ = (
+        "_buffers",
+        "_offer",
+        "_offered",
+        "_tail",
+        "_unanswered",
+        "is_sealed",
+        "ledger",
+        "moved_at",
+        "size",
+    )
 
     def __init__(self, now: float, *, is_sealed: bool = False) -> None:
         self.ledger = Ledger()
