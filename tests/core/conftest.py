@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.certificates import make_pair
+from tests.core.carriers import Carried, carried
 from tests.core.sealed import Sealed
 
 from httpng_core import (
@@ -37,3 +38,12 @@ def make(certificates: Certificates, pair: CertificateFiles) -> Make:
 def busy(make: Make) -> Callable[..., Sealed]:
     """`busy(**settings)`: the handler has the exchange."""
     return lambda **settings: make(**settings).shake().send()
+
+
+Carry = Callable[..., Carried]
+
+
+@pytest.fixture
+def carry(certificates: Certificates, pair: CertificateFiles) -> Carry:
+    """`carry(kind, method="GET", **settings)`: an exchange on a carrier."""
+    return lambda kind, method="GET", **settings: carried(kind, certificates, pair, method, **settings)

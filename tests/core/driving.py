@@ -17,7 +17,9 @@ from httpng_core import (
     Sweep,
 )
 from httpng_core.app.application import Application
+from httpng_core.connection import no_date
 from httpng_core.feeds.per_loop import Branch
+from httpng_core.http.dates import DateSource
 from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock
 from httpng_core.testing.http1_client import ReceivedResponse, decode
@@ -45,13 +47,20 @@ class Driven:
         wakes: how often `Host.wake` was called.
     """
 
-    def __init__(self, received: bytes = GET, *, tells_acknowledged: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        received: bytes = GET,
+        *,
+        tells_acknowledged: bool = False,
+        date: DateSource = no_date,
+        **settings: Any,
+    ) -> None:
         self.clock = Clock()
         self.wire = bytearray()
         self.events: list[Event] = []
         self.wakes = 0
         self.connection: Connection = Application(no_handler, **settings).connection(
-            self.clock(), host=self._host(), tells_acknowledged=tells_acknowledged
+            self.clock(), host=self._host(), tells_acknowledged=tells_acknowledged, date=date
         )
         self.receive(received)
 

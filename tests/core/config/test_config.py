@@ -34,6 +34,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("keepalive_timeout", 75.0, (0.001, inf), (0, -0.001)),
     ("shutdown_timeout", 10.0, (0.0, 1e9), (-0.001, inf)),
     ("max_body_len", MIB, (0, 64 * GIB), (-1, 64 * GIB + 1)),
+    ("max_fields", 256, (1, 65536), (0, 65537)),
     ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),

@@ -36,7 +36,7 @@ def test_a_request_as_its_handler_sees_it() -> None:
 
 
 def test_over_tls_requests_say_so_and_alpn_says_the_protocol() -> None:
-    connection = Connection(Settings(), 0.0, over_tls=True, protocol="h2")
+    connection = Connection(Settings(), 0.0, https=True, protocol="h2")
     client = Http2Client()
     client.request()
     connection.receive_data(client.take(), 0.0)
@@ -157,8 +157,7 @@ def test_an_answer_before_the_body_has_come_resets_without_an_error() -> None:
 
 
 def test_a_body_without_a_length_is_limited_as_it_comes() -> None:
-    driven = Driven2(max_body_len=10)
-    driven.connection.protocol.date = lambda: b"Sun"  # type: ignore[attr-defined]
+    driven = Driven2(max_body_len=10, date=lambda: b"Sun")
     number, stream = driven.request(method="POST", body=None)
     driven.client.h2.send_data(number, b"x" * 10)
     driven.turn()

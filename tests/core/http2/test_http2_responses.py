@@ -71,8 +71,7 @@ def test_connection_close_of_a_handler_is_a_goaway_after_it() -> None:
 
 
 def test_dates_are_as_on_http1() -> None:
-    driven = Driven2()
-    driven.connection.protocol.date = lambda: b"Sun"  # type: ignore[attr-defined]
+    driven = Driven2(date=lambda: b"Sun")
     exchange, stream = driven.begin()
     exchange.finish(driven.now)
     driven.turn()
@@ -224,20 +223,24 @@ def test_nothing_is_accepted_from_a_writer_before_the_socket_can_take_it() -> No
     assert driven.positions == (100, 100)
 
 
-def test_a_refused_frame_stays_committed_and_makes_the_next_ones_small() -> None:
+def test_what_was_refused_stays_committed_and_it_is_64_kib_at_most() -> None:
     driven = Driven2(1 << 20)
     driven.client.give(1 << 20)
     exchange, _ = driven.begin()
     exchange.write(b"x" * 600_000, driven.now, window=1 << 20)
-    for _ in range(6):
+    sizes = []
+    for _ in range(5):
         offer = b"".join(driven.connection.data_to_send(driven.now))
+        sizes.append(len(offer) // 1024)
         driven.connection.bytes_accepted(len(offer), driven.now)
-    assert len(b"".join(driven.connection.data_to_send(driven.now))) >= 65536
-    driven.connection.bytes_accepted(100, driven.now)
-    assert not driven.connection.asks_first
-    rest = b"".join(driven.connection.data_to_send(driven.now))
-    driven.connection.bytes_accepted(len(rest), driven.now)
-    assert len(b"".join(driven.connection.data_to_send(driven.now))) == 16384 + 9
+    assert sizes == [16, 32, 64, 64, 64]
+    for smaller in (64, 32, 16):
+        offer = b"".join(driven.connection.data_to_send(driven.now))
+        driven.connection.bytes_accepted(100, driven.now)
+        assert not driven.connection.asks_first
+        assert b"".join(driven.connection.data_to_send(driven.now)) == offer[100:]
+        driven.connection.bytes_accepted(len(offer) - 100, driven.now)
+        assert driven.connection.statistics().offer_limit == smaller * 1024
 
 
 # Errors of handlers -----------------------------------------------------------------------------------
@@ -267,7 +270,7 @@ def test_an_error_of_a_handler_of_head_has_no_body() -> None:
     assert stream.complete
 
 
-def test_an_abort_resets_the_stream_and_not_the_connection() -> None:
+def test_a_response_that_is_cut_short_resets_the_stream_and_not_the_connection() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
     exchange.write(b"abc", driven.now)
@@ -276,14 +279,14 @@ def test_an_abort_resets_the_stream_and_not_the_connection() -> None:
     driven.turn()
     assert stream.reset == ErrorCodes.INTERNAL_ERROR
     assert not stream.complete
-    assert driven.outcomes == ["reset"]
+    assert driven.outcomes == ["cut short"]
     exchange, stream = driven.begin()
     exchange.respond(Response(body="ok"), driven.now)
     driven.turn()
     assert stream.body == b"ok"
 
 
-def test_an_abort_before_anything_was_sent() -> None:
+def test_a_reset_before_anything_was_sent() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
     exchange.reset(driven.now)

@@ -134,7 +134,7 @@ def test_a_broken_response_does_not_pass_for_a_whole_one() -> None:
     client.get()
     (response,) = client.responses()
     assert not response.complete
-    loop.exchanges[0].abort(loop.clock())
+    loop.exchanges[0].reset(loop.clock())
     loop.settle()
     assert client.gone
     with pytest.raises(Exception, match="peer closed connection"):

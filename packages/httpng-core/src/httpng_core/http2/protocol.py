@@ -210,7 +210,8 @@ class Http2:
     def fill(self, limit: int | None, now: float) -> None:
         """Commit control frames, and frames of exchanges with about `limit` bytes, in one go."""
         size = self.outbound.size
-        most = MAX_SEALED if self.outbound.is_sealed else size.limit
+        # What is made is committed, so no more than a frame may commit elsewhere.
+        most = MAX_SEALED if self.outbound.is_sealed else size.frame
         limit = most if limit is None else max(min(limit, most), 1)
         made: list[bytes | memoryview] = []
         made += self._control

@@ -225,7 +225,8 @@ class Stream:
         if date is not None:
             fields.append((b"date", date))
         block = self._owner.h2.encoder.encode(fields)
-        length = exchange.length
+        # A 205 has no content, whatever the handler declared (RFC 9110, 15.3.6).
+        length = 0 if head.status == 205 else exchange.length
         return block if length is None or head.status == 204 else block + content_length_field(length)
 
     def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:

@@ -12,7 +12,7 @@ from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import Follow, Write
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
 from httpng_core.sending.stall import StallWatch
@@ -52,6 +52,35 @@ class Carrier(Protocol):
         """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
 
 
+class _NoCarrier:
+    """What frames an exchange that is over: nothing. See `Carrier`."""
+
+    host: Host = NO_HOST
+
+    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def track_acknowledged(self, exchange: "Outgoing") -> bool:
+        """Return false: nothing more will be acknowledged."""
+        return False
+
+    def can_sweep(self) -> bool:
+        """Return false."""
+        return False
+
+    def swept(self, size: int) -> None:
+        """Do nothing."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Do nothing."""
+
+
+NO_CARRIER: Final = _NoCarrier()
+
+
 class Outgoing(ResponseBody):
     """One request and its response, as far as protocols need them.
 
@@ -66,7 +95,7 @@ class Outgoing(ResponseBody):
         moved_at: when a byte last moved, or had to begin to.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
         cause: why it ended, if not cleanly; for the log.
-        carrier: what frames it.
+        carrier: what frames it, until it is over.
         host: the driver's hooks.
         timers: those of its connection.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
@@ -330,8 +359,11 @@ class Outgoing(ResponseBody):
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
-        self.carrier.exchange_over(self, now)
-        self.host.wake()
+        carrier, host = self.carrier, self.host
+        # Who keeps the exchange keeps nothing of its connection.
+        self.carrier, self.host = NO_CARRIER, NO_HOST
+        carrier.exchange_over(self, now)
+        host.wake()
 
     def leave_queue(self) -> None:
         """Settle all who wait for room as cancelled."""
