@@ -25,7 +25,7 @@ from httpng_core.config.listen import parse_listen
 from httpng_core.config.settings import Settings, nearest_key, parse_settings
 from httpng_core.config.sites import Site
 from httpng_core.config.types import Until, WindowSize
-from httpng_core.connection import Connection
+from httpng_core.connection import Connection, ConnectionStatistics, Readiness
 from httpng_core.errors import (
     AckedUnknownError,
     ConfigError,
@@ -72,6 +72,7 @@ __all__ = [
     "ConfigError",
     "Configuration",
     "Connection",
+    "ConnectionStatistics",
     "ContentLengthError",
     "Control",
     "DateSource",
@@ -97,6 +98,7 @@ __all__ = [
     "Overflow",
     "Pending",
     "Policy",
+    "Readiness",
     "RemoteError",
     "Request",
     "RequestReceived",

@@ -160,10 +160,12 @@ def as_response(returned: object, headers: Any = None) -> Response:
         return returned
     if isinstance(returned, (bytes, str)):
         return Response(headers=headers, body=returned)
-    if not isinstance(returned, Mapping):
+    if type(returned) is not dict and not isinstance(returned, Mapping):
         raise TypeError(f"a handler must return None, a body, a dict or a Response, not {_type(returned)}")
     status, given, body = returned.get("status"), returned.get("headers"), returned.get("body")
-    if not returned.keys() <= _FIELDS:
+    for key in returned:
+        if key in _FIELDS:
+            continue
         unknown = sorted(str(key) for key in returned if key not in _FIELDS)
         raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
     return Response(

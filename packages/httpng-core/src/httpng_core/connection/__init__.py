@@ -24,13 +24,17 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
 from httpng_core.tls.handshake import TlsLayer
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import LINGER_TIMEOUT, OVER, Ending, Endpoint
+from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, Ending, Endpoint
 from httpng_core.wire.events import Event
 from httpng_core.wire.outbound import Outbound
+from httpng_core.wire.protocol import Readiness
 
-__all__ = ["LINGER_TIMEOUT", "Connection", "ConnectionStatistics", "ProtocolName"]
+__all__ = ["LINGER_TIMEOUT", "Connection", "ConnectionStatistics", "ProtocolName", "Readiness"]
 
 _OPEN: Final = Ending.OPEN
+_NOTHING: Final = Readiness.NOTHING
+_ASK: Final = Readiness.ASK
+_OFFER: Final = Readiness.OFFER
 
 
 def no_date() -> bytes | None:
@@ -129,7 +133,7 @@ class Connection:
     def receive_data(self, data: bytes, now: float) -> None:
         """Take what the client sent: at most as much as one event may cost (64 KiB, say)."""
         endpoint = self._endpoint
-        if endpoint.ending in OVER or not data:
+        if endpoint.ending >= CLOSED or not data:
             return
         if self._tls is None:
             endpoint.protocol.receive(data, now)
@@ -167,7 +171,7 @@ class Connection:
             ValueError: that is more than was offered.
         """
         endpoint = self._endpoint
-        if endpoint.ending in OVER:
+        if endpoint.ending >= CLOSED:
             return
         endpoint.outbound.accepted(size, now)
         if size and endpoint.watches:
@@ -228,9 +232,32 @@ class Connection:
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
         endpoint = self._endpoint
-        if endpoint.eof or endpoint.ending in OVER:
+        if endpoint.eof or endpoint.ending >= CLOSED:
             return False
         return endpoint.protocol.wants_read and not (endpoint.https and endpoint.outbound.is_clogged)
+
+    def prepare(self) -> Readiness:
+        """Return whether there is something to send, and if the socket must be asked before `data_to_send`.
+
+        `wants_write` and `asks_first` in one: `NOTHING`, `ASK` or `OFFER`.
+        """
+        endpoint = self._endpoint
+        if not endpoint.outbound.is_empty:
+            return _OFFER
+        protocol = endpoint.protocol
+        if not protocol.has_frame:
+            return _NOTHING
+        return _ASK if protocol.asks_first else _OFFER
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to do but to read, and to heed `next_deadline`.
+
+        If it is true, so is `wants_read`, all else that a driver asks is false, and `stall_limit` infinite. It may
+        be false though that is so.
+        """
+        endpoint = self._endpoint
+        return endpoint.at_rest and endpoint.outbound.is_empty and not endpoint.eof
 
     @property
     def wants_write(self) -> bool:

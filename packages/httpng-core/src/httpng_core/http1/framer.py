@@ -21,7 +21,7 @@ _KEEP_ALIVE: Final = b"connection: keep-alive\r\n\r\n"
 
 
 class Framer:
-    """Frames one response: chunked, by Content-Length, or for HTTP/1.0 until the connection closes.
+    """Frames the responses of one connection: chunked, by Content-Length, or until the connection closes.
 
     Attributes:
         keep_alive: whether the connection can go on after this response; final once the head was framed.
@@ -29,33 +29,33 @@ class Framer:
         until_close: whether only the end of the connection ends the body; final once the head was framed.
     """
 
-    __slots__ = ("_date", "_exchange", "_head", "chunked", "keep_alive", "until_close")
+    __slots__ = ("_date", "_kept", "_key", "chunked", "keep_alive", "until_close")
 
-    def __init__(self, exchange: Outgoing, keep_alive: bool, date: Callable[[], bytes | None]) -> None:
-        self.keep_alive = keep_alive
+    def __init__(self, date: Callable[[], bytes | None]) -> None:
+        """Make the framer of a connection; `date` gives the value of the Date header."""
+        self.keep_alive = False
         self.chunked = False
         self.until_close = False
-        self._exchange = exchange
         self._date = date
-        self._head = b""
+        # The last header block that was made, and of what: many a response has the same as the one before.
+        self._key: tuple[ResponseHead, bytes | None, int | None, bool, bool, int] | None = None
+        self._kept = b""
 
-    @property
-    def ends_silently(self) -> bool:
-        """Whether only the end is left to frame, and that has no bytes of its own."""
-        exchange = self._exchange
+    def begin(self, keep_alive: bool) -> None:
+        """Begin with the next response; `keep_alive` tells whether the connection may go on after it."""
+        self.keep_alive = keep_alive
+        self.chunked = self.until_close = False
+
+    def ends_silently(self, exchange: Outgoing) -> bool:
+        """Return whether only the end is left to frame, and that has no bytes of its own."""
         return not self.chunked and exchange.head_stage is not _BEGUN and exchange.ends_after(0)
 
-    def fill(self, outbound: Outbound, limit: int | None, now: float) -> None:
+    def fill(self, exchange: Outgoing, outbound: Outbound, limit: int | None, now: float) -> None:
         """Offer the next frames, with at most `limit` body bytes; there is something to frame."""
-        exchange = self._exchange
-        head = b""
-        if exchange.head_stage is _BEGUN:
-            head = self._head
-            if not head or exchange.substitute:
-                head = self._head = self._make_head(exchange)
+        head = self._head(exchange) if exchange.head_stage is _BEGUN else b""
         size = outbound.size.frame
         if limit is None and exchange.buffered > size and outbound.size.limit > size:
-            self._offer_many(outbound, head, exchange.frames(outbound.size.limit, size))
+            self._offer_many(exchange, outbound, head, exchange.frames(outbound.size.limit, size))
             return
         if outbound.is_sealed:
             # The whole is to be one record.
@@ -63,10 +63,12 @@ class Framer:
         if limit is not None:
             size = max(min(size, limit), 1)
         body = exchange.peek(size) if exchange.queue is None else exchange.next_piece(size, now)
-        self._offer_one(outbound, head, body, now)
+        self._offer_one(exchange, outbound, head, body, now)
 
-    def _offer_one(self, outbound: Outbound, head: bytes, body: Buffer, now: float) -> None:
-        exchange, size = self._exchange, len(body)
+    def _offer_one(
+        self, exchange: Outgoing, outbound: Outbound, head: bytes, body: Buffer, now: float
+    ) -> None:
+        size = len(body)
         ends = exchange.ends_after(size if exchange.offered_follow is None else 0)
         prefix = suffix = b""
         if self.chunked:
@@ -87,9 +89,10 @@ class Framer:
         else:
             outbound.offer([frame], [part for part in (head + prefix, body, suffix) if part], total)
 
-    def _offer_many(self, outbound: Outbound, head: bytes, bodies: list[Buffer]) -> None:
+    def _offer_many(
+        self, exchange: Outgoing, outbound: Outbound, head: bytes, bodies: list[Buffer]
+    ) -> None:
         """Offer many frames at once: those that the kernel doesn't begin are taken back."""
-        exchange = self._exchange
         total = sum(map(len, bodies))
         ends = exchange.ends_after(total)
         if not self.chunked:
@@ -111,10 +114,15 @@ class Framer:
             head = b""
         outbound.offer(frames, buffers, size)
 
-    def _make_head(self, exchange: Outgoing) -> bytes:
+    def _head(self, exchange: Outgoing) -> bytes:
+        """Return the header block, and decide how the body will be delimited."""
         head = exchange.head
         assert head is not None
         date = None if head.has_date else self._date()
+        key = (head, date, exchange.length, exchange.drops, self.keep_alive, exchange.request.version_minor)
+        if key == self._key and not self.chunked and not self.until_close and exchange.length is not None:
+            self.keep_alive = self.keep_alive and not head.close
+            return self._kept
         framing = self._framing(exchange, head)
         self.keep_alive = self.keep_alive and not head.close
         if not self.keep_alive:
@@ -123,7 +131,9 @@ class Framer:
             end = _KEEP_ALIVE
         else:
             end = b"\r\n"
-        return b"".join((head.lines, b"" if date is None else date_line(date), framing, end))
+        self._key = key
+        self._kept = b"".join((head.lines, b"" if date is None else date_line(date), framing, end))
+        return self._kept
 
     def _framing(self, exchange: Outgoing, head: ResponseHead) -> bytes:
         """Decide how the body will be delimited (RFC 9112, 6.3)."""

@@ -63,7 +63,7 @@ class Http1:
     def __init__(self, endpoint: Endpoint, settings: Settings, now: float) -> None:
         self.host: Host = endpoint.host
         self.exchange: Exchange | None = None
-        self.framer: Framer | None = None
+        self.framer = Framer(endpoint.date)
         self._endpoint = endpoint
         self._settings = settings
         self._parser = RequestParser(settings.shuttle_size, settings.max_body_len, settings.max_fields)
@@ -80,10 +80,11 @@ class Http1:
         """Take what the client sent."""
         if self._opening is not None and not self._is_http1(data, now):
             return
-        parser = self._parser
-        parser.feed(data)
+        self._parser.feed(data)
         if self._phase is Phase.IDLE or self._phase is Phase.READING:
             self._read(now)
+        else:
+            self._endpoint.at_rest = False
 
     def receive_eof(self, now: float) -> None:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
@@ -144,8 +145,7 @@ class Http1:
 
     def drain(self, now: float) -> None:
         """Close when idle, else once the exchange under way is over."""
-        if self.framer is not None:
-            self.framer.keep_alive = False
+        self.framer.keep_alive = False
         idle = self._phase is Phase.READING and self._parser.state is Reading.NOTHING
         if self._phase is Phase.IDLE or idle:
             self._close(now)
@@ -173,7 +173,11 @@ class Http1:
     @property
     def has_frame(self) -> bool:
         """Whether there is something to frame."""
-        return self.exchange is not None and self.exchange.has_frame
+        exchange = self.exchange
+        # The first two are enough for most, and spare a call.
+        return exchange is not None and (
+            exchange.buffered > 0 or exchange.head_stage is _BEGUN or exchange.has_frame
+        )
 
     @property
     def is_flushing(self) -> bool:
@@ -194,12 +198,12 @@ class Http1:
     @property
     def asks_first(self) -> bool:
         """Whether the next frame couldn't be taken back, or the client has shown to be slow."""
-        exchange, framer = self.exchange, self.framer
-        if exchange is None or framer is None:
+        exchange = self.exchange
+        if exchange is None:
             return False
         if self._endpoint.outbound.size.asks_first:
             # An end without bytes takes no room: the kernel has the response, however slow the client is.
-            return not framer.ends_silently
+            return not self.framer.ends_silently(exchange)
         return exchange.queue is not None and exchange.draws_from_writer
 
     def fill(self, limit: int | None, now: float) -> None:
@@ -207,14 +211,14 @@ class Http1:
         exchange = self.exchange
         if exchange is None:
             return
+        self._endpoint.at_rest = False
         if exchange.queue is not None:
             # Code of the user's may run in this; nothing is under way here that it could disturb.
             exchange.choose(now)
-        framer = self.framer
-        if framer is None or self.exchange is not exchange:
+        if self.exchange is not exchange:
             return
-        if exchange.head_stage is _BEGUN or exchange.has_frame:
-            framer.fill(self._endpoint.outbound, limit, now)
+        if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
+            self.framer.fill(exchange, self._endpoint.outbound, limit, now)
 
     # What the exchange tells (`Carrier`) --------------------------------------------------------------
 
@@ -225,17 +229,15 @@ class Http1:
         self._began, self._phase = now, Phase.FLUSHING
         timeout = exchange.settings.stall_timeout
         self._endpoint.deadline = None if timeout == inf else now + timeout
-        framer = self.framer
-        if exchange.state is ResponseState.CUTTING and framer is not None and framer.until_close:
+        if exchange.state is ResponseState.CUTTING and self.framer.until_close:
             # Only a reset tells the client that something is missing, and that must not overtake the rest.
             self._endpoint.track_acknowledged(exchange)
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Go on after an exchange that is over."""
         self._endpoint.events.append(ExchangeEnded(exchange, now))
-        framer, self.exchange, self.framer = self.framer, None, None
+        framer, self.exchange = self.framer, None
         state = exchange.state
-        assert framer is not None
         if self._phase is Phase.OVER:
             # The connection was lost, and has seen to its end before.
             return
@@ -257,7 +259,7 @@ class Http1:
         """Return whether a sweep may send chunks now: all followers in step get the same bytes."""
         outbound, framer = self._endpoint.outbound, self.framer
         return (
-            framer is not None
+            self.exchange is not None
             and framer.chunked
             and outbound.is_empty
             and not outbound.size.asks_first
@@ -352,9 +354,9 @@ class Http1:
             return
         exchange = Exchange(request, settings, endpoint.timers, self, now)
         self.exchange = exchange
-        self.framer = Framer(exchange, head.keep_alive and not endpoint.draining, endpoint.date)
+        self.framer.begin(head.keep_alive and not endpoint.draining)
         self._phase = Phase.HANDLING
-        endpoint.deadline = None
+        endpoint.deadline, endpoint.at_rest = None, True
         endpoint.events.append(RequestReceived(exchange))
 
     def _next_request(self, now: float) -> None:
@@ -364,7 +366,7 @@ class Http1:
             # The next exchange may not ask for what costs something.
             endpoint.outbound.ledger.forget()
         self._phase = Phase.IDLE
-        endpoint.deadline = now + self._settings.keepalive_timeout
+        endpoint.deadline, endpoint.at_rest = now + self._settings.keepalive_timeout, True
         if self._parser.has_rest:
             self._read(now)
         if endpoint.eof and self._phase in (Phase.IDLE, Phase.READING):
@@ -380,7 +382,7 @@ class Http1:
     def _refuse(self, status: int, reason: str, now: float) -> None:
         endpoint = self._endpoint
         endpoint.tell(RequestRefused(status, reason, endpoint.peer))
-        self._began, endpoint.watches = now, True
+        self._began, endpoint.watches, endpoint.at_rest = now, True, False
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         endpoint.outbound.push(refusal(status, reason, endpoint.date()))
         self.host.wake()

@@ -23,7 +23,14 @@ from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, SendStats, encode
 from httpng_core.sending.stall import StallWatch
-from httpng_core.sending.states import GIVEN_UP, LIVE, TAKES_WRITES, ResponseEvent, ResponseState, next_state
+from httpng_core.sending.states import (
+    GIVEN_UP,
+    LAST_LIVE,
+    LAST_WRITABLE,
+    ResponseEvent,
+    ResponseState,
+    next_state,
+)
 from httpng_core.sending.waits import HeadStage, Waits, reached
 
 HANDLER_ERROR: Final = b"Path handler execution error"
@@ -50,7 +57,7 @@ class Exchange(Outgoing):
         deadline = self._deadline(now, timeout)
         head = response_head(code, headers)
         state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head_given)
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             return self._ended_call(HeaderWrite(), Call.WRITE_HEADER)
         self.state = state
         self.head_given = True
@@ -86,7 +93,7 @@ class Exchange(Outgoing):
         until = settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
             until = self._track(until, limit)
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
         if self.head is None or self.stalls is not None:
             self._begin_body(headers, now)
@@ -130,7 +137,7 @@ class Exchange(Outgoing):
         until = self.settings.default_window_until if until is None else until
         wait = Wait(position, deadline, until if until == "sent" else self._track(until))
         self.count_swept()
-        if self.state not in LIVE or reached(wait, self, self.head_stage):
+        if self.state > LAST_LIVE or reached(wait, self, self.head_stage):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
 
@@ -163,7 +170,7 @@ class Exchange(Outgoing):
             follow = Follow(source, 0, deadline, until, self.along_path())
         else:
             follow = Follow(source, size, deadline, until)
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             follow.settle(self._follow_cancelled())
             return follow
         self._begin_body(headers, now)
@@ -173,7 +180,7 @@ class Exchange(Outgoing):
         if self.length is not None:
             raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
         source.begin(self, self.host)
-        if self.state in TAKES_WRITES:
+        if self.state <= LAST_WRITABLE:
             return self._line_up(follow, now)
         # What other threads had published came with it, and was too much for another follow of this exchange.
         source.end()
@@ -204,7 +211,7 @@ class Exchange(Outgoing):
         Bytes that are missing from a declared Content-Length cut it short all the same. Calling it again does
         nothing.
         """
-        if self.state in TAKES_WRITES:
+        if self.state <= LAST_WRITABLE:
             self.leave_queue()
             self.last_short = 0
         self.finish(now, headers)
@@ -256,7 +263,7 @@ class Exchange(Outgoing):
 
         `headers` are those of an empty answer, if none was begun.
         """
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             return
         if self.head is None:
             head = response_head(200, headers)
@@ -276,7 +283,7 @@ class Exchange(Outgoing):
         data = body if type(body) is bytes else body_bytes(body)
         size = len(data)
         head = response_head(response.status, response.headers)
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             return
         if self.head is None:
             declared = head.content_length
@@ -305,7 +312,7 @@ class Exchange(Outgoing):
 
         After the end it changes nothing.
         """
-        if self.state not in TAKES_WRITES:
+        if self.state > LAST_WRITABLE:
             return
         if self.head_stage >= HeadStage.COMMITTED or self.offered:
             self.leave_queue()
@@ -356,7 +363,7 @@ class Exchange(Outgoing):
 
         Then an acknowledgement is progress as well, so that a client that takes long is not a stall.
         """
-        if self.acked is None and self.state in LIVE:
+        if self.acked is None and self.state <= LAST_LIVE:
             self._step_out()
             if not self.carrier.track_acknowledged(self):
                 return False
@@ -427,7 +434,7 @@ class Exchange(Outgoing):
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:
         """Settle a call at once: the exchange is over, or what it waits for is there already."""
-        over = self.state not in (LIVE if call is Call.WAIT else TAKES_WRITES)
+        over = self.state > (LAST_LIVE if call is Call.WAIT else LAST_WRITABLE)
         met = isinstance(pending, Wait) and reached(pending, self, self.head_stage)
         sent = self.head_stage >= HeadStage.SENT
         pending.settle(encode(call, cancelled=over, headers_were_sent=sent, reached=met))

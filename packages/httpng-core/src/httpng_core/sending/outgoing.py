@@ -16,7 +16,7 @@ from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
 from httpng_core.sending.stall import StallWatch
-from httpng_core.sending.states import FLUSHING, LIVE, ResponseEvent, ResponseState, next_state
+from httpng_core.sending.states import LAST_LIVE, LAST_WRITABLE, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage, Waits
 from httpng_core.timers import Timers
 
@@ -168,7 +168,7 @@ class Outgoing(ResponseBody):
     @property
     def has_frame(self) -> bool:
         """Whether there is something to frame: the head, body bytes, a payload of a feed, or the end."""
-        if self.state not in LIVE or self.head is None:
+        if self.state > LAST_LIVE or self.head is None:
             return False
         if self.buffered or self.head_stage is HeadStage.BEGUN or self.ends_after(0):
             return True
@@ -178,7 +178,7 @@ class Outgoing(ResponseBody):
     @property
     def draws_from_writer(self) -> bool:
         """Whether the next frame would be accepted from a caller that still waits."""
-        return self.queue is not None and self.state in LIVE and self.queue.draws(self)
+        return self.queue is not None and self.state <= LAST_LIVE and self.queue.draws(self)
 
     @property
     def head_due(self) -> bool:
@@ -188,7 +188,7 @@ class Outgoing(ResponseBody):
     @property
     def is_over(self) -> bool:
         """Whether a final state was reached."""
-        return self.state not in LIVE
+        return self.state > LAST_LIVE
 
     def ends_after(self, size: int) -> bool:
         """Return whether nothing follows the next `size` body bytes.
@@ -211,13 +211,13 @@ class Outgoing(ResponseBody):
         Code of the user's may run in this (`on_gap`), which may end the exchange and the connection.
         """
         queue = self.queue
-        if queue is None or self.state not in LIVE or not queue.can_choose(self):
+        if queue is None or self.state > LAST_LIVE or not queue.can_choose(self):
             return
         try:
             queue.choose(self, now)
         except BaseException as error:
             self._choice_failed(error, now)
-        if self.queue is queue and self.state in LIVE:
+        if self.queue is queue and self.state <= LAST_LIVE:
             queue.advance(self, now, self._settle_write)
 
     def next_piece(self, limit: int, now: float) -> Buffer:
@@ -322,7 +322,7 @@ class Outgoing(ResponseBody):
 
     def check_flushed(self, now: float, *, complete: bool = False) -> None:
         """End the exchange if it is `complete`, or if all that was accepted before it was cut short is sent."""
-        if self.state not in LIVE:
+        if self.state > LAST_LIVE:
             return
         if not complete and (self.buffered or self.sent < self.current or self.head_stage < HeadStage.SENT):
             return
@@ -341,7 +341,7 @@ class Outgoing(ResponseBody):
 
     def half_closed(self, now: float) -> None:
         """Note that the client sends no more; whether that cancels is `cancel_on_half_close`."""
-        if self.state in FLUSHING:
+        if LAST_WRITABLE < self.state <= LAST_LIVE:
             return
         rule = self.settings.cancel_on_half_close
         if rule == "always" or (rule == "streaming" and self.head is not None):
@@ -383,7 +383,7 @@ class Outgoing(ResponseBody):
     def settle_waits(self) -> None:
         """Settle the waits for which the response has come far enough; all, if it is over."""
         if self.waits is not None:
-            self.waits.settle_met(self, self.head_stage, over=self.state not in LIVE)
+            self.waits.settle_met(self, self.head_stage, over=self.state > LAST_LIVE)
 
     def settle_call(self, write: Write, *, cancelled: bool = False) -> None:
         """Settle a write or follow that was not accepted whole."""
@@ -433,7 +433,7 @@ class Outgoing(ResponseBody):
             self._settle_write(follow, error)
 
     def _give_up(self, event: ResponseEvent, cause: str, now: float) -> None:
-        if self.state not in LIVE:
+        if self.state > LAST_LIVE:
             return
         self.state = next_state(self.state, event, head_given=self.head is not None)
         self.cause = cause

@@ -102,6 +102,13 @@ TABLE: Final[MappingProxyType[tuple[ResponseState, ResponseEvent], ResponseState
 )
 """(state, event) to the next state, or to the text of the error that the event is."""
 
+# In hot code a comparison: members of an enumeration are slow to find in a set.
+LAST_WRITABLE: Final = _S.STREAMING
+"""The last of the states in which a write can be accepted."""
+
+LAST_LIVE: Final = _S.CUTTING
+"""The last of the states in which accepted bytes still go out."""
+
 TAKES_WRITES: Final = frozenset({_S.OPEN, _S.STREAMING})
 """The states in which a write can be accepted; in the others it ends at once, cancelled."""
 

@@ -7,7 +7,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.http1.framer import refusal
 from httpng_core.tls.end import TlsEnd, TlsError
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import OVER, Ending, Endpoint
+from httpng_core.wire.endpoint import CLOSED, Ending, Endpoint
 from httpng_core.wire.events import TlsFailed
 from httpng_core.wire.protocol import Silence
 
@@ -103,7 +103,7 @@ class TlsLayer(Silence):
         While that is awaited nothing else is of interest, but the client may say by TLS that it has come.
         """
         endpoint = self._endpoint
-        while endpoint.ending not in OVER and (data := self._end.read()) is not None:
+        while endpoint.ending < CLOSED and (data := self._end.read()) is not None:
             if not data:
                 if not endpoint.eof:
                     protocol = endpoint.protocol

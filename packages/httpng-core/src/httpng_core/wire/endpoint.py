@@ -1,7 +1,7 @@
 """Our end of one connection: what the connection and the protocol that it speaks share."""
 
 from collections import deque
-from enum import Enum, auto
+from enum import IntEnum, auto
 from math import inf
 from typing import Final
 
@@ -18,7 +18,7 @@ LINGER_TIMEOUT: Final = 5.0
 """Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
 
 
-class Ending(Enum):
+class Ending(IntEnum):
     """How far the end of the connection has come. Each leads only to one further down."""
 
     OPEN = auto()
@@ -33,7 +33,8 @@ class Ending(Enum):
     """The socket is to be closed with a reset: what the client has must not pass for complete."""
 
 
-OVER: Final = frozenset({Ending.CLOSED, Ending.RESET})
+CLOSED: Final = Ending.CLOSED
+"""From here on the socket is to be closed at once."""
 
 
 class Endpoint:
@@ -53,11 +54,13 @@ class Endpoint:
         eof: whether the client's FIN has come.
         draining: whether no more requests are to be taken.
         stall_limit: that of the protocol that was spoken last, once none is.
+        at_rest: whether the driver has nothing to do but to read, as far as the protocol knows.
         watches: whether the protocol wants to be told when bytes have moved.
         events: what the driver has not been told yet.
     """
 
     __slots__ = (
+        "at_rest",
         "date",
         "deadline",
         "draining",
@@ -100,6 +103,7 @@ class Endpoint:
         self.ending = Ending.OPEN
         self.eof = False
         self.watches = False
+        self.at_rest = False
         self.draining = False
         self.stall_limit = inf
         self.events: deque[Event] = deque()
@@ -112,7 +116,7 @@ class Endpoint:
             return False
         if ending is Ending.CLOSING or (ending is Ending.LINGERING and self.eof):
             return self.outbound.is_empty
-        return ending in OVER
+        return ending >= CLOSED
 
     def speak(self, protocol: HttpProtocol, now: float) -> None:
         """Go on with another protocol."""
@@ -170,16 +174,16 @@ class Endpoint:
     def _end(self, ending: Ending, now: float) -> None:
         if self.ending is not Ending.OPEN:
             return
-        self.ending, self.deadline = ending, now + LINGER_TIMEOUT
+        self.ending, self.deadline, self.at_rest = ending, now + LINGER_TIMEOUT, False
         self._fall_silent()
         if self.is_over:
             self._finish(Ending.CLOSED)
         self.host.wake()
 
     def _finish(self, ending: Ending) -> None:
-        if self.ending in OVER:
+        if self.ending >= CLOSED:
             return
-        self.ending, self.deadline = ending, None
+        self.ending, self.deadline, self.at_rest = ending, None, False
         self._fall_silent()
         self.outbound.clear()
         self.host.wake()

@@ -1,11 +1,13 @@
 """What a connection reports, in the past tense."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from httpng_core.http.request import Address
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
+
+_CLOSED: Final = ResponseState.CLOSED
 
 Outcome = Literal["complete", "cancelled", "cut short", "reset"]
 
@@ -40,7 +42,7 @@ class ExchangeEnded:
     def __init__(self, exchange: Outgoing, now: float) -> None:
         assert isinstance(exchange, Exchange)
         self.exchange = exchange
-        self.outcome: Outcome = _OUTCOMES[exchange.state]
+        self.outcome: Outcome = "complete" if exchange.state is _CLOSED else _OUTCOMES[exchange.state]
         self.cause = exchange.cause
         self.seconds = now - exchange.started
 

@@ -1,10 +1,22 @@
 """What a connection needs of the protocol that it speaks, and the protocol of one that speaks none."""
 
+from enum import Enum, auto
 from math import inf
 from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
 from httpng_core.sending.exchange import Exchange
+
+
+class Readiness(Enum):
+    """What a driver may do with a connection that it could write to."""
+
+    NOTHING = auto()
+    """There is nothing to send."""
+    ASK = auto()
+    """There is; ask the socket whether it can take data, as what is offered can't be taken back."""
+    OFFER = auto()
+    """There is; `send()` itself may be the question."""
 
 
 class HttpProtocol(Protocol):

@@ -48,6 +48,7 @@ class Hub:
 
     Attributes:
         application: what is served.
+        configuration: what its connections go by; the application may have another one since.
         clock: the monotonic clock of every `now`.
         date: the value of the Date header.
         poller: readiness of all sockets.
@@ -90,7 +91,7 @@ class Hub:
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
-        self._settings = application.settings
+        self.configuration = application.configuration
         # Last, as fibers of a script may want a turn at once.
         self.runner = application.runner(
             clock,
@@ -215,11 +216,12 @@ class Hub:
         To be called between receiving and parsing: another thread may have changed them, and told a client,
         after this loop was found ready.
         """
-        settings = self.application.settings
-        if settings is self._settings:
+        configuration = self.application.configuration
+        if configuration is self.configuration:
             return
+        settings = configuration.settings
         with self.lock:
-            self._settings, now = settings, self.clock()
+            self.configuration, now = configuration, self.clock()
             for pump in self.pumps:
                 pump.connection.reconfigure(settings, now)
                 self.set_alarm(pump)

@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from httpng_core import Address, Certificates, Connection, Host, Timer
+from httpng_core import Address, Certificates, Connection, Host, Readiness, Timer
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
@@ -23,6 +23,8 @@ _RECEIVE_SIZE = 64 * 1024
 _OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
 _RESET = struct.pack("ii", 1, 0)
+_NOTHING = Readiness.NOTHING
+_ASK = Readiness.ASK
 
 
 class Pump:
@@ -41,6 +43,7 @@ class Pump:
         "_hub",
         "_interest",
         "_poll",
+        "_rests",
         "_shut",
         "_socket",
         "_stall_limit",
@@ -67,6 +70,7 @@ class Pump:
         self._watched = PEER_SHUT
         self._interest = READABLE | PEER_SHUT
         self._blocked = False
+        self._rests = True
         self._shut = False
         self._stall_limit = inf
         self._poll: select.poll | None = None
@@ -121,13 +125,19 @@ class Pump:
     def service(self) -> bool:
         """Start handlers, send, close: whatever the connection wants now. Return whether there is more."""
         hub, connection = self._hub, self.connection
+        events = connection.events
         for _ in range(_ROUNDS_PER_TURN):
-            hub.runner.serve(connection)
-            if not connection.wants_write or not self.push():
+            if events:
+                hub.runner.serve(connection)
+            if not self.push() or not events:
                 break
-        hub.runner.serve(connection)
+        if events:
+            hub.runner.serve(connection)
         if self._fd < 0:
             return False  # A handler has had the server reset all connections, this one among them.
+        if connection.is_at_rest and self._rests:
+            hub.set_alarm(self)
+            return False
         self._follow()
         return not self._blocked and connection.wants_write
 
@@ -137,7 +147,10 @@ class Pump:
         for _ in range(_OFFERS_PER_TURN):
             if self._blocked or self._fd < 0:
                 break
-            if connection.asks_first and connection.wants_write and not self._can_take():
+            readiness = connection.prepare()
+            if readiness is _NOTHING:
+                break
+            if readiness is _ASK and not self._can_take():
                 self._blocked = True
                 break
             if not self._offer():
@@ -183,8 +196,8 @@ class Pump:
 
     def _offer(self) -> bool:
         """Offer what there is; return whether the kernel took all of it, so that it may take more."""
-        connection, clock = self.connection, self._hub.clock
-        buffers = connection.data_to_send(clock())
+        connection, now = self.connection, self._hub.clock()
+        buffers = connection.data_to_send(now)
         if not buffers:
             return False
         try:
@@ -197,10 +210,10 @@ class Pump:
         except (BlockingIOError, InterruptedError):
             taken = 0
         except OSError as error:
-            connection.connection_lost(clock(), f"sending failed: {error.strerror}")
+            connection.connection_lost(now, f"sending failed: {error.strerror}")
             return False
         self._blocked = taken < size
-        connection.bytes_accepted(taken, clock())
+        connection.bytes_accepted(taken, now)
         return not self._blocked
 
     def _can_take(self) -> bool:
@@ -226,7 +239,8 @@ class Pump:
             if not data:
                 connection.receive_eof(clock())
                 return
-            self._hub.renew()
+            if self._hub.application.configuration is not self._hub.configuration:
+                self._hub.renew()
             connection.receive_data(data, clock())
         if mask & PEER_SHUT and self._watched:
             # Behind bytes that have no place to go yet; it is told once.
@@ -253,6 +267,8 @@ class Pump:
         if interest != self._interest:
             self._interest = interest
             self._hub.poller.modify(self._fd, interest)
+        # Then a connection that is at rest needs no more than a look at its deadline.
+        self._rests = interest == READABLE | PEER_SHUT and self._stall_limit == inf
         if connection.wants_acknowledged:
             self._watch_acks().follow()
         self._hub.set_alarm(self)
