@@ -135,15 +135,18 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
 
     A handler's mistake never gets past this: it is logged, and answered with 500 or cut short.
     """
-    if isinstance(returned, BaseException):
-        _log_failure(exchange.request, returned, was_raised=True)
-        exchange.fail(now, f"the handler raised {type(returned).__name__}")
-        return
     try:
         if returned is None:
             exchange.finish(now, headers)
+        elif type(returned) is dict:
+            status, given, body = _parts(returned)
+            exchange.answer(status, given, body, now)
+        elif isinstance(returned, BaseException):
+            _log_failure(exchange.request, returned, was_raised=True)
+            exchange.fail(now, f"the handler raised {type(returned).__name__}")
         else:
-            exchange.respond(as_response(returned, headers), now)
+            response = as_response(returned, headers)
+            exchange.answer(response.status, response.headers, response.body, now)
     except Exception as error:
         _log_failure(exchange.request, error, was_raised=False)
         exchange.fail(now, f"the handler returned what can't be sent: {error}")
@@ -160,17 +163,20 @@ def as_response(returned: object, headers: Any = None) -> Response:
         return returned
     if isinstance(returned, (bytes, str)):
         return Response(headers=headers, body=returned)
-    if type(returned) is not dict and not isinstance(returned, Mapping):
+    if not isinstance(returned, Mapping):
         raise TypeError(f"a handler must return None, a body, a dict or a Response, not {_type(returned)}")
+    status, given, body = _parts(returned)
+    return Response(status=status, headers=given, body=body)
+
+
+def _parts(returned: Mapping[Any, Any]) -> tuple[Any, Any, Any]:
+    """Return the status, headers and body of a mapping that a handler returned."""
     status, given, body = returned.get("status"), returned.get("headers"), returned.get("body")
     for key in returned:
-        if key in _FIELDS:
-            continue
-        unknown = sorted(str(key) for key in returned if key not in _FIELDS)
-        raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
-    return Response(
-        status=200 if status is None else status, headers=given, body=b"" if body is None else body
-    )
+        if key not in _FIELDS:
+            unknown = sorted(str(key) for key in returned if key not in _FIELDS)
+            raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
+    return 200 if status is None else status, given, b"" if body is None else body
 
 
 def _log_failure(request: Request, error: BaseException, *, was_raised: bool) -> None:

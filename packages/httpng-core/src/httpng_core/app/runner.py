@@ -194,15 +194,21 @@ class Runner:
         """Whether `run` has something to do."""
         return bool(self._ready)
 
-    def serve(self, connection: Connection) -> None:
-        """Takes all events of a connection: starts handlers, writes the access log."""
-        events = connection.events
+    def serve(self, connection: Connection) -> bool:
+        """Take all events of a connection: start handlers, write the log; return whether any was started."""
+        events, started = connection.events, False
         while events:
             event = events.popleft()
             if isinstance(event, RequestReceived):
                 self._served.handler.start(event.exchange, self)
-            elif not isinstance(event, ExchangeEnded) or event.outcome != "complete" or event.exchange.settings.access_log:
+                started = True
+            elif (
+                not isinstance(event, ExchangeEnded)
+                or event.outcome != "complete"
+                or event.exchange.settings.access_log
+            ):
                 self.handle(event)
+        return started
 
     def start(self, exchange: Exchange) -> None:
         """Starts the handler that is the right one now on an exchange."""

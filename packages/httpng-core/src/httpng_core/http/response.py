@@ -147,8 +147,8 @@ def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
         status = _checked_status(status)
     if headers is None:
         return _kept_head(status, (), False)
-    is_mapping = isinstance(headers, Mapping)
-    pairs: _Pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+    is_mapping = type(headers) is dict or isinstance(headers, Mapping)
+    pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr, arg-type]
     if len(pairs) > 8:
         return _made_head(status, pairs, is_mapping)
     for name, value in pairs:

@@ -71,6 +71,7 @@ class RequestParser:
         max_body: The longest body.
         max_fields: The most header fields, and the most trailer fields.
         stream: Whether `next_request` gives a request as soon as its head is in, and `next_piece` its body.
+        has_rest: Whether there may be bytes that aren't read yet.
         wants_continue: Whether the client waits for 100 before it sends the body of the request that is being
             read; whoever sends it sets this to False.
     """
@@ -87,6 +88,7 @@ class RequestParser:
         "_left",
         "_refused",
         "_scanned",
+        "has_rest",
         "max_body",
         "max_fields",
         "max_head",
@@ -99,6 +101,7 @@ class RequestParser:
         self.max_body = max_body
         self.max_fields = max_fields
         self.stream = False
+        self.has_rest = False
         self.wants_continue = False
         # Unread are _data[_at:], and _behind it what came before that was read. _data is empty when all of
         # it is read, and while a head is incomplete: then all is in _behind, which can grow without copies.
@@ -127,17 +130,13 @@ class RequestParser:
         return Reading.HEAD if start.strip(CRLF) else Reading.NOTHING
 
     @property
-    def has_rest(self) -> bool:
-        """Whether bytes came that aren't read yet."""
-        return bool(self._data or self._behind)
-
-    @property
     def buffered(self) -> int:
         """The number of bytes that came and aren't read yet."""
         return len(self._data) - self._at + len(self._behind)
 
     def feed(self, data: bytes) -> None:
         """Add received bytes."""
+        self.has_rest = True
         if self._data or self._behind:
             self._behind += data
         else:
@@ -251,7 +250,7 @@ class RequestParser:
             return self._begin_body(head, end + 4)
         self._empty_lines = 0
         if end + 4 == len(data):
-            self._data, self._at = b"", 0
+            self._data, self._at, self.has_rest = b"", 0, bool(self._behind)
         else:
             self._at = end + 4
         return head

@@ -273,16 +273,19 @@ class Exchange(Outgoing):
         self._end(now)
 
     def respond(self, response: Response, now: float) -> None:
-        """End the response with what the handler returned: it is sent whole, or appended to what was begun.
+        """End the response with what the handler returned; see `answer`."""
+        self.answer(response.status, response.headers, response.body, now)
+
+    def answer(self, status: int, headers: HeaderSource | None, body: bytes | str, now: float) -> None:
+        """End the response with a whole one, or append `body` to what was begun.
 
         Raises:
-            TypeError, ValueError: the response isn't one; nothing of it is sent.
+            TypeError, ValueError: it isn't one; nothing of it is sent.
             ContentLengthError: its body and the declared length disagree; nothing of it is sent.
         """
-        body = response.body
         data = body if type(body) is bytes else body_bytes(body)
         size = len(data)
-        head = response_head(response.status, response.headers)
+        head = response_head(status, headers)
         if self.state > LAST_WRITABLE:
             return
         if self.head is None:

@@ -4,15 +4,19 @@ A handler's calls are in `exchange.py`. Nothing here calls back into a protocol,
 `Carrier` that say how far the end has come.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
+from httpng_core.config.types import Until
 from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
+from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import Follow, Write
 from httpng_core.sending.host import NO_HOST, Host
+from httpng_core.sending.positions import LagBook
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
 from httpng_core.sending.stall import StallWatch
@@ -138,7 +142,16 @@ class Outgoing(ResponseBody):
     def __init__(
         self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
     ) -> None:
-        super().__init__()
+        # Those of `ResponseBody`, here for the sake of a call.
+        self.current = self.committed = self.sent = self.buffered = self._offset = 0
+        self.acked: int | None = None
+        self.length: int | None = None
+        self.drops = False
+        self.lag_until: Until = "sent"
+        self.path: PathEstimate | None = None
+        self._pieces: deque[bytes] | None = None
+        self._lag_since = 0.0
+        self._lag_book: LagBook | None = None
         self.request = request
         self.settings = settings
         self.timers = timers
@@ -254,7 +267,7 @@ class Outgoing(ResponseBody):
         elif size:
             self.commit(size)
 
-    def taken(self, *, head: bool, size: int, end: bool, now: float) -> None:
+    def taken(self, head: bool, size: int, end: bool, now: float) -> None:
         """Note that the kernel took whole frames at once: what `commit_frames` and `paid` say, in one."""
         self.offered = False
         if self.offered_follow is not None or self.queue is not None or self.path is not None:

@@ -139,12 +139,14 @@ class Outbound:
             self._accept_part(frames, buffers, size, now)
             return
         # The ordinary case: all was taken, and no offset need be remembered.
-        body = 0
-        for frame in frames:
-            body += frame.body
         ledger.pushed += size
         ledger.accepted += size
-        exchange.taken(head=frames[0].head > 0, size=body, end=frames[-1].ends, now=now)
+        if len(frames) == 1:
+            frame = frames[0]
+            exchange.taken(frame.head > 0, frame.body, frame.ends, now)
+            return
+        body = sum([frame.body for frame in frames])
+        exchange.taken(frames[0].head > 0, body, frames[-1].ends, now)
 
     def acknowledged(self, total: int, now: float) -> bool:
         """Note that the client's TCP has the first `total` wire bytes; return whether that is news."""

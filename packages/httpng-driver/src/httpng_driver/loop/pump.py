@@ -126,10 +126,11 @@ class Pump:
         """Start handlers, send, close: whatever the connection wants now. Return whether there is more."""
         hub, connection = self._hub, self.connection
         events = connection.events
+        if events:
+            hub.runner.serve(connection)
         for _ in range(_ROUNDS_PER_TURN):
-            if events:
-                hub.runner.serve(connection)
-            if not self.push() or not events:
+            # Another push is worth it only if a handler was started by what the last one has ended.
+            if not self.push() or not events or not hub.runner.serve(connection):
                 break
         if events:
             hub.runner.serve(connection)
