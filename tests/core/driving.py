@@ -53,6 +53,7 @@ class Driven:
         *,
         tells_acknowledged: bool = False,
         date: DateSource = no_date,
+        host: Host | None = None,
         **settings: Any,
     ) -> None:
         self.clock = Clock()
@@ -60,7 +61,7 @@ class Driven:
         self.events: list[Event] = []
         self.wakes = 0
         self.connection: Connection = Application(no_handler, **settings).connection(
-            self.clock(), host=self._host(), tells_acknowledged=tells_acknowledged, date=date
+            self.clock(), host=host or self._host(), tells_acknowledged=tells_acknowledged, date=date
         )
         self.receive(received)
 

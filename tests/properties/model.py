@@ -46,11 +46,11 @@ class Served:
     headed: bool = False
     ended: bool = False
     outcome: str | None = None
-    fell_short: bool = False
+    is_cut_short: bool = False
     substituted: bool = False
     drops_before_500: bool = False
     may_cancel: bool = False
-    may_abort: bool = False
+    may_reset: bool = False
     progress: float = 0.0
     widest: int = 0
     stats: SendStats | None = None
@@ -66,6 +66,12 @@ class Served:
     @property
     def writes(self) -> list[Call]:
         return [call for call in self.calls if call.kind == "write"]
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether the write that was called last was not accepted whole; an empty one doesn't count."""
+        last = next((call for call in reversed(self.writes) if call.body), None)
+        return last is not None and (not last.settled or last.reported < len(last.body))
 
     @property
     def waiting(self) -> list[Call]:

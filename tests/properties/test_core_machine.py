@@ -31,6 +31,7 @@ from httpng_core import (
     ContentLengthError,
     Exchange,
     ExchangeEnded,
+    Host,
     Pending,
     RequestReceived,
     RequestRefused,
@@ -52,7 +53,7 @@ INK = random.Random(7).randbytes(1 << 17)
 SUBSTITUTE = b"Path handler execution error"
 
 
-ENDS = ["finish", "finish", "close", "respond", "respond", "fail", "abort"]
+ENDS = ["finish", "finish", "close", "respond", "respond", "fail", "reset"]
 
 sizes = st.one_of(
     st.integers(0, 12), st.sampled_from([99, 100, 101, 300]), st.sampled_from([16384, 20001, 70_000])
@@ -84,7 +85,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     def _connect(self) -> None:
         self.woken = False
-        self.connection = Connection(self.settings, self.clock(), on_wake=self._wake)
+        self.connection = Connection(self.settings, self.clock(), host=Host(self._wake))
         self.receiver = Receiver()
         self.requests: list[tuple[str, str]] = []
         self.unsent = b""
@@ -178,12 +179,16 @@ class CoreMachine(RuleBasedStateMachine):
         offer, self.offer = self.offer, None
         taken = min(amount, len(offer))
         if taken:
-            self.tail = offer[taken:]
             self.taken += taken
             self.receiver.feed(offer[:taken])
             if served := self._active():
                 served.progress = self.clock()
         self.connection.bytes_accepted(taken, self.clock())
+        if taken:
+            # Of an offer of many frames the one that was cut is committed, the rest was never made.
+            committed = self.connection.statistics().ledger - self.connection.accepted
+            self.tail = offer[taken : taken + committed]
+            assert len(self.tail) == committed <= LARGEST_FRAME + 200
         self._take_events()
 
     @precondition(lambda self: self.connection.wants_write)
@@ -211,7 +216,7 @@ class CoreMachine(RuleBasedStateMachine):
         now = self.clock()
         served = self._active()
         if served and served.ended and now - served.progress >= STALL:
-            served.may_abort = True
+            served.may_reset = True
         self.connection.handle_timeout(now)
         self._take_events()
         deadline = self.connection.next_deadline()
@@ -339,8 +344,8 @@ class CoreMachine(RuleBasedStateMachine):
         with self._handler_acts() as (served, before):
             if how == "fail":
                 self._fail(served)
-            elif how == "abort":
-                served.may_abort = True
+            elif how == "reset":
+                served.may_reset = True
                 served.exchange.reset(self.clock())
             else:
                 self._end(served, how, self._body(size) if how == "respond" else b"", before)
@@ -349,7 +354,6 @@ class CoreMachine(RuleBasedStateMachine):
         exchange, now = served.exchange, self.clock()
         begun = served.status is not None
         open_ = served.outcome is None and not served.ended
-        must_abort = False
         if open_:
             served.ended, served.progress = True, now
             served.status, served.returned = served.status or 200, data
@@ -361,16 +365,13 @@ class CoreMachine(RuleBasedStateMachine):
                 return
             short = served.fell_short and not (how == "respond" and data)
             short = how != "close" and (short or served.is_cut(before.current))
-            must_abort = short or (room is not None and len(data) < room)
-            served.may_abort = served.may_abort or must_abort
-            assert begun or not must_abort
+            served.is_cut_short = short or (room is not None and len(data) < room)
+            assert begun or not served.is_cut_short
         if how == "respond":
             exchange.respond(Response(body=data), now)
         else:
             getattr(exchange, how)(now)
         self._take_events()
-        if must_abort:
-            assert served.outcome == "aborted"
         assert not served.line
 
     def _expect_refusal(self, exchange: Exchange, data: bytes) -> None:
@@ -378,21 +379,16 @@ class CoreMachine(RuleBasedStateMachine):
             exchange.respond(Response(body=data), self.clock())
 
     def _fail(self, served: Served) -> None:
-        live = served.outcome is None
+        live = served.outcome is None and not served.ended
         offered = self.offer is not None and served is self._active()
         committed = offered or self.receiver.begun(served.index)
         if live:
-            served.may_abort = committed
-            # The flush of a response that had ended goes on; what it flushes is another one.
-            served.progress = served.progress if served.ended else self.clock()
-            served.ended = True
+            served.progress, served.ended, served.is_cut_short = self.clock(), True, committed
             if not committed:
                 served.drops_before_500 = served.drops
                 served.status, served.substituted = 500, True
         served.exchange.fail(self.clock())
         self._take_events()
-        if live and committed:
-            assert served.outcome == "aborted"
 
     # What the server does -----------------------------------------------------------------------------
 
@@ -451,12 +447,13 @@ class CoreMachine(RuleBasedStateMachine):
         assert sum(served.outcome is None for served in self.served) <= 1
 
     def _check_wire(self) -> None:
-        wire = self.connection.wire
-        if not self.connection.close_expected():
-            buffered = sum(len(piece) for piece in self.connection._tail)
-            assert wire.pushed == wire.accepted + buffered
-            assert wire.accepted == self.taken
-            assert buffered == len(self.tail) or not self._active()
+        if self.connection.close_expected():
+            return
+        buffered = self.connection.statistics().ledger - self.connection.accepted
+        assert self.connection.accepted == self.taken
+        if buffered:
+            assert sum(map(len, self.connection.data_to_send(self.clock()))) == buffered
+        assert buffered == len(self.tail) or not self._active()
 
     def _check(self, served: Served) -> None:
         stats = served.exchange.stats(self.clock())
@@ -527,7 +524,7 @@ class CoreMachine(RuleBasedStateMachine):
     def _check_lag(self, served: Served, stats: SendStats) -> None:
         if stats.current > (served.stats.current if served.stats else 0):
             served.stamps.append((stats.current, self.clock()))
-        if stats.current == stats.sent or stats.cancelled or served.substituted:
+        if stats.current == stats.sent or served.outcome or served.substituted:
             assert stats.lag == 0
             return
         oldest = next(stamp for position, stamp in served.stamps if position > stats.sent)
@@ -614,8 +611,6 @@ class CoreMachine(RuleBasedStateMachine):
             assert headers_were_sent(call.outcome) == served.exchange.stats(self.clock()).headers_were_sent
         if call.kind == "write" and not isinstance(call.outcome, Exception) and call.body:
             assert call.outcome is None or 0 <= call.reported <= len(call.body)
-            if not cancelled(call.outcome):
-                served.fell_short = call.reported < len(call.body)
 
     def _take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
@@ -634,21 +629,42 @@ class CoreMachine(RuleBasedStateMachine):
         served = next(one for one in self.served if one.exchange is event.exchange)
         assert served.outcome is None, "an exchange ends once"
         served.outcome = event.outcome
+        assert (event.cause == "") == (event.outcome == "complete" and not served.substituted)
         if event.outcome == "complete":
             self._check_complete(served)
-            return
-        assert served.may_cancel if event.outcome == "cancelled" else served.may_abort
-        assert self.connection.close_expected()
+        elif event.outcome == "cut short":
+            self._check_cut(served)
+        else:
+            assert served.may_cancel if event.outcome == "cancelled" else served.may_reset
+            assert self.connection.close_expected()
 
     def _check_complete(self, served: Served) -> None:
         stats, received = served.exchange.stats(self.clock()), self._received(served)
-        assert served.ended
+        assert not served.is_cut_short
         assert received is not None
+        if not served.ended:
+            assert served.drops or len(received.body) == served.length, "it isn't complete on the wire"
         assert received.complete or received._left is None
         assert not self.tail or self.offer is None
         if not served.drops and not served.substituted:
             assert received.body == served.accepted(stats.current)
             assert stats.sent == stats.current
+
+    def _check_cut(self, served: Served) -> None:
+        """All that was accepted has arrived, and the client can tell that something is missing."""
+        stats, received = served.exchange.stats(self.clock()), self._received(served)
+        assert served.ended
+        assert served.is_cut_short
+        assert received is not None
+        assert stats.sent == stats.current
+        if not served.drops:
+            assert received.body == served.accepted(stats.current)
+            assert not received.complete or len(received.body) == served.length
+        if received._left is None:
+            assert self.connection.reset_expected, "else it would pass for complete"
+        else:
+            assert self.connection.half_close_expected() or self.connection.close_expected()
+            assert not self.connection.reset_expected
 
 
 TestCoreMachine = CoreMachine.TestCase

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
+from typing import cast
 
-from httpng_core.sending.buffer import BodyBuffer
-from httpng_core.wire.log import Span, WireLog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpng_core import Timers
+from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import Write
-from httpng_core.sending.positions import CommitSize, LagBook
-from httpng_core.sending.queue import SendQueue
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.positions import LagBook
+from httpng_core.sending.queue import WriterQueue
 from httpng_core.timers import Timer
+from httpng_core.wire.ledger import Ledger, Span
+from httpng_core.wire.offer_size import OfferSize
 
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 
 
-# BodyBuffer: a string ---------------------------------------------------------------------------------
+# ResponseBody: a string ---------------------------------------------------------------------------------
 
 
 @quick
@@ -27,29 +30,35 @@ quick = settings(max_examples=150, deadline=None, derandomize=True)
     st.lists(
         st.one_of(
             st.binary(max_size=9),
-            st.tuples(st.just("peek"), st.integers(1, 12)),
-            st.tuples(st.just("drop"), st.integers(0, 12)),
-            st.just("clear"),
+            st.integers(4090, 9000).map(bytes),
+            st.tuples(st.just("peek"), st.integers(1, 5000)),
+            st.tuples(st.just("frames"), st.integers(1, 20_000)),
+            st.tuples(st.just("commit"), st.integers(0, 9000)),
+            st.just("drop all"),
         )
     )
 )
-def test_a_body_buffer_is_a_string(steps: list[bytes | str | tuple[str, int]]) -> None:
-    buffer, model = BodyBuffer(), b""
+def test_a_response_body_is_a_string(steps: list[bytes | str | tuple[str, int]]) -> None:
+    body, model = ResponseBody(), b""
     for step in steps:
         if isinstance(step, bytes):
-            buffer.append(step)
+            body.accept(step, 0.0)
             model += step
         elif isinstance(step, str):
-            buffer.clear()
+            body.drop_all()
             model = b""
         elif step[0] == "peek":
-            assert bytes(buffer.peek(step[1])) == model[: step[1]]
-        else:
-            size = min(step[1], len(model))
-            buffer.drop(size)
+            assert bytes(body.peek(step[1])) == model[: step[1]]
+        elif step[0] == "frames":
+            frames = [bytes(frame) for frame in body.frames(step[1], 5000)]
+            assert b"".join(frames) == model[: len(b"".join(frames))]
+            assert len(b"".join(frames)) >= min(step[1], len(model))
+            assert all(0 < len(frame) <= 5000 for frame in frames)
+        elif size := min(step[1], len(model)):
+            body.commit(size)
             model = model[size:]
-        assert len(buffer) == len(model)
-        assert bytes(buffer.peek(1 << 20)) == model
+        assert body.buffered == len(model)
+        assert bytes(body.peek(1 << 20)) == model
 
 
 # Timers: a list ---------------------------------------------------------------------------------------
@@ -84,21 +93,17 @@ def test_timers_run_once_in_order_and_not_before_their_time(data: st.DataObject)
         assert timers.next_deadline() == min((deadline for deadline, _ in model.values()), default=None)
 
 
-# WireLog: a list of what each wire byte pays for ------------------------------------------------------
+# Ledger: a list of what each wire byte pays for -------------------------------------------------------
 
 
 class Payee:
+    """Notes what it is paid."""
+
     def __init__(self) -> None:
-        self.got: list[tuple[Span, int]] = []
+        self.got: list[Span | int] = []
 
-    def paid(self, span: Span, size: int, now: float) -> None:
-        self.got.append((span, size))
-
-    def acknowledged(self, span: Span, size: int, now: float) -> None:
-        raise AssertionError("nobody asked for acknowledgements")
-
-    def total(self, span: Span) -> int:
-        return sum(size for got, size in self.got if got is span)
+    def paid(self, *, head: bool, size: int, end: bool, now: float) -> None:
+        self.got.append(Span.HEAD if head else Span.END if end else size)
 
 
 spans = st.one_of(
@@ -109,43 +114,45 @@ spans = st.one_of(
 
 @quick
 @given(st.lists(st.one_of(spans, st.integers(0, 12))))
-def test_a_wire_log_pays_for_each_byte_once_and_in_order(
-    steps: list[tuple[Span | None, int] | int],
-) -> None:
-    log, payee = WireLog(), Payee()
+def test_a_ledger_pays_for_each_byte_once_and_in_order(steps: list[tuple[Span | None, int] | int]) -> None:
+    ledger, payee = Ledger(), Payee()
     model: list[tuple[int, int, Span]] = []
     for step in steps:
         if isinstance(step, int):
-            log.accept(min(step, log.pushed - log.accepted), 0.0)
+            ledger.accept(min(step, ledger.pushed - ledger.accepted), 0.0)
         elif step[0] is None:
-            log.push(step[1])
+            ledger.push(step[1])
         else:
-            model.append((log.pushed, log.pushed + step[1], step[0]))
-            log.push_span(step[1], step[0], payee)
+            model.append((ledger.pushed, ledger.pushed + step[1], step[0]))
+            ledger.push_span(step[1], step[0], cast(Outgoing, payee))
             continue
-        body = sum(max(min(end, log.accepted) - start, 0) for start, end, span in model if span is Span.BODY)
-        assert payee.total(Span.BODY) == body
+        bodies = [(start, end) for start, end, span in model if span is Span.BODY]
+        sizes = [each for each in payee.got if not isinstance(each, Span)]
+        assert sum(sizes) == sum(max(min(end, ledger.accepted) - start, 0) for start, end in bodies)
         # An END without bytes is paid by the next answer of the kernel, even if that was "none".
         if isinstance(step, int):
             for span in (Span.HEAD, Span.END):
-                whole = [one for one in model if one[2] is span and one[1] <= log.accepted]
-                assert [got for got, _ in payee.got if got is span] == [span] * len(whole)
+                whole = [one for one in model if one[2] is span and one[1] <= ledger.accepted]
+                assert [each for each in payee.got if each is span] == [span] * len(whole)
 
 
-# CommitSize: the three rules --------------------------------------------------------------------------
+# OfferSize: its numbered sentences --------------------------------------------------------------------
 
 
 @quick
-@given(st.lists(st.tuples(st.sampled_from([10, 16_384, 16_400, 65_536, 70_000]), st.sampled_from([0, 1, 9]))))
-def test_commits_are_small_until_four_full_frames_in_a_row_were_taken_whole(
-    frames: list[tuple[int, int]],
-) -> None:
-    commits, run = CommitSize(), 0
-    for offered, missing in frames:
-        full = offered >= commits.value
-        run = 0 if missing else run + full
-        commits.taken(offered, offered - missing)
-        assert commits.value == (65_536 if run >= 4 else 16_384)
+@given(st.lists(st.tuples(st.sampled_from([10, 16_400, 40_000, 1 << 20]), st.sampled_from([0, 0, 0, 1, 9]))))
+def test_offers_double_when_taken_whole_and_halve_when_cut(offers: list[tuple[int, int]]) -> None:
+    size, limit, asks, run = OfferSize(), 16_384, False, 0
+    for offered, missing in offers:
+        if missing:
+            run, asks, limit = 0, asks or limit == 16_384, max(limit // 2, 16_384)
+        elif offered >= limit:
+            run += 1
+            if not asks or run >= 4:
+                asks, limit = False, min(2 * limit, 256 * 1024)
+        size.taken(offered, offered - missing)
+        assert (size.limit, size.asks_first) == (limit, asks)
+        assert size.frame == min(limit, 64 * 1024)
 
 
 # LagBook: a stamp for each byte -----------------------------------------------------------------------
@@ -183,15 +190,16 @@ def test_lag_is_true_to_the_millisecond_while_the_book_has_room(steps: list[tupl
         assert len(book) <= LagBook.MAX_STAMPS
 
 
-# SendQueue: who got how much of what, in order --------------------------------------------------------
+# WriterQueue: who got how much of what, in order ------------------------------------------------------
 
 
 class Line:
-    """A send queue, and beside it every body with its writer (`None`: taken at once)."""
+    """A body and its queue, and beside them every body with its writer (`None`: taken at once)."""
 
     def __init__(self) -> None:
         self.settled: list[Write] = []
-        self.queue = SendQueue(self.settled.append, lambda write, error: None)
+        self.body = ResponseBody()
+        self.queue = WriterQueue()
         self.calls: list[tuple[bytes, Write | None]] = []
         self.left: list[Write] = []
         self.out = b""
@@ -201,39 +209,51 @@ class Line:
         gone = [*self.settled, *self.left]
         return [write for _, write in self.calls if write is not None and write not in gone]
 
-    def write(self, body: bytes, limit: int) -> None:
-        fits = not self.waiting and self.queue.window.in_flight + len(body) <= limit
-        assert self.queue.take_now(body, limit, 0.0) == fits
-        self.calls.append((body, None if fits else Write(body, limit, inf)))
-        if (write := self.calls[-1][1]) is not None:
-            self.queue.line_up(write, 0.0)
+    def advance(self) -> None:
+        self.queue.advance(self.body, 0.0, lambda write, error: self.settled.append(write))
+
+    def write(self, data: bytes, limit: int) -> None:
+        if not self.waiting and self.body.in_flight("sent") + len(data) <= limit:
+            self.body.accept(data, 0.0)
+            self.calls.append((data, None))
+            return
+        write = Write(data, limit, inf)
+        self.calls.append((data, write))
+        self.queue.append(write)
+        self.advance()
 
     def frame(self, limit: int) -> None:
         """A frame that the kernel takes whole."""
-        piece = bytes(self.queue.peek(limit, 0.0))
-        self.queue.commit(len(piece))
-        self.queue.pay(len(piece), 0.0)
+        if self.queue.draws(self.body):
+            self.queue.draw(self.body, limit, 0.0)
+        piece = bytes(self.body.peek(limit))
+        if piece:
+            self.body.commit(len(piece))
+            self.body.pay(len(piece), 0.0)
+            self.advance()
         self.out += piece
 
     def leave(self, which: int) -> None:
         if self.waiting:
             self.left.append(self.waiting[which % len(self.waiting)])
-            self.queue.leave(self.left[-1])
-            self.queue.advance(0.0)
+            self.queue.remove(self.left[-1])
+            self.advance()
 
     def check(self) -> None:
-        window, waiting = self.queue.window, self.waiting
-        got = [(body, len(body) if write is None else write.accepted) for body, write in self.calls]
-        accepted = b"".join(body[:size] for body, size in got)
-        assert window.current == len(accepted)
+        body, waiting = self.body, self.waiting
+        got = [(data, len(data) if write is None else write.accepted) for data, write in self.calls]
+        accepted = b"".join(data[:size] for data, size in got)
+        assert body.current == len(accepted)
         assert accepted.startswith(self.out)
-        assert window.sent == window.committed == len(self.out)
-        assert all(size in (0, len(body)) for (body, size) in got if len(body) <= 5)
+        assert body.sent == body.committed == len(self.out)
+        assert all(size in (0, len(data)) for (data, size) in got if len(data) <= 5)
         assert self.settled == [write for _, write in self.calls if write in self.settled]
         assert all(write.rest == 0 for write in self.settled)
         assert all(write.accepted == 0 for write in waiting[1:])
-        assert not waiting or window.in_flight + waiting[0].rest > waiting[0].limit
-        assert self.queue.has_frame or not waiting
+        assert not waiting or body.in_flight("sent") + waiting[0].rest > waiting[0].limit
+        assert body.buffered or self.queue.draws(body) or not waiting
+        assert len(self.queue) == len(waiting)
+        assert self.queue.rest == sum(write.rest for write in waiting)
 
 
 @quick
@@ -246,7 +266,7 @@ class Line:
         )
     )
 )
-def test_a_send_queue_accepts_in_order_and_tears_nothing_that_fits(steps: list[tuple[str, int, int]]) -> None:
+def test_a_queue_accepts_in_order_and_tears_nothing_that_fits(steps: list[tuple[str, int, int]]) -> None:
     line, ink = Line(), bytes(range(256)) * 4
     for at, (what, size, window) in enumerate(steps):
         if what == "write":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import Driven, run_sweeps
 
-from httpng_core import Feed, Lane, Sweep
+from httpng_core import Feed, Host, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
 
@@ -38,11 +38,10 @@ class Seen:
         tells_gaps: bool = False,
         sweeps: list[Sweep] | None = None,
     ) -> None:
-        self.driven = Driven()
-        self.driven.clock = clock
         self.room: float = 0
-        if sweeps is not None:
-            self.driven.connection.feed_lane = Lane(sweeps.append, self.send)
+        host = Host() if sweeps is None else Host(feed_ready=sweeps.append, direct_send=self.send)
+        self.driven = Driven(host=host)
+        self.driven.clock = clock
         self.max_age = max_age
         self.tells_gaps = tells_gaps
         self.follower: Follower = feed.follower(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import GET, GET_10, HEAD, Driven, branch_of, run_sweeps
 
-from httpng_core import Feed, Lane, Sweep
+from httpng_core import Feed, Host, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Follow, Pending
 from httpng_core.testing.http1_client import decode
@@ -25,7 +25,7 @@ KEYS = "ab"
 MAX_QUEUED = 100
 PLENTY = 1 << 30
 TOKEN = re.compile(rb"<(?P<feed>\d)(?P<key>\w) (?P<number>\d+) (?P<size>\d+)>\.*;|\[\d+\]|\{(?P<write>\d+)\}")
-GAPS = ["none", "tells", "raises", "closes", "aborts", "withdraws", "publishes", "closes the feed"]
+GAPS = ["none", "tells", "raises", "closes", "resets", "withdraws", "publishes", "closes the feed"]
 
 picks = st.integers(0, 4)
 rooms = st.one_of(st.integers(0, 60), st.just(PLENTY))
@@ -86,19 +86,17 @@ class Client:
 
     def __init__(self, machine: SweepMachine, received: bytes, stall: float | None, in_step: bool) -> None:
         self.machine = machine
-        self.driven = Driven(received)
+        self.flagged, self.blocked = True, False
+        ready = machine.sweeps.append if in_step else None
+        host = Host(self.flag, feed_ready=ready, direct_send=self.send if in_step else None)
+        self.driven = Driven(received, host=host)
         self.driven.clock = machine.clock
         self.connection = self.driven.connection
-        self.connection.on_wake = self.flag
-        self.connection.on_payload = self.flag
-        if in_step:
-            self.connection.feed_lane = Lane(machine.sweeps.append, self.send)
         self.head = received.startswith(b"HEAD")
         self.old = b"1.0" in received
         self.exchange = self.driven.exchange
         self.exchange.stall_timeout = stall
         self.stall = stall
-        self.flagged, self.blocked = True, False
         self.room: float = PLENTY
         self.moved_at = machine.clock.now
         self.followings: list[Following] = []
@@ -161,8 +159,9 @@ class Client:
 
     @property
     def committed(self) -> bytes:
-        tail = b"".join(bytes(piece) for piece in self.connection._tail)
-        return self.body(tail)
+        if self.connection.statistics().ledger == self.connection.accepted:
+            return self.body()
+        return self.body(b"".join(self.connection.data_to_send(self.machine.clock.now)))
 
 
 class SweepMachine(RuleBasedStateMachine):
@@ -222,7 +221,7 @@ class SweepMachine(RuleBasedStateMachine):
             raise LookupError
         if gap == "closes":
             client.exchange.close(now)
-        if gap == "aborts":
+        if gap == "resets":
             client.gave_up = True
             client.exchange.reset(now)
         if gap == "withdraws":
@@ -256,7 +255,7 @@ class SweepMachine(RuleBasedStateMachine):
         if pendings:
             client.exchange.withdraw(pendings[which % len(pendings)], self.clock.now)
 
-    @rule(pick=picks, how=st.sampled_from(["close", "finish", "abort", "lost", "eof", "drain", "fail"]))
+    @rule(pick=picks, how=st.sampled_from(["close", "finish", "reset", "lost", "eof", "drain", "fail"]))
     def end(self, pick: int, how: str) -> None:
         client, now = self.pick(pick), self.clock.now
         if how == "lost":
@@ -266,7 +265,7 @@ class SweepMachine(RuleBasedStateMachine):
         elif how == "drain":
             client.connection.drain(now)
         else:
-            client.gave_up = client.gave_up or how in ("abort", "fail", "finish")
+            client.gave_up = client.gave_up or how in ("reset", "fail", "finish")
             getattr(client.exchange, how)(now)
 
     # Publishers ---------------------------------------------------------------------------------------
@@ -344,11 +343,11 @@ class SweepMachine(RuleBasedStateMachine):
         assert told.lag == 0 or told.current > told.sent
         wants = client.connection.wants_write and not client.blocked
         assert not wants or client.flagged, "it waits, and nobody knows"
-        if exchange.state.name == "ABORTED" and not client.gave_up and not client.old:
+        if exchange.state.name == "RESET" and not client.gave_up and not client.old:
             overflowed = any(each.topic.policy == "close" for each in client.followings)
             stalled = client.stall is not None and self.clock.now - client.moved_at >= client.stall
             flushed_too_long = self.clock.now - client.moved_at >= 30
-            assert overflowed or stalled or flushed_too_long or client.writes, "why was it aborted?"
+            assert overflowed or stalled or flushed_too_long or client.writes, "why was it reset?"
 
     def _check_calls(self, client: Client) -> None:
         sent = client.driven.stats.sent

@@ -20,7 +20,6 @@ EXCHANGE = frozenset(
         "Exchange",
         "Follow",
         "Follower",
-        "Framer",
         "Request",
         "StallWatch",
         "Stream",
