@@ -699,6 +699,7 @@ def test_the_access_log_tells_each_request_and_how_it_ended(caplog: pytest.LogCa
 
     assert logged(caplog, act, access_log=True) == [
         '192.0.2.1 "GET /a?b" status=200 current=9 sent=9 acked=- seconds=0.000 complete',
+        '192.0.2.1 "GET /slow" was cancelled: the connection was reset by the client; current=9 sent=0 acked=-',
         '192.0.2.1 "GET /slow" status=200 current=9 sent=0 acked=- seconds=2.000 cancelled',
     ]
 
@@ -712,7 +713,7 @@ def test_an_exchange_without_a_response_has_no_status_to_log(caplog: pytest.LogC
         client = loop.connect()
         client.get()
         client.reset()
-    (record,) = caplog.records
+    _, record = caplog.records
     assert "status=0 current=0 sent=0" in record.getMessage()
 
 
@@ -722,7 +723,7 @@ def test_it_is_off_by_default(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_refused_requests_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     (message,) = logged(caplog, lambda loop: loop.connect().send(b"\0"))
-    assert message.startswith("refused a request: 400 ")
+    assert message.startswith("refused a request of 192.0.2.1: 400 ")
 
 
 # Application ------------------------------------------------------------------------------------------

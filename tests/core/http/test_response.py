@@ -109,7 +109,8 @@ def test_every_code_that_python_knows_has_a_phrase() -> None:
 
 @pytest.mark.parametrize("source", [None, {}, [], ()])
 def test_no_headers(source: Any) -> None:
-    assert response_head(200, source) == ResponseHead(200, (), None, False)
+    head = response_head(200, source)
+    assert (head.status, head.headers, head.content_length, head.close) == (200, (), None, False)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +227,8 @@ def test_long_and_many_headers() -> None:
 
 def test_a_head_knows_its_headers() -> None:
     head = response_head(200, {"Date": "now"})
-    assert head.has(b"date")
-    assert not head.has(b"server")
+    assert head.has_date
+    assert not response_head(200, {"x-date": "now"}).has_date
 
 
 # Headers: mistakes ------------------------------------------------------------------------------------
@@ -344,14 +345,8 @@ def test_two_content_lengths_must_agree() -> None:
         response_head(200, {"content-length": [5, 6]})
 
 
-def test_a_length_is_declared_for_a_body_that_is_known() -> None:
-    assert response_head(200, None, 5).content_length == 5
-    assert response_head(200, {"content-length": 7}, 5).content_length == 7
-    assert response_head(204, None, 5).content_length is None
-
-
 def test_a_205_has_no_content_whatever_is_declared() -> None:
-    assert response_head(205, None, 5).content_length == 0
+    assert response_head(205, None).content_length == 0
     assert response_head(205, {"content-length": 7}).content_length == 0
 
 

@@ -167,7 +167,7 @@ def test_the_date_is_sent_where_there_is_a_clock() -> None:
 
 def test_a_refusal_is_a_whole_response() -> None:
     assert refusal(413, "too long", None) == (
-        b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+        b"HTTP/1.1 413 Content Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
         b"content-length: 8\r\nconnection: close\r\n\r\ntoo long"
     )
 

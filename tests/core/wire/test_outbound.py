@@ -51,7 +51,7 @@ class Cut:
     def next_offer(self) -> bytes:
         """What goes out next."""
         if self.outbound.is_empty and self.driven.exchange.has_frame:
-            self.framer.fill(self.outbound, None, self.driven.now)
+            self.framer.fill(self.driven.exchange, self.outbound, None, self.driven.now)
         return b"".join(self.outbound.buffers)
 
 
@@ -69,10 +69,11 @@ def offered(request: bytes, headers: dict[str, int], ended: bool, size: int | No
         driven.write(piece)
     if ended:
         driven.exchange.finish(driven.now)
-    outbound, framer = Outbound(driven.now), Framer(driven.exchange, True, lambda: None)
+    outbound, framer = Outbound(driven.now), Framer(lambda: None)
     outbound.size = Tiny()
-    framer.fill(outbound, None, driven.now)
-    assert outbound.is_empty is False
+    framer.begin(True)
+    framer.fill(driven.exchange, outbound, None, driven.now)
+    assert not outbound.is_empty
     cut = Cut(driven, outbound, framer, b"".join(outbound.buffers), size or 0)
     if size is not None:
         outbound.accepted(size, driven.now)
@@ -120,7 +121,7 @@ def test_wire_bytes_pushed_are_accepted_or_buffered(
         buffered = len(b"".join(cut.outbound.buffers))
         assert cut.outbound.ledger.accepted == cut.taken
         assert cut.outbound.ledger.pushed == cut.taken + buffered
-        assert not cut.outbound.is_empty is False
+        assert cut.outbound.is_empty == (not buffered)
 
 
 @ENDED
