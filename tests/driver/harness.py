@@ -23,9 +23,9 @@ from tests.driver.http1_client import Received as Received
 import httpng_asyncio
 import httpng_trio
 from httpng_core import Connection, Exchange, Request, TlsConnection
-from httpng_core.http2.protocol import Http2
+from httpng_core.http2 import Http2
 from httpng_driver import IO, Server
-from httpng_driver.loop.pump import Pump
+from httpng_driver.loop import Pump
 
 MANY_CLIENTS = 500
 """How many clients there are where there are many: `many_files` makes room for them."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from tests.driver.http1_client import Client, Headers, Received
 from tests.driver.tls_client import TlsClient
 
-from httpng_core.testing.http2_client import Http2Client, ReceivedStream
+from httpng_core.testing import Http2Client, ReceivedStream
 
 Stall = Literal["socket", "stream", "connection"]
 """What is full when the client doesn't read: its socket, as its windows are wide; else a window."""

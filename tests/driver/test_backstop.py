@@ -12,8 +12,7 @@ from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thr
 
 from httpng_core import Request
 from httpng_driver import IO
-from httpng_driver.loop import tcp_options
-from httpng_driver.loop.tcp_options import give_up_after
+from httpng_driver.loop import give_up_after, tcp_options
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from httpng_core import Runner
-from httpng_driver.threads.lua_gate import LuaGate
+from httpng_driver.threads import LuaGate
 
 BOUND = 30.0
 

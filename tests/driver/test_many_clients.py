@@ -14,7 +14,7 @@ from tests.driver.net import HTTP1, Net
 
 from httpng_core import Request
 from httpng_driver import IO, Server
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import Hub
 
 pytestmark = pytest.mark.anyio
 

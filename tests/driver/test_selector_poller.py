@@ -40,8 +40,7 @@ from tests.driver.test_stalled_client import (
 )
 from tests.driver.test_truth import check_sent, mixed
 
-from httpng_driver.loop import hub
-from httpng_driver.loop.poller import SelectorPoller
+from httpng_driver.loop import SelectorPoller, hub
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)

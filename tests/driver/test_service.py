@@ -15,10 +15,9 @@ from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
 
 from httpng_core import Application, ConfigError, Request, parse_listen
 from httpng_driver import IO, Server
-from httpng_driver.command.find_application import load
-from httpng_driver.loop.hub import Hub
-from httpng_driver.loop.poller import make_poller
-from httpng_driver.serving.listener import Listener, open_listeners
+from httpng_driver.command import load
+from httpng_driver.loop import Hub, make_poller
+from httpng_driver.serving import Listener, open_listeners
 from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio

@@ -24,9 +24,8 @@ from tests.driver.net import CARRIERS, Net
 from tests.driver.test_directories import open_files
 
 from httpng_core import Application, ConfigError, Exchange, Request
-from httpng_core.app.directory import PIECE, DirectoryHandler
-from httpng_driver.handlers import files
-from httpng_driver.handlers.open_below import open_below
+from httpng_core.app import PIECE, DirectoryHandler
+from httpng_driver.handlers import files, open_below
 from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio

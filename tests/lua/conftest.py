@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from httpng_core.testing import Client, Clock, Loopback
-from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_core.testing import Client, Clock, Loopback, ReceivedResponse
 from httpng_lua import LuaApplication
 
 BEFORE = """

@@ -4,7 +4,6 @@ import pytest
 from tests.lua.conftest import Serve, Served
 from tests.lua.test_leaks import MEMORY, fibers_of, memory_of, script_of, waits_of
 
-from httpng_core.feeds.feed import Feed
 from httpng_core.testing import Client
 
 # A feed, /publish?PAYLOAD, /stats and /close beside a handler `follow(io)` at any other path.

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from tests.lua.conftest import Serve, Served
 
-from httpng_core.sending.calls import Pending
+from httpng_core import Pending
 from httpng_core.testing import Client, Loopback
+from httpng_lua import Done, Job, OpenGate
 from httpng_lua.fibers import _Nothing
-from httpng_lua.gate import Done, Job, OpenGate
 
 Answer = tuple[Any, ...]
 

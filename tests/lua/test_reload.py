@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 
-from httpng_core import ConfigError, Configuration, Exchange, ServerState, ServerVerb, Settings
-from httpng_core.app.runner import Runner
+from httpng_core import ConfigError, Configuration, Exchange, Runner, ServerState, ServerVerb, Settings
 from httpng_core.testing import Clock
 from httpng_lua import LuaApplication
 

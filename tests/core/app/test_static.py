@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, FileInfo, FileRead, Pending
-from httpng_core.app.directory import PIECE, DirectoryHandler
-from httpng_core.testing import Client, Loopback
-from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_core.app import PIECE, DirectoryHandler
+from httpng_core.testing import Client, Loopback, ReceivedResponse
 
 NOW = 1_000_000_000.0
 CHANGED = 784111777

@@ -5,20 +5,27 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.core.driving import GET_10, HEAD, Driven, result
+from tests.core.driving import GET, GET_10, HEAD, Driven, no_handler, result
 
-from httpng_core import ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Pending
+from httpng_core import Application, ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO, Pending
+from httpng_core.feeds import Follower
 from httpng_core.testing import Clock, Loopback
 
 
 class Following(Driven):
     """A connection whose exchange follows a feed that has the same clock."""
 
-    def __init__(self, received: bytes = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", **options: Any) -> None:
+    def __init__(self, received: bytes = GET, **options: Any) -> None:
         super().__init__(received)
         self.feed = Feed(clock=self.clock, **options)
+
+    @classmethod
+    def telling_acknowledged(cls) -> "Following":
+        """One whose driver can tell what the client has acknowledged."""
+        driven = cls(b"")
+        driven.connection = Application(no_handler).connection(driven.now, tells_acknowledged=True)
+        driven.receive(GET)
+        return driven
 
     def follow(self, timeout: float | None = None, window: int | None = None, **options: Any) -> Pending:
         self.follower: Follower = self.feed.follower(**options)
@@ -283,8 +290,7 @@ def test_or_its_oldest_payloads_are_dropped() -> None:
 
 
 def test_until_acked_the_next_waits_for_the_client() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following.telling_acknowledged()
     follower = driven.feed.follower()
     driven.exchange.follow(follower, driven.now, until="acked")
     driven.feed.publish("1")
@@ -298,8 +304,7 @@ def test_until_acked_the_next_waits_for_the_client() -> None:
 
 
 def test_until_acked_what_fits_into_the_window_need_not_wait() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following.telling_acknowledged()
     follower = driven.feed.follower(max_age=1.0)
     driven.exchange.follow(follower, driven.now, window=3, until="acked")
     for text in ("1", "23", "4"):
@@ -611,8 +616,7 @@ def test_a_client_that_takes_no_payload_at_all_is_stalled() -> None:
 
 
 def test_a_notice_of_a_gap_that_does_not_fit_waits_with_its_payload() -> None:
-    driven = Following()
-    driven.connection._tells_acknowledged = True
+    driven = Following.telling_acknowledged()
     notices: list[int] = []
 
     def on_gap(lost: int) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.core.driving import Driven, result, run_sweeps
 
-from httpng_core import Feed, FeedStats, FollowStats, Lane, Sweep
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Later, Pending
+from httpng_core import Feed, FeedLoopStatistics, FeedStats, FollowStats, Lane, Pending, Sweep
+from httpng_core.feeds import Follower
+from httpng_core.languages import Later
 from httpng_core.testing import Clock
 
 
@@ -80,6 +80,11 @@ class Following(Driven):
 
 def follow_stats(delivered: int = 0, skipped: int = 0, expired: int = 0, pending: int = 0) -> FollowStats:
     return FollowStats(delivered=delivered, skipped=skipped, expired=expired, pending=pending)
+
+
+NOTHING_KEPT = FeedLoopStatistics(
+    followers=0, in_step=0, values=0, handed=0, drivers=0, scheduled=0, places=0
+)
 
 
 def every() -> Feed:
@@ -200,8 +205,9 @@ def test_loops_that_take_turns_in_following_leave_nothing_behind() -> None:
         feed.publish("x")
         client.turn()
         client.leave(follow)
-    kept = [value for value in vars(feed).values() if isinstance(value, (list, dict, deque))]
-    assert sum(map(len, kept)) <= 2
+    kept = feed.statistics()
+    assert (kept.values, kept.waiting) == (0, 0)
+    assert kept.loops == (NOTHING_KEPT,) * 2
     assert feed.get_stats() == FeedStats(published=20, followers=0, delivered=20, skipped=0, expired=0)
 
 
@@ -212,8 +218,7 @@ def test_a_branch_that_nobody_follows_holds_no_payloads() -> None:
     feed.publish("big" * 1000)
     client.turn()
     client.leave(follow)
-    (branch,) = feed._branches.values()
-    assert not branch._latest
+    assert feed.statistics().loops == (NOTHING_KEPT,)
 
 
 class Publishing:
@@ -260,22 +265,33 @@ def test_a_follower_that_joins_while_another_loop_does_is_not_lost() -> None:
         assert client.body == b"x"
 
 
-class Watched(dict[Any, Any]):
-    """Branches, with a moment before the first of them is there."""
+class Watched:
+    """A lock with a moment each time that it has been taken, and each time before it is given back."""
 
     def __init__(self, moment: Callable[[], None]) -> None:
-        super().__init__()
         self._moment = moment
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __enter__(self) -> None:
         self._moment()
-        super().__setitem__(key, value)
+
+    def __exit__(self, *_: object) -> None:
+        self._moment()
 
 
-def test_what_a_thread_publishes_while_the_first_joins_is_not_lost() -> None:
-    feed, client = every(), Following(Loop())
-    feed._branches = Watched(lambda: feed.publish_threadsafe("just then"))
+@pytest.mark.parametrize("when", range(4))
+def test_what_a_thread_publishes_while_the_first_joins_is_not_lost(when: int) -> None:
+    """At the latest when the loop has its turn; `when` counts the times that the lock changes hands."""
+    moments = 0
+
+    def moment() -> None:
+        nonlocal moments
+        moments += 1
+        if moments == when + 1:
+            feed.publish_threadsafe("just then")
+
+    feed, client = Feed(clock=Clock(), policy="every", lock=Watched(moment)), Following(Loop())
     client.follow(feed)
+    assert moments >= 4
     client.turn()
     assert feed.published == 1
 
@@ -301,11 +317,10 @@ def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None
         client.turn()
         with loop:
             run_sweeps(sweeps, 10, client.now)
-    follower = client.follower
-    assert follower._sweep is not None
-    before = follower.base, follower._delivered
+    assert feed.statistics().loops[0].in_step == 1
+    before = client.follower.base
     assert feed.get_stats().delivered == 3
-    assert (follower.base, follower._delivered) == before
+    assert client.follower.base == before
     assert client.told == follow_stats(delivered=3)
 
 

@@ -1,12 +1,13 @@
 """Followers in step, a test a sentence: who is, what a pass sends, and why one steps out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.core.driving import GET, GET_10, Driven, branch_of, run_sweeps
+from tests.core.driving import GET, GET_10, Driven, no_handler, run_sweeps
 
-from httpng_core import Feed, FollowStats, Lane, Sweep
-from httpng_core.feeds.follower import Follower
+from httpng_core import Application, Feed, FeedLoopStatistics, FollowStats, Lane, Sweep
+from httpng_core.feeds import Follower
 from httpng_core.testing import Clock
 
 LONG = "x" * (16 * 1024)
@@ -16,13 +17,18 @@ class Client(Driven):
     """A connection that follows a feed, and a kernel that has `room` for what a sweep sends."""
 
     def __init__(
-        self, feed: Feed, clock: Clock, sweeps: list[Sweep], received: bytes, **options: Any
+        self, stage: "Stage", received: bytes, *, tells_acknowledged: bool = False, **options: Any
     ) -> None:
-        super().__init__(received)
-        self.clock = clock
+        super().__init__(b"")
+        self.clock = stage.clock
         self.room = 1 << 30
-        self.connection.feed_lane = Lane(sweeps.append, self.send)
-        self.follower: Follower = feed.follower(**options)
+        self.on_payload: Callable[[], None] = lambda: None
+        make = Application(no_handler).connection
+        self.connection = make(self.now, tells_acknowledged=tells_acknowledged)
+        self.connection.on_payload = lambda: self.on_payload()
+        self.connection.feed_lane = Lane(stage.schedule, self.send)
+        self.receive(received)
+        self.follower: Follower = stage.feed.follower(**options)
         self.follow = self.exchange.follow(self.follower, self.now)
 
     def send(self, wire: bytes) -> int:
@@ -42,19 +48,32 @@ class Client(Driven):
 class Stage:
     """A feed, its followers and the passes that a driver makes."""
 
-    def __init__(self, clients: int = 3, received: bytes = GET, **options: Any) -> None:
+    def __init__(
+        self, clients: int = 3, received: bytes = GET, *, tells_acknowledged: bool = False, **options: Any
+    ) -> None:
         self.clock = Clock()
         self.feed = Feed(clock=self.clock, **options)
         self.sweeps: list[Sweep] = []
         self.clients: list[Client] = []
         for _ in range(clients):
-            self.join(received)
+            self.join(received, tells_acknowledged=tells_acknowledged)
 
     def join(self, received: bytes = GET, **options: Any) -> Client:
         """One more follows, and its head is sent."""
-        self.clients.append(Client(self.feed, self.clock, self.sweeps, received, **options))
+        self.clients.append(Client(self, received, **options))
         self.clients[-1].push()
         return self.clients[-1]
+
+    def schedule(self, sweep: Sweep) -> None:
+        """A feed asks the driver to send."""
+        self.last_sweep = sweep
+        self.sweeps.append(sweep)
+
+    @property
+    def kept(self) -> FeedLoopStatistics:
+        """What the feed keeps for the one loop that follows it."""
+        (loop,) = self.feed.statistics().loops
+        return loop
 
     def publish(self, *payloads: str, key: str | None = None) -> None:
         for payload in payloads:
@@ -244,9 +263,8 @@ def test_who_waits_for_a_position_steps_out_until_it_is_reached() -> None:
 
 
 def test_who_wants_to_know_what_is_acknowledged_steps_out() -> None:
-    stage = Stage(1)
+    stage = Stage(1, tells_acknowledged=True)
     (client,) = stage.clients
-    client.connection._tells_acknowledged = True
     stage.publish("one,")
     stage.settle()
     client.exchange.wait(4, client.now, 100, "acked")
@@ -418,8 +436,7 @@ def test_those_that_come_and_go_between_two_publications_leave_no_places() -> No
         visitor = stage.join()
         visitor.exchange.withdraw(visitor.follow, visitor.now)
         stage.clients.remove(visitor)
-    (sweep,) = branch_of(stage.feed)._sweeps.values()
-    assert len(sweep._members) <= 2
+    assert stage.kept.places <= 2
     stage.publish("2,")
     stage.settle()
     assert stage.bodies == [b"1,2,"]
@@ -431,7 +448,7 @@ def test_a_feed_that_nobody_follows_holds_no_driver() -> None:
     stage.settle()
     for client in stage.clients:
         client.lost()
-    assert not branch_of(stage.feed)._sweeps
+    assert stage.kept.drivers == 0
 
 
 class DefectError(Exception):
@@ -444,9 +461,8 @@ def defective(*args: Any) -> None:
 
 def disbanded(stage: Stage) -> None:
     """What a driver does after an error."""
-    (sweep,) = branch_of(stage.feed)._sweeps.values()
-    sweep.disband(stage.clock.now)
-    assert not sweep._scheduled
+    stage.last_sweep.disband(stage.clock.now)
+    assert stage.kept.scheduled == 0
     stage.settle()
 
 
@@ -480,7 +496,7 @@ def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.Mo
     ill = stage.clients[1]
     stage.publish("tick,")
     if part == "wake":
-        ill.follower._wake = defective
+        ill.on_payload = defective
     else:
         monkeypatch.setattr(ill.connection.protocol, "swept", defective)
         stage.settle()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from httpng_core.http.response import ResponseHead, body_bytes, response_head
+from httpng_core.http import ResponseHead, body_bytes, response_head
 
 
 def headers_of(source: Any) -> tuple[tuple[bytes, bytes], ...]:

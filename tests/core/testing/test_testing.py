@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, GeneratorIO, Request, body_bytes_sent
-from httpng_core.testing import Clock, Loopback
-from httpng_core.testing.http1_client import decode
+from httpng_core.testing import Clock, Loopback, decode
 
 Steps = Generator[Any, Any, Any]
 

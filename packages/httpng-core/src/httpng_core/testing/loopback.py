@@ -316,6 +316,11 @@ class Loopback:
         self.settle()
         return client
 
+    def forget(self) -> None:
+        """Forgets all clients and exchanges, so that tests can see what others hold of them."""
+        self._clients.clear()
+        self.exchanges.clear()
+
     def _check_listening(self) -> None:
         if not self.server.listens:
             raise ConnectionRefusedError("nobody listens")

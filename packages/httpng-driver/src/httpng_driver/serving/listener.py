@@ -179,6 +179,7 @@ class Listener:
 
     Attributes:
         paused: whether it doesn't accept for now, for want of room.
+        shortages: how often it couldn't accept for want of files or memory.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class Listener:
         self._certificates = certificates
         self._has_room = has_room
         self.paused = False
+        self.shortages = 0
         self._warned = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
 
@@ -243,6 +245,7 @@ class Listener:
         return True
 
     def _run_out(self, error: OSError) -> None:
+        self.shortages += 1
         if not self._warned:
             self._warned = True
             _log.warning("can't accept connections on %s for now: %s", self.address.url, error.strerror)
