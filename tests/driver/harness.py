@@ -170,9 +170,14 @@ async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
     raise AssertionError("no standstill")
 
 
+def pumps_of(server: Server) -> list[Pump]:
+    """The server's ends of the connections in its first loop."""
+    return server._hub.pumps
+
+
 def pump_of(server: Server, client: Client) -> Pump:
     """The server's end of a client's connection."""
-    return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
+    return next(pump for pump in pumps_of(server) if pump.socket.getpeername()[1] == client.port)
 
 
 def speaking(pump: Pump) -> Connection | None:
@@ -195,7 +200,7 @@ async def adopted(server: Server, client: Client) -> Pump:
     """The server's end, once it has accepted."""
 
     def found() -> list[Pump]:
-        return [pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port]
+        return [pump for pump in pumps_of(server) if pump.socket.getpeername()[1] == client.port]
 
     await until(found, "the server accepts")
     return found()[0]

@@ -44,6 +44,13 @@ class Client2(Client):
         self._streams.append(self.http2.request(path, method, tuple(headers), authority=self.authority))
         return self.http2.take()
 
+    def post(self, headers: Headers, body: bytes) -> None:
+        """Sends a request with a body that fits the windows."""
+        self._streams.append(
+            self.http2.request("/", "POST", tuple(headers), body=body, authority=self.authority)
+        )
+        self.say()
+
     def begin(self, path: str = "/") -> int:
         """Sends a request, beside others; tells its stream id."""
         self.request(path)

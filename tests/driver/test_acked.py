@@ -5,13 +5,12 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.driver.harness import Observed, in_thread, within_bound
+from tests.driver.harness import Observed, in_thread, pumps_of, within_bound
 from tests.driver.net import Net
 
 from httpng_core import Request, SendStats, reached
 from httpng_driver import IO
-from httpng_driver.loop import hub as hub_module
-from httpng_driver.loop import tcp_options
+from httpng_driver.loop import unacknowledged
 
 
 async def test_acked_never_exceeds_what_the_client_received_and_reaches_all(net: Net) -> None:
@@ -66,8 +65,8 @@ async def test_acked_stands_still_below_sent_while_the_client_does_not_read(net:
     ):
         client.request()
         await within_bound(timed_out)
-        (pump,) = server._hub.pumps
-        assert (tcp_options.unacknowledged(pump.socket) or 0) > 0
+        (pump,) = pumps_of(server)
+        assert (unacknowledged(pump.socket) or 0) > 0
         go_on.set()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(in_thread, client.read_body, 10**9)
@@ -115,7 +114,6 @@ async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(net: Ne
 
     async with net.serving(handler) as server:
         hub = server._hub
-        assert isinstance(hub, hub_module.Hub)
         serve = hub._serve
 
         def counting() -> None:
@@ -133,7 +131,7 @@ async def test_an_idle_stream_that_tracks_acknowledgements_does_not_spin(net: Ne
 async def test_where_the_platform_cannot_tell_asking_is_an_error(
     net: Net, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "CAN_TELL", False)
+    monkeypatch.setattr("httpng_driver.loop.hub.CAN_TELL", False)
 
     @Observed
     async def handler(req: Request, io: IO) -> str:

@@ -12,7 +12,7 @@ from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thr
 
 from httpng_core import Request
 from httpng_driver import IO
-from httpng_driver.loop import give_up_after, tcp_options
+from httpng_driver.loop import give_up_after, since_last_sent
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
 
@@ -137,8 +137,8 @@ def test_the_value_is_later_than_our_own(seconds: float, given: int) -> None:
 
 
 def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_options, "unacknowledged", lambda sock: 1)
-    monkeypatch.setattr(tcp_options, "_since_last_sent", lambda sock: 60_000)
+    monkeypatch.setattr("httpng_driver.loop.tcp_options.unacknowledged", lambda sock: 1)
+    monkeypatch.setattr("httpng_driver.loop.tcp_options.since_last_sent", lambda sock: 60_000)
     with closing(socket.socket()) as sock:
         give_up_after(sock, 30)
         assert user_timeout(sock) == 95_000
@@ -147,7 +147,7 @@ def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_happens_where_it_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as sock:
         give_up_after(sock, 30)
-        assert tcp_options._since_last_sent(sock) == 0
+        assert since_last_sent(sock) == 0
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     with closing(socket.socket()) as sock:
         give_up_after(sock, 30)

@@ -75,9 +75,10 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
 
 def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
     if address.path is not None:
-        if unix.FAMILY is None:
+        family = unix.family()
+        if family is None:
             raise ConfigError(f"{address.url}: this platform has no Unix sockets")
-        return [(unix.FAMILY, address.path)]
+        return [(family, address.path)]
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -258,6 +259,6 @@ class Listener:
 
 
 def _address(sock: socket.socket, name: Any) -> Address:
-    if sock.family == unix.FAMILY:
+    if sock.family == unix.family():
         return Address(os.fsdecode(name), 0, "AF_UNIX", protocol="unix")
     return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")
