@@ -1,6 +1,7 @@
 """Acknowledged bytes over real sockets: never too many, always all in the end, on every loop."""
 
 import random
+import socket
 from typing import Any
 
 import anyio
@@ -76,12 +77,23 @@ async def test_acked_stands_still_below_sent_while_the_client_does_not_read(net:
     assert after.acked == after.sent == after.current == before.current
 
 
+SO_TIMESTAMPING = 37
+setsockopt = socket.socket.setsockopt
+
+
+def without_events(sock: socket.socket, level: int, option: int, value: Any) -> None:
+    """A kernel that doesn't report what is acknowledged."""
+    if option == SO_TIMESTAMPING:
+        raise OSError(92, "Protocol not available")
+    setsockopt(sock, level, option, value)
+
+
 @pytest.mark.parametrize("events", [True, False])
 async def test_a_wait_until_acked_ends_with_events_and_by_polling(
     net: Net, events: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not events:
-        monkeypatch.setattr("httpng_driver.loop.ack_watch.ask_for_events", lambda sock: False)
+        monkeypatch.setattr(socket.socket, "setsockopt", without_events)
 
     @Observed
     async def handler(req: Request, io: IO) -> list[bool]:
