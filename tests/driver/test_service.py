@@ -13,8 +13,8 @@ import anyio
 import pytest
 from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, pumps_of, until
 
-from httpng_core import Application, ConfigError, Request, parse_listen
-from httpng_driver import IO, Server
+from httpng_core import Application, ConfigError, Request, ServerState, parse_listen
+from httpng_driver import IO, ListenerStatistics, Server, ServerStatistics
 from httpng_driver.command import load
 from httpng_driver.loop import Hub, make_poller
 from httpng_driver.serving import Listener, open_listeners
@@ -179,6 +179,27 @@ async def test_a_reload_while_serving_is_being_cancelled_leaves_no_threads(servi
     async with serving(app) as server:
         clients = await begun(server, 1)
     assert own_threads() == []
+    close(clients)
+
+
+async def test_statistics_tell_how_a_server_stands(serving: Serving) -> None:
+    app = Application(forever, threads=2, shutdown_timeout=600)
+    async with serving(app) as server:
+        clients = await begun(server, 3)
+        assert server.statistics() == ServerStatistics(
+            state=ServerState.RUNNING,
+            connections=3,
+            loops=(2, 1),
+            leaving=0,
+            listeners=(ListenerStatistics(address=server.addresses[0], paused=False, shortages=0),),
+            deadline=None,
+        )
+        before = time.monotonic()
+        server.shutdown()
+        after = server.statistics()
+        assert (after.state, after.connections, after.loops) == (ServerState.STOPPING, 3, (2,))
+        assert (after.leaving, after.listeners) == (1, ())
+        assert before + 600 <= (after.deadline or 0) <= time.monotonic() + 600
     close(clients)
 
 

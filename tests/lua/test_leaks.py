@@ -188,6 +188,27 @@ def test_an_exchange_can_be_asked_about_for_as_long_as_its_io_is_held(serve: Ser
     assert exchanges_of(served) <= 1
 
 
+def test_statistics_tell_what_there_is(serve: Serve, lua: str) -> None:
+    served = serve(
+        """
+        local feed, router = httpng.feed(), httpng.router.new()
+        feed:publish('x')
+        function handler(req, io)
+          io:follow(feed)
+        end"""
+    )
+    before = served.app.statistics()
+    assert (before.fibers, before.waits, before.exchanges, before.exchanges_held) == (0, 0, 0, 0)
+    served.ask()
+    now = served.app.statistics()
+    assert (now.runtime, now.sandbox, now.memory_limit, now.time_limit) == (lua, False, None, None)
+    assert (now.fibers, now.waits, now.exchanges, now.exchanges_held) == (1, 1, 1, 1)
+    assert now.memory is None
+    assert now.routers == 1
+    assert [(feed.published, feed.followers, feed.delivered) for feed in now.feeds] == [(1, 1, 1)]
+    assert len(now.handlers) == 1
+
+
 def test_the_host_asks_by_itself(serve: Serve) -> None:
     served = serve("function handler(req, io) return ('x'):rep(10000) end")
     most = 0

@@ -74,6 +74,15 @@ def test_a_step_that_another_did_goes_on_at_home(serve: Serve) -> None:
     assert body(client) == b"slept"
 
 
+def test_statistics_are_not_taken_while_another_thread_is_in_lua(serve: Serve) -> None:
+    gate = TakenGate()
+    served = serve("fiber.create(function() fiber.sleep(1) end)", gate=gate)
+    assert served.app.statistics().fibers == 1
+    gate.is_taken = True
+    with pytest.raises(RuntimeError, match="another thread is in Lua"):
+        served.app.statistics()
+
+
 GAPS = """
 local feed = httpng.feed()
 handler = function(req, io)

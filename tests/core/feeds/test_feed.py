@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, HEAD, Driven, no_handler, result
 
-from httpng_core import Application, ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO, Pending
+from httpng_core import (
+    Application,
+    ContentLengthError,
+    Feed,
+    FeedLoopStatistics,
+    FeedStatistics,
+    FeedStats,
+    FollowStats,
+    GeneratorIO,
+    Pending,
+)
 from httpng_core.feeds import Follower
 from httpng_core.testing import Clock, Loopback
 
@@ -284,6 +294,19 @@ def test_or_its_oldest_payloads_are_dropped() -> None:
     driven.push()
     assert driven.body == b"3456789"
     assert driven.told == follow_stats(delivered=2, skipped=2)
+
+
+def test_statistics_tell_what_is_kept() -> None:
+    driven = Following()
+    assert driven.feed.statistics() == FeedStatistics(values=0, waiting=0, loops=())
+    driven.feed.publish("a", "a")
+    driven.feed.publish("b", "b")
+    driven.follow()
+    (loop,) = driven.feed.statistics().loops
+    assert driven.feed.statistics().values == 2
+    assert loop == FeedLoopStatistics(
+        followers=1, in_step=0, values=2, handed=0, drivers=0, scheduled=0, places=0
+    )
 
 
 # When a payload goes out ------------------------------------------------------------------------------
