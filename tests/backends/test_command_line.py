@@ -94,12 +94,12 @@ class Running:
 
     def __init__(self, process: "subprocess.Popen[str]", listeners: int) -> None:
         self.process = process
-        self.lines = [self._line() for _ in range(listeners)]
+        self.lines = [self.line() for _ in range(listeners)]
         matches = [LISTENING.fullmatch(line) for line in self.lines]
         assert all(matches), self.lines
         self.addresses = [ListenAddress(match[1].strip("[]"), int(match[2])) for match in matches if match]
 
-    def _line(self) -> str:
+    def line(self) -> str:
         assert self.process.stderr is not None
         return self.process.stderr.readline()
 

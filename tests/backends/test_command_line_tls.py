@@ -58,12 +58,12 @@ def test_one_file_for_both_and_a_reload(module: str, folder: Path) -> None:
         both.write_text("junk")
         server.process.send_signal(signal.SIGHUP)
         stays = "ERROR httpng: the old certificates stay: can't bind certificate file to ssl_ctx: "
-        assert server._line() == f"{stays}both.pem: no certificate in it\n"
+        assert server.line() == f"{stays}both.pem: no certificate in it\n"
         assert get_over(old, server.addresses[0])
         make_pair(folder)
         new = publish()
         server.process.send_signal(signal.SIGHUP)
-        assert server._line() == "INFO httpng: certificates reloaded\n"
+        assert server.line() == "INFO httpng: certificates reloaded\n"
         assert get_over(new, server.addresses[0])
         assert server.stop() == ""
 
@@ -95,12 +95,12 @@ def test_a_script_that_starts_again_with_tls(module: str, folder: Path) -> None:
         with Client(server.addresses[0]) as client:
             client.request("/again")
             # It is reset, before it is answered or after.
-            line = server._line()
+            line = server.line()
         assert line.startswith("httpng: listening on https://127.0.0.1:")
         address = ListenAddress("127.0.0.1", int(line.rpartition(":")[2]))
         assert get_over(trusting(pair), address).endswith(b"true")
         server.process.send_signal(signal.SIGHUP)
-        assert server._line() == "INFO httpng: certificates reloaded\n"
+        assert server.line() == "INFO httpng: certificates reloaded\n"
         assert get_over(trusting(pair), address).endswith(b"true")
         assert server.stop() == ""
 
@@ -108,7 +108,7 @@ def test_a_script_that_starts_again_with_tls(module: str, folder: Path) -> None:
 def test_a_unix_socket(module: str, folder: Path) -> None:
     arguments = command(module, "app.py:app", "--listen", "unix:a.sock", "--listen", "127.0.0.1:0")
     with running(arguments[:-2], folder, listeners=0) as server:
-        assert server._line() == "httpng: listening on unix:a.sock\n"
+        assert server.line() == "httpng: listening on unix:a.sock\n"
         assert (folder / "a.sock").is_socket()
         assert server.stop() == ""
     assert not (folder / "a.sock").exists()
@@ -120,7 +120,7 @@ def test_tls_where_the_command_line_names_no_address(folder: Path) -> None:
     (folder / "app.lua").write_text("require 'httpng'.cfg{listen = '192.0.2.1:1', handler = function() end}")
     files = ["--certfile", pair.certificate_file, "--keyfile", pair.certificate_key_file]
     with running(command("httpng_trio", "app.lua", *files), folder, listeners=0) as server:
-        line = server._line()
+        line = server.line()
         if "Address already in use" in line:
             pytest.skip("port 3300 is taken")
         assert line == "httpng: listening on https://127.0.0.1:3300\n"

@@ -7,7 +7,7 @@ from tests.driver.http1_client import Decoder
 from tests.properties.frames import FrameWalker
 
 from httpng_driver import IO
-from httpng_driver.loop.pump import Pump
+from httpng_driver.loop import Pump
 
 KERNEL_BOUND = 256 * 1024
 

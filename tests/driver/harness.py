@@ -24,7 +24,7 @@ import httpng_asyncio
 import httpng_trio
 from httpng_core import Exchange, Request
 from httpng_driver import IO, Server
-from httpng_driver.loop.pump import Pump
+from httpng_driver.loop import Pump
 
 MANY_CLIENTS = 500
 """How many clients there are where there are many: `many_files` makes room for them."""
@@ -169,9 +169,14 @@ async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
     raise AssertionError("no standstill")
 
 
+def pumps_of(server: Server) -> list[Pump]:
+    """The server's ends of the connections in its first loop."""
+    return server._hub.pumps
+
+
 def pump_of(server: Server, client: Client) -> Pump:
     """The server's end of a client's connection."""
-    return next(pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port)
+    return next(pump for pump in pumps_of(server) if pump.socket.getpeername()[1] == client.port)
 
 
 def exchanges_of(pump: Pump) -> list[Exchange]:
@@ -183,7 +188,7 @@ async def adopted(server: Server, client: Client) -> Pump:
     """The server's end, once it has accepted."""
 
     def found() -> list[Pump]:
-        return [pump for pump in server._hub.pumps if pump.socket.getpeername()[1] == client.port]
+        return [pump for pump in pumps_of(server) if pump.socket.getpeername()[1] == client.port]
 
     await until(found, "the server accepts")
     return found()[0]

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from tests.driver.http1_client import Client, Headers, Received
 from tests.driver.tls_client import TlsClient
 
-from httpng_core.testing.http2_client import Http2Client, ReceivedStream
+from httpng_core.testing import Http2Client, ReceivedStream
 
 Stall = Literal["socket", "stream", "connection"]
 """What is full when the client doesn't read: its socket, as its windows are wide; else a window."""
@@ -43,6 +43,13 @@ class Client2(Client):
     def prepare(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> bytes:
         self._streams.append(self.http2.request(path, method, tuple(headers), authority=self.authority))
         return self.http2.take()
+
+    def post(self, headers: Headers, body: bytes) -> None:
+        """Sends a request with a body that fits the windows."""
+        self._streams.append(
+            self.http2.request("/", "POST", tuple(headers), body=body, authority=self.authority)
+        )
+        self.say()
 
     def begin(self, path: str = "/") -> int:
         """Sends a request, beside others; tells its stream id."""

@@ -13,7 +13,7 @@ from tests.driver.tls_client import TlsClient
 
 from httpng_core import CertificateFiles, TlsFiles
 from httpng_driver import Server
-from httpng_driver.loop.pump import Pump
+from httpng_driver.loop import Pump
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The kernel's backstop: `TCP_USER_TIMEOUT` is set while we would give the client up, and only then."""
 
 import ctypes
+import fcntl
 import socket
 import struct
 from contextlib import closing
 from math import inf
+from typing import Any
 
 import anyio
 import pytest
@@ -12,8 +14,7 @@ from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thr
 
 from httpng_core import Request
 from httpng_driver import IO
-from httpng_driver.loop import tcp_options
-from httpng_driver.loop.tcp_options import give_up_after
+from httpng_driver.loop import give_up_after, since_last_sent, unacknowledged
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="needs TCP_USER_TIMEOUT")
 
@@ -137,10 +138,19 @@ def test_the_value_is_later_than_our_own(seconds: float, given: int) -> None:
         assert user_timeout(sock) == given
 
 
+class Silent(socket.socket):
+    """A socket whose client has acknowledged nothing for a minute; all that TCP_INFO tells is 60,000."""
+
+    def getsockopt(self, *args: int) -> Any:
+        if args[1] == socket.TCP_INFO:
+            return struct.pack("I", 60_000) * (args[2] // 4)
+        return super().getsockopt(*args)
+
+
 def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp_options, "unacknowledged", lambda sock: 1)
-    monkeypatch.setattr(tcp_options, "_since_last_sent", lambda sock: 60_000)
-    with closing(socket.socket()) as sock:
+    monkeypatch.setattr(fcntl, "ioctl", lambda fd, request, buffer: struct.pack("i", 1))
+    with closing(Silent()) as sock:
+        assert (unacknowledged(sock), since_last_sent(sock)) == (1, 60_000)
         give_up_after(sock, 30)
         assert user_timeout(sock) == 95_000
 
@@ -148,7 +158,7 @@ def test_what_was_waited_before_is_added(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_happens_where_it_cannot_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as sock:
         give_up_after(sock, 30)
-        assert tcp_options._since_last_sent(sock) == 0
+        assert since_last_sent(sock) == 0
     monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
     with closing(socket.socket()) as sock:
         give_up_after(sock, 30)

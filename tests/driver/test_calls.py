@@ -18,7 +18,7 @@ from tests.driver.net import Net
 
 from httpng_core import Request, ResponseStateError, SendResult, SendStats
 from httpng_driver import IO
-from httpng_driver.loop.pump import Pump
+from httpng_driver.loop import Pump
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from httpng_core import ConfigError
-from httpng_driver.handlers.open_below import check_directories, open_below
+from httpng_driver.handlers import check_directories, open_below
 
 
 @pytest.fixture

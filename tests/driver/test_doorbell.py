@@ -6,8 +6,8 @@ from threading import Thread, get_ident
 
 import pytest
 
-from httpng_driver.loop.poller import Poller, make_poller
-from httpng_driver.threads.wakeup import Doorbell
+from httpng_driver.loop import Poller, make_poller
+from httpng_driver.threads import Doorbell
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ from contextlib import ExitStack
 
 import anyio
 import pytest
-from tests.core.driving import branch_of
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, until, within_bound
 
-from httpng_core import Request, SendResult
+from httpng_core import Lane, Request, SendResult
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -109,18 +108,21 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
     async with serving(follower_of(feed)) as server:
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(4)]
+            connection = (await adopted(server, clients[1])).connection
+            lane = connection.feed_lane
+            assert lane is not None
+            is_ill = False
+            # What its socket takes, when it is in step.
+            connection.feed_lane = Lane(lane.schedule, lambda wire: 0 if is_ill else lane.send(wire))
             for client in clients:
                 client.send(GET)
             await followed(feed, 4)
             feed.publish(tick(1))
             for client in clients:
                 await read_until(client, 1)
-            ill = await adopted(server, clients[1])
-            monkeypatch.setattr(ill.connection, "feed_lane", None)
-            (sweep,) = branch_of(feed)._sweeps.values()
-            place = next(place for place, send in enumerate(sweep._sends) if send.__self__ is ill.socket)  # type: ignore[attr-defined]
-            monkeypatch.setattr(ill.connection.protocol, "fell_short", defective)  # type: ignore[union-attr]
-            sweep._sends[place] = lambda wire: 0
+            await until(lambda: feed.statistics().loops[0].in_step == 4)
+            is_ill, connection.feed_lane = True, None
+            monkeypatch.setattr(connection.protocol, "fell_short", defective)  # type: ignore[union-attr]
             feed.publish(tick(2))
             others = [clients[0], *clients[2:]]
             for client in others:

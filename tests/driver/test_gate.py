@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from httpng_core import Runner
-from httpng_driver.threads.lua_gate import LuaGate
+from httpng_driver.threads import LuaGate
 
 BOUND = 30.0
 
@@ -35,9 +35,9 @@ class Home:
 class Rig:
     """A gate, the loop of this thread and that of another, and what was done in which order."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.rung: list[Callable[[], None]] = []
-        self.gate = LuaGate(self.rung.append)
+        self.gate = LuaGate(self.rung.append, clock=clock)
         self.here, self.there = Home(get_ident()), Home()
         self.done: list[object] = []
         self.answers: list[tuple[object, Exception | None]] = []
@@ -174,10 +174,9 @@ def test_after_many_jobs_the_others_are_for_the_first_loop() -> None:
     assert rig.done == list(range(100))
 
 
-def test_after_a_long_job_the_others_are_for_the_first_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_long_job_the_others_are_for_the_first_loop() -> None:
     seconds = iter(range(1000))
-    monkeypatch.setattr("httpng_driver.threads.lua_gate.monotonic", lambda: next(seconds))
-    rig = Rig()
+    rig = Rig(clock=lambda: next(seconds))
     with Taken(rig):
         for name in "ab":
             rig.call(name)
@@ -186,10 +185,9 @@ def test_after_a_long_job_the_others_are_for_the_first_loop(monkeypatch: pytest.
     assert rig.done == ["a", "b"]
 
 
-def test_who_comes_after_others_waits_behind_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_comes_after_others_waits_behind_them() -> None:
     seconds = iter(range(1000))
-    monkeypatch.setattr("httpng_driver.threads.lua_gate.monotonic", lambda: next(seconds))
-    rig = Rig()
+    rig = Rig(clock=lambda: next(seconds))
     with Taken(rig):
         for name in "ab":
             rig.call(name)

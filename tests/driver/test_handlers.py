@@ -13,7 +13,7 @@ from tests.driver.net import Net
 
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Request, Response
 from httpng_driver import IO
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import Hub
 
 pytestmark = pytest.mark.anyio
 

@@ -9,12 +9,12 @@ from math import inf
 
 import anyio
 import pytest
-from tests.driver.harness import Client, exchanges_of, in_thread, until
+from tests.driver.harness import Client, exchanges_of, in_thread, pumps_of, until
 from tests.driver.net import HTTP1, Net
 
 from httpng_core import Request
 from httpng_driver import IO, Server
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import Hub
 
 pytestmark = pytest.mark.anyio
 
@@ -115,8 +115,9 @@ async def stalled_clients(net: Net, server: Server) -> AsyncIterator[Beside]:
 
 def is_stalled(net: Net, server: Server) -> bool:
     """Whether no handler but the healthy client's has room for another write."""
-    exchanges = [exchange for pump in server._hub.pumps for exchange in exchanges_of(pump)]
-    in_flight = [exchange._queue.window.in_flight for exchange in exchanges]
+    exchanges = [exchange for pump in pumps_of(server) for exchange in exchanges_of(pump)]
+    stats = [exchange.stats(time.monotonic()) for exchange in exchanges]
+    in_flight = [each.current - each.sent for each in stats]
     return [size > WINDOW - RECORD for size in in_flight].count(True) == net.many
 
 

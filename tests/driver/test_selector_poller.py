@@ -4,7 +4,7 @@ import selectors
 from typing import cast
 
 import pytest
-from tests.driver.harness import Serving
+from tests.driver.harness import Client, Serving, in_thread
 from tests.driver.net import ON_ALL_LOOPS, Carrier, Net
 from tests.driver.test_calls import (
     test_a_cancelled_task_sends_nothing_more_of_its_body,
@@ -40,8 +40,7 @@ from tests.driver.test_stalled_client import (
 )
 from tests.driver.test_truth import check_sent, mixed
 
-from httpng_driver.loop import hub
-from httpng_driver.loop.poller import SelectorPoller
+from httpng_driver.loop import SelectorPoller
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)
@@ -51,15 +50,15 @@ def carrier(request: pytest.FixtureRequest) -> Carrier:
 
 
 @pytest.fixture(autouse=True)
-def selector_poller(monkeypatch: pytest.MonkeyPatch) -> list[SelectorPoller]:
-    """All pollers that are made in the test are such ones."""
-    made: list[SelectorPoller] = []
+def made(monkeypatch: pytest.MonkeyPatch) -> list[selectors.BaseSelector]:
+    """All pollers that are made in the test are such ones: their selectors."""
+    made: list[selectors.BaseSelector] = []
 
     def make_poller() -> SelectorPoller:
-        made.append(SelectorPoller(selectors.EpollSelector()))
-        return made[-1]
+        made.append(selectors.EpollSelector())
+        return SelectorPoller(made[-1])
 
-    monkeypatch.setattr(hub, "make_poller", make_poller)
+    monkeypatch.setattr("httpng_driver.loop.hub.make_poller", make_poller)
     return made
 
 
@@ -74,9 +73,13 @@ async def test_sent_is_what_the_kernel_has_accepted(net: Net) -> None:
 
 
 @pytest.mark.anyio
-async def test_it_is_this_poller_that_serves(serving: Serving, selector_poller: list[SelectorPoller]) -> None:
+async def test_it_is_this_poller_that_serves(serving: Serving, made: list[selectors.BaseSelector]) -> None:
     async with serving(lambda req: "served") as server:
-        assert [server._hub.poller] == selector_poller
+        (selector,) = made
+        before = len(selector.get_map())
+        with Client(server.addresses[0]) as client:
+            assert (await in_thread(client.ask)).body == b"served"
+            assert len(selector.get_map()) == before + 1
 
 
 __all__ = [

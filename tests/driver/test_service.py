@@ -11,14 +11,13 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
+from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, pumps_of, until
 
-from httpng_core import Application, ConfigError, Request, parse_listen
-from httpng_driver import IO, Server
-from httpng_driver.command.find_application import load
-from httpng_driver.loop.hub import Hub
-from httpng_driver.loop.poller import make_poller
-from httpng_driver.serving.listener import Listener, open_listeners
+from httpng_core import Application, ConfigError, Request, ServerState, parse_listen
+from httpng_driver import IO, ListenerStatistics, Server, ServerStatistics
+from httpng_driver.command import load
+from httpng_driver.loop import Hub, make_poller
+from httpng_driver.serving import Listener, open_listeners
 from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +71,7 @@ async def test_cancelling_waits_for_all_threads_though_some_have_left_before(ser
     handler = stubborn(0.2)
     async with serving(handler, threads=3) as server:
         server.reconfigure(handler, threads=2)
-        await until(lambda: not server._loops.is_leaving)
+        await until(lambda: not server.statistics().leaving)
         clients = await begun(server, 2)
     assert own_threads() == []
     close(clients)
@@ -143,17 +142,17 @@ async def test_a_force_in_the_first_loop_waits_for_threads_that_another_has_just
 async def test_a_force_that_comes_when_they_have_left_is_over_at_once(serving: Serving) -> None:
     app = Application(forever, threads=2)
     async with serving(app) as server:
-        (worker,) = server._loops._workers
+        (worker,) = (thread for thread in threading.enumerate() if thread.name in own_threads())
         server.reconfigure(forever, threads=1)
         # It is idle, so it goes; the first loop learns of it in its next turn, and of this after it.
-        worker.join()
+        worker.join(BOUND)
         forced: list[Any] = []
         thread = threading.Thread(target=lambda: forced.append(app.force_decrease_threads()))
         thread.start()
         thread.join(BOUND)
         await until(lambda: forced[0].settled)
-        await until(lambda: not server._loops.is_leaving)
-        assert server._service._deadline is None
+        await until(lambda: not server.statistics().leaving)
+        assert server.statistics().deadline is None
 
 
 async def test_who_waits_for_an_end_is_told_when_serving_is_cancelled(serving: Serving) -> None:
@@ -183,6 +182,27 @@ async def test_a_reload_while_serving_is_being_cancelled_leaves_no_threads(servi
     close(clients)
 
 
+async def test_statistics_tell_how_a_server_stands(serving: Serving) -> None:
+    app = Application(forever, threads=2, shutdown_timeout=600)
+    async with serving(app) as server:
+        clients = await begun(server, 3)
+        assert server.statistics() == ServerStatistics(
+            state=ServerState.RUNNING,
+            connections=3,
+            loops=(2, 1),
+            leaving=0,
+            listeners=(ListenerStatistics(address=server.addresses[0], paused=False, shortages=0),),
+            deadline=None,
+        )
+        before = time.monotonic()
+        server.shutdown()
+        after = server.statistics()
+        assert (after.state, after.connections, after.loops) == (ServerState.STOPPING, 3, (2,))
+        assert (after.leaving, after.listeners) == (1, ())
+        assert before + 600 <= (after.deadline or 0) <= time.monotonic() + 600
+    close(clients)
+
+
 # Room ---------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +212,7 @@ async def test_who_waits_for_room_is_let_in_when_a_reload_makes_some(serving: Se
         with Client(server.addresses[0]) as first, Client(server.addresses[0]) as second:
             await in_thread(first.ask, GET)
             second.send(GET)
-            await until(lambda: server._service._listeners[0].paused)
+            await until(lambda: server.statistics().listeners[0].paused)
             server.reconfigure(thread_name, **more)
             assert (await in_thread(second.read_response)).body
 
@@ -223,14 +243,15 @@ async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> 
 async def test_an_application_that_is_served_is_not_served_again(serving: Serving) -> None:
     app = Application(thread_name)
     async with serving(app) as server, serving(thread_name):
+        control = app.control
         with pytest.raises(RuntimeError, match="served already"):
             async with serving(app):
                 pass
-        assert app.control is server._service
+        assert app.control is control
         server.reconfigure(thread_name, threads=2)
-        assert server._loops.count == 2
+        assert len(server.statistics().loops) == 2
     async with serving(app) as server, serving(app.with_settings(threads=1)):
-        assert server._loops.count == 2
+        assert len(server.statistics().loops) == 2
 
 
 async def test_a_script_that_is_served_is_not_served_again(serving: Serving, tmp_path: Path) -> None:
@@ -258,7 +279,7 @@ async def test_connections_are_drained_and_reconfigured_while_no_other_thread_is
     async with serving(thread_name) as server:
         with Client(server.addresses[0]) as client:
             await in_thread(client.ask, GET)
-            (pump,) = server._hub.pumps
+            (pump,) = pumps_of(server)
             held: list[bool] = []
             for verb in ("drain", "reconfigure"):
                 setattr(pump.connection, verb, lambda *_: held.append(server._hub.lock._is_owned()))  # type: ignore[attr-defined]
@@ -272,8 +293,27 @@ async def test_connections_are_drained_and_reconfigured_while_no_other_thread_is
 
 def script(tmp_path: Path, source: str, **cfg: object) -> Application:
     path = tmp_path / "script.lua"
-    path.write_text(f"local httpng, fiber = require 'httpng', require 'fiber'\n{source}")
+    path.write_text(f"{FLAG.replace('FLAG', str(flag(tmp_path)))}{source}")
     return load(str(path), cfg)
+
+
+# The test has a script go on by a file, which that may take away to tell how far it has come.
+FLAG = """
+local httpng, fiber = require 'httpng', require 'fiber'
+local function take_flag() assert(os.remove('FLAG')) end
+local function wait_for_flag()
+  local found = io.open('FLAG')
+  while not found do
+    fiber.sleep(0.001)
+    found = io.open('FLAG')
+  end
+  found:close()
+end
+"""
+
+
+def flag(tmp_path: Path) -> Path:
+    return tmp_path / "flag"
 
 
 async def listening(server: Server) -> None:
@@ -284,15 +324,15 @@ async def test_a_script_may_wait_before_it_says_what_is_served(serving: Serving,
     app = script(
         tmp_path,
         """
-        while not _G.go do fiber.sleep(0.001) end
+        wait_for_flag()
         httpng.cfg{listen = '127.0.0.1:0', threads = 2, handler = function() return 'here' end}
         """,
     )
     async with serving(app, listen=None) as server:
         assert (server.addresses, server.connections, server.uses_tls) == ([], 0, False)
-        app._script.runtime._lua.execute(b"go = true")  # type: ignore[attr-defined]
+        flag(tmp_path).touch()
         await listening(server)
-        assert server._loops.count == 2
+        assert len(server.statistics().loops) == 2
         with Client(server.addresses[0]) as client:
             assert (await in_thread(client.ask, GET)).body == b"here"
 
@@ -328,18 +368,17 @@ async def test_where_to_listen_can_be_said_to_whoever_serves_the_script(
         {wait}
         local cfg = {{listen = 'unix:{tmp_path}/a.sock', handler = function() return 'here' end}}
         httpng.cfg(cfg)
-        while not _G.stop do fiber.sleep(0.001) end
+        wait_for_flag()
         httpng.shutdown()
         httpng.cfg(cfg)
-        _G.stop = false
+        take_flag()
         """,
     )
     async with serving(app) as server:
         await listening(server)
         assert not (tmp_path / "a.sock").exists()
-        lua = app._script.runtime._lua  # type: ignore[attr-defined]
-        lua.execute(b"stop = true")
-        await until(lambda: lua.globals()[b"stop"] is False)
+        flag(tmp_path).touch()
+        await until(lambda: not flag(tmp_path).exists(), "it has started again")
         assert server.addresses[0].host == "127.0.0.1"
         with Client(server.addresses[0]) as client:
             assert (await in_thread(client.ask, GET)).body == b"here"
@@ -367,14 +406,14 @@ async def test_a_shutdown_from_outside_is_the_last_word_though_the_script_would_
           fiber.sleep(1000)
         end}
         httpng.cfg(cfg)
-        while not _G.stop do fiber.sleep(0.001) end
+        wait_for_flag()
         httpng.shutdown()
         httpng.cfg(cfg)
         """,
     )
     async with serving(app, listen=None, cancel=False) as server:
         clients = await begun(server, 1)
-        app._script.runtime._lua.execute(b"stop = true")  # type: ignore[attr-defined]
+        flag(tmp_path).touch()
         await until(lambda: app.lifecycle.state.name == "STOPPING")
         server.shutdown()
     assert "shutdown is in progress" in caplog.text
@@ -427,20 +466,18 @@ async def test_the_file_of_a_unix_socket_is_there_while_the_script_serves(
           httpng.shutdown()
         end
         httpng.cfg(cfg)
-        while not _G.stop do fiber.sleep(0.001) end
+        wait_for_flag()
         httpng.shutdown()
-        _G.is_there = io.open('{tmp_path}/a.sock')
         httpng.cfg(cfg)
-        _G.stop = false
+        take_flag()
         """,
     )
     path = tmp_path / "a.sock"
     async with serving(app, listen=None) as server:
         before = server.addresses
         assert path.exists()
-        lua = app._script.runtime._lua  # type: ignore[attr-defined]
-        lua.execute(b"stop = true")
-        await until(lambda: lua.globals()[b"stop"] is False)
+        flag(tmp_path).touch()
+        await until(lambda: not flag(tmp_path).exists(), "it has started again")
         assert server.addresses == before
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
@@ -463,12 +500,12 @@ httpng.cfg(cfg)
 
 async def asked_in_the_second_loop(server: Server) -> Client:
     """A client whose request for fewer threads is on its way, in the thread that is to go."""
-    clients = [Client(server.addresses[0]) for _ in range(2)]
-    for client in clients:
-        await in_thread(client.ask, GET)
-    first, other = clients
-    if server._hub.pumps[0].socket.getpeername()[1] == other.port:
-        first, other = other, first
+    first = Client(server.addresses[0])
+    await in_thread(first.ask, GET)
+    assert server.statistics().loops == (1, 0)
+    other = Client(server.addresses[0])
+    await in_thread(other.ask, GET)
+    assert server.statistics().loops == (1, 1)
     first.close()
     other.request("/fewer")
     return other
@@ -479,7 +516,7 @@ async def test_a_handler_may_end_the_thread_that_it_runs_in(serving: Serving, tm
     async with serving(app, listen=None) as server:
         with await asked_in_the_second_loop(server) as client:
             assert (await in_thread(client.read_response)).body == b"fewer"
-            await until(lambda: server._loops.count == 1 and not server._loops.is_leaving)
+            await until(lambda: len(server.statistics().loops) == 1 and not server.statistics().leaving)
             assert app.lifecycle.state.name == "RUNNING"
 
 
@@ -489,7 +526,7 @@ async def test_a_handler_that_forces_its_own_thread_is_given_up(serving: Serving
         with await asked_in_the_second_loop(server) as client:
             await in_thread(client.read_to_end)
             assert client.was_reset
-            await until(lambda: app.lifecycle.state.name == "RUNNING" and server._loops.count == 1)
+            await until(lambda: app.lifecycle.state.name == "RUNNING" and len(server.statistics().loops) == 1)
 
 
 async def test_a_handler_may_stop_the_server(
@@ -518,7 +555,7 @@ async def test_a_server_that_a_script_starts_again_says_so(serving: Serving, tmp
         """
         local cfg = {listen = '127.0.0.1:0', handler = function() return 'here' end}
         httpng.cfg(cfg)
-        while not _G.stop do fiber.sleep(0.001) end
+        wait_for_flag()
         httpng.shutdown()
         httpng.cfg(cfg)
         """,
@@ -530,7 +567,7 @@ async def test_a_server_that_a_script_starts_again_says_so(serving: Serving, tmp
 
     async with serving(app, listen=None, on_listening=listening) as server:
         first = server.addresses[0].port
-        app._script.runtime._lua.execute(b"stop = true")  # type: ignore[attr-defined]
+        flag(tmp_path).touch()
         await until(lambda: len(ports) == 2)
         assert ports == [[first], [server.addresses[0].port]]
         with Client(server.addresses[0]) as client:

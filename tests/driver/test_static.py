@@ -26,9 +26,8 @@ from tests.driver.net import CARRIERS, Net
 from tests.driver.test_directories import open_files
 
 from httpng_core import Application, ConfigError, Exchange, Request
-from httpng_core.app.directory import PIECE, DirectoryHandler
-from httpng_driver.handlers import files
-from httpng_driver.handlers.open_below import open_below
+from httpng_core.app import PIECE, DirectoryHandler
+from httpng_driver.handlers import DiskFiles
 from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
@@ -61,11 +60,16 @@ def www(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def not_in_place(*args: object) -> int:
+    """A kernel that has nothing in memory, or can't tell."""
+    raise BlockingIOError
+
+
 @pytest.fixture(params=["in-place", "by-threads"])
 def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to read: what is in memory in place, or everything by threads."""
     if request.param == "by-threads":
-        monkeypatch.setattr(files, "_NOWAIT", None)
+        monkeypatch.setattr(os, "preadv", not_in_place, raising=False)
     return str(request.param)
 
 
@@ -86,7 +90,7 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """A disk that hangs: reads by threads wait until this is set."""
-    monkeypatch.setattr(files, "_NOWAIT", None)
+    monkeypatch.setattr(os, "preadv", not_in_place, raising=False)
     go_on, pread = threading.Event(), os.pread
 
     def held(*args: int) -> bytes:
@@ -131,12 +135,7 @@ async def test_what_is_not_in_memory_is_read_by_threads(
     serving: Serving, www: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk would have to be asked, or the file system can't tell."""
-
-    def preadv(*args: object) -> int:
-        raise BlockingIOError
-
-    monkeypatch.setattr(os, "preadv", preadv)
-    monkeypatch.setattr(files, "_NOWAIT", 8)
+    monkeypatch.setattr(os, "preadv", not_in_place)
     async with serving(www) as server:
         with Client(server.addresses[0]) as client:
             assert (await in_thread(client.ask, get("/big"))).body == BIG
@@ -275,14 +274,16 @@ async def test_a_server_that_ends_while_the_disk_hangs_leaves_no_file_open(
 ) -> None:
     begun = threading.Event()
 
-    def opening(*args: Any) -> int:
-        fd = open_below(*args)
+    fstat = os.fstat
+
+    def slow_fstat(fd: int) -> os.stat_result:
+        """What is asked for when a file has been opened."""
         begun.set()
         if hangs == "opening":
             held.wait(20)
-        return fd
+        return fstat(fd)
 
-    monkeypatch.setattr(files, "open_below", opening)
+    monkeypatch.setattr(os, "fstat", slow_fstat)
     async with serving(www, cancel=False) as server:
         with Client(server.addresses[0]) as client:
             client.send(get("/big"))
@@ -302,7 +303,7 @@ async def test_what_was_not_begun_is_left_undone(serving: Serving, www: Path) ->
             self.task = function, args
 
     reactor: Any = Reactor()
-    file = files.DiskFiles(reactor, lambda: 0.0).open(str(www), [b"a.txt"])
+    file = DiskFiles(reactor, lambda: 0.0).open(str(www), [b"a.txt"])
     file.opening.on_settle = lambda: opened.append(file)
     file.close()
     function, args = reactor.task
@@ -323,13 +324,13 @@ async def test_what_the_kernel_has_in_memory_needs_one_thread_to_be_opened_and_n
     finally:
         os.close(fd)
     asked: list[object] = []
-    in_thread_before = files.DiskFiles.in_thread
+    in_thread_before = DiskFiles.in_thread
 
-    def counting(self: files.DiskFiles, *args: Any) -> None:
+    def counting(self: DiskFiles, *args: Any) -> None:
         asked.append(args)
         in_thread_before(self, *args)
 
-    monkeypatch.setattr(files.DiskFiles, "in_thread", counting)
+    monkeypatch.setattr(DiskFiles, "in_thread", counting)
     async with serving(www) as server:
         with Client(server.addresses[0]) as client:
             assert (await in_thread(client.ask, get("/big"))).body == BIG

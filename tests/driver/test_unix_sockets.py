@@ -22,7 +22,6 @@ from httpng_core import (
     TlsFiles,
 )
 from httpng_driver import IO
-from httpng_driver.serving import unix
 
 pytestmark = pytest.mark.anyio
 
@@ -135,10 +134,11 @@ async def test_a_path_that_can_not_be(serving: Serving, tmp_path: Path) -> None:
 async def test_a_platform_without_unix_sockets(
     serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unix, "FAMILY", None)
-    with pytest.raises(ConfigError, match=r"unix:.*: this platform has no Unix sockets"):
-        async with serving(where, listen=f"unix:{tmp_path}/a.sock"):
-            pass
+    with monkeypatch.context() as patch:
+        patch.delattr(socket, "AF_UNIX")
+        with pytest.raises(ConfigError, match=r"unix:.*: this platform has no Unix sockets"):
+            async with serving(where, listen=f"unix:{tmp_path}/a.sock"):
+                pass
 
 
 async def test_a_file_that_is_another_ones_by_now_is_not_removed(serving: Serving, tmp_path: Path) -> None:

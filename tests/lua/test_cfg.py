@@ -9,7 +9,6 @@ from tests.lua.conftest import Serve, Write
 from httpng_core import LUA_DEFAULT_LISTEN, ConfigError, ListenAddress, Settings
 from httpng_core.testing import Clock
 from httpng_lua import LuaApplication
-from httpng_lua.runtime import LuaFunction
 
 WRONG = [
     ("nil", "No parameters specified"),
@@ -252,9 +251,10 @@ def test_what_no_site_takes_is_not_found(serve: Serve) -> None:
     assert served.answer("/seen").status == 200
 
 
-def test_a_function_of_lua_stays_there() -> None:
+def test_a_function_of_lua_stays_there(serve: Serve) -> None:
+    [site] = serve("").app.configuration.sites
     with pytest.raises(TypeError, match="called in Lua"):
-        LuaFunction(1)()
+        site.handler()  # type: ignore[operator]
 
 
 def test_overrides_win(write: Write, lua: str) -> None:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from tests.lua.conftest import Serve
-from tests.lua.test_leaks import fibers_of, script_of, waits_of
+from tests.lua.test_leaks import fibers_of, waits_of
 
 
 def test_new_begins_when_its_caller_waits(serve: Serve) -> None:
@@ -387,4 +387,4 @@ def test_thousands_that_were_cancelled_leave_nothing(serve: Serve, caplog: pytes
     assert after - before < 5000
     assert fibers_of(served) == 0
     assert waits_of(served) == 0
-    assert len(script_of(served)._fibers.home.timers) == 0
+    assert len(served.loop.runner.timers) == 0

@@ -35,7 +35,7 @@ def test_cfg_and_overrides_ask_for_it(
     write: Write, lua: str, cfg: str, overrides: dict[str, object], kind: tuple[object, ...]
 ) -> None:
     app = asked(write, cfg, lua, overrides)
-    had = app._script.kind
+    had = app.statistics()
     assert (had.sandbox, had.memory_limit, had.time_limit) == kind
     assert had.runtime == lua
     settings = app.settings
@@ -44,7 +44,7 @@ def test_cfg_and_overrides_ask_for_it(
 
 def test_another_lua_at_the_same_time(write: Write) -> None:
     app = asked(write, "sandbox = true, lua = 'lua54'", "luajit21")
-    assert (app._script.kind.runtime, app._script.kind.sandbox) == ("lua54", True)
+    assert (app.statistics().runtime, app.statistics().sandbox) == ("lua54", True)
 
 
 def test_a_script_that_asks_for_another_state_each_time(write: Write, lua: str) -> None:
@@ -54,7 +54,7 @@ def test_a_script_that_asks_for_another_state_each_time(write: Write, lua: str) 
 
 def test_one_that_asks_no_more_once_it_is_there(write: Write, lua: str) -> None:
     app = asked(write, "sandbox = open", lua, source="open = os ~= nil or nil")
-    assert app._script.kind.sandbox
+    assert app.statistics().sandbox
     assert app.settings.sandbox
 
 

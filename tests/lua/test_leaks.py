@@ -3,21 +3,17 @@
 import gc
 import logging
 import weakref
+from typing import Any
 
 import pytest
 from tests.lua.conftest import Serve, Served
 
-from httpng_lua.handler import LuaHandler
-from httpng_lua.script import Script
-
-
-def script_of(served: Served) -> Script:
-    return served.app._script
+from httpng_core import Runner
+from httpng_lua import Done, Job, OpenGate
 
 
 def fibers_of(served: Served) -> int:
-    count: int = script_of(served).runtime.function("count")()
-    return count
+    return served.app.statistics().fibers
 
 
 MEMORY = """
@@ -31,21 +27,18 @@ MEMORY = """
 def memory_of(served: Served) -> int:
     """Bytes that Lua holds after a collection."""
     memory = int(served.answer("/memory").body)
-    served.loop._clients.clear()
-    served.loop.exchanges.clear()
+    served.loop.forget()
     gc.collect()
     return memory
 
 
 def exchanges_of(served: Served) -> int:
-    """How many exchanges the host keeps for Lua, once it has asked which Lua still holds."""
-    script = script_of(served)
-    script._exchanges.sweep(script.runtime.function("is_held"))
-    return len(script._exchanges)
+    """How many exchanges Lua still holds."""
+    return served.app.statistics().exchanges_held
 
 
 def waits_of(served: Served) -> int:
-    return len(script_of(served)._fibers._waits)
+    return served.app.statistics().waits
 
 
 PATHS = ("/plain", "/wait", "/fiber", "/coroutine", "/error", "/slow", "/old", "/stuck", "/gone")
@@ -88,8 +81,7 @@ def test_a_thousand_requests_leave_nothing(serve: Serve, caplog: pytest.LogCaptu
                 client.reset()
             else:
                 client.give_room()
-            served.loop._clients.clear()
-            served.loop.exchanges.clear()
+            served.loop.forget()
 
     requests(700)
     before = memory_of(served)
@@ -154,7 +146,7 @@ def test_the_script_itself_may_wait_for_ever_without_a_server(serve: Serve) -> N
 
 
 def test_runtimes_are_let_go_of_whatever_waits(serve: Serve) -> None:
-    runtimes = []
+    apps = []
     for _ in range(20):
         served = serve(
             """
@@ -164,10 +156,11 @@ def test_runtimes_are_let_go_of_whatever_waits(serve: Serve) -> None:
             end"""
         )
         served.ask(room=0)
-        runtimes.append(weakref.ref(script_of(served).runtime))
+        apps.append(weakref.ref(served.app))
         del served
         gc.collect()
-    assert [runtime() for runtime in runtimes] == [None] * 20
+    # Lua has calls of the application's: it would keep it.
+    assert [app() for app in apps] == [None] * 20
 
 
 def test_an_exchange_can_be_asked_about_for_as_long_as_its_io_is_held(serve: Serve) -> None:
@@ -195,44 +188,68 @@ def test_an_exchange_can_be_asked_about_for_as_long_as_its_io_is_held(serve: Ser
     assert exchanges_of(served) <= 1
 
 
+def test_statistics_tell_what_there_is(serve: Serve, lua: str) -> None:
+    served = serve(
+        """
+        local feed, router = httpng.feed(), httpng.router.new()
+        feed:publish('x')
+        function handler(req, io)
+          io:follow(feed)
+        end"""
+    )
+    before = served.app.statistics()
+    assert (before.fibers, before.waits, before.exchanges, before.exchanges_held) == (0, 0, 0, 0)
+    served.ask()
+    now = served.app.statistics()
+    assert (now.runtime, now.sandbox, now.memory_limit, now.time_limit) == (lua, False, None, None)
+    assert (now.fibers, now.waits, now.exchanges, now.exchanges_held) == (1, 1, 1, 1)
+    assert now.memory is None
+    assert now.routers == 1
+    assert [(feed.published, feed.followers, feed.delivered) for feed in now.feeds] == [(1, 1, 1)]
+    assert len(now.handlers) == 1
+
+
 def test_the_host_asks_by_itself(serve: Serve) -> None:
     served = serve("function handler(req, io) return ('x'):rep(10000) end")
     most = 0
     for _ in range(1000):
         served.ask()
-        served.loop._clients.clear()
-        served.loop.exchanges.clear()
-        most = max(most, len(script_of(served)._exchanges))
+        served.loop.forget()
+        most = max(most, served.app.statistics().exchanges)
     assert most < 500
 
 
+class Shortage(OpenGate):
+    """A gate behind which there is no memory for the next call into Lua, if the test says so."""
+
+    is_next = False
+
+    def call(self, home: Runner, job: Job, done: Done) -> Any:
+        if self.is_next:
+            self.is_next = False
+            raise MemoryError("not enough memory")
+        return super().call(home, job, done)
+
+
 def test_lua_out_of_memory_is_one_handlers_trouble(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
-    served = serve("function handler(req, io) return 'fine' end")
-
-    def fails(*_args: object) -> None:
-        raise MemoryError("not enough memory")
-
-    handler = served.app.handler
-    assert isinstance(handler, LuaHandler)
-    handler._serve = fails
+    shortage = Shortage()
+    served = serve("function handler(req, io) return 'fine' end", gate=shortage)
+    shortage.is_next = True
     assert served.answer().status == 500
     assert "not enough memory" in caplog.text
+    assert served.answer().body == b"fine"
 
 
 def test_nor_is_it_more_than_that_of_one_fiber(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    shortage = Shortage()
     served = serve(
         """
         fiber.create(function() fiber.sleep(1) end)
-        function handler(req, io) return 'fine' end"""
+        function handler(req, io) return 'fine' end""",
+        gate=shortage,
     )
-
-    def fails(*_args: object) -> None:
-        raise MemoryError("not enough memory")
-
-    fibers = script_of(served)._fibers
-    step, fibers._step = fibers._step, fails
+    shortage.is_next = True
     served.loop.advance(1)
-    fibers._step = step
     assert "error in a fiber" in caplog.text
     assert "not enough memory" in caplog.text
     assert fibers_of(served) == 0

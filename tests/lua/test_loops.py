@@ -1,29 +1,30 @@
 """A script in several event loops, without one or a thread: steps that others do, waits that cross loops."""
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from tests.lua.conftest import Serve, Served
 
-from httpng_core.sending.calls import Pending
+from httpng_core import ServerState
 from httpng_core.testing import Client, Loopback
-from httpng_lua.fibers import _Nothing
-from httpng_lua.gate import Done, Job, OpenGate
+from httpng_lua import Done, Job
 
 Answer = tuple[Any, ...]
 
 
 class TakenGate:
-    """A gate that is always taken: jobs are done when the test says so."""
+    """A gate that is taken when the test says so; then jobs are done when it says so as well."""
 
     def __init__(self) -> None:
+        self.is_taken = False
         self.jobs: deque[tuple[Job, Done]] = deque()
         self._inside = False
 
     def call(self, home: object, job: Job, done: Done) -> Answer | None:
-        if self._inside:
+        if self._inside or not self.is_taken:
             return job()
         self.jobs.append((job, done))
         return None
@@ -44,20 +45,15 @@ class TakenGate:
         done(*told)
 
 
-def behind_a_gate(served: Served) -> TakenGate:
-    gate = TakenGate()
-    served.app._script._fibers.gate = gate
-    return gate
-
-
 def body(client: Client) -> bytes:
     [response] = client.responses()
     return response.body
 
 
 def test_a_handler_begins_when_it_is_let_in(serve: Serve) -> None:
-    served = serve("function handler() return 'here' end")
-    gate = behind_a_gate(served)
+    gate = TakenGate()
+    served = serve("function handler() return 'here' end", gate=gate)
+    gate.is_taken = True
     client = served.ask()
     assert client.responses() == []
     gate.let_in()
@@ -66,8 +62,9 @@ def test_a_handler_begins_when_it_is_let_in(serve: Serve) -> None:
 
 
 def test_a_step_that_another_did_goes_on_at_home(serve: Serve) -> None:
-    served = serve("function handler(req, io) fiber.sleep(1) return 'slept' end")
-    gate = behind_a_gate(served)
+    gate = TakenGate()
+    served = serve("function handler(req, io) fiber.sleep(1) return 'slept' end", gate=gate)
+    gate.is_taken = True
     client = served.ask()
     gate.let_in()
     served.loop.advance(1)
@@ -75,6 +72,15 @@ def test_a_step_that_another_did_goes_on_at_home(serve: Serve) -> None:
     gate.let_in()
     served.loop.advance(0)
     assert body(client) == b"slept"
+
+
+def test_statistics_are_not_taken_while_another_thread_is_in_lua(serve: Serve) -> None:
+    gate = TakenGate()
+    served = serve("fiber.create(function() fiber.sleep(1) end)", gate=gate)
+    assert served.app.statistics().fibers == 1
+    gate.is_taken = True
+    with pytest.raises(RuntimeError, match="another thread is in Lua"):
+        served.app.statistics()
 
 
 GAPS = """
@@ -91,16 +97,17 @@ end
     [("return ('[%d]'):format(n)", b"[2]3", []), ("error('no notice', 0)", b"", ["false on_gap: no notice"])],
 )
 def test_a_notice_is_asked_for_at_the_gate(serve: Serve, notice: str, wanted: bytes, seen: list[str]) -> None:
-    served = serve(GAPS.replace("NOTICE", notice))
+    gate = TakenGate()
+    served = serve(GAPS.replace("NOTICE", notice), gate=gate)
     client = served.ask(room=0)
     served.answer("/publish")
-    gate = behind_a_gate(served)
+    gate.is_taken = True
     client.give_room()
     assert len(gate.jobs) == 1
     while gate.jobs:
         gate.let_in()
         served.loop.advance(0)
-    served.app._script._fibers.gate = OpenGate()
+    gate.is_taken = False
     served.loop.advance(0)
     assert wanted in bytes(client.received)
     assert served.seen() == seen
@@ -163,12 +170,17 @@ def test_who_touches_a_response_holds_the_lock_of_its_loop(serve: Serve) -> None
 
 
 def test_who_waited_for_the_end_and_was_cancelled_is_not_told(serve: Serve) -> None:
-    served = serve("function handler() end")
-    calls, pending = served.app._script._server, Pending()
-    _, number = calls._await(pending)
-    assert calls._waits.wake(number)
-    pending.settle(None)
-    assert calls._waits.pending(number).settled
+    served = serve(
+        """
+        function handler()
+          local stops = fiber.create(function() httpng.shutdown() end)
+          stops:cancel()
+          assert(stops:status() == 'dead')
+        end"""
+    )
+    served.ask()
+    assert served.app.lifecycle.state is ServerState.STOPPED
+    assert served.app.statistics().waits == 0
 
 
 def test_a_fiber_that_is_cancelled_withdraws_its_wait_in_the_other_loop(serve: Serve) -> None:
@@ -181,16 +193,12 @@ def test_a_fiber_that_is_cancelled_withdraws_its_wait_in_the_other_loop(serve: S
 
 
 def test_a_wait_that_has_ended_there_is_not_withdrawn(serve: Serve) -> None:
-    served = serve("function handler() end")
-    client = served.ask()
-    assert body(client) == b""
-    pending = Pending()
-    pending.settle(None)
-    calls = served.app._script._feeds._calls
-    calls._withdrawn(served.loop.exchanges[-1], pending)()
-
-
-def test_before_a_server_runs_nothing_is_served() -> None:
-    for name in ("handler", "settings"):
-        with pytest.raises(AssertionError, match="nothing is served yet"):
-            getattr(_Nothing(), name)
+    served, other, stays = crossing(serve)
+    later: list[Callable[[], None]] = []
+    served.loop.runner.call_in_loop = later.append
+    served.answer("/cancel")
+    stays.give_room()
+    [withdraw] = later
+    withdraw()
+    other.advance(0)
+    assert served.seen()[-1].endswith("fiber is cancelled")

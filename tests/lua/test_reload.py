@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 
-from httpng_core import ConfigError, Configuration, Exchange, ServerState, ServerVerb, Settings
-from httpng_core.app.runner import Runner
+from httpng_core import ConfigError, Configuration, Exchange, Runner, ServerState, ServerVerb, Settings
 from httpng_core.testing import Clock
 from httpng_lua import LuaApplication
 
@@ -252,8 +251,8 @@ def test_old_functions_are_let_go(serve: Serve) -> None:
 
 
 def test_numbers_of_functions_are_not_used_again(served: Served) -> None:
-    def numbers() -> list[int]:
-        return [handler._number for handler in served.app._handlers]
+    def numbers() -> tuple[int, ...]:
+        return served.app.statistics().handlers
 
     first = numbers()
     runs(served, "return pcall(httpng.cfg, {handler = telling(1), sites = 5})")

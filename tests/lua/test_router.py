@@ -2,7 +2,6 @@
 
 import pytest
 from tests.lua.conftest import Serve, Served, Write
-from tests.lua.test_leaks import script_of
 
 from httpng_core.testing import Clock, Loopback
 from httpng_lua import LuaApplication
@@ -185,4 +184,4 @@ def test_routers_that_nobody_holds_are_forgotten(serve: Serve) -> None:
     )
     for _ in range(20):
         served.answer()
-    assert len(script_of(served)._routers) < 400
+    assert served.app.statistics().routers < 400

@@ -9,8 +9,7 @@ from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import Application, ConfigError, ServerState
 from httpng_core.testing import Clock, Loopback
-from httpng_lua import LuaApplication
-from httpng_lua.gate import OpenGate
+from httpng_lua import LuaApplication, OpenGate
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
 MARK = b"\xef\xbb\xbf"  # of the byte order

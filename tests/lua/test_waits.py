@@ -6,8 +6,7 @@ from typing import cast
 
 import pytest
 
-from httpng_core import Runner
-from httpng_core.sending.calls import Pending
+from httpng_core import Pending, Runner
 from httpng_lua.calls import wait_elsewhere
 from httpng_lua.handles import Waits
 

@@ -26,10 +26,9 @@ from httpng_core import (
     body_bytes_sent,
     check_awaited,
 )
-from httpng_core.app.handlers import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
-from httpng_core.sending.calls import Turn
-from httpng_core.testing import Clock, Loopback
-from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_core.app import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
+from httpng_core.languages import Turn
+from httpng_core.testing import Clock, Loopback, ReceivedResponse
 
 Steps = Generator[Any, Any, Any]
 SUBSTITUTE = b"Path handler execution error"

@@ -7,7 +7,7 @@ import pytest
 from httpng_core import Lifecycle
 from httpng_core import ServerState as S
 from httpng_core import ServerVerb as V
-from httpng_core.app.lifecycle import TABLE
+from httpng_core.app import TABLE
 
 NOT_LAUNCHED = "Server is not launched"
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from httpng_core.app.application import Application
-from httpng_core.config.settings import (
+from httpng_core import ConfigError, HttpngError
+from httpng_core.app import Application
+from httpng_core.config import (
     Settings,
     check_before_handlers,
     nearest_key,
     parse_lua_runtime,
     parse_settings,
 )
-from httpng_core.errors import ConfigError, HttpngError
 
 GIB = 1 << 30
 MIB = 1 << 20

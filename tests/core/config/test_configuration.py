@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from httpng_core import LUA_DEFAULT_LISTEN, PYTHON_DEFAULT_LISTEN, ConfigError, ListenAddress, Settings, Site
-from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
+from httpng_core.config import Configuration, Language, first_configuration, reconfiguration
 
 Cfg = dict[str, Any]
 

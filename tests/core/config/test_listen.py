@@ -2,15 +2,15 @@
 
 import pytest
 
-from httpng_core.config.address import (
+from httpng_core import ConfigError
+from httpng_core.config import (
     LUA_DEFAULT_LISTEN,
     PYTHON_DEFAULT_LISTEN,
     CertificateFiles,
     ListenAddress,
     TlsFiles,
+    parse_listen,
 )
-from httpng_core.config.listen import parse_listen
-from httpng_core.errors import ConfigError
 
 ONE_LABEL = "a" * 63
 PAIR = {"certificate_file": "c", "certificate_key_file": "k"}

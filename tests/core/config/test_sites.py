@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, ConfigError, Request
-from httpng_core.config.sites import Site, SiteTable, parse_sites, resolved
-from httpng_core.testing import Loopback
-from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_core.config import Site, SiteTable, parse_sites, resolved
+from httpng_core.testing import Loopback, ReceivedResponse
 
 # Matching ---------------------------------------------------------------------------------------------
 

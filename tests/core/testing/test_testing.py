@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from httpng_core import Application, GeneratorIO, Request, body_bytes_sent
-from httpng_core.testing import Clock, Loopback
-from httpng_core.testing.http1_client import decode
+from httpng_core.testing import Clock, Loopback, decode
 
 Steps = Generator[Any, Any, Any]
 
@@ -150,15 +149,15 @@ def test_an_application_and_its_clock_may_be_brought() -> None:
     assert client.responses()[0].body == b"mine"
 
 
-def test_a_handler_that_never_rests_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("httpng_core.testing.loopback._MAX_TURNS", 100)
-
+def test_a_handler_that_never_rests_is_an_error() -> None:
     def restless(req: Request, io: GeneratorIO) -> Steps:
         while True:
             yield io.write("")
 
-    with pytest.raises(AssertionError, match="did not come to rest"):
-        Loopback(restless).connect().get()
+    loop = Loopback(restless)
+    loop.max_turns = 100
+    with pytest.raises(AssertionError, match="did not come to rest in 100 turns"):
+        loop.connect().get()
 
 
 # Decoding ---------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tests.driver.tls_client import TlsClient
 
 from httpng_core import CertificateFiles
 from httpng_driver import Server
-from httpng_driver.command.find_application import load
+from httpng_driver.command import load
 from httpng_lua import LuaApplication
 
 HTTP1_TLS, HTTP2, HTTP2_TLS = Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)

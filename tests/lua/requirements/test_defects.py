@@ -33,8 +33,7 @@ end}
 def post(client: Client, headers: list[tuple[str, str]], body: bytes) -> None:
     """Sends a request with a body."""
     if isinstance(client, Client2):
-        client._streams.append(client.http2.request("/", "POST", tuple(headers), body=body))
-        client.say()
+        client.post(headers, body)
     else:
         client.send(client.prepare("/", "POST", [*headers, ("Content-Length", str(len(body)))]) + body)
 

@@ -20,7 +20,7 @@ from tests.lua.requirements.scripts import (
 )
 
 from httpng_core import CertificateFiles
-from httpng_core.testing.http2_client import Http2Client, ReceivedStream
+from httpng_core.testing import Http2Client, ReceivedStream
 
 pytestmark = pytest.mark.anyio
 

@@ -35,8 +35,9 @@ from httpng_core.errors import (
     ResponseStateError,
 )
 from httpng_core.feeds.broadcast import Sweep
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, Overflow, Policy
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
 from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
+from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
@@ -80,6 +81,8 @@ __all__ = [
     "Exchange",
     "ExchangeEnded",
     "Feed",
+    "FeedLoopStatistics",
+    "FeedStatistics",
     "FeedStats",
     "File",
     "FileInfo",

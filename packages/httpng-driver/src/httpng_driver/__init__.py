@@ -7,13 +7,16 @@ from httpng_driver.handlers.feed import Feed
 from httpng_driver.handlers.io import IO
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.server import Server, serve_on
+from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
 
 __all__ = [
     "IO",
     "Backend",
     "Feed",
+    "ListenerStatistics",
     "Reactor",
     "Server",
+    "ServerStatistics",
     "__version__",
     "addresses",
     "main",

@@ -5,5 +5,7 @@
 
 from httpng_lua._version import __version__
 from httpng_lua.application import LuaApplication
+from httpng_lua.gate import Done, Gate, Job, OpenGate
+from httpng_lua.statistics import LuaStatistics
 
-__all__ = ["LuaApplication", "__version__"]
+__all__ = ["Done", "Gate", "Job", "LuaApplication", "LuaStatistics", "OpenGate", "__version__"]

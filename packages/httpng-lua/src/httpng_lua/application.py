@@ -19,16 +19,13 @@ from httpng_core import (
     Runner,
     Settings,
 )
-from httpng_core.app.dispatch import handler_of
-from httpng_core.app.runner import Handler, at_once
-from httpng_core.config.configuration import Language
-from httpng_core.config.settings import parse_lua_runtime
-from httpng_core.feeds.follower import CallInLoop
+from httpng_core.languages import CallInLoop, Handler, Language, at_once, handler_of, parse_lua_runtime
 from httpng_lua.gate import Gate
 from httpng_lua.handler import LuaHandler
 from httpng_lua.kinds import LuaKind
 from httpng_lua.runtime import LuaFunction
 from httpng_lua.script import OtherRuntime, Script
+from httpng_lua.statistics import LuaStatistics
 
 
 class LuaApplication(Application):
@@ -138,6 +135,16 @@ class LuaApplication(Application):
             RuntimeError: there is nothing to stop, or it is stopping already.
         """
         return self._shutdown(resets=True)
+
+    def statistics(self) -> LuaStatistics:
+        """Return how the script and its Lua state stand: what they hold and how they are confined.
+
+        It asks Lua, so it isn't for within a call from there.
+
+        Raises:
+            RuntimeError: another thread is in Lua; ask again.
+        """
+        return self._script.statistics(tuple(handler.number for handler in self._handlers))
 
     def use_gate(self, gate: Gate) -> None:
         """Several threads may serve the script, which enter it by `gate`.

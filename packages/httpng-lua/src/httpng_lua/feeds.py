@@ -3,9 +3,8 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from httpng_core import MAX_QUEUED, Feed, OnGap, Overflow, Policy, Runner
-from httpng_core.config.settings import unknown_key
-from httpng_core.sending.calls import Later
+from httpng_core import MAX_QUEUED, Feed, FeedStats, OnGap, Overflow, Policy, Runner
+from httpng_core.languages import Later, unknown_key
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
@@ -22,6 +21,10 @@ class FeedCalls:
         self._by_number: dict[int, Feed] = {}
         self._last = 0
         self._gap: Callable[..., Any]
+
+    def statistics(self) -> tuple[FeedStats, ...]:
+        """What became of all that each feed published."""
+        return tuple(feed.get_stats() for feed in self._by_number.values())
 
     def connect(self, runtime: Runtime) -> None:
         """From now on the functions `on_gap` are in `runtime`."""

@@ -14,8 +14,7 @@ from functools import partial
 from typing import Any
 
 from httpng_core import Pending, Runner, Settings
-from httpng_core.app.runner import Handler
-from httpng_core.sending.calls import Later, Turn
+from httpng_core.languages import Handler, Later, Turn
 from httpng_lua.calls import plain
 from httpng_lua.gate import Gate, OpenGate, ignore
 from httpng_lua.handles import Waits, holding

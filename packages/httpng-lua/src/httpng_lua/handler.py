@@ -20,6 +20,7 @@ class LuaHandler:
     """Starts a handler of the script's on an exchange, in a fiber of its own.
 
     Attributes:
+        number: what Lua knows the function by.
         retired: a later cfg has taken its place, and Lua has let the function go.
     """
 
@@ -31,12 +32,9 @@ class LuaHandler:
         fibers: Fibers,
         exchanges: Exchanges,
     ) -> None:
-        """`number` is what Lua knows the function by.
-
-        The functions of Lua's were asked for outside of it: this may be made within a call from there.
-        """
+        """The functions of Lua's were asked for outside of it: this may be made within a call from there."""
         self.retired = False
-        self._number = number
+        self.number = number
         self._serve = serve
         self._is_held = is_held
         self._fibers = fibers
@@ -73,7 +71,7 @@ class LuaHandler:
         if self.retired:
             return _RETIRED
         number = self._exchanges.add(exchange, home, self._is_held)
-        return self._fibers.enter(home, self._serve, self._number, number, *request_values(exchange.request))
+        return self._fibers.enter(home, self._serve, self.number, number, *request_values(exchange.request))
 
 
 def request_values(request: Request) -> list[object]:

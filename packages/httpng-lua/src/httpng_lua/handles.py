@@ -61,6 +61,10 @@ class Exchanges:
         self._by_number[self._last] = ExchangeHandle(exchange, home)
         return self._last
 
+    def held(self, is_held: Callable[[int], bool]) -> int:
+        """How many of them Lua can still ask about."""
+        return sum(map(is_held, self._by_number))
+
     def sweep(self, is_held: Callable[[int], bool]) -> None:
         """Forgets what Lua can't ask about any more."""
         self._by_number = {number: one for number, one in self._by_number.items() if is_held(number)}

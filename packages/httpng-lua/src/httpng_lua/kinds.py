@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from httpng_core import ConfigError, parse_settings
-from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime
+from httpng_core.languages import LUA_KEYS, LuaRuntime, parse_lua_runtime
 
 _KEYS = ("lua", *LUA_KEYS)
 

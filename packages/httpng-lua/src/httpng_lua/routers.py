@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from httpng_core.app.route_table import NoMatch, RouteTable
+from httpng_core.languages import NoMatch, RouteTable
 from httpng_lua.steps import DONE, Answer, guarded
 
 _HOW: Final = ("utf-8", "surrogateescape")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from httpng_core import ConfigError
-from httpng_core.config.settings import LuaRuntime
+from httpng_core.languages import LuaRuntime
 from httpng_lua.confine.border import Border
 from httpng_lua.kinds import LuaKind
 
@@ -93,6 +93,12 @@ class Runtime:
         """One of the functions that our Lua files offer."""
         found: Callable[..., Any] = self._functions[name.encode()]
         return found if self._border is None else self._border.entry(found)
+
+    @property
+    def memory(self) -> int | None:
+        """How many bytes the state takes; `None` without a limit of memory."""
+        used: int | None = self._lua.get_memory_used(total=True)
+        return used
 
     def find_modules_in(self, folder: str) -> None:
         """`require` looks in `folder` first; in the sandbox nowhere else."""

@@ -8,7 +8,7 @@ from httpng_core import ConfigError, Runner
 from httpng_lua.calls import ExchangeCalls
 from httpng_lua.feeds import FeedCalls
 from httpng_lua.fibers import Fibers
-from httpng_lua.gate import Gate
+from httpng_lua.gate import Gate, ignore
 from httpng_lua.handler import LuaHandler
 from httpng_lua.handles import Exchanges, Waits
 from httpng_lua.kinds import LuaKind
@@ -16,7 +16,8 @@ from httpng_lua.logs import log_calls
 from httpng_lua.routers import RouterCalls
 from httpng_lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
 from httpng_lua.server import Owner, ServerCalls
-from httpng_lua.steps import DONE, FAILED, Budget, guarded
+from httpng_lua.statistics import LuaStatistics
+from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
 
 _NO_CFG: Final = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
@@ -64,6 +65,7 @@ class Script:
         self.failure: ConfigError | None = None
         self.on_ended: Callable[[], None] = lambda: None
         budget, waits = Budget(clock), Waits()
+        self._waits = waits
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
@@ -88,6 +90,35 @@ class Script:
     def handler(self, function: LuaFunction) -> LuaHandler:
         """What starts a handler of the script's."""
         return LuaHandler(function.number, self._serve, self._is_held, self._fibers, self._exchanges)
+
+    def statistics(self, handlers: tuple[int, ...]) -> LuaStatistics:
+        """Return how the script stands; `handlers` are the numbers of the functions that serve.
+
+        Raises:
+            RuntimeError: another thread is in Lua.
+        """
+        kind, runtime, exchanges = self.kind, self.runtime, self._exchanges
+
+        def counted() -> Answer:
+            return runtime.function("count")(), exchanges.held(self._is_held)
+
+        answer = self._fibers.gate.ask(self._fibers.home, counted, ignore)
+        if answer is None:
+            raise RuntimeError("another thread is in Lua")
+        return LuaStatistics(
+            runtime=kind.runtime,
+            sandbox=kind.sandbox,
+            memory_limit=kind.memory_limit,
+            time_limit=kind.time_limit,
+            memory=runtime.memory,
+            fibers=answer[0],
+            waits=len(self._waits),
+            exchanges=len(exchanges),
+            exchanges_held=answer[1],
+            routers=len(self._routers),
+            feeds=self._feeds.statistics(),
+            handlers=handlers,
+        )
 
     def use_gate(self, gate: Gate) -> None:
         """Several threads may serve the script, which enter it by `gate`.

@@ -15,7 +15,7 @@ from httpng_core.app.handlers import (
 )
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import TABLE, Lifecycle, ServerState, ServerVerb
-from httpng_core.app.route_table import Match, NoMatch, RouteTable
+from httpng_core.app.route_table import Match, NoMatch, RouteTable, RouteTableStatistics
 from httpng_core.app.router import Router
 from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Handler, HandlerSteps, Runner, at_once
 
@@ -42,6 +42,7 @@ __all__ = [
     "Match",
     "NoMatch",
     "RouteTable",
+    "RouteTableStatistics",
     "Router",
     "Runner",
     "ServerState",

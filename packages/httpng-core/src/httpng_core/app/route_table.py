@@ -83,6 +83,21 @@ class _Route(Generic[_T]):
         return None if found is None else found.groups()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTableStatistics:
+    """How much a table holds. A snapshot.
+
+    Attributes:
+        paths: how many static paths.
+        patterns: how many routes with placeholders.
+        names: how many names.
+    """
+
+    paths: int
+    patterns: int
+    names: int
+
+
 class RouteTable(Generic[_T]):
     """Routes in their order. They can be added and deleted at any time."""
 
@@ -151,6 +166,12 @@ class RouteTable(Generic[_T]):
         """What was added with the routes that there are."""
         rows = [*self._static.values(), self._patterns]
         return [route.handler for routes in rows for route in routes]
+
+    def statistics(self) -> RouteTableStatistics:
+        """Return how much the table holds."""
+        return RouteTableStatistics(
+            paths=len(self._static), patterns=len(self._patterns), names=len(self._by_name)
+        )
 
     def find(self, method: str, host: str, target: str) -> Match[_T] | NoMatch:
         """The route of a request, by its raw `Request.path`."""

@@ -1,4 +1,24 @@
 """Feeds: payloads published once, of which each follower gets what is still worth sending."""
 
-# Its modules and those of other floors still import each other: names here would close the circle.
-__all__: list[str] = []
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
+from httpng_core.feeds.follower import FeedStats, Follower, FollowStats, OnGap
+from httpng_core.feeds.per_loop import FeedLoopStatistics
+
+__all__ = [
+    "MAX_QUEUED",
+    "EveryBacklog",
+    "Feed",
+    "FeedLoopStatistics",
+    "FeedStatistics",
+    "FeedStats",
+    "FollowStats",
+    "Follower",
+    "LatestBacklog",
+    "OnGap",
+    "Overflow",
+    "Payload",
+    "Policy",
+    "Sweep",
+]

@@ -98,6 +98,16 @@ class Sweep:
         self._max_age = inf
         self._candidates: dict[Member, Send] = {}
 
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether a driver was asked to send."""
+        return self._scheduled
+
+    @property
+    def places(self) -> int:
+        """How many places there are, those of members that are gone included."""
+        return len(self._members)
+
     # What feeds and followers do ----------------------------------------------------------------------
 
     def add(self, payload: Payload) -> None:

@@ -14,12 +14,13 @@
 from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.follower import FeedStats, Follower, OnGap
-from httpng_core.feeds.per_loop import Branch, Latest, Totals, keep
+from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, Totals, keep
 from httpng_core.http.response import body_bytes
 from httpng_core.sending.host import CallInLoop
 
@@ -33,6 +34,21 @@ MAX_QUEUED = 1 << 20
 """How many bytes may wait for a follower, unless a feed says otherwise."""
 
 _NOTHING: Totals = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStatistics:
+    """What a feed keeps. A snapshot; what became of all that was published is `Feed.get_stats`.
+
+    Attributes:
+        values: how many payloads are kept for those that join.
+        waiting: how many payloads of other threads the feed has not taken up yet.
+        loops: what it keeps for the followers of each event loop that followed it.
+    """
+
+    values: int
+    waiting: int
+    loops: tuple[FeedLoopStatistics, ...]
 
 
 class Feed:
@@ -132,6 +148,14 @@ class Feed:
             delivered=delivered,
             skipped=skipped,
             expired=expired,
+        )
+
+    def statistics(self) -> FeedStatistics:
+        """Return what the feed keeps; what other threads are doing just now may be missing."""
+        return FeedStatistics(
+            values=len(self._latest),
+            waiting=len(self._from_threads),
+            loops=tuple(branch.statistics() for branch in tuple(self._branches.values())),
         )
 
     def follower(self, *, max_age: float | None = None, on_gap: OnGap | None = None) -> Follower:

@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
 from httpng_core.http.response import body_bytes
-from httpng_core.sending.calls import FollowOwner, Later, Swept
+from httpng_core.sending import calls
 from httpng_core.sending.host import CallInLoop, Host
 
-OnGap = Callable[[int], bytes | str | Later | None]
+OnGap = Callable[[int], "bytes | str | calls.Later | None"]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 _ASKS: Final = 8
 """How often a notice that comes later is asked for, if each time more was lost meanwhile."""
@@ -124,7 +124,7 @@ class Follower:
         self._backlog = backlog
         self.max_age = _checked_age(max_age)
         self._on_gap = on_gap
-        self._owner: FollowOwner | None = None
+        self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
         self._joined_at = self._left_at = 0
         self._offered: Payload | None = None
@@ -136,7 +136,7 @@ class Follower:
         self._delivered = self._expired = 0
         self._noted = self._told = 0
         # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
-        self._asked: tuple[int, Payload, Later] | None = None
+        self._asked: tuple[int, Payload, calls.Later] | None = None
         self._asks = 0
 
     @property
@@ -169,7 +169,7 @@ class Follower:
 
     # What its exchange does ---------------------------------------------------------------------------
 
-    def begin(self, owner: FollowOwner, host: Host) -> None:
+    def begin(self, owner: "calls.FollowOwner", host: Host) -> None:
         """Join the feed; the hooks of `host` are called when something becomes pending."""
         self._owner, self._wake = owner, host.payload_ready
         self._feed, payloads = self._publisher.join(self, host.call_in_loop)
@@ -276,7 +276,7 @@ class Follower:
         if owner is not None:
             owner.reset(now, "a defect left it unknown what the client has")
 
-    def take_books(self) -> Swept:
+    def take_books(self) -> "calls.Swept":
         """What a sweep has sent since this was asked last."""
         sweep = self._sweep
         if sweep is None:
@@ -330,7 +330,7 @@ class Follower:
         if self._on_gap is None or lost <= 0:
             return b""
         notice = self._asked_notice(self._on_gap, first, lost)
-        if isinstance(notice, Later):
+        if isinstance(notice, calls.Later):
             if not notice.settled:
                 notice.on_settle = self._wake
                 return None
@@ -338,7 +338,7 @@ class Follower:
         self._asks = 0
         return b"" if notice is None else body_bytes(notice)
 
-    def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> bytes | str | Later | None:
+    def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> "bytes | str | calls.Later | None":
         """A notice of what is lost now, or the one that was asked for before."""
         if self._asked is not None:
             noted, payload, later = self._asked
@@ -353,7 +353,7 @@ class Follower:
                 self._noted, self._offered = noted, payload
                 return later
         notice = on_gap(lost)
-        if isinstance(notice, Later):
+        if isinstance(notice, calls.Later):
             self._asked, self._asks = (self._noted, first, notice), self._asks + 1
         return notice
 

@@ -6,6 +6,7 @@ loop, in order; so nothing here is ever touched by two threads at once.
 
 from collections import deque
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
@@ -16,6 +17,29 @@ Totals = tuple[int, int, int]
 """Payloads delivered, skipped and expired."""
 Latest = dict[Hashable, Payload]
 """The newest payload of each key, in the order of their publication."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedLoopStatistics:
+    """What a feed keeps for the followers of one event loop. A snapshot.
+
+    Attributes:
+        followers: how many follow there.
+        in_step: how many of these have had the same, and share what comes next.
+        values: how many payloads are kept for those that join.
+        handed: how many payloads, and other news, wait for the thread of the loop.
+        drivers: how many drivers are known that send to followers in step: one, or none.
+        scheduled: how many of these were asked to send.
+        places: how many places they look at, those of followers that are gone included.
+    """
+
+    followers: int
+    in_step: int
+    values: int
+    handed: int
+    drivers: int
+    scheduled: int
+    places: int
 
 
 def keep(latest: Latest, payload: Payload) -> None:
@@ -144,6 +168,19 @@ class Branch:
             sweep.dissolve()
         for follower in tuple(self._followers):
             follower.feed_closed()
+
+    def statistics(self) -> FeedLoopStatistics:
+        """Return what is kept for this loop."""
+        sweeps = tuple(self._sweeps.values())
+        return FeedLoopStatistics(
+            followers=len(self._followers),
+            in_step=len(self._followers) - len(self._apart),
+            values=len(self._latest),
+            handed=len(self._handed),
+            drivers=len(sweeps),
+            scheduled=sum(sweep.is_scheduled for sweep in sweeps),
+            places=sum(sweep.places for sweep in sweeps),
+        )
 
     def totals(self) -> Totals:
         """Payloads delivered, skipped and expired, for all that ever followed here."""

@@ -12,6 +12,7 @@ A client on a `ScriptedPath` gets everything with the delay and at the rate of t
 `TlsEnd` of its own speaks TLS, if the `Loopback` was given certificates.
 """
 
+from httpng_core.testing.http1_client import ReceivedResponse, decode
 from httpng_core.testing.http2_client import Http2Client, ReceivedStream
 from httpng_core.testing.loopback import Client, Clock, Http2Peer, Loopback
 from httpng_core.testing.path import ScriptedPath
@@ -24,8 +25,10 @@ __all__ = [
     "Http2Client",
     "Http2Peer",
     "Loopback",
+    "ReceivedResponse",
     "ReceivedStream",
     "ScriptedPath",
     "ScriptedServer",
     "TlsEnd",
+    "decode",
 ]

@@ -18,8 +18,6 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.wire.events import RequestReceived
 
-_MAX_TURNS = 10_000
-
 
 class Clock:
     """A monotonic clock that stands still until it is advanced."""
@@ -261,7 +259,10 @@ class Loopback:
         runner: what runs the handlers.
         server: what the application controls: shutdowns, reconfigurations, threads that go.
         exchanges: every exchange begun, in order.
+        max_turns: how many turns a handler may take without rest until that is an error.
     """
+
+    max_turns = 10_000
 
     def __init__(
         self,
@@ -315,6 +316,11 @@ class Loopback:
         self.settle()
         return client
 
+    def forget(self) -> None:
+        """Forgets all clients and exchanges, so that tests can see what others hold of them."""
+        self._clients.clear()
+        self.exchanges.clear()
+
     def _check_listening(self) -> None:
         if not self.server.listens:
             raise ConnectionRefusedError("nobody listens")
@@ -346,7 +352,7 @@ class Loopback:
 
     def settle(self) -> None:
         """Runs handlers and kernels until nothing moves without time or the clients."""
-        for _ in range(_MAX_TURNS):
+        for _ in range(self.max_turns):
             self._serve()
             self.runner.run()
             moved = [client.pump() for client in self._clients]
@@ -357,7 +363,7 @@ class Loopback:
             self._fire()
             if not any(moved) and not self.runner.is_ready:
                 return
-        raise AssertionError(f"a handler did not come to rest in {_MAX_TURNS} turns")
+        raise AssertionError(f"a handler did not come to rest in {self.max_turns} turns")
 
     def _serve(self) -> None:
         for client in self._clients:

@@ -1,4 +1,18 @@
 """What one event loop runs: its hub, a pump for each socket, one poller for all of them."""
 
-# Its modules and those of other floors still import each other: names here would close the circle.
-__all__: list[str] = []
+from httpng_driver.loop.hub import Hub
+from httpng_driver.loop.poller import EpollPoller, Poller, SelectorPoller, make_poller
+from httpng_driver.loop.pump import Pump
+from httpng_driver.loop.tcp_options import give_up_after, since_last_sent, unacknowledged
+
+__all__ = [
+    "EpollPoller",
+    "Hub",
+    "Poller",
+    "Pump",
+    "SelectorPoller",
+    "give_up_after",
+    "make_poller",
+    "since_last_sent",
+    "unacknowledged",
+]

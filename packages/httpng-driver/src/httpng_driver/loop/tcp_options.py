@@ -82,14 +82,14 @@ def give_up_after(sock: socket.socket, seconds: float) -> None:
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is None:
         return
-    waited = _since_last_sent(sock) if seconds < inf and unacknowledged(sock) else 0
+    waited = since_last_sent(sock) if seconds < inf and unacknowledged(sock) else 0
     given = 0 if seconds == inf else int(min((seconds + GIVE_UP_MARGIN) * 1000 + waited, _LONGEST))
     # A socket that is dead already needs no backstop.
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, option, given)
 
 
-def _since_last_sent(sock: socket.socket) -> int:
+def since_last_sent(sock: socket.socket) -> int:
     """Milliseconds since the kernel last sent body or repeated it; probes of a closed window don't count."""
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_AT + 4)

@@ -3,11 +3,14 @@
 from httpng_driver.serving.endpoints import Preparation
 from httpng_driver.serving.listener import Listener, open_listeners
 from httpng_driver.serving.server import Server, serve_on
+from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
 
 __all__ = [
     "Listener",
+    "ListenerStatistics",
     "Preparation",
     "Server",
+    "ServerStatistics",
     "open_listeners",
     "serve_on",
 ]

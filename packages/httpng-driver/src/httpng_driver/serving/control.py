@@ -11,6 +11,7 @@ from httpng_core import Application, Configuration, Pending, ServerState, Server
 from httpng_driver.loop.hub import Hub
 from httpng_driver.serving.endpoints import Listening, check_configuration
 from httpng_driver.serving.listener import Listener
+from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
 from httpng_driver.threads.pool import Loops
 
 
@@ -44,6 +45,20 @@ class Service:
         loops.on_left = self._left
         application.lifecycle.lock = Lock()
         application.when_ended(self._check_over)
+
+    def statistics(self) -> ServerStatistics:
+        """Return how the server stands. In the thread of the first loop."""
+        return ServerStatistics(
+            state=self._application.lifecycle.state,
+            connections=self._loops.connections,
+            loops=self._loops.loads,
+            leaving=self._loops.leaving,
+            listeners=tuple(
+                ListenerStatistics(address=one.address, paused=one.paused, shortages=one.shortages)
+                for one in self._listeners
+            ),
+            deadline=None if self._deadline is None else self._deadline.deadline,
+        )
 
     def begin(self) -> None:
         """Serves from now on. In the thread of the first loop.

@@ -75,9 +75,10 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
 
 def _resolve(address: ListenAddress) -> list[tuple[int, Any]]:
     if address.path is not None:
-        if unix.FAMILY is None:
+        family = unix.family()
+        if family is None:
             raise ConfigError(f"{address.url}: this platform has no Unix sockets")
-        return [(unix.FAMILY, address.path)]
+        return [(family, address.path)]
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -179,6 +180,7 @@ class Listener:
 
     Attributes:
         paused: whether it doesn't accept for now, for want of room.
+        shortages: how often it couldn't accept for want of files or memory.
     """
 
     def __init__(
@@ -197,6 +199,7 @@ class Listener:
         self._certificates = certificates
         self._has_room = has_room
         self.paused = False
+        self.shortages = 0
         self._warned = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
 
@@ -243,6 +246,7 @@ class Listener:
         return True
 
     def _run_out(self, error: OSError) -> None:
+        self.shortages += 1
         if not self._warned:
             self._warned = True
             _log.warning("can't accept connections on %s for now: %s", self.address.url, error.strerror)
@@ -255,6 +259,6 @@ class Listener:
 
 
 def _address(sock: socket.socket, name: Any) -> Address:
-    if sock.family == unix.FAMILY:
+    if sock.family == unix.family():
         return Address(os.fsdecode(name), 0, "AF_UNIX", protocol="unix")
     return Address(name[0], name[1], "AF_INET6" if sock.family == socket.AF_INET6 else "AF_INET")

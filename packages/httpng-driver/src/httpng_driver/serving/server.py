@@ -14,6 +14,7 @@ from httpng_driver.loop.hub import Hub
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.control import Service
 from httpng_driver.serving.endpoints import Listening, Preparation
+from httpng_driver.serving.statistics import ServerStatistics
 from httpng_driver.threads.lua_gate import LuaGate
 from httpng_driver.threads.pool import Loops
 from httpng_driver.threads.wakeup import Doorbell
@@ -51,6 +52,10 @@ class Server:
     def connections(self) -> int:
         """How many connections are open."""
         return self._loops.connections
+
+    def statistics(self) -> ServerStatistics:
+        """Return how the server stands: its state, connections by loop, listeners. A snapshot; cheap."""
+        return self._service.statistics()
 
     @property
     def uses_tls(self) -> bool:

@@ -5,8 +5,10 @@ import os
 import socket
 import stat
 
-FAMILY: int | None = getattr(socket, "AF_UNIX", None)
-"""The family of Unix sockets, `None` where there are none."""
+
+def family() -> int | None:
+    """Return the family of Unix sockets, `None` where there are none."""
+    return getattr(socket, "AF_UNIX", None)
 
 
 def remove_stale(path: str) -> None:

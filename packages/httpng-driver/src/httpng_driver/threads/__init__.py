@@ -1,4 +1,8 @@
 """More loops in threads of their own, and how they have something done in each other's."""
 
-# Its modules and those of other floors still import each other: names here would close the circle.
-__all__: list[str] = []
+from httpng_driver.threads.lua_gate import LuaGate
+from httpng_driver.threads.pool import Loops
+from httpng_driver.threads.wakeup import Doorbell
+from httpng_driver.threads.worker import Worker
+
+__all__ = ["Doorbell", "Loops", "LuaGate", "Worker"]

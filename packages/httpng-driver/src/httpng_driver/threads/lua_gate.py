@@ -26,9 +26,12 @@ class LuaGate:
     loop, so that its own connections aren't kept waiting for those of others.
     """
 
-    def __init__(self, ring: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, ring: Callable[[Callable[[], None]], None], *, clock: Callable[[], float] = monotonic
+    ) -> None:
         """`ring(function)` has `function` called soon, in the thread of the first loop."""
         self._ring = ring
+        self._clock = clock
         self._taken = Lock()
         self._holder: int | None = None
         self._jobs: deque[tuple[Runner, Job, Done]] = deque()
@@ -68,7 +71,7 @@ class LuaGate:
     def _do_jobs(self) -> None:
         if not self._jobs:
             return
-        until = monotonic() + _SECONDS_PER_STAY
+        until = self._clock() + _SECONDS_PER_STAY
         for _ in range(_JOBS_PER_STAY):
             if not self._jobs or not self._taken.acquire(blocking=False):
                 return
@@ -78,7 +81,7 @@ class LuaGate:
             finally:
                 self._holder = None
                 self._taken.release()
-            if monotonic() >= until:
+            if self._clock() >= until:
                 break
         if self._jobs:
             self._ring(self._do_jobs)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from httpng_core import Address, Application, Certificates, ConfigError
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import hub as hubs
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.worker import Worker
 
@@ -20,7 +20,7 @@ class Loops:
         on_left: called in the first loop when the last of the workers that were to go has ended.
     """
 
-    def __init__(self, application: Application, backend: Backend, first: Hub) -> None:
+    def __init__(self, application: Application, backend: Backend, first: "hubs.Hub") -> None:
         self.first = first
         self.limit = application.settings.max_conn_per_thread
         self.on_forget: Callable[[], None] = lambda: None
@@ -37,6 +37,16 @@ class Loops:
     def count(self) -> int:
         """How many loops take connections."""
         return 1 + len(self._workers)
+
+    @property
+    def loads(self) -> tuple[int, ...]:
+        """How many connections each loop has that takes some, the first one's first."""
+        return self.first.load, *(worker.load for worker in self._workers)
+
+    @property
+    def leaving(self) -> int:
+        """How many workers that are to go are not gone yet."""
+        return len(self._leaving)
 
     @property
     def connections(self) -> int:
@@ -56,7 +66,7 @@ class Loops:
         self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
     ) -> None:
         """Has an accepted socket served where there are the fewest."""
-        loops: tuple[Hub | Worker, ...] = (self.first, *self._workers)
+        loops: tuple[hubs.Hub | Worker, ...] = (self.first, *self._workers)
         least = min(loops, key=lambda loop: loop.load)
         least.take(sock, peer, ouraddr, certificates)
 

@@ -9,7 +9,7 @@ from threading import Thread
 import anyio
 
 from httpng_core import Address, Application, Certificates
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import hub as hubs
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.wakeup import Doorbell
 
@@ -50,7 +50,7 @@ class Worker:
         self._on_forget = on_forget
         self._on_ended = on_ended
         self._doorbell = Doorbell()
-        self._hub: Hub | None = None
+        self._hub: hubs.Hub | None = None
         self._over: anyio.Event | None = None
         self._thread = Thread(target=self._run, name=f"httpng-{number}", daemon=True)
         try:
@@ -77,7 +77,7 @@ class Worker:
 
     def reset(self) -> None:
         """Aborts its connections; with `drain` it ends when their handlers have."""
-        self._in_hub(Hub.reset)
+        self._in_hub(hubs.Hub.reset)
 
     def stop(self) -> None:
         """Aborts its connections, gives the handlers up and ends. From any thread; again: nothing."""
@@ -85,13 +85,13 @@ class Worker:
 
     def renew(self) -> None:
         """Has idle connections learn the application's settings soon, too."""
-        self._in_hub(Hub.renew)
+        self._in_hub(hubs.Hub.renew)
 
     def join(self) -> None:
         """Waits until the thread has ended, which is soon after `on_ended`."""
         self._thread.join()
 
-    def _in_hub(self, function: Callable[[Hub], None]) -> None:
+    def _in_hub(self, function: Callable[["hubs.Hub"], None]) -> None:
         def call() -> None:
             if self._hub is not None:
                 function(self._hub)
@@ -110,7 +110,7 @@ class Worker:
     async def _serve(self) -> None:
         self._over = anyio.Event()
         async with self._backend.reactor() as reactor:
-            hub = Hub(self._application, reactor, doorbell=self._doorbell)
+            hub = hubs.Hub(self._application, reactor, doorbell=self._doorbell)
             hub.on_forget = self._forgot
             self._hub = hub
             try:

@@ -1,0 +1,30 @@
+"""What a package needs that runs handlers in another language, beside what embedders use.
+
+`httpng_lua` is one. These names are kept as those of `httpng_core` itself are.
+"""
+
+from httpng_core.app.dispatch import handler_of
+from httpng_core.app.route_table import Match, NoMatch, RouteTable
+from httpng_core.app.runner import Handler, HandlerSteps, at_once
+from httpng_core.config.configuration import Language
+from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
+from httpng_core.sending.host import CallInLoop
+from httpng_core.sending.calls import Later, Turn
+
+__all__ = [
+    "LUA_KEYS",
+    "CallInLoop",
+    "Handler",
+    "HandlerSteps",
+    "Language",
+    "Later",
+    "LuaRuntime",
+    "Match",
+    "NoMatch",
+    "RouteTable",
+    "Turn",
+    "at_once",
+    "handler_of",
+    "parse_lua_runtime",
+    "unknown_key",
+]

@@ -1,0 +1,171 @@
+"""Tests use public names: no private members, and of our packages what stands in an `__all__`.
+
+Those are the names of a package and of its folders. So a part can be made anew without its tests; where they
+have to look inside, there is a `statistics()`, which operators have as well.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.test_architecture import MODULES, Module, exported, imports
+
+TESTS = Path(__file__).parent
+OURS = re.compile(r"httpng_\w+(\.\w+)*")
+FOLDERS = {module.name: exported(MODULES, module.name) for module in MODULES if module.is_package}
+FOLDERS["httpng_core.languages"] = exported(MODULES, "httpng_core.languages")
+FOLDERS["httpng_core"] |= {"testing"}
+
+
+def _lines(text: str) -> dict[str, set[str]]:
+    """A line `a: b c` says that the file a uses b and c; there may be several of a file."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for line in text.strip().splitlines():
+        here, names = line.strip().split(": ")
+        found[here].update(names.split())
+    return found
+
+
+# What is wrong today. A name that is no longer used so has to go.
+PRIVATE_MEMBERS = _lines(
+    """
+    core/driving: _backlog _branches
+    core/http1/test_http1_responses: _take_events
+    core/http2/test_http2_connection: _tells_acknowledged
+    core/http2/test_http2_hpack: _blocks _heads
+    core/http2/test_http2_responses: _tells_acknowledged
+    core/sending/test_accounts: _heap
+    core/sending/test_auto_window: _clients _interval _path _queue
+    core/sending/test_path: _records
+    core/tls/test_tls: _end _inner
+    core/tls/test_tls_certificates: _object
+    core/tls/test_tls_sending: _book _queue
+    driver/harness: _exchanges _hub _inner
+    driver/test_acked: _hub _serve
+    driver/test_service: _hub _is_owned
+    driver/test_tls: _book
+    properties/test_core_machine: _left _tail
+    properties/test_http2_machine: _tail
+    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload
+    properties/test_sweep_machine: _scheduled _sweep _sweeps _tail _take_events
+    """
+)
+# The same of imports, without "httpng_": a module, or a name that a folder doesn't have in its `__all__`.
+PRIVATE_IMPORTS = _lines(
+    """
+    core/driving: core.app.application core.feeds.per_loop core.sending.calls core.testing.http1_client
+    core/driving2: core.testing.http2_client
+    core/http1/test_http1_responses: core.config.settings core.http1.h11_parser core.wire.frame
+    core/http1/test_http1_responses: core.wire.log
+    core/http2/test_http2_hpack: core.http2.hpack
+    core/http2/test_http2_requests: core.testing.http2_client
+    core/sealed: core.testing.http1_client
+    core/sending/test_accounts: core.sending.buffer core.sending.calls core.sending.results core.timers
+    core/sending/test_accounts: core.wire.log
+    core/sending/test_acked: core.app.application core.sending.exchange core.sending.results core.wire.log
+    core/sending/test_auto_window: core.sending.auto_window
+    core/sending/test_end: core.sending.states core.wire.log
+    core/sending/test_path: core.sending.auto_window
+    core/sending/test_results: core.sending.results
+    core/sending/test_states: core.sending.states
+    core/sending/test_window: core.sending.positions
+    core/tls/test_tls: core.testing.http1_client core.tls.connection core.tls.end
+    core/tls/test_tls_certificates: core.tls.end core.tls.names
+    core/tls/test_tls_records: core.tls.records
+    core/tls/test_tls_sending: core.tls.end
+    core/wire/test_scheduler: core.http.priority core.wire.scheduler
+    driver/test_acked: driver.loop.hub
+    driver/test_selector_poller: driver.loop.hub
+    lua/test_waits: lua.calls lua.handles
+    properties/test_core_parts: core.sending.buffer core.sending.calls core.sending.positions
+    properties/test_core_parts: core.sending.queue core.timers core.wire.log
+    properties/test_feed_properties: core.feeds.follower core.sending.calls
+    properties/test_hpack_properties: core.http2.hpack
+    properties/test_http2_machine: core.testing.http2_client
+    properties/test_sweep_machine: core.feeds.follower core.sending.calls core.testing.http1_client
+    """
+)
+
+
+def private_members(source: str) -> Iterator[str]:
+    """The private attributes of others than `self` and `cls`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not own:
+                yield node.attr
+
+
+def private_imports(source: str) -> Iterator[str]:
+    """The modules that are imported past public names, or such names; also what is replaced there."""
+    found = [(one.origin, one.name) for one in imports(Module("tests", source))]
+    for origin, name in [*found, *_replaced(source)]:
+        if OURS.fullmatch(origin) and not _is_public(origin, name):
+            past = f"{origin}.{name}" if origin in FOLDERS else origin
+            yield past.removeprefix("httpng_")
+
+
+def _replaced(source: str) -> Iterator[tuple[str, str | None]]:
+    """What `monkeypatch.setattr("module.name", ...)` replaces."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "delattr")):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                origin, _, name = first.value.rpartition(".")
+                yield origin, name
+
+
+def _is_public(origin: str, name: str | None) -> bool:
+    return origin in FOLDERS and (name is None or name in FOLDERS[origin])
+
+
+def _found(of: Callable[[str], Iterator[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(TESTS.rglob("*.py")):
+        for name in of(path.read_text()):
+            found[path.relative_to(TESTS).with_suffix("").as_posix()].add(name)
+    return found
+
+
+def test_no_private_members_but_those_that_are_listed() -> None:
+    assert _found(private_members) == PRIVATE_MEMBERS
+
+
+def test_no_private_names_are_imported_but_those_that_are_listed() -> None:
+    assert _found(private_imports) == PRIVATE_IMPORTS
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("server._hub.pumps", ["_hub"]),
+        ("self._server._hub", ["_hub"]),
+        ("a._b._c", ["_c", "_b"]),
+        ("self._mine, cls._ours, a.public, a.__doc__, Hub.__init__.__kwdefaults__", []),
+    ],
+)
+def test_private_members_are_seen(source: str, found: list[str]) -> None:
+    assert list(private_members(source)) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("from httpng_core.feeds.feed import Feed", ["core.feeds.feed"]),
+        ("from httpng_driver.loop import hub", ["driver.loop.hub"]),
+        ("from httpng_lua import Script", ["lua.Script"]),
+        ("import httpng_core.timers", ["core.timers"]),
+        ("patch.setattr('httpng_driver.loop.hub.CAN_TELL', 0)", ["driver.loop.hub"]),
+        ("from httpng_core import Feed, testing", []),
+        ("from httpng_core.feeds import Follower", []),
+        ("from httpng_core.languages import Later", []),
+        ("import httpng_core, httpng_core.testing, socket.x", []),
+        ("patch.setattr(socket, 'socket', 0)", []),
+        ("patch.setattr('os.path.join', 0)", []),
+    ],
+)
+def test_private_imports_are_seen(source: str, found: list[str]) -> None:
+    assert list(private_imports(source)) == found
