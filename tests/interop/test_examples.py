@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -99,7 +99,7 @@ def test_the_ticker(backend: str, app: str) -> None:
 def test_the_boards_are_json(app: str) -> None:
     command = ("-m", "httpng_asyncio", str(EXAMPLES / app), "--listen", "127.0.0.1:0")
     with running(*command) as (_, port), urlopen(f"http://127.0.0.1:{port}/", timeout=BOUND) as answer:
-        for _ in range(5):
+        for _ in range(10):
             board = json.loads(read_event(answer)[1])
             assert len(board["quotes"]) == 8
 
@@ -148,6 +148,7 @@ class Account:
         self.numbers: list[int] = []
         self.gaps: list[int] = []
         self.retries: list[str] = []
+        self.close: Callable[[], None] = lambda: None
         self._lines = iter(lines)
 
     def read_event(self) -> None:
@@ -197,6 +198,29 @@ def test_the_feed_tells_who_comes_back_what_is_missing(program: Callable[[str], 
             other = Account(lines)
             other.read_on(20)
             assert other.gaps == []
+
+
+def test_the_feed_goes_on_for_others_when_a_client_leaves_that_another_loop_serves() -> None:
+    with running(*FEED, "--threads", "2") as (_, port):
+        for _ in range(10):
+            with ExitStack() as stack:
+                first, second = (stack.enter_context(following(port)) for _ in range(2))
+                first.read_on(2)
+                first.close()
+                second.read_on(20)
+
+
+@contextmanager
+def following(port: int) -> Iterator[Account]:
+    """A client of the feed; in a server with two loops the next one is served by the other."""
+    with connect(port) as client, client.makefile(newline="\n") as lines:
+        ask(client, "/", "1.0")
+        while lines.readline().strip():
+            pass  # the header block
+        account = Account(lines)
+        account.read_on(1)
+        account.close = lambda: client.shutdown(socket.SHUT_RDWR)
+        yield account
 
 
 def test_the_feed_tells_a_slow_client_what_it_skipped() -> None:
