@@ -3,14 +3,16 @@
 import ast
 import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -342,3 +344,35 @@ def test_the_demo() -> None:
     rows = dict(re.findall(r"^ *(fast|slow|slow-every) +(.+)$", run.stdout, re.MULTILINE))
     assert rows.keys() == {"fast", "slow", "slow-every"}
     assert "After 3 s the slow client's newest board is" in run.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 45, 200])
+def test_the_demo_fits_a_terminal_and_highlights_the_ages(columns: int) -> None:
+    shown = on_a_terminal([sys.executable, str(EXAMPLES / "demo.py")], columns, DEMO_SECONDS="2")
+    lines = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line) for line in shown.splitlines()]
+    assert max(map(len, lines)) <= columns
+    assert any("age of newest tick" in line for line in lines)
+    assert any("in flight" in line for line in lines) is (columns == 200)
+    for name in ("fast", "slow", "slow-every"):
+        assert re.search(rf"^ *{name} [^\n]*\x1b\[1;7m\d+\.\d\d s\x1b\[0m", shown, re.MULTILINE)
+    assert "After 2 s the slow client's newest board is" in " ".join(lines)
+
+
+def on_a_terminal(command: Sequence[str], columns: int, **environment: str) -> str:
+    """What a program shows on a terminal that is so wide."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (40, columns))
+    variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    shown = b""
+    with subprocess.Popen(command, stdout=its, stderr=its, env={**variables, **environment}) as process:
+        os.close(its)
+        try:
+            # Linux answers with EIO once nobody has the other end.
+            with suppress(OSError):
+                while data := os.read(ours, 4096):
+                    shown += data
+            assert process.wait(BOUND) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    return shown.decode().replace("\r\n", "\n")
