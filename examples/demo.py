@@ -10,10 +10,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import urllib.request
@@ -25,6 +27,9 @@ HERE = Path(__file__).parent
 SLOW_RATE = 8 * 1024
 STEP = 1024
 COLUMNS = ("client", "age of newest tick", "delivered", "skipped", "current", "sent", "in flight")
+# What a narrow terminal can do without, the first of these first.
+SPARE = ("current", "sent", "in flight", "delivered", "skipped")
+BOLD, PLAIN = "\033[1;7m", "\033[0m"
 
 
 class Client(threading.Thread):
@@ -112,15 +117,18 @@ def _show(port: int, seconds: float) -> None:
     ]
     for client in clients:
         client.start()
-    print(f"50 boards a second, about 1 KiB each. fast: as it can; slow: reads {SLOW_RATE // 1024} KiB/s;")
-    print("slow-every: the same reader on a handler that writes every board.\n")
     live, end, lines = sys.stdout.isatty(), time.monotonic() + seconds, 0
+    _say(
+        f"50 boards a second, about 1 KiB each. fast: as it can; slow: reads {SLOW_RATE // 1024} KiB/s; "
+        "slow-every: the same reader on a handler that writes every board.\n"
+    )
     while (left := end - time.monotonic()) > 0:
         time.sleep(min(0.5 if live else 5.0, left))
         lines = _draw(port, clients, seconds - max(0.0, end - time.monotonic()), lines if live else 0)
     slow, every = clients[1], clients[2]
-    print(
-        f"\nAfter {seconds:.0f} s the slow client's newest board is {time.time() - slow.made_at:.1f} s old; "
+    print()
+    _say(
+        f"After {seconds:.0f} s the slow client's newest board is {time.time() - slow.made_at:.1f} s old; "
         f"where every board is written it is {time.time() - every.made_at:.1f} s old and growing."
     )
 
@@ -129,14 +137,43 @@ def _draw(port: int, clients: list[Client], after: float, erase: int) -> int:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats", timeout=10) as answer:
         stats = json.load(answer)
     rows = [COLUMNS, *(client.row(stats.get(client.name, {})) for client in clients)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    table.append(f"after {after:.0f} s\n")
+    table = [
+        *_table(rows, _columns(), highlights=bool(erase) or sys.stdout.isatty()),
+        f"after {after:.0f} s\n",
+    ]
     print(
         (f"\033[{erase}F" if erase else "") + "\n".join(f"{line}\033[K" if erase else line for line in table)
     )
     sys.stdout.flush()
     return len(table) + 1
+
+
+def _table(rows: list[tuple[str, ...]], width: int, *, highlights: bool) -> list[str]:
+    """The lines of a table of at most `width` columns, the ages in it highlighted."""
+    widths = dict(zip(COLUMNS, (max(map(len, column)) for column in zip(*rows, strict=True)), strict=True))
+    for spare in SPARE:
+        if sum(widths.values()) + 2 * len(widths) - 2 <= width:
+            break
+        del widths[spare]
+    lines = []
+    for row in rows:
+        cells = {
+            name: cell.rjust(widths[name]) for name, cell in zip(COLUMNS, row, strict=True) if name in widths
+        }
+        if highlights and row is not rows[0]:
+            age = row[1]
+            cells[COLUMNS[1]] = cells[COLUMNS[1]].removesuffix(age) + BOLD + age + PLAIN
+        lines.append("  ".join(cells.values()))
+    return lines
+
+
+def _columns() -> int:
+    """How wide a line may be."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 1000
+
+
+def _say(text: str) -> None:
+    print("\n".join(textwrap.wrap(text, min(_columns(), 90))) + ("\n" if text.endswith("\n") else ""))
 
 
 if __name__ == "__main__":

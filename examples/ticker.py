@@ -4,7 +4,8 @@
     curl -N http://127.0.0.1:3300/
 
 / streams server-sent events. A slow client gets fewer boards, each of them fresh: the next is chosen
-when the TCP/IP stack has taken the last. /every writes every board, whoever reads, for comparison.
+when the client has acknowledged the last (on Linux; elsewhere, without `window_until`, when the TCP/IP stack
+has taken it). /every writes every board, whoever reads, for comparison.
 /stats tells where each stream stands; name yours with ?client=NAME.
 """
 
@@ -60,10 +61,11 @@ streams: dict[str, Any] = {}
 
 
 async def newest(io: Any) -> None:
-    """The newest board, each time the TCP/IP stack has taken the last one."""
+    """The newest board, each time the client has the last one."""
+    io.window_until = "acked"
     while True:
         await board.next()
-        # The client is gone, or has taken nothing for as long as `default_send_timeout`.
+        # The client is gone, or has acknowledged nothing for as long as `default_send_timeout`.
         if await io.write(board.newest()) is not None or not (await io.wait(0)).reached:
             return
 

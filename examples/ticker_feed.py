@@ -11,10 +11,10 @@ became of all quotes.
 
 import json
 import random
+import threading
+import time
 from dataclasses import asdict
 from typing import Any
-
-import anyio
 
 from httpng_core import Application
 from httpng_driver import Feed
@@ -32,13 +32,12 @@ class Market:
         self.prices = dict.fromkeys(SYMBOLS, 100.0)
         self.number = 0
         self.newest = dict.fromkeys(SYMBOLS, 0)
-        self._trading = anyio.Lock()
 
-    async def trade(self) -> None:
-        """Publishes quotes until it is cancelled; one of the followers' tasks does so for all."""
-        async with self._trading:
-            while True:
-                await anyio.sleep(1 / PER_SECOND)
+    def trade(self) -> None:
+        """Publishes quotes, for the followers in all event loops."""
+        while True:
+            time.sleep(1 / PER_SECOND)
+            if self.feed.get_stats().followers:
                 self._quote()
 
     def missed_since(self, number: int) -> int:
@@ -55,6 +54,8 @@ class Market:
 
 
 market = Market()
+# A thread of its own, as there may be several event loops (--threads), and none of them outlives the others.
+threading.Thread(target=market.trade, daemon=True).start()
 
 
 def gap(missed: int) -> str:
@@ -68,10 +69,7 @@ async def stream(req: Any, io: Any) -> None:
     last = req.headers.get("last-event-id", "")
     missed = market.missed_since(int(last)) if last.isdecimal() else 0
     await io.write("retry: 1000\n\n" + (gap(missed) if missed else ""))
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(market.trade)
-        await io.follow(market.feed, on_gap=gap)
-        tasks.cancel_scope.cancel()
+    await io.follow(market.feed, on_gap=gap)
 
 
 async def handler(req: Any, io: Any) -> dict[str, Any] | None:

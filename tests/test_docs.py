@@ -178,6 +178,21 @@ def test_the_python_handler_of_the_readme_over_a_socket(anyio_backend: str) -> N
     check_slow_answer(anyio.run(scenario, backend=anyio_backend))
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+def test_the_feed_of_the_how_to_is_published_to(anyio_backend: str) -> None:
+    page = ROOT / "docs" / "how-to" / "keep-slow-clients-fresh.md"
+    namespace: dict[str, Any] = {}
+    exec(dict(files_in(page))["ticker_feed_app.py"], namespace)
+
+    async def scenario() -> None:
+        async with serving_on(anyio_backend)(namespace["handler"]) as server:
+            with Client(server.addresses[0]) as client:
+                client.request()
+                assert (await in_thread(client.read_body, 10)).body.startswith(b"data: ")
+
+    anyio.run(scenario, backend=anyio_backend)
+
+
 def test_the_how_to_about_tests_passes_as_it_stands() -> None:
     namespace: dict[str, Any] = {}
     exec(dict(files_in(ROOT / "docs" / "how-to" / "test-handlers.md"))["test_handlers.py"], namespace)

@@ -3,14 +3,16 @@
 import ast
 import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -99,7 +101,7 @@ def test_the_ticker(backend: str, app: str) -> None:
 def test_the_boards_are_json(app: str) -> None:
     command = ("-m", "httpng_asyncio", str(EXAMPLES / app), "--listen", "127.0.0.1:0")
     with running(*command) as (_, port), urlopen(f"http://127.0.0.1:{port}/", timeout=BOUND) as answer:
-        for _ in range(5):
+        for _ in range(10):
             board = json.loads(read_event(answer)[1])
             assert len(board["quotes"]) == 8
 
@@ -148,6 +150,7 @@ class Account:
         self.numbers: list[int] = []
         self.gaps: list[int] = []
         self.retries: list[str] = []
+        self.close: Callable[[], None] = lambda: None
         self._lines = iter(lines)
 
     def read_event(self) -> None:
@@ -197,6 +200,29 @@ def test_the_feed_tells_who_comes_back_what_is_missing(program: Callable[[str], 
             other = Account(lines)
             other.read_on(20)
             assert other.gaps == []
+
+
+def test_the_feed_goes_on_for_others_when_a_client_leaves_that_another_loop_serves() -> None:
+    with running(*FEED, "--threads", "2") as (_, port):
+        for _ in range(10):
+            with ExitStack() as stack:
+                first, second = (stack.enter_context(following(port)) for _ in range(2))
+                first.read_on(2)
+                first.close()
+                second.read_on(20)
+
+
+@contextmanager
+def following(port: int) -> Iterator[Account]:
+    """A client of the feed; in a server with two loops the next one is served by the other."""
+    with connect(port) as client, client.makefile(newline="\n") as lines:
+        ask(client, "/", "1.0")
+        while lines.readline().strip():
+            pass  # the header block
+        account = Account(lines)
+        account.read_on(1)
+        account.close = lambda: client.shutdown(socket.SHUT_RDWR)
+        yield account
 
 
 def test_the_feed_tells_a_slow_client_what_it_skipped() -> None:
@@ -318,3 +344,35 @@ def test_the_demo() -> None:
     rows = dict(re.findall(r"^ *(fast|slow|slow-every) +(.+)$", run.stdout, re.MULTILINE))
     assert rows.keys() == {"fast", "slow", "slow-every"}
     assert "After 3 s the slow client's newest board is" in run.stdout
+
+
+@pytest.mark.parametrize("columns", [60, 45, 200])
+def test_the_demo_fits_a_terminal_and_highlights_the_ages(columns: int) -> None:
+    shown = on_a_terminal([sys.executable, str(EXAMPLES / "demo.py")], columns, DEMO_SECONDS="2")
+    lines = [re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line) for line in shown.splitlines()]
+    assert max(map(len, lines)) <= columns
+    assert any("age of newest tick" in line for line in lines)
+    assert any("in flight" in line for line in lines) is (columns == 200)
+    for name in ("fast", "slow", "slow-every"):
+        assert re.search(rf"^ *{name} [^\n]*\x1b\[1;7m\d+\.\d\d s\x1b\[0m", shown, re.MULTILINE)
+    assert "After 2 s the slow client's newest board is" in " ".join(lines)
+
+
+def on_a_terminal(command: Sequence[str], columns: int, **environment: str) -> str:
+    """What a program shows on a terminal that is so wide."""
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (40, columns))
+    variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    shown = b""
+    with subprocess.Popen(command, stdout=its, stderr=its, env={**variables, **environment}) as process:
+        os.close(its)
+        try:
+            # Linux answers with EIO once nobody has the other end.
+            with suppress(OSError):
+                while data := os.read(ours, 4096):
+                    shown += data
+            assert process.wait(BOUND) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    return shown.decode().replace("\r\n", "\n")

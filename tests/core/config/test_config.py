@@ -215,7 +215,16 @@ def test_keys_that_the_caller_handles_are_left_alone(key: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "nearest"),
-    [("send_window", "default_send_window"), ("Listen", "listen"), ("max_body_length", "max_body_len")],
+    [
+        ("send_window", "default_send_window"),
+        ("Listen", "listen"),
+        ("max_body_length", "max_body_len"),
+        # What other servers call it.
+        ("port", "listen"),
+        ("host", "listen"),
+        ("Bind", "listen"),
+        ("workers", "threads"),
+    ],
 )
 def test_unknown_keys(key: str, nearest: str) -> None:
     assert refusal({key: None}) == f"unknown parameter {key}; the nearest known one is {nearest}"
@@ -342,6 +351,7 @@ def test_nearest_key() -> None:
     assert nearest_key("prot", ["port", "host"]) == "port"
     assert nearest_key("zzz", ["port"]) == "port"
     assert nearest_key("port", []) is None
+    assert nearest_key("port", ["sort", "handler"]) == "sort"
 
 
 def test_the_original_has_two_names_for_the_first_tls() -> None:

@@ -1,12 +1,14 @@
 """What `httpng_core.testing` gives to those who test handlers: a scripted kernel, a clock, a client."""
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from httpng_core import Application, GeneratorIO, Request, body_bytes_sent
+from httpng_core import Application, GeneratorIO, Request, Response, body_bytes_sent
 from httpng_core.testing import Clock, Loopback, decode
+from httpng_lua import LuaApplication
 
 Steps = Generator[Any, Any, Any]
 
@@ -190,3 +192,100 @@ def test_a_close_before_the_end_is_an_error() -> None:
 def test_interim_responses_are_passed_over() -> None:
     (response,) = decode(b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE, ("POST",))
     assert response.status == 200
+
+
+# Requests with headers and a body, and what comes back ------------------------------------------------
+
+
+def mirror(req: Request) -> Response:
+    pairs = [("x-seen", f"{name.decode()}: {value.decode()}") for name, value in req.headers.raw]
+    return Response(headers=[*pairs, ("set-cookie", "a=1"), ("set-cookie", "b=2")], body=req.body)
+
+
+def test_a_request_has_the_headers_and_the_body_that_it_is_given() -> None:
+    client = Loopback(mirror).connect()
+    client.get("/", "POST", headers={"X-One": "1"}, body="h\xe9")
+    client.get("/", "PUT", headers=[("X-One", "1"), ("X-One", "2"), ("Host", "other")], body=b"abc")
+    client.get()
+    first, second, third = client.responses("POST", "PUT", "GET")
+    assert (first.body, second.body, third.body) == ("h\xe9".encode(), b"abc", b"")
+    seen = [[value for name, value in one.fields if name == "x-seen"] for one in (first, second, third)]
+    assert seen == [
+        ["host: test", "x-one: 1", "content-length: 3"],
+        ["x-one: 1", "x-one: 2", "host: other", "content-length: 3"],
+        ["host: test"],
+    ]
+
+
+def test_a_body_may_be_framed_by_the_test() -> None:
+    client = Loopback(mirror).connect()
+    client.get("/", "POST", headers={"Transfer-Encoding": "chunked"}, body=b"3\r\nabc\r\n0\r\n\r\n")
+    (response,) = client.responses("POST")
+    assert response.body == b"abc"
+
+
+def test_headers_and_body_over_http2() -> None:
+    response = Loopback(mirror).connect_http2().request("/", "POST", headers={"X-One": "1"}, body=b"abc")
+    assert ("x-seen", "x-one: 1") in response.fields
+    assert bytes(response.body) == b"abc"
+
+
+def test_repeated_headers_of_a_response_are_all_there() -> None:
+    loop = Loopback(mirror)
+    client = loop.connect()
+    client.get()
+    (response,) = client.responses()
+    for one in (response, loop.connect_http2().request()):
+        assert [value for name, value in one.fields if name == "set-cookie"] == ["a=1", "b=2"]
+        assert one.headers["set-cookie"] == "b=2"
+
+
+# The error of a handler -------------------------------------------------------------------------------
+
+
+def plain(req: Request) -> None:
+    raise KeyError("mine")
+
+
+def steps(req: Request, io: GeneratorIO) -> Steps:
+    yield io.write(b"begun")
+    raise KeyError("mine")
+
+
+async def awaited(req: Request, io: Any) -> None:
+    await io.write(b"begun")
+    raise KeyError("mine")
+
+
+@pytest.mark.parametrize("handler", [plain, steps, awaited])
+def test_a_loopback_can_raise_what_a_handler_raised(handler: Any) -> None:
+    loop = Loopback(handler, raises=True)
+    client = loop.connect()
+    with pytest.raises(KeyError, match="mine"):
+        client.get()
+    with pytest.raises(KeyError, match="mine"):
+        loop.connect_http2().request()
+    assert client.received
+    # Once.
+    loop.advance(1)
+
+
+def test_a_loopback_can_raise_what_is_wrong_with_a_returned_response() -> None:
+    with pytest.raises(TypeError, match="a handler must return None, a body, a dict or a Response, not int"):
+        Loopback(lambda req: 5, raises=True).connect().get()
+
+
+def test_a_loopback_can_raise_an_error_in_lua(tmp_path: Path) -> None:
+    script = tmp_path / "script.lua"
+    script.write_text("require 'httpng'.cfg{handler = function() error('mine') end}")
+    clock = Clock()
+    loop = Loopback(LuaApplication(script, clock=clock), clock=clock, raises=True)
+    with pytest.raises(RuntimeError, match="mine"):
+        loop.connect().get()
+
+
+def test_a_loopback_answers_with_500_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    client = Loopback(plain).connect()
+    client.get()
+    assert [one.status for one in client.responses()] == [500]
+    assert "KeyError: 'mine'" in caplog.text

@@ -125,6 +125,13 @@ LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
 _KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
 
 
+# What other servers call it, where our name doesn't resemble that.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("address", "bind", "host", "port", "ssl_certfile", "ssl_keyfile", "uds"), "listen"),
+    **dict.fromkeys(("processes", "worker", "workers"), "threads"),
+}
+
+
 def parse_settings(
     cfg: Mapping[str, object], *, lua_handler: bool = False, running: Settings | None = None
 ) -> Settings:
@@ -210,7 +217,10 @@ def parse_uvloop(value: object) -> bool | None:
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that resembles `name` most; None if there are none."""
+    """The one of `known` that others call `name`, or that resembles it most; None if there are none."""
+    known, elsewhere = tuple(known), _ELSEWHERE.get(name.lower())
+    if elsewhere in known:
+        return elsewhere
     return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
 
 

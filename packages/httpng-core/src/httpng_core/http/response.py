@@ -7,10 +7,8 @@ from functools import cache, lru_cache
 from typing import Any, Final
 
 HeaderValue = str | bytes | int | float
-HeaderSource = (
-    Mapping[str, HeaderValue | Iterable[HeaderValue]]
-    | Iterable[tuple[str | bytes, HeaderValue | Iterable[HeaderValue]]]
-)
+HeaderValues = HeaderValue | Iterable[HeaderValue]
+HeaderSource = Mapping[str, HeaderValues] | Iterable[tuple[str | bytes, HeaderValues]]
 """What a handler may give as headers: a mapping or pairs; an iterable of values repeats the header."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -4,11 +4,15 @@ import h11
 
 
 class ReceivedResponse:
-    """A response as the client decoded it; `complete` tells whether its end has come."""
+    """A response as the client decoded it; `complete` tells whether its end has come.
+
+    Its `fields` are the headers as they came, repeated ones among them; `headers` has the last of each.
+    """
 
     def __init__(self, head: h11.Response) -> None:
         self.status = head.status_code
-        self.headers = {name.decode(): value.decode() for name, value in head.headers}
+        self.fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
+        self.headers = dict(self.fields)
         self.body = b""
         self.complete = False
 

@@ -13,7 +13,8 @@ class ReceivedStream:
 
     Attributes:
         status: its status code, 0 before the head has come.
-        headers: its headers.
+        headers: its headers, the last of those that are repeated.
+        fields: the headers as they came, in order, repeated ones among them.
         body: its body, as far as it has come.
         complete: whether its end has come.
         reset: the code of a RST_STREAM, `None` without one.
@@ -23,6 +24,7 @@ class ReceivedStream:
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.fields: list[tuple[str, str]] = []
         self.body = bytearray()
         self.complete = False
         self.reset: int | None = None
@@ -104,7 +106,8 @@ class Http2Client:
         if isinstance(event, events.ResponseReceived):
             fields = [(str(name), str(value)) for name, value in event.headers]
             stream.status = int(fields[0][1])
-            stream.headers = dict(fields[1:])
+            stream.fields = fields[1:]
+            stream.headers = dict(stream.fields)
         elif isinstance(event, events.InformationalResponseReceived):
             stream.interim.append(int(event.headers[0][1]))
         elif isinstance(event, events.DataReceived):

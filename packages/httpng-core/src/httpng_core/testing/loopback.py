@@ -1,6 +1,7 @@
 """A scripted kernel, a clock turned by hand, a client: an application and its client in one thread."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -17,6 +18,8 @@ from httpng_core.testing.stepped_io import step_async
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.wire.events import RequestReceived
+
+_log = logging.getLogger("httpng")
 
 
 class Clock:
@@ -87,9 +90,23 @@ class Client:
         self._send()
         self._loop.settle()
 
-    def get(self, path: str = "/", method: str = "GET") -> None:
-        """Sends a request without a body."""
-        self.send(f"{method} {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    def get(
+        self,
+        path: str = "/",
+        method: str = "GET",
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
+    ) -> None:
+        """Send a request; with a `body`, its Content-Length is told unless `headers` tell how long it is."""
+        fields, data = _pairs(headers), body.encode() if isinstance(body, str) else body
+        names = {name.lower() for name, _ in fields}
+        if "host" not in names:
+            fields.insert(0, ("Host", "test"))
+        if data and names.isdisjoint(("content-length", "transfer-encoding")):
+            fields.append(("Content-Length", str(len(data))))
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + data)
 
     def give_room(self, size: float = inf) -> None:
         """The kernel can take `size` more bytes."""
@@ -223,9 +240,17 @@ class Http2Peer(Client):
         super().__init__(loop, connection, room)
         self.http2 = http2
 
-    def request(self, path: str = "/", method: str = "GET", *, body: bytes | None = b"") -> ReceivedStream:
+    def request(
+        self,
+        path: str = "/",
+        method: str = "GET",
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | None = b"",
+    ) -> ReceivedStream:
         """Sends a request, with a body that fits the windows (`None` leaves it open); gives what comes."""
-        number = self.http2.request(path, method, body=body)
+        fields = tuple((name.lower(), value) for name, value in _pairs(headers))
+        number = self.http2.request(path, method, fields, body=body)
         self._loop.settle()
         return self.http2.streams[number]
 
@@ -247,6 +272,26 @@ class Http2Peer(Client):
         if said and not self.gone:
             self.connection.receive_data(said, self._loop.clock.now)
         return moved or bool(said)
+
+
+def _pairs(headers: Mapping[str, str] | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return list(headers.items() if isinstance(headers, Mapping) else headers)
+
+
+class _Errors(logging.Handler):
+    """Keeps what handlers have raised, by what is logged of it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.kept: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the error of a record."""
+        told = [error for error in (record.exc_info or ())[1:2] if isinstance(error, BaseException)]
+        args = record.args if isinstance(record.args, tuple) else ()
+        told += [error for error in args if isinstance(error, BaseException)]
+        # Of an error in Lua there is the message alone.
+        self.kept.append(told[0] if told else RuntimeError(record.getMessage()))
 
 
 class Loopback:
@@ -271,16 +316,19 @@ class Loopback:
         clock: Clock | None = None,
         certificates: Certificates | None = None,
         files: Files | None = None,
+        raises: bool = False,
         **cfg: Any,
     ) -> None:
         """Takes a handler with settings, or an `Application`; `clock` if that was made with one.
 
-        `certificates` are for clients that speak TLS, `files` for directories as handlers.
+        `certificates` are for clients that speak TLS, `files` for directories as handlers. With `raises`, the
+        call that let a handler run raises the handler's error, once the client has been answered with 500.
         """
         self.certificates = certificates
         self.application = as_application(app, None, cfg)
         self.clock = clock or Clock()
         self.exchanges: list[Exchange] = []
+        self._errors = _Errors() if raises else None
         self.runner = self.application.runner(self.clock, start_async=self._start_async, files=files)
         self._clients: list[Client] = []
         self.server = ScriptedServer(self.application, self.clock, self._connections)
@@ -352,6 +400,19 @@ class Loopback:
 
     def settle(self) -> None:
         """Runs handlers and kernels until nothing moves without time or the clients."""
+        if self._errors is None:
+            self._settle()
+            return
+        _log.addHandler(self._errors)
+        try:
+            self._settle()
+        finally:
+            _log.removeHandler(self._errors)
+        if self._errors.kept:
+            first, self._errors.kept[:] = self._errors.kept[0], []
+            raise first
+
+    def _settle(self) -> None:
         for _ in range(self.max_turns):
             self._serve()
             self.runner.run()
