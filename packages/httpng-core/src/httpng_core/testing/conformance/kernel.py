@@ -1,0 +1,53 @@
+"""What the kernel says of a connection, in its own books: how many bytes it has ever taken of the server."""
+
+import fcntl
+import struct
+import termios
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from httpng_core.testing.conformance.client import BOUND, Wire
+
+_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_STEADY: Final = 12
+"""So many looks, one each 20 ms, must agree: longer than an acknowledgement may be delayed."""
+
+
+def standstill(client: Wire) -> tuple[int, int]:
+    """Waits until nothing moves: the wire bytes that the kernel has taken of the server, and of these acknowledged.
+
+    To be called while the client doesn't read. Skips the test where there are no such books.
+    """
+    if not _TABLES[0].exists():
+        pytest.skip("the kernel tells nobody how many bytes it holds of a connection (/proc/net/tcp)")
+    until, before, steady = time.monotonic() + BOUND, (-1, -1), 0
+    while steady < _STEADY:
+        assert time.monotonic() < until, "a standstill"
+        time.sleep(0.02)
+        now = (_arrived(client), _unacknowledged(*client.ports))
+        steady = steady + 1 if now == before else 0
+        before = now
+    # What has arrived is acknowledged by now, so it is counted once.
+    return sum(before), before[0]
+
+
+def _arrived(client: Wire) -> int:
+    waiting = fcntl.ioctl(client.socket.fileno(), termios.FIONREAD, struct.pack("i", 0))
+    return len(client.wire) + int(struct.unpack("i", waiting)[0])
+
+
+def _unacknowledged(client: int, server: int) -> int:
+    """Bytes that the kernel holds of the server's end: not sent, or sent and not acknowledged."""
+    for table in _TABLES:
+        for line in table.read_text().splitlines()[1:] if table.exists() else ():
+            _, here, there, _, queues, *_ = line.split()
+            if (_port(here), _port(there)) == (server, client):
+                return int(queues.split(":")[0], 16)
+    raise AssertionError("the server's end of a connection isn't there any more")
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
