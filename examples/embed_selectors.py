@@ -58,6 +58,11 @@ class Peer:
             self.connection.bytes_accepted(taken, now)
             self.runner.serve(self.connection)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has something to send, and can: a handler of another connection may have published."""
+        return self.writable and self.connection.wants_write
+
     def interest(self) -> int:
         """What to wait for next."""
         read = selectors.EVENT_READ if self.connection.wants_read else 0
@@ -81,9 +86,9 @@ class Peer:
         return True
 
 
-def serve(handler: Callable[..., object], listener: socket.socket, stop: Callable[[], bool]) -> None:
+def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:
     """Serves until `stop()`; looks at it at least ten times a second."""
-    application, date = Application(handler), HttpDate(time.time)
+    date = HttpDate(time.time)
     runner = application.runner(time.monotonic)
     peers: list[Peer] = []
     listener.setblocking(False)
@@ -96,7 +101,8 @@ def serve(handler: Callable[..., object], listener: socket.socket, stop: Callabl
             for peer in peers:
                 if interest := peer.interest():
                     selector.register(peer.sock, interest, peer)
-            for key, events in selector.select(0 if runner.is_ready else 0.1):
+            ready = runner.is_ready or any(peer.is_ready for peer in peers)
+            for key, events in selector.select(0 if ready else 0.1):
                 if key.data is None:
                     try:
                         sock, address = listener.accept()
@@ -109,8 +115,11 @@ def serve(handler: Callable[..., object], listener: socket.socket, stop: Callabl
                     key.data.receive(time.monotonic())
                 else:
                     key.data.writable = True
+    runner.close()
+    for peer in peers:
+        peer.sock.close()
 
 
 if __name__ == "__main__":
     with socket.create_server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 3300)) as server:
-        serve(hello, server, stop=lambda: False)
+        serve(Application(hello), server, stop=lambda: False)

