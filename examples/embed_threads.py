@@ -26,7 +26,7 @@ PEER_SHUT = getattr(select, "POLLRDHUP", 0)
 
 
 def hello(request: Request) -> str:
-    """A plain handler."""
+    """Answer, as a plain handler."""
     return f"You asked for {request.path}\n"
 
 
@@ -45,7 +45,7 @@ class Peer:
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Has `function` called in the thread of this connection: at once if this is it, else soon."""
+        """Have `function` called in the thread of this connection: at once if this is it, else soon."""
         if threading.get_ident() == self.thread.ident:
             function()
             return
@@ -56,23 +56,26 @@ class Peer:
                     os.write(self.rope, b"!")
 
     def run(self) -> None:
-        """Goes round until the connection is closed and its handlers have ended."""
-        while self.turn(time.monotonic()):
-            self.sleep()
-        with self.lock:
-            self.gone = True
-            os.close(self.bell)
-            os.close(self.rope)
-        # They know this by `call`: so all of it goes at once, and not when the garbage is collected.
-        del self.connection, self.runner
+        """Go round until the connection is closed and its handlers have ended."""
+        try:
+            while self.turn(time.monotonic()):
+                self.sleep()
+        finally:
+            self.sock.close()
+            with self.lock:
+                self.gone = True
+                os.close(self.bell)
+                os.close(self.rope)
+            # They know this by `call`: so all of it goes at once, and not when the garbage is collected.
+            del self.connection, self.runner
 
     def abort(self) -> None:
-        """Gives the client and its handlers up."""
+        """Give the client and its handlers up."""
         self.connection.abort(time.monotonic())
         self.runner.close()
 
     def turn(self, now: float) -> bool:
-        """Does all that can be done now; tells whether there will be more."""
+        """Do all that can be done now; tell whether there will be more."""
         while not self.calls.empty():
             self.calls.get()()
         self.connection.handle_timeout(now)
@@ -87,7 +90,7 @@ class Peer:
         return self.sock.fileno() >= 0 or self.runner.is_busy
 
     def follow(self) -> None:
-        """Does to the socket what the connection expects."""
+        """Do to the socket what the connection expects."""
         if self.connection.close_expected():
             if self.connection.reset_expected:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -98,7 +101,7 @@ class Peer:
                 self.sock.shutdown(socket.SHUT_WR)
 
     def send(self) -> bool:
-        """Offers what there is to the kernel once, and tells the core what it took; whether that was any."""
+        """Offer what there is to the kernel once, tell the core what it took; return whether that was any."""
         if not self.connection.wants_write or (self.connection.asks_first and not self.has_room()):
             return False
         buffers = self.connection.data_to_send(time.monotonic())
@@ -113,11 +116,13 @@ class Peer:
         return taken > 0
 
     def has_room(self) -> bool:
-        """Whether the kernel would take something now."""
-        return bool(select.select([], [self.sock], [], 0)[1])
+        """Tell whether the kernel would take something now."""
+        poll = select.poll()
+        poll.register(self.sock, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def sleep(self) -> None:
-        """Sleeps until the socket is ready, a deadline has come, or another thread calls; and reads."""
+        """Sleep until the socket is ready, a deadline has come, or another thread calls; then read."""
         poll = select.poll()
         poll.register(self.bell, select.POLLIN)
         if self.sock.fileno() >= 0:
@@ -130,7 +135,7 @@ class Peer:
                 self.receive()
 
     def milliseconds(self) -> float | None:
-        """How long to sleep at most; `None`: until something comes."""
+        """Return how long to sleep at most; `None`: until something comes."""
         if self.runner.is_ready:
             return 0
         deadlines = [self.connection.next_deadline(), self.runner.next_deadline()]
@@ -139,7 +144,7 @@ class Peer:
         return None if first is None else max(first - time.monotonic(), 0) * 1000 + 1
 
     def receive(self) -> None:
-        """Hands over what the client sent: 64 KiB, its end, or that the connection is lost."""
+        """Hand over what the client sent: 64 KiB, its end, or that the connection is lost."""
         try:
             data = self.sock.recv(65536) if self.connection.wants_read else None
         except BlockingIOError:
@@ -156,7 +161,7 @@ class Peer:
 
 
 def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:
-    """Serves until `stop()`; looks at it ten times a second. Then it resets the connections that are left."""
+    """Serve until `stop()`; looks at it ten times a second. Then it resets the connections that are left."""
     date, peers = HttpDate(time.time), list[Peer]()
     listener.settimeout(0.1)
     while not stop():

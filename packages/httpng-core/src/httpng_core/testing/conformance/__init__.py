@@ -29,7 +29,10 @@ import pytest
 # Before they are imported, so that their asserts tell what they compared.
 _HOME = "httpng_core.testing.conformance"
 pytest.register_assert_rewrite(
-    *(f"{_HOME}.{name}" for name in ("client", "kernel", "sending", "ends", "deadlines", "receiving", "living"))
+    *(
+        f"{_HOME}.{name}"
+        for name in ("client", "kernel", "sending", "ends", "deadlines", "receiving", "living")
+    )
 )
 
 from httpng_core.testing.conformance.base import AWAITED  # noqa: E402 - see above

@@ -29,7 +29,7 @@ class Suite:
 
     @staticmethod
     def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-        """Gives `form` each form of a handler that the driver serves, and `protocol` each protocol."""
+        """Give `form` each form of a handler that the driver serves, and `protocol` each protocol."""
         assert metafunc.cls is not None
         if "form" in metafunc.fixturenames:
             metafunc.parametrize("form", metafunc.cls.forms)
@@ -38,7 +38,7 @@ class Suite:
 
     @pytest.fixture
     def driver(self, request: pytest.FixtureRequest, serve: Callable[..., int]) -> Iterator[Driver]:
-        """The driver under test, with clients that are closed in the end."""
+        """Give the driver under test; its clients are closed in the end."""
         name = request.node.originalname
         if name in self.exempt:
             pytest.skip(self.exempt[name])
@@ -50,5 +50,5 @@ class Suite:
 
     @pytest.fixture
     def drain(self) -> Callable[[], None]:
-        """Has every server of the test drain; to be replaced by a driver that can."""
+        """Have every server of the test drain; to be replaced by a driver that can."""
         pytest.skip("the driver offers no drain")

@@ -68,11 +68,11 @@ class Wire:
         return self.socket.getsockname()[1], self.socket.getpeername()[1]
 
     def send(self, data: bytes) -> None:
-        """Sends all of it; blocks while the server doesn't read."""
+        """Send all of it; block while the server doesn't read."""
         self.socket.sendall(data)
 
     def receive(self, limit: int = 1 << 16) -> bool:
-        """Reads what there is, or waits for some; false at the end, however it came."""
+        """Read what there is, or wait for some; false at the end, however it came."""
         try:
             data = self.socket.recv(limit)
         except (ConnectionResetError, BrokenPipeError):
@@ -86,21 +86,21 @@ class Wire:
         return bool(data)
 
     def take(self, data: bytes) -> None:
-        """More has come."""
+        """Decode what has come; nothing here."""
 
     def read_wire(self, size: int) -> None:
-        """Reads until `size` bytes have come since the start, and not one more."""
+        """Read until `size` bytes have come since the start, and not one more."""
         while len(self.wire) < size and self.receive(min(size - len(self.wire), 1 << 16)):
             pass
 
     def read_to_end(self) -> str:
-        """Reads until the server's side ends; tells how it did."""
+        """Read until the server's side ends; tell how it did."""
         while self.receive():
             pass
         return self.ended
 
     def wait_for_reset(self) -> None:
-        """Waits, without reading, until the server has reset the connection."""
+        """Wait, without reading, until the server has reset the connection."""
         poll = select.poll()
         poll.register(self.socket, 0)
         assert poll.poll(BOUND * 1000), "the server resets the connection"
@@ -110,7 +110,7 @@ class Wire:
         return not select.select([self.socket], [], [], seconds)[0]
 
     def is_stuck(self, data: bytes, limit: int, seconds: float) -> bool:
-        """Sends `data` again and again; whether the server stops reading before `limit` bytes are sent."""
+        """Send `data` again and again; whether the server stops reading before `limit` bytes are sent."""
         sent = 0
         while sent < limit:
             if not select.select([], [self.socket], [], seconds)[1]:
@@ -119,16 +119,17 @@ class Wire:
         return False
 
     def half_close(self) -> None:
-        """Sends a FIN, and may read on."""
+        """Send a FIN, and may read on."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Closes with a reset."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.socket.close()
+        """Close with a reset; again: nothing."""
+        if self.socket.fileno() >= 0:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.socket.close()
 
     def close(self) -> None:
-        """Closes."""
+        """Close."""
         self.socket.close()
 
 
@@ -148,17 +149,35 @@ class Client(Wire):
         super().__init__(port, receive_buffer)
 
     def request(
-        self, path: str = "/", method: str = "GET", headers: Fields = (), body: bytes = b"", version: str = "1.1"
+        self,
+        path: str = "/",
+        method: str = "GET",
+        headers: Fields = (),
+        body: bytes = b"",
+        version: str = "1.1",
     ) -> None:
-        """Sends a request."""
-        lines = [f"{method} {path} HTTP/{version}", "Host: test", *(f"{key}: {value}" for key, value in headers)]
+        """Send a request."""
+        lines = [
+            f"{method} {path} HTTP/{version}",
+            "Host: test",
+            *(f"{key}: {value}" for key, value in headers),
+        ]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         self.expect(method)
-        self.send("\r\n".join([*lines, "", ""]).encode() + body)
+        self._say("\r\n".join([*lines, "", ""]).encode() + body)
+
+    def _say(self, data: bytes) -> None:
+        """Send; to a server that is gone: nothing."""
+        try:
+            if data:
+                self.send(data)
+        except (BrokenPipeError, ConnectionResetError):
+            # What told this will not tell it again to who reads.
+            self.ended = self.ended or "reset"
 
     def expect(self, method: str = "GET") -> None:
-        """The next response is one to `method`."""
+        """Take what comes next for the response to a `method` request."""
         self.answer = Answer()
         self._parser = h11.Connection(h11.CLIENT)
         self._parser.send(h11.Request(method=method, target="/", headers=[("host", "test")]))
@@ -167,12 +186,12 @@ class Client(Wire):
         self.take(rest)
 
     def get(self, path: str = "/", method: str = "GET", headers: Fields = (), body: bytes = b"") -> Answer:
-        """Sends a request and reads its response."""
+        """Send a request and read its response."""
         self.request(path, method, headers, body)
         return self.read_answer()
 
     def read_answer(self) -> Answer:
-        """Reads until the response, or the connection, has ended."""
+        """Read until the response, or the connection, has ended."""
         while not self.is_over and self.receive():
             pass
         if self.ended == "fin" and not self.answer.complete and self._parser is not None:
@@ -180,7 +199,7 @@ class Client(Wire):
         return self.answer
 
     def read_body(self, size: int) -> Answer:
-        """Reads until `size` bytes of the body, or its end, have come."""
+        """Read until `size` bytes of the body, or its end, have come."""
         while len(self.answer.body) < size and not self.is_over and self.receive():
             pass
         return self.answer
@@ -196,7 +215,7 @@ class Client(Wire):
         return len(self.answer.body)
 
     def take(self, data: bytes) -> None:
-        """Decodes what has come."""
+        """Decode what has come."""
         if self._parser is None or self.answer.complete:
             self._rest += data
         elif data:
@@ -222,7 +241,7 @@ class Client(Wire):
                 break
 
     def _end(self) -> None:
-        """A FIN ends a body that has no other end, and no other body."""
+        """End a body that has no other end than the FIN that came."""
         assert self._parser is not None
         try:
             self._parser.receive_data(b"")
@@ -242,14 +261,19 @@ class Client2(Client):
         self.say()
 
     def request(
-        self, path: str = "/", method: str = "GET", headers: Fields = (), body: bytes = b"", version: str = "2"
+        self,
+        path: str = "/",
+        method: str = "GET",
+        headers: Fields = (),
+        body: bytes = b"",
+        version: str = "2",
     ) -> None:
         self._number = self.http2.request(path, method, tuple(headers))
         self.answer = Answer()
         self.say()
 
     def upload(self, body: bytes) -> None:
-        """Sends a request with a body, as the windows of the server have room."""
+        """Send a request with a body, as the windows of the server have room."""
         self._number = self.http2.request(method="POST", body=None)
         self.answer = Answer()
         until = time.monotonic() + BOUND
@@ -262,18 +286,18 @@ class Client2(Client):
                 self.receive()
 
     def cancel(self) -> None:
-        """Wants no more of the response, and goes on."""
+        """Want no more of the response, and go on."""
         self.http2.h2.reset_stream(self._number, 8)
         self.say()
 
     def give(self, size: int) -> None:
-        """Gives room to the stream of the response."""
+        """Give room to the stream of the response."""
         self.http2.give(size, self._number)
         self.say()
 
     @property
     def carried(self) -> int:
-        """Counted by hand: h2 tells of whole frames only."""
+        """See `Client`; counted by hand, as h2 tells of whole frames only."""
         at = size = 0
         while at + _FRAME_HEAD <= len(self.wire):
             length = int.from_bytes(self.wire[at : at + 3], "big")
@@ -296,13 +320,8 @@ class Client2(Client):
         self.say()
 
     def say(self) -> None:
-        """Sends what h2 has to say; to a server that is gone: nothing."""
-        data = self.http2.take()
-        try:
-            if data:
-                self.send(data)
-        except (BrokenPipeError, ConnectionResetError):
-            self.ended = self.ended or "reset"
+        """Send what h2 has to say."""
+        self._say(self.http2.take())
 
     def _end(self) -> None:
-        """The end of the connection ends no response."""
+        """Do nothing: the end of the connection ends no response."""

@@ -12,7 +12,7 @@ StepsHandler = Callable[[Any, Any], Steps]
 
 
 def as_coroutine_function(handler: StepsHandler) -> Callable[[Any, Any], Awaitable[object]]:
-    """A coroutine function that awaits what `handler` yields."""
+    """Return a coroutine function that awaits what `handler` yields."""
 
     async def awaiting(req: Any, io: Any) -> object:
         steps = handler(req, io)

@@ -1,4 +1,4 @@
-"""Deadlines of connections: `handle_timeout` is called when `next_deadline` says, also while nothing moves."""
+"""Deadlines of connections: `handle_timeout` is called when `next_deadline` says, while nothing moves too."""
 
 import time
 from typing import Any

@@ -1,13 +1,13 @@
 """How a test has a driver serve a handler, and learns over the wire what the handler saw.
 
 The driver may run in a process of its own, that was forked: so a test shares no variables with its handlers.
-Handlers `note` what they see and wait until they are `told`; both go through requests with paths of their own.
+Handlers `note` what they see and wait until they are `told`; both go through requests of the suite's own.
 """
 
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote, unquote
 
 from httpng_core.testing.conformance.client import BOUND, WIDE, Client, Client2, Protocol
@@ -15,6 +15,8 @@ from httpng_core.testing.conformance.coroutines import Steps, StepsHandler, as_c
 
 Form = Literal["generator", "async"]
 """What a handler with calls is: a generator function that yields them, or a coroutine function."""
+
+AnyClient = TypeVar("AnyClient", bound=Client)
 
 NEVER: Final = 1 << 50
 """A position that no response reaches."""
@@ -27,23 +29,22 @@ class Served:
     def __init__(self, port: int) -> None:
         self.port = port
         self._clients: list[Client] = []
+        self._control: Client | None = None
 
     def client(
         self, protocol: Protocol = "http1", *, receive_buffer: int | None = None, window: int = WIDE
     ) -> Client:
-        """A client that has connected; `window` is the room of each stream of HTTP/2."""
+        """Connect a client; `window` is the room of each stream of HTTP/2."""
         if protocol == "http1":
             return self._kept(Client(self.port, receive_buffer))
         return self.client2(receive_buffer=receive_buffer, window=window)
 
     def client2(self, *, receive_buffer: int | None = None, window: int = WIDE) -> Client2:
-        """A client of HTTP/2."""
-        client = Client2(self.port, receive_buffer, window)
-        self._clients.append(client)
-        return client
+        """Connect a client of HTTP/2."""
+        return self._kept(Client2(self.port, receive_buffer, window))
 
     def noted(self, name: str) -> Any:
-        """What a handler has noted, as soon as it has."""
+        """Return what a handler has noted, as soon as it has."""
         until = time.monotonic() + BOUND
         while time.monotonic() < until:
             answer = self.ask(f"noted/{name}")
@@ -53,25 +54,27 @@ class Served:
         raise AssertionError(f"no handler has noted {name!r} within {BOUND} s")
 
     def tell(self, name: str) -> None:
-        """Tells the handlers."""
+        """Tell the handlers."""
         self.ask(f"tell/{name}")
 
     def ask(self, path: str) -> Any:
-        """What the server answers to one of the suite's own requests."""
-        client = Client(self.port)
-        try:
-            answer = client.get(f"{_CONTROL}{quote(path)}", headers=[("Connection", "close")])
-            assert answer.complete, f"no answer to {path}"
-            return json.loads(answer.body)
-        finally:
-            client.close()
+        """Return what the server answers to one of the suite's own requests."""
+        for _ in range(2):
+            # The server may have closed the one that was kept.
+            if self._control is None or self._control.ended:
+                self._control = self._kept(Client(self.port))
+            answer = self._control.get(f"{_CONTROL}{quote(path)}")
+            if answer.complete:
+                return json.loads(answer.body)
+            self._control = None
+        raise AssertionError(f"no answer to {path}")
 
     def close(self) -> None:
-        """Closes the clients."""
+        """Close the clients; with a reset, so that the kernel forgets them at once."""
         for client in self._clients:
-            client.close()
+            client.reset()
 
-    def _kept(self, client: Client) -> Client:
+    def _kept(self, client: AnyClient) -> AnyClient:
         self._clients.append(client)
         return client
 
@@ -89,7 +92,7 @@ class Driver:
         self._servers: list[Served] = []
 
     def serves(self, handler: StepsHandler, form: Form = "generator", **settings: Any) -> Served:
-        """Has a generator function served, as such or as a coroutine function."""
+        """Have a generator function served, as such or as a coroutine function."""
 
         def steps(req: Any, io: Any) -> Steps:
             if req.path.startswith(_CONTROL):
@@ -99,7 +102,7 @@ class Driver:
         return self._served(steps if form == "generator" else as_coroutine_function(steps), settings)
 
     def serves_plain(self, handler: Callable[[Any], object], **settings: Any) -> Served:
-        """Has a plain function served."""
+        """Have a plain function served."""
 
         def plain(req: Any) -> object:
             return self._answer(req.path) if req.path.startswith(_CONTROL) else handler(req)
@@ -107,7 +110,7 @@ class Driver:
         return self._served(plain, settings)
 
     def note(self, name: str, value: object = True) -> None:
-        """A handler has seen something, of which JSON can tell."""
+        """Keep what a handler has seen, something that JSON can tell."""
         self._notes[name] = value
 
     def told(self, name: str) -> bool:
@@ -115,7 +118,7 @@ class Driver:
         return name in self._told
 
     def until_told(self, name: str, io: Any) -> Steps:
-        """Waits in a handler until a test has told it, or the client is gone; gives whether it is told."""
+        """Wait in a handler until a test has told it, or the client is gone; return whether it is told."""
         while name not in self._told:
             result = yield io.wait(NEVER, 0.01)
             if result.cancelled:
@@ -123,7 +126,7 @@ class Driver:
         return name in self._told
 
     def close(self) -> None:
-        """Closes the clients of all servers."""
+        """Close the clients of all servers."""
         for server in self._servers:
             server.close()
 
@@ -141,7 +144,7 @@ class Driver:
 
 
 def ended(io: Any) -> Steps:
-    """Ends the response cleanly, in both forms of a handler."""
+    """End the response cleanly, in both forms of a handler."""
     ending = io.close()
     if ending is not None:
         yield ending
@@ -149,7 +152,7 @@ def ended(io: Any) -> Steps:
 
 
 def stats(io: Any) -> dict[str, Any]:
-    """What `get_send_stats` tells, for a note."""
+    """Return what `get_send_stats` tells, for a note."""
     told = io.get_send_stats()
     return {
         "current": told.current,

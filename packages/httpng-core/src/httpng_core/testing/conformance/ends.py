@@ -125,7 +125,7 @@ class EndTests(Suite):
 
         client = driver.serves(handler, form).client()
         answer = client.get()
-        assert (answer.status, answer.body, answer.complete) == (200, b"begun", False)
+        assert (answer.status, bytes(answer.body), answer.complete) == (200, b"begun", False)
         assert client.ended == "fin"
 
     def test_fewer_bytes_than_declared_are_cut_short(self, driver: Driver, form: Form) -> None:
@@ -135,9 +135,11 @@ class EndTests(Suite):
 
         client = driver.serves(handler, form).client()
         answer = client.get()
-        assert (answer.body, answer.complete, client.ended) == (b"few", False, "fin")
+        assert (bytes(answer.body), answer.complete, client.ended) == (b"few", False, "fin")
 
-    def test_a_handler_that_raises_early_is_answered_with_500(self, driver: Driver, protocol: Protocol) -> None:
+    def test_a_handler_that_raises_early_is_answered_with_500(
+        self, driver: Driver, protocol: Protocol
+    ) -> None:
         def handler(req: Any) -> str:
             if req.path == "/wrong":
                 raise RuntimeError("a mistake of the handler's, as this test wants it")
@@ -262,10 +264,8 @@ def _waits_for_the_client(driver: Driver) -> Any:
 
 
 def _until_refused(driver: Driver, io: Any) -> Steps:
-    """Writes records until one is refused; that is the last write, and it has fallen short."""
+    """Write records until one is refused; that is the last write, and it has fallen short."""
     number = 0
     while (yield io.write(bytes([number % 251]) * SIZE, timeout=0.2)) is None:
         number += 1
     driver.note("accepted", number)
-
-

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from httpng_core import Connection, Exchange, Feed
+from httpng_core.connection import Connection
+from httpng_core.feeds.feed import Feed
+from httpng_core.sending.exchange import Exchange
 from httpng_core.testing.conformance.base import Suite
 from httpng_core.testing.conformance.client import BOUND, Client, Protocol
 from httpng_core.testing.conformance.coroutines import Steps
@@ -78,7 +80,7 @@ class MemoryTests(Suite):
 
     @pytest.fixture
     def counted(self, driver: Driver) -> Iterator[tuple[Served, Callable[[], int]]]:
-        """A server, and how many connections and exchanges it has, not counting what asks."""
+        """Give a server, and how many connections and exchanges it has, not counting what asks."""
 
         def handler(req: Any, io: Any) -> Steps:
             if req.path == "/gc/off":
@@ -140,7 +142,7 @@ class DrainTests(Suite):
         client.read_body(6)
         drain()
         answer = client.read_answer()
-        assert (answer.body, answer.complete) == (b"begun and done", True)
+        assert (bytes(answer.body), answer.complete) == (b"begun and done", True)
         assert client.read_to_end() == "fin"
 
     def test_what_does_not_finish_in_time_is_reset(
@@ -175,7 +177,7 @@ def _feed_handler() -> Any:
 
 
 def _numbers(client: Client) -> list[int]:
-    """Reads the rest of what a follower gets; which payloads those were, each of them whole."""
+    """Read the rest of what a follower gets; which payloads those were, each of them whole."""
     answer = client.read_answer()
     assert answer.complete
     assert len(answer.body) % PAYLOAD == 0
@@ -183,7 +185,7 @@ def _numbers(client: Client) -> list[int]:
 
 
 def _use_and_leave(server: Served, protocol: Protocol) -> None:
-    """Connections that end in every way: done, in the middle of a response, with one that stalls."""
+    """Open connections and end them in every way: done, in the middle of a response, with one that stalls."""
     done = server.client(protocol)
     done.get()
     done.get()
