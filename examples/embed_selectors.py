@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from httpng_core import Address, Application, Connection, HttpDate, Request, Runner
 
@@ -86,6 +86,20 @@ class Peer:
         return True
 
 
+def accept(
+    listener: socket.socket, application: Application, runner: Runner, date: HttpDate
+) -> Iterator[Peer]:
+    """Accepts the client that waits, if it still does."""
+    try:
+        sock, address = listener.accept()
+    except OSError:
+        return  # It went away before we came to it.
+    sock.setblocking(False)
+    now = time.monotonic()
+    opened = application.connection(now, peer=Address(*address[:2]), date=date)
+    yield Peer(sock, opened, runner)
+
+
 def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:
     """Serves until `stop()`; looks at it at least ten times a second."""
     date = HttpDate(time.time)
@@ -104,13 +118,7 @@ def serve(application: Application, listener: socket.socket, stop: Callable[[], 
             ready = runner.is_ready or any(peer.is_ready for peer in peers)
             for key, events in selector.select(0 if ready else 0.1):
                 if key.data is None:
-                    try:
-                        sock, address = listener.accept()
-                    except OSError:
-                        continue  # It went away before we came to it.
-                    sock.setblocking(False)
-                    opened = application.connection(now, peer=Address(*address[:2]), date=date)
-                    peers.append(Peer(sock, opened, runner))
+                    peers += accept(listener, application, runner, date)
                 elif events & selectors.EVENT_READ:
                     key.data.receive(time.monotonic())
                 else:

@@ -79,7 +79,7 @@ class MemoryTests(Suite):
     """Memory goes when what it was for is over."""
 
     @pytest.fixture
-    def counted(self, driver: Driver) -> Iterator[tuple[Served, Callable[[], int]]]:
+    def counted(self, driver: Driver, form: Form) -> Iterator[tuple[Served, Callable[[], int]]]:
         """Give a server, and how many connections and exchanges it has, not counting what asks."""
 
         def handler(req: Any, io: Any) -> Steps:
@@ -99,7 +99,7 @@ class MemoryTests(Suite):
                 yield io.write(BIG, timeout=BOUND)
             return None
 
-        server = driver.serves(handler)
+        server = driver.serves(handler, form)
         control = server.client()
         control.get("/gc/off")
         yield server, lambda: int(control.get("/count").body)
