@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from httpng_core import Address, Application, Connection, HttpDate, Request, Runner
 
@@ -58,6 +58,11 @@ class Peer:
             self.connection.bytes_accepted(taken, now)
             self.runner.serve(self.connection)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has something to send, and can: a handler of another connection may have published."""
+        return self.writable and self.connection.wants_write
+
     def interest(self) -> int:
         """What to wait for next."""
         read = selectors.EVENT_READ if self.connection.wants_read else 0
@@ -81,9 +86,23 @@ class Peer:
         return True
 
 
-def serve(handler: Callable[..., object], listener: socket.socket, stop: Callable[[], bool]) -> None:
+def accept(
+    listener: socket.socket, application: Application, runner: Runner, date: HttpDate
+) -> Iterator[Peer]:
+    """Accepts the client that waits, if it still does."""
+    try:
+        sock, address = listener.accept()
+    except OSError:
+        return  # It went away before we came to it.
+    sock.setblocking(False)
+    now = time.monotonic()
+    opened = application.connection(now, peer=Address(*address[:2]), date=date)
+    yield Peer(sock, opened, runner)
+
+
+def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:
     """Serves until `stop()`; looks at it at least ten times a second."""
-    application, date = Application(handler), HttpDate(time.time)
+    date = HttpDate(time.time)
     runner = application.runner(time.monotonic)
     peers: list[Peer] = []
     listener.setblocking(False)
@@ -96,21 +115,19 @@ def serve(handler: Callable[..., object], listener: socket.socket, stop: Callabl
             for peer in peers:
                 if interest := peer.interest():
                     selector.register(peer.sock, interest, peer)
-            for key, events in selector.select(0 if runner.is_ready else 0.1):
+            ready = runner.is_ready or any(peer.is_ready for peer in peers)
+            for key, events in selector.select(0 if ready else 0.1):
                 if key.data is None:
-                    try:
-                        sock, address = listener.accept()
-                    except OSError:
-                        continue  # It went away before we came to it.
-                    sock.setblocking(False)
-                    opened = application.connection(now, peer=Address(*address[:2]), date=date)
-                    peers.append(Peer(sock, opened, runner))
+                    peers += accept(listener, application, runner, date)
                 elif events & selectors.EVENT_READ:
                     key.data.receive(time.monotonic())
                 else:
                     key.data.writable = True
+    runner.close()
+    for peer in peers:
+        peer.sock.close()
 
 
 if __name__ == "__main__":
     with socket.create_server(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 3300)) as server:
-        serve(hello, server, stop=lambda: False)
+        serve(Application(hello), server, stop=lambda: False)

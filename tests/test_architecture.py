@@ -64,6 +64,10 @@ NOT_IN = {
     "httpng_trio": {"asyncio", "uvloop", "httpng_asyncio"},
 }
 WITHOUT_ASYNC = {"httpng_core", "httpng_lua"}
+# The one part of core with sockets, a clock and handlers of all forms: tests for drivers, that are a client.
+# Nothing else of core imports it, so core doesn't need pytest.
+CONFORMANCE = "httpng_core.testing.conformance"
+FOR_CONFORMANCE = {"select", "socket", "threading", "time"}
 # The one home of a library. `testing` has h11 and h2 as well, in the role of the client.
 HOMES: dict[str, tuple[str, ...]] = {
     "h11": ("httpng_core.http1", "httpng_core.testing"),
@@ -75,6 +79,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "ssl": ("httpng_core.tls",),
     "cryptography": ("httpng_core.tls",),
     "lupa": ("httpng_lua",),
+    "pytest": (CONFORMANCE,),
 }
 # Where other packages enter: by the names that stand in `__all__` there. testing is for tests, languages for
 # packages with handlers in another language.
@@ -164,9 +169,10 @@ def complaints(module: Module, public: dict[str, set[str]]) -> list[str]:
 
 
 def _wrong_packages(module: Module) -> Iterator[str]:
+    not_in = NOT_IN[module.top] - (FOR_CONFORMANCE if module.is_in(CONFORMANCE) else set())
     for one in imports(module):
         known = (module.name, one.top) in FAR_FROM_HOME
-        if one.top in NOT_IN[module.top] or (not known and is_far_from_home(module, one)):
+        if one.top in not_in or (not known and is_far_from_home(module, one)):
             yield f"{module.name} imports {one.origin}"
 
 
@@ -176,7 +182,7 @@ def is_far_from_home(module: Module, one: Import) -> bool:
 
 
 def _async_code(module: Module) -> Iterator[str]:
-    if module.top not in WITHOUT_ASYNC:
+    if module.top not in WITHOUT_ASYNC or module.is_in(CONFORMANCE):
         return
     for node in ast.walk(ast.parse(module.source)):
         if isinstance(node, ASYNC) or (isinstance(node, ast.comprehension) and node.is_async):
@@ -286,6 +292,17 @@ def test_what_is_listed_as_far_from_home_is() -> None:
     assert away == FAR_FROM_HOME
 
 
+def test_nothing_needs_the_tests_for_drivers() -> None:
+    others = [module for module in MODULES if not module.is_in(CONFORMANCE)]
+    found = [module.name for module in others for one in imports(module) if CONFORMANCE in ".".join(one.path)]
+    assert found == []
+
+
+def test_the_tests_for_drivers_have_what_they_alone_may() -> None:
+    found = {one.top for module in MODULES if module.is_in(CONFORMANCE) for one in imports(module)}
+    assert found >= FOR_CONFORMANCE
+
+
 @pytest.mark.parametrize("top", FLOORS)
 def test_the_floors_are_the_folders(top: str) -> None:
     below = {module.name.split(".")[1] for module in MODULES if module.top == top and module.name != top}
@@ -327,6 +344,9 @@ OFFENCES = [
     ("httpng_core.sending.positions", "async def write(): pass"),
     ("httpng_core.sending.positions", "values = (x async for x in y)"),
     ("httpng_core.sending.positions", "import h11"),
+    ("httpng_core.testing.loopback", "import socket"),
+    ("httpng_core.testing.loopback", "import pytest"),
+    ("httpng_core.testing.conformance.client", "import asyncio"),
     ("httpng_core.http1.protocol", "import ssl"),
     ("httpng_core.http1.upgrade", "import h2.events"),
     ("httpng_core.connection", "from h2.connection import H2Connection"),
@@ -356,6 +376,7 @@ PERMITTED = [
     ("httpng_core.wire.log", "import heapq"),
     ("httpng_core.http1.protocol", "import h11"),
     ("httpng_core.testing.http1_client", "import h11"),
+    ("httpng_core.testing.conformance.client", "import pytest, socket, time\nasync def handler(): pass"),
     ("httpng_core.tls", "import ssl"),
     ("httpng_lua.runtime", "import_module(f'lupa.{name}')\nimport lupa\nfrom httpng_core import Connection"),
     ("httpng_lua.routers", "from httpng_core.languages import RouteTable"),

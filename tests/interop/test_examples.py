@@ -21,21 +21,21 @@ from urllib.request import Request, urlopen
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-EMBED = EXAMPLES / "embed_selectors.py"
 BOUND = 20.0
 """Nothing here may take longer."""
 
 # Serves until its standard input ends, then closes the clients' sockets by ending.
 _EMBEDDED = """
 import select, socket, sys
-from embed_selectors import serve, hello
+from httpng_core import Application
+from {name} import serve, hello
 
 def handler(request):
     return "x" * 8_000_000 if request.path == "/long" else hello(request)
 
 with socket.create_server(("127.0.0.1", 0)) as listener:
     print("listening on http://127.0.0.1:%d" % listener.getsockname()[1], file=sys.stderr, flush=True)
-    serve(handler, listener, stop=lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
+    serve(Application(handler), listener, stop=lambda: bool(select.select([sys.stdin], [], [], 0)[0]))
 print("stopped", flush=True)
 """
 
@@ -281,9 +281,10 @@ def check_gap(base: str, published: int) -> None:
 # The driver on selectors -------------------------------------------------------------------------------
 
 
-def test_the_embedding_example_is_short_and_needs_core_alone() -> None:
-    source = EMBED.read_text()
-    assert len(source.splitlines()) < 120
+@pytest.mark.parametrize(("name", "lines"), [("embed_selectors", 135), ("embed_threads", 190)])
+def test_an_embedding_example_is_short_and_needs_core_alone(name: str, lines: int) -> None:
+    source = (EXAMPLES / f"{name}.py").read_text()
+    assert len(source.splitlines()) < lines
     imported = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -293,8 +294,9 @@ def test_the_embedding_example_is_short_and_needs_core_alone() -> None:
     assert imported - sys.stdlib_module_names == {"httpng_core"}
 
 
-def test_the_embedding_example_serves_and_stops() -> None:
-    with running("-c", _EMBEDDED) as (process, port):
+@pytest.mark.parametrize("name", ["embed_selectors", "embed_threads"])
+def test_an_embedding_example_serves_and_stops(name: str) -> None:
+    with running("-c", _EMBEDDED.format(name=name)) as (process, port):
         with connect(port) as slow, connect(port) as quick:
             ask(slow, "/long")
             first = slow.recv(1024)

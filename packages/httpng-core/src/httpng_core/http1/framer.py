@@ -89,9 +89,7 @@ class Framer:
         else:
             outbound.offer([frame], [part for part in (head + prefix, body, suffix) if part], total)
 
-    def _offer_many(
-        self, exchange: Outgoing, outbound: Outbound, head: bytes, bodies: list[Buffer]
-    ) -> None:
+    def _offer_many(self, exchange: Outgoing, outbound: Outbound, head: bytes, bodies: list[Buffer]) -> None:
         """Offer many frames at once: those that the kernel doesn't begin are taken back."""
         total = sum(map(len, bodies))
         ends = exchange.ends_after(total)
