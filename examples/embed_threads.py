@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from httpng_core import Address, Application, HttpDate, Request
+from httpng_core import Address, Application, Host, HttpDate, Request
 
 RESET = struct.pack("ii", 1, 0)
 LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -39,8 +39,9 @@ class Peer:
         self.bell, self.rope = os.pipe()
         os.set_blocking(self.rope, False)
         self.runner = application.runner(time.monotonic, call_in_loop=self.call)
-        self.connection = application.connection(time.monotonic(), peer=Address(*address[:2]), date=date)
-        self.connection.call_in_loop = self.call
+        host, peer = Host(call_in_loop=self.call), Address(*address[:2])
+        self.connection = application.connection(time.monotonic(), host=host, peer=peer, date=date)
+        self.watched = PEER_SHUT
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -126,13 +127,14 @@ class Peer:
         poll = select.poll()
         poll.register(self.bell, select.POLLIN)
         if self.sock.fileno() >= 0:
-            reading = select.POLLIN | PEER_SHUT if self.connection.wants_read else 0
-            poll.register(self.sock, reading | (select.POLLOUT if self.connection.wants_write else 0))
+            reading = select.POLLIN if self.connection.wants_read else 0
+            writing = select.POLLOUT if self.connection.wants_write else 0
+            poll.register(self.sock, self.watched | reading | writing)
         for fd, happened in poll.poll(self.milliseconds()):
             if fd == self.bell:
                 os.read(self.bell, 4096)
             elif happened & ~select.POLLOUT:
-                self.receive()
+                self.receive(happened)
 
     def milliseconds(self) -> float | None:
         """Return how long to sleep at most; `None`: until something comes."""
@@ -143,21 +145,26 @@ class Peer:
         # Rounded up: a sleep that ends early is one that begins again.
         return None if first is None else max(first - time.monotonic(), 0) * 1000 + 1
 
-    def receive(self) -> None:
+    def receive(self, happened: int) -> None:
         """Hand over what the client sent: 64 KiB, its end, or that the connection is lost."""
+        connection, now = self.connection, time.monotonic()
         try:
-            data = self.sock.recv(65536) if self.connection.wants_read else None
+            data = self.sock.recv(65536) if connection.wants_read else None
         except BlockingIOError:
-            return
-        except OSError:
             data = None
-        now = time.monotonic()
-        if data is None:
-            self.connection.connection_lost(now)
-        elif data:
-            self.connection.receive_data(data, now)
-        else:
-            self.connection.receive_eof(now)
+        except OSError:
+            connection.connection_lost(now)
+            return
+        if data:
+            connection.receive_data(data, now)
+        elif data is not None:
+            connection.receive_eof(now)
+        if happened & self.watched:
+            # A FIN, maybe behind bytes that have no place to go yet: it is told once.
+            self.watched = 0
+            connection.peer_shut(now)
+        elif data is None and happened & (select.POLLERR | select.POLLHUP):
+            connection.connection_lost(now)
 
 
 def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:

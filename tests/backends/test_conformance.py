@@ -1,6 +1,6 @@
 """Our own backends are drivers like any other: what core ships to test drivers is tried on them."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,9 +18,6 @@ class FrontDoor(DriverConformance):
 
     forms: ClassVar[tuple[Form, ...]] = ("generator", "async")
     tells_acknowledged: ClassVar[bool] = True
-    exempt: ClassVar[Mapping[str, str]] = {
-        "test_a_body_in_single_bytes_is_no_burden_to_others": "up to 1 MiB of one client is read at a time",
-    }
     door: ClassVar[Callable[..., Awaitable[None]]]
     backend: ClassVar[tuple[str, dict[str, Any]]]
 
