@@ -1,7 +1,8 @@
 """What a client says on HTTP/2, event by event: requests, bodies, resets, and what costs us for nothing."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from weakref import proxy
 
 from h2 import events
 from h2.errors import ErrorCodes
@@ -77,33 +78,23 @@ class Intake:
         self.last_stream = 0
         self.begun = False
         self.uploads = Uploads(owner.h2, owner.settings.max_body_len)
-        self._owner = owner
+        # It owns this: a reference back would keep both until the cyclic collector comes.
+        self._owner: IntakeOwner = proxy(owner)
         self._priorities: dict[int, Priority] = {}
         self._chatter = Allowance(*_CHATTER, now)
         self._resets = Allowance(*_RESETS, now)
-        self._actions: dict[type[events.Event], Callable[[Any, float], None]] = {
-            events.RequestReceived: self._take_request,
-            events.DataReceived: self._take_data,
-            events.TrailersReceived: self._take_trailers,
-            events.StreamReset: self._take_reset,
-            events.RemoteSettingsChanged: self._take_settings,
-            events.UnknownFrameReceived: self._take_unknown,
-            events.ConnectionTerminated: self._take_goaway,
-            events.PingReceived: self._take_chatter,
-            events.PriorityUpdated: self._take_chatter,
-        }
 
     def act(self, happened: list[events.Event], now: float) -> None:
         """Acts on each, in order."""
         # A client that resets in the same breath gets no handler started.
         reset = {event.stream_id for event in happened if type(event) is events.StreamReset}
         for event in happened:
-            action = self._actions.get(type(event))
+            action = _ACTIONS.get(type(event))
             if action is None or (type(event) is events.RequestReceived and event.stream_id in reset):
                 continue
             if self._owner.has_failed:
                 return
-            action(event, now)
+            action(self, event, now)
 
     def take_upgraded(self, request: Request, now: float) -> None:
         """The request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
@@ -260,3 +251,16 @@ class Intake:
 
     def _take_goaway(self, event: events.ConnectionTerminated, now: float) -> None:
         self._owner.go_away(now)
+
+
+_ACTIONS: Final[dict[type[events.Event], Callable[[Intake, Any, float], None]]] = {
+    events.RequestReceived: Intake._take_request,
+    events.DataReceived: Intake._take_data,
+    events.TrailersReceived: Intake._take_trailers,
+    events.StreamReset: Intake._take_reset,
+    events.RemoteSettingsChanged: Intake._take_settings,
+    events.UnknownFrameReceived: Intake._take_unknown,
+    events.ConnectionTerminated: Intake._take_goaway,
+    events.PingReceived: Intake._take_chatter,
+    events.PriorityUpdated: Intake._take_chatter,
+}

@@ -236,6 +236,8 @@ class Http2:
             made += frames
             limit -= size
             scheduler.sent(stream, size, more=size > 0 and stream.can_send)
+        # Nothing of a stream is kept until the next round.
+        scheduler.begin(())
 
     # What streams and the intake need -----------------------------------------------------------------
 
