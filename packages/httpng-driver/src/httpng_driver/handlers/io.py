@@ -35,12 +35,12 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
+    _over: anyio.Event | None = None
+
     def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
         super().__init__(exchange, clock)
         self._carrier = exchange.carrier
-        self._calls = 0
-        self._turn_ends = clock() + SECONDS_PER_TURN
-        self._over: anyio.Event | None = None
+        self._turn = _Turn(clock() + SECONDS_PER_TURN)
 
     async def write_header(
         self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None
@@ -183,14 +183,24 @@ class IO(BaseIO):
 
     async def _take_turns(self) -> None:
         """Lets others run when this handler had room for long enough."""
-        self._calls += 1
-        if self._calls >= CALLS_PER_TURN or self._clock() >= self._turn_ends:
+        turn = self._turn
+        turn.calls += 1
+        if turn.calls >= CALLS_PER_TURN or self._clock() >= turn.ends:
             await checkpoint()
             self._begin_turn()
 
     def _begin_turn(self) -> None:
-        self._calls = 0
-        self._turn_ends = self._clock() + SECONDS_PER_TURN
+        self._turn.calls, self._turn.ends = 0, self._clock() + SECONDS_PER_TURN
+
+
+class _Turn:
+    """What is counted of a handler's turn."""
+
+    __slots__ = ("calls", "ends")
+
+    def __init__(self, ends: float) -> None:
+        self.calls = 0
+        self.ends = ends
 
 
 async def until_settled(pending: Pending) -> None:
