@@ -56,6 +56,7 @@ IN_CIRCLES: dict[str, set[Edge]] = {
 INSIDE_CORE = _edges(
     """
     application: app.dispatch app.runner config.configuration config.settings feeds.follower
+    calls: app.io
     feeds: config.settings sending.calls
     fibers: app.runner sending.calls
     kinds: config.settings
