@@ -25,7 +25,7 @@ def test_the_header_block_of_a_bodiless_response_is_all_of_it(
     one.push()
     assert call.result is None
     assert (one.outcomes, one.status, one.body) == (["complete"], code, b"")
-    assert one.end == "whole" or kind == "tls" and method == "HEAD", "a HEAD is decoded as a GET there"
+    assert one.end == "whole" or (kind == "tls" and method == "HEAD"), "a HEAD is decoded as a GET there"
 
 
 @CARRIERS

@@ -7,7 +7,6 @@ import pytest
 
 from httpng_core.sending.positions import LagBook
 
-
 # LagBook ----------------------------------------------------------------------------------------------
 
 

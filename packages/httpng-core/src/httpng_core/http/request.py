@@ -21,7 +21,7 @@ class Headers(Mapping[str, str]):
         *,
         split: Callable[[], tuple[tuple[bytes, bytes], ...]] | None = None,
     ) -> None:
-        """Take names (lower-case) and values as wire bytes, in order; or `split`, which gives them when asked for."""
+        """Take names (lower-case) and values as wire bytes; or `split`, which gives them when asked."""
         self._pairs = None if split is not None else tuple(pairs)
         self._split = split
         self._values: dict[str, list[str]] | None = None

@@ -1,4 +1,4 @@
-"""Response heads and body frames of HTTP/1.1 (RFC 9112): how one response is delimited, and its wire bytes."""
+"""Response heads and body frames of HTTP/1.1 (RFC 9112): how a response is delimited, and its wire bytes."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -54,7 +54,7 @@ class Framer:
         if outbound.is_sealed:
             # The whole is to be one record.
             size = max(size - len(head) - 32, 1)
-        body = exchange.peek(size if limit is None else max(min(size, limit), 1), now)
+        body = exchange.next_body(size if limit is None else max(min(size, limit), 1), now)
         self._offer_one(outbound, head, body, now)
 
     def _offer_one(self, outbound: Outbound, head: bytes, body: Buffer, now: float) -> None:
