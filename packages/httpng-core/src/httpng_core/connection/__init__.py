@@ -137,7 +137,7 @@ class Connection:
             endpoint.host.wake()
 
     def peer_shut(self, now: float) -> None:
-        """Note that the client's FIN has come, behind bytes that were not read, as there is no place for them.
+        """Note that the client's FIN has come, behind bytes that were not read as there is no place for them.
 
         A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read
         on while `wants_read`, and tell `receive_eof` as always.

@@ -120,7 +120,7 @@ class ServerH2(H2Connection):
         return frames + frame_head(len(block), kind, flags | _END_HEADERS, number) + block
 
     def data_head(self, stream: H2Stream, size: int, *, ends: bool) -> bytes:
-        """Return the head of a DATA frame of `size` bytes, for which both windows have room (RFC 9113, 6.1)."""
+        """Return the head of a DATA frame of `size` bytes; both windows have room (RFC 9113, 6.1)."""
         _begin(stream, StreamInputs.SEND_DATA, ends=ends)
         stream.outbound_flow_control_window -= size
         self.outbound_flow_control_window -= size
