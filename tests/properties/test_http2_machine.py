@@ -158,6 +158,8 @@ class Http2Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.walker.acks == self.changes)
     @rule(window=st.sampled_from([0, 10, 1000, 65535]), frame=st.sampled_from([16384, 20_000]))
     def settings_change(self, window: int, frame: int) -> None:
+        if self.connection.statistics().ledger > self.taken:
+            return
         less = self.client.h2.local_settings.initial_window_size - window
         if any(stream.inbound_flow_control_window < less for stream in self.client.h2.streams.values()):
             return
