@@ -7,6 +7,7 @@ frame heads by a walker that knows nothing else. The rest of the model is what h
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -268,7 +269,12 @@ class Http2Machine(RuleBasedStateMachine):
             stream.failed = True
             exchange.fail(now)
         else:
-            {"finish": exchange.finish, "close": exchange.close, "reset": exchange.reset}[how](now)
+            ends: dict[str, Callable[[float], None]] = {
+                "finish": exchange.finish,
+                "close": exchange.close,
+                "reset": exchange.reset,
+            }
+            ends[how](now)
         self._take_events()
 
     @precondition(lambda self: any(call.settled == 0 for stream in self.streams for call in stream.calls))
