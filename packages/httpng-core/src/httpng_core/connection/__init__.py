@@ -8,8 +8,8 @@ The driver calls the verbs in any order; a spurious call does nothing. What a dr
 * call `handle_timeout` at `next_deadline`, take events with `next_event` after each verb, and close
   when `close_expected` says so.
 
-Nothing here blocks or reads a clock. Of the driver only the hooks of `Host` are called, each of which only notes
-something.
+Nothing here blocks or reads a clock. Of the driver only the hooks of `Host` are called, each of which only
+notes something.
 """
 
 from typing import Final
@@ -103,8 +103,8 @@ class Connection:
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
             certificates: with them the connection speaks TLS (RFC 8446): wire bytes are sealed bytes.
             https: without certificates, whether another program unseals the bytes: requests say https.
-            protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in clear
-                text the first bytes of a client tell.
+            protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in
+                clear text the first bytes of a client tell.
         """
         self._tls: TlsLayer | None = None
         if certificates is None:
@@ -150,10 +150,10 @@ class Connection:
             endpoint.host.wake()
 
     def peer_shut(self, now: float) -> None:
-        """Note that the client's FIN has come, behind bytes that were not read yet as they have no place to go.
+        """Note that the client's FIN has come, behind bytes that were not read as there is no place for them.
 
-        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read on
-        while `wants_read`, and tell `receive_eof` as always.
+        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read
+        on while `wants_read`, and tell `receive_eof` as always.
         """
         self._endpoint.protocol.peer_shut(now)
 
@@ -270,8 +270,8 @@ class Connection:
         """Whether to ask the socket if it can take data before calling `data_to_send`.
 
         The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
-        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may be
-        the question: a refused frame is taken back.
+        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may
+        be the question: a refused frame is taken back.
         """
         endpoint = self._endpoint
         return endpoint.outbound.is_empty and endpoint.protocol.asks_first
@@ -302,7 +302,8 @@ class Connection:
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never.
 
-        Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than they do.
+        Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than
+        they do.
         """
         endpoint = self._endpoint
         return endpoint.protocol.stall_limit if endpoint.ending is _OPEN else endpoint.stall_limit
@@ -310,12 +311,14 @@ class Connection:
     def data_to_send(self, now: float, limit: int | None = None) -> list[Buffer]:
         """Return wire bytes for the socket: what is committed, or a new offer. The list may be empty.
 
-        Of an offer the kernel commits what it begins to take; the rest is taken back, all of it if it takes nothing
-        (`bytes_accepted(0)`). Before a payload of a feed is framed, code of the user's may be called (`on_gap`).
+        Of an offer the kernel commits what it begins to take; the rest is taken back, all of it if it takes
+        nothing (`bytes_accepted(0)`). Before a payload of a feed is framed, code of the user's may be called
+        (`on_gap`).
 
         Args:
             now: the time.
-            limit: at most this many body bytes in a new frame; the sizes that suit the client bound it as well.
+            limit: at most this many body bytes in a new frame; the sizes that suit the client bound it as
+                well.
         """
         endpoint = self._endpoint
         outbound = endpoint.outbound

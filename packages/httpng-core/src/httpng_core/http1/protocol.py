@@ -397,7 +397,7 @@ class Http1:
         self._endpoint.deadline = None if timeout == inf else now + timeout
 
     def _end_short(self, framer: Framer, now: float) -> None:
-        """All that was accepted is sent: end the connection so that the client can tell that more was to come."""
+        """End the connection so that the client can tell that more was to come: what was accepted is sent."""
         endpoint, ledger = self._endpoint, self._endpoint.outbound.ledger
         if not framer.until_close:
             self._phase = Phase.OVER

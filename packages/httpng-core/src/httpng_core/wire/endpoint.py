@@ -158,7 +158,7 @@ class Endpoint:
         self._finish(Ending.RESET)
 
     def abort(self) -> None:
-        """Close the socket at once, with a reset unless the last answer is on its way: a reset would eat it."""
+        """Close the socket at once, with a reset unless that would eat the last answer on its way."""
         self._finish(Ending.RESET if self.ending is Ending.OPEN else Ending.CLOSED)
 
     def end_expired(self) -> None:

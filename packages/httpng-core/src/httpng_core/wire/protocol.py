@@ -55,7 +55,7 @@ class HttpProtocol(Protocol):
         """Note that the client's FIN has come behind bytes that were not read yet."""
 
     def fill(self, limit: int | None, now: float) -> None:
-        """Offer or commit new frames, with at most `limit` body bytes. Code of users may run first (`on_gap`)."""
+        """Offer or commit new frames, of at most `limit` body bytes; code of users may run (`on_gap`)."""
 
     def moved(self, now: float) -> None:
         """Note that the kernel took wire bytes, or that the client acknowledged some."""
@@ -86,7 +86,11 @@ class Silence:
     has_frame: Final = False
     asks_first: Final = False
     is_flushing: Final = False
-    stall_limit: Final = inf
+
+    @property
+    def stall_limit(self) -> float:
+        """Seconds without progress after which the client is given up: never."""
+        return inf
 
     def exchanges(self) -> list[Exchange]:
         """Return none."""
