@@ -87,6 +87,7 @@ class Connection:
         ouraddr: Address = UNKNOWN_ADDRESS,
         date: DateSource = no_date,
         tells_acknowledged: bool = False,
+        tells_complete: bool = True,
         certificates: Certificates | None = None,
         https: bool = False,
         protocol: ProtocolName | None = None,
@@ -101,6 +102,7 @@ class Connection:
             ouraddr: our end.
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
+            tells_complete: whether the clean end of an exchange is an event; with `access_log` it always is.
             certificates: with them the connection speaks TLS (RFC 8446): wire bytes are sealed bytes.
             https: without certificates, whether another program unseals the bytes: requests say https.
             protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in
@@ -120,6 +122,7 @@ class Connection:
             ouraddr,
             https=https or certificates is not None,
             tells_acknowledged=tells_acknowledged,
+            tells_complete=tells_complete,
         )
         self.events = endpoint.events
         if certificates is None:
@@ -164,18 +167,22 @@ class Connection:
         endpoint.lose()
         protocol.lost(now, cause)
 
-    def bytes_accepted(self, size: int, now: float) -> None:
+    def bytes_accepted(self, size: int, now: float) -> bool:
         """Note that the kernel took the first `size` bytes of what `data_to_send` gave last.
+
+        Returns:
+            Whether there may be more to send. False is no news for a driver that asks anyway.
 
         Raises:
             ValueError: that is more than was offered.
         """
         endpoint = self._endpoint
         if endpoint.ending >= CLOSED:
-            return
+            return False
         endpoint.outbound.accepted(size, now)
         if size and endpoint.watches:
             endpoint.protocol.moved(now)
+        return not endpoint.at_rest
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
         """Note that the client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
@@ -242,12 +249,7 @@ class Connection:
         `wants_write` and `asks_first` in one: `NOTHING`, `ASK` or `OFFER`.
         """
         endpoint = self._endpoint
-        if not endpoint.outbound.is_empty:
-            return _OFFER
-        protocol = endpoint.protocol
-        if not protocol.has_frame:
-            return _NOTHING
-        return _ASK if protocol.asks_first else _OFFER
+        return endpoint.protocol.prepare() if endpoint.outbound.is_empty else _OFFER
 
     @property
     def is_at_rest(self) -> bool:
@@ -263,7 +265,7 @@ class Connection:
     def wants_write(self) -> bool:
         """Whether `data_to_send` would give something, or has something to finish."""
         endpoint = self._endpoint
-        return not endpoint.outbound.is_empty or endpoint.protocol.has_frame
+        return not endpoint.outbound.is_empty or endpoint.protocol.prepare() is not _NOTHING
 
     @property
     def asks_first(self) -> bool:
@@ -274,7 +276,7 @@ class Connection:
         be the question: a refused frame is taken back.
         """
         endpoint = self._endpoint
-        return endpoint.outbound.is_empty and endpoint.protocol.asks_first
+        return endpoint.outbound.is_empty and endpoint.protocol.prepare() is _ASK
 
     @property
     def accepted(self) -> int:

@@ -23,6 +23,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 from httpng_core.wire.outbound import JOIN_BELOW
+from httpng_core.wire.protocol import Readiness
 from httpng_core.wire.scheduler import Scheduler
 
 MAX_CONTROL = 64 * 1024
@@ -202,10 +203,9 @@ class Http2:
             return self._stall_timeout
         return inf
 
-    @property
-    def asks_first(self) -> bool:
-        """Always: no frame can be taken back."""
-        return True
+    def prepare(self) -> Readiness:
+        """Return whether there is something to frame; the socket must be asked, as no frame can be taken back."""
+        return Readiness.ASK if self.has_frame else Readiness.NOTHING
 
     def fill(self, limit: int | None, now: float) -> None:
         """Commit control frames, and frames of exchanges with about `limit` bytes, in one go."""

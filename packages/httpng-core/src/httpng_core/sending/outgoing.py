@@ -278,7 +278,11 @@ class Outgoing(ResponseBody):
         if head:
             self.head_stage = HeadStage.SENT
         if size:
-            self.commit(size)
+            if size == self.buffered:
+                self.buffered, self._pieces, self._offset = 0, None, 0
+                self.committed += size
+            else:
+                self.commit(size)
             self.sent += size
             if self._lag_book is not None:
                 self._pay_lag()

@@ -27,20 +27,15 @@ class HttpProtocol(Protocol):
         """Whether received bytes have a place to go."""
 
     @property
-    def has_frame(self) -> bool:
-        """Whether `fill` would commit or offer something."""
-
-    @property
-    def asks_first(self) -> bool:
-        """Whether the socket must be asked before `fill`, as what that makes can't be taken back."""
-
-    @property
     def is_flushing(self) -> bool:
         """Whether no progress for a while is the end, so that acknowledgements matter."""
 
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
+
+    def prepare(self) -> Readiness:
+        """Return whether `fill` would make something, and if the socket must be asked before that."""
 
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
@@ -83,14 +78,16 @@ class Silence:
     """Nothing is read or said any more. See `HttpProtocol`."""
 
     wants_read: Final = True
-    has_frame: Final = False
-    asks_first: Final = False
     is_flushing: Final = False
 
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up: never."""
         return inf
+
+    def prepare(self) -> Readiness:
+        """Return that there is nothing to send."""
+        return Readiness.NOTHING
 
     def exchanges(self) -> list[Exchange]:
         """Return none."""
