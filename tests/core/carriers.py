@@ -25,10 +25,11 @@ class Carried:
         self.driven = driven
         self.kind = kind
         self.method = method
+        self.exchange: Exchange
         if isinstance(driven, Driven2):
             self.exchange, self.stream = driven.begin(method=method)
         else:
-            self.exchange: Exchange = driven.exchange
+            self.exchange = driven.exchange
 
     @property
     def now(self) -> float:
@@ -65,12 +66,12 @@ class Carried:
     def body(self) -> bytes:
         """The body as the client has it."""
         if self.kind == "http/2":
-            return self.stream.body
-        return self._response.body
+            return bytes(self.stream.body)
+        return bytes(self._response.body)
 
     @property
     def status(self) -> int:
-        return self.stream.status if self.kind == "http/2" else self._response.status
+        return self.stream.status if self.kind == "http/2" else int(self._response.status)
 
     @property
     def _response(self) -> Any:

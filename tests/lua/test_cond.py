@@ -60,7 +60,7 @@ def test_who_waits_again_is_woken_by_the_next_broadcast_only(serve: Serve) -> No
     [
         ("fiber.cond():wait('x')", "timeout must be a number of seconds"),
         ("fiber.cond():wait(0/0)", "timeout must be a number of seconds"),
-        ("fiber.cond().wait()", "cond is invalid"),
+        ("fiber.cond().wait()", "cond is invalid: called with a dot, use a colon"),
         ("fiber.cond().signal({})", "cond is invalid"),
         ("fiber.cond().broadcast(fiber.channel())", "cond is invalid"),
         ("string.gsub('x', 'x', function() fiber.cond():wait() end)", "such as table.sort"),

@@ -30,7 +30,104 @@ def test_numbers_are_written_the_same_on_all_runtimes(serve: Serve) -> None:
         end""")
     response = served.answer()
     assert response.headers["x-whole"] == "3"
-    assert response.body == b"5 0.5 9.007199254741e+15"
+    assert response.body == b"5 0.5 9007199254740992"
+
+
+@pytest.mark.parametrize(
+    ("number", "digits"),
+    [
+        ("2^53", "9007199254740992"),
+        ("-2^53", "-9007199254740992"),
+        ("2^53 + 2", "9007199254740994"),
+        ("1e18", "1000000000000000000"),
+        ("2^64", "18446744073709551616"),
+        ("1e22", "10000000000000000000000"),
+        ("math.huge", "inf"),
+    ],
+)
+def test_whole_numbers_keep_all_their_digits(serve: Serve, number: str, digits: str) -> None:
+    served = serve(f"""
+        function handler(req, io)
+          io.headers['x-number'] = {number}
+          io:write({number})
+        end""")
+    response = served.answer()
+    assert response.body.decode() == response.headers["x-number"] == digits
+
+
+@pytest.mark.parametrize(
+    ("runtime", "number", "digits"),
+    [
+        ("lua54", "(1 << 53) + 1", "9007199254740993"),
+        ("lua54", "math.maxinteger", "9223372036854775807"),
+        ("lua54", "math.mininteger", "-9223372036854775808"),
+        ("luajit21", "9007199254740993LL", "9007199254740993"),
+        ("luajit21", "18446744073709551615ULL", "18446744073709551615"),
+    ],
+)
+def test_integers_keep_all_their_digits(
+    serve: Serve, lua: str, runtime: str, number: str, digits: str
+) -> None:
+    if lua != runtime:
+        pytest.skip("the other Lua has them as something else")
+    served = serve(f"function handler(req, io) return {{headers = {{x = {number}}}, body = {number}}} end")
+    response = served.answer()
+    assert response.body.decode() == response.headers["x"] == digits
+
+
+def test_results_tell_what_they_are(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          io.send_window = 4
+          io:write('1234')
+          local result = io:write('567', 0)
+          see(tostring(result))
+          see('of a wait: ' .. io:wait(0, 0))
+          see(result == io:write('890', 0), (pcall(function() result.sent = 5 end)))
+          io:close()
+          see(io:write('x'))
+        end""")
+    client = served.ask(room=0)
+    client.give_room()
+    assert served.seen() == [
+        "send_result of write: cancelled=false, headers_were_sent=false, body_bytes_sent=0",
+        "of a wait: send_result of wait: cancelled=false, headers_were_sent=false, reached=false",
+        "true false",
+        "send_result of write: cancelled=true, headers_were_sent=false, body_bytes_sent=0",
+    ]
+
+
+UNKNOWN = [
+    ("io.send_windw = 5", "io has no field send_windw; the nearest known one is send_window"),
+    ("io.status = 404", "io has no field status; the nearest known one is headers"),
+    ("io.timeout = 5", "io has no field timeout; the nearest known one is send_timeout"),
+    ("io[1] = 5", "io has no field 1; the nearest known one is send_window"),
+]
+
+
+@pytest.mark.parametrize(("assignment", "message"), UNKNOWN)
+def test_unknown_fields_of_io_raise(serve: Serve, assignment: str, message: str) -> None:
+    served = serve(f"function handler(req, io) see(select(2, pcall(function() {assignment} end))) end")
+    served.ask()
+    [told] = served.seen()
+    assert told.startswith(message.partition(";")[0])
+    assert "the nearest known one is " in told
+
+
+def test_known_fields_of_io_may_be_set_and_unset(serve: Serve) -> None:
+    served = serve("""
+        function handler(req, io)
+          for name in ('send_window send_timeout stall_timeout window_until headers'):gmatch('%S+') do
+            io[name] = nil
+            io[name] = name == 'headers' and {a = 'b'} or nil
+          end
+          io.send_window, io.send_timeout, io.window_until = 10, 5, 'sent'
+          local write = io.write
+          io.write = function(self, body) return write(self, body .. '!') end
+          io:write('hello')
+        end""")
+    response = served.answer()
+    assert (response.body, response.headers["a"]) == (b"hello!", "b")
 
 
 def test_a_slow_client_gets_what_was_accepted_and_no_more(serve: Serve) -> None:
@@ -236,13 +333,20 @@ MISTAKES = [
     ("io.write_header()", "Not enough parameters"),
     ("io:write_header()", "Not enough parameters"),
     ("io:wait()", "Not enough parameters"),
+    ("io.write('x')", "shuttle is invalid: called with a dot, use a colon"),
+    ("io.write(5)", "shuttle is invalid: called with a dot, use a colon"),
+    ("io.write_header(200)", "shuttle is invalid: called with a dot, use a colon"),
+    ("io.write_header(200, {})", "shuttle is invalid: called with a dot, use a colon"),
+    ("io.wait(0)", "shuttle is invalid: called with a dot, use a colon"),
+    ("io:write(nil)", "body is nil"),
+    ("io:write(nil, 5)", "body is nil"),
     ("io.write({}, 'x')", "shuttle is invalid"),
-    ("io.write('x', 'y')", "shuttle is invalid"),
+    ("io.write('x', 'y')", "shuttle is invalid: called with a dot, use a colon"),
     ("io.write_header(5, 200)", "shuttle is invalid"),
     ("io.wait({}, 0)", "shuttle is invalid"),
-    ("io.close()", "Not enough parameters"),
+    ("io.close()", "Not enough parameters: called with a dot, use a colon"),
     ("io.close({})", "shuttle is invalid"),
-    ("io.get_send_stats()", "shuttle is invalid"),
+    ("io.get_send_stats()", "shuttle is invalid: called with a dot, use a colon"),
     ("io:write_header('a')", "HTTP code is not an integer"),
     ("io:write_header(nil)", "HTTP code is not an integer"),
     ("io:write_header({})", "HTTP code is not an integer"),
@@ -262,9 +366,21 @@ MISTAKES = [
     ("io:write_header(200, 'x')", "headers must be a table, not string"),
     ("io:write_header(200, {5})", "header name must be a string, not number"),
     ("io:write_header(200, {a = true})", "value of header 'a' must be a string or a number, not boolean"),
-    ("io:write_header(200, {a = {}})", "value of header 'a' must be a string or a number, not table"),
+    ("io:write_header(200, {a = {true}})", "value of header 'a' must be a string or a number, not boolean"),
+    (
+        "io:write_header(200, {a = {b = 'c'}})",
+        "value of header 'a' must be a string, a number or a list of these",
+    ),
+    ("io:write_header(200, {a = 'b', A = 'c'})", "header 'A' is also there as 'a'"),
+    (
+        "io:write_header(200, {['set-cookie'] = {'a'}, ['Set-Cookie'] = 'b'})",
+        "header 'Set-Cookie' is also there as 'set-cookie'",
+    ),
+    ("io:write_header(200, {a = '\\0'})", "value of header 'a' has a control character in it"),
+    ("io:write_header(200, {a = {'b', '\\127'}})", "value of header 'a' has a control character in it"),
+    ("io:write_header(200, {['a\\1'] = 'b'})", 'header name "a\\1" has a control character in it'),
     ("io:write_header(200, {['a b'] = 'c'})", "header name b'a b' is not a token (RFC 9110, 5.1)"),
-    ("io:write_header(200, {a = 'b\\nc'})", "value of header 'a' has a control character in it: b'b\\nc'"),
+    ("io:write_header(200, {a = 'b\\nc'})", "value of header 'a' has a control character in it"),
     (
         "(function() io.send_timeout = 'x' io:write('a') end)()",
         "timeout must be a number of seconds, not string",

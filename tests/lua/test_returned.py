@@ -38,7 +38,9 @@ def test_responses(serve: Serve, returned: str, status: int, headers: dict[str, 
         ("{status = 99}", "HTTP code 99 is outside 100..599"),
         ("{body = {}}", "body must be a string or a number, not table"),
         ("{body = false}", "body must be a string or a number, not boolean"),
-        ("{headers = {a = {}}}", "value of header 'a' must be a string or a number, not table"),
+        ("{headers = {a = {{}}}}", "value of header 'a' must be a string or a number, not table"),
+        ("{headers = {a = 'b', A = 'c'}}", "header 'A' is also there as 'a'"),
+        ("{headers = {a = '\\27'}}", "value of header 'a' has a control character in it"),
         ("{headers = 5}", "headers must be a table, not number"),
         ("{headers = {['content-length'] = 1}, body = 'xy'}", "content-length is 1"),
     ],
@@ -166,6 +168,6 @@ def test_an_error_closes_variables(serve: Serve) -> None:
 def test_io_headers_that_are_wrong_when_the_handler_ends(
     serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    served = serve("function handler(req, io) io.headers = {a = {}} end")
+    served = serve("function handler(req, io) io.headers = {a = {{}}} end")
     assert served.answer().status == 500
     assert "value of header 'a' must be a string or a number, not table" in caplog.text

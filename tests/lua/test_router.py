@@ -134,8 +134,8 @@ def test_delete(serve: Serve) -> None:
     ("call", "message"),
     [
         ("router.route({}, {path = '/'}, print)", "router is invalid"),
-        ("router.delete()", "router is invalid"),
-        ("router.before(5)", "router is invalid"),
+        ("router.delete()", "router is invalid: called with a dot, use a colon"),
+        ("router.before(5)", "router is invalid: called with a dot, use a colon"),
         ("router:route()", "options must be a table, not nil"),
         ("router:route({}, print)", "a route needs a path"),
         ("router:route({path = 5}, print)", "path of a route must be a string, not number"),

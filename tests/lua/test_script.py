@@ -25,7 +25,7 @@ NO_CFG = "No handlers specified: the script ended without httpng.cfg{handler = .
         ("error('boom', 0)", ": boom"),
         ("error{code = 5}", ": {code=5}"),
         ("local x = nil .. ''", ":1: attempt to concatenate a nil value"),
-        ("require 'nonsense'", ":1: module 'nonsense' not found:"),
+        ("require 'nonsense'", ":1: module 'nonsense' not found"),
         ("", f": {NO_CFG}"),
         ("return 5", f": {NO_CFG}"),
         ("pcall(require 'httpng'.cfg, {})", f": {NO_CFG}"),

@@ -7,6 +7,7 @@ frame heads by a walker that knows nothing else. The rest of the model is what h
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -158,6 +159,8 @@ class Http2Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.walker.acks == self.changes)
     @rule(window=st.sampled_from([0, 10, 1000, 65535]), frame=st.sampled_from([16384, 20_000]))
     def settings_change(self, window: int, frame: int) -> None:
+        if self.connection.statistics().ledger > self.taken:
+            return
         less = self.client.h2.local_settings.initial_window_size - window
         if any(stream.inbound_flow_control_window < less for stream in self.client.h2.streams.values()):
             return
@@ -266,7 +269,12 @@ class Http2Machine(RuleBasedStateMachine):
             stream.failed = True
             exchange.fail(now)
         else:
-            {"finish": exchange.finish, "close": exchange.close, "reset": exchange.reset}[how](now)
+            ends: dict[str, Callable[[float], None]] = {
+                "finish": exchange.finish,
+                "close": exchange.close,
+                "reset": exchange.reset,
+            }
+            ends[how](now)
         self._take_events()
 
     @precondition(lambda self: any(call.settled == 0 for stream in self.streams for call in stream.calls))

@@ -56,7 +56,7 @@ def test_a_first_configuration() -> None:
 
 # Each mistake hides those that follow it.
 ORDER: list[tuple[Cfg, str]] = [
-    ({"listen": 70000}, "invalid port specified"),
+    ({"listen": 70000}, "invalid port specified: listen = 70000"),
     ({"c_sites_func": 5}, "c_sites_func must be a function"),
     ({"max_body_len": "x"}, "parameter max_body_len is not a number"),
     ({"thread_termination_timeout": "x"}, "parameter thread_termination_timeout is not a number"),

@@ -169,7 +169,33 @@ def test_good(value: object, expected: list[tuple[str, int]]) -> None:
 def test_bad(value: object, text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_listen(value, default=())
-    assert str(raised.value) == text
+    assert str(raised.value).partition(": listen")[0] == text.partition(": listen")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (70000, "invalid port specified: listen = 70000"),
+        ([8080, 70000], "invalid port specified: listen = 70000"),
+        ("a b", "impossible to parse URI: listen = 'a b'"),
+        ("ftp://x", "unknown protocol specified: listen = 'ftp://x'"),
+        (80.5, "port must be an integer, not float: listen = 80.5"),
+        (print, "unknown listen_conf type: listen = a function"),
+        ({"port": 70000}, "invalid port specified: listen.port = 70000"),
+        ({"port": "x"}, "'port' must be a number: listen.port = 'x'"),
+        ({"addr": 5}, "'addr' must be a string: listen.addr = 5"),
+        ({"addr": "unix:"}, "impossible to parse URI: listen.addr = 'unix:'"),
+        ({"addr": "unix:/a", "mode": 660}, "such as '660': listen.mode = 660"),
+        ({"tls": True}, "'tls' must be a table: listen.tls = True"),
+        ({"tls": {"a": 1}}, "'tls' should be an array: listen.tls = a table"),
+        ({"tls": [{"certificate_file": 5}]}, "must be a string: listen.tls.certificate_file = 5"),
+        ("x" * 500 + " ", "impossible to parse URI: listen = '" + "x" * 79 + "..."),
+    ],
+)
+def test_the_value_and_its_key_are_shown(value: object, shown: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_listen(value, default=())
+    assert str(raised.value).endswith(shown)
 
 
 def test_an_address_is_taken_as_it_is() -> None:

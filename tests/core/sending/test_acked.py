@@ -1,6 +1,7 @@
 """What counts until acknowledged: positions, windows, waits, lag, stalls."""
 
 from math import inf
+from typing import Any
 
 import pytest
 from tests.core.driving import GET, Driven
@@ -22,7 +23,7 @@ class Telling(Driven):
         self.connection.bytes_acknowledged(None, self.now)
 
 
-def telling(**settings: object) -> Telling:
+def telling(**settings: Any) -> Telling:
     return Telling(tells_acknowledged=True, **settings)
 
 

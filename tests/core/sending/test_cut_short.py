@@ -1,5 +1,7 @@
 """The two unclean ends on each carrier: cut short (what was accepted arrives), and reset (it is lost)."""
 
+from typing import Any
+
 import pytest
 from tests.core.carriers import CARRIERS
 from tests.core.conftest import Carry
@@ -129,7 +131,7 @@ def test_a_clean_end_has_no_cause() -> None:
 # Cut short: a body that only the close delimits ---------------------------------------------------------
 
 
-def close_delimited(**options: bool) -> Driven:
+def close_delimited(**options: Any) -> Driven:
     driven = Driven(GET_10, default_send_window=1 << 20, stall_timeout=7, **options)
     driven.write(LONG)
     driven.push(30_000)

@@ -80,6 +80,19 @@ def offered(request: bytes, headers: dict[str, int], ended: bool, size: int | No
     return cut
 
 
+def chunk_ends(wire: bytes) -> set[int]:
+    """Where chunks end, the last one with the end of the body; the first goes with the head."""
+    at, ends = wire.index(b"\r\n\r\n") + 4, {0}
+    while at < len(wire):
+        line_end = wire.index(b"\r\n", at)
+        size = int(wire[at:line_end], 16)
+        at = line_end + 2 + size + 2
+        ends.add(at)
+        if wire[at:] == b"0\r\n\r\n":
+            return ends - {at} | {len(wire)}
+    return ends
+
+
 KINDS = pytest.mark.parametrize(
     ("request_bytes", "headers"), [(GET, {}), (GET, LENGTH), (GET_10, {})], ids=["chunks", "length", "close"]
 )
@@ -134,6 +147,7 @@ def test_of_chunks_the_one_that_was_cut_is_the_tail_and_the_rest_was_never_made(
         assert tail == whole[cut.taken : cut.taken + len(tail)]
         assert exchange.committed == len(received(whole[: cut.taken + len(tail)]))
         assert exchange.buffered == len(BODY) - exchange.committed
+        assert bool(tail) == (cut.taken not in chunk_ends(whole)), "a frame that was not begun was not made"
         if tail:
             assert whole[: cut.taken + len(tail)].endswith(b"\r\n")
             assert len(tail) < len(PIECES[-1]) + 16 + (head if cut.taken < head else 0)

@@ -104,7 +104,10 @@ async def test_a_close_without_io_raises(run: Run, over: Carrier) -> None:
     async with run(source) as served:
         assert await served.body(over) == "open"
         told = (await served.body(over, "/told")).split("\n")
-    assert told == ["false Not enough parameters", "false shuttle is invalid"]
+    assert told == [
+        "false Not enough parameters: called with a dot, use a colon",
+        "false shuttle is invalid",
+    ]
 
 
 @until.WEBSOCKETS

@@ -34,7 +34,7 @@ WRONG = {
         "{sites = {{path = '/', handler = 42}}}",
         "sites[].handler is not a function or string",
     ),
-    "port-77777": ("{%s, listen = {{port = 77777}}}", "invalid port specified"),
+    "port-77777": ("{%s, listen = {{port = 77777}}}", "invalid port specified: listen.port = 77777"),
     "min_proto_version-a-number": ("{%s, min_proto_version = 1}", "min_proto_version is not a string"),
     "min_proto_version-ssl2": ("{%s, min_proto_version = 'ssl2'}", "unknown min_proto_version specified"),
     "openssl_security_level-a-text": (

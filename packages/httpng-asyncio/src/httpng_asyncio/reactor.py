@@ -55,10 +55,16 @@ class AsyncioReactor:
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
-        task = _start(function(*args), self._loop)
+        task = _start(self._run(function, args), self._loop)
         if not task.done():
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
+        # Cheaper than a callback of the task, which would take a turn of the loop of its own.
+        try:
+            await function(*args)
+        finally:
+            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
 
     def ends_task(self, error: BaseException) -> bool:
         """See `Reactor`: it is cancelled, or the program is to end; a mere CancelledError may be anybody's."""

@@ -4,12 +4,13 @@
 """
 
 from httpng_core.app.dispatch import handler_of
+from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
-from httpng_core.sending.host import CallInLoop
 from httpng_core.sending.calls import Later, Turn
+from httpng_core.sending.host import CallInLoop
 
 __all__ = [
     "LUA_KEYS",
@@ -26,5 +27,6 @@ __all__ = [
     "at_once",
     "handler_of",
     "parse_lua_runtime",
+    "unknown_field",
     "unknown_key",
 ]

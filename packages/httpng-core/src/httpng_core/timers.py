@@ -37,7 +37,7 @@ class Timers:
         return self._live
 
     def add(self, deadline: float, action: Callable[[float], None]) -> Timer | None:
-        """Calls `action(now)` from the first `handle` at or after `deadline`; infinity adds nothing."""
+        """Call `action(now)` from the first `handle` at or after `deadline`; infinity adds nothing."""
         if deadline == inf:
             return None
         timer = Timer(deadline, action)
@@ -57,14 +57,14 @@ class Timers:
             self._compact()
 
     def next_deadline(self) -> float | None:
-        """The earliest deadline, or `None`."""
+        """Return the earliest deadline, or `None`."""
         heap = self.heap
         while heap and heap[0][2].action is None:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
     def handle(self, now: float) -> None:
-        """Runs what was due at `now`, in order; what an action adds waits for the next call."""
+        """Run what was due at `now`, in order; what an action adds waits for the next call."""
         due = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
             due.append(heapq.heappop(self.heap)[2])

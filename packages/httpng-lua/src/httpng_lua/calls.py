@@ -3,10 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from httpng_core import Exchange, Pending, Runner, body_bytes_sent, cancelled, headers_were_sent, reached
+from httpng_core import (
+    Exchange,
+    Pending,
+    Runner,
+    SendResult,
+    body_bytes_sent,
+    cancelled,
+    headers_were_sent,
+    reached,
+)
+from httpng_core.languages import unknown_field
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
+from httpng_lua.runtime import text_of
 from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
 
+Calls = dict[str, Callable[..., Any]]
 FlatHeaders = list[tuple[bytes, bytes]]
 
 
@@ -45,7 +57,8 @@ class ExchangeCalls:
         }
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
         named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
-        return named | helpers | {"stats": self.of_exchange(self._stats)}
+        others: Calls = {"refuse_field": guarded(_refuse_field), "show_result": show_result}
+        return named | helpers | others | {"stats": self.of_exchange(self._stats)}
 
     def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
         """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
@@ -88,7 +101,7 @@ class ExchangeCalls:
         window: float | bytes | None,
         until: bytes | None,
         stall: float | None,
-        *headers: bytes,
+        headers: bytes | None,
     ) -> Answer:
         now, exchange = self.clock(), handle.exchange
         exchange.stall_timeout = stall
@@ -96,14 +109,14 @@ class ExchangeCalls:
         return self.answer(handle, pending, now)
 
     def _write_header(
-        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+        self, handle: ExchangeHandle, status: float, timeout: float | None, headers: bytes | None
     ) -> Answer:
         now = self.clock()
         pending = handle.exchange.write_header(int(status), pairs(headers), now, timeout)
         return self.answer(handle, pending, now)
 
     def _begin_header(
-        self, handle: ExchangeHandle, status: float, timeout: float | None, *headers: bytes
+        self, handle: ExchangeHandle, status: float, timeout: float | None, headers: bytes | None
     ) -> Answer:
         """`write_header` of the old form, which waits only when its body has been written."""
         handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
@@ -121,7 +134,7 @@ class ExchangeCalls:
         pending = handle.exchange.wait(int(position), now, timeout, until_of(until))
         return self.answer(handle, pending, now)
 
-    def _close(self, handle: ExchangeHandle, *headers: bytes) -> Answer:
+    def _close(self, handle: ExchangeHandle, headers: bytes | None) -> Answer:
         handle.exchange.close(self.clock(), pairs(headers))
         return (DONE,)
 
@@ -183,9 +196,23 @@ def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
     return lambda result: (DONE, read(whole(result)))
 
 
-def pairs(flat: tuple[bytes, ...]) -> FlatHeaders:
-    """Headers from name, value, name, value ..."""
-    return list(zip(flat[::2], flat[1::2], strict=True)) if flat else []
+def pairs(lines: bytes | None) -> FlatHeaders:
+    """Headers as they cross the border: name and value, a line each."""
+    if lines is None:
+        return []
+    flat = lines.split(b"\n")
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def show_result(value: float) -> bytes:
+    """A result in words, for `tostring`."""
+    call, told = SendResult(int(value)).described()
+    fields = (f"{name}={str(field).lower()}" for name, field in told.items())
+    return f"send_result of {call}: {', '.join(fields)}".encode()
+
+
+def _refuse_field(name: bytes) -> Answer:
+    raise unknown_field(text_of(name))
 
 
 def plain(result: int | None) -> int | None:

@@ -81,7 +81,7 @@ class FeedCalls:
         window: float | bytes | None,
         until: bytes | None,
         stall: float | None,
-        *headers: bytes,
+        headers: bytes | None,
     ) -> Answer:
         now, exchange = self._calls.clock(), handle.exchange
         on_gap = self._on_gap(gap, handle.home)

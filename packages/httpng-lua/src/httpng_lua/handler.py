@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -71,7 +72,11 @@ class LuaHandler:
         if self.retired:
             return _RETIRED
         number = self._exchanges.add(exchange, home, self._is_held)
-        return self._fibers.enter(home, self._serve, self.number, number, *request_values(exchange.request))
+        values = request_values(exchange.request)
+        if exchange.request.body:
+            # Lua has it, and the exchange stays for as long as its `io` may be asked about.
+            exchange.request = replace(exchange.request, body=b"")
+        return self._fibers.enter(home, self._serve, self.number, number, *values)
 
 
 def request_values(request: Request) -> list[object]:
@@ -90,8 +95,8 @@ def request_values(request: Request) -> list[object]:
         *_address_values(request.peer),
         *_address_values(request.ouraddr),
     ]
-    for pair in request.headers.raw:
-        values += pair
+    # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
+    values.append(b"".join(b"%b\n%b\n" % pair for pair in request.headers.raw))
     return values
 
 
@@ -111,8 +116,8 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
 
 
 def _answer(exchange: Exchange, values: Answer, now: float) -> None:
-    status, body, *flat = values
-    headers = pairs(tuple(flat))
+    status, body, lines = values
+    headers = pairs(lines)
     if status is None:
         end_exchange(exchange, None, now, headers)
     else:

@@ -23,6 +23,8 @@ PARTS: Final = (
     "lua/prelude.lua",
     "lua/coroutines.lua",
     "lua/numbers.lua",
+    "lua/headers.lua",
+    "lua/results.lua",
     "lua/io.lua",
     "lua/handler.lua",
     "lua/httpng.lua",
@@ -36,7 +38,6 @@ PARTS: Final = (
 )
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
 _BORDER: Final = ("confine/border.lua", "confine/nesting.lua")
-_TIME: Final = ("confine/patterns.lua", "confine/searches.lua", "confine/bounded.lua")
 
 _BYTECODE: Final = b"\x1b"
 _MODULE: Final = re.compile(rb"[\w-]+(\.[\w-]+)*")
@@ -202,8 +203,6 @@ def _parts(kind: LuaKind) -> Iterator[str]:
     if kind.is_confined:
         yield from _BORDER
     yield from PARTS
-    if kind.time_limit is not None:
-        yield from _TIME
     if kind.sandbox:
         yield "confine/sandbox.lua"
 

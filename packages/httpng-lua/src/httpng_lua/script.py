@@ -177,8 +177,17 @@ class Script:
 
     def _error(self, message: str) -> ConfigError:
         """One line that names the script, and the line in it if Lua told one."""
-        first = message.partition("\n")[0]
-        return ConfigError(first if f"{self._path.name}:" in first else f"{self._path}: {first}")
+        told = _in_one_line(message)
+        return ConfigError(told if f"{self._path.name}:" in told else f"{self._path}: {told}")
+
+
+def _in_one_line(message: str) -> str:
+    """What Lua told, without the traceback; of a module that isn't there, not all places where it isn't."""
+    told = message.partition("\nstack traceback:")[0]
+    first, missing, _ = told.partition(" not found:\n")
+    if missing and "module '" in first:
+        return f"{first} not found"
+    return " ".join(line.strip() for line in told.splitlines())
 
 
 def _read(path: Path) -> bytes:

@@ -1,8 +1,9 @@
 """The response of one exchange as handlers hold it, whatever runs them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, FollowStats, OnGap
@@ -10,6 +11,14 @@ from httpng_core.http.response import HeaderValue
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.results import SendStats
+
+FIELDS: Final = ("headers", "send_window", "send_timeout", "window_until", "stall_timeout")
+"""What a handler may assign to `io`."""
+
+
+def unknown_field(name: str) -> AttributeError:
+    """The error for a field that `io` has not."""
+    return AttributeError(f"io has no field {name}; the nearest known one is {nearest_key(name, FIELDS)}")
 
 
 class BaseIO:
@@ -26,15 +35,28 @@ class BaseIO:
             aborted; `None`: never before the handler has returned.
     """
 
+    headers: dict[str, HeaderValue | list[HeaderValue]]
+    send_window: WindowSize | None = None
+    send_timeout: float | None = None
+    window_until: Until | None = None
+    stall_timeout: float | None = None
+    _exchange: Exchange
+    _clock: Callable[[], float]
+    _follower: Follower | None = None
+
     def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
-        self.headers: dict[str, HeaderValue | list[HeaderValue]] = {}
-        self.send_window: WindowSize | None = None
-        self.send_timeout: float | None = None
-        self.window_until: Until | None = None
-        self.stall_timeout: float | None = None
-        self._exchange = exchange
-        self._clock = clock
-        self._follower: Follower | None = None
+        # Past `__setattr__`, which is for what handlers assign.
+        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set a field, or replace a method; refuse a name that no call would ever read.
+
+        Raises:
+            AttributeError: there is no such field; the message names the nearest one.
+        """
+        if name not in FIELDS and not name.startswith("_") and not hasattr(type(self), name):
+            raise unknown_field(name)
+        super().__setattr__(name, value)
 
     def get_follow_stats(self) -> FollowStats | None:
         """What became of the payloads of the feed that is followed, or was last; `None` before that."""

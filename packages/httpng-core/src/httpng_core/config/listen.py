@@ -13,6 +13,7 @@ from httpng_core.errors import ConfigError
 
 _PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443}
 _UNIX: Final = "unix:"
+_LONGEST: Final = 80
 _KEYS: Final = ("addr", "mode", "port", "tls", "uses_sni")
 _PAIR_KEYS: Final = ("certificate_file", "certificate_key_file")
 
@@ -46,9 +47,31 @@ def parse_listen(
     confs = value if isinstance(value, list | tuple) else (value,)
     if not confs:
         raise ConfigError("listen is empty")
-    addresses = tuple(address for conf in confs for address in _parse_one(conf, tls))
+    try:
+        addresses = tuple(address for conf in confs for address in _parse_one(conf, tls))
+    except _Wrong as wrong:
+        raise ConfigError(str(wrong)) from None
     _refuse_duplicates(addresses)
     return addresses
+
+
+class _Wrong(ConfigError):  # noqa: N818 - as ConfigError it gets out
+    """What is wrong with `listen`, or with one of its keys: in words, and shown."""
+
+    def __init__(self, text: str, value: object, key: str = "") -> None:
+        super().__init__(f"{text}: listen{key and '.'}{key} = {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """A value in a line; of what isn't plain the kind alone."""
+    if isinstance(value, str | int | float):
+        text = repr(value)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "nil" if value is None else "a function" if callable(value) else "something else"
 
 
 def _parse_one(conf: object, tls: TlsFiles | None) -> Sequence[ListenAddress]:
@@ -61,10 +84,10 @@ def _parse_one(conf: object, tls: TlsFiles | None) -> Sequence[ListenAddress]:
     if conf == _EMPTY_TABLE:
         return _parse_table({})
     if isinstance(conf, float):
-        raise ConfigError("port must be an integer, not float")
+        raise _Wrong("port must be an integer, not float", conf)
     if isinstance(conf, bool) or not isinstance(conf, int):
-        raise ConfigError("unknown listen_conf type")
-    return _addresses("", conf, tls)
+        raise _Wrong("unknown listen_conf type", conf)
+    return _addresses("", _in_range(conf, conf), tls)
 
 
 # Text -------------------------------------------------------------------------------------------------
@@ -76,34 +99,36 @@ def _parse_text(text: str, tls: TlsFiles | None) -> Sequence[ListenAddress]:
     if text.lower() == "http":
         return _addresses("", _PORTS_OF_SCHEMES["http"], None)
     if re.fullmatch(r"[0-9]+", text):
-        return _addresses("", _port(text), tls)
+        return _addresses("", _port(text, text), tls)
     scheme, is_url, rest = text.lower().partition("://")
-    _check_scheme(scheme, bool(is_url), tls)
+    _check_scheme(text, scheme, bool(is_url), tls)
     if is_url:
         # A path says nothing about where to listen; the original ignores it as well.
         files = tls if scheme == "https" else None
-        return _parse_authority(rest.partition("/")[0], _PORTS_OF_SCHEMES[scheme], files)
+        return _parse_authority(text, rest.partition("/")[0], _PORTS_OF_SCHEMES[scheme], files)
     if scheme == "https":
         return _addresses("", _PORTS_OF_SCHEMES[scheme], tls)
-    return _parse_authority(text, PORT, tls)
+    return _parse_authority(text, text, PORT, tls)
 
 
-def _check_scheme(scheme: str, is_url: bool, tls: TlsFiles | None) -> None:
+def _check_scheme(text: str, scheme: str, is_url: bool, tls: TlsFiles | None) -> None:
     if scheme == "https" and tls is None:
         raise ConfigError("listen on https: TLS needs a table {addr, port, tls}, for its certificates")
     if is_url and scheme not in _PORTS_OF_SCHEMES:
-        raise ConfigError("unknown protocol specified")
+        raise _Wrong("unknown protocol specified", text)
 
 
-def _parse_authority(text: str, default_port: int, tls: TlsFiles | None) -> Sequence[ListenAddress]:
-    found = _AUTHORITY.fullmatch(text)
-    if found is None or text == "":
-        raise ConfigError("impossible to parse URI")
+def _parse_authority(
+    text: str, authority: str, default_port: int, tls: TlsFiles | None
+) -> Sequence[ListenAddress]:
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None or authority == "":
+        raise _Wrong("impossible to parse URI", text)
     try:
         host = str(IPv6Address(found["v6"])) if found["v6"] else _host_name(found["name"].lower())
     except ValueError:
-        raise ConfigError("impossible to parse URI") from None
-    return _addresses(host, _port(found["port"]) if found["port"] else default_port, tls)
+        raise _Wrong("impossible to parse URI", text) from None
+    return _addresses(host, _port(found["port"], text) if found["port"] else default_port, tls)
 
 
 def _host_name(name: str) -> str:
@@ -116,15 +141,25 @@ def _host_name(name: str) -> str:
     return name
 
 
-def _port(digits: str) -> int:
+def _port(digits: str, given: object) -> int:
+    return _in_range(_number(digits), given)
+
+
+def _number(digits: str) -> int:
     # The seventh significant digit can't make a port any less valid, and int() refuses thousands of them.
     return int("0" + digits.lstrip("0")[:6])
 
 
-def _unix(text: str) -> ListenAddress:
+def _in_range(port: int, given: object, key: str = "") -> int:
+    if not 0 <= port <= 65535:
+        raise _Wrong("invalid port specified", given, key)
+    return port
+
+
+def _unix(text: str, key: str = "") -> ListenAddress:
     path = text.removeprefix(_UNIX)
     if not path or "\0" in path:
-        raise ConfigError("impossible to parse URI")
+        raise _Wrong("impossible to parse URI", text, key)
     return ListenAddress("", 0, path=path)
 
 
@@ -135,16 +170,16 @@ def _parse_table(conf: Mapping[object, object]) -> Sequence[ListenAddress]:
     _refuse_other_keys(conf, _KEYS)
     host = conf.get("addr")
     if host is not None and not isinstance(host, str):
-        raise ConfigError("'addr' must be a string")
+        raise _Wrong("'addr' must be a string", host, "addr")
     port = _table_port(conf.get("port"))
     tls = _tls(conf.get("tls"), conf.get("uses_sni"))
     if host is not None and host.startswith(_UNIX):
         if conf.get("port") is not None:
-            raise ConfigError("a Unix socket has no port")
-        return (replace(_unix(host), tls=tls, mode=_mode(conf.get("mode"))),)
+            raise _Wrong("a Unix socket has no port", conf.get("port"), "port")
+        return (replace(_unix(host, "addr"), tls=tls, mode=_mode(conf.get("mode"))),)
     if conf.get("mode") is not None:
-        raise ConfigError("'mode' is for Unix sockets")
-    return _addresses(_literal(host), port, tls)
+        raise _Wrong("'mode' is for Unix sockets", conf.get("mode"), "mode")
+    return _addresses(_literal(host), _in_range(port, conf.get("port"), "port"), tls)
 
 
 def _refuse_other_keys(conf: Mapping[object, object], known: Sequence[str]) -> None:
@@ -159,11 +194,11 @@ def _table_port(port: object) -> int:
     if port is None:
         return PORT
     if isinstance(port, str) and re.fullmatch(r"[0-9]+", port):
-        return _port(port)
+        return _number(port)
     if isinstance(port, float):
-        raise ConfigError("port must be an integer, not float")
+        raise _Wrong("port must be an integer, not float", port, "port")
     if isinstance(port, bool) or not isinstance(port, int):
-        raise ConfigError("'port' must be a number")
+        raise _Wrong("'port' must be a number", port, "port")
     return port
 
 
@@ -180,7 +215,7 @@ def _mode(value: object) -> int | None:
     if value is None:
         return None
     if not isinstance(value, str) or not re.fullmatch(r"[0-7]{3,4}", value):
-        raise ConfigError("'mode' must be a string of octal digits such as '660'")
+        raise _Wrong("'mode' must be a string of octal digits such as '660'", value, "mode")
     return int(value, 8)
 
 
@@ -188,25 +223,27 @@ def _tls(value: object, uses_sni: object) -> TlsFiles | None:
     if value is None or value is False:
         return None
     if not isinstance(value, Mapping | list | tuple):
-        raise ConfigError("'tls' must be a table")
+        raise _Wrong("'tls' must be a table", value, "tls")
     if isinstance(value, Mapping):
-        raise ConfigError("'tls' should be an array")
+        raise _Wrong("'tls' should be an array", value, "tls")
     pairs = tuple(_pair(one) for one in value)
     if not pairs:
         raise ConfigError("'tls' is empty: it needs a certificate with its key")
     if len(pairs) > 1 and not uses_sni:
-        raise ConfigError("'uses_sni' can't be false or nil if there're certificates more than 1")
+        raise _Wrong(
+            "'uses_sni' can't be false or nil if there're certificates more than 1", uses_sni, "uses_sni"
+        )
     return TlsFiles(pairs, bool(uses_sni))
 
 
 def _pair(value: object) -> CertificateFiles:
     value = {} if value == _EMPTY_TABLE else value
     if not isinstance(value, Mapping):
-        raise ConfigError("'tls' should be an array")
+        raise _Wrong("'tls' should be an array", value, "tls")
     _refuse_other_keys(value, _PAIR_KEYS)
     for key in _PAIR_KEYS:
         if value.get(key) is not None and not isinstance(value[key], str):
-            raise ConfigError(f"'{key}' must be a string")
+            raise _Wrong(f"'{key}' must be a string", value[key], f"tls.{key}")
     certificate, private = value.get("certificate_file"), value.get("certificate_key_file")
     if not certificate or not private:
         raise ConfigError("missing 'certificate_file' or 'certificate_key_file'")
@@ -217,8 +254,6 @@ def _pair(value: object) -> CertificateFiles:
 
 
 def _addresses(host: str, port: int, tls: TlsFiles | None) -> Sequence[ListenAddress]:
-    if not 0 <= port <= 65535:
-        raise ConfigError("invalid port specified")
     return tuple(ListenAddress(one, port, tls) for one in ((host,) if host else WILDCARDS))
 
 

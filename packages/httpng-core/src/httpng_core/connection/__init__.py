@@ -8,8 +8,8 @@ The driver calls the verbs in any order; a spurious call does nothing. What a dr
 * call `handle_timeout` at `next_deadline`, take events with `next_event` after each verb, and close
   when `close_expected` says so.
 
-Nothing here blocks or reads a clock. Of the driver only the hooks of `Host` are called, each of which only notes
-something.
+Nothing here blocks or reads a clock. Of the driver only the hooks of `Host` are called, each of which only
+notes something.
 """
 
 from typing import Final
@@ -87,6 +87,7 @@ class Connection:
         ouraddr: Address = UNKNOWN_ADDRESS,
         date: DateSource = no_date,
         tells_acknowledged: bool = False,
+        tells_complete: bool = True,
         certificates: Certificates | None = None,
         https: bool = False,
         protocol: ProtocolName | None = None,
@@ -101,10 +102,11 @@ class Connection:
             ouraddr: our end.
             date: the value for the Date header (RFC 9110, 6.6.1), or `None` without a clock.
             tells_acknowledged: whether the driver can call `bytes_acknowledged`.
+            tells_complete: whether the clean end of an exchange is an event; with `access_log` it always is.
             certificates: with them the connection speaks TLS (RFC 8446): wire bytes are sealed bytes.
             https: without certificates, whether another program unseals the bytes: requests say https.
-            protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in clear
-                text the first bytes of a client tell.
+            protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in
+                clear text the first bytes of a client tell.
         """
         self._tls: TlsLayer | None = None
         if certificates is None:
@@ -120,6 +122,7 @@ class Connection:
             ouraddr,
             https=https or certificates is not None,
             tells_acknowledged=tells_acknowledged,
+            tells_complete=tells_complete,
         )
         self.events = endpoint.events
         if certificates is None:
@@ -150,10 +153,10 @@ class Connection:
             endpoint.host.wake()
 
     def peer_shut(self, now: float) -> None:
-        """Note that the client's FIN has come, behind bytes that were not read yet as they have no place to go.
+        """Note that the client's FIN has come, behind bytes that were not read as there is no place for them.
 
-        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read on
-        while `wants_read`, and tell `receive_eof` as always.
+        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read
+        on while `wants_read`, and tell `receive_eof` as always.
         """
         self._endpoint.protocol.peer_shut(now)
 
@@ -164,18 +167,22 @@ class Connection:
         endpoint.lose()
         protocol.lost(now, cause)
 
-    def bytes_accepted(self, size: int, now: float) -> None:
+    def bytes_accepted(self, size: int, now: float) -> bool:
         """Note that the kernel took the first `size` bytes of what `data_to_send` gave last.
+
+        Returns:
+            Whether there may be more to send. False is no news for a driver that asks anyway.
 
         Raises:
             ValueError: that is more than was offered.
         """
         endpoint = self._endpoint
         if endpoint.ending >= CLOSED:
-            return
+            return False
         endpoint.outbound.accepted(size, now)
         if size and endpoint.watches:
             endpoint.protocol.moved(now)
+        return not endpoint.at_rest
 
     def bytes_acknowledged(self, total: int | None, now: float) -> None:
         """Note that the client's TCP has the first `total` wire bytes; `None`: that can't be told any more.
@@ -242,12 +249,7 @@ class Connection:
         `wants_write` and `asks_first` in one: `NOTHING`, `ASK` or `OFFER`.
         """
         endpoint = self._endpoint
-        if not endpoint.outbound.is_empty:
-            return _OFFER
-        protocol = endpoint.protocol
-        if not protocol.has_frame:
-            return _NOTHING
-        return _ASK if protocol.asks_first else _OFFER
+        return endpoint.protocol.prepare() if endpoint.outbound.is_empty else _OFFER
 
     @property
     def is_at_rest(self) -> bool:
@@ -263,18 +265,18 @@ class Connection:
     def wants_write(self) -> bool:
         """Whether `data_to_send` would give something, or has something to finish."""
         endpoint = self._endpoint
-        return not endpoint.outbound.is_empty or endpoint.protocol.has_frame
+        return not endpoint.outbound.is_empty or endpoint.protocol.prepare() is not _NOTHING
 
     @property
     def asks_first(self) -> bool:
         """Whether to ask the socket if it can take data before calling `data_to_send`.
 
         The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
-        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may be
-        the question: a refused frame is taken back.
+        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may
+        be the question: a refused frame is taken back.
         """
         endpoint = self._endpoint
-        return endpoint.outbound.is_empty and endpoint.protocol.asks_first
+        return endpoint.outbound.is_empty and endpoint.protocol.prepare() is _ASK
 
     @property
     def accepted(self) -> int:
@@ -302,7 +304,8 @@ class Connection:
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never.
 
-        Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than they do.
+        Deadlines of the connection hold it. It is for a backstop in the kernel, which must come later than
+        they do.
         """
         endpoint = self._endpoint
         return endpoint.protocol.stall_limit if endpoint.ending is _OPEN else endpoint.stall_limit
@@ -310,12 +313,14 @@ class Connection:
     def data_to_send(self, now: float, limit: int | None = None) -> list[Buffer]:
         """Return wire bytes for the socket: what is committed, or a new offer. The list may be empty.
 
-        Of an offer the kernel commits what it begins to take; the rest is taken back, all of it if it takes nothing
-        (`bytes_accepted(0)`). Before a payload of a feed is framed, code of the user's may be called (`on_gap`).
+        Of an offer the kernel commits what it begins to take; the rest is taken back, all of it if it takes
+        nothing (`bytes_accepted(0)`). Before a payload of a feed is framed, code of the user's may be called
+        (`on_gap`).
 
         Args:
             now: the time.
-            limit: at most this many body bytes in a new frame; the sizes that suit the client bound it as well.
+            limit: at most this many body bytes in a new frame; the sizes that suit the client bound it as
+                well.
         """
         endpoint = self._endpoint
         outbound = endpoint.outbound

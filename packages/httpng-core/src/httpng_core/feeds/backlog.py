@@ -55,10 +55,10 @@ class Backlog(Protocol):
         """One more was published."""
 
     def first(self) -> Payload | None:
-        """The next to be sent."""
+        """Return the next to be sent."""
 
     def drop(self, payload: Payload) -> None:
-        """The first, as `first` gave it, was sent or is too old; it may have been replaced since."""
+        """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """Whether adding it would cost another one its place; `ahead` bytes wait before all of these."""

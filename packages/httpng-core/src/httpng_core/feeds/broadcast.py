@@ -46,16 +46,16 @@ class Member(Protocol):
         """Whether these are what is pending for it."""
 
     def stepped_in(self, sweep: "Sweep") -> None:
-        """It is in step; what was pending for it is pending here."""
+        """Note that it is in step; what was pending for it is pending here."""
 
     def step_out(self) -> None:
-        """It is to be served for itself."""
+        """Note that it is to be served for itself."""
 
     def fell_short(self, payload: Payload, taken: int, now: float) -> None:
         """Its socket took only `taken` wire bytes of a payload."""
 
     def give_up(self, now: float) -> None:
-        """What its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is aborted."""
 
 
 class Sweep:
@@ -137,14 +137,14 @@ class Sweep:
         self._candidates.pop(member, None)
 
     def take_books(self, member: Member) -> Books:
-        """What was sent to `member` since this was asked last."""
+        """Return what was sent to `member` since this was asked last."""
         taken = self.unbooked(member)
         before = member.base
         member.base = before[0] + taken[0], before[1] + taken[1], before[2] + taken[2]
         return taken
 
     def unbooked(self, member: Member) -> Books:
-        """What `take_books` would tell now."""
+        """Return what `take_books` would tell now."""
         count, body, wire = self._totals
         if self._payload is not None and member.slot < self._cursor:
             count, body, wire = _plus(self._totals, self._payload)
@@ -152,7 +152,7 @@ class Sweep:
         return count - before[0], body - before[1], wire - before[2]
 
     def pending(self, member: Member) -> list[Payload]:
-        """What `member` has not been sent, in order."""
+        """Return what `member` has not been sent, in order."""
         payloads = self._backlog.payloads()
         if self._payload is not None and member.slot >= self._cursor:
             payloads.insert(0, self._payload)
@@ -172,7 +172,7 @@ class Sweep:
     # What drivers do ----------------------------------------------------------------------------------
 
     def next_sends(self, limit: int) -> tuple[bytes, list[Send], range]:
-        """What to send, and by which of the functions: at most `limit`. Then call `passed`.
+        """Return what to send, and by which of the functions: at most `limit`. Then call `passed`.
 
         Call `fell_short` at once for one that takes less than the whole.
         """
@@ -186,7 +186,7 @@ class Sweep:
         return payload.chunk, self._sends, range(self._cursor, stop)
 
     def fell_short(self, index: int, taken: int, now: float) -> None:
-        """The send at `index` took only `taken` bytes; all before it took the whole.
+        """Note that the send at `index` took only `taken` bytes; all before it took the whole.
 
         If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
         """
@@ -224,7 +224,7 @@ class Sweep:
     # Inside -------------------------------------------------------------------------------------------
 
     def _begin(self) -> Payload | None:
-        """Takes the next payload off the backlog, for a pass over all."""
+        """Take the next payload off the backlog, for a pass over all."""
         payload = self._backlog.first()
         if payload is not None and len(payload.body) >= MAX_PAYLOAD:
             self.dissolve()
@@ -285,7 +285,7 @@ class Sweep:
         member.give_up(now)
 
     def _renumber(self) -> None:
-        """Closes the places of those that stepped out."""
+        """Close the places of those that stepped out."""
         kept = [(member, send) for member, send in zip(self._members, self._sends, strict=True) if member]
         self._members = [member for member, _ in kept]
         self._sends = [send for _, send in kept]

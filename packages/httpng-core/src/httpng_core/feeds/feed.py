@@ -71,7 +71,7 @@ class Feed:
         overflow: Overflow = "close",
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Starts with nothing published.
+        """Start with nothing published.
 
         Args:
             clock: a monotonic clock, the one of the server.
@@ -99,7 +99,7 @@ class Feed:
         self._from_threads: deque[tuple[bytes, Hashable]] = deque()
 
     def publish(self, payload: bytes | str, key: Hashable = None) -> None:
-        """Makes `payload` the newest value of `key`, for all that follow now or later. Never waits.
+        """Make `payload` the newest value of `key`, for all that follow now or later. Never waits.
 
         Args:
             payload: the bytes, one at least; a `str` is sent as UTF-8. A follower gets it whole or not.
@@ -137,7 +137,7 @@ class Feed:
                 branch.hand(branch.close)
 
     def get_stats(self) -> FeedStats:
-        """What became of all that was published; what other threads are doing just now may be missing."""
+        """Return what became of all that was published; what other threads do just now may be missing."""
         branches = tuple(self._branches.values())
         delivered, skipped, expired = map(
             sum, zip(_NOTHING, *(branch.totals() for branch in branches), strict=True)
@@ -159,7 +159,7 @@ class Feed:
         )
 
     def follower(self, *, max_age: float | None = None, on_gap: OnGap | None = None) -> Follower:
-        """A follower that has not joined yet, for `Exchange.follow`.
+        """Return a follower that has not joined yet, for `Exchange.follow`.
 
         Raises:
             TypeError, ValueError: wrong arguments.

@@ -73,7 +73,7 @@ class Publication(Protocol):
         """`follower` gets nothing more."""
 
     def delivered_late(self) -> None:
-        """A follower that left with a payload offered has delivered it after all."""
+        """Note that a follower that left with a payload offered has delivered it after all."""
 
     def sweep(self, host: Host) -> Sweep:
         """Return the sweep of those that share the event loop of `host`."""
@@ -186,7 +186,7 @@ class Follower:
         self._feed.leave(self)
 
     def offer(self) -> bytes:
-        """What to send next, chosen anew each time; nothing if all that was pending has expired.
+        """Return what to send next, chosen anew each time; nothing if all that was pending has expired.
 
         Raises whatever `on_gap` does.
         """
@@ -210,7 +210,7 @@ class Follower:
         return notice + self._offered.body
 
     def taken(self) -> None:
-        """The kernel took a part of what was offered last."""
+        """Note that the kernel took a part of what was offered last."""
         payload, self._offered = self._offered, None
         assert payload is not None
         self._told = self._noted
@@ -238,13 +238,13 @@ class Follower:
         return self._on_gap is None or self._lost() == self._told
 
     def stepped_in(self, sweep: Sweep) -> None:
-        """It is in step; what was pending for it is pending there."""
+        """Note that it is in step; what was pending for it is pending there."""
         self._backlog.clear()
         self._sweep, self._waits_for = sweep, None
         self._feed.stepped_in(self)
 
     def step_out(self) -> None:
-        """It is served for itself, with what is pending."""
+        """Note that it is served for itself, with what is pending."""
         if self._waits_for is not None:
             self._waits_for.withdraw(self)
             self._waits_for = None
@@ -271,13 +271,13 @@ class Follower:
         owner.sweep_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
-        """What its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is aborted."""
         owner, self._sweep = self._owner, None
         if owner is not None:
             owner.reset(now, "a defect left it unknown what the client has")
 
     def take_books(self) -> "calls.Swept":
-        """What a sweep has sent since this was asked last."""
+        """Return what a sweep has sent since this was asked last."""
         sweep = self._sweep
         if sweep is None:
             return 0, 0, 0.0
@@ -326,7 +326,7 @@ class Follower:
             self._expired += 1
 
     def _gap_notice(self, first: Payload, lost: int) -> bytes | None:
-        """What tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
+        """Return what tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
         if self._on_gap is None or lost <= 0:
             return b""
         notice = self._asked_notice(self._on_gap, first, lost)
@@ -339,7 +339,7 @@ class Follower:
         return b"" if notice is None else body_bytes(notice)
 
     def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> "bytes | str | calls.Later | None":
-        """A notice of what is lost now, or the one that was asked for before."""
+        """Return a notice of what is lost now, or the one that was asked for before."""
         if self._asked is not None:
             noted, payload, later = self._asked
             if not later.settled:

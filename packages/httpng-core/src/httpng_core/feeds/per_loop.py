@@ -43,7 +43,7 @@ class FeedLoopStatistics:
 
 
 def keep(latest: Latest, payload: Payload) -> None:
-    """Puts a payload into the place of an older one of its key."""
+    """Put a payload into the place of an older one of its key."""
     latest.pop(payload.key, None)
     latest[payload.key] = payload
 
@@ -102,7 +102,7 @@ class Branch:
         self.call(self._take_handed)
 
     def start_from(self, published: int, latest: Latest, *, is_closed: bool) -> None:
-        """Takes over where the feed stands, as nothing was handed here while nobody followed."""
+        """Take over where the feed stands, as nothing was handed here while nobody followed."""
         self.published = published
         self.is_closed = is_closed
         self._latest = latest.copy()
@@ -126,7 +126,7 @@ class Branch:
             self._latest.clear()
 
     def delivered_late(self) -> None:
-        """A follower that left with a payload offered has delivered it after all."""
+        """Note that a follower that left with a payload offered has delivered it after all."""
         delivered, skipped, expired = self.gone
         self.gone = delivered + 1, skipped - 1, expired
 

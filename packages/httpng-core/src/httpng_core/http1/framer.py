@@ -1,4 +1,4 @@
-"""Response heads and body frames of HTTP/1.1 (RFC 9112): how one response is delimited, and its wire bytes."""
+"""Response heads and body frames of HTTP/1.1 (RFC 9112): how a response is delimited, and its wire bytes."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -62,7 +62,7 @@ class Framer:
             size = max(size - len(head) - 32, 1)
         if limit is not None:
             size = max(min(size, limit), 1)
-        body = exchange.peek(size) if exchange.queue is None else exchange.next_piece(size, now)
+        body = exchange.peek(size) if exchange.queue is None else exchange.next_body(size, now)
         self._offer_one(exchange, outbound, head, body, now)
 
     def _offer_one(

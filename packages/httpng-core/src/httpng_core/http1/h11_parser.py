@@ -65,7 +65,7 @@ class RequestParser:
         return Reading.HEAD if self._fed else Reading.NOTHING
 
     def feed(self, data: bytes) -> None:
-        """Takes received bytes; none are no news (h11 would take them for the end of the stream)."""
+        """Take received bytes; none are no news (h11 would take them for the end of the stream)."""
         if not self._fed:
             # Empty lines before a request line are to be ignored (RFC 9112, 2.2); h11 refuses them.
             data = data.lstrip(b"\r\n")
@@ -74,15 +74,15 @@ class RequestParser:
             self._h11.receive_data(data)
 
     def rest(self) -> bytes:
-        """What came behind the request."""
+        """Return what came behind the request."""
         return self._h11.trailing_data[0]
 
     def restart(self) -> None:
-        """The response is over: goes on with the bytes after the request."""
+        """Note that the response is over: goes on with the bytes after the request."""
         self._restart(self.rest())
 
     def next_request(self) -> Request | None:
-        """The request, once it is whole; call `restart` before asking for another.
+        """Return the request, once it is whole; call `restart` before asking for another.
 
         Raises:
             RemoteError: what came breaks RFC 9112 or a limit; the connection can't go on.
@@ -202,7 +202,7 @@ class ResponseFramer:
         return exchange.end_due and not exchange.head_due and not self._chunked
 
     def frame(self, limit: int, now: float) -> Frame | None:
-        """The next frame, with at most `limit` body bytes; `None` if there is nothing to frame."""
+        """Return the next frame, with at most `limit` body bytes; `None` if there is nothing to frame."""
         exchange = self._exchange
         if not exchange.has_frame:
             return None
@@ -262,7 +262,7 @@ class ResponseFramer:
 
 
 def refusal(status: int, reason: str, date: bytes | None) -> bytes:
-    """A whole response to a request that can't be served; the connection closes after it."""
+    """Return a whole response to a request that can't be served; the connection closes after it."""
     body = reason.encode()
     lines = [_status_line(status)]
     if date is not None:

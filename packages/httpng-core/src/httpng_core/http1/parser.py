@@ -142,11 +142,36 @@ class RequestParser:
         else:
             self._data = data
 
+    def receive(self, data: bytes) -> ParsedHead | More | None:
+        """Do what `feed` and `next_request` do.
+
+        Raises:
+            RefusedRequest: What came breaks RFC 9112 or a limit.
+        """
+        block = self._block
+        if block is None or self.has_rest or self._head is not None:
+            self.feed(data)
+            return self.next_request()
+        # The ordinary case in one go: a whole request without a body, with the same header fields as the last.
+        end = data.find(HEAD_END)
+        line = ORIGIN_LINE.match(data)
+        if line is None or end < 0 or end + 4 > self.max_head or block.count > self.max_fields:
+            self.feed(data)
+            return self.next_request()
+        method, target, minor = line.groups()
+        if block.has_body or block.raw != data[line.end() : end + 2] or block.minor != int(minor):
+            self.feed(data)
+            return self.next_request()
+        if end + 4 < len(data):
+            self._data, self._at, self.has_rest = data, end + 4, True
+        return ParsedHead(method.decode(), target.decode(), block.host, block)
+
     def take_rest(self) -> bytes:
         """Return the bytes behind the last request and forget them: another protocol goes on with them."""
         rest = self._data[self._at :] + bytes(self._behind)
         self._data, self._at, self._scanned = b"", 0, 0
         self._behind = bytearray()
+        self.has_rest = False
         return rest
 
     def next_request(self) -> ParsedHead | More | None:

@@ -17,8 +17,13 @@ from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
+from httpng_core.wire.protocol import Readiness
 
 _BEGUN: Final = HeadStage.BEGUN
+_CLOSED: Final = ResponseState.CLOSED
+_NOTHING: Final = Readiness.NOTHING
+_ASK: Final = Readiness.ASK
+_OFFER: Final = Readiness.OFFER
 
 
 class Phase(Enum):
@@ -80,11 +85,19 @@ class Http1:
         """Take what the client sent."""
         if self._opening is not None and not self._is_http1(data, now):
             return
-        self._parser.feed(data)
-        if self._phase is Phase.IDLE or self._phase is Phase.READING:
+        if self._phase is not Phase.IDLE and self._phase is not Phase.READING:
+            self._parser.feed(data)
+            self._endpoint.at_rest = False
+            return
+        try:
+            head = self._parser.receive(data)
+        except RemoteError as error:
+            self._refuse(error.status, str(error), now)
+            return
+        if head is None or head is MORE:
             self._read(now)
         else:
-            self._endpoint.at_rest = False
+            self._begin(head, now)
 
     def receive_eof(self, now: float) -> None:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
@@ -170,14 +183,18 @@ class Http1:
             return self._parser.buffered < self._settings.shuttle_size
         return True
 
-    @property
-    def has_frame(self) -> bool:
-        """Whether there is something to frame."""
+    def prepare(self) -> Readiness:
+        """Return whether there is something to frame, and if the socket must be asked before that."""
         exchange = self.exchange
+        if exchange is None:
+            return _NOTHING
         # The first two are enough for most, and spare a call.
-        return exchange is not None and (
-            exchange.buffered > 0 or exchange.head_stage is _BEGUN or exchange.has_frame
-        )
+        if not exchange.buffered and exchange.head_stage is not _BEGUN and not exchange.has_frame:
+            return _NOTHING
+        if self._endpoint.outbound.size.asks_first:
+            # An end without bytes takes no room: the kernel has the response, however slow the client is.
+            return _OFFER if self.framer.ends_silently(exchange) else _ASK
+        return _ASK if exchange.queue is not None and exchange.draws_from_writer else _OFFER
 
     @property
     def is_flushing(self) -> bool:
@@ -194,17 +211,6 @@ class Http1:
         if phase is Phase.HANDLING and self.exchange is not None:
             return self.exchange.stall_limit
         return self._stall_timeout
-
-    @property
-    def asks_first(self) -> bool:
-        """Whether the next frame couldn't be taken back, or the client has shown to be slow."""
-        exchange = self.exchange
-        if exchange is None:
-            return False
-        if self._endpoint.outbound.size.asks_first:
-            # An end without bytes takes no room: the kernel has the response, however slow the client is.
-            return not self.framer.ends_silently(exchange)
-        return exchange.queue is not None and exchange.draws_from_writer
 
     def fill(self, limit: int | None, now: float) -> None:
         """Offer frames of the response."""
@@ -235,21 +241,25 @@ class Http1:
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Go on after an exchange that is over."""
-        self._endpoint.events.append(ExchangeEnded(exchange, now))
-        framer, self.exchange = self.framer, None
-        state = exchange.state
+        endpoint, framer, state = self._endpoint, self.framer, exchange.state
+        self.exchange = None
+        if endpoint.tells_complete or state is not _CLOSED or exchange.settings.access_log:
+            endpoint.events.append(ExchangeEnded(exchange, now))
         if self._phase is Phase.OVER:
             # The connection was lost, and has seen to its end before.
             return
         if state is ResponseState.CUT:
             self._end_short(framer, now)
-        elif state is not ResponseState.CLOSED:
+        elif state is not _CLOSED:
             # HTTP/1.1 has no other way to say that a response is not whole (RFC 9112, 8).
             self._reset()
-        elif framer.keep_alive:
+        elif not framer.keep_alive:
+            self._linger(now)
+        elif self._parser.has_rest or endpoint.eof or endpoint.outbound.ledger.tracks:
             self._next_request(now)
         else:
-            self._linger(now)
+            self._phase = Phase.IDLE
+            endpoint.deadline, endpoint.at_rest = now + self._settings.keepalive_timeout, True
 
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
@@ -329,12 +339,14 @@ class Http1:
             return
         reading = parser.state
         if reading is Reading.BODY:
+            self._endpoint.at_rest = False
             self._enter(Phase.READING, now, self._settings.body_timeout)
             if parser.wants_continue:
                 parser.wants_continue = False
                 self._endpoint.outbound.push(CONTINUE)
                 self.host.wake()
         elif phase is Phase.IDLE and reading is Reading.HEAD:
+            self._endpoint.at_rest = False
             self._enter(Phase.READING, now, self._settings.header_timeout)
 
     def _begin(self, head: ParsedHead, now: float) -> None:
@@ -397,7 +409,7 @@ class Http1:
         self._endpoint.deadline = None if timeout == inf else now + timeout
 
     def _end_short(self, framer: Framer, now: float) -> None:
-        """All that was accepted is sent: end the connection so that the client can tell that more was to come."""
+        """End the connection so that the client can tell that more was to come: what was accepted is sent."""
         endpoint, ledger = self._endpoint, self._endpoint.outbound.ledger
         if not framer.until_close:
             self._phase = Phase.OVER

@@ -47,7 +47,7 @@ class BlockWatch:
         return bool(self._head) or self._in_block or (self._is_block and self._skip > 0)
 
     def feed(self, data: bytes) -> None:
-        """These bytes came."""
+        """Note that these bytes came."""
         at, size = 0, len(data)
         while at < size:
             if self._skip:

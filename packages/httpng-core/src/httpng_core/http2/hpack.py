@@ -47,7 +47,7 @@ class HeadEncoder(Encoder):
         self._blocks: dict[tuple[Any, ...], bytes] = {}
 
     def encode(self, headers: Iterable[Any], huffman: bool = True) -> bytes:
-        """A header block; see `hpack.Encoder`."""
+        """Return a header block; see `hpack.Encoder`."""
         fields = tuple(headers)
         if self._watch.has_changed() or len(self._blocks) >= _KEPT_AT_MOST:
             self._blocks.clear()
@@ -71,7 +71,7 @@ class HeadDecoder(Decoder):
         self._heads: dict[bytes, Iterable[HeaderTuple]] = {}
 
     def decode(self, data: bytes, raw: bool = False) -> Iterable[HeaderTuple]:
-        """What a header block says; see `hpack.Decoder`."""
+        """Return what a header block says; see `hpack.Decoder`."""
         block = bytes(data)
         if self._watch.has_changed() or len(self._heads) >= _RECEIVED_AT_MOST:
             self._heads.clear()

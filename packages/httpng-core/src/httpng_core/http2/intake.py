@@ -47,19 +47,19 @@ class IntakeOwner(StreamOwner, Protocol):
         """Whether one more stream may be opened."""
 
     def opened(self, stream: Stream) -> None:
-        """A stream has begun."""
+        """Note that a stream has begun."""
 
     def arm(self, due: float) -> None:
         """Deadlines are to be looked at by then."""
 
     def reset(self, stream_id: int, code: ErrorCodes) -> None:
-        """Gives a stream up, if it is open."""
+        """Give a stream up, if it is open."""
 
     def forget(self, stream: Stream, now: float) -> None:
-        """A stream is over."""
+        """Note that a stream is over."""
 
     def fail(self, code: int, reason: str, now: float) -> None:
-        """The client has done what ends the connection."""
+        """Note that the client has done what ends the connection."""
 
     def go_away(self, now: float) -> None:
         """No more requests are to be taken."""
@@ -97,7 +97,7 @@ class Intake:
             action(self, event, now)
 
     def take_upgraded(self, request: Request, now: float) -> None:
-        """The request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
+        """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
         head = RequestHead(request.method, request.path, request.host, [], None, False, FAIR)
         stream = Stream(self._owner, self._owner.h2.streams[1], head, now)
         self.last_stream = 1

@@ -23,6 +23,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 from httpng_core.wire.outbound import JOIN_BELOW
+from httpng_core.wire.protocol import Readiness
 from httpng_core.wire.scheduler import Scheduler
 
 MAX_CONTROL = 64 * 1024
@@ -88,13 +89,13 @@ class Http2:
         self._take_control(now)
 
     def begin_upgraded(self, request: Request, now: float) -> None:
-        """The request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
+        """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
         self._intake.take_upgraded(request, now)
 
     # What the connection tells ------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> None:
-        """The client sent `data`."""
+        """Note that the client sent `data`."""
         if self.has_failed:
             return
         self._watch.feed(data)
@@ -111,7 +112,7 @@ class Http2:
         self._take_control(now)
 
     def receive_eof(self, now: float) -> None:
-        """The client sends no more: requests that aren't whole are gone, exchanges go by the setting."""
+        """Note that the client sends no more: half requests are gone, exchanges go by the setting."""
         for stream in list(self.streams.values()):
             if stream.exchange is None:
                 self.forget(stream, now)
@@ -157,7 +158,7 @@ class Http2:
         self._arm_all()
 
     def drain(self, now: float) -> None:
-        """Takes no more requests; the streams that run go on."""
+        """Take no more requests; the streams that run go on."""
         self.go_away(now)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
@@ -202,10 +203,9 @@ class Http2:
             return self._stall_timeout
         return inf
 
-    @property
-    def asks_first(self) -> bool:
-        """Always: no frame can be taken back."""
-        return True
+    def prepare(self) -> Readiness:
+        """Return whether there is something to frame; the socket must be asked, as no frame can be taken back."""
+        return Readiness.ASK if self.has_frame else Readiness.NOTHING
 
     def fill(self, limit: int | None, now: float) -> None:
         """Commit control frames, and frames of exchanges with about `limit` bytes, in one go."""
@@ -252,18 +252,18 @@ class Http2:
         return self._phase in (Phase.FAILED, Phase.OVER)
 
     def opened(self, stream: Stream) -> None:
-        """A stream has begun."""
+        """Note that a stream has begun."""
         self.streams[stream.order], self._idle_since = stream, None
 
     def stream_flushes(self, now: float, stall_timeout: float) -> None:
-        """The handler of an exchange is done, and no progress for so long is its end."""
+        """Note that the handler of an exchange is done, and no progress for so long is its end."""
         if not self._flushing:
             self._must_move_since = now
         self._flushing += 1
         self.arm(now + min(stall_timeout, self._stall_timeout))
 
     def stream_over(self, stream: Stream, now: float) -> None:
-        """The exchange of a stream is complete, cancelled or aborted."""
+        """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange = stream.exchange
         assert exchange is not None
         self.endpoint.tell(ExchangeEnded(exchange, now))
@@ -332,12 +332,12 @@ class Http2:
     # Inside: the end ----------------------------------------------------------------------------------
 
     def reset(self, stream_id: int, code: ErrorCodes) -> None:
-        """Gives a stream up, if it is open."""
+        """Give a stream up, if it is open."""
         if self.h2.is_open(stream_id):
             self.h2.reset_stream(stream_id, code)
 
     def forget(self, stream: Stream, now: float) -> None:
-        """A stream is over: the next one may begin, the connection may be idle, or done."""
+        """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
         self._intake.uploads.gone(stream, now)
         if not self.streams:
@@ -350,7 +350,7 @@ class Http2:
         self._end_if_done(now)
 
     def go_away(self, now: float) -> None:
-        """Takes no more requests (RFC 9113, 6.8), and closes when those that run are over."""
+        """Take no more requests (RFC 9113, 6.8), and close when those that run are over."""
         if self._phase is Phase.OPEN:
             self._phase = Phase.GOING
             self.h2.close_connection(ErrorCodes.NO_ERROR, last_stream_id=self._intake.last_stream)
@@ -359,7 +359,7 @@ class Http2:
         self._end_if_done(now)
 
     def fail(self, code: int, reason: str, now: float) -> None:
-        """A connection error (RFC 9113, 5.4.1): says so, and closes."""
+        """Report a connection error (RFC 9113, 5.4.1), and close."""
         if self.has_failed:
             return
         self.endpoint.tell(RequestRefused(400, reason, self.endpoint.peer))
@@ -389,7 +389,7 @@ class Http2:
         return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
 
     def _end_if_done(self, now: float) -> None:
-        """Closes once all is out that is to go out."""
+        """Close once all is out that is to go out."""
         if self._phase in (Phase.OPEN, Phase.OVER) or self.streams or self._control:
             return
         if self.outbound.is_empty:
@@ -397,7 +397,7 @@ class Http2:
             self.endpoint.linger(now)
 
     def _take_control(self, now: float) -> None:
-        """Takes the control frames that h2 has made, in order; a client that doesn't read them is cut off."""
+        """Take the control frames that h2 has made, in order; a client that doesn't read them is cut off."""
         data = self.h2.data_to_send()
         if not data:
             return

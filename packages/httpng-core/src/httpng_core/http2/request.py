@@ -46,7 +46,7 @@ class RequestHead:
     priority: Priority
 
     def request(self, body: bytes, peer: Address, ouraddr: Address, *, https: bool) -> Request:
-        """The request, now that its body is whole."""
+        """Return the request, now that its body is whole."""
         return Request(
             method=self.method,
             path=self.path,
@@ -82,7 +82,7 @@ def check_trailers(fields: Fields) -> None:
 
 
 def parse_head(fields: Fields) -> RequestHead:
-    """Checks a header list.
+    """Check a header list.
 
     Raises:
         MalformedError: it breaks RFC 9113.

@@ -47,10 +47,10 @@ class StreamOwner(Protocol):
     settings: Settings
 
     def stream_flushes(self, now: float, stall_timeout: float) -> None:
-        """The handler of an exchange is done, and no progress for so long is its end."""
+        """Note that the handler of an exchange is done, and no progress for so long is its end."""
 
     def stream_over(self, stream: "Stream", now: float) -> None:
-        """The exchange reached a final state."""
+        """Note that the exchange reached a final state."""
 
 
 class Stream:
@@ -114,7 +114,7 @@ class Stream:
         self.host: Host = owner.endpoint.host
 
     def prioritise(self, priority: Priority) -> None:
-        """The client changes its mind."""
+        """Note that the client changes its mind."""
         self.urgency, self.incremental = priority
 
     # What the exchange tells (Carrier) ----------------------------------------------------------------
@@ -134,12 +134,12 @@ class Stream:
         """Do nothing: nothing is swept."""
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
-        """The handler is done: from now on no progress for `stall_timeout` is the end."""
+        """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         self._flushes_since = now
         self._owner.stream_flushes(now, exchange.settings.stall_timeout)
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
-        """The exchange is complete, cancelled or aborted."""
+        """Note that the exchange is complete, cancelled or given up."""
         self._owner.stream_over(self, now)
 
     # Time ---------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Stream:
         return self.window > 0 or exchange.head_due or exchange.ends_after(0)
 
     def send(self, limit: int, now: float) -> list[Buffer]:
-        """Commits the header block if it is due, and one DATA frame with at most `limit` body bytes."""
+        """Commit the header block if it is due, and one DATA frame with at most `limit` body bytes."""
         exchange = self.exchange
         assert exchange is not None
         if exchange.queue is not None:
@@ -232,7 +232,7 @@ class Stream:
     def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:
         """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
         if not self._rest:
-            body = exchange.next_piece(room, now)
+            body = exchange.next_body(room, now)
             exchange.commit_frames(head=False, size=len(body), end=False)
             if len(body) <= room:
                 return True, body

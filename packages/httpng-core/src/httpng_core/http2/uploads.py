@@ -28,7 +28,7 @@ class Uploads:
         self._bound = max(max_body_len, CONNECTION_WINDOW)
 
     def add(self, stream: Stream) -> None:
-        """A request of which the body is to come."""
+        """Note a request of which the body is to come."""
         self._streams[stream.order] = stream
         stream.credit = FIRST_WINDOW
 
@@ -40,7 +40,7 @@ class Uploads:
             self._received = 0
 
     def take(self, stream: Stream, data: bytes, flow_controlled: int, now: float) -> None:
-        """A piece of a body came."""
+        """Note that a piece of a body came."""
         stream.body.append(data)
         stream.size += len(data)
         stream.credit -= flow_controlled
@@ -48,14 +48,14 @@ class Uploads:
         self._unfinished += len(data)
 
     def gone(self, stream: Stream, now: float) -> None:
-        """The body is whole, or of no use any more: others may go on."""
+        """Note that the body is whole, or of no use any more: others may go on."""
         if self._streams.pop(stream.order, None) is not None:
             self._unfinished -= stream.size
             stream.size, stream.body = 0, []
             self.give(now)
 
     def give(self, now: float) -> None:
-        """Gives credit to who needs it and may have it."""
+        """Give credit to who needs it and may have it."""
         oldest = True
         for stream in self._streams.values():
             if stream.needs_credit:

@@ -99,7 +99,7 @@ class ServerH2(H2Connection):
         return len(self.streams)
 
     def bound_encoder(self) -> None:
-        """Keeps the table for our header blocks small, whatever the client would allow."""
+        """Keep the table for our header blocks small, whatever the client would allow."""
         if self.encoder.header_table_size > _ENCODER_TABLE:
             self.encoder.header_table_size = _ENCODER_TABLE
 
@@ -120,7 +120,7 @@ class ServerH2(H2Connection):
         return frames + frame_head(len(block), kind, flags | _END_HEADERS, number) + block
 
     def data_head(self, stream: H2Stream, size: int, *, ends: bool) -> bytes:
-        """The head of a DATA frame with `size` bytes, for which both windows have room (RFC 9113, 6.1)."""
+        """Return the head of a DATA frame of `size` bytes; both windows have room (RFC 9113, 6.1)."""
         _begin(stream, StreamInputs.SEND_DATA, ends=ends)
         stream.outbound_flow_control_window -= size
         self.outbound_flow_control_window -= size
@@ -128,7 +128,7 @@ class ServerH2(H2Connection):
 
 
 def frame_head(size: int, kind: int, flags: int, stream_id: int) -> bytes:
-    """The first 9 bytes of a frame."""
+    """Return the first 9 bytes of a frame."""
     return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
 
 

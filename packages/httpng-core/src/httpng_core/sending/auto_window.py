@@ -132,7 +132,7 @@ class PathEstimate:
         return self.gain * self.rate * self.round_trip
 
     def limit(self, size: int) -> float:
-        """The send window for a payload of `size` bytes."""
+        """Return the send window for a payload of `size` bytes."""
         return max(size, self.window + size * (1 - _SPARED))
 
     @property
@@ -141,7 +141,7 @@ class PathEstimate:
         return max(self._acked_at, self._records[-1].sent_at if self._records else 0.0)
 
     def refused(self, now: float) -> None:
-        """The handler offered a payload for which there was no room."""
+        """Note that the handler offered a payload for which there was no room."""
         if self._room_since is not None and now - self._room_since > self.round_trip:
             self._full_from = self._sent
         self._room_since = None
@@ -149,7 +149,7 @@ class PathEstimate:
             self._records[-1].app_limited = False
 
     def sent(self, offset: int, now: float) -> None:
-        """The first `offset` bytes have been sent."""
+        """Note that the first `offset` bytes have been sent."""
         if self._sent == self._acked:
             # Nothing was under way: no time has passed in which bytes could have been acknowledged.
             self._acked_at = self._acked_sent_at = now
@@ -160,7 +160,7 @@ class PathEstimate:
         self._records.append(_Record(offset, now, self._acked, self._acked_at, self._acked_sent_at))
 
     def acknowledged(self, offset: int, now: float) -> None:
-        """The first `offset` bytes have been acknowledged."""
+        """Note that the first `offset` bytes have been acknowledged."""
         if offset <= self._acked:
             return
         self._acked, self._acked_at = offset, now
@@ -241,7 +241,7 @@ class _Best:
         return self._kept[0][1] if self._kept else 0.0
 
     def add(self, value: float, tick: int) -> None:
-        """A value of `tick`, which never falls."""
+        """Return a value of `tick`, which never falls."""
         kept = self._kept
         # What is neither newer nor better than this will never be the best again.
         while kept and self._better(value, kept[-1][1]):

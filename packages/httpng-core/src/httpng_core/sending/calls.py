@@ -32,7 +32,7 @@ class Pending:
         self._error: Exception | None = None
 
     def settle(self, result: SendResult | None, error: Exception | None = None) -> None:
-        """Ends the call. A second time is a defect of the core and raises."""
+        """End the call. A second time is a defect of the core and raises."""
         if self.settled:
             raise AssertionError(f"{self!r} settled twice")
         self.settled, self._result, self._error = True, result, error
@@ -168,7 +168,7 @@ class Follow(Write):
         self.refused = 0
 
     def limit_for(self, size: int) -> float:
-        """The send window for a payload of `size` bytes."""
+        """Return the send window for a payload of `size` bytes."""
         return self._limit if self._path is None else self._path.limit(size)
 
 

@@ -7,7 +7,7 @@ from httpng_core.config.types import Until, WindowSize
 
 
 def checked_timeout(timeout: float, name: str = "timeout") -> float:
-    """A timeout in seconds, if it is one.
+    """Return a timeout in seconds, if it is one.
 
     Raises:
         TypeError: not a number.
@@ -34,7 +34,7 @@ def checked_stall_timeout(seconds: float | None) -> float:
 
 
 def checked_window(window: WindowSize) -> WindowSize:
-    """A send window: a number of bytes or "auto".
+    """Return a send window: a number of bytes or "auto".
 
     Raises:
         TypeError: neither.
@@ -50,7 +50,7 @@ def checked_window(window: WindowSize) -> WindowSize:
 
 
 def checked_position(position: int) -> int:
-    """A position to wait for.
+    """Return a position to wait for.
 
     Raises:
         TypeError: not an integer.

@@ -21,7 +21,7 @@ from httpng_core.sending.checks import (
 )
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.queue import WriterQueue
-from httpng_core.sending.results import Call, SendStats, encode
+from httpng_core.sending.results import Call, SendResult, SendStats, encode
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import (
     GIVEN_UP,
@@ -76,9 +76,9 @@ class Exchange(Outgoing):
     ) -> Pending:
         """Write body bytes; the call settles with `None` once all are accepted.
 
-        See the specification's rules 1 to 7. `headers` are for the implicit header block of a first write without
-        `write_header`; `until` tells how far a byte must have come to be no longer in flight. The window "auto"
-        counts until acked, whatever `until` says.
+        See the specification's rules 1 to 7. `headers` are for the implicit header block of a first write
+        without `write_header`; `until` tells how far a byte must have come to be no longer in flight. The
+        window "auto" counts until acked, whatever `until` says.
 
         Raises:
             TypeError, ValueError: wrong arguments.
@@ -125,8 +125,8 @@ class Exchange(Outgoing):
     ) -> Pending:
         """Wait until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
 
-        With `until="acked"` it is `acked` that has to come so far. The call always settles with a result. `wait(0)`
-        waits for the header block as well.
+        With `until="acked"` it is `acked` that has to come so far. The call always settles with a result.
+        `wait(0)` waits for the header block as well.
 
         Raises:
             TypeError, ValueError: wrong arguments.
@@ -406,7 +406,8 @@ class Exchange(Outgoing):
         if declared is None or declared == size or head.bodiless or self.request.method == "HEAD":
             return
         raise ContentLengthError(
-            f"content-length is {declared}, and the body that was returned has {size} bytes; nothing of it is sent"
+            f"content-length is {declared}, and the body that was returned has {size} bytes; "
+            "nothing of it is sent"
         )
 
     def _line_up(self, write: Write, now: float) -> Write:
@@ -443,7 +444,7 @@ class Exchange(Outgoing):
         pending.settle(encode(call, cancelled=over, headers_were_sent=sent, reached=met))
         return pending
 
-    def _follow_cancelled(self) -> object:
+    def _follow_cancelled(self) -> SendResult | None:
         sent = self.head_stage >= HeadStage.SENT
         return encode(Call.WAIT, cancelled=True, headers_were_sent=sent)
 

@@ -16,18 +16,19 @@ def _ignore(ready: object) -> None:
 
 
 class Host:
-    """The driver's hooks, given when a connection is made. None may call into core: each only notes something.
+    """The driver's hooks, given to a connection as it is made. None may call into core: each notes something.
 
     Attributes:
         wake: called when there may be something new to send or to close.
-        feed_ready: called with a `Sweep` when that has something to send, so that `Sweep.next_sends` is called
-            soon. One function for all connections of a loop: those that share it share sweeps. `None`: feeds
-            serve each follower of this driver for itself, and `wake` is called.
+        feed_ready: called with a `Sweep` when that has something to send, so that `Sweep.next_sends` is
+            called soon. One function for all connections of a loop: those that share it share sweeps. `None`:
+            feeds serve each follower of this driver for itself, and `wake` is called.
         payload_ready: called in place of `wake` when a feed has something for this client alone, so that a
             driver can spread many of these over several turns. `None`: `wake` is.
-        direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none. `None`:
-            feeds don't send to this client together with others.
-        call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one thread.
+        direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none.
+            `None`: feeds don't send to this client together with others.
+        call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one
+            thread.
         driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
     """
 

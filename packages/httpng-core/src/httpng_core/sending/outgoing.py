@@ -206,8 +206,8 @@ class Outgoing(ResponseBody):
     def ends_after(self, size: int) -> bool:
         """Return whether nothing follows the next `size` body bytes.
 
-        The handler is done and nothing is left; or the response is complete on the wire then, though its handler
-        still runs: bodies are dropped by rule, or the declared Content-Length is reached.
+        The handler is done and nothing is left; or the response is complete on the wire then, though its
+        handler still runs: bodies are dropped by rule, or the declared Content-Length is reached.
         """
         if self._end_committed or self.buffered > size:
             return False
@@ -233,7 +233,7 @@ class Outgoing(ResponseBody):
         if self.queue is queue and self.state <= LAST_LIVE:
             queue.advance(self, now, self._settle_write)
 
-    def next_piece(self, limit: int, now: float) -> Buffer:
+    def next_body(self, limit: int, now: float) -> Buffer:
         """Return body bytes for the next frame, at most `limit`, but a chosen payload whole.
 
         A long write's are accepted by this.
@@ -278,7 +278,11 @@ class Outgoing(ResponseBody):
         if head:
             self.head_stage = HeadStage.SENT
         if size:
-            self.commit(size)
+            if size == self.buffered:
+                self.buffered, self._pieces, self._offset = 0, None, 0
+                self.committed += size
+            else:
+                self.commit(size)
             self.sent += size
             if self._lag_book is not None:
                 self._pay_lag()
@@ -334,7 +338,7 @@ class Outgoing(ResponseBody):
             self.waits.forget_acked(self, self.head_stage)
 
     def check_flushed(self, now: float, *, complete: bool = False) -> None:
-        """End the exchange if it is `complete`, or if all that was accepted before it was cut short is sent."""
+        """End the exchange if it is `complete`, or cut short and all that was accepted before is sent."""
         if self.state > LAST_LIVE:
             return
         if not complete and (self.buffered or self.sent < self.current or self.head_stage < HeadStage.SENT):
@@ -349,7 +353,7 @@ class Outgoing(ResponseBody):
         self._give_up(ResponseEvent.CANCEL, cause, now)
 
     def reset(self, now: float, cause: str = "aborted by the handler") -> None:
-        """Give the exchange up: all that is in flight is lost, and what the client has can't pass for complete."""
+        """Give the exchange up: what is in flight is lost, and what has come can't pass for complete."""
         self._give_up(ResponseEvent.RESET, cause, now)
 
     def half_closed(self, now: float) -> None:

@@ -25,7 +25,7 @@ class LagBook:
         return len(self._stamps)
 
     def accept(self, position: int, now: float) -> None:
-        """The bytes up to `position` were accepted at `now`, those before it earlier."""
+        """Note that the bytes up to `position` were accepted at `now`, those before it earlier."""
         stamps = self._stamps
         if stamps and now - stamps[-1][1] < self.RESOLUTION:
             stamps[-1] = (position, stamps[-1][1])
@@ -35,7 +35,7 @@ class LagBook:
             self._merge((now - stamps[0][1]) * 4 / self.MAX_STAMPS)
 
     def pay(self, position: int) -> None:
-        """The bytes up to `position` are no longer in flight."""
+        """Note that the bytes up to `position` are no longer in flight."""
         stamps = self._stamps
         while stamps and stamps[0][0] <= position:
             stamps.popleft()

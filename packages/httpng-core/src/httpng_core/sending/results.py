@@ -69,14 +69,19 @@ class SendResult(int):
         """
         return reached(self)
 
-    def __repr__(self) -> str:
+    def described(self) -> tuple[str, dict[str, int]]:
+        """Name the call that it came from, and tell what is known of that by the names of the properties."""
         call = Call(self & _KIND)
-        told = [f"cancelled={self.cancelled}", f"headers_were_sent={self.headers_were_sent}"]
+        told: dict[str, int] = {"cancelled": self.cancelled, "headers_were_sent": self.headers_were_sent}
         if call is Call.WRITE:
-            told.append(f"body_bytes_sent={self >> _BYTES_SHIFT}")
+            told["body_bytes_sent"] = self >> _BYTES_SHIFT
         if call is Call.WAIT:
-            told.append(f"reached={bool(self & _REACHED)}")
-        return f"<SendResult of {call.name.lower()}: {', '.join(told)}>"
+            told["reached"] = bool(self & _REACHED)
+        return call.name.lower(), told
+
+    def __repr__(self) -> str:
+        call, told = self.described()
+        return f"<SendResult of {call}: {', '.join(f'{name}={value}' for name, value in told.items())}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ class StallWatch:
         Args:
             timeout: seconds; infinity: it never runs.
             timers: of the connection.
-            due: gets the time; returns when it is a stall or time to look again, `None` if nothing has to move.
+            due: gets the time; returns when it is a stall or time to look again, `None` if nothing has to
+                move.
             stalled: gets the time; called on a stall.
         """
         self.timeout = timeout

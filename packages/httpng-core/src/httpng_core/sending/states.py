@@ -60,7 +60,7 @@ _OPEN_FLUSHED = "a response that has not begun can't be flushed"
 def _flushing(
     state: ResponseState, then: ResponseState
 ) -> dict[tuple[ResponseState, ResponseEvent], ResponseState]:
-    """The handler is done: its calls, and further ends, change nothing."""
+    """Note that the handler is done: its calls, and further ends, change nothing."""
     stays = {(state, event): state for event in (_E.WRITE_HEADER, _E.WRITE, _E.END, _E.CUT)}
     return {
         **stays,

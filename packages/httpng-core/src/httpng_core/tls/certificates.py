@@ -33,7 +33,7 @@ class Certificates:
     """
 
     def __init__(self, files: TlsFiles, settings: Settings, alpn: tuple[str, ...] = ALPN) -> None:
-        """Reads the files.
+        """Read the files.
 
         Args:
             files: certificates with their keys.
@@ -49,7 +49,7 @@ class Certificates:
         self.context = self.load()
 
     def load(self) -> ssl.SSLContext:
-        """Reads the files again, and changes nothing.
+        """Read the files again, and change nothing.
 
         Raises:
             ConfigError: see the constructor.
@@ -104,7 +104,7 @@ def _bind(context: ssl.SSLContext, pair: CertificateFiles) -> None:
 
 
 def _check_certificate(file: str) -> None:
-    """That there is a certificate in the file; `load_cert_chain` doesn't say which file it dislikes."""
+    """Check that there is a certificate in the file; `load_cert_chain` doesn't say which file it dislikes."""
     text = _read(file).decode("ascii", "ignore")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

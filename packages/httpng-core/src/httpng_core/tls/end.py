@@ -60,7 +60,7 @@ class TlsEnd:
         return self._object.session_reused
 
     def receive(self, data: bytes) -> None:
-        """Takes sealed bytes of the other end."""
+        """Take sealed bytes of the other end."""
         self.begun = True
         self._incoming.write(data)
 
@@ -94,7 +94,7 @@ class TlsEnd:
             raise TlsError(_told(error)) from None
 
     def seal(self, plaintext: bytes | memoryview) -> None:
-        """Makes one record of at most `RECORD` bytes, for `take`.
+        """Make one record of at most `RECORD` bytes, for `take`.
 
         Raises:
             TlsError: the connection has failed before.
@@ -116,7 +116,7 @@ class TlsEnd:
 
 
 def _told(error: ssl.SSLError) -> str:
-    """The reason in OpenSSL's words, as far as these say anything."""
+    """Return the reason in OpenSSL's words, as far as these say anything."""
     if error.reason == "CALLBACK_FAILED":
         return "no certificate for the name that the client asks for"
     return error.reason.replace("_", " ").lower() if error.reason else str(error.args[-1])

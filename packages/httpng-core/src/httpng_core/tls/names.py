@@ -11,7 +11,7 @@ _NO_CRYPTOGRAPHY = "uses_sni needs the package cryptography: pip install 'httpng
 
 
 def names_of(certificate: bytes) -> tuple[list[str], list[str]]:
-    """The DNS names of the first certificate in PEM text: alternative names, common names.
+    """Return the DNS names of the first certificate in PEM text: alternative names, common names.
 
     Raises:
         ConfigError: cryptography isn't installed, or can't read it.
@@ -39,13 +39,13 @@ class NameTable(Generic[T]):
         self._tables: tuple[dict[str, T], dict[str, T]] = ({}, {})
 
     def add(self, names: Sequence[str], common: Sequence[str], found: T) -> None:
-        """Adds the names of one certificate; of two with one name the first is taken."""
+        """Add the names of one certificate; of two with one name the first is taken."""
         for table, added in zip(self._tables, (names, common), strict=True):
             for name in added:
                 table.setdefault(_normal(name), found)
 
     def find(self, name: str | None) -> T | None:
-        """What goes with `name`, `None` without a name or if there is nothing."""
+        """Return what goes with `name`, `None` without a name or if there is nothing."""
         if not name:
             return None
         exact = _normal(name)

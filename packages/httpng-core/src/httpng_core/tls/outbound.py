@@ -19,8 +19,8 @@ _UNSENT_AT_MOST = 64 * 1024
 class SealedOutbound(Outbound):
     """Wire bytes are records. The ledger counts plaintext, which a client can open by whole records only.
 
-    What is sealed can't be taken back. So each frame is committed when it is made, and at most one record is made
-    ahead of the kernel.
+    What is sealed can't be taken back. So each frame is committed when it is made, and at most one record is
+    made ahead of the kernel.
     """
 
     __slots__ = ("_acknowledged", "_book", "_end")

@@ -27,14 +27,14 @@ class RecordBook:
         return len(self._waiting) + len(self._accepted)
 
     def push(self, size: int, plaintext: int = 0) -> None:
-        """Adds `size` sealed bytes; with the last of them `plaintext` more bytes can be opened."""
+        """Add `size` sealed bytes; with the last of them `plaintext` more bytes can be opened."""
         self.pushed += size
         if plaintext:
             self._plaintext += plaintext
             self._waiting.append((self.pushed, self._plaintext))
 
     def accept(self, size: int) -> int:
-        """The kernel took `size` more sealed bytes; gives how many more bytes of plaintext these carry."""
+        """Note that the kernel took `size` more sealed bytes; return how many of plaintext these carry."""
         self.accepted += size
         before = self._reached
         while self._waiting and self._waiting[0][0] <= self.accepted:
@@ -44,7 +44,7 @@ class RecordBook:
         return self._reached - before
 
     def acknowledge(self, total: int) -> int:
-        """The client's TCP has the first `total` sealed bytes; gives how many of the plaintext these carry.
+        """Note the first `total` sealed bytes as acknowledged; return how many of the plaintext these carry.
 
         What was forgotten meanwhile counts once all that was accepted by then is acknowledged.
         """

@@ -48,6 +48,7 @@ class Endpoint:
         https: whether the bytes are sealed.
         date: the value of the Date header, or `None` without a clock.
         tells_acknowledged: whether the driver can tell what was acknowledged.
+        tells_complete: whether the driver wants to be told of clean ends.
         protocol: what is spoken; it may put another in its place (`speak`).
         deadline: when `HttpProtocol.expired` is due, or the end has taken too long; `None`: never.
         ending: how far the end has come.
@@ -75,6 +76,7 @@ class Endpoint:
         "protocol",
         "stall_limit",
         "tells_acknowledged",
+        "tells_complete",
         "timers",
         "watches",
     )
@@ -89,6 +91,7 @@ class Endpoint:
         *,
         https: bool,
         tells_acknowledged: bool,
+        tells_complete: bool = True,
     ) -> None:
         self.outbound = outbound
         self.host = host
@@ -97,6 +100,7 @@ class Endpoint:
         self.ouraddr = ouraddr
         self.https = https
         self.tells_acknowledged = tells_acknowledged
+        self.tells_complete = tells_complete
         self.timers = Timers()
         self.protocol: HttpProtocol = SILENCE
         self.deadline: float | None = None
@@ -158,7 +162,7 @@ class Endpoint:
         self._finish(Ending.RESET)
 
     def abort(self) -> None:
-        """Close the socket at once, with a reset unless the last answer is on its way: a reset would eat it."""
+        """Close the socket at once, with a reset unless that would eat the last answer on its way."""
         self._finish(Ending.RESET if self.ending is Ending.OPEN else Ending.CLOSED)
 
     def end_expired(self) -> None:

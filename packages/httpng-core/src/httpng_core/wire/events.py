@@ -30,9 +30,9 @@ class ExchangeEnded:
 
     Attributes:
         exchange: the exchange, its positions final.
-        outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone), "cut short" (the
-            stack has all that was accepted, and the client can tell that something is missing) or "reset" (we
-            gave it up).
+        outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone), "cut short"
+            (the stack has all that was accepted, and the client can tell that something is missing) or
+            "reset" (we gave it up).
         cause: why it ended, if not cleanly; empty after a clean end.
         seconds: from the request's arrival to this.
     """

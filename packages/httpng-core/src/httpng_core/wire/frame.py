@@ -4,7 +4,7 @@ from httpng_core.sending.outgoing import Outgoing
 
 
 class Frame:
-    """The sizes of its parts, in wire order: header block, framing before the body, body bytes, framing after.
+    """The sizes of its parts in wire order: header block, framing before the body, body bytes, framing after.
 
     Attributes:
         exchange: whose they are.
@@ -29,9 +29,9 @@ class Frame:
     def cut(self, size: int) -> None:
         """Leave off what can be left off beyond the first `size` wire bytes.
 
-        Body bytes without framing around them (a Content-Length, or until the connection closes) end where the
-        kernel stopped: what it has not taken is not committed. A chunk must go out whole, and so must a payload
-        of a feed.
+        Body bytes without framing around them (a Content-Length, or until the connection closes) end where
+        the kernel stopped: what it has not taken is not committed. A chunk must go out whole, and so must a
+        payload of a feed.
         """
         if (
             self.prefix

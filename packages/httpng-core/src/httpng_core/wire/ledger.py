@@ -57,8 +57,8 @@ class Ledger:
     def track(self, exchange: Outgoing) -> None:
         """Remember from now on what was accepted.
 
-        Where the bytes lie that `exchange` has had accepted before is forgotten: they count as acknowledged once
-        all that is accepted by now is.
+        Where the bytes lie that `exchange` has had accepted before is forgotten: they count as acknowledged
+        once all that is accepted by now is.
         """
         kept = self._accepted_spans or ()
         # What another exchange had tracked of this one counts with what lies before.
@@ -110,7 +110,7 @@ class Ledger:
             kept = self._accepted_spans
 
     def acknowledge(self, total: int, now: float) -> bool:
-        """Count the first `total` wire bytes of the connection as acknowledged; return whether that is news."""
+        """Count the first `total` wire bytes as acknowledged; return whether that is news."""
         offset = min(total, self.accepted)
         if offset <= self.acknowledged:
             return False

@@ -11,13 +11,13 @@ _FRAMES_TO_TRUST: Final = 4
 class OfferSize:
     """What is offered grows while the kernel takes it whole; what one frame commits stays small.
 
-    1. An offer is 16 KiB at first. One that was full and taken whole doubles the next, up to 256 KiB; one that
-       was cut halves it.
-    2. A frame of which the kernel took a part must go out whole whatever the handler wants by then. So a frame
-       holds no more than an offer, 16 KiB at first, and 64 KiB at most when offers have grown.
-    3. When an offer of the smallest size is refused or cut, the client is slow: the socket is asked first from
-       then on, until four full offers in a row were taken whole. Linux calls a socket writable while less
-       than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
+    1. An offer is 16 KiB at first. One that was full and taken whole doubles the next, up to 256 KiB; one
+       that was cut halves it.
+    2. A frame of which the kernel took a part must go out whole whatever the handler wants by then. So a
+       frame holds no more than an offer, 16 KiB at first, and 64 KiB at most when offers have grown.
+    3. When an offer of the smallest size is refused or cut, the client is slow: the socket is asked first
+       from then on, until four full offers in a row were taken whole. Linux calls a socket writable while
+       less than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
     4. One that doesn't grow stays small and asks first always: what is sealed can't be taken back.
 
     Attributes:

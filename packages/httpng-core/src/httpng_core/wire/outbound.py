@@ -2,8 +2,8 @@
 
 In: frames. Out: buffers. Back: the kernel's number. A frame is revocable (plain HTTP/1.1), then it is only
 *offered*: `accepted(n)` commits the frames that begin before `n`, the one that was cut is the tail, and the
-others were never made. Or it can't be taken back (HTTP/2, everything that is sealed): then it is committed when it
-is made, and the socket was asked before.
+others were never made. Or it can't be taken back (HTTP/2, everything that is sealed): then it is committed
+when it is made, and the socket was asked before.
 """
 
 from typing import Final

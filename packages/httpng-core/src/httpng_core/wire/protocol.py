@@ -27,20 +27,15 @@ class HttpProtocol(Protocol):
         """Whether received bytes have a place to go."""
 
     @property
-    def has_frame(self) -> bool:
-        """Whether `fill` would commit or offer something."""
-
-    @property
-    def asks_first(self) -> bool:
-        """Whether the socket must be asked before `fill`, as what that makes can't be taken back."""
-
-    @property
     def is_flushing(self) -> bool:
         """Whether no progress for a while is the end, so that acknowledgements matter."""
 
     @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
+
+    def prepare(self) -> Readiness:
+        """Return whether `fill` would make something, and if the socket must be asked before that."""
 
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
@@ -55,7 +50,7 @@ class HttpProtocol(Protocol):
         """Note that the client's FIN has come behind bytes that were not read yet."""
 
     def fill(self, limit: int | None, now: float) -> None:
-        """Offer or commit new frames, with at most `limit` body bytes. Code of users may run first (`on_gap`)."""
+        """Offer or commit new frames, of at most `limit` body bytes; code of users may run (`on_gap`)."""
 
     def moved(self, now: float) -> None:
         """Note that the kernel took wire bytes, or that the client acknowledged some."""
@@ -83,10 +78,16 @@ class Silence:
     """Nothing is read or said any more. See `HttpProtocol`."""
 
     wants_read: Final = True
-    has_frame: Final = False
-    asks_first: Final = False
     is_flushing: Final = False
-    stall_limit: Final = inf
+
+    @property
+    def stall_limit(self) -> float:
+        """Seconds without progress after which the client is given up: never."""
+        return inf
+
+    def prepare(self) -> Readiness:
+        """Return that there is nothing to send."""
+        return Readiness.NOTHING
 
     def exchanges(self) -> list[Exchange]:
         """Return none."""

@@ -42,7 +42,7 @@ class Scheduler(Generic[E]):
         self._reached = [0] * URGENCIES
 
     def begin(self, entries: Iterable[E]) -> None:
-        """Starts a round."""
+        """Start a round."""
         self._heap, self._behind = [], {}
         for entry in entries:
             if entry.incremental:
@@ -61,7 +61,7 @@ class Scheduler(Generic[E]):
         return entry
 
     def sent(self, entry: E, size: int, *, more: bool) -> None:
-        """The one that was next was served `size` bytes; whether it can send `more` in this round."""
+        """Note that the one that was next was served `size` bytes; `more`: it can send more in this round."""
         entry.served += size
         if more:
             self._join(entry)

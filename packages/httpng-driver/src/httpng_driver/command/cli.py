@@ -21,6 +21,7 @@ from httpng_core import (
     parse_settings,
 )
 from httpng_driver.command.find_application import load
+from httpng_driver.command.second_signal import SecondSignal
 
 Run = Callable[..., None]
 
@@ -106,7 +107,10 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
     try:
         # First, so that an address of the application's own is not even looked at.
         listen = _listen(options)
-        application = load(options.app, _settings(options), options.lua, listen)
+        with SecondSignal() as watch:
+            # Where Lua loops for ever, nothing of Python's hears of Ctrl-C.
+            watch.listen()
+            application = load(options.app, _settings(options), options.lua, listen)
         run(application, listen=listen, **({"uvloop": options.uvloop} if uvloop else {}))
     except ConfigError as error:
         print(f"httpng: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from httpng_core import ConfigError, ListenAddress, parse_listen
 from httpng_driver.command.cli import announce
+from httpng_driver.command.second_signal import SecondSignal
 from httpng_driver.serving.server import Server
 
 _log = logging.getLogger("httpng")
@@ -35,6 +36,8 @@ def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
 async def until_signalled(serve: Serve) -> None:
     """Serves; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
 
+    If it isn't down within a second of that, since a handler doesn't let anything else run, the process ends.
+
     Where it listens is said each time it begins to. As soon as it does with TLS, SIGHUP reloads the
     certificates; before that it ends the program as ever.
 
@@ -54,24 +57,26 @@ async def until_signalled(serve: Serve) -> None:
         urls = [address.url for address in server.addresses]
         if server.uses_tls and hasattr(signal, "SIGHUP") and not watches:
             watches = True
-            tasks.start_soon(_watch_hang_ups, server, urls)
+            tasks.start_soon(_watch_hang_ups, server, urls, watch)
         else:
             announce(urls)
 
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(_watch_signals, servers)
-        try:
-            await serve(on_listening=listening)
-        except (ConfigError, RuntimeError) as error:
-            # Out of a task group it would come wrapped.
-            failure = error
-        tasks.cancel_scope.cancel()
+    with SecondSignal() as watch:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_watch_signals, servers, watch)
+            try:
+                await serve(on_listening=listening)
+            except (ConfigError, RuntimeError) as error:
+                # Out of a task group it would come wrapped.
+                failure = error
+            tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
 
 
-async def _watch_hang_ups(server: Server, urls: list[str]) -> None:
+async def _watch_hang_ups(server: Server, urls: list[str], watch: SecondSignal) -> None:
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        watch.listen()
         # Not before: who reads that line may send the signal.
         announce(urls)
         async for _ in signals:
@@ -90,8 +95,11 @@ def _reload_certificates(server: Server) -> None:
         _log.info("certificates reloaded")
 
 
-async def _watch_signals(servers: list[Server], *, task_status: TaskStatus[None]) -> None:
+async def _watch_signals(
+    servers: list[Server], watch: SecondSignal, *, task_status: TaskStatus[None]
+) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        watch.listen()
         task_status.started()
         count = 0
         async for _ in signals:

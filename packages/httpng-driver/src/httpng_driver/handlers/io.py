@@ -40,14 +40,15 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
+    pump: "Pump"
+    _thread: int
+    _turn: "_Turn | None" = None
+    _over: anyio.Event | None = None
+
     def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", thread: int) -> None:
         """Make the `io` of an exchange that `pump` drives, in the loop of `thread`."""
-        super().__init__(exchange, clock)
-        self.pump = pump
-        self._thread = thread
-        self._calls = 0
-        self._turn_ends = clock() + SECONDS_PER_TURN
-        self._over: anyio.Event | None = None
+        # Past `__setattr__`, and in one go: most handlers need no more than this.
+        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock, pump=pump, _thread=thread)
 
     async def write_header(
         self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None
@@ -178,8 +179,12 @@ class IO(BaseIO):
     async def _settled(self, pending: Pending) -> SendResult | None:
         if not pending.settled:
             await self._until_settled(pending)
-        else:
-            await self._take_turns()
+        elif self._turn is None:
+            self._begin_turn()
+        elif self._turn.is_over(self._clock):
+            # This handler had room for long enough: let others run.
+            await checkpoint()
+            self._begin_turn()
         return pending.result
 
     async def _until_settled(self, pending: Pending) -> None:
@@ -188,7 +193,7 @@ class IO(BaseIO):
         if not pending.settled and pending.deadline <= self._clock():
             self._exchange.withdraw(pending, self._clock())
         if pending.settled:
-            await self._take_turns()
+            await self._settled(pending)
             return
         settled = anyio.Event()
         pending.on_settle = settled.set
@@ -200,16 +205,23 @@ class IO(BaseIO):
             raise
         self._begin_turn()
 
-    async def _take_turns(self) -> None:
-        """Lets others run when this handler had room for long enough."""
-        self._calls += 1
-        if self._calls >= CALLS_PER_TURN or self._clock() >= self._turn_ends:
-            await checkpoint()
-            self._begin_turn()
-
     def _begin_turn(self) -> None:
-        self._calls = 0
-        self._turn_ends = self._clock() + SECONDS_PER_TURN
+        self._turn = _Turn(self._clock() + SECONDS_PER_TURN)
+
+
+class _Turn:
+    """How long a handler has gone on without letting others run."""
+
+    __slots__ = ("calls", "ends")
+
+    def __init__(self, ends: float) -> None:
+        self.calls = 0
+        self.ends = ends
+
+    def is_over(self, clock: Callable[[], float]) -> bool:
+        """Count one more call that had room; return whether others should run now."""
+        self.calls += 1
+        return self.calls >= CALLS_PER_TURN or clock() >= self.ends
 
 
 async def until_settled(pending: Pending) -> None:

@@ -144,20 +144,6 @@ class Hub:
 
     take = adopt
 
-    def serve(self, pump: Pump) -> None:
-        """Serve `pump` now, whatever it wants."""
-        pump.flagged = True
-        more = False
-        try:
-            if pump in self._pumps:
-                # What it wakes itself for meanwhile is done here as well, so it stays flagged.
-                more = pump.service()
-        except Exception:
-            self._failed(pump)
-        pump.flagged = False
-        if more:
-            self.flag(pump)
-
     def flag(self, pump: Pump) -> None:
         """Have `pump`, which isn't flagged, served in this turn, or soon."""
         pump.flagged = True
@@ -175,6 +161,12 @@ class Hub:
         self._pumps.discard(pump)
         self.timers.cancel(pump.alarm)
         self.on_forget()
+
+    def failed(self, pump: Pump) -> None:
+        """Give up a connection that has met a defect of the server; the others go on."""
+        _log.exception("a connection failed and is aborted")
+        pump.connection.abort(self.clock(), "a defect of the server")
+        pump.close()
 
     def set_alarm(self, pump: Pump) -> None:
         """Look at the deadline of `pump` in time.
@@ -277,19 +269,14 @@ class Hub:
                 self.runner.run()
             flagged, self._flagged = self._flagged, []
             for pump in flagged:
-                self.serve(pump)
+                if pump in self._pumps:
+                    pump.serve()
             if not self._flagged and not self.runner.is_ready:
                 return
 
     def _is_due(self, now: float) -> bool:
         due, sleeper = self.timers.next_deadline(), self.runner.next_deadline()
         return (due is not None and due <= now) or (sleeper is not None and sleeper <= now)
-
-    def _failed(self, pump: Pump) -> None:
-        # A defect of ours must not take the other connections with it.
-        _log.exception("a connection failed and is aborted")
-        pump.connection.abort(self.clock(), "a defect of the server")
-        pump.close()
 
     def _on_ready(self) -> None:
         if self._closed:
@@ -359,7 +346,7 @@ class Hub:
         pump.flagged = True
         end_exchange(exchange, returned, self.clock(), io.headers)
         with self.lock:
-            self.serve(pump)
+            pump.serve()
 
 
 def _nothing() -> None:

@@ -91,6 +91,7 @@ class Pump:
             # Of a Unix socket the kernel counts something else.
             tells_acknowledged=CAN_TELL and ouraddr.family != "AF_UNIX",
             certificates=certificates,
+            tells_complete=False,
         )
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
@@ -115,32 +116,39 @@ class Pump:
         self.flagged = True
         if mask & (READABLE | PEER_SHUT | ERROR | HANG_UP):
             self._read(mask)
-        self._hub.serve(self)
+        self.serve()
 
     def wake(self) -> None:
         """Note that the connection has something to send, or to close."""
         if not self.flagged:
             self._hub.flag(self)
 
-    def service(self) -> bool:
-        """Start handlers, send, close: whatever the connection wants now. Return whether there is more."""
+    def serve(self) -> None:
+        """Start handlers, send, close: whatever the connection wants now. What it wakes itself for is done."""
         hub, connection = self._hub, self.connection
-        events = connection.events
-        if events:
-            hub.runner.serve(connection)
-        for _ in range(_ROUNDS_PER_TURN):
-            # Another push is worth it only if a handler was started by what the last one has ended.
-            if not self.push() or not events or not hub.runner.serve(connection):
-                break
-        if events:
-            hub.runner.serve(connection)
-        if self._fd < 0:
-            return False  # A handler has had the server reset all connections, this one among them.
-        if connection.is_at_rest and self._rests:
-            hub.set_alarm(self)
-            return False
-        self._follow()
-        return not self._blocked and connection.wants_write
+        self.flagged = True
+        more = False
+        try:
+            events = connection.events
+            if events:
+                hub.runner.serve(connection)
+            for _ in range(_ROUNDS_PER_TURN):
+                # Another push is worth it only if a handler was started by what the last one has ended.
+                if not self.push() or not events or not hub.runner.serve(connection):
+                    break
+            if events:
+                hub.runner.serve(connection)
+            if self._fd >= 0 and not (self._rests and connection.is_at_rest):
+                more = self._follow()
+            elif self._fd >= 0 and self.alarm is None:
+                # At rest deadlines only ever move away, and an alarm that is too early looks again.
+                hub.set_alarm(self)
+        except Exception:
+            # A defect of ours must not take the other connections with it.
+            hub.failed(self)
+        self.flagged = False
+        if more:
+            hub.flag(self)
 
     def push(self) -> bool:
         """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
@@ -154,9 +162,9 @@ class Pump:
             if readiness is _ASK and not self._can_take():
                 self._blocked = True
                 break
+            moved = True
             if not self._offer():
                 break
-            moved = True
         return moved
 
     def push_now(self) -> None:
@@ -167,7 +175,7 @@ class Pump:
             if self.flagged:
                 self.push()
             else:
-                self._hub.serve(self)
+                self.serve()
 
     def expire(self, now: float) -> None:
         """Look at a deadline, which may have come."""
@@ -196,7 +204,7 @@ class Pump:
     # Inside -------------------------------------------------------------------------------------------
 
     def _offer(self) -> bool:
-        """Offer what there is; return whether the kernel took all of it, so that it may take more."""
+        """Offer what there is; return whether the kernel took all of it, and there may be more."""
         connection, now = self.connection, self._hub.clock()
         buffers = connection.data_to_send(now)
         if not buffers:
@@ -214,8 +222,7 @@ class Pump:
             connection.connection_lost(now, f"sending failed: {error.strerror}")
             return False
         self._blocked = taken < size
-        connection.bytes_accepted(taken, now)
-        return not self._blocked
+        return connection.bytes_accepted(taken, now) and not self._blocked
 
     def _can_take(self) -> bool:
         if self._poll is None:
@@ -250,15 +257,15 @@ class Pump:
         if mask & (ERROR | HANG_UP) and not connection.wants_read:
             connection.connection_lost(clock())
 
-    def _follow(self) -> None:
-        """Do to the socket what the connection expects."""
+    def _follow(self) -> bool:
+        """Do to the socket what the connection expects; return whether there is more to send now."""
         connection = self.connection
         if connection.stall_limit != self._stall_limit:
             self._stall_limit = connection.stall_limit
             give_up_after(self._socket, self._stall_limit)
         if connection.close_expected():
             self.close()
-            return
+            return False
         if connection.half_close_expected() and not self._shut:
             self._shut = True
             self._shut_down()
@@ -273,6 +280,7 @@ class Pump:
         if connection.wants_acknowledged:
             self._watch_acks().follow()
         self._hub.set_alarm(self)
+        return not self._blocked and connection.wants_write
 
     def _watch_acks(self) -> AckWatch:
         if self._acks is None:

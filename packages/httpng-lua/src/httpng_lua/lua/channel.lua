@@ -2,7 +2,7 @@
 
 local host, core = ...
 
-local fiber, await = core.fiber, core.await
+local fiber, await, misused = core.fiber, core.await, core.misused
 local error, getmetatable, select = error, debug.getmetatable, select
 local setmetatable, type = setmetatable, type
 local huge = math.huge
@@ -75,7 +75,7 @@ core.metatables.channel = Channel
 
 local function checked(channel)
   if getmetatable(channel) ~= Channel then
-    error('channel is invalid', 0)
+    misused('channel is invalid', channel)
   end
   return channel
 end
@@ -216,7 +216,7 @@ core.metatables.cond = Cond
 
 local function ring_of(cond)
   if getmetatable(cond) ~= Cond then
-    error('cond is invalid', 0)
+    misused('cond is invalid', cond)
   end
   return cond.waiting
 end

@@ -3,6 +3,7 @@
 local host, core = ...
 
 local settle, text, shown = core.settle, core.text, core.shown
+local misused, result_of = core.misused, core.result_of
 local IO, handle_of, sending, begun = core.IO, core.handle_of, core.sending, core.begun
 local DONE, FAILED = core.DONE, core.FAILED
 local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
@@ -16,7 +17,7 @@ local NUMBER = {}
 local function number_of(feed)
   local number = type(feed) == 'table' and rawget(feed, NUMBER)
   if not number then
-    error('feed is invalid', 0)
+    misused('feed is invalid', feed)
   end
   return number
 end
@@ -178,17 +179,21 @@ local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true }
 -- `on_gap` raises.
 -- Waits: for all of that, for ever without a `timeout`.
 function IO.follow(io, feed, options)
+  if type(io) == 'table' and rawget(io, NUMBER) then
+    misused('shuttle is invalid') -- it is the feed
+  end
+  local handle = handle_of(io, feed)
   if feed == nil then
     error('Not enough parameters', 0)
   end
-  local handle, number = handle_of(io), number_of(feed)
+  local number = type(feed) == 'table' and number_of(feed) or error('feed is invalid', 0)
   options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local fn = option(options, 'on_gap', 'function', 'a function')
   local gap = fn and new_gap(fn) or NONE
   local code, value = begun(io, host.follow(handle, number, max_age, gap.number, timeout, sending(io)))
-  local result = settle(code, value)
+  local result = result_of(settle(code, value))
   -- The use after the wait is what keeps it until then.
   if gap.number then
     gaps[gap.number] = nil

@@ -2,7 +2,7 @@
 
 local host, core = ...
 
-local settle = core.settle
+local settle, misused = core.settle, core.misused
 local TURN, DONE, FAILED = core.TURN, core.DONE, core.FAILED
 local unpack = table.unpack or unpack
 local error, rawget, select, setmetatable, type = error, rawget, select, setmetatable, type
@@ -74,7 +74,7 @@ end
 local function id_of(object)
   local id = type(object) == 'table' and rawget(object, ID)
   if not id then
-    error('fiber is invalid', 0)
+    misused('fiber is invalid', object)
   end
   return id
 end
@@ -155,6 +155,8 @@ end
 function fiber.cancel(one)
   if type(one) == 'number' then
     core.cancel(core.find(one) or error('the fiber is dead', 0))
+  elseif type(one) ~= 'table' then
+    error('fiber is invalid', 0)
   else
     core.cancel(living(one))
   end

@@ -3,6 +3,7 @@
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
+local concat, gmatch = table.concat, string.gmatch
 local error, next, rawget, setmetatable = error, next, rawget, setmetatable
 local tostring, type = tostring, type
 
@@ -12,15 +13,20 @@ core.STASH = STASH
 
 -- Requests ------------------------------------------------------------------------------------------
 
-local function joined(...)
-  local headers, list = {}, { ... }
-  for at = 1, #list, 2 do
-    local name, value = list[at], list[at + 1]
+-- Headers as they crossed the border: name and value, a line each.
+local function joined(lines)
+  local headers, repeated = {}, {}
+  for name, value in gmatch(lines, '([^\n]*)\n([^\n]*)\n') do
     local before = headers[name]
-    if before then
-      value = before .. (name == 'cookie' and '; ' or ', ') .. value
+    if before == nil then
+      headers[name] = value
+    else
+      local values = repeated[name] or { before }
+      values[#values + 1], repeated[name] = value, values
     end
-    headers[name] = value
+  end
+  for name, values in next, repeated do
+    headers[name] = concat(values, name == 'cookie' and '; ' or ', ')
   end
   return headers
 end
@@ -50,14 +56,14 @@ end
 
 local function new_request(
   method, path, query, name, body, https, is_websocket, major, minor,
-  peer, peer_port, peer_family, ours, our_port, our_family, ...
+  peer, peer_port, peer_family, ours, our_port, our_family, headers
 )
   return setmetatable({
     method = method,
     path = path,
     query = query,
     host = name,
-    headers = joined(...),
+    headers = joined(headers),
     body = body,
     https = https,
     is_websocket = is_websocket,
@@ -82,7 +88,7 @@ local function checked(response)
   return status ~= nil and code_of(status) or 200, body ~= nil and body_of(body) or ''
 end
 
--- Status (nil: none was returned), body, and headers as name, value ...
+-- Status (nil: none was returned), body, and headers as `flat` has them.
 local function answer(io, returned)
   if returned == nil then
     return nil, nil, implicit(io)
@@ -102,6 +108,7 @@ end
 -- Starts a handler on an exchange: its fiber, and what the first step brought.
 function core.serve(number, handle, ...)
   local io, request = core.new_io(handle), new_request(...)
-  local id = core.new_fiber(run)
-  return id, core.step(id, core.handlers[number], request, io)
+  local handler = core.handlers[number]
+  local id = core.new_fiber(run, handler)
+  return id, core.step(id, handler, request, io)
 end

@@ -2,7 +2,7 @@
 
 local host, core = ...
 
-local settle = core.settle
+local settle, value_of_result = core.settle, core.value_of_result
 local unpack = table.unpack or unpack
 local min = math.min
 local error, ipairs, pairs, pcall, tostring, type = error, ipairs, pairs, pcall, tostring, type
@@ -116,10 +116,8 @@ local function helper(read)
   return function(result)
     if result == nil then
       return settle(read(nil)) -- a box.NULL couldn't cross
-    elseif type(result) ~= 'number' then
-      error('not a send_result: ' .. type(result), 0)
     end
-    return settle(read(result))
+    return settle(read(value_of_result(result)))
   end
 end
 

@@ -2,11 +2,11 @@
 
 local host, core = ...
 
-local settle, text = core.settle, core.text
+local settle, text, misused, result_of = core.settle, core.text, core.misused, core.result_of
+local flat = core.flat
 local FAILED = core.FAILED
-local unpack = table.unpack or unpack
-local error, next, rawget, select = error, next, rawget, select
-local setmetatable, tonumber, type = setmetatable, tonumber, type
+local error, rawget, rawset, select = error, rawget, rawset, select
+local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
 
 -- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
 local HANDLE, BEGUN = {}, {}
@@ -16,49 +16,23 @@ local held = setmetatable({}, { __mode = 'v' })
 
 -- Arguments -----------------------------------------------------------------------------------------
 
-local function handle_of(io)
+local function handle_of(io, second)
   local handle = type(io) == 'table' and rawget(io, HANDLE)
   if not handle or held[handle] ~= io then -- else one could be made up
-    error('shuttle is invalid', 0)
+    misused('shuttle is invalid', io, second)
   end
   return handle
 end
 
--- Headers as name, value, name, value ... for the border, which only plain values cross.
-local function flat(headers)
-  if headers == nil then
-    return
-  elseif type(headers) ~= 'table' then
-    error('headers must be a table, not ' .. type(headers), 0)
-  elseif next(headers) == nil then
-    return
-  end
-  local list, count = {}, 0
-  for name, given in next, headers do
-    if type(name) ~= 'string' then
-      error('header name must be a string, not ' .. type(name), 0)
-    end
-    local value = text(given)
-    if value == nil then
-      error(("value of header '%s' must be a string or a number, not %s"):format(name, type(given)), 0)
-    end
-    list[count + 1], list[count + 2] = name, value
-    count = count + 2
-  end
-  return unpack(list, 1, count)
-end
-
 -- The headers that an implicit header block would have.
 local function implicit(io)
-  if not io[BEGUN] then
-    return flat(io.headers)
-  end
+  return not io[BEGUN] and flat(io.headers) or nil
 end
 
 local function body_of(given)
   local body = text(given)
   if body == nil then
-    error('body must be a string or a number, not ' .. type(given), 0)
+    error(given == nil and 'body is nil' or 'body must be a string or a number, not ' .. type(given), 0)
   end
   return body
 end
@@ -124,8 +98,8 @@ local function begin_write(io, handle, body, timeout)
   return begun(io, host.write(handle, body, timeout, sending(io)))
 end
 
-local function begin_header(call, io, handle, status, timeout, ...)
-  return begun(io, call(handle, status, timeout, ...))
+local function begin_header(call, io, handle, status, timeout, headers)
+  return begun(io, call(handle, status, timeout, headers))
 end
 
 -- The old forms know no partial sends: a call that is late gives the exchange up.
@@ -170,21 +144,24 @@ end
 --
 -- Returns: `nil` when the TCP/IP stack has the whole block, else a `send_result`.
 -- Raises: `Not enough parameters`, `HTTP code is not an integer` (a string with a number in it will do), a code outside
--- 200..599, `Handler has already written header`, a control character in a header: nothing of the block is sent then.
+-- 200..599, `Handler has already written header`, [headers](#headers) that can't be: nothing of the block is sent then.
 -- Waits: until the TCP/IP stack has the block, `timeout` seconds at most.
 function IO.write_header(...)
-  local count = select('#', ...)
-  if count < 2 then
+  local count, io, code, headers, fourth, is_last = select('#', ...), ...
+  if count == 0 then
     error('Not enough parameters', 0)
   end
-  local io, code, headers, fourth, is_last = ...
-  local handle, status = handle_of(io), code_of(code)
+  local handle = handle_of(io, code)
+  if count == 1 then
+    error('Not enough parameters', 0)
+  end
+  local status = code_of(code)
   if count < 3 then
     headers = io.headers
   end
   if count < 5 and type(fourth) ~= 'string' then
     local timeout = timeout_of(io, fourth)
-    return settle(begin_header(host.write_header, io, handle, status, timeout, flat(headers)))
+    return result_of(settle(begin_header(host.write_header, io, handle, status, timeout, flat(headers))))
   end
   local body = fourth ~= nil and body_of(fourth) or nil
   settle(begin_header(host.begin_header, io, handle, status, timeout_of(io), flat(headers)))
@@ -198,18 +175,23 @@ end
 -- original](#the-forms-of-the-original), in which the body may be `nil`.
 --
 -- Returns: `nil` when all of the body was accepted; else a `send_result`: the time was up, or the exchange is over.
--- Raises: `Not enough parameters`, a body that is neither a string nor a number, more than the declared Content-Length
--- (then nothing of this body is sent).
+-- Raises: `Not enough parameters`, `body is nil`, a body that is neither a string nor a number, more than the declared
+-- Content-Length (then nothing of this body is sent).
 -- Waits: while more than the send window would be in flight, `timeout` seconds at most.
-function IO.write(io, given, timeout)
-  if given == nil and type(timeout) ~= 'boolean' then
+function IO.write(...)
+  local count, io, given, timeout = select('#', ...), ...
+  if count == 0 then
     error('Not enough parameters', 0)
   end
-  local handle, body = handle_of(io), given == nil and '' or body_of(given)
-  if type(timeout) == 'boolean' then
+  local handle, is_old = handle_of(io, given), type(timeout) == 'boolean'
+  if count == 1 then
+    error('Not enough parameters', 0)
+  end
+  local body = is_old and given == nil and '' or body_of(given)
+  if is_old then
     return old_write(io, handle, body, timeout)
   end
-  return settle(begin_write(io, handle, body, timeout_of(io, timeout)))
+  return result_of(settle(begin_write(io, handle, body, timeout_of(io, timeout))))
 end
 
 --- io:wait(pos, timeout, until)
@@ -220,14 +202,14 @@ end
 -- Raises: `Not enough parameters`, `position is not an integer`, `'acked'` where the platform can't tell.
 -- Waits: for that, `timeout` seconds at most.
 function IO.wait(io, position, timeout, choice)
+  local handle = handle_of(io, position)
   if position == nil then
     error('Not enough parameters', 0)
   end
-  local handle = handle_of(io)
   if type(position) ~= 'number' or position % 1 ~= 0 then
     error('position is not an integer', 0)
   end
-  return settle(host.wait(handle, position, timeout_of(io, timeout), until_of(io, choice)))
+  return result_of(settle(host.wait(handle, position, timeout_of(io, timeout), until_of(io, choice))))
 end
 
 --- io:close()
@@ -237,7 +219,7 @@ end
 -- Returns: nothing, at once.
 function IO.close(io)
   if io == nil then
-    error('Not enough parameters', 0)
+    misused('Not enough parameters')
   end
   end_cleanly(io, handle_of(io))
 end
@@ -259,7 +241,17 @@ function IO.get_send_stats(io)
   }
 end
 
-local METATABLE = { __index = IO }
+local FIELDS = { headers = true, send_window = true, send_timeout = true, window_until = true, stall_timeout = true }
+
+-- Fields that are there already don't come here. A method may be replaced.
+local function set_field(io, name, value)
+  if not FIELDS[name] and not (type(name) == 'string' and IO[name]) then
+    settle(host.refuse_field(tostring(name)))
+  end
+  rawset(io, name, value)
+end
+
+local METATABLE = { __index = IO, __newindex = set_field }
 core.metatables.io = METATABLE
 
 function core.new_io(handle)
@@ -272,5 +264,5 @@ function core.is_held(handle)
   return held[handle] ~= nil
 end
 
-core.flat, core.implicit, core.body_of, core.code_of = flat, implicit, body_of, code_of
+core.implicit, core.body_of, core.code_of = implicit, body_of, code_of
 core.IO, core.handle_of, core.sending, core.begun = IO, handle_of, sending, begun

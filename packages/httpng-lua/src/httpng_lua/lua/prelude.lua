@@ -12,7 +12,7 @@ local HOST = {}
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local status, close, isyieldable = coroutine.status, coroutine.close, coroutine.isyieldable -- no close in LuaJIT
-local traceback, shown = core.traceback or debug.traceback, core.shown
+local traceback, shown, placed = core.traceback or debug.traceback, core.shown, core.placed
 local error, pairs, pcall, rawequal, type = error, pairs, pcall, rawequal, type
 
 local CANCELLED = 'fiber is cancelled'
@@ -73,8 +73,8 @@ end
 
 -- Fibers --------------------------------------------------------------------------------------------
 
-local function failure_of(co, value)
-  return traceback(co, shown(value))
+local function failure_of(fiber, value)
+  return traceback(fiber.co, placed(fiber.co, shown(value), fiber.origin))
 end
 
 local function forget(fiber)
@@ -90,7 +90,7 @@ local function is_cancelled(fiber, value)
 end
 
 local function failed(fiber, value)
-  local failure = failure_of(fiber.co, value)
+  local failure = failure_of(fiber, value)
   if close then
     pcall(close, fiber.co)
   end
@@ -119,24 +119,25 @@ end
 
 -- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
 -- All that takes memory is done before it is entered: there may be none, and then nothing must be left.
-local function new_fiber(fn, users, object)
+local function new_fiber(fn, users, object, origin)
   last_id = last_id + 1
   local co = create(fn)
-  local fiber = { id = last_id, co = co, wait = false, users = users, object = object }
+  local fiber = { id = last_id, co = co, wait = false, users = users, object = object, origin = origin }
   fiber_of[co] = fiber
   fibers[last_id] = fiber
   return last_id
 end
 
-function core.new_fiber(fn)
-  return new_fiber(fn, false, nil)
+-- One of ours, that calls the script's function `origin`.
+function core.new_fiber(fn, origin)
+  return new_fiber(fn, false, nil, origin)
 end
 
 -- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.
 function core.users_fiber(fn, object)
   return new_fiber(function(...)
     fn(...)
-  end, true, object)
+  end, true, object, fn)
 end
 
 -- Runs a fiber until it waits, ends or fails.

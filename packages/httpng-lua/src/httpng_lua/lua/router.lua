@@ -2,7 +2,7 @@
 
 local host, core = ...
 
-local settle = core.settle
+local settle, misused = core.settle, core.misused
 local STASH = core.STASH
 local error, ipairs, rawget, select = error, ipairs, rawget, select
 local setmetatable, tostring, type = setmetatable, tostring, type
@@ -23,7 +23,7 @@ end
 
 local function checked(router)
   if not is_router(router) then
-    error('router is invalid', 0)
+    misused('router is invalid', router)
   end
   return router
 end

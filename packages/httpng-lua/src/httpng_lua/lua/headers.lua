@@ -1,0 +1,92 @@
+-- Headers of a response, checked, and as they cross the border: one text, name and value a line each.
+
+local _, core = ...
+
+local text = core.text
+local concat, sort = table.concat, table.sort
+local find, lower = string.find, string.lower
+local error, next, rawget, type = error, next, rawget, type
+
+local CONTROLS = '[%z\1-\8\10-\31\127]' -- all but the tab
+
+local function refuse(name, what)
+  error(("value of header '%s' %s"):format(name, what), 0)
+end
+
+local function value_of(name, given)
+  local value = text(given)
+  if value == nil then
+    refuse(name, 'must be a string or a number, not ' .. type(given))
+  elseif find(value, CONTROLS) then
+    refuse(name, 'has a control character in it')
+  end
+  return value
+end
+
+local function add(lines, name, value)
+  local count = #lines
+  lines[count + 1], lines[count + 2] = name, value
+end
+
+-- A list of values repeats the header.
+local function add_all(lines, name, given)
+  local count = 0
+  for _ in next, given do -- whatever its __len says
+    count = count + 1
+  end
+  for at = 1, count do
+    local value = rawget(given, at)
+    if value == nil then
+      refuse(name, 'must be a string, a number or a list of these')
+    end
+    add(lines, name, value_of(name, value))
+  end
+end
+
+-- One field in two spellings has no order to tell which one counts.
+local function refuse_two_spellings(headers)
+  local spelled = {}
+  for name in next, headers do
+    local other = spelled[lower(name)]
+    if other then
+      local both = { name, other }
+      sort(both)
+      error(("header '%s' is also there as '%s'"):format(both[1], both[2]), 0)
+    end
+    spelled[lower(name)] = name
+  end
+end
+
+local function lines_of(headers)
+  local lines, has_capitals = {}, false
+  for name, given in next, headers do
+    if type(name) ~= 'string' then
+      error('header name must be a string, not ' .. type(name), 0)
+    elseif find(name, '%c') then
+      error(('header name %q has a control character in it'):format(name), 0)
+    end
+    has_capitals = has_capitals or lower(name) ~= name
+    if type(given) == 'table' then
+      add_all(lines, name, given)
+    else
+      add(lines, name, value_of(name, given))
+    end
+  end
+  if has_capitals then
+    refuse_two_spellings(headers)
+  end
+  return lines
+end
+
+-- A table of headers for the host; nil for none.
+function core.flat(headers)
+  if headers == nil then
+    return nil
+  elseif type(headers) ~= 'table' then
+    error('headers must be a table, not ' .. type(headers), 0)
+  elseif next(headers) == nil then
+    return nil
+  end
+  local lines = lines_of(headers)
+  return lines[1] and concat(lines, '\n') or nil
+end
