@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -75,7 +74,7 @@ class LuaHandler:
         values = request_values(exchange.request)
         if exchange.request.body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
-            exchange.request = replace(exchange.request, body=b"")
+            exchange.request.body = b""
         return self._fibers.enter(home, self._serve, self.number, number, *values)
 
 
