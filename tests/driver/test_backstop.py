@@ -212,4 +212,4 @@ async def test_we_give_a_vanished_client_up_before_the_kernel_does(
             vanish(client)
             go_on.set()
             assert await handler.outcome() == "cancelled"
-            await until(lambda: "aborted" in caplog.text)
+            await until(lambda: "reset" in caplog.text)

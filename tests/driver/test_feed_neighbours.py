@@ -1,13 +1,15 @@
 """Feeds over sockets when something goes wrong beside them, and what stands in line behind a follow."""
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import anyio
 import pytest
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, until, within_bound
 
-from httpng_core import Lane, Request, SendResult
+from httpng_core import Exchange, Host, Request, SendResult
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -102,18 +104,24 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
 ) -> None:
     feed = Feed()
 
-    def defective(taken: int, now: float) -> None:
-        raise ZeroDivisionError
+    # Of one of them what its socket takes of a sweep is wrong, and what is done about it has a defect.
+    ill: list[int] = []
+    fell_short = Exchange.sweep_fell_short
 
+    def make_host(wake: Callable[[], None], *, direct_send: Callable[[bytes], int], **more: Any) -> Host:
+        port = direct_send.__self__.getpeername()[1]  # type: ignore[attr-defined]
+        return Host(wake, direct_send=lambda wire: 0 if port in ill else direct_send(wire), **more)
+
+    def defective(exchange: Exchange, taken: int, now: float) -> None:
+        if exchange.request.peer.port in ill:
+            raise ZeroDivisionError
+        fell_short(exchange, taken, now)
+
+    monkeypatch.setattr("httpng_driver.loop.pump.Host", make_host)
+    monkeypatch.setattr(Exchange, "sweep_fell_short", defective)
     async with serving(follower_of(feed)) as server:
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(4)]
-            connection = (await adopted(server, clients[1])).connection
-            lane = connection.feed_lane
-            assert lane is not None
-            is_ill = False
-            # What its socket takes, when it is in step.
-            connection.feed_lane = Lane(lane.schedule, lambda wire: 0 if is_ill else lane.send(wire))
             for client in clients:
                 client.send(GET)
             await followed(feed, 4)
@@ -121,8 +129,7 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
             for client in clients:
                 await read_until(client, 1)
             await until(lambda: feed.statistics().loops[0].in_step == 4)
-            is_ill, connection.feed_lane = True, None
-            monkeypatch.setattr(connection.protocol, "fell_short", defective)  # type: ignore[union-attr]
+            ill.append(clients[1].port)
             feed.publish(tick(2))
             others = [clients[0], *clients[2:]]
             for client in others:

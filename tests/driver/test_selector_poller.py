@@ -35,7 +35,7 @@ from tests.driver.test_server import (
     test_shutdown_lets_running_exchanges_finish,
 )
 from tests.driver.test_stalled_client import (
-    test_a_body_of_declared_length_is_reset_where_the_write_ended,
+    test_a_body_of_declared_length_is_cut_short_where_the_write_ended,
     test_a_chunked_body_ends_where_the_write_did,
 )
 from tests.driver.test_truth import check_sent, mixed
@@ -83,7 +83,7 @@ async def test_it_is_this_poller_that_serves(serving: Serving, made: list[select
 
 
 __all__ = [
-    "test_a_body_of_declared_length_is_reset_where_the_write_ended",
+    "test_a_body_of_declared_length_is_cut_short_where_the_write_ended",
     "test_a_cancelled_task_sends_nothing_more_of_its_body",
     "test_a_chunked_body_ends_where_the_write_did",
     "test_a_client_that_leaves_while_others_are_served",

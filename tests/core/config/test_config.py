@@ -27,6 +27,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("default_send_timeout", 30.0, (0.0, 0.001, 1e9, inf), (-0.001, -inf)),
     ("stall_timeout", 30.0, (0.001, 1e9, inf), (0, -1, -inf)),
     ("notsent_lowat", 16384, (0, 1, 2**31 - 1), (-1, 2**31, inf)),
+    ("tcp_keepalive", 60.0, (0.001, 1e9, inf), (0, -1, -inf)),
     ("cancel_on_half_close", "streaming", ("streaming", "always", "never"), ("Always", "", True, 1)),
     ("handshake_timeout", 10.0, (0.001, 1e9), (0, -0.001, inf)),
     ("header_timeout", 10.0, (0.001, inf), (0, -0.001)),
@@ -52,7 +53,7 @@ KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
 WHOLE += ["lua_memory_limit"]
 SMALL = ["threads"]
-SECONDS = [key for key in KEYS if key.endswith("_timeout")] + ["handler_time_limit"]
+SECONDS = [key for key in KEYS if key.endswith("_timeout")] + ["handler_time_limit", "tcp_keepalive"]
 
 
 def parse_one(key: str, value: object, **options: Any) -> object:
@@ -260,9 +261,14 @@ def test_numbers_are_asked_for_before_the_shuttle_size_is_weighed() -> None:
 # While a server runs ----------------------------------------------------------------------------------
 
 RUNNING = Settings(
-    notsent_lowat=1, shuttle_size=2048, min_proto_version="tls1.3", openssl_security_level=2, threads=4
+    notsent_lowat=1,
+    tcp_keepalive=30,
+    shuttle_size=2048,
+    min_proto_version="tls1.3",
+    openssl_security_level=2,
+    threads=4,
 )
-FIXED = ("notsent_lowat", "shuttle_size", "min_proto_version", "openssl_security_level")
+FIXED = ("notsent_lowat", "tcp_keepalive", "shuttle_size", "min_proto_version", "openssl_security_level")
 
 
 def test_what_is_not_given_returns_to_its_default_or_is_kept() -> None:
@@ -282,6 +288,7 @@ def test_what_cannot_be_changed_may_be_given_as_it_is() -> None:
 
 OTHERS = {
     "notsent_lowat": 2,
+    "tcp_keepalive": 5,
     "shuttle_size": 4096,
     "min_proto_version": "tls1.2",
     "openssl_security_level": 3,

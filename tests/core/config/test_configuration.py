@@ -1,5 +1,6 @@
 """The rules of configurations: the first one, and one that takes the place of another."""
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -210,6 +211,7 @@ FIXED: list[tuple[str, object, object]] = [
     ("min_proto_version", "tls1.3", "tls1.2"),
     ("openssl_security_level", 5, 2),
     ("notsent_lowat", 0, 16384),
+    ("tcp_keepalive", inf, 60),
 ]
 
 

@@ -99,6 +99,7 @@ class LuaApplication(Application):
         files: Files | None = None,
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
+        check_thread: Callable[[], None] = lambda: None,
     ) -> Runner:
         """What runs the handlers of one event loop; the first one also runs the script and its fibers.
 
@@ -109,6 +110,7 @@ class LuaApplication(Application):
             files: see `Runner`.
             lock: see `Runner`; with several loops each has its own.
             call_in_loop: see `Runner`.
+            check_thread: has no use here: fibers use their `io` in whatever loop they are resumed.
 
         Raises:
             RuntimeError: it is another clock.
@@ -122,6 +124,7 @@ class LuaApplication(Application):
             files=files,
             lock=lock,
             call_in_loop=call_in_loop,
+            check_thread=check_thread,
         )
         self._script.launch(runner)
         return runner

@@ -74,7 +74,7 @@ class LuaHandler:
         values = request_values(exchange.request)
         if exchange.request.body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
-            exchange.request.body = b""
+            exchange.request = exchange.request.without_body()
         return self._fibers.enter(home, self._serve, self.number, number, *values)
 
 

@@ -10,6 +10,7 @@ from httpng_core.app.control import Control
 from httpng_core.app.dispatch import handler_of
 from httpng_core.app.files import Files
 from httpng_core.app.handlers import as_handler
+from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.runner import Handler, Runner, at_once
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
@@ -184,6 +185,7 @@ class Application:
         files: Files | None = None,
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
+        check_thread: Callable[[], None] = any_thread,
     ) -> Runner:
         """What runs the handlers for one event loop, by its monotonic `clock`; directories need `files`."""
         return Runner(
@@ -194,6 +196,7 @@ class Application:
             files=files,
             lock=lock,
             call_in_loop=call_in_loop,
+            check_thread=check_thread,
         )
 
     def use_gate(self, gate: Any) -> None:

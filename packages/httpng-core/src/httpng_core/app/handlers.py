@@ -44,7 +44,7 @@ class GeneratorHandler:
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Steps the generator."""
-        io = GeneratorIO(exchange, runner.clock)
+        io = GeneratorIO(exchange, runner.clock, runner.check_thread)
         runner.spawn(
             self._function(exchange.request, io),
             lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),

@@ -21,6 +21,10 @@ def unknown_field(name: str) -> AttributeError:
     return AttributeError(f"io has no field {name}; the nearest known one is {nearest_key(name, FIELDS)}")
 
 
+def any_thread() -> None:
+    """Do nothing: whoever drives the exchange has one thread."""
+
+
 class BaseIO:
     """The response of one exchange as its handler holds it: settings that each call reads when it starts.
 
@@ -42,11 +46,15 @@ class BaseIO:
     stall_timeout: float | None = None
     _exchange: Exchange
     _clock: Callable[[], float]
+    _check_thread: Callable[[], None]
     _follower: Follower | None = None
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, exchange: Exchange, clock: Callable[[], float], check_thread: Callable[[], None] = any_thread
+    ) -> None:
+        """Hold `exchange`; `check_thread` raises in a thread that must not touch it."""
         # Past `__setattr__`, which is for what handlers assign.
-        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock)
+        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock, _check_thread=check_thread)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set a field, or replace a method; refuse a name that no call would ever read.
@@ -60,17 +68,21 @@ class BaseIO:
 
     def get_follow_stats(self) -> FollowStats | None:
         """What became of the payloads of the feed that is followed, or was last; `None` before that."""
+        self._check_thread()
         return None if self._follower is None else self._follower.stats
 
     def get_send_stats(self) -> SendStats:
         """Where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
+        self._check_thread()
         return self._exchange.stats(self._clock())
 
     def _begin_header(self, code: int, headers: Any, timeout: float | None) -> Pending:
+        self._check_thread()
         given = self.headers if headers is None else headers
         return self._exchange.write_header(code, given, self._clock(), self._timeout(timeout))
 
     def _begin_write(self, body: Any, timeout: float | None) -> Pending:
+        self._check_thread()
         exchange = self._exchange
         if self.stall_timeout is not None or exchange.stalls is not None:
             exchange.stall_timeout = self.stall_timeout
@@ -84,12 +96,14 @@ class BaseIO:
         )
 
     def _begin_wait(self, position: int, timeout: float | None, until: Until | None) -> Pending:
+        self._check_thread()
         until = self.window_until if until is None else until
         return self._exchange.wait(position, self._clock(), self._timeout(timeout), until)
 
     def _begin_follow(
         self, feed: Feed, max_age: float | None, on_gap: OnGap | None, timeout: float | None
     ) -> Pending:
+        self._check_thread()
         follower = feed.follower(max_age=max_age, on_gap=on_gap)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
@@ -100,9 +114,11 @@ class BaseIO:
 
     def abort(self) -> None:
         """Give the exchange up at once: what is in flight is lost, and the client can tell. Doesn't block."""
+        self._check_thread()
         self._exchange.reset(self._clock())
 
     def _end(self) -> None:
+        self._check_thread()
         self._exchange.close(self._clock(), self.headers)
 
     def _timeout(self, timeout: float | None) -> float | None:

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
+from httpng_core.app.io import any_thread
 from httpng_core.config.settings import Settings
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
@@ -158,6 +159,7 @@ class Runner:
         files: where static files come from; `None` where nothing reads any.
         lock: held while the loop works on its connections, if other threads may as well; else `None`.
         call_in_loop: calls a function in the thread of the loop: at once if called from there, else soon.
+        check_thread: raises in a thread that isn't that of the loop; each call of a generator's `io` asks it.
     """
 
     def __init__(
@@ -170,6 +172,7 @@ class Runner:
         on_ready: Callable[[], None] = lambda: None,
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
+        check_thread: Callable[[], None] = any_thread,
     ) -> None:
         self.clock = clock
         self.timers = Timers()
@@ -178,6 +181,7 @@ class Runner:
         self.files = files
         self.lock = lock
         self.call_in_loop = call_in_loop
+        self.check_thread = check_thread
         self._served = served
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()

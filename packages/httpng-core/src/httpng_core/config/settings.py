@@ -57,6 +57,8 @@ class Settings:
             nor to the client's TCP, before the exchange is aborted.
         notsent_lowat: How much the kernel may hold of a connection before it calls the socket full
             (`TCP_NOTSENT_LOWAT`); 0 leaves that as the system has it.
+        tcp_keepalive: After how many seconds of silence the kernel probes whether the client is still there
+            (`TCP_KEEPIDLE`); one that doesn't answer is gone a minute later. Infinity: never.
         cancel_on_half_close: Whether a client that has shut its sending side is taken for gone: once the
             response streams, always, or never.
         handshake_timeout: How long a TLS handshake may take; then the connection is closed.
@@ -92,6 +94,7 @@ class Settings:
     default_send_timeout: float = _key(30.0, Seconds(zero=True))
     stall_timeout: float = _key(30.0, Seconds())
     notsent_lowat: int = _key(16384, Whole(0, (1 << 31) - 1), fixed=True)
+    tcp_keepalive: float = _key(60.0, Seconds(), fixed=True)
     cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
     handshake_timeout: float = _key(10.0, Seconds(infinity=False))
     header_timeout: float = _key(10.0, Seconds())

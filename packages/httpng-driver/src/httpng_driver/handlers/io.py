@@ -1,7 +1,6 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -44,14 +43,17 @@ class IO(BaseIO):
     """
 
     pump: "Pump"
-    _thread: int
     _turn: "_Turn | None" = None
     _over: anyio.Event | None = None
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", thread: int) -> None:
-        """Make the `io` of an exchange that `pump` drives, in the loop of `thread`."""
+    def __init__(
+        self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", check_thread: Callable[[], None]
+    ) -> None:
+        """Make the `io` of an exchange that `pump` drives; `check_thread` raises in any thread but its loop's."""
         # Past `__setattr__`, and in one go: most handlers need no more than this.
-        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock, pump=pump, _thread=thread)
+        self.__dict__.update(
+            headers={}, _exchange=exchange, _clock=clock, pump=pump, _check_thread=check_thread
+        )
 
     async def write_header(
         self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None
@@ -72,7 +74,6 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments, or a control character in a header; nothing is sent.
             ResponseStateError: the header block was given before.
         """
-        self._check_thread()
         return await self._settled(self._begin_header(code, headers, timeout))
 
     async def write(
@@ -95,7 +96,6 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             ContentLengthError: more than the declared Content-Length; nothing of this body is sent.
         """
-        self._check_thread()
         return await self._settled(self._begin_write(body, timeout))
 
     async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
@@ -116,7 +116,6 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
-        self._check_thread()
         result = await self._settled(self._begin_wait(pos, timeout, until))
         assert result is not None
         return result
@@ -151,7 +150,6 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             ContentLengthError: the response has a Content-Length.
         """
-        self._check_thread()
         return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 
     async def close(self) -> None:
@@ -159,25 +157,18 @@ class IO(BaseIO):
 
         Doesn't wait for the flush. Calling it again does nothing.
         """
-        self._check_thread()
         self._end()
         self.pump.push_now()
 
     async def wait_cancelled(self) -> None:
         """Waits until the exchange is over: the client is gone, or the response is complete."""
+        self._check_thread()
         if self._over is None:
             self._over = anyio.Event()
             if self._exchange.is_over:
                 self._over.set()
             self._exchange.on_over = self._over.set
         await self._over.wait()
-
-    def _check_thread(self) -> None:
-        if get_ident() != self._thread:
-            raise RuntimeError(
-                "io was called from another thread than that of its event loop; "
-                "call it there (loop.call_soon_threadsafe, anyio.from_thread.run), or publish to a Feed"
-            )
 
     async def _settled(self, pending: Pending) -> SendResult | None:
         if not pending.settled:

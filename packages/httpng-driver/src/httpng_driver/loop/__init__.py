@@ -3,7 +3,7 @@
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.poller import EpollPoller, Poller, SelectorPoller, make_poller
 from httpng_driver.loop.pump import Pump
-from httpng_driver.loop.tcp_options import give_up_after, since_last_sent, unacknowledged
+from httpng_driver.loop.tcp_options import give_up_after, keep_alive, since_last_sent, unacknowledged
 
 __all__ = [
     "EpollPoller",
@@ -12,6 +12,7 @@ __all__ = [
     "Pump",
     "SelectorPoller",
     "give_up_after",
+    "keep_alive",
     "make_poller",
     "since_last_sent",
     "unacknowledged",

@@ -100,6 +100,7 @@ class Hub:
             files=DiskFiles(reactor, wall_clock),
             lock=self.lock,
             call_in_loop=self.call_in_loop,
+            check_thread=self.check_thread,
         )
         reactor.watch(self.poller.fileno(), self._on_ready)
 
@@ -193,6 +194,18 @@ class Hub:
                 self._soon()
             self._set_alarm()
         self._tell_idle()
+
+    def check_thread(self) -> None:
+        """Check that this is the thread of the loop, as a call of `io` has to be.
+
+        Raises:
+            RuntimeError: it is another one.
+        """
+        if get_ident() != self.thread:
+            raise RuntimeError(
+                "io was called from another thread than that of its event loop; "
+                "call it there (loop.call_soon_threadsafe, anyio.from_thread.run), or publish to a Feed"
+            )
 
     def call_in_loop(self, function: Callable[[], None]) -> None:
         """Call `function` in the thread of the loop: at once if called from there, else soon."""
@@ -321,7 +334,7 @@ class Hub:
             self.turn()
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
-        io = IO(exchange, self.clock, exchange.host.driver, self.thread)
+        io = IO(exchange, self.clock, exchange.host.driver, self.check_thread)
         self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
 

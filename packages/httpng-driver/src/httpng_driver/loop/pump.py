@@ -115,7 +115,11 @@ class Pump:
         # What wakes it meanwhile is served below.
         self.flagged = True
         if mask & (READABLE | PEER_SHUT | ERROR | HANG_UP):
-            self._read(mask)
+            try:
+                self._read(mask)
+            except Exception:
+                # A defect of ours: else the poller would find the socket ready again, for ever.
+                self._hub.failed(self)
         self.serve()
 
     def wake(self) -> None:

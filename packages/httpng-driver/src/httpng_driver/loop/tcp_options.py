@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from math import inf
+from math import ceil, inf
 
 try:
     import fcntl
@@ -33,6 +33,12 @@ GIVE_UP_MARGIN = 5.0
 """Seconds by which the kernel gives a client up later than we do."""
 _LAST_DATA_SENT_AT = 44
 _LONGEST = 2**31 - 1
+
+PROBE_INTERVAL = 10
+"""Seconds between two probes of a client that doesn't answer."""
+PROBES = 6
+"""So many probes go unanswered before the kernel gives a client up."""
+_LONGEST_IDLE = 32767
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
@@ -87,6 +93,30 @@ def give_up_after(sock: socket.socket, seconds: float) -> None:
     # A socket that is dead already needs no backstop.
     with suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, option, given)
+
+
+def keep_alive(sock: socket.socket, seconds: float) -> None:
+    """Have the kernel probe a client that says nothing for `seconds`, and give up one that is gone.
+
+    Infinity: it does not.
+
+    Set on a listening socket it is that of all that it accepts.
+    """
+    if seconds == inf:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    first = min(max(ceil(seconds), 1), _LONGEST_IDLE)
+    for name, value in (
+        ("TCP_KEEPIDLE", first),
+        ("TCP_KEEPALIVE", first),
+        ("TCP_KEEPINTVL", PROBE_INTERVAL),
+        ("TCP_KEEPCNT", PROBES),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            # The kernel's own values are better than nothing.
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def since_last_sent(sock: socket.socket) -> int:

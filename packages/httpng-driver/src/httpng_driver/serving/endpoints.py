@@ -45,7 +45,9 @@ class Listening:
         self._certificates = {
             address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
         }
-        self.bound: Sequence[Bound] = open_listeners(list(listen), settings.notsent_lowat)
+        self.bound: Sequence[Bound] = open_listeners(
+            list(listen), settings.notsent_lowat, settings.tcp_keepalive
+        )
 
     @property
     def uses_tls(self) -> bool:

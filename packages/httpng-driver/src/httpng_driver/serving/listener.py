@@ -6,11 +6,13 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from httpng_core import Address, Certificates, ConfigError, ListenAddress
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.poller import READABLE
+from httpng_driver.loop.tcp_options import keep_alive
 from httpng_driver.serving import unix
 
 _log = logging.getLogger("httpng")
@@ -46,7 +48,9 @@ class Bound:
             unix.remove(self.address.path, self.file)
 
 
-def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[Bound]:
+def open_listeners(
+    addresses: list[ListenAddress], notsent_lowat: int, tcp_keepalive: float = inf
+) -> list[Bound]:
     """Opens a non-blocking listening socket for each address that the names resolve to.
 
     Blocks for as long as the resolver does: names are for start-up only. Of a name's addresses those that
@@ -69,7 +73,7 @@ def open_listeners(addresses: list[ListenAddress], notsent_lowat: int) -> list[B
         raise
     for one in opened:
         if one.address.path is None:
-            _set_options(one.socket, notsent_lowat)
+            _set_options(one.socket, notsent_lowat, tcp_keepalive)
     return opened
 
 
@@ -142,11 +146,12 @@ def _bind_unix(bound: Bound, path: str) -> Bound:
     return bound
 
 
-def _set_options(sock: socket.socket, notsent_lowat: int) -> None:
-    # Accepted sockets inherit both: no system call for each connection.
+def _set_options(sock: socket.socket, notsent_lowat: int, tcp_keepalive: float) -> None:
+    # Accepted sockets inherit them: no system call for each connection.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if notsent_lowat:
         _set_notsent_lowat(sock, notsent_lowat)
+    keep_alive(sock, tcp_keepalive)
 
 
 def _set_notsent_lowat(sock: socket.socket, size: int) -> None:
