@@ -64,10 +64,10 @@ class AsyncioReactor:
         try:
             await function(*args)
         finally:
-            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._tasks.discard(asyncio.current_task())
 
     def ends_task(self, error: BaseException) -> bool:
-        """See `Reactor`: it is cancelled, or the program is to end; a mere CancelledError may be anybody's."""
+        """See `Reactor`: it is cancelled, or the program ends; a mere CancelledError may be anybody's."""
         if isinstance(error, BaseExceptionGroup):
             return any(map(self.ends_task, error.exceptions))
         if isinstance(error, asyncio.CancelledError):

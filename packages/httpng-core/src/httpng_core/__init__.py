@@ -7,7 +7,7 @@ arguments. `Connection` says how a driver is written; `httpng_core.testing` need
 from httpng_core._version import __version__
 from httpng_core.app.application import Application, as_application
 from httpng_core.app.control import Control
-from httpng_core.app.files import File, FileInfo, FileRead, Files
+from httpng_core.app.files import File, FileRead, Files
 from httpng_core.app.handlers import as_response, end_exchange
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
@@ -39,6 +39,7 @@ from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, P
 from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.http.dates import DateSource, HttpDate
+from httpng_core.http.file_info import FileInfo
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.sending.calls import Pending

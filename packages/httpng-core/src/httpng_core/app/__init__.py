@@ -4,7 +4,7 @@ from httpng_core.app.application import Application, as_application
 from httpng_core.app.control import Control
 from httpng_core.app.directory import PIECE, DirectoryHandler
 from httpng_core.app.dispatch import handler_of
-from httpng_core.app.files import File, FileInfo, FileRead, Files
+from httpng_core.app.files import File, FileRead, Files
 from httpng_core.app.handlers import (
     AsyncHandler,
     FunctionHandler,
@@ -18,6 +18,7 @@ from httpng_core.app.lifecycle import TABLE, Lifecycle, ServerState, ServerVerb
 from httpng_core.app.route_table import Match, NoMatch, RouteTable, RouteTableStatistics
 from httpng_core.app.router import Router
 from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Handler, HandlerSteps, Runner, at_once
+from httpng_core.http.file_info import FileInfo
 
 __all__ = [
     "CALLS_PER_TURN",

@@ -12,11 +12,12 @@ from math import inf
 from typing import Any, Final
 from urllib.parse import quote
 
-from httpng_core.app.files import File, FileInfo, Files
+from httpng_core.app.files import File, Files
 from httpng_core.app.handlers import end_exchange
 from httpng_core.app.runner import HandlerSteps, Runner
 from httpng_core.config.sites import NOT_FOUND, path_bytes, resolved
 from httpng_core.http.dates import http_date
+from httpng_core.http.file_info import FileInfo
 from httpng_core.http.media_types import content_type
 from httpng_core.http.preconditions import Representation, Selected, representation, select
 from httpng_core.http.request import Request

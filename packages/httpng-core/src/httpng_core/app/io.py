@@ -83,9 +83,16 @@ class BaseIO:
 
     def _begin_write(self, body: Any, timeout: float | None) -> Pending:
         self._check_thread()
-        self._exchange.stall_timeout = self.stall_timeout
-        return self._exchange.write(
-            body, self._clock(), self._timeout(timeout), self.send_window, self.headers, self.window_until
+        exchange = self._exchange
+        if self.stall_timeout is not None or exchange.stalls is not None:
+            exchange.stall_timeout = self.stall_timeout
+        return exchange.write(
+            body,
+            self._clock(),
+            self.send_timeout if timeout is None else timeout,
+            self.send_window,
+            self.headers,
+            self.window_until,
         )
 
     def _begin_wait(self, position: int, timeout: float | None, until: Until | None) -> Pending:

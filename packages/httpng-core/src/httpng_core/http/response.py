@@ -132,7 +132,7 @@ class ResponseHead:
 
 
 def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
-    """Check a status code and headers. Most handlers send the same few with every response, so those are kept.
+    """Check a status code and headers. Most handlers send the same few each time, so those are kept.
 
     A name that a mapping has in two spellings is one field, and the later of them counts.
 

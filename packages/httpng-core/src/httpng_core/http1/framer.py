@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from httpng_core.http.chunks import CHUNK_END, chunk_head
+from httpng_core.http.chunks import CHUNK_END
 from httpng_core.http.response import ResponseHead, status_line
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.outgoing import Outgoing
@@ -99,17 +99,19 @@ class Framer:
             return
         frames: list[Frame] = []
         buffers: list[Buffer] = []
-        size = at = 0
-        for body in bodies:
+        size, last, between = 0, len(bodies) - 1, head
+        for number, body in enumerate(bodies):
             length = len(body)
-            at += length
-            is_last = ends and at == total
-            before, after = head + chunk_head(length), CHUNK_END + LAST_CHUNK if is_last else CHUNK_END
-            buffers += (before, body, after)
-            frame = Frame(exchange, len(head), len(before) - len(head), length, len(after), is_last)
+            before = b"%x\r\n" % length
+            # What ends a chunk and what begins the next one is one buffer; each frame knows its own part.
+            buffers.append(between + before)
+            buffers.append(body)
+            between = CHUNK_END + LAST_CHUNK if ends and number == last else CHUNK_END
+            frame = Frame(exchange, len(head), len(before), length, len(between), ends and number == last)
             frames.append(frame)
-            size += len(before) + length + len(after)
+            size += frame.size
             head = b""
+        buffers.append(between)
         outbound.offer(frames, buffers, size)
 
     def _head(self, exchange: Outgoing) -> bytes:

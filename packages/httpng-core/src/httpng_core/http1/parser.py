@@ -152,7 +152,7 @@ class RequestParser:
         if block is None or self.has_rest or self._head is not None:
             self.feed(data)
             return self.next_request()
-        # The ordinary case in one go: a whole request without a body, with the same header fields as the last.
+        # The ordinary case in one go: a whole request without a body, with the last one's header fields.
         end = data.find(HEAD_END)
         line = ORIGIN_LINE.match(data)
         if line is None or end < 0 or end + 4 > self.max_head or block.count > self.max_fields:

@@ -204,7 +204,7 @@ class Http2:
         return inf
 
     def prepare(self) -> Readiness:
-        """Return whether there is something to frame; the socket must be asked, as no frame can be taken back."""
+        """Return whether there is something to frame; no frame can be taken back, so ask the socket."""
         return Readiness.ASK if self.has_frame else Readiness.NOTHING
 
     def fill(self, limit: int | None, now: float) -> None:

@@ -98,27 +98,12 @@ class Exchange(Outgoing):
         if self.head is None or self.stalls is not None:
             self._begin_body(headers, now)
         self.lag_until = until
-        path = self.along_path() if limit == "auto" else None
-        size = len(data)
-        room = limit if isinstance(limit, int) else path.limit(size) if path is not None else 0
-        if not self.queue:
-            if self.length is not None:
-                self.check_length(size)
-            reached = self.sent if self.acked is None or until == "sent" else self.acked
-            if self.drops or self.current - reached + size <= room:
-                if size:
-                    self._calls += 1
-                    self.last_whole = self._calls
-                    self.accept(data, now)
-                    if self.drops and self.waits is not None:
-                        # Dropped bytes count as sent, and no kernel will say so.
-                        self.settle_waits()
-                self.host.wake()
-                return DONE
-        if path is not None:
-            path.refused(now)
-        deadline = now + (settings.default_send_timeout if timeout is None else timeout)
-        return self._line_up(Write(data, 0 if path is not None else room, deadline, until, path), now)
+        wait_for = settings.default_send_timeout if timeout is None else timeout
+        if limit == "auto":
+            return self._write_along_path(data, now + wait_for, now)
+        if self._take_now(data, limit, until, now):
+            return DONE
+        return self._line_up(Write(data, limit, now + wait_for, until), now)
 
     def wait(
         self, position: int, now: float, timeout: float | None = None, until: Until | None = None
@@ -409,6 +394,33 @@ class Exchange(Outgoing):
             f"content-length is {declared}, and the body that was returned has {size} bytes; "
             "nothing of it is sent"
         )
+
+    def _take_now(self, data: bytes, room: float, until: Until, now: float) -> bool:
+        """Accept a body whole if nobody waits before it and it fits; return whether it did."""
+        if self.queue:
+            return False
+        size = len(data)
+        if self.length is not None:
+            self.check_length(size)
+        reached = self.sent if self.acked is None or until == "sent" else self.acked
+        if not self.drops and self.current - reached + size > room:
+            return False
+        if size:
+            self._calls += 1
+            self.last_whole = self._calls
+            self.accept(data, now)
+            if self.drops and self.waits is not None:
+                # Dropped bytes count as sent, and no kernel will say so.
+                self.settle_waits()
+        self.host.wake()
+        return True
+
+    def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:
+        path = self.along_path()
+        if self._take_now(data, path.limit(len(data)), "acked", now):
+            return DONE
+        path.refused(now)
+        return self._line_up(Write(data, 0, deadline, "acked", path), now)
 
     def _line_up(self, write: Write, now: float) -> Write:
         write.timer = self.timers.add(write.deadline, lambda at: self.withdraw(write, at))

@@ -173,7 +173,7 @@ class Outbound:
             self._pay(size, now)
 
     def _accept_part(self, frames: list[Frame], buffers: list[Buffer], size: int, now: float) -> None:
-        """Commit the frames that begin before `size`; the one that was cut is the tail, the others go back."""
+        """Commit the frames that begin before `size`: the one that was cut is the tail, others go back."""
         begins = 0
         for frame in frames:
             if begins >= size:

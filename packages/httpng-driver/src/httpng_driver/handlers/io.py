@@ -1,7 +1,7 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -21,6 +21,9 @@ from httpng_core import HeaderSource as _HeaderSource
 
 if TYPE_CHECKING:
     from httpng_driver.loop.pump import Pump
+
+_GATHERED: Final = 256 * 1024
+"""So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
 
 
 class IO(BaseIO):
@@ -170,7 +173,11 @@ class IO(BaseIO):
     async def _settled(self, pending: Pending) -> SendResult | None:
         if not pending.settled:
             await self._until_settled(pending)
-        elif self._turn is None:
+            return pending.result
+        if self._exchange.buffered >= _GATHERED:
+            # More would go out in several offers anyway, and by then it would be out of the caches.
+            self.pump.push_now()
+        if self._turn is None:
             self._begin_turn()
         elif self._turn.is_over(self._clock):
             # This handler had room for long enough: let others run.

@@ -1,9 +1,9 @@
 """The hub: everything of one event loop. It takes turns, and in each serves what was flagged.
 
-What a client asks for is served when its socket is read; turns are for what others flag: feeds, other threads,
-timers, tasks that have written. What it does is done in the thread of its loop, with its lock held. So another
-thread that holds the lock may touch a connection or a deadline of its: a step of Lua does, that another loop
-carries out.
+What a client asks for is served when its socket is read; turns are for what others flag: feeds, other
+threads, timers, tasks that have written. What it does is done in the thread of its loop, with its lock held.
+So another thread that holds the lock may touch a connection or a deadline of its: a step of Lua does, that
+another loop carries out.
 """
 
 import logging
@@ -233,7 +233,7 @@ class Hub:
         self._soon()
 
     def drain(self, on_idle: Callable[[], None]) -> None:
-        """Have connections take no more requests and close when they have answered; then call `on_idle` once."""
+        """Have connections take no more requests and close when they have answered; then call `on_idle`."""
         self._on_idle = on_idle
         with self.lock:
             for pump in self.pumps:

@@ -128,7 +128,7 @@ class Pump:
             self._hub.flag(self)
 
     def serve(self) -> None:
-        """Start handlers, send, close: whatever the connection wants now. What it wakes itself for is done."""
+        """Start handlers, send, close: whatever the connection wants now."""
         hub, connection = self._hub, self.connection
         self.flagged = True
         more = False
