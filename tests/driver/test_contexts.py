@@ -5,7 +5,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from tests.driver.harness import in_thread
+from tests.driver.harness import Client, Serving, in_thread
 from tests.driver.net import Net
 
 from httpng_core import GeneratorIO, Pending, Request, Router
@@ -44,6 +44,19 @@ async def coroutine(req: Request, io: IO) -> str:
 ROUTED = Router()
 ROUTED.before(lambda req: None if req.path.endswith("skip") else swap(req) and None)
 ROUTED.route("/*rest", lambda req: user.get())
+
+
+@pytest.mark.parametrize("handler", [plain, generator, coroutine])
+async def test_nor_to_the_next_request_that_came_with_it(serving: Serving, handler: object) -> None:
+    """It may be begun by what ends the one before."""
+    requests = [b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(3)]
+    async with serving(handler) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(b"".join(requests))
+            for number in range(3):
+                received = await in_thread(client.read_response)
+                own = "" if handler is plain else f"/{number}"
+                assert received.body.decode() == f"nobody{own}"
 
 
 @pytest.mark.parametrize("handler", [plain, generator, coroutine])

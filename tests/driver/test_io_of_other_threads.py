@@ -4,14 +4,13 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
+import anyio
 import pytest
-from tests.driver.harness import GET, Client, Serving, in_thread, within_bound, until
+from tests.driver.harness import GET, Client, Serving, in_thread, until
 from tests.driver.net import Net
 
 from httpng_core import GeneratorIO, Pending, Request
 from httpng_driver import IO, Feed
-
-import anyio
 
 pytestmark = pytest.mark.anyio
 
