@@ -1,0 +1,123 @@
+"""A handler that computes holds its loop up: what came, or had room, meanwhile is looked at before deadlines."""
+
+import threading
+import time
+
+import anyio
+import pytest
+from tests.driver.harness import Client, Observed, Serving, in_thread, within_bound
+from tests.driver.net import Net
+
+from httpng_core import Request
+from httpng_driver import IO
+
+pytestmark = pytest.mark.anyio
+
+TIMEOUT = 0.4
+STALL = 1.2
+HOLD_UP = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Held:
+    """Holds the loop up, while a client does something in a thread."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
+    def __call__(self) -> str:
+        self.begun.set()
+        time.sleep(STALL)
+        return "held up"
+
+    async def meanwhile(self, holder: Client, *steps: "tuple[Client, bytes]") -> None:
+        """Have `holder` hold the loop up, and send more once it is."""
+
+        def send() -> None:
+            assert self.begun.wait(10)
+            # Well within the timeout, and long before the loop goes on.
+            time.sleep(TIMEOUT / 4)
+            for client, data in steps:
+                client.send(data)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        holder.send(HOLD_UP)
+        await in_thread(thread.join)
+
+
+async def test_an_upload_that_goes_on_in_time_is_not_late(serving: Serving) -> None:
+    held = Held()
+
+    def handler(req: Request) -> str:
+        return held() if req.path == "/hold" else f"{len(req.body)}"
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n"
+    async with serving(handler, body_timeout=TIMEOUT) as server:
+        with Client(server.addresses[0]) as holder, Client(server.addresses[0]) as client:
+            client.send(head + bytes(1000))
+            await anyio.sleep(0.05)
+            await held.meanwhile(holder, (client, bytes(1000)))
+            received = await in_thread(client.read_response)
+            assert (received.status, received.body) == (200, b"2000")
+
+
+async def test_a_request_head_that_goes_on_in_time_is_not_late(serving: Serving) -> None:
+    held = Held()
+
+    def handler(req: Request) -> str:
+        return held() if req.path == "/hold" else "in time"
+
+    async with serving(handler, header_timeout=TIMEOUT) as server:
+        with Client(server.addresses[0]) as holder, Client(server.addresses[0]) as client:
+            client.send(b"GET / HTTP/1.1\r\n")
+            await anyio.sleep(0.05)
+            await held.meanwhile(holder, (client, b"Host: x\r\n\r\n"))
+            received = await in_thread(client.read_response)
+            assert (received.status, received.body) == (200, b"in time")
+
+
+async def test_an_idle_connection_that_asks_in_time_is_answered(net: Net) -> None:
+    held = Held()
+
+    def handler(req: Request) -> str:
+        return held() if req.path == "/hold" else "in time"
+
+    async with net.serving(handler, keepalive_timeout=TIMEOUT) as server:
+        with Client(server.addresses[0]) if not net.carrier.tls else net.client(server) as plain:
+            holder = plain
+            async with net.connect(server) as client:
+                if net.carrier.tls or net.carrier.http2:
+                    holder = client
+                assert (await in_thread(client.get)).body == b"in time"
+                if holder is client:
+                    return
+                await held.meanwhile(holder, (client, client.prepare()))
+                assert (await in_thread(client.read_response)).body == b"in time"
+
+
+async def test_a_write_to_a_client_that_reads_does_not_fall_short(net: Net) -> None:
+    """Its time was up while nobody could look; by then there was room for it."""
+    go_on = anyio.Event()
+
+    @Observed
+    async def handler(req: Request, io: IO) -> list[object]:
+        io.send_window = 1 << 16
+        await io.write(bytes(1 << 16))
+        go_on.set()
+        results: list[object] = [await io.write(bytes(1 << 16), TIMEOUT) for _ in range(40)]
+        return [result for result in results if result is not None]
+
+    async with net.serving(handler) as server, net.connect(server, receive_buffer=1 << 15) as client:
+        client.request()
+        await within_bound(go_on)
+
+        async def hold_up() -> None:
+            # The kernel's buffers are full by now: the handler waits.
+            await anyio.sleep(TIMEOUT / 2)
+            time.sleep(STALL)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold_up)
+            await anyio.sleep(TIMEOUT / 4)
+            received = await in_thread(client.read_response)
+        assert (await handler.outcome(), len(received.body)) == ([], 41 << 16)
