@@ -33,7 +33,12 @@ class Frame:
         kernel stopped: what it has not taken is not committed. A chunk must go out whole, and so must a payload
         of a feed.
         """
-        if self.prefix or self.suffix or size >= self.head + self.body or self.exchange.offered_follow is not None:
+        if (
+            self.prefix
+            or self.suffix
+            or size >= self.head + self.body
+            or self.exchange.offered_follow is not None
+        ):
             return
         self.body = max(size - self.head, 0)
         self.size = self.head + self.body

@@ -86,7 +86,11 @@ class Silence:
     has_frame: Final = False
     asks_first: Final = False
     is_flushing: Final = False
-    stall_limit: Final = inf
+
+    @property
+    def stall_limit(self) -> float:
+        """Never: nothing is owed."""
+        return inf
 
     def exchanges(self) -> list[Exchange]:
         """Return none."""
