@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from httpng_core import (
+    COMPILED,
     PYTHON_DEFAULT_LISTEN,
     Application,
     CertificateFiles,
@@ -152,7 +153,12 @@ def _parser(program: str, version: str, uvloop: bool) -> _Parser:
             help="run on uvloop (default: if it is installed)",
         )  # fmt: skip
     parser.option(parser, "--lua", metavar="RUNTIME", help="luajit21 or lua54, for an APP in Lua")
-    parser.option(parser, "--version", action="version", version=f"httpng {version}")
+    parser.option(
+        parser,
+        "--version",
+        action="version",
+        version=f"httpng {version} ({'compiled' if COMPILED else 'pure'})",
+    )
     _add_settings(parser)
     return parser
 
