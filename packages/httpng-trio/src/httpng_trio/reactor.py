@@ -68,8 +68,8 @@ class TrioReactor:
             self._nursery.start_soon(self._work, function, args)
             return
         task = self._idle.pop()
-        # A context of its own for each request, as a new task would have.
-        task.context = self._context.copy()
+        # The context of the request, as a new task would have it.
+        task.context = copy_context()
         trio.lowlevel.reschedule(task, outcome.Value((function, args)))
 
     def ends_task(self, error: BaseException) -> bool:
@@ -85,6 +85,7 @@ class TrioReactor:
             await function(*args)
             # While it is parked it must keep nothing of a request alive.
             args = ()
+            task.context = self._context
             if len(self._idle) >= _IDLE_AT_MOST:
                 return
             self._idle.append(task)

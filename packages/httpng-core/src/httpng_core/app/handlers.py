@@ -3,7 +3,6 @@
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -26,9 +25,9 @@ class FunctionHandler:
         self._function = function
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Run the function, in a context of its own, and send what it returns."""
+        """Run the function and send what it returns."""
         try:
-            returned = copy_context().run(self._function, exchange.request)
+            returned = self._function(exchange.request)
         except BaseException as error:
             if not is_handlers_error(error):
                 raise

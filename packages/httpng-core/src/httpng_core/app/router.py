@@ -7,6 +7,7 @@ from httpng_core.app.handlers import AsyncHandler, as_handler, end_exchange
 from httpng_core.app.handlers import check_awaited as check_function
 from httpng_core.app.route_table import NoMatch, RouteTable
 from httpng_core.app.runner import Handler, Runner
+from httpng_core.errors import is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange
 
@@ -122,6 +123,8 @@ class Router:
                 returned = function(request)
                 if returned is not None:
                     return returned
-        except Exception as error:
+        except BaseException as error:
+            if not is_handlers_error(error):
+                raise
             return error
         return None

@@ -183,6 +183,7 @@ class Runner:
         self.call_in_loop = call_in_loop
         self.check_thread = check_thread
         self._served = served
+        self._context = copy_context()
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()
         self._background = 0
@@ -204,7 +205,8 @@ class Runner:
         while events:
             event = events.popleft()
             if isinstance(event, RequestReceived):
-                self._served.handler.start(event.exchange, self)
+                # A context of its own for each request, whoever's work has led to this.
+                self._context.copy().run(self._served.handler.start, event.exchange, self)
                 started = True
             elif (
                 not isinstance(event, ExchangeEnded)
@@ -215,8 +217,8 @@ class Runner:
         return started
 
     def start(self, exchange: Exchange) -> None:
-        """Starts the handler that is the right one now on an exchange."""
-        self._served.handler.start(exchange, self)
+        """Starts the handler that is the right one now on an exchange, in a context of its own."""
+        self._context.copy().run(self._served.handler.start, exchange, self)
 
     def handle(self, event: Event) -> None:
         """Acts on one event."""
