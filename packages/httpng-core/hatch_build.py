@@ -1,7 +1,7 @@
 """Builds the hot modules of httpng-core with mypyc, if asked to by `HTTPNG_COMPILE=1`.
 
-Without it, and in an editable install, the package is pure Python. With it the wheel holds the same sources, and
-beside them extension modules that take their place; what has no compiler can delete those.
+Without it, and in an editable install, the package is pure Python. With it the wheel holds the same
+sources, and beside them extension modules that are imported in their place.
 """
 
 import os
@@ -15,72 +15,34 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # A module in this list must keep to what mypyc can do (https://mypyc.readthedocs.io):
 #
 # * constants of a class are `Final`; others become attributes of its instances;
-# * no subclass of int, dict, deque or of a class that isn't compiled, and no compiled class has a subclass that is
-#   interpreted: so what users derive from (`BaseIO`, `Feed`, `Application`, exceptions) isn't here;
-# * annotations are checked at run time: a bytearray is no bytes, an int no float attribute's value;
+# * no class derives from int, dict, deque or from one that isn't compiled, and nothing that isn't compiled
+#   derives from one that is, unless `mypyc_attr` allows it: so what users derive from (`BaseIO`, `Feed`,
+#   `Application`, exceptions) isn't here, nor is a Protocol that `isinstance` is asked about;
+# * annotations are checked at run time, and code that they make unreachable is left out: what users give is
+#   declared as what it may be, not as what it should be;
+# * an optional object without `__bool__` is true, whatever its `__len__` says;
+# * the type of a tuple with a star in it is written out, else its length may be taken for a constant;
 # * a class can't be changed at run time, and its instances have no attributes but the declared ones.
-COMPILED: Final = [
-    "timers",
-    "sending/auto_window",
-    "sending/body",
-    "sending/calls",
-    "sending/checks",
-    "sending/exchange",
-    "sending/host",
-    "sending/outgoing",
-    "sending/positions",
-    "sending/queue",
-    "sending/stall",
-    "sending/states",
-    "sending/waits",
-    "wire/endpoint",
-    "wire/events",
-    "wire/frame",
-    "wire/ledger",
-    "wire/offer_size",
-    "wire/outbound",
-    "wire/protocol",
-    "wire/scheduler",
-    "http/chunks",
-    "http/dates",
-    "http/request",
-    "http/response",
-    "http1/body",
-    "http1/chunked",
-    "http1/framer",
-    "http1/grammar",
-    "http1/head",
-    "http1/parser",
-    "http1/protocol",
-    "http1/refused",
-    "http2/engine/events",
-    "http2/engine/flow",
-    "http2/engine/frames",
-    "http2/engine/hpack_decoder",
-    "http2/engine/hpack_encoder",
-    "http2/engine/hpack_huffman",
-    "http2/engine/hpack_table",
-    "http2/engine/intake",
-    "http2/engine/limits",
-    "http2/engine/peer_settings",
-    "http2/engine/requests",
-    "http2/engine/sending",
-    "http2/engine/session",
-    "http2/engine/session_config",
-    "http2/engine/stream_states",
-    "http2/engine/streams",
-    "tls/handshake",
-    "tls/outbound",
-    "tls/records",
-    "connection/__init__",
-    "connection/negotiation",
-    "app/files",
-    "app/handlers",
-]
+_HOT: Final = {
+    "": "timers",
+    "sending": "auto_window body calls checks exchange host outgoing positions queue stall states waits",
+    "feeds": "backlog broadcast follower per_loop",
+    "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
+    "http": "chunks dates request response",
+    "http1": "body chunked framer grammar head parser protocol refused",
+    "http2/engine": (
+        "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
+        "peer_settings requests sending session session_config stream_states streams"
+    ),
+    "tls": "handshake outbound records",
+    "connection": "__init__ negotiation",
+    "app": "files handlers",
+}
+COMPILED: Final = [Path(folder, f"{name}.py") for folder, names in _HOT.items() for name in names.split()]
 
 _REQUIRED: Final = ("mypy[mypyc]>=2.4,<3", "setuptools>=70")
 _CHECKED_AS: Final = (
-    # What is compiled is checked, and nothing else: neither the rest of the package nor what isn't installed here.
+    # What is compiled is checked, and nothing else: not the rest of the package, nor what isn't installed.
     "--config-file=",
     "--follow-imports=silent",
     "--ignore-missing-imports",
@@ -125,7 +87,7 @@ def _compile(root: Path, place: Path) -> list[Path]:
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
 
-    sources = [str(root / "src" / "httpng_core" / f"{name}.py") for name in COMPILED]
+    sources = [str(root / "src" / "httpng_core" / path) for path in COMPILED]
     extensions = mypycify(
         [*_CHECKED_AS, *sources],
         target_dir=str(place / "c"),
