@@ -9,12 +9,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 PYPROJECTS := $(wildcard packages/*/pyproject.toml)
 TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench docs)
 
-.PHONY: help demo serve test soak bench bench-freshness lint docs
+# What `make wheels` and the tests of the compiled core build of: all that changes what is in a wheel.
+SOURCES := $(wildcard packages/*/pyproject.toml) packages/httpng-core/hatch_build.py $(shell find packages -path '*/src/*' -type f ! -name '*.pyc')
+COMPILED := .venv-compiled/bin
+INSTALL_COMPILED := $(COMPILED)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo serve test test-compiled soak bench bench-freshness lint docs wheels
 
 help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
 	@echo 'make serve   serves examples/ticker.lua'
 	@echo 'make test    lint, types and tests'
+	@echo 'make test-compiled   the tests of core and driver, on a core that is compiled'
+	@echo 'make wheels  builds the packages into dist/, the core compiled'
 	@echo 'make soak    the tests that take minutes'
 	@echo 'make bench   requests, bytes and messages per CPU second, beside other servers; BENCHES="$(BENCHES)"'
 	@echo 'make bench-freshness   how old data is behind a slow link, beside other servers; as root'
@@ -59,6 +66,32 @@ test: lint
 
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600
+
+# The core in dist/ is compiled; it needs a C compiler.
+dist/stamp: .venv/dev.stamp $(SOURCES)
+	rm -rf dist
+	HTTPNG_COMPILE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--wheel-dir dist $(wildcard packages/*)
+	@touch $@
+
+wheels: dist/stamp
+	@ls dist/*.whl
+
+# All but the core is installed as editable: what is in dist/ and what is tested differ in nothing but where it is.
+.venv-compiled/stamp: dist/stamp
+	$(PYTHON) -m venv .venv-compiled
+	$(INSTALL_COMPILED) pip
+	$(INSTALL_COMPILED) hatchling editables
+	$(INSTALL_COMPILED) --group dev
+	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl
+	$(INSTALL_COMPILED) --no-build-isolation 'httpng-core[tls]' --editable packages/httpng-lua \
+		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
+	@touch $@
+
+test-compiled: .venv-compiled/stamp
+	$(COMPILED)/python -c 'import httpng_core; assert httpng_core.COMPILED'
+	$(COMPILED)/python -m pytest tests/core tests/properties tests/driver -q -m "not soak" \
+		--numprocesses auto --dist loadfile
 
 bench: .venv/bench.stamp
 	@# All of them run, whichever misses a target.

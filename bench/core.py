@@ -75,6 +75,7 @@ def _compare(chosen: list[str], options: argparse.Namespace) -> None:
             for name, costs in _in_process(path, chosen, options.rounds).items():
                 known = least[core].get(name, costs)
                 least[core][name] = {phase: min(cost, known[phase]) for phase, cost in costs.items()}
+    print(f"this core is {'compiled' if httpng_core.COMPILED else 'pure Python'}")
     for core in cores:
         _print_costs(core, least[core])
     if options.against:

@@ -12,6 +12,8 @@ from typing import Any
 
 from servers import HERE, Server, commit, pin_load  # type: ignore[import-not-found]
 
+from httpng_core import COMPILED
+
 Rounds = dict[str, list[float]]
 """What each server reached in each round."""
 
@@ -165,5 +167,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def comparison_parser(description: str | None) -> argparse.ArgumentParser:
     """The options of a `Comparison`."""
     made = parser(description)
-    made.add_argument("--compiled", action="store_true", help="the targets of a compiled core")
+    made.add_argument(
+        "--compiled", action="store_true", default=COMPILED, help="the targets of a compiled core"
+    )
     return made

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.driver.harness import BOUND, Client
 
-from httpng_core import ListenAddress
+from httpng_core import COMPILED, ListenAddress
 from httpng_driver import __version__
 
 LISTENING = re.compile(r"httpng: listening on https?://(.+):(\d+)\n")
@@ -369,7 +369,8 @@ def test_a_port_in_use(module: str, folder: Path) -> None:
 
 
 def test_version_and_help(module: str, folder: Path) -> None:
-    assert run(command(module, "--version"), folder) == (0, f"httpng {__version__}\n", "")
+    build = "compiled" if COMPILED else "pure"
+    assert run(command(module, "--version"), folder) == (0, f"httpng {__version__} ({build})\n", "")
     status, out, err = run(command(module, "--help"), folder)
     assert (status, err) == (0, "")
     for option in ("--listen ADDR:PORT", "--send-window VALUE", "--send-timeout VALUE", "--version"):

@@ -13,6 +13,7 @@ from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.router import Router, check_awaited
 from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
+from httpng_core.compiled import COMPILED
 from httpng_core.config.address import (
     LUA_DEFAULT_LISTEN,
     PYTHON_DEFAULT_LISTEN,
@@ -59,6 +60,7 @@ from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, Reque
 
 __all__ = [
     "CALLS_PER_TURN",
+    "COMPILED",
     "LUA_DEFAULT_LISTEN",
     "MAX_QUEUED",
     "NO_HOST",

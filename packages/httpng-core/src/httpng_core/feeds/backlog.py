@@ -5,7 +5,7 @@ A backlog gives its first payload as often as it is asked; only `drop` takes one
 
 from collections import deque
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Final, Protocol
 
 from httpng_core.http.chunks import CHUNK_END, chunk_head
 
@@ -36,13 +36,11 @@ class Payload:
 
 
 class Backlog(Protocol):
-    """The payloads that wait for one follower, in the order in which it is their turn.
+    """The payloads that wait for one follower, in the order in which it is their turn."""
 
-    Attributes:
-        replaces: whether a payload takes the place of an older one of its key.
-    """
-
-    replaces: bool
+    @property
+    def replaces(self) -> bool:
+        """Whether a payload takes the place of an older one of its key."""
 
     def __len__(self) -> int:
         """How many there are."""
@@ -70,68 +68,85 @@ class Backlog(Protocol):
         """Forgets all of them."""
 
 
-class LatestBacklog(dict[Hashable, Payload]):
+class LatestBacklog:
     """The newest payload of each key, in the order in which the keys became pending."""
 
-    __slots__ = ()
-    overflows = False
-    replaces = True
+    __slots__ = ("_newest",)
+    overflows: Final = False
+    replaces: Final = True
+
+    def __init__(self) -> None:
+        self._newest: dict[Hashable, Payload] = {}
+
+    def __len__(self) -> int:
+        """See `Backlog`."""
+        return len(self._newest)
 
     def add(self, payload: Payload) -> None:
         """See `Backlog`. A key that is pending keeps its place."""
-        self[payload.key] = payload
+        self._newest[payload.key] = payload
 
     def first(self) -> Payload | None:
         """See `Backlog`."""
-        for payload in self.values():
+        for payload in self._newest.values():
             return payload
         return None
 
     def drop(self, payload: Payload) -> None:
         """See `Backlog`. A newer one of the key has become pending behind those that wait."""
-        newest = self.pop(payload.key, payload)
+        newest = self._newest.pop(payload.key, payload)
         if newest is not payload:
-            self[payload.key] = newest
+            self._newest[payload.key] = newest
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`."""
-        return payload.key in self
+        return payload.key in self._newest
 
     def payloads(self) -> list[Payload]:
         """See `Backlog`."""
-        return list(self.values())
+        return list(self._newest.values())
+
+    def clear(self) -> None:
+        """See `Backlog`."""
+        self._newest.clear()
 
 
-class EveryBacklog(deque[Payload]):
+class EveryBacklog:
     """Every payload, with at most `max_queued` bytes; beyond that the oldest go, or it overflows."""
 
-    replaces = False
+    __slots__ = ("_drops_oldest", "_max_queued", "_payloads", "_queued", "overflows")
+    replaces: Final = False
 
     def __init__(self, max_queued: int, *, drops_oldest: bool) -> None:
-        super().__init__()
         self.overflows = False
+        self._payloads: deque[Payload] = deque()
         self._queued = 0
         self._max_queued = max_queued
         self._drops_oldest = drops_oldest
 
+    def __len__(self) -> int:
+        """See `Backlog`."""
+        return len(self._payloads)
+
     def add(self, payload: Payload) -> None:
         """See `Backlog`. The one that was published last is kept, whatever its length."""
-        self.append(payload)
+        payloads = self._payloads
+        payloads.append(payload)
         self._queued += len(payload.body)
-        while self._queued > self._max_queued and len(self) > 1:
+        while self._queued > self._max_queued and len(payloads) > 1:
             if not self._drops_oldest:
                 self.overflows = True
                 return
-            self._queued -= len(self.popleft().body)
+            self._queued -= len(payloads.popleft().body)
 
     def first(self) -> Payload | None:
         """See `Backlog`."""
-        return self[0] if self else None
+        return self._payloads[0] if self._payloads else None
 
     def drop(self, payload: Payload) -> None:
         """See `Backlog`."""
-        if self and self[0] is payload:
-            self.popleft()
+        if self._payloads and self._payloads[0] is payload:
+            self._payloads.popleft()
             self._queued -= len(payload.body)
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
@@ -141,9 +156,9 @@ class EveryBacklog(deque[Payload]):
 
     def payloads(self) -> list[Payload]:
         """See `Backlog`."""
-        return list(self)
+        return list(self._payloads)
 
     def clear(self) -> None:
         """See `Backlog`."""
-        super().clear()
+        self._payloads.clear()
         self._queued = 0

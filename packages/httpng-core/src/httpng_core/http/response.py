@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final
 
+from httpng_core.compiled import mypyc_attr
+
 HeaderValue = str | bytes | int | float
 HeaderValues = HeaderValue | Iterable[HeaderValue]
 HeaderSource = Mapping[str, HeaderValues] | Iterable[tuple[str | bytes, HeaderValues]]
@@ -84,6 +86,7 @@ _PHRASES: Final = {
 }
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 @dataclass(slots=True, kw_only=True)
 class Response:
     """A whole response for a handler to return; it goes out with a Content-Length.
@@ -131,7 +134,7 @@ class ResponseHead:
         self.lines = status_line(status) + b"".join([b"%s: %s\r\n" % header for header in headers])
 
 
-def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
+def response_head(status: object, headers: HeaderSource | None) -> ResponseHead:
     """Check a status code and headers. Most handlers send the same few each time, so those are kept.
 
     A name that a mapping has in two spellings is one field, and the later of them counts.
@@ -141,19 +144,18 @@ def response_head(status: int, headers: HeaderSource | None) -> ResponseHead:
         ValueError: a code that can't be a response's own; a control character other than TAB; a name that
             isn't a token; a Content-Length that isn't one; a Transfer-Encoding other than chunked.
     """
-    if type(status) is not int:
-        status = _checked_status(status)
+    code = status if type(status) is int else _checked_status(status)
     if headers is None:
-        return _kept_head(status, (), False)
+        return _kept_head(code, (), False)
     is_mapping = type(headers) is dict or isinstance(headers, Mapping)
     pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr, arg-type]
     if len(pairs) > 8:
-        return _made_head(status, pairs, is_mapping)
+        return _made_head(code, pairs, is_mapping)
     for name, value in pairs:
         kind = type(value)
         if type(name) is not str or (kind is not str and kind is not bytes) or len(value) >= 64:
-            return _made_head(status, pairs, is_mapping)
-    return _kept_head(status, pairs, is_mapping)
+            return _made_head(code, pairs, is_mapping)
+    return _kept_head(code, pairs, is_mapping)
 
 
 def reason_phrase(status: int) -> str:

@@ -31,9 +31,9 @@ those of one response body, so a response that shares its connection is measured
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from operator import ge, le
+from typing import Final
 
 ROUNDS = 10
 """For how many rounds a rate counts."""
@@ -46,7 +46,7 @@ MAX_RECORDS = 256
 _START_GAIN = 2.0
 _GROWTH_AT_START = 1.25
 _ROUNDS_WITHOUT_GROWTH = 3
-_GAINS = (1.25, 0.9, *(1.2,) * 20)
+_GAINS: Final[tuple[float, ...]] = (1.25, 0.9, *(1.2,) * 20)
 _PROBE, _DRAIN = 0, 1
 _GROWTH_TO_PROBE_ON = 8 / 7
 _SPARED = 0.22
@@ -54,16 +54,20 @@ _LONGER_PATH = 1.5
 _LONGEST_ROUND = 4
 
 
-@dataclass(slots=True)
 class _Record:
     """Bytes that were sent up to `offset`; `acked` of all bytes had been acknowledged by then."""
 
-    offset: int
-    sent_at: float
-    acked: int
-    acked_at: float
-    acked_sent_at: float
-    app_limited: bool = True
+    __slots__ = ("acked", "acked_at", "acked_sent_at", "app_limited", "offset", "sent_at")
+
+    def __init__(
+        self, offset: int, sent_at: float, acked: int, acked_at: float, acked_sent_at: float
+    ) -> None:
+        self.offset = offset
+        self.sent_at = sent_at
+        self.acked = acked
+        self.acked_at = acked_at
+        self.acked_sent_at = acked_sent_at
+        self.app_limited = True
 
 
 class PathEstimate:

@@ -1,4 +1,7 @@
-"""Checks of what handlers pass: a mistake raises at the call, before anything else happens."""
+"""Checks of what handlers pass: a mistake raises at the call, before anything else happens.
+
+They take anything: what is declared to be an integer is one already where the core is compiled, and True is 1.
+"""
 
 import sys
 from math import inf
@@ -6,7 +9,7 @@ from math import inf
 from httpng_core.config.types import Until, WindowSize
 
 
-def checked_timeout(timeout: float, name: str = "timeout") -> float:
+def checked_timeout(timeout: object, name: str = "timeout") -> float:
     """Return a timeout in seconds, if it is one.
 
     Raises:
@@ -21,7 +24,7 @@ def checked_timeout(timeout: float, name: str = "timeout") -> float:
     return inf if timeout > sys.float_info.max else timeout
 
 
-def checked_stall_timeout(seconds: float | None) -> float:
+def checked_stall_timeout(seconds: object) -> float:
     """Seconds without a byte moving that are a stall; `None`: never, so infinity.
 
     Raises:
@@ -33,7 +36,7 @@ def checked_stall_timeout(seconds: float | None) -> float:
     return inf if seconds is None else checked_timeout(seconds, "stall_timeout")
 
 
-def checked_window(window: WindowSize) -> WindowSize:
+def checked_window(window: object) -> WindowSize:
     """Return a send window: a number of bytes or "auto".
 
     Raises:
@@ -41,7 +44,7 @@ def checked_window(window: WindowSize) -> WindowSize:
         ValueError: negative.
     """
     if window == "auto":
-        return window
+        return "auto"
     if isinstance(window, bool) or not isinstance(window, int):
         raise TypeError(f'send_window must be an integer or "auto", not {type(window).__name__}')
     if window < 0:
@@ -49,7 +52,7 @@ def checked_window(window: WindowSize) -> WindowSize:
     return window
 
 
-def checked_position(position: int) -> int:
+def checked_position(position: object) -> int:
     """Return a position to wait for.
 
     Raises:

@@ -8,7 +8,7 @@ response is in `outgoing.py`.
 from math import inf
 from typing import Final
 
-from httpng_core.config.types import Until, WindowSize
+from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.errors import AckedUnknownError, ContentLengthError
 from httpng_core.http.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
 from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
@@ -46,7 +46,7 @@ class Exchange(Outgoing):
     # Calls that wait ----------------------------------------------------------------------------------
 
     def write_header(
-        self, code: int, headers: HeaderSource | None, now: float, timeout: float | None = None
+        self, code: Integer, headers: HeaderSource | None, now: float, timeout: Seconds | None = None
     ) -> Pending:
         """Give the header block; the call settles with `None` when the TCP/IP stack has it.
 
@@ -69,7 +69,7 @@ class Exchange(Outgoing):
         self,
         body: bytes | str | bytearray | memoryview,
         now: float,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
         window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
@@ -106,7 +106,7 @@ class Exchange(Outgoing):
         return self._line_up(Write(data, limit, now + wait_for, until), now)
 
     def wait(
-        self, position: int, now: float, timeout: float | None = None, until: Until | None = None
+        self, position: Integer, now: float, timeout: Seconds | None = None, until: Until | None = None
     ) -> Pending:
         """Wait until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
 
@@ -117,10 +117,10 @@ class Exchange(Outgoing):
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
         """
-        position = checked_position(position)
+        checked = checked_position(position)
         deadline = self._deadline(now, timeout)
         until = self.settings.default_window_until if until is None else until
-        wait = Wait(position, deadline, until if until == "sent" else self._track(until))
+        wait = Wait(checked, deadline, until if until == "sent" else self._track(until))
         self.count_swept()
         if self.state > LAST_LIVE or reached(wait, self, self.head_stage):
             return self._ended_call(wait, Call.WAIT)
@@ -130,7 +130,7 @@ class Exchange(Outgoing):
         self,
         source: Source,
         now: float,
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
         window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
@@ -261,7 +261,7 @@ class Exchange(Outgoing):
         """End the response with what the handler returned; see `answer`."""
         self.answer(response.status, response.headers, response.body, now)
 
-    def answer(self, status: int, headers: HeaderSource | None, body: bytes | str, now: float) -> None:
+    def answer(self, status: Integer, headers: HeaderSource | None, body: bytes | str, now: float) -> None:
         """End the response with a whole one, or append `body` to what was begun.
 
         Raises:
@@ -367,7 +367,7 @@ class Exchange(Outgoing):
             raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
         return "acked"
 
-    def _deadline(self, now: float, timeout: float | None) -> float:
+    def _deadline(self, now: float, timeout: Seconds | None) -> float:
         return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
 
     def _begin_body(self, headers: HeaderSource | None, now: float) -> None:
@@ -456,7 +456,7 @@ class Exchange(Outgoing):
         pending.settle(encode(call, cancelled=over, headers_were_sent=sent, reached=met))
         return pending
 
-    def _follow_cancelled(self) -> SendResult | None:
+    def _follow_cancelled(self) -> SendResult:
         sent = self.head_stage >= HeadStage.SENT
         return encode(Call.WAIT, cancelled=True, headers_were_sent=sent)
 

@@ -59,7 +59,8 @@ class Carrier(Protocol):
 class _NoCarrier:
     """What frames an exchange that is over: nothing. See `Carrier`."""
 
-    host: Host = NO_HOST
+    def __init__(self) -> None:
+        self.host: Host = NO_HOST
 
     def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
         """Do nothing."""

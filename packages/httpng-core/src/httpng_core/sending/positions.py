@@ -2,6 +2,7 @@
 
 from collections import deque
 from math import inf
+from typing import Final
 
 
 class LagBook:
@@ -12,8 +13,8 @@ class LagBook:
     3. The lag of bytes that share a stamp is told too long, by what they differ; never too short.
     """
 
-    RESOLUTION = 0.001
-    MAX_STAMPS = 256
+    RESOLUTION: Final = 0.001
+    MAX_STAMPS: Final = 256
 
     __slots__ = ("_stamps",)
 

@@ -1,15 +1,16 @@
 """The command line that every backend has: `python -m httpng_BACKEND APP`."""
 
 import argparse
-import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from httpng_core import (
+    COMPILED,
     PYTHON_DEFAULT_LISTEN,
     Application,
     CertificateFiles,
@@ -21,6 +22,7 @@ from httpng_core import (
     parse_settings,
 )
 from httpng_driver.command.find_application import load
+from httpng_driver.command.log_output import LogOutput
 from httpng_driver.command.second_signal import SecondSignal
 
 Run = Callable[..., None]
@@ -103,28 +105,34 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
     arguments, parser = sys.argv[1:] if argv is None else argv, _parser(program, version, uvloop)
     parser.refuse_unknown(arguments)
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
-    try:
-        # First, so that an address of the application's own is not even looked at.
-        listen = _listen(options)
-        with SecondSignal() as watch:
-            # Where Lua loops for ever, nothing of Python's hears of Ctrl-C.
-            watch.listen()
-            application = load(options.app, _settings(options), options.lua, listen)
-        run(application, listen=listen, **({"uvloop": options.uvloop} if uvloop else {}))
-    except ConfigError as error:
-        print(f"httpng: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        # A second SIGINT, after the server had ended and stopped listening to signals.
-        pass
+    with LogOutput():
+        try:
+            # First, so that an address of the application's own is not even looked at.
+            listen = _listen(options)
+            with SecondSignal() as watch:
+                # Where Lua loops for ever, nothing of Python's hears of Ctrl-C.
+                watch.listen()
+                application = load(options.app, _settings(options), options.lua, listen)
+            run(application, listen=listen, **({"uvloop": options.uvloop} if uvloop else {}))
+        except ConfigError as error:
+            _say(f"httpng: {error}")
+            return 2
+        except KeyboardInterrupt:
+            # A second SIGINT, after the server had ended and stopped listening to signals.
+            pass
     return 0
 
 
 def announce(urls: Sequence[str]) -> None:
     """Says where a server listens, a line each."""
     for url in urls:
-        print(f"httpng: listening on {url}", file=sys.stderr, flush=True)
+        _say(f"httpng: listening on {url}")
+
+
+def _say(line: str) -> None:
+    # A full disk behind stderr, or nobody who reads it, is no reason not to serve.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _parser(program: str, version: str, uvloop: bool) -> _Parser:
@@ -152,7 +160,12 @@ def _parser(program: str, version: str, uvloop: bool) -> _Parser:
             help="run on uvloop (default: if it is installed)",
         )  # fmt: skip
     parser.option(parser, "--lua", metavar="RUNTIME", help="luajit21 or lua54, for an APP in Lua")
-    parser.option(parser, "--version", action="version", version=f"httpng {version}")
+    parser.option(
+        parser,
+        "--version",
+        action="version",
+        version=f"httpng {version} ({'compiled' if COMPILED else 'pure'})",
+    )
     _add_settings(parser)
     return parser
 
