@@ -281,11 +281,18 @@ async def test_connections_are_drained_and_reconfigured_while_no_other_thread_is
             await in_thread(client.ask, GET)
             (pump,) = pumps_of(server)
             held: list[bool] = []
-            for verb in ("drain", "reconfigure"):
-                setattr(pump.connection, verb, lambda *_: held.append(server._hub.lock._is_owned()))  # type: ignore[attr-defined]
-            server.reconfigure(thread_name)
-            server.shutdown()
+            with pytest.MonkeyPatch.context() as patch:
+                for verb in ("drain", "reconfigure"):
+                    patch.setattr(
+                        type(pump.connection),
+                        verb,
+                        lambda *_: held.append(server._hub.lock._is_owned()),  # type: ignore[attr-defined]
+                    )
+                server.reconfigure(thread_name)
+                server.shutdown()
             assert held == [True, True]
+            # It has been told nothing.
+            client.close()
 
 
 # Scripts ------------------------------------------------------------------------------------------------

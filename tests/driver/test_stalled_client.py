@@ -157,6 +157,7 @@ async def test_a_body_no_longer_than_the_window_goes_whole_or_not_at_all(
         await within_bound(over)
         received = await in_thread(client.read_response)
     assert [result.body_bytes_sent for result in refused] == [0, 0, 0]
-    assert len(written) > 1
+    # Of the frame that the kernel has cut there may be more left than a small window allows.
+    assert len(written) > 1 or window - size < 1 << 14
     assert received.body == b"".join(written)
     assert received.complete

@@ -281,12 +281,12 @@ async def test_lua_that_computes_stalls_no_other_loop(serving: Serving, tmp_path
 
 async def test_fibers_reach_responses_of_other_loops(serving: Serving, tmp_path: Path) -> None:
     script = """
-    local ios, told = {}, {}
+    local ios, told, is_done = {}, {}, {}
     httpng.cfg{threads = 4, handler = function(req, io)
       if req.path == '/join' then
         ios[#ios + 1] = io
         io:write('')
-        while not io.is_done do fiber.sleep(0.001) end
+        while not is_done[io] do fiber.sleep(0.001) end
         return
       elseif req.path == '/count' then
         return ('%d'):format(#ios)
@@ -298,7 +298,7 @@ async def test_fibers_reach_responses_of_other_loops(serving: Serving, tmp_path:
         end
         local waited = one:wait(0, 10)
         told[#told + 1] = ('%d'):format(one:get_send_stats().current)
-        one.is_done = true
+        is_done[one] = true
       end
       return table.concat(told, ' ')
     end}"""

@@ -26,6 +26,24 @@ _GATHERED: Final = 256 * 1024
 """So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
 
 
+class NoPump:
+    """The pump of an exchange that was over before its handler began. See `Pump`."""
+
+    flagged = True
+
+    def push_now(self) -> None:
+        """Do nothing."""
+
+    def wake(self) -> None:
+        """Do nothing."""
+
+    def serve(self) -> None:
+        """Do nothing."""
+
+
+GONE = NoPump()
+
+
 class IO(BaseIO):
     """The response of one exchange.
 
@@ -42,12 +60,16 @@ class IO(BaseIO):
             aborted; `None`: never before the handler has returned.
     """
 
-    pump: "Pump"
+    pump: "Pump | NoPump"
     _turn: "_Turn | None" = None
     _over: anyio.Event | None = None
 
     def __init__(
-        self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", check_thread: Callable[[], None]
+        self,
+        exchange: Exchange,
+        clock: Callable[[], float],
+        pump: "Pump | NoPump",
+        check_thread: Callable[[], None],
     ) -> None:
         """Make the `io` of an exchange that `pump` drives; `check_thread` raises in any thread but its loop's."""
         # Past `__setattr__`, and in one go: most handlers need no more than this.

@@ -15,7 +15,7 @@ from typing import Any
 
 from httpng_core import Address, Application, Certificates, Exchange, HttpDate, Timers, end_exchange
 from httpng_driver.handlers.files import DiskFiles
-from httpng_driver.handlers.io import IO
+from httpng_driver.handlers.io import GONE, IO
 from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.loop.pump import Pump
@@ -334,7 +334,9 @@ class Hub:
             self.turn()
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
-        io = IO(exchange, self.clock, exchange.host.driver, self.check_thread)
+        # An exchange that was cancelled before its handler began has let go of its pump.
+        pump = GONE if exchange.is_over else exchange.host.driver
+        io = IO(exchange, self.clock, pump, self.check_thread)
         self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
 
