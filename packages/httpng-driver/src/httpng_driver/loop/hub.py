@@ -270,7 +270,8 @@ class Hub:
 
     def _serve(self) -> None:
         now = self.clock()
-        if self._is_due(now):
+        due = self._next_deadline()
+        if due is not None and due <= now:
             # After the loop was held up, sockets come first: what has come, or has room, in time isn't late.
             self.poller.poll()
             self.timers.handle(now)
@@ -287,9 +288,9 @@ class Hub:
             if not self._flagged and not self.runner.is_ready:
                 return
 
-    def _is_due(self, now: float) -> bool:
+    def _next_deadline(self) -> float | None:
         due, sleeper = self.timers.next_deadline(), self.runner.next_deadline()
-        return (due is not None and due <= now) or (sleeper is not None and sleeper <= now)
+        return sleeper if due is None or (sleeper is not None and sleeper < due) else due
 
     def _on_ready(self) -> None:
         if self._closed:
@@ -300,9 +301,15 @@ class Hub:
                 self.poller.poll()
             finally:
                 self._in_turn = False
-            if self._flagged or self.feed_turns or self.runner.is_ready or self._is_due(self.clock()):
+            due = self._next_deadline()
+            is_due = due is not None and due <= self.clock()
+            if is_due or self._flagged or self.feed_turns or self.runner.is_ready:
                 self.turn()
-            elif self._on_idle is not None:
+                return
+            if due is not None and (self._alarm is None or due < self._alarm):
+                # Of a listener's pause, or of a fiber that sleeps.
+                self._sound_at(due)
+            if self._on_idle is not None:
                 self._tell_idle()
 
     def _soon(self) -> None:
@@ -319,8 +326,7 @@ class Hub:
             self.turn()
 
     def _set_alarm(self) -> None:
-        deadlines = (self.timers.next_deadline(), self.runner.next_deadline())
-        deadline = min((each for each in deadlines if each is not None), default=None)
+        deadline = self._next_deadline()
         if deadline is not None and (self._alarm is None or deadline < self._alarm):
             self._sound_at(deadline)
 
