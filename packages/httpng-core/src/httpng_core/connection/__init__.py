@@ -259,7 +259,12 @@ class Connection:
         infinite. It may be false though that is so.
         """
         endpoint = self._endpoint
-        return endpoint.at_rest and endpoint.outbound.is_empty and not endpoint.eof
+        return (
+            endpoint.at_rest
+            and endpoint.outbound.is_empty
+            and not endpoint.eof
+            and not endpoint.timers.heap
+        )
 
     @property
     def wants_write(self) -> bool:

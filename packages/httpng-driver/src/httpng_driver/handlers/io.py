@@ -49,7 +49,7 @@ class IO(BaseIO):
     def __init__(
         self, exchange: Exchange, clock: Callable[[], float], pump: "Pump", check_thread: Callable[[], None]
     ) -> None:
-        """Make the `io` of an exchange that `pump` drives; `check_thread` raises outside its loop's thread."""
+        """Make the `io` of an exchange that `pump` drives; `check_thread` raises in other threads."""
         # Past `__setattr__`, and in one go: most handlers need no more than this.
         self.__dict__.update(
             headers={}, _exchange=exchange, _clock=clock, pump=pump, _check_thread=check_thread
