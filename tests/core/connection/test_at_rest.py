@@ -2,10 +2,14 @@
 
 from tests.core.driving import GET, Driven
 
+from httpng_core import Readiness
+
 
 def rests(driven: Driven) -> bool:
     """What the connection says; if it says yes, all that it promises holds."""
     connection = driven.connection
+    if connection.prepare() is not Readiness.NOTHING:
+        return False
     if connection.is_at_rest:
         assert connection.wants_read
         assert not connection.wants_write
