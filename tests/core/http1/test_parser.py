@@ -691,3 +691,25 @@ def test_a_refusal_is_an_error_of_the_peer() -> None:
     error = refused(b"\0")
     assert isinstance(error, RemoteError)
     assert str(error) == error.reason
+
+
+def test_empty_lines_between_requests_are_counted_for_each_request() -> None:
+    parser = RequestParser(1000, 1000, 100)
+    for _ in range(10):
+        assert parser.receive(b"\r\n") is None
+        head = parser.receive(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert isinstance(head, ParsedHead)
+    assert not parser.has_rest
+
+
+def test_receive_gives_what_feed_and_next_request_give() -> None:
+    wire = b"GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\nGET /c HTTP/1.0\r\nhost: x\r\n\r\n"
+    for cut in range(1, len(wire)):
+        parser = RequestParser(1000, 1000, 100)
+        targets = []
+        for piece in (wire[:cut], wire[cut:]):
+            head = parser.receive(piece)
+            while isinstance(head, ParsedHead):
+                targets.append((head.target, head.minor))
+                head = parser.next_request()
+        assert targets == [("/a", 1), ("/b", 1), ("/c", 0)]
