@@ -14,7 +14,8 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 # The floors of a package: folders, or modules beside them. One imports only from floors left of its own.
 _FLOORS = {
     "httpng_core": (
-        "errors timers compiled config http sending feeds wire http2 http1 tls connection app languages testing"
+        "errors timers compiled config http sending feeds wire http2 http1 tls connection app languages"
+        " testing"
     ),
     "httpng_driver": "reactor handlers loop threads serving command",
 }

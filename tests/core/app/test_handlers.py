@@ -698,7 +698,8 @@ def test_the_access_log_tells_each_request_and_how_it_ended(caplog: pytest.LogCa
 
     assert logged(caplog, act, access_log=True) == [
         '192.0.2.1 "GET /a?b" status=200 current=9 sent=9 acked=- seconds=0.000 complete',
-        '192.0.2.1 "GET /slow" was cancelled: the connection was reset by the client; current=9 sent=0 acked=-',
+        '192.0.2.1 "GET /slow" was cancelled: the connection was reset by the client; '
+        "current=9 sent=0 acked=-",
         '192.0.2.1 "GET /slow" status=200 current=9 sent=0 acked=- seconds=2.000 cancelled',
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.core.http1.reading import CHUNKED, GET, POST, cut, head, parser, read, refused, served
 
 from httpng_core.errors import RemoteError
-from httpng_core.http1.parser import MAX_STEP, MORE, ParsedHead, Reading
+from httpng_core.http1.parser import MAX_STEP, MORE, ParsedHead, Reading, RequestParser
 from httpng_core.http1.refused import RefusedRequest
 
 # The request line -------------------------------------------------------------------------------------
@@ -691,3 +691,24 @@ def test_a_refusal_is_an_error_of_the_peer() -> None:
     error = refused(b"\0")
     assert isinstance(error, RemoteError)
     assert str(error) == error.reason
+
+
+def test_empty_lines_between_requests_are_counted_for_each_request() -> None:
+    reads = RequestParser(1000, 1000, 100)
+    for _ in range(10):
+        assert reads.receive(b"\r\n") is None
+        assert isinstance(reads.receive(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"), ParsedHead)
+    assert not reads.has_rest
+
+
+def test_receive_gives_what_feed_and_next_request_give() -> None:
+    one = b"GET /%s HTTP/1.%d\r\nhost: x\r\n\r\n"
+    wire = b"".join([one % (b"a", 1), one % (b"b", 1), one % (b"c", 0)])
+    for at in range(1, len(wire)):
+        reads, seen = RequestParser(1000, 1000, 100), []
+        for piece in (wire[:at], wire[at:]):
+            request = reads.receive(piece)
+            while isinstance(request, ParsedHead):
+                seen.append((request.target, request.minor))
+                request = reads.next_request()
+        assert seen == [("/a", 1), ("/b", 1), ("/c", 0)]

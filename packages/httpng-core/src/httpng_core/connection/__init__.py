@@ -255,11 +255,16 @@ class Connection:
     def is_at_rest(self) -> bool:
         """Whether there is nothing to do but to read, and to heed `next_deadline`.
 
-        If it is true, so is `wants_read`, all else that a driver asks is false, and `stall_limit` is
-        infinite. It may be false though that is so.
+        To be asked when `prepare` has found nothing to send. If it is true, so is `wants_read`, all else that
+        a driver asks is false, and `stall_limit` is infinite. It may be false though that is so.
         """
         endpoint = self._endpoint
-        return endpoint.at_rest and endpoint.outbound.is_empty and not endpoint.eof
+        return (
+            endpoint.at_rest
+            and endpoint.outbound.is_empty
+            and not endpoint.eof
+            and not endpoint.timers.heap
+        )
 
     @property
     def wants_write(self) -> bool:

@@ -162,6 +162,7 @@ class RequestParser:
         if block.has_body or block.raw != data[line.end() : end + 2] or block.minor != int(minor):
             self.feed(data)
             return self.next_request()
+        self._empty_lines = 0
         if end + 4 < len(data):
             self._data, self._at, self.has_rest = data, end + 4, True
         return ParsedHead(method.decode(), target.decode(), block.host, block)

@@ -191,6 +191,7 @@ class Http1:
         # The first two are enough for most, and spare a call.
         if not exchange.buffered and exchange.head_stage is not _BEGUN and not exchange.has_frame:
             return _NOTHING
+        self._endpoint.at_rest = False
         if self._endpoint.outbound.size.asks_first:
             # An end without bytes takes no room: the kernel has the response, however slow the client is.
             return _OFFER if self.framer.ends_silently(exchange) else _ASK

@@ -397,7 +397,7 @@ class Exchange(Outgoing):
 
     def _take_now(self, data: bytes, room: float, until: Until, now: float) -> bool:
         """Accept a body whole if nobody waits before it and it fits; return whether it did."""
-        if self.queue:
+        if self.queue is not None and len(self.queue):
             return False
         size = len(data)
         if self.length is not None:
@@ -495,7 +495,8 @@ class Exchange(Outgoing):
         """Whether bytes are in flight, or a writer waits: something has to move."""
         if self.in_flight(self.lag_until) > 0:
             return True
-        return bool(self.queue) and self.queue is not None and self.queue.following is None
+        queue = self.queue
+        return queue is not None and len(queue) > 0 and queue.following is None
 
     def _stall_due(self, now: float) -> float | None:
         """Return when it is a stall, or time to look again; `None`: nothing has to move."""

@@ -214,7 +214,7 @@ class Outgoing(ResponseBody):
             return False
         state = self.state
         if state is _ENDED:
-            return not self.queue
+            return self.queue is None or len(self.queue) == 0
         if state is not _STREAMING:
             return False
         return self.drops or (self.length is not None and self.committed + size >= self.length)

@@ -24,8 +24,8 @@ def _stderr() -> int:
 class LogOutput(logging.Handler):
     """Writes lines to a descriptor, in a thread of its own, while it is open (`with`).
 
-    It is the handler of last resort (`logging.lastResort`): an application that configures logging, whenever it
-    does, gets its lines by its own handlers alone, so that no line comes twice.
+    It is the handler of last resort (`logging.lastResort`): an application that configures logging, whenever
+    it does, gets its lines by its own handlers alone, so that no line comes twice.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:

@@ -71,7 +71,7 @@ class IO(BaseIO):
         pump: "Pump | NoPump",
         check_thread: Callable[[], None],
     ) -> None:
-        """Make the `io` of an exchange that `pump` drives; `check_thread` raises in any thread but its loop's."""
+        """Make the `io` of an exchange that `pump` drives; `check_thread` raises in other threads."""
         # Past `__setattr__`, and in one go: most handlers need no more than this.
         self.__dict__.update(
             headers={}, _exchange=exchange, _clock=clock, pump=pump, _check_thread=check_thread
