@@ -9,7 +9,7 @@ Integer = SupportsIndex
 """An integer that a handler gives, checked by us: compiled, an `int` would be converted before, True to 1."""
 
 Seconds = SupportsFloat
-"""A time that a handler gives, checked by us: compiled, a `float` would be converted before, in words not ours."""
+"""A time that a handler gives, checked by us: compiled, a `float` is converted before, in other words."""
 
 WindowSize = int | Literal["auto"]
 """A send window as a handler gives it: body bytes, or "auto", which follows the path."""

@@ -1,6 +1,6 @@
 """Checks of what handlers pass: a mistake raises at the call, before anything else happens.
 
-They take anything: what is declared to be an integer is one already where the core is compiled, and True is 1.
+They take anything: where the core is compiled, what is declared to be an integer is one, and True is 1.
 """
 
 import sys
