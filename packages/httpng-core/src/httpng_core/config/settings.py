@@ -249,7 +249,7 @@ def _refuse_native_handlers(value: object) -> None:
 
 
 def _with_kept(settings: Settings, cfg: Mapping[str, object], running: Settings) -> Settings:
-    """Return `settings` with the fixed ones as they run; one that `cfg` names, if by None, must be the same."""
+    """Return `settings` with the fixed ones as they run; one that `cfg` names, even as None, must be so."""
     for name in _FIXED:
         if name in cfg:
             _check_kept(name, getattr(settings, name), running)
