@@ -86,7 +86,7 @@ def find(item: str) -> Definition:
 
 
 def entry(item: str) -> str:
-    """Return the entry of a public name; `Feed(publish, close)` has these members alone, `Feed()` has none."""
+    """Return the entry of a public name; `Feed(publish, close)` has these members alone, `Feed()` none."""
     title, limited, chosen = item.rstrip(")").partition("(")
     definition = find(title)
     node, name = definition.node, definition.name
@@ -176,7 +176,7 @@ def _constructor(node: ast.ClassDef, init: Function | None, fields: dict[str, tu
 
 
 def _fields(node: ast.ClassDef) -> dict[str, tuple[str, str]]:
-    """Return the annotated names of a class: types and defaults, of which those that are made show as dots."""
+    """Return the annotated names of a class: types and defaults; a default that is made shows as dots."""
     found = {}
     for each in node.body:
         if isinstance(each, ast.AnnAssign):
