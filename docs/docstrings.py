@@ -12,7 +12,7 @@ _ITEM = re.compile(r"^([^\s:][^:\n]*): ((?:.*\n?)(?: .*\n?)*)", re.MULTILINE)
 
 
 def prose(doc: str, types: dict[str, str] | None = None) -> list[str]:
-    """A docstring as Markdown; `types` are those of the attributes that it tells."""
+    """Return a docstring as Markdown; `types` are those of the attributes that it tells."""
     lines = []
     at = 0
     for section in _SECTION.finditer(doc + "\n"):
@@ -23,7 +23,7 @@ def prose(doc: str, types: dict[str, str] | None = None) -> list[str]:
 
 
 def attributes(doc: str) -> dict[str, str]:
-    """What a docstring tells of each attribute."""
+    """Return what a docstring tells of each attribute."""
     for section in _SECTION.finditer(doc + "\n"):
         if section[1] == "Attributes":
             return dict(_items(textwrap.dedent(section[2]).strip()))
@@ -31,7 +31,7 @@ def attributes(doc: str) -> dict[str, str]:
 
 
 def filled(text: str, indent: str) -> str:
-    """A paragraph in lines; all but the first are indented."""
+    """Return a paragraph in lines; all but the first are indented."""
     return textwrap.fill(
         text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

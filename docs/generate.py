@@ -45,7 +45,7 @@ def pages() -> dict[Path, str]:
 
 
 def marked(kind: str) -> list[str]:
-    """What all markers of a kind name."""
+    """Return what all markers of a kind name."""
     texts = [frame.read_text() for frame in sorted(FRAMES.glob("*.md"))]
     given = [marker[2] for text in texts for marker in _MARKER.finditer(text) if marker[1] == kind]
     return [
@@ -125,7 +125,7 @@ _FILL: dict[str, Callable[[str], str]] = {"settings": _settings, "python": _pyth
 
 
 def main() -> None:
-    """Writes the pages that have changed, and names them."""
+    """Write the pages that have changed, and name them."""
     for path, text in pages().items():
         if not path.exists() or path.read_text() != text:
             path.write_text(text)

@@ -47,7 +47,7 @@ class LuaEntry:
         return self.names[0].rpartition(".")[0]
 
     def markdown(self, level: int) -> str:
-        """The entry as it stands on a page."""
+        """Return the entry as it stands on a page."""
         title = "#" * level + f" `{self.calls}`"
         if not self.is_call:
             return f"{title}\n\n{self.text}\n"

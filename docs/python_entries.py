@@ -6,6 +6,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from docs.docstrings import WIDTH, attributes, filled, prose
@@ -39,7 +40,7 @@ class Definition:
 
 @cache
 def tree_of(module: str) -> ast.Module:
-    """The syntax tree of a module."""
+    """Return the syntax tree of a module."""
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin is not None
@@ -47,7 +48,7 @@ def tree_of(module: str) -> ast.Module:
 
 
 def public_names(door: str) -> list[str]:
-    """What a module offers, its version apart."""
+    """Return what a module offers, its version apart."""
     for node in tree_of(door).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             return [name for name in ast.literal_eval(node.value) if name != "__version__"]
@@ -56,7 +57,7 @@ def public_names(door: str) -> list[str]:
 
 @cache
 def define(module: str, name: str) -> Definition:
-    """The definition of a name, followed through imports.
+    """Return the definition of a name, followed through imports.
 
     Raises:
         LookupError: there is none, or it has no docstring.
@@ -76,7 +77,7 @@ def define(module: str, name: str) -> Definition:
 
 
 def find(item: str) -> Definition:
-    """The definition of a public name: `SendResult`, or `httpng_core.Feed`."""
+    """Return the definition of a public name: `SendResult`, or `httpng_core.Feed`."""
     door, _, name = item.rpartition(".")
     for each in (door,) if door else DOORS:
         if name in public_names(each):
@@ -85,7 +86,7 @@ def find(item: str) -> Definition:
 
 
 def entry(item: str) -> str:
-    """The entry of a public name; `Feed(publish, close)` has these members alone, `Feed()` has none."""
+    """Return the entry of a public name; `Feed(publish, close)` has these members alone, `Feed()` none."""
     title, limited, chosen = item.rstrip(")").partition("(")
     definition = find(title)
     node, name = definition.node, definition.name
@@ -136,6 +137,7 @@ def _class(definition: Definition, members: dict[str, Function]) -> list[str]:
     told = attributes(definition.doc)
     lines = [*_code(_constructor(node, init, fields)), *prose(definition.doc, types)]
     lines += [_property(each) for name, each in members.items() if _is_property(each) and name not in told]
+    lines += _told_values(node)
     lines += ["", *(prose(ast.get_docstring(init) or "") if init else [])]
     for name, each in members.items():
         if not _is_property(each):
@@ -146,6 +148,15 @@ def _class(definition: Definition, members: dict[str, Function]) -> list[str]:
                 *prose(_told(each)),
             ]
     return lines
+
+
+def _told_values(node: ast.ClassDef) -> list[str]:
+    """Return the members of an enumeration that have a docstring below them."""
+    values = []
+    for each, following in pairwise(node.body):
+        if isinstance(each, ast.Assign) and (doc := _doc(each, following)):
+            values.append(filled(f"* `{_names(each)[0]}`: {' '.join(doc.split())}", "  "))
+    return values
 
 
 def _property(node: Function) -> str:
@@ -165,7 +176,7 @@ def _constructor(node: ast.ClassDef, init: Function | None, fields: dict[str, tu
 
 
 def _fields(node: ast.ClassDef) -> dict[str, tuple[str, str]]:
-    """The annotated names of a class: their types and defaults, of which those that are made show as dots."""
+    """Return the annotated names of a class: types and defaults; a default that is made shows as dots."""
     found = {}
     for each in node.body:
         if isinstance(each, ast.AnnAssign):
@@ -178,7 +189,7 @@ def _fields(node: ast.ClassDef) -> dict[str, tuple[str, str]]:
 
 
 def _set_in(init: Function) -> dict[str, str]:
-    """The types of the attributes that a constructor annotates."""
+    """Return the types of the attributes that a constructor annotates."""
     annotated = (each for each in ast.walk(init) if isinstance(each, ast.AnnAssign))
     return {
         ast.unparse(each.target).removeprefix("self."): ast.unparse(each.annotation) for each in annotated
@@ -186,7 +197,7 @@ def _set_in(init: Function) -> dict[str, str]:
 
 
 def methods(definition: Definition) -> dict[str, Function]:
-    """The public methods and properties of a class by name, those of its bases too."""
+    """Return the public methods and properties of a class by name, those of its bases too."""
     node = definition.node
     found: dict[str, Function] = {}
     assert isinstance(node, ast.ClassDef)

@@ -7,6 +7,7 @@ frames to the kernel, and reports what the kernel said: that is why `sent` is tr
 """
 
 import contextlib
+import select
 import selectors
 import socket
 import struct
@@ -14,11 +15,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from httpng_core import Address, Application, Connection, HttpDate, Request, Runner
+from httpng_core import Address, Application, Connection, HttpDate, Readiness, Request, Runner
+
+RESET = struct.pack("ii", 1, 0)
+LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 def hello(request: Request) -> str:
-    """A plain handler."""
+    """Answer, as a plain handler."""
     return f"You asked for {request.path}\n"
 
 
@@ -28,9 +32,11 @@ class Peer:
     def __init__(self, sock: socket.socket, connection: Connection, runner: Runner) -> None:
         self.sock, self.connection, self.runner = sock, connection, runner
         self.writable, self.shut = True, False
+        self.poll = select.poll()
+        self.poll.register(sock, select.POLLOUT)
 
     def receive(self, now: float) -> None:
-        """Hands over what the client sent."""
+        """Hand over what the client sent."""
         try:
             data = self.sock.recv(65536)
         except BlockingIOError:
@@ -44,17 +50,20 @@ class Peer:
             self.connection.receive_eof(now)
 
     def send(self, now: float) -> None:
-        """Offers frames while the kernel takes them, and tells the core what it took."""
-        while self.writable and self.connection.wants_write:
-            wire = b"".join(self.connection.data_to_send(now))
+        """Offer bytes while the kernel takes them, and tell the core how many it took."""
+        while self.writable and (readiness := self.connection.prepare()) is not Readiness.NOTHING:
+            if readiness is Readiness.ASK and not self.poll.poll(0):
+                self.writable = False
+                return
+            buffers = self.connection.data_to_send(now)
             try:
-                taken = self.sock.send(wire) if wire else 0
+                taken = self.sock.sendmsg(buffers) if buffers else 0
             except BlockingIOError:
                 taken = 0
             except OSError:
                 self.connection.connection_lost(now)
                 return
-            self.writable = taken == len(wire)
+            self.writable = taken == sum(map(len, buffers))
             self.connection.bytes_accepted(taken, now)
             self.runner.serve(self.connection)
 
@@ -64,20 +73,21 @@ class Peer:
         return self.writable and self.connection.wants_write
 
     def interest(self) -> int:
-        """What to wait for next."""
+        """Return what to wait for next."""
         read = selectors.EVENT_READ if self.connection.wants_read else 0
         return read | (0 if self.writable else selectors.EVENT_WRITE)
 
     def advance(self, now: float) -> bool:
-        """Lets time pass, runs handlers, sends what they wrote; tells whether the socket is still open."""
+        """Let time pass, run handlers, send what they wrote; return whether the socket is still open."""
         self.connection.handle_timeout(now)
         self.runner.serve(self.connection)
         self.runner.run()
         self.send(now)
         if self.connection.close_expected():
             if self.connection.reset_expected:
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.sock.close()
+            self.connection.release()
             return False
         if self.connection.half_close_expected() and not self.shut:
             self.shut = True
@@ -89,7 +99,7 @@ class Peer:
 def accept(
     listener: socket.socket, application: Application, runner: Runner, date: HttpDate
 ) -> Iterator[Peer]:
-    """Accepts the client that waits, if it still does."""
+    """Accept the client that waits, if it still does."""
     try:
         sock, address = listener.accept()
     except OSError:
@@ -101,11 +111,13 @@ def accept(
 
 
 def serve(application: Application, listener: socket.socket, stop: Callable[[], bool]) -> None:
-    """Serves until `stop()`; looks at it at least ten times a second."""
+    """Serve until `stop()`; looks at it at least ten times a second."""
     date = HttpDate(time.time)
     runner = application.runner(time.monotonic)
     peers: list[Peer] = []
     listener.setblocking(False)
+    if LOWAT is not None and application.settings.notsent_lowat:
+        listener.setsockopt(socket.IPPROTO_TCP, LOWAT, application.settings.notsent_lowat)
     while not stop():
         now = time.monotonic()
         runner.handle_timeout(now)
@@ -119,9 +131,10 @@ def serve(application: Application, listener: socket.socket, stop: Callable[[], 
             for key, events in selector.select(0 if ready else 0.1):
                 if key.data is None:
                     peers += accept(listener, application, runner, date)
-                elif events & selectors.EVENT_READ:
+                    continue
+                if events & selectors.EVENT_READ:
                     key.data.receive(time.monotonic())
-                else:
+                if events & selectors.EVENT_WRITE:
                     key.data.writable = True
     runner.close()
     for peer in peers:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from docs import generate
 from docs.lua_entries import read_entries
-from docs.python_entries import public_names
+from docs.python_entries import define, methods, public_names
 from tests.driver.harness import Client, in_thread, serving_on, within_bound
 
 import httpng_core
@@ -292,7 +292,7 @@ def in_other_frames(folder: Path, page: str, old: str, new: str, monkeypatch: py
     [
         ("python.md", ", SendStats -->", " -->", "SendStats"),
         ("python.md", ", SendStats -->", ", SendStats, Nothing -->", "Nothing"),
-        ("core.md", "RemoteError", "", "RemoteError"),
+        ("packages.md", "RemoteError", "", "RemoteError"),
         ("settings.md", " stall_timeout", "", "stall_timeout"),
         ("settings.md", " stall_timeout", " stall_timeout stall_timeout", "stall_timeout"),
         ("settings.md", " stall_timeout", " stall_time", "stall_time"),
@@ -372,5 +372,17 @@ def test_all_that_a_script_can_reach_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in httpng_core.__all__ if name != "__version__"])
-def test_every_public_name_is_told(name: str) -> None:
-    assert re.search(rf"\b{name}\b", REFERENCE)
+def test_every_public_name_of_core_has_an_entry(name: str) -> None:
+    assert re.search(rf"^#+ `(?:\w+\.)?{name}`$", REFERENCE, re.MULTILINE)
+
+
+def test_what_embedders_call_is_on_one_page() -> None:
+    page = (ROOT / "docs" / "reference" / "core.md").read_text()
+    for name in ("Connection", "Exchange", "Host", "Pending", "Readiness", "RequestReceived", "Runner"):
+        assert f"\n### `{name}`\n" in page
+
+
+def test_the_verbs_and_questions_of_a_connection_are_all_in_the_how_to() -> None:
+    page = (ROOT / "docs" / "how-to" / "embed.md").read_text()
+    calls = methods(define("httpng_core", "Connection"))
+    assert [name for name in calls if not re.search(rf"`{name}\b", page)] == []

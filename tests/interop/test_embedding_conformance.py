@@ -1,10 +1,10 @@
-"""The drivers of examples/ pass what core ships to test drivers, but for what they leave out by intent."""
+"""The drivers of examples/ pass what core ships to test drivers."""
 
 import importlib.util
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -62,7 +62,3 @@ class TestThreads(Example):
 
 class TestSelectors(Example):
     name = "embed_selectors"
-    exempt: ClassVar[Mapping[str, str]] = {
-        "test_the_kernel_is_kept_short": "it doesn't set TCP_NOTSENT_LOWAT",
-        "test_what_the_kernel_refuses_is_taken_back": "it doesn't ask the socket first",
-    }

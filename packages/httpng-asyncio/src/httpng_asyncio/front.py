@@ -14,7 +14,7 @@ from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
 
 
 def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg: object) -> None:
-    """Serves until SIGINT or SIGTERM: then exchanges may finish within `shutdown_timeout` seconds.
+    """Serve until SIGINT or SIGTERM: then exchanges may finish within `shutdown_timeout` seconds.
 
     Blocks. Says on stderr where it listens.
 
@@ -51,7 +51,7 @@ async def serve(
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
     **cfg: object,
 ) -> None:
-    """Serves within a running asyncio program. Installs no signal handlers, prints nothing.
+    """Serve within a running asyncio program. Installs no signal handlers, prints nothing.
 
     Returns after `Server.shutdown`. Cancelling it resets every connection, cancels the handlers and
     waits for these.

@@ -25,7 +25,7 @@ class AsyncioReactor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cancels what was spawned and waits for it to end."""
+        """Cancel what was spawned and wait for it to end."""
         if self._alarm is not None:
             self._alarm.cancel()
         for fd in self._watched:

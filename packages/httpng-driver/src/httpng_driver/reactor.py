@@ -10,16 +10,16 @@ class Reactor(Protocol):
     """What the driver needs of an event loop. A backend gives one; all calls come from its thread."""
 
     def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Calls `ready()` whenever `fd` is readable, until the reactor closes."""
+        """Call `ready()` whenever `fd` is readable, until the reactor closes."""
 
     def call_at(self, when: float, alarm: Callable[[], None]) -> None:
-        """Calls `alarm()` at the monotonic time `when`. There is one alarm: the last call counts."""
+        """Call `alarm()` at the monotonic time `when`. There is one alarm: the last call counts."""
 
     def wake(self, callback: Callable[[], None]) -> None:
-        """Calls `callback()` in the next turn of the loop, never within this call."""
+        """Call `callback()` in the next turn of the loop, never within this call."""
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
-        """Runs `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
+        """Run `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
 
     def ends_task(self, error: BaseException) -> bool:
         """Return whether `error` is the end of the task that asks: it is cancelled, or the program is to end.

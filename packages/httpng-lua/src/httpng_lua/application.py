@@ -61,7 +61,7 @@ class LuaApplication(Application):
         overrides: Mapping[str, object] | None = None,
         control: Callable[[Lifecycle], Control] | None = None,
     ) -> None:
-        """Runs the script.
+        """Run the script.
 
         Args:
             path: the script; `require` finds modules beside it.
@@ -101,7 +101,7 @@ class LuaApplication(Application):
         call_in_loop: CallInLoop = at_once,
         check_thread: Callable[[], None] = lambda: None,
     ) -> Runner:
-        """What runs the handlers of one event loop; the first one also runs the script and its fibers.
+        """Return what runs the handlers of one event loop; the first one also runs the script and its fibers.
 
         Args:
             clock: the clock that was given to the constructor.
@@ -172,7 +172,7 @@ class LuaApplication(Application):
         self._script.on_ended = call
 
     def with_settings(self, **cfg: object) -> "LuaApplication":
-        """This application with some settings changed, and not another one: the script has run.
+        """Change some settings of this application and return it, no other one: the script has run.
 
         Raises:
             ConfigError: see `Application`.
@@ -181,7 +181,7 @@ class LuaApplication(Application):
         return self
 
     def override(self, **cfg: object) -> None:
-        """Changes settings of this application; these win over what the script says, too.
+        """Change settings of this application; these win over what the script says, too.
 
         Raises:
             ConfigError: see `Application.with_settings`; or it is what the script's Lua is.
@@ -190,7 +190,7 @@ class LuaApplication(Application):
         super().override(**cfg)
 
     def configure(self, given: Mapping[str, object]) -> None:
-        """Takes over what the script has given to `cfg`; its own call of that, and nobody else's.
+        """Take over what the script has given to `cfg`; its own call of that, and nobody else's.
 
         Raises:
             ConfigError: see `Application.reconfigure`.

@@ -45,7 +45,7 @@ class ExchangeCalls:
         self._home = home
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that io.lua uses."""
+        """Return the calls by the names that io.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "write": self._write,
             "write_header": self._write_header,
@@ -61,7 +61,7 @@ class ExchangeCalls:
         return named | helpers | others | {"stats": self.of_exchange(self._stats)}
 
     def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
-        """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
+        """Return the call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
         exchanges = self._exchanges
 
         def called(number: float, *args: Any) -> Answer:
@@ -74,7 +74,7 @@ class ExchangeCalls:
         return called
 
     def answer(self, handle: ExchangeHandle, pending: Pending, now: float) -> Answer:
-        """What a call of an exchange brought, or that it waits."""
+        """Return what a call of an exchange brought, or that it waits."""
         if not pending.settled:
             return WAIT, self._wait_for(handle, pending)
         result = plain(pending.result)
@@ -139,7 +139,7 @@ class ExchangeCalls:
         return (DONE,)
 
     def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
-        """Gives the exchange up because a call of the old form timed out, unless it is over already."""
+        """Give the exchange up because a call of the old form timed out, unless it is over already."""
         if not cancelled(result):
             handle.exchange.cancel(self.clock())
         return (DONE,)
@@ -159,7 +159,7 @@ class ExchangeCalls:
 def wait_elsewhere(
     waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
 ) -> int:
-    """The number of a wait of a fiber that `home` runs, for what settles in the loop of `there`.
+    """Return the number of a wait of a fiber that `home` runs, for what settles in the loop of `there`.
 
     Call it with the lock of `there` held. `withdraw` ends the call, in that loop, when nobody waits any more.
     """
@@ -182,7 +182,7 @@ def wait_elsewhere(
 
 
 def outcome_of(pending: Pending) -> tuple[Any, Exception | None]:
-    """What a settled call brought: a result, or an error to raise."""
+    """Return what a settled call brought: a result, or an error to raise."""
     try:
         return pending.result, None
     except Exception as error:
@@ -205,7 +205,7 @@ def pairs(lines: bytes | None) -> FlatHeaders:
 
 
 def show_result(value: float) -> bytes:
-    """A result in words, for `tostring`."""
+    """Return a result in words, for `tostring`."""
     call, told = SendResult(int(value)).described()
     fields = (f"{name}={str(field).lower()}" for name, field in told.items())
     return f"send_result of {call}: {', '.join(fields)}".encode()
@@ -216,7 +216,7 @@ def _refuse_field(name: bytes) -> Answer:
 
 
 def plain(result: int | None) -> int | None:
-    """A result without its class, which lupa would hand over as an object."""
+    """Return a result without its class, which lupa would hand over as an object."""
     return None if result is None else int(result)
 
 
@@ -226,10 +226,10 @@ def until_of(until: bytes | None) -> Any:
 
 
 def window_of(window: float | bytes | None) -> Any:
-    """A send window as Lua wrote it; the exchange checks it."""
+    """Return a send window as Lua wrote it; the exchange checks it."""
     return window.decode() if isinstance(window, bytes) else whole(window)
 
 
 def whole(number: float | None) -> Any:
-    """A number as an integer where it is one: Lua 5.4 has whole numbers of both kinds, as 65536.0."""
+    """Return a number as an integer where it is one: Lua 5.4 has whole numbers of both kinds, as 65536.0."""
     return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -23,7 +23,7 @@ class FeedCalls:
         self._gap: Callable[..., Any]
 
     def statistics(self) -> tuple[FeedStats, ...]:
-        """What became of all that each feed published."""
+        """Return what became of all that each feed published."""
         return tuple(feed.get_stats() for feed in self._by_number.values())
 
     def connect(self, runtime: Runtime) -> None:
@@ -31,7 +31,7 @@ class FeedCalls:
         self._gap = runtime.function("gap")
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that feed.lua uses."""
+        """Return the calls by the names that feed.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "feed": self._feed,
             "publish": self._publish,
@@ -91,7 +91,7 @@ class FeedCalls:
         return self._calls.answer(handle, pending, now)
 
     def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
-        """Calls a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""
+        """Call a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""
         if gap is None:
             return None
 

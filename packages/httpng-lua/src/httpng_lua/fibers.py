@@ -71,7 +71,7 @@ class Fibers:
         self._kill = runtime.function("kill")
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that the Lua files use."""
+        """Return the calls by the names that the Lua files use."""
         return {
             "clock": lambda: self.clock(),
             "spend": lambda: (TURN if self._budget.is_spent(self.clock()) else DONE,),
@@ -85,7 +85,7 @@ class Fibers:
         }
 
     def launch(self, runner: Runner) -> None:
-        """A server runs: the fibers that wait already go on with it."""
+        """Note that a server runs: the fibers that wait already go on with it."""
         runner.timers = self._main.timers
         self._main, self._launched = runner, True
         self._homes[0] = runner
@@ -97,7 +97,7 @@ class Fibers:
         runner.on_ready()
 
     def adopt(self, fiber: int, answer: Answer, ended: Callable[[], None] = lambda: None) -> None:
-        """Takes care of a fiber that has run up to its first wait, `answer`; its error is logged."""
+        """Take care of a fiber that has run up to its first wait, `answer`; its error is logged."""
         if not self._launched:
             self._early.append((fiber, answer, ended))
             return
@@ -112,7 +112,7 @@ class Fibers:
         home.spawn(self._steps(home, fiber, answer), ended, background=True)
 
     def follow(self, home: Runner, fiber: int, answer: Answer, ended: Callable[[object], None]) -> None:
-        """Takes care of a fiber in the loop of `home`, which is that of the caller.
+        """Take care of a fiber in the loop of `home`, which is that of the caller.
 
         `ended` gets an `Ended`, a `Failed` or an exception; at once, if the fiber has ended.
         """
@@ -122,7 +122,7 @@ class Fibers:
             ended(outcome_of(answer))
 
     def enter(self, home: Runner, function: Callable[..., Any], *args: object) -> Answer:
-        """Calls into Lua, for a fiber of `home`, with a fresh budget. It must be let in by the gate."""
+        """Call into Lua, for a fiber of `home`, with a fresh budget. It must be let in by the gate."""
         self._budget.restart()
         self._homes.append(home)
         try:
@@ -170,7 +170,7 @@ class Fibers:
             self._waits.forget(wait)
 
     def _give_up(self, wait: float) -> None:
-        """Ends a wait that can't be waited for."""
+        """End a wait that can't be waited for."""
         self._waits.wake(wait)
         self._waits.forget(wait)
 
@@ -193,7 +193,7 @@ class Fibers:
 
 
 def as_answer(values: Any) -> Answer:
-    """What Lua returned; lupa doesn't make a tuple of a single value."""
+    """Return what Lua returned; lupa doesn't make a tuple of a single value."""
     return values if isinstance(values, tuple) else (values,)
 
 

@@ -16,7 +16,7 @@ class Gate(Protocol):
     """Where several threads serve one script, a driver gives it such a gate."""
 
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
-        """Runs `job` now and tells what it gave; `None` if another thread is in there.
+        """Run `job` now and tell what it gave; `None` if another thread is in there.
 
         Then whoever is runs it before it leaves, and `done` is called in the loop of `home`. Within a job
         another one is run at once.
@@ -40,4 +40,4 @@ class OpenGate:
 
 
 def ignore(answer: Answer, error: Exception | None) -> Any:
-    """A `Done` that nobody waits for."""
+    """Return a `Done` that nobody waits for."""

@@ -32,7 +32,7 @@ class LuaHandler:
         fibers: Fibers,
         exchanges: Exchanges,
     ) -> None:
-        """The functions of Lua's were asked for outside of it: this may be made within a call from there."""
+        """Take functions of Lua's, asked for before: this may be made within a call from there."""
         self.retired = False
         self.number = number
         self._serve = serve
@@ -41,7 +41,7 @@ class LuaHandler:
         self._exchanges = exchanges
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Runs the handler up to its first wait; one that never waits costs no generator.
+        """Run the handler up to its first wait; one that never waits costs no generator.
 
         If it is retired by then, whatever has this request now is started in its place.
         """
@@ -79,7 +79,7 @@ class LuaHandler:
 
 
 def request_values(request: Request) -> list[object]:
-    """A request for Lua, in the order of handler.lua's `new_request`."""
+    """Return a request for Lua, in the order of handler.lua's `new_request`."""
     query = request.query
     values: list[object] = [
         request.method.encode(),

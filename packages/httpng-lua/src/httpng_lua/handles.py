@@ -54,7 +54,7 @@ class Exchanges:
         return self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
 
     def add(self, exchange: Exchange, home: Runner, is_held: Callable[[int], bool]) -> int:
-        """The number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
+        """Return the number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
         if len(self._by_number) >= self._sweep_at:
             self.sweep(is_held)
         self._last += 1
@@ -85,7 +85,7 @@ class Waits:
         return len(self._by_number)
 
     def add(self, pending: Pending, give_up: Callable[[Pending], None], home: Runner) -> int:
-        """The number of a call of a fiber that `home` runs; `give_up` ends it as a timeout would."""
+        """Return the number of a call of a fiber that `home` runs; `give_up` ends it as a timeout would."""
         self._last += 1
         self._by_number[self._last] = pending, give_up, home
         return self._last
@@ -97,11 +97,11 @@ class Waits:
         }
 
     def pending(self, number: float) -> Pending:
-        """The call of that number."""
+        """Return the call of that number."""
         return self._by_number[int(number)][0]
 
     def wake(self, number: float) -> bool:
-        """Ends a wait early; tells whether it still waited."""
+        """End a wait early; return whether it still waited."""
         found = self._by_number.get(int(number))
         if found is None:
             return False
@@ -113,5 +113,5 @@ class Waits:
             return True
 
     def forget(self, number: float) -> None:
-        """The fiber goes on, or won't ever."""
+        """Note that the fiber goes on, or won't ever."""
         self._by_number.pop(int(number), None)

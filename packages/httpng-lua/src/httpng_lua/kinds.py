@@ -43,7 +43,7 @@ class LuaKind:
         return {key: value for key, value in self.cfg.items() if key in LUA_KEYS}
 
     def wanted_by(self, cfg: Mapping[str, object]) -> "LuaKind":
-        """The kind that a cfg asks for; what it doesn't name stays as it is.
+        """Return the kind that a cfg asks for; what it doesn't name stays as it is.
 
         Raises:
             ConfigError: a value is of another type or out of its range.
@@ -60,7 +60,7 @@ class LuaKind:
         )
 
     def refuse_change(self, cfg: Mapping[str, object]) -> None:
-        """Checks that a cfg asks for nothing that the state isn't.
+        """Check that a cfg asks for nothing that the state isn't.
 
         Raises:
             ConfigError: it does, by a key that it names.

@@ -19,7 +19,7 @@ _LEVELS: Final = {
 
 
 def log_calls() -> dict[str, Callable[..., Any]]:
-    """The calls by the names that log.lua uses."""
+    """Return the calls by the names that log.lua uses."""
     return {"logs": _logs, "log": _write}
 
 

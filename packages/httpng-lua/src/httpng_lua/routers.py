@@ -22,7 +22,7 @@ class RouterCalls:
         return len(self._tables)
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that router.lua uses."""
+        """Return the calls by the names that router.lua uses."""
         return {
             "router": self._router,
             "forget_router": self._forget,
@@ -51,7 +51,7 @@ class RouterCalls:
         return DONE, self._tables[int(router)].delete(name.decode(*_HOW))
 
     def _find(self, router: float, method: bytes, host: bytes, path: bytes) -> Answer:
-        """The route's number, then names and values; or nil, then status, body and Allow."""
+        """Return the route's number, then names and values; or nil, then status, body and Allow."""
         found = self._tables[int(router)].find(method.decode(*_HOW), host.decode(*_HOW), path.decode(*_HOW))
         if isinstance(found, NoMatch):
             answer = found.response()

@@ -59,7 +59,7 @@ class Runtime:
     def __init__(
         self, kind: LuaKind, host: Mapping[str, Callable[..., Any]], clock: Callable[[], float]
     ) -> None:
-        """Starts a Lua of its own.
+        """Start a Lua of its own.
 
         Args:
             kind: which Lua, and how it is confined.
@@ -109,7 +109,7 @@ class Runtime:
         package[b"path"] = own + package[b"path"]
 
     def compile(self, source: bytes, name: str) -> object:
-        """The function of a script.
+        """Return the function of a script.
 
         Raises:
             LuaScriptError: a syntax error, with the file and the line; or it is bytecode, which could do
@@ -132,7 +132,7 @@ class Runtime:
         return host if self._border is None else self._border.calls(host)
 
     def _source_of(self, name: bytes) -> tuple[bytes, bytes] | None:
-        """The source of a module beside the script, and its path."""
+        """Return the source of a module beside the script, and its path."""
         if _MODULE.fullmatch(name):
             inner = name.decode(errors="surrogateescape").replace(".", "/")
             for path in (self._folder / f"{inner}.lua", self._folder / inner / "init.lua"):
@@ -157,7 +157,7 @@ class LuaFunction:
 
 
 def read_value(row: Iterator[Any]) -> object:
-    """A value as httpng.lua spelled it out: strings become `str`, sequences lists, other tables dicts."""
+    """Return a value as httpng.lua spelled it out: strings as `str`, sequences as lists, tables as dicts."""
     kind = next(row)
     if kind == b"table":
         return _read_table(row)
@@ -208,7 +208,7 @@ def _parts(kind: LuaKind) -> Iterator[str]:
 
 
 def _chunk_name(part: str) -> bytes:
-    """What Lua calls one of our files, as stopping.lua has it: by its name alone."""
+    """Return what Lua calls one of our files, as stopping.lua has it: by its name alone."""
     return b"=httpng/" + part.rpartition("/")[2].encode()
 
 
@@ -224,7 +224,7 @@ def _module(name: LuaRuntime) -> Any:
 
 
 def _as_loadfile(source: bytes) -> bytes:
-    """What `loadfile` skips: a byte order mark, and a first line that begins with `#`."""
+    """Return what `loadfile` skips: a byte order mark, and a first line that begins with `#`."""
     plain = source.removeprefix(b"\xef\xbb\xbf")
     return b"--" + plain if plain.startswith(b"#") else plain
 

@@ -54,7 +54,7 @@ class Script:
         clock: Callable[[], float],
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
-        """Starts the Lua; what `overrides` says of it the script's cfg can't change.
+        """Start the Lua; what `overrides` says of it the script's cfg can't change.
 
         Raises:
             ConfigError: there is no such Lua.
@@ -79,7 +79,7 @@ class Script:
         self.runtime.find_modules_in(str(path.parent))
 
     def run(self) -> None:
-        """Runs the script up to its first wait.
+        """Run the script up to its first wait.
 
         Raises:
             ConfigError: see `LuaApplication`.
@@ -88,7 +88,7 @@ class Script:
         self._run(_read(self._path))
 
     def handler(self, function: LuaFunction) -> LuaHandler:
-        """What starts a handler of the script's."""
+        """Return what starts a handler of the script's."""
         return LuaHandler(function.number, self._serve, self._is_held, self._fibers, self._exchanges)
 
     def statistics(self, handlers: tuple[int, ...]) -> LuaStatistics:
@@ -131,7 +131,7 @@ class Script:
         self._fibers.gate = gate
 
     def launch(self, runner: Runner) -> None:
-        """A server runs the script: the first of its loops is where its fibers live."""
+        """Note that a server runs the script: the first of its loops is where its fibers live."""
         if not self._is_launched:
             self._is_launched = True
             self._fibers.launch(runner)
@@ -182,7 +182,7 @@ class Script:
 
 
 def _in_one_line(message: str) -> str:
-    """What Lua told, without the traceback; of a module that isn't there, not all places where it isn't."""
+    """Return what Lua told, without the traceback and the places where a module isn't."""
     told = message.partition("\nstack traceback:")[0]
     first, missing, _ = told.partition(" not found:\n")
     if missing and "module '" in first:

@@ -20,7 +20,7 @@ class Owner(Protocol):
     lifecycle: Lifecycle
 
     def configure(self, given: Mapping[str, object]) -> None:
-        """Takes over what the script has given to `cfg`."""
+        """Take over what the script has given to `cfg`."""
 
     def shutdown(self) -> Pending:
         """See `Application`."""
@@ -62,7 +62,7 @@ class ServerCalls:
         self._row: list[object] = []
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
-        """The calls by the names that httpng.lua uses."""
+        """Return the calls by the names that httpng.lua uses."""
         calls: Mapping[str, Callable[..., Answer]] = {
             "begin_cfg": self._begin_cfg,
             "give_cfg": self._give_cfg,
@@ -107,7 +107,7 @@ class ServerCalls:
         return self._await(pending) if waits else (DONE,)
 
     def _await(self, pending: Pending) -> Answer:
-        """Waits for the server; a fiber that is cancelled meanwhile gives up its own wait only."""
+        """Wait for the server; a fiber that is cancelled meanwhile gives up its own wait only."""
         waiting, home = Pending(), self._home()
 
         def settle() -> None:
@@ -122,5 +122,5 @@ class ServerCalls:
 
 
 def _by_key(parameters: Any) -> dict[Any, object]:
-    """The cfg table by its keys, also where these are those of a sequence."""
+    """Return the cfg table by its keys, also where these are those of a sequence."""
     return dict(enumerate(parameters, 1)) if isinstance(parameters, list) else parameters

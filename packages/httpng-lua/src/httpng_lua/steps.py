@@ -44,12 +44,12 @@ class Budget:
         self._until = inf
 
     def restart(self) -> None:
-        """The host is about to step a fiber."""
+        """Begin anew: the host is about to step a fiber."""
         self._calls = CALLS_PER_TURN
         self._until = self._clock() + SECONDS_PER_TURN
 
     def is_spent(self, now: float) -> bool:
-        """Counts one call; tells whether others must run now."""
+        """Count one call; return whether others must run now."""
         self._calls -= 1
         return self._calls <= 0 or now >= self._until
 
@@ -69,7 +69,7 @@ class Failed:
 
 
 def guarded(call: Callable[..., Answer]) -> Callable[..., Answer]:
-    """The call for Lua: an exception becomes a value, that Lua raises on its own side of the border."""
+    """Return the call for Lua: an exception becomes a value, which Lua raises on its own side."""
 
     def guard(*args: Any) -> Answer:
         try:

@@ -38,7 +38,7 @@ class TrioReactor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cancels what was spawned and waits for it to end."""
+        """Cancel what was spawned and wait for it to end."""
         for scope in self._scopes:
             scope.cancel()
         self._nursery.cancel_scope.cancel()
@@ -97,7 +97,7 @@ class TrioReactor:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Starts a task of ours until the reactor closes: who is cancelled still needs the loop."""
+        """Start a task of ours until the reactor closes: who is cancelled still needs the loop."""
         scope = trio.CancelScope(shield=True)
         self._scopes.append(scope)
 
@@ -141,5 +141,5 @@ class TrioReactor:
             alarm()
 
     def _deadline(self) -> float:
-        """The alarm's time by trio's clock, which has another origin than the monotonic one."""
+        """Return the alarm's time by trio's clock, which has another origin than the monotonic one."""
         return trio.current_time() + (self._when - time.monotonic())

@@ -50,7 +50,7 @@ class Application:
     def __init__(
         self, handler: object = None, *, sites: object = None, listen: object = None, **cfg: object
     ) -> None:
-        """Checks everything that can be checked before it runs.
+        """Check everything that can be checked before it runs.
 
         Args:
             handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
@@ -70,7 +70,7 @@ class Application:
             self._configure({"handler": handler, "sites": sites, "listen": listen, **cfg})
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
-        """Replaces handlers and settings at once, whether a server runs yet or not. Doesn't block.
+        """Replace handlers and settings at once, whether a server runs yet or not. Doesn't block.
 
         All or nothing: what isn't named returns to its default, sites that aren't are gone, and if this
         raises nothing has changed. Handlers that run finish as they began; requests that arrive from now
@@ -109,7 +109,7 @@ class Application:
         return _settled()
 
     def force_decrease_threads(self) -> Pending:
-        """Resets the connections of threads that are to go; settles when these are gone.
+        """Reset the connections of threads that are to go; settles when these are gone.
 
         Raises:
             RuntimeError: there is no configuration, or a shutdown is in progress.
@@ -120,7 +120,7 @@ class Application:
         return _settled()
 
     def with_settings(self, **cfg: object) -> "Application":
-        """The same application with some settings changed; these win over what it is reconfigured with, too.
+        """Return the same application with some settings changed, which win over later reconfiguring.
 
         Raises:
             ConfigError: see the constructor; or it is no setting, but something else that one takes.
@@ -131,7 +131,7 @@ class Application:
         return changed
 
     def override(self, **cfg: object) -> None:
-        """Changes settings of this application; these win over what it is reconfigured with, too.
+        """Change settings of this application; these win over what it is reconfigured with, too.
 
         Raises:
             ConfigError: see `with_settings`; nothing has changed.
@@ -187,7 +187,7 @@ class Application:
         call_in_loop: CallInLoop = at_once,
         check_thread: Callable[[], None] = any_thread,
     ) -> Runner:
-        """What runs the handlers for one event loop, by its monotonic `clock`; directories need `files`."""
+        """Return what runs the handlers of one event loop, by its `clock`; directories need `files`."""
         return Runner(
             self,
             clock=clock,
@@ -200,7 +200,7 @@ class Application:
         )
 
     def use_gate(self, gate: Any) -> None:
-        """What several threads need for handlers that share a state; those of Python share none."""
+        """Take what several threads need for handlers that share a state; those of Python share none."""
 
     @property
     def has_ended(self) -> bool:
@@ -252,7 +252,7 @@ class Application:
         self._given: Mapping[str, object] = {}
 
     def _configure(self, given: Mapping[str, object]) -> None:
-        """Takes a configuration over, if it is right and the server can; `lifecycle` has said that it may."""
+        """Take a configuration over, if it is right and the server can; `lifecycle` has said that it may."""
         if self.lifecycle.state is ServerState.STOPPED:
             configuration = first_configuration({**given, **self._overrides}, self._language)
             self._swap(configuration, given, None if self.control is None else self.control.start)

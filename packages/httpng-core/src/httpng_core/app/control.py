@@ -16,28 +16,28 @@ class Control(Protocol):
     """
 
     def start(self, configuration: Configuration) -> None:
-        """Opens the listeners and serves, after a shutdown has come to its end.
+        """Open the listeners and serve, after a shutdown has come to its end.
 
         Raises:
             ConfigError: a directory, a certificate or an address can't be used; nothing is left open.
         """
 
     def reconfigure(self, configuration: Configuration) -> None:
-        """Prepares for another configuration: what it can't do must be found out here.
+        """Prepare for another configuration: what it can't do must be found out here.
 
         Raises:
             ConfigError: a directory can't be served, or the like; nothing has changed.
         """
 
     def reconfigured(self) -> None:
-        """The application has swapped right after `reconfigure`: what arrives from now on is served by that.
+        """Note that the application has swapped, right after `reconfigure`: it serves what arrives now.
 
         Before an open connection is given what has arrived on it, it is given the settings that the
         application has by then, whichever thread it belongs to.
         """
 
     def shutdown(self, *, resets: bool) -> Pending:
-        """Stops; what this returns settles when all is down. Each call returns one of its own.
+        """Stop; what this returns settles when all is down. Each call returns one of its own.
 
         Args:
             resets: whether all connections are reset now; else exchanges may finish for a while.
@@ -47,7 +47,7 @@ class Control(Protocol):
         """
 
     def force_decrease_threads(self) -> Pending:
-        """Resets the connections of threads that are to go; settles when these are gone, with none at once.
+        """Reset the connections of threads that are to go; settles when these are gone, with none at once.
 
         Raises:
             RuntimeError: see `Lifecycle`.

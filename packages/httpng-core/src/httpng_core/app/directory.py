@@ -70,7 +70,7 @@ class DirectoryHandler:
         )
 
     def names(self, target: str) -> list[bytes] | None:
-        """What a request target names below the directory, level by level; `None`: no file can be there.
+        """Return what a request target names below the directory, by level; `None`: no file can be there.
 
         The last one is empty for a directory itself, which has a slash at its end.
         """

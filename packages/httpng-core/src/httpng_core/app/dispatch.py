@@ -15,7 +15,7 @@ class SitesHandler:
         self._table = SiteTable(handlers)
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Starts the handler of the first site that takes the path."""
+        """Start the handler of the first site that takes the path."""
         handler = self._table.find(exchange.request.path)
         if handler is None:
             exchange.respond(NOT_FOUND, runner.clock())

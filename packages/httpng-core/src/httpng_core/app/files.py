@@ -37,17 +37,17 @@ class File(Protocol):
         """What the file is; there once `opening` has settled."""
 
     def read(self, offset: int, size: int) -> FileRead:
-        """Reads at most `size` bytes from `offset` on; one read at a time."""
+        """Read at most `size` bytes from `offset` on; one read at a time."""
 
     def close(self) -> None:
-        """Gives the file back, also one that is being opened or read. Again: nothing."""
+        """Give the file back, also one that is being opened or read. Again: nothing."""
 
 
 class Files(Protocol):
     """Where files come from."""
 
     def open(self, directory: str, names: Sequence[bytes]) -> File:
-        """Opens the file that `names`, one for each level, lead to.
+        """Open the file that `names`, one for each level, lead to.
 
         None of them is empty, a dot segment, or has a slash or NUL in it. Symbolic links are followed, but
         not out of the directory, whatever is changed there meanwhile.

@@ -42,7 +42,7 @@ class GeneratorHandler:
         self._function = function
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Steps the generator."""
+        """Step the generator."""
         io = GeneratorIO(exchange, runner.clock, runner.check_thread)
         runner.spawn(
             self._function(exchange.request, io),
@@ -115,7 +115,7 @@ def check_awaited(function: Callable[..., Any]) -> None:
 
 
 def _as_written(function: Any) -> object:
-    """The function that a partial, a method, a decorator or an object with `__call__` comes down to."""
+    """Return the function that a partial, a method, a decorator or a callable object comes down to."""
     while True:
         if isinstance(function, partial):
             function = function.func
@@ -130,7 +130,7 @@ def _as_written(function: Any) -> object:
 
 
 def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any = None) -> None:
-    """Ends an exchange with what its handler returned, or raised (an exception as `returned`).
+    """End an exchange with what its handler returned, or raised (an exception as `returned`).
 
     A handler's mistake never gets past this: it is logged, and answered with 500 or cut short.
     """
@@ -152,7 +152,7 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
 
 
 def as_response(returned: object, headers: Any = None) -> Response:
-    """The response that a handler returned: a `Response`, a mapping with its fields, or a body.
+    """Return the response that a handler returned: a `Response`, a mapping with its fields, or a body.
 
     Raises:
         TypeError: anything else.

@@ -17,7 +17,7 @@ FIELDS: Final = ("headers", "send_window", "send_timeout", "window_until", "stal
 
 
 def unknown_field(name: str) -> AttributeError:
-    """The error for a field that `io` has not."""
+    """Return the error for a field that `io` has not."""
     return AttributeError(f"io has no field {name}; the nearest known one is {nearest_key(name, FIELDS)}")
 
 
@@ -67,7 +67,7 @@ class BaseIO:
         super().__setattr__(name, value)
 
     def get_follow_stats(self) -> FollowStats | None:
-        """What became of the payloads of the feed that is followed, or was last; `None` before that."""
+        """Return what became of the payloads of the feed followed now, or last; `None` before that."""
         self._check_thread()
         return None if self._follower is None else self._follower.stats
 
@@ -152,5 +152,5 @@ class GeneratorIO(BaseIO):
         return self._begin_follow(feed, max_age, on_gap, timeout)
 
     def close(self) -> None:
-        """Ends the response cleanly. Doesn't block."""
+        """End the response cleanly. Doesn't block."""
         self._end()

@@ -104,7 +104,7 @@ class Lifecycle:
             self.state = self._target(verb)
 
     def begin_configuring(self) -> None:
-        """A call of `cfg` begins; `end_configuring` must follow.
+        """Begin a call of `cfg`; `end_configuring` must follow.
 
         Raises:
             RuntimeError: the state forbids it, or another one is being carried out.
@@ -115,14 +115,14 @@ class Lifecycle:
         self._configuring = True
 
     def end_configuring(self, *, done: bool) -> None:
-        """It has ended; if it has failed, the state stays."""
+        """End a call of `cfg`; if it has failed, the state stays."""
         self._configuring = False
         if done and self.state is ServerState.STOPPED:
             self.do(ServerVerb.CONFIGURE)
 
     @contextmanager
     def configuring(self) -> Iterator[None]:
-        """A call of `cfg`, from its first check to its end; it has failed if it raises.
+        """Enclose a call of `cfg`, from its first check to its end; it has failed if it raises.
 
         Raises:
             RuntimeError: see `begin_configuring`.

@@ -54,7 +54,7 @@ class NoMatch:
     allow: tuple[str, ...] = ()
 
     def response(self) -> Response:
-        """The answer: 404, or 405 with the header Allow."""
+        """Return the answer: 404, or 405 with the header Allow."""
         if not self.allow:
             return Response(status=404, headers=_TEXT, body=b"not found")
         headers = {**_TEXT, "allow": ", ".join(self.allow)}
@@ -76,7 +76,7 @@ class _Route(Generic[_T]):
     host: str | None = field(compare=False)
 
     def take(self, path: str) -> tuple[str, ...] | None:
-        """What the placeholders take; `None`: it isn't this path."""
+        """Return what the placeholders take; `None`: it isn't this path."""
         if self.pattern is None:
             return ()
         found = self.pattern.fullmatch(path)
@@ -116,7 +116,7 @@ class RouteTable(Generic[_T]):
         host: str | None = None,
         name: str | None = None,
     ) -> None:
-        """Adds a route.
+        """Add a route.
 
         Args:
             path: with placeholders, see the module.
@@ -148,7 +148,7 @@ class RouteTable(Generic[_T]):
             self._by_name[name] = route
 
     def delete(self, name: str) -> _T:
-        """Deletes the route of that name; gives what was added with it.
+        """Delete the route of that name; return what was added with it.
 
         Raises:
             ValueError: there is none.
@@ -163,7 +163,7 @@ class RouteTable(Generic[_T]):
         return route.handler
 
     def handlers(self) -> list[_T]:
-        """What was added with the routes that there are."""
+        """Return what was added with the routes that there are."""
         rows = [*self._static.values(), self._patterns]
         return [route.handler for routes in rows for route in routes]
 
@@ -174,7 +174,7 @@ class RouteTable(Generic[_T]):
         )
 
     def find(self, method: str, host: str, target: str) -> Match[_T] | NoMatch:
-        """The route of a request, by its raw `Request.path`."""
+        """Return the route of a request, by its raw `Request.path`."""
         allow: dict[str, None] = {}
         for route, values in self._taking(decoded(target), host.lower()):
             if not route.methods or method in route.methods:
@@ -200,7 +200,7 @@ def _methods(method: str | None) -> tuple[str, ...]:
 
 
 def decoded(target: str) -> str:
-    """The path of a request target, percent-decoded; bytes that aren't UTF-8 become surrogates."""
+    """Return the path of a request target, percent-decoded; bytes that aren't UTF-8 become surrogates."""
     return unquote(target.partition("?")[0], errors="surrogateescape")
 
 
@@ -229,7 +229,7 @@ def _compiled(path: str) -> tuple[tuple[int, ...], tuple[str, ...], re.Pattern[s
 
 
 def _group(match: re.Match[str], after: str) -> str:
-    """The expression for one placeholder. It is possessive: there is one way to match, and that is linear."""
+    """Return the expression for one placeholder. It is possessive: one way to match, and that is linear."""
     is_last = match.end() == len(match.string)
     if _is_rest(match):
         if not is_last:

@@ -41,7 +41,7 @@ class Router:
     """
 
     def __init__(self) -> None:
-        """A router without routes."""
+        """Make a router without routes."""
         self._table: RouteTable[Handler] = RouteTable()
         self._before: list[Callable[[Request], object]] = []
 
@@ -54,7 +54,7 @@ class Router:
         host: str | None = None,
         name: str | None = None,
     ) -> None:
-        """Adds a route. Static paths beat those with placeholders, whatever their order.
+        """Add a route. Static paths beat those with placeholders, whatever their order.
 
         Args:
             path: begins with a slash, and may have placeholders: ":id" takes one segment or a part of it,
@@ -71,7 +71,7 @@ class Router:
         self._table.add(path, as_handler(handler), method=method, host=host, name=name)
 
     def delete(self, name: str) -> None:
-        """Deletes the route of that name; its handlers that run go on.
+        """Delete the route of that name; its handlers that run go on.
 
         Raises:
             ValueError: there is none.
@@ -103,7 +103,7 @@ class Router:
             check_awaited(handler)
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Starts the handler of the request's route, or answers that there is none."""
+        """Start the handler of the request's route, or answer that there is none."""
         request = exchange.request
         found = self._table.find(request.method, request.host, request.path)
         if isinstance(found, NoMatch):

@@ -56,7 +56,7 @@ class Fiber:
         self._pending: Pending | None = None
 
     def run(self) -> None:
-        """Steps until a call has to wait, the generator ends, or others have waited long enough."""
+        """Step until a call has to wait, the generator ends, or others have waited long enough."""
         clock = self._runner.clock
         until = clock() + SECONDS_PER_TURN
         for _ in range(CALLS_PER_TURN):
@@ -67,7 +67,7 @@ class Fiber:
         self._runner.ready(self)
 
     def close(self) -> None:
-        """Gives the generator up: its `finally` blocks run now, and what they raise is logged."""
+        """Give the generator up: its `finally` blocks run now, and what they raise is logged."""
         if self._pending is not None:
             self._pending.on_settle = None
         try:
@@ -117,7 +117,7 @@ class Fiber:
 
 
 def _no_call(yielded: object) -> Pending:
-    """A call that raises in the generator, where the mistake was made."""
+    """Return a call that raises in the generator, where the mistake was made."""
     pending = Pending()
     pending.settle(None, TypeError(f"a handler yields its calls of io, not {type(yielded).__name__}"))
     return pending
@@ -128,7 +128,7 @@ class Handler(Protocol):
     """A handler by kind: how it is started on an exchange."""
 
     def start(self, exchange: Exchange, runner: "Runner") -> None:
-        """Starts the handler; it may run to its end within this call."""
+        """Start the handler; it may run to its end within this call."""
 
 
 def at_once(function: Callable[[], None]) -> None:
@@ -217,7 +217,7 @@ class Runner:
         return started
 
     def start(self, exchange: Exchange) -> None:
-        """Starts the handler that is the right one now on an exchange, in a context of its own."""
+        """Start the handler that is the right one now on an exchange, in a context of its own."""
         self._context.copy().run(self._served.handler.start, exchange, self)
 
     def handle(self, event: Event) -> None:
@@ -237,7 +237,7 @@ class Runner:
     def spawn(
         self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
     ) -> Fiber:
-        """Runs a generator at once, as far as it goes; `ended` gets what it returned or raised.
+        """Run a generator at once, as far as it goes; `ended` gets what it returned or raised.
 
         One in the `background` is nobody's request, so nothing waits for its end. Once the runner is
         closed, what has to wait is given up.
@@ -259,18 +259,18 @@ class Runner:
         return fiber
 
     def ready(self, fiber: Fiber) -> None:
-        """The fiber can go on in the next `run`."""
+        """Have the fiber go on in the next `run`."""
         self._ready.append(fiber)
         self.on_ready()
 
     def forget(self, fiber: Fiber) -> None:
-        """The fiber has ended."""
+        """Note that the fiber has ended."""
         if fiber in self._fibers:
             self._fibers.remove(fiber)
             self._background -= fiber.background
 
     def run(self) -> None:
-        """Steps each fiber that is ready now; those that get ready meanwhile wait for the next call."""
+        """Step each fiber that is ready now; those that get ready meanwhile wait for the next call."""
         for _ in range(len(self._ready)):
             fiber = self._ready.popleft()
             if fiber in self._fibers:
@@ -285,7 +285,7 @@ class Runner:
         self.timers.handle(now)
 
     def close(self) -> None:
-        """Gives up every generator that has not ended, and each that comes later."""
+        """Give up every generator that has not ended, and each that comes later."""
         self._closed = True
         self._ready.clear()
         for fiber in tuple(self._fibers):
@@ -293,7 +293,7 @@ class Runner:
             fiber.close()
 
     def close_handlers(self) -> None:
-        """Gives up every generator of a handler that has not ended."""
+        """Give up every generator of a handler that has not ended."""
         for fiber in tuple(self._fibers):
             if not fiber.background:
                 self.forget(fiber)

@@ -62,7 +62,7 @@ class Language:
 
 
 def first_configuration(cfg: Mapping[str, object], language: Language) -> Configuration:
-    """Checks the configuration of a server that doesn't run.
+    """Check the configuration of a server that doesn't run.
 
     Args:
         cfg: values by key, `handler`, `sites` and `listen` among them; None stands for the default.
@@ -85,7 +85,7 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
 
 
 def reconfiguration(running: Configuration, cfg: Mapping[str, object], language: Language) -> Configuration:
-    """Checks a configuration that is to take the place of the one that is `running`.
+    """Check a configuration that is to take the place of the one that is `running`.
 
     What `cfg` doesn't name returns to its default, sites are gone; what can't be changed stays. There a
     value has to be the one that it is, and None, when it is given, stands for the default.

@@ -63,7 +63,7 @@ class _Wrong(ConfigError):  # noqa: N818 - as ConfigError it gets out
 
 
 def _shown(value: object) -> str:
-    """A value in a line; of what isn't plain the kind alone."""
+    """Return a value in a line; of what isn't plain the kind alone."""
     if isinstance(value, str | int | float):
         text = repr(value)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

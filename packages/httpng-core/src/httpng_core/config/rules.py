@@ -18,7 +18,7 @@ class Rule(Protocol):
         """The range in words, for "must be ..."."""
 
     def read(self, name: str, value: object) -> Any:
-        """The value in the type of the setting `name`; what isn't such a value may be left to `takes`.
+        """Return the value in the type of the setting `name`; what isn't such a value may be left to `takes`.
 
         Raises:
             ConfigError: it can't be made one.

@@ -35,7 +35,7 @@ _RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
 
 
 def _key(default: _T, rule: Rule, *, fixed: bool = False) -> _T:
-    """A setting; one that is `fixed` can't be changed while a server runs."""
+    """Return a setting; one that is `fixed` can't be changed while a server runs."""
     return field(default=default, metadata={_RULE: rule, _FIXED_FLAG: fixed})
 
 
@@ -138,7 +138,7 @@ _ELSEWHERE: Final = {
 def parse_settings(
     cfg: Mapping[str, object], *, lua_handler: bool = False, running: Settings | None = None
 ) -> Settings:
-    """Checks what a user wrote and fills in the defaults, which None stands for.
+    """Check what a user wrote and fill in the defaults, which None stands for.
 
     The keys `handler`, `listen`, `lua`, `sites` and `uvloop` are known here and left to the caller.
 
@@ -162,7 +162,7 @@ def parse_settings(
 
 
 def check_before_handlers(cfg: Mapping[str, object], running: Settings | None = None) -> None:
-    """Checks what the original looks at before sites and handlers; `parse_settings` does the rest after.
+    """Check what the original looks at before sites and handlers; `parse_settings` does the rest after.
 
     Raises:
         ConfigError: See `parse_settings`.
@@ -178,14 +178,14 @@ def check_before_handlers(cfg: Mapping[str, object], running: Settings | None = 
 
 
 def unchangeable(name: str) -> ConfigError:
-    """The error for a key that can't have another value while a server runs."""
+    """Return the error for a key that can't have another value while a server runs."""
     if name == "shuttle_size":
         return ConfigError("Reconfiguration can't change shuttle_size")
     return ConfigError(f"{name} can't be changed on reconfiguration")
 
 
 def parse_lua_runtime(value: object) -> LuaRuntime:
-    """The Lua that a script asks for with the key `lua`; None is the default.
+    """Return the Lua that a script asks for with the key `lua`; None is the default.
 
     Raises:
         ConfigError: It is none of those that httpng runs.
@@ -220,7 +220,7 @@ def parse_uvloop(value: object) -> bool | None:
 
 
 def nearest_key(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that others call `name`, or that resembles it most; None if there are none."""
+    """Return the one of `known` that others call `name`, or that resembles it most, if there is one."""
     known, elsewhere = tuple(known), _ELSEWHERE.get(name.lower())
     if elsewhere in known:
         return elsewhere
@@ -228,7 +228,7 @@ def nearest_key(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown_key(name: object, known: Iterable[str]) -> ConfigError:
-    """The error for a key that is none of `known`; a Lua table may well have a number as a key."""
+    """Return the error for a key that is none of `known`; a Lua table may well have a number as a key."""
     return ConfigError(f"unknown parameter {name}; the nearest known one is {nearest_key(str(name), known)}")
 
 
@@ -249,7 +249,7 @@ def _refuse_native_handlers(value: object) -> None:
 
 
 def _with_kept(settings: Settings, cfg: Mapping[str, object], running: Settings) -> Settings:
-    """A None that is given is the default, and so may be a change; what isn't given stays as it is."""
+    """Return `settings` with the fixed ones as they run; one that `cfg` names, even as None, must be so."""
     for name in _FIXED:
         if name in cfg:
             _check_kept(name, getattr(settings, name), running)

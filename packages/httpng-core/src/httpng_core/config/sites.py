@@ -54,7 +54,7 @@ class SiteTable(Generic[_T]):
     """Finds who has a path."""
 
     def __init__(self, sites: Sequence[tuple[str, _T]]) -> None:
-        """Takes paths and who has them, in order."""
+        """Take paths and who has them, in order."""
         self._rows = [(path_bytes(path), path_bytes(_below(path)), has) for path, has in sites]
 
     def find(self, target: str) -> _T | None:
@@ -67,7 +67,7 @@ class SiteTable(Generic[_T]):
 
 
 def resolved(target: str) -> bytes:
-    """The path that a request target names (RFC 3986, 5.2.4), for a raw `Request.path`.
+    """Return the path that a request target names (RFC 3986, 5.2.4), for a raw `Request.path`.
 
     It begins with a slash and has no dot segments, so it never leads above "/". `*` is "/".
     """
@@ -89,7 +89,7 @@ def resolved(target: str) -> bytes:
 
 
 def path_bytes(path: str) -> bytes:
-    """A configured path as requests name it."""
+    """Return a configured path as requests name it."""
     return path.encode("utf-8", "surrogateescape")
 
 
@@ -98,7 +98,7 @@ def _below(path: str) -> str:
 
 
 def _checked_handler(handler: object, is_function: Callable[[object], bool], otherwise: str) -> object:
-    """A function as it is, a directory by its absolute name."""
+    """Return a function as it is, a directory by its absolute name."""
     if is_function(handler):
         return handler
     if not isinstance(handler, str | os.PathLike):
@@ -112,7 +112,7 @@ def _checked_handler(handler: object, is_function: Callable[[object], bool], oth
 def parse_sites(
     sites: object, handler: object, is_function: Callable[[object], bool] = callable
 ) -> tuple[Site, ...]:
-    """Checks `sites` and `handler` of cfg; the latter is the site "/", after the others.
+    """Check `sites` and `handler` of cfg; the latter is the site "/", after the others.
 
     Raises:
         ConfigError: with the texts of the original where it has one.
@@ -134,7 +134,7 @@ def parse_new_sites(
     language: str,
     is_function: Callable[[object], bool] = callable,
 ) -> tuple[Site, ...]:
-    """Checks `sites` and `handler` that are to take the place of those that are `running`.
+    """Check `sites` and `handler` that are to take the place of those that are `running`.
 
     There may be none at all, and "/" may stand anywhere: it is put last.
 

@@ -2,7 +2,7 @@
 
 
 def chunk_head(size: int) -> bytes:
-    """What stands before a chunk of `size` bytes (RFC 9112, 7.1); `CHUNK_END` follows it."""
+    """Return what stands before a chunk of `size` bytes (RFC 9112, 7.1); `CHUNK_END` follows it."""
     return b"%x\r\n" % size
 
 

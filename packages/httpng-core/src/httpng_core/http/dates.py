@@ -32,7 +32,7 @@ class HttpDate:
         self._text = b""
 
     def __call__(self) -> bytes:
-        """The value for now."""
+        """Return the value for now."""
         second = int(self._wall_clock())
         if second != self._second:
             self._second = second

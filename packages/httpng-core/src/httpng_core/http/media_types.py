@@ -130,7 +130,7 @@ _TYPES: Final = {
 
 
 def content_type(name: bytes) -> str:
-    """The Content-Type for a file of that name; text is taken for UTF-8."""
+    """Return the Content-Type for a file of that name; text is taken for UTF-8."""
     _, dot, end = name.rpartition(b".")
     found = _TYPES.get(end.decode("latin-1").lower(), _UNKNOWN) if dot else _UNKNOWN
     return found + _CHARSET if found.startswith("text/") else found

@@ -76,7 +76,7 @@ def representation(info: FileInfo) -> Representation:
 
 
 def _last_modified(info: FileInfo, second: int, now: int) -> int:
-    """What clients are told of the second in which a file was changed.
+    """Return what clients are told of the second in which a file was changed.
 
     A file that came with an older mtime may be replaced by another such file at once. Whoever sees it in the
     second of its coming is told the second before, which isn't that of the next one either.
@@ -86,7 +86,7 @@ def _last_modified(info: FileInfo, second: int, now: int) -> int:
 
 
 def _tag(info: FileInfo, moment: str = "") -> str:
-    """The entity tag. With a `moment` it is weak, and no later one is equal."""
+    """Return the entity tag. With a `moment` it is weak, and no later one is equal."""
     facts = f"{info.device}-{info.inode}-{info.size}-{info.mtime_ns}-{info.ctime_ns}{moment}"
     # Hashed: inode numbers are nobody's business.
     opaque = f'"{blake2b(facts.encode(), digest_size=12).hexdigest()}"'
@@ -135,7 +135,7 @@ def _is_of_this(validator: str | None, found: Representation) -> bool:
 
 
 def _range(asked: str, size: int) -> Selected:
-    """A single range; several, and what is no range of bytes, are ignored (RFC 9110, 14.2)."""
+    """Return a single range; several, and what is no range of bytes, are ignored (RFC 9110, 14.2)."""
     match = _RANGE.fullmatch(asked)
     first, last = match.groups() if match is not None else ("", "")
     whole = Selected(200, 0, size)
@@ -154,7 +154,7 @@ def _range(asked: str, size: int) -> Selected:
 
 
 def _tags(value: str, *, weak: bool) -> set[str]:
-    """The opaque tags of a list, those of weak ones only if `weak`."""
+    """Return the opaque tags of a list, those of weak ones only if `weak`."""
     return {tag[1] for tag in _ETAG.finditer(value) if weak or not tag[0].startswith("W/")}
 
 

@@ -23,7 +23,7 @@ FAIR = Priority(incremental=True)
 
 
 def parse_priority(value: bytes) -> Priority:
-    """The priority of a field value; what can't be read of it is ignored (RFC 9218, 4)."""
+    """Return the priority of a field value; what can't be read of it is ignored (RFC 9218, 4)."""
     urgency, incremental = Priority()
     for member in value.split(b","):
         key, _, setting = member.partition(b";")[0].strip().partition(b"=")
@@ -35,7 +35,7 @@ def parse_priority(value: bytes) -> Priority:
 
 
 def parse_priority_update(payload: bytes) -> tuple[int, Priority] | None:
-    """The stream that a PRIORITY_UPDATE is about, and its priority; `None` if it is malformed."""
+    """Return the stream that a PRIORITY_UPDATE is about, and its priority; `None` if it is malformed."""
     if len(payload) < 4:
         return None
     return int.from_bytes(payload[:4]) & 0x7FFFFFFF, parse_priority(payload[4:])

@@ -164,7 +164,7 @@ def reason_phrase(status: int) -> str:
 
 
 def body_bytes(body: object) -> bytes:
-    """The bytes of a body: `bytes` as they are, `str` as UTF-8, other buffers copied.
+    """Return the bytes of a body: `bytes` as they are, `str` as UTF-8, other buffers copied.
 
     Raises:
         TypeError: anything else.

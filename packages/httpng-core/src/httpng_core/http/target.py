@@ -12,7 +12,7 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
 
 
 def check_host(version: bytes, hosts: list[bytes]) -> str:
-    """The host that a request names, "" if it may go without and does.
+    """Return the host that a request names, "" if it may go without and does.
 
     HTTP/1.1 demands exactly one well-formed Host; HTTP/1.0 may have none.
 
@@ -28,7 +28,7 @@ def check_host(version: bytes, hosts: list[bytes]) -> str:
 
 
 def host_and_path(method: bytes, target: bytes, host: str) -> tuple[str, str]:
-    """The host without its port, and the target in origin form; `host` is that of the Host header.
+    """Return the host without its port, and the target in origin form; `host` is that of the Host header.
 
     The authority of an absolute target wins over the Host header (RFC 9112, 3.2.2).
 
@@ -57,6 +57,6 @@ def _absolute(target: bytes) -> tuple[str, bytes]:
 
 @lru_cache(maxsize=256)
 def _host(authority: bytes) -> str | None:
-    """The host of an authority without its port; `None` if it isn't an authority."""
+    """Return the host of an authority without its port; `None` if it isn't an authority."""
     match = _AUTHORITY.fullmatch(authority) if len(authority) < 300 else None
     return None if match is None else match[1].decode("ascii")

@@ -9,7 +9,7 @@ _BASE64URL = re.compile("[A-Za-z0-9_-]*")
 
 
 def upgrade_settings(request: Request) -> bytes | None:
-    """The HTTP2-Settings of a request that asks for HTTP/2; `None` if it doesn't, or has a body.
+    """Return the HTTP2-Settings of a request that asks for HTTP/2; `None` if it doesn't, or has a body.
 
     One with a body may be served as it came: an upgrade is never a must.
     """

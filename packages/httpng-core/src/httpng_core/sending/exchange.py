@@ -39,7 +39,16 @@ _STREAMING: Final = ResponseState.STREAMING
 
 
 class Exchange(Outgoing):
-    """One request and its response. The attributes are those of `Outgoing`."""
+    """One request and its response, with the calls of its handler.
+
+    Attributes:
+        request: the request.
+        settings: what the server ran with when the exchange began.
+        host: the driver's hooks; `exchange.host.driver` is whatever the driver wants to find there.
+        on_over: called once when the exchange is over, in whatever way; it must only schedule.
+        current, sent: positions in the response body; `stats` has them all.
+        cause: why it ended, if not cleanly; for the log.
+    """
 
     __slots__ = ()
 

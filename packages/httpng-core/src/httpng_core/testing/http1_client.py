@@ -18,7 +18,7 @@ class ReceivedResponse:
 
 
 def decode(wire: bytes, methods: tuple[str, ...], *, closed: bool = True) -> list[ReceivedResponse]:
-    """Decodes wire bytes as a client would, as far as they go.
+    """Decode wire bytes as a client would, as far as they go.
 
     Raises:
         h11.RemoteProtocolError: they aren't HTTP/1.1, or (with `closed`) end in the middle of a response.

@@ -43,7 +43,7 @@ class Http2Client:
     """
 
     def __init__(self, window: int = 65535, *, reads: bool = True, preface: bool = True) -> None:
-        """Starts with the preface to be sent, and `window` bytes of room for each stream."""
+        """Start with the preface to be sent, and `window` bytes of room for each stream."""
         config = H2Configuration(
             client_side=True,
             header_encoding="utf-8",
@@ -62,7 +62,7 @@ class Http2Client:
             self.h2.initiate_connection()
 
     def take(self) -> bytes:
-        """What is to be sent to the server."""
+        """Return what is to be sent to the server."""
         return self.h2.data_to_send()
 
     def request(
@@ -74,13 +74,13 @@ class Http2Client:
         body: bytes | None = b"",
         authority: str = "test",
     ) -> int:
-        """Sends a request with a body that fits the windows, `None` leaves it open; tells the stream id."""
+        """Send a request with a body that fits the windows, `None` leaves it open; return the stream id."""
         stream_id = self.h2.get_next_available_stream_id()
         pseudo = ((":method", method), (":scheme", "http"), (":authority", authority), (":path", path))
         return self.send_fields(stream_id, pseudo + headers, body)
 
     def send_fields(self, stream_id: int, fields: tuple[tuple[str, str], ...], body: bytes | None) -> int:
-        """Sends a request of any header list, sound or not."""
+        """Send a request of any header list, sound or not."""
         self.streams[stream_id] = ReceivedStream()
         self.h2.send_headers(stream_id, fields, end_stream=body == b"")
         if body:
@@ -88,11 +88,11 @@ class Http2Client:
         return stream_id
 
     def give(self, size: int, stream_id: int | None = None) -> None:
-        """Gives room to a stream, or to the connection."""
+        """Give room to a stream, or to the connection."""
         self.h2.increment_flow_control_window(size, stream_id)
 
     def receive(self, data: bytes) -> None:
-        """The server sent `data`."""
+        """Take `data` that the server sent."""
         for event in self.h2.receive_data(data):
             self._note(event)
 

@@ -29,7 +29,7 @@ class Clock:
         self.now = now
 
     def __call__(self) -> float:
-        """The time."""
+        """Return the time."""
         return self.now
 
 
@@ -77,14 +77,14 @@ class Client:
         self._read = 0
 
     def send(self, data: bytes) -> None:
-        """Sends bytes to the server, which acts on them before this returns."""
+        """Send bytes to the server, which acts on them before this returns."""
         if not self.gone:
             self._unsealed += data
             self._send()
             self._loop.settle()
 
     def say_all(self) -> None:
-        """The client's close_notify: it sends no more over TLS."""
+        """Send the client's close_notify: it sends no more over TLS."""
         assert self.tls is not None
         self.tls.close()
         self._send()
@@ -109,34 +109,34 @@ class Client:
         self.send("\r\n".join(lines).encode("latin-1") + data)
 
     def give_room(self, size: float = inf) -> None:
-        """The kernel can take `size` more bytes."""
+        """Let the kernel take `size` more bytes."""
         self.room += size
         self._loop.settle()
 
     def acknowledge(self, total: int | None = None) -> None:
-        """The client's TCP has the first `total` bytes, or all that the kernel took."""
+        """Acknowledge the first `total` bytes, or all that the kernel took, as the client's TCP."""
         self.connection.bytes_acknowledged(self.arrived if total is None else total, self._loop.clock.now)
         self._loop.settle()
 
     def half_close(self) -> None:
-        """The client's FIN."""
+        """Send the client's FIN."""
         self.connection.receive_eof(self._loop.clock.now)
         self._loop.settle()
 
     def reset(self) -> None:
-        """The client's reset."""
+        """Send the client's reset."""
         self.gone = True
         self.connection.connection_lost(self._loop.clock.now)
         self._loop.settle()
 
     def take(self) -> bytes:
-        """What has arrived since the last call."""
+        """Return what has arrived since the last call."""
         data = bytes(self.received[self._read :])
         self._read = len(self.received)
         return data
 
     def responses(self, *methods: str) -> list[ReceivedResponse]:
-        """Decodes all that arrived with h11, as answers to requests with these methods (default: GETs)."""
+        """Decode all that arrived with h11, as answers to requests with these methods (default: GETs)."""
         return decode(bytes(self.received), methods or ("GET",) * 100, closed=self.closed)
 
     def pump(self) -> bool:
@@ -213,7 +213,7 @@ class Client:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
-        """What is due at `now` happens, on the path first."""
+        """Have what is due at `now` happen, on the path first."""
         if self.path is not None and not self.gone:
             self.path.handle_timeout(now)
             self.room = self.path.room
@@ -221,7 +221,7 @@ class Client:
         self.connection.handle_timeout(now)
 
     def note_close(self) -> None:
-        """Takes over what the connection wants of its socket."""
+        """Take over what the connection wants of its socket."""
         if self.connection.close_expected():
             self.closed = True
             self.gone = self.gone or self.connection.reset_expected
@@ -248,19 +248,19 @@ class Http2Peer(Client):
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes | None = b"",
     ) -> ReceivedStream:
-        """Sends a request, with a body that fits the windows (`None` leaves it open); gives what comes."""
+        """Send a request, with a body that fits the windows (`None` leaves it open); return what comes."""
         fields = tuple((name.lower(), value) for name, value in _pairs(headers))
         number = self.http2.request(path, method, fields, body=body)
         self._loop.settle()
         return self.http2.streams[number]
 
     def give(self, size: int, number: int | None = None) -> None:
-        """Gives room to a stream, or to the connection."""
+        """Give room to a stream, or to the connection."""
         self.http2.give(size, number)
         self._loop.settle()
 
     def cancel(self, number: int) -> None:
-        """Resets a stream."""
+        """Reset a stream."""
         self.http2.h2.reset_stream(number, 8)
         self._loop.settle()
 
@@ -319,7 +319,7 @@ class Loopback:
         raises: bool = False,
         **cfg: Any,
     ) -> None:
-        """Takes a handler with settings, or an `Application`; `clock` if that was made with one.
+        """Take a handler with settings, or an `Application`; `clock` if that was made with one.
 
         `certificates` are for clients that speak TLS, `files` for directories as handlers. With `raises`, the
         call that let a handler run raises the handler's error, once the client has been answered with 500.
@@ -336,7 +336,7 @@ class Loopback:
     def connect(
         self, room: float = inf, path: ScriptedPath | None = None, tls: TlsEnd | None = None
     ) -> Client:
-        """A new client whose kernel takes `room` bytes of the server's before it refuses, or on a path.
+        """Return a new client whose kernel takes `room` bytes before it refuses, or one on a path.
 
         One with an end of TLS begins its handshake at once.
 
@@ -352,7 +352,7 @@ class Loopback:
         return client
 
     def connect_http2(self, room: float = inf, window: int = 65535, *, reads: bool = True) -> Http2Peer:
-        """A new client that speaks HTTP/2, with so much room for each stream; `reads`: that is kept up.
+        """Return a new client that speaks HTTP/2, with so much room for each stream; `reads`: it is kept up.
 
         Raises:
             ConnectionRefusedError: the server has been shut down.
@@ -399,7 +399,7 @@ class Loopback:
         self.settle()
 
     def settle(self) -> None:
-        """Runs handlers and kernels until nothing moves without time or the clients."""
+        """Run handlers and kernels until nothing moves without time or the clients."""
         if self._errors is None:
             self._settle()
             return

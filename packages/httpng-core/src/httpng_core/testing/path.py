@@ -56,7 +56,7 @@ class ScriptedPath:
         return len(self._unsent) < self._lowat / 2
 
     def take(self, data: bytes, now: float) -> None:
-        """The kernel takes `data`."""
+        """Take `data`, as the kernel."""
         self._unsent += data
         self._let_out(now)
 
@@ -65,7 +65,7 @@ class ScriptedPath:
         return self._timers.next_deadline()
 
     def handle_timeout(self, now: float) -> None:
-        """What is due at `now` leaves, arrives or is acknowledged."""
+        """Have what is due at `now` leave, arrive or be acknowledged."""
         self._timers.handle(now)
 
     def _let_out(self, now: float) -> None:

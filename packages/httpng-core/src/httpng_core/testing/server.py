@@ -23,7 +23,7 @@ class ScriptedServer:
         clock: Callable[[], float],
         connections: Callable[[], Sequence[Connection]],
     ) -> None:
-        """Runs `application`; `connections` are those that it has, closed ones among them."""
+        """Run `application`; `connections` are those that it has, closed ones among them."""
         self.keeps_threads = False
         self._application = application
         self._lifecycle = application.lifecycle
@@ -50,7 +50,7 @@ class ScriptedServer:
             self._lifecycle.do(ServerVerb.REDUCE)
 
     def reconfigured(self) -> None:
-        """Gives the open connections their new settings."""
+        """Give the open connections their new settings."""
         for connection in self._connections():
             connection.reconfigure(self._application.settings, self._clock())
 
@@ -68,7 +68,7 @@ class ScriptedServer:
         return self._stopping
 
     def force_decrease_threads(self) -> Pending:
-        """Ends the threads that are to go."""
+        """End the threads that are to go."""
         self._lifecycle.do(ServerVerb.FORCE_DECREASE)
         self.end_threads()
         pending = Pending()
@@ -78,7 +78,7 @@ class ScriptedServer:
     # The script ---------------------------------------------------------------------------------------
 
     def end_threads(self) -> None:
-        """The threads that are to go have gone."""
+        """Note that the threads that are to go have gone."""
         self._lifecycle.do(ServerVerb.REDUCED)
 
     def next_deadline(self) -> float | None:
@@ -93,7 +93,7 @@ class ScriptedServer:
                 connection.abort(now)
 
     def settle(self) -> None:
-        """Notes the end of the last connection, if all is to end."""
+        """Note the end of the last connection, if all is to end."""
         if self._lifecycle.state is not ServerState.STOPPING or not self._all_closed():
             return
         self._stop_at = None

@@ -58,19 +58,19 @@ class SteppedIO(BaseIO):
 
     @coroutine
     def close(self) -> _Call:
-        """Ends the response cleanly."""
+        """End the response cleanly."""
         self._end()
         return
         yield
 
     @coroutine
     def wait_cancelled(self) -> _Call:
-        """Waits until the exchange is over."""
+        """Wait until the exchange is over."""
         yield self._over
 
 
 def step_async(runner: Runner, exchange: Exchange, function: Callable[..., Any]) -> None:
-    """Starts a coroutine function on an exchange; it ends as any handler does."""
+    """Start a coroutine function on an exchange; it ends as any handler does."""
     io = SteppedIO(exchange, runner.clock)
     runner.spawn(
         function(exchange.request, io),

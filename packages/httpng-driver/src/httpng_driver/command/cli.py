@@ -93,7 +93,7 @@ def _nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uvloop: bool = False) -> int:
-    """Runs the command line; the exit status: 0 after a shutdown, 2 for what can't be started.
+    """Run the command line; the exit status: 0 after a shutdown, 2 for what can't be started.
 
     Args:
         run: the backend's `run`.

@@ -25,7 +25,7 @@ def load(
     lua: str | None = None,
     listen: Sequence[ListenAddress] | None = None,
 ) -> Application:
-    """The application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
+    """Return the application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
 
     Args:
         name: as on the command line.
@@ -106,7 +106,7 @@ def _from_package(name: str) -> ModuleType:
 
 
 def _told(where: str, folder: Path, error: Exception) -> str:
-    """What went wrong in the user's files, those in `folder`, in one line."""
+    """Return what went wrong in the user's files, those in `folder`, in one line."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: syntax error: {error.msg}"
     frames = [

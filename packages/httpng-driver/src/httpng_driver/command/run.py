@@ -21,11 +21,11 @@ class Serve(Protocol):
     """A backend's `serve`, its application and listeners bound."""
 
     def __call__(self, *, on_listening: Callable[[Server], None]) -> Awaitable[None]:
-        """Serves until it is over."""
+        """Serve until it is over."""
 
 
 def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
-    """The addresses that `listen` names, `None` for `None`.
+    """Return the addresses that `listen` names, `None` for `None`.
 
     Raises:
         ConfigError: it names none.
@@ -34,7 +34,7 @@ def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
 
 
 async def until_signalled(serve: Serve) -> None:
-    """Serves; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
+    """Serve; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
 
     If it isn't down within a second of that, since a handler doesn't let anything else run, the process ends.
 

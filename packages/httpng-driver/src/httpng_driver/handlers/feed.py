@@ -22,5 +22,5 @@ class Feed(CoreFeed):
         overflow: Overflow = "close",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Starts with nothing published; see `httpng_core.Feed` for the arguments."""
+        """Start with nothing published; see `httpng_core.Feed` for the arguments."""
         super().__init__(clock=clock, policy=policy, max_queued=max_queued, overflow=overflow, lock=RLock())

@@ -23,7 +23,7 @@ _THREADS = 16
 
 
 def _linux_version() -> tuple[int, ...]:
-    """The version of Linux, empty on other systems."""
+    """Return the version of Linux, empty on other systems."""
     if not sys.platform.startswith("linux"):
         return ()
     return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
@@ -139,7 +139,7 @@ class DiskFile:
 
 
 def _read_cached(fd: int, offset: int, size: int) -> bytes:
-    """What the kernel has in memory from there on; empty if nothing, or if it can't tell."""
+    """Return what the kernel has in memory from there on; empty if nothing, or if it can't tell."""
     if _NOWAIT is None:
         return b""
     buffer = bytearray(size)

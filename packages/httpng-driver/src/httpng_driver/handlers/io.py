@@ -80,7 +80,7 @@ class IO(BaseIO):
     async def write_header(
         self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None
     ) -> SendResult | None:
-        """Gives the header block and waits until the TCP/IP stack has it.
+        """Give the header block and wait until the TCP/IP stack has it.
 
         The block is never taken back: after a timeout it stays first in line. Writes need not wait for it.
 
@@ -101,7 +101,7 @@ class IO(BaseIO):
     async def write(
         self, body: bytes | str | bytearray | memoryview, timeout: float | None = None
     ) -> SendResult | None:
-        """Writes body bytes, and waits while more than the send window would be in flight.
+        """Write body bytes, and wait while more than the send window would be in flight.
 
         A body that is no longer than the window is accepted whole or not at all. What was not accepted in
         time is not sent, ever: go on with the rest of it or with something newer. The first `write` without
@@ -121,7 +121,7 @@ class IO(BaseIO):
         return await self._settled(self._begin_write(body, timeout))
 
     async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
-        """Waits until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes are in flight.
+        """Wait until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes are in flight.
 
         `wait(0)` waits until all is sent, the header block included. With `until="acked"` the client TCP must
         have the bytes, not just our TCP/IP stack: the next hop's kernel, which may be a proxy's.
@@ -150,7 +150,7 @@ class IO(BaseIO):
         on_gap: OnGap | None = None,
         timeout: float | None = None,
     ) -> SendResult | None:
-        """Sends what `feed` publishes until it is closed, beginning with the latest value of each key.
+        """Send what `feed` publishes until it is closed, beginning with the latest value of each key.
 
         A client that is slow skips values: the next payload is chosen when all before it has come as far as
         `io.window_until`, or when it fits into `io.send_window`, if that was set; "auto" keeps about as much
@@ -175,7 +175,7 @@ class IO(BaseIO):
         return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 
     async def close(self) -> None:
-        """Ends the response cleanly, also if a write fell short: the handler says that it knows.
+        """End the response cleanly, also if a write fell short: the handler says that it knows.
 
         Doesn't wait for the flush. Calling it again does nothing.
         """
@@ -183,7 +183,7 @@ class IO(BaseIO):
         self.pump.push_now()
 
     async def wait_cancelled(self) -> None:
-        """Waits until the exchange is over: the client is gone, or the response is complete."""
+        """Wait until the exchange is over: the client is gone, or the response is complete."""
         self._check_thread()
         if self._over is None:
             self._over = anyio.Event()
@@ -245,7 +245,7 @@ class _Turn:
 
 
 async def until_settled(pending: Pending) -> None:
-    """Waits until something of this loop has settled; cancelling the wait changes nothing of it."""
+    """Wait until something of this loop has settled; cancelling the wait changes nothing of it."""
     if not pending.settled:
         settled = anyio.Event()
         pending.on_settle = settled.set

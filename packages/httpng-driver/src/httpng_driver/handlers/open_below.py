@@ -26,7 +26,7 @@ class _LinkMetError(Exception):
 
 
 def check_directories(directories: Sequence[str]) -> None:
-    """Checks that directories can be served. Blocks.
+    """Check that directories can be served. Blocks.
 
     Raises:
         ConfigError: one isn't there or may not be entered, or the platform can't keep requests inside of it.
@@ -41,7 +41,7 @@ def check_directories(directories: Sequence[str]) -> None:
 
 
 def open_below(directory: str, names: Sequence[bytes]) -> int:
-    """A descriptor of the regular file that `names` lead to, to be closed by the caller. Blocks.
+    """Return a descriptor of the regular file that `names` lead to, to be closed by the caller. Blocks.
 
     Raises:
         FileNotFoundError: there is none in the directory: also for a directory, a device, a FIFO, a socket,

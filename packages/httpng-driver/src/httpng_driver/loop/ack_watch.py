@@ -28,7 +28,7 @@ class AckWatch:
         self._events_after = float(pump.taken) if ask_for_events(pump.socket) else float("inf")
 
     def tell(self) -> None:
-        """Looks, and tells the connection."""
+        """Look, and tell the connection."""
         waiting = unacknowledged(self._pump.socket)
         known = None if waiting is None else max(self._pump.taken - waiting, 0)
         if known is not None and known > self._known:
@@ -36,14 +36,14 @@ class AckWatch:
         self._pump.connection.bytes_acknowledged(known, self._hub.clock())
 
     def drain(self) -> bool:
-        """Takes the kernel's reports; tells whether there were any, and the connection what they mean."""
+        """Take the kernel's reports; return whether there were any, and the connection what they mean."""
         if not drain_events(self._pump.socket):
             return False
         self.tell()
         return True
 
     def follow(self) -> None:
-        """Looks now, and if no event will say more, again in a while."""
+        """Look now, and if no event will say more, again in a while."""
         self.tell()
         connection = self._pump.connection
         if self._timer is None and connection.tracks_acknowledged and self._known < self._events_after:
@@ -51,7 +51,7 @@ class AckWatch:
             self._interval = min(self._interval * 2, _POLL_LAST)
 
     def close(self) -> None:
-        """The socket is closed."""
+        """Stop: the socket is closed."""
         self._hub.timers.cancel(self._timer)
 
     def _poll(self, now: float) -> None:

@@ -26,18 +26,18 @@ class FeedTurns:
         return bool(self._followers or self._sweeps)
 
     def has_payload(self, pump: Pump) -> None:
-        """A feed has something for this client alone."""
+        """Note that a feed has something for this client alone."""
         self._followers.append(pump)
         if len(self._followers) == 1:
             self._soon()
 
     def has_sweep(self, sweep: Sweep) -> None:
-        """A feed has something for followers in step."""
+        """Note that a feed has something for followers in step."""
         self._sweeps.append(sweep)
         self._soon()
 
     def send(self, now: float) -> None:
-        """Sends as much as one turn allows."""
+        """Send as much as one turn allows."""
         self._send_payloads()
         self._send_sweeps(now)
 
@@ -63,7 +63,7 @@ class FeedTurns:
                 sweep.disband(now)
 
     def _pass(self, sweep: Sweep, limit: int, now: float) -> int:
-        """Sends to at most `limit` followers in step; tells to how many."""
+        """Send to at most `limit` followers in step; return to how many."""
         wire, sends, todo = sweep.next_sends(limit)
         size = len(wire)
         for index in todo:

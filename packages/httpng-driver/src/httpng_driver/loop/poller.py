@@ -23,22 +23,22 @@ class Poller(Protocol):
     """Readiness of many sockets behind one descriptor. ERROR and HANG_UP are always reported."""
 
     def fileno(self) -> int:
-        """The descriptor to watch: readable when `poll` has something to tell."""
+        """Return the descriptor to watch: readable when `poll` has something to tell."""
 
     def register(self, fd: int, interest: int, callback: Callback) -> None:
-        """Starts reporting `fd`."""
+        """Start reporting `fd`."""
 
     def modify(self, fd: int, interest: int) -> None:
-        """Changes what is reported."""
+        """Change what is reported."""
 
     def unregister(self, fd: int) -> None:
-        """Stops reporting `fd`; call it before the socket is closed."""
+        """Stop reporting `fd`; call it before the socket is closed."""
 
     def poll(self) -> int:
-        """Calls the callbacks of all that is ready now; tells how many. Doesn't wait."""
+        """Call the callbacks of all that is ready now; return how many. Doesn't wait."""
 
     def close(self) -> None:
-        """Gives the descriptor back."""
+        """Give the descriptor back."""
 
 
 class EpollPoller:
@@ -128,7 +128,7 @@ class SelectorPoller:
 
 
 def make_poller() -> Poller:
-    """The poller of this platform.
+    """Return the poller of this platform.
 
     Raises:
         RuntimeError: it has neither epoll nor kqueue.

@@ -66,7 +66,7 @@ def ask_for_events(sock: socket.socket) -> bool:
 
 
 def drain_events(sock: socket.socket) -> bool:
-    """Takes all reports off the error queue; whether there were any.
+    """Take all reports off the error queue; return whether there were any.
 
     They say that there is news; `unacknowledged` says which.
     """

@@ -61,7 +61,7 @@ class Service:
         )
 
     def begin(self) -> None:
-        """Serves from now on. In the thread of the first loop.
+        """Serve from now on. In the thread of the first loop.
 
         Raises:
             ConfigError: there is no room for so many threads.
@@ -127,7 +127,7 @@ class Service:
     # Ending -------------------------------------------------------------------------------------------
 
     def drain(self, limit: float) -> None:
-        """Stops, for good: exchanges may finish within `limit` seconds. Again: the time counts from now."""
+        """Stop, for good: exchanges may finish within `limit` seconds. Again: the time counts from now."""
         self._is_final = True
         lifecycle = self._application.lifecycle
         if lifecycle.state is ServerState.STOPPED:
@@ -177,7 +177,7 @@ class Service:
         self._check_stopped()
 
     def _give_up(self) -> None:
-        """The time is up."""
+        """Abort what is left: the time is up."""
         self._hub.reset()
         self._hub.runner.close_handlers()
         self._loops.stop_leaving()
@@ -205,7 +205,7 @@ class Service:
         return _settle(self._on_ended)
 
     def _check_over(self) -> None:
-        """Ends, unless the script goes on: it may start again."""
+        """End, unless the script goes on: it may start again."""
         if self._application.lifecycle.state is not ServerState.STOPPED:
             return
         if self._is_final or self._application.has_ended:

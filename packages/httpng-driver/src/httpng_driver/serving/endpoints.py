@@ -34,7 +34,7 @@ class Listening:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        """Opens what `configuration` names. Blocks for as long as the resolver and the disk do.
+        """Open what `configuration` names. Blocks for as long as the resolver and the disk do.
 
         Raises:
             ConfigError: see `check_configuration`; or a certificate can't be used, or an address can't be
@@ -55,11 +55,11 @@ class Listening:
         return bool(self._certificates)
 
     def certificates(self, address: ListenAddress) -> Certificates | None:
-        """What is shown to clients of `address`; `None` in plain text."""
+        """Return what is shown to clients of `address`; `None` in plain text."""
         return None if address.tls is None else self._certificates[address.tls]
 
     def reload_certificates(self) -> None:
-        """Reads all certificates and keys again. Blocks while it reads.
+        """Read all certificates and keys again. Blocks while it reads.
 
         Raises:
             ConfigError: a file can't be used; then nothing has changed.
@@ -69,7 +69,7 @@ class Listening:
             certificates.context = context
 
     def close(self) -> None:
-        """Stops listening. Again: nothing."""
+        """Stop listening. Again: nothing."""
         for bound in self.bound:
             bound.close()
 
@@ -111,19 +111,19 @@ class Preparation:
         return settled()
 
     def take(self) -> Listening | None:
-        """What is open, which belongs to the caller from now on."""
+        """Return what is open, which belongs to the caller from now on."""
         listening, self.listening = self.listening, None
         return listening
 
     def close(self) -> None:
-        """Closes what nobody took."""
+        """Close what nobody took."""
         listening = self.take()
         if listening is not None:
             listening.close()
 
 
 def settled() -> Pending:
-    """A call that has nothing to wait for."""
+    """Return a call that has nothing to wait for."""
     pending = Pending()
     pending.settle(None)
     return pending

@@ -40,7 +40,7 @@ class Bound:
     file: tuple[int, int] | None = None
 
     def close(self) -> None:
-        """Stops listening, and removes the file of a Unix socket. Again: nothing."""
+        """Stop listening, and remove the file of a Unix socket. Again: nothing."""
         if self.socket.fileno() < 0:
             return
         self.socket.close()
@@ -51,7 +51,7 @@ class Bound:
 def open_listeners(
     addresses: list[ListenAddress], notsent_lowat: int, tcp_keepalive: float = inf
 ) -> list[Bound]:
-    """Opens a non-blocking listening socket for each address that the names resolve to.
+    """Open a non-blocking listening socket for each address that the names resolve to.
 
     Blocks for as long as the resolver does: names are for start-up only. Of a name's addresses those that
     this machine doesn't have are left out with a warning (::1 of localhost where there is no IPv6), and so
@@ -214,13 +214,13 @@ class Listener:
         return self._bound.address
 
     def resume(self) -> None:
-        """Accepts again, if it had stopped for want of room."""
+        """Accept again, if it had stopped for want of room."""
         if self.paused and self._socket.fileno() >= 0 and self._has_room():
             self.paused = False
             self._hub.poller.modify(self._socket.fileno(), READABLE)
 
     def close(self) -> None:
-        """Stops listening. Again: nothing."""
+        """Stop listening. Again: nothing."""
         if self._socket.fileno() >= 0:
             self._hub.poller.unregister(self._socket.fileno())
             self._bound.close()

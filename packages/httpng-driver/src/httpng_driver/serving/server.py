@@ -29,7 +29,7 @@ class Server:
     def __init__(
         self, application: Application, reactor: Reactor, backend: Backend, listening: Listening | None
     ) -> None:
-        """Serves what `listening` has opened; `None`: the application has stopped, and may start again."""
+        """Serve what `listening` has opened; `None`: the application has stopped, and may start again."""
         self._application = application
         doorbell = Doorbell()
         try:
@@ -64,7 +64,7 @@ class Server:
         return listening is not None and listening.uses_tls
 
     def reload_certificates(self) -> None:
-        """Reads all certificates and keys again: new handshakes use them, open connections go on.
+        """Read all certificates and keys again: new handshakes use them, open connections go on.
 
         Blocks while it reads.
 
@@ -75,7 +75,7 @@ class Server:
             self._service.listening.reload_certificates()
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
-        """Replaces handlers and settings while connections and handlers run; see `Application.reconfigure`.
+        """Replace handlers and settings while connections and handlers run; see `Application.reconfigure`.
 
         Doesn't block. With more `threads` they are there at once. With fewer, those that are to go finish
         their requests; until then another call raises. After `thread_termination_timeout` seconds their
@@ -89,7 +89,7 @@ class Server:
         self._application.reconfigure(handler, sites=sites, **cfg)
 
     async def force_decrease_threads(self) -> None:
-        """Resets the connections of threads that are to go and waits until these are gone.
+        """Reset the connections of threads that are to go and wait until these are gone.
 
         Handlers that go on without a connection are given up after `shutdown_timeout`. Cancelling the wait
         changes nothing of that.
@@ -100,7 +100,7 @@ class Server:
         await until_settled(self._application.force_decrease_threads())
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """Stops accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).
+        """Stop accepting; exchanges may finish within `timeout` seconds (default: `shutdown_timeout`).
 
         Doesn't wait: `serve` returns when all is over. What still runs by then is cancelled. Called
         again, the time counts from then.
@@ -108,7 +108,7 @@ class Server:
         self._service.drain(self._application.settings.shutdown_timeout if timeout is None else timeout)
 
     async def run(self) -> None:
-        """Serves until `shutdown`, or until it is cancelled: then everything is aborted at once."""
+        """Serve until `shutdown`, or until it is cancelled: then everything is aborted at once."""
         try:
             await self._service.over.wait()
         finally:
@@ -124,7 +124,7 @@ async def serve_on(
     on_listening: Callable[[Server], None] | None = None,
     task_status: TaskStatus[Any] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves `application` in the running loop of a backend until `Server.shutdown`, or until cancelled.
+    """Serve `application` in the running loop of a backend until `Server.shutdown`, or until cancelled.
 
     Raises:
         ConfigError: a directory can't be served, a certificate can't be used, or an address can't be

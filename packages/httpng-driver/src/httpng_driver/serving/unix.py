@@ -12,7 +12,7 @@ def family() -> int | None:
 
 
 def remove_stale(path: str) -> None:
-    """Removes a socket file to which nobody listens. Anything else there is left alone.
+    """Remove a socket file to which nobody listens. Anything else there is left alone.
 
     Raises:
         OSError: it can't be looked at or removed.
@@ -34,13 +34,13 @@ def remove_stale(path: str) -> None:
 
 
 def identity(path: str) -> tuple[int, int]:
-    """What tells this file from a later one of the same name."""
+    """Return what tells this file from a later one of the same name."""
     found = os.lstat(path)
     return found.st_dev, found.st_ino
 
 
 def remove(path: str, known: tuple[int, int]) -> None:
-    """Removes the file if it is still the one with that `identity`."""
+    """Remove the file if it is still the one with that `identity`."""
     with contextlib.suppress(OSError):
         if identity(path) == known:
             os.unlink(path)

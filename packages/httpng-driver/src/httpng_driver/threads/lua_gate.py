@@ -57,7 +57,7 @@ class LuaGate:
                 self._ring(self._do_jobs)
 
     def _enter(self, home: Runner, job: Job, done: Done) -> Answer | None:
-        """Does the job if nobody is in there and none waits, else leaves it."""
+        """Do the job if nobody is in there and none waits, else leave it."""
         if self._jobs or not self._taken.acquire(blocking=False):
             self._jobs.append((home, job, done))
             return None
@@ -100,7 +100,7 @@ class LuaGate:
 
 
 def _after(job: Job, done: Done) -> Callable[[], None]:
-    """Does the job now; what remains is to tell."""
+    """Do the job now, and return what remains: to tell."""
     try:
         answer, error = job(), None
     except Exception as raised:

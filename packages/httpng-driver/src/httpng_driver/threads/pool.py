@@ -71,7 +71,7 @@ class Loops:
         least.take(sock, peer, ouraddr, certificates)
 
     def grow(self, count: int) -> None:
-        """Starts workers until there are `count` loops. From any thread.
+        """Start workers until there are `count` loops. From any thread.
 
         Raises:
             ConfigError: there is no room for so many threads; then none was started.
@@ -104,7 +104,7 @@ class Loops:
             worker.reset()
 
     def stop_leaving(self) -> None:
-        """Ends the workers that are to go."""
+        """End the workers that are to go."""
         for worker in self._leaving:
             worker.stop()
 

@@ -45,14 +45,14 @@ class Doorbell:
             self._outside.send(b"\0")
 
     def call_in_loop(self, function: Callable[[], None]) -> None:
-        """Calls `function` in the thread of the loop: at once if called from there, else soon."""
+        """Call `function` in the thread of the loop: at once if called from there, else soon."""
         if get_ident() == self._thread:
             function()
         else:
             self.call(function)
 
     def close(self) -> None:
-        """Gives the sockets back; what was still asked for is done now. Again: nothing."""
+        """Give the sockets back; what was still asked for is done now. Again: nothing."""
         if self._closed:
             return
         if self._poller is not None:

@@ -32,7 +32,7 @@ class Worker:
         on_forget: Callable[[], None],
         on_ended: Callable[["Worker"], None],
     ) -> None:
-        """Starts the thread.
+        """Start the thread.
 
         Args:
             application: what is served.
@@ -67,7 +67,7 @@ class Worker:
     def take(
         self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
     ) -> None:
-        """Serves an accepted, non-blocking socket from now on."""
+        """Serve an accepted, non-blocking socket from now on."""
         self.handed += 1
         self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates))
 
@@ -88,7 +88,7 @@ class Worker:
         self._in_hub(hubs.Hub.renew)
 
     def join(self) -> None:
-        """Waits until the thread has ended, which is soon after `on_ended`."""
+        """Wait until the thread has ended, which is soon after `on_ended`."""
         self._thread.join()
 
     def _in_hub(self, function: Callable[["hubs.Hub"], None]) -> None:

@@ -39,7 +39,7 @@ class Border:
         self._since = inf
 
     def calls(self, host: Mapping[str, Callable[..., Any]]) -> Calls:
-        """The calls as Lua gets them, with those that our Lua files need for the border itself."""
+        """Return the calls as Lua gets them, with those that our Lua files need for the border itself."""
         calls: Calls = dict(host)
         if self._limit is not None:
             calls = {name: self._lifted(call) for name, call in calls.items()}
@@ -49,7 +49,7 @@ class Border:
         return calls
 
     def entry(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of Lua's as the host calls it: its time begins; no limit counts while values cross."""
+        """Return a function of Lua's as the host calls it, with its time and without limits at the border."""
         return self._lifted(function if self._time_limit is None else self._timed(function))
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +99,7 @@ class Border:
         self._lua.set_max_memory(self._limit, total=True)
 
     def _collected(self, at: float) -> float:
-        """Collects garbage if so much is in use; tells when it is to be done next."""
+        """Collect garbage if so much is in use; return when it is to be done next."""
         if self._lua.get_memory_used(total=True) < at:
             return at
         assert self._limit is not None
