@@ -260,10 +260,7 @@ class Connection:
         """
         endpoint = self._endpoint
         return (
-            endpoint.at_rest
-            and endpoint.outbound.is_empty
-            and not endpoint.eof
-            and not endpoint.timers.heap
+            endpoint.at_rest and endpoint.outbound.is_empty and not endpoint.eof and not endpoint.timers.heap
         )
 
     @property

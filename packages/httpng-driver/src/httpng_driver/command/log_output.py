@@ -43,7 +43,7 @@ class LogOutput(logging.Handler):
         self._before = logging.lastResort, root.level
         if not root.handlers:
             root.setLevel(logging.INFO)
-        logging.lastResort = self  # type: ignore[assignment]
+        logging.lastResort = self
         self._thread.start()
         return self
 
