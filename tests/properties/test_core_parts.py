@@ -6,10 +6,11 @@ from collections import deque
 from math import inf
 from typing import cast
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpng_core import Timers
+from httpng_core import COMPILED, Timers
 from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import Write
 from httpng_core.sending.outgoing import Outgoing
@@ -112,6 +113,7 @@ spans = st.one_of(
 )
 
 
+@pytest.mark.skipif(COMPILED, reason="a compiled ledger pays nobody but exchanges")
 @quick
 @given(st.lists(st.one_of(spans, st.integers(0, 12))))
 def test_a_ledger_pays_for_each_byte_once_and_in_order(steps: list[tuple[Span | None, int] | int]) -> None:

@@ -148,7 +148,7 @@ def response_head(status: object, headers: HeaderSource | None) -> ResponseHead:
     if headers is None:
         return _kept_head(code, (), False)
     is_mapping = type(headers) is dict or isinstance(headers, Mapping)
-    pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr, arg-type]
+    pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
     if len(pairs) > 8:
         return _made_head(code, pairs, is_mapping)
     for name, value in pairs:
@@ -190,7 +190,8 @@ def _checked_status(status: object) -> int:
     return code
 
 
-_Pairs = tuple[tuple[Any, Any], ...]
+# Pairs, if the handler gave such.
+_Pairs = tuple[Any, ...]
 _Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
 
 
