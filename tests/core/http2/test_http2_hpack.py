@@ -6,8 +6,8 @@ from hpack import Decoder, Encoder
 from tests.core.driving2 import Driven2
 
 from httpng_core import Response
-from httpng_core.http2.hpack import HeadDecoder, HeadEncoder, content_length_field
-from httpng_core.http2.stream import Stream
+from httpng_core.http2.reference.hpack import HeadDecoder, HeadEncoder, content_length_field
+from httpng_core.http2.reference.stream import Stream
 
 OK = (b":status", b"200")
 TEXT = [OK, (b"content-type", b"text/plain")]

@@ -98,6 +98,10 @@ class Sending:
         self._advance(stream, SEND_HEADERS_END if end else SEND_HEADERS)
         return made
 
+    def push_head(self, stream_id: int, block: bytes, end: bool) -> None:
+        """Have a head sent among the control frames: an answer of ours, that nobody has to time."""
+        self._push(self.send_head(stream_id, block, end))
+
     def data_frame_head(self, stream_id: int, size: int, end: bool) -> bytes:
         """Return the head of a DATA frame with `size` body bytes, which are taken off both windows.
 
