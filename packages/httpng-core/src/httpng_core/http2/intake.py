@@ -45,7 +45,8 @@ class Intake(Lifetime):
 
     def begin_upgraded(self, request: Request, now: float) -> None:
         """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
-        stream = self._open(1, 0, FAIR, now)
+        stream = Stream(self, self.session.streams.open[1], 0, FAIR, now)
+        self.streams[1], self._idle_since = stream, None
         self._begin_exchange(stream, request, now)
 
     def _act(self, events: list[Event], now: float) -> None:
@@ -87,21 +88,16 @@ class Intake(Lifetime):
         priority = facts.priority
         if self._priorities:
             priority = self._priorities.pop(stream_id, priority)
+        stream = Stream(self, self.session.streams.open[stream_id], facts.length, priority, now)
+        self.streams[stream_id], self._idle_since = stream, None
         if event.end:
-            stream = self._open(stream_id, 0, priority, now)
             self._begin_exchange(stream, self._request(facts, b""), now)
             return
-        stream = self._open(stream_id, facts.length, priority, now)
         self._bodies[stream_id] = facts
         self.uploads.add(stream)
         self._arm(stream.due())
         if facts.expects_continue:
             self.session.push_head(stream_id, CONTINUE, False)
-
-    def _open(self, stream_id: int, length: int, priority: Priority, now: float) -> Stream:
-        stream = Stream(self, self.session.streams.open[stream_id], length, priority, now)
-        self.streams[stream_id], self._idle_since = stream, None
-        return stream
 
     def _request(self, facts: Facts, body: bytes) -> Request:
         endpoint = self.endpoint

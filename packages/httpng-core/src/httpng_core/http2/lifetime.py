@@ -11,9 +11,11 @@ from httpng_core.http2.stream import Stream
 from httpng_core.http2.uploads import Uploads
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
+from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 
+_CLOSED: Final = ResponseState.CLOSED
 STALLED: Final = "stalled: no byte has moved for stall_timeout"
 PING: Final = b"httpng\0\0"
 """Its answer says that the client has read the GOAWAY before it."""
@@ -67,7 +69,6 @@ class Lifetime:
 
     def __init__(self, endpoint: Endpoint, session: Session, settings: Settings, now: float) -> None:
         endpoint.deadline = None
-        endpoint.watches = True
         self.host: Host = endpoint.host
         self.endpoint = endpoint
         self.session = session
@@ -102,7 +103,7 @@ class Lifetime:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange, endpoint = stream.exchange, self.endpoint
         assert exchange is not None
-        is_complete = stream.is_complete
+        is_complete = exchange.state is _CLOSED
         if endpoint.tells_complete or not is_complete or exchange.settings.access_log:
             endpoint.events.append(ExchangeEnded(exchange, now))
         if not is_complete and self._phase is not Phase.OVER:
@@ -188,7 +189,7 @@ class Lifetime:
         if not self.streams:
             self._go_away(now)
             return
-        self._phase = Phase.LEAVING
+        self._phase, self.endpoint.watches = Phase.LEAVING, True
         self.session.announce_leaving()
         self.session.ping(PING)
         self._answer_due = now + ANSWER_TIMEOUT
@@ -203,16 +204,18 @@ class Lifetime:
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
+        endpoint = self.endpoint
         if stream.flow.credit is not None:
             self.uploads.gone(stream, now)
         if not self.streams:
-            endpoint = self.endpoint
             if endpoint.outbound.ledger.tracks:
                 # The next exchange may not ask for what costs something.
                 endpoint.outbound.ledger.forget()
             self._kept_stall_timeout = 0.0
             self._idle_since = self._must_move_since = now
-            self._arm(self._idle_due())
+            due = now + self.settings.keepalive_timeout
+            if endpoint.deadline is None or due < endpoint.deadline:
+                self._arm(self._idle_due())
             if not endpoint.outbound.is_empty or self.session.control:
                 self._arm(self._stuck_due())
             if self._phase is Phase.LEAVING:
@@ -224,6 +227,7 @@ class Lifetime:
         """Take no more requests: they are as if they hadn't come."""
         if self._phase is Phase.OPEN or self._phase is Phase.LEAVING:
             self._phase, self._answer_due = Phase.GOING, inf
+            self.endpoint.watches = True
             self.session.leave(NO_ERROR)
             self._note_control(now)
             self._arm(self._stuck_due())
@@ -240,7 +244,7 @@ class Lifetime:
         endpoint.tell(RequestRefused(400, reason, endpoint.peer))
         self._phase, self._block_since, self._answer_due = Phase.OVER, None, inf
         self._end_all(now, f"the client broke the protocol: {reason}")
-        self._phase = Phase.FAILED
+        self._phase, endpoint.watches = Phase.FAILED, True
         if not session.has_failed:
             session.leave(code, reason.encode("ascii", "replace"))
         endpoint.deadline = None

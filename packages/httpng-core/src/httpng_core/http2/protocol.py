@@ -9,8 +9,10 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.http2.engine.errors import FatalError
+from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.http2.intake import Intake
 from httpng_core.http2.lifetime import Phase
 from httpng_core.http2.stream import Stream
@@ -193,11 +195,14 @@ class Http2(Intake):
 
     def _send_one(self, stream: Stream, made: list[Buffer], limit: int, now: float) -> None:
         while True:
-            size = stream.send_many(made, limit) if stream.is_bulk else 0
+            exchange = stream.exchange
+            size = 0
+            if exchange is not None and exchange.buffered > MAX_FRAME:
+                size = stream.send_many(made, limit)
             if not size:
                 size = stream.send(made, limit, now)
             limit -= size
-            if limit <= 0 or not size or not stream.can_go_on:
+            if limit <= 0 or not size or stream.flow.state > HALF_CLOSED_REMOTE or not stream.can_go_on:
                 return
 
     def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:

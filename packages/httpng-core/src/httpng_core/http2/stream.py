@@ -18,15 +18,10 @@ from httpng_core.sending.body import Buffer
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
-from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
-from httpng_core.wire.ledger import Span
 
 _BEGUN: Final = HeadStage.BEGUN
-_HEAD: Final = Span.HEAD
-_BODY: Final = Span.BODY
-_END: Final = Span.END
 
 
 class StreamOwner(Protocol):
@@ -155,11 +150,6 @@ class Stream:
             moved = max(moved, self._owner.endpoint.outbound.moved_at)
         return moved + exchange.settings.stall_timeout
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the exchange ended well."""
-        return self.exchange is not None and self.exchange.state is ResponseState.CLOSED
-
     # Sending ------------------------------------------------------------------------------------------
 
     @property
@@ -223,29 +213,32 @@ class Stream:
             return self._send_payload(exchange, made, body, room)
         ends = not self._rest and exchange.ends_after(size if exchange.offered_follow is None else 0)
         exchange.commit_frames(head=is_first, size=size, end=ends)
-        ledger = self._owner.endpoint.outbound.ledger
-        total = 0
+        head = prefix = 0
         if is_first:
-            head = self._head_frames(exchange, ends and not size)
-            total = len(head)
-            ledger.push_span(total, _HEAD, exchange)
-            made.append(head)
-        if size or (ends and not is_first):
+            block = self._block(exchange)
+            if size and ends:
+                frames = session.send_whole(self.order, block, size)
+                head, prefix = len(frames) - 9, 9
+            else:
+                frames = session.send_head(self.order, block, ends and not size)
+                head = len(frames)
+            made.append(frames)
+        if not prefix and (size or (ends and not is_first)):
             made.append(session.data_frame_head(self.order, size, ends))
-            ledger.push(9)
-            total += 9
-            if size:
-                made.append(body)
-                ledger.push_span(size, _BODY, exchange)
-                total += size
-        if ends:
-            ledger.push_span(0, _END, exchange)
-        return total
+            prefix = 9
+        if size:
+            made.append(body)
+        self._owner.endpoint.outbound.ledger.push_frame(head, prefix, size, ends, exchange)
+        return head + prefix + size
 
     def send_many(self, made: list[Buffer], limit: int) -> int:
-        """Add DATA frames of what is buffered, about `limit` body bytes, without copying large pieces."""
+        """Add DATA frames of what is buffered, about `limit` body bytes, without copying large pieces.
+
+        Return how many bytes that is; 0 if one frame holds what is next.
+        """
         exchange, session = self.exchange, self._session
-        assert exchange is not None
+        if self._rest or exchange is None or exchange.head_stage is _BEGUN:
+            return 0
         ledger = self._owner.endpoint.outbound.ledger
         total = 0
         for body in exchange.frames(min(limit, self.room), session.peer.max_frame):
@@ -253,36 +246,22 @@ class Stream:
             if size > self.room:
                 # The last may be a little more than was asked for.
                 break
-            exchange.commit_frames(head=False, size=size, end=False)
-            ends = exchange.ends_after(0)
+            ends = exchange.ends_after(size)
+            exchange.commit_frames(head=False, size=size, end=ends)
             made.append(session.data_frame_head(self.order, size, ends))
             made.append(body)
-            ledger.push(9)
-            ledger.push_span(size, _BODY, exchange)
+            ledger.push_frame(0, 9, size, ends, exchange)
             total += 9 + size
             if ends:
-                exchange.commit_frames(head=False, size=0, end=True)
-                ledger.push_span(0, _END, exchange)
                 break
         return total
 
-    @property
-    def is_bulk(self) -> bool:
-        """Whether nothing but buffered bytes is next, more than one frame holds."""
-        exchange = self.exchange
-        return (
-            exchange is not None
-            and not self._rest
-            and exchange.head_stage is not _BEGUN
-            and exchange.buffered > self._session.peer.max_frame
-        )
-
-    def _head_frames(self, exchange: Exchange, ends: bool) -> bytes:
+    def _block(self, exchange: Exchange) -> bytes:
         head = exchange.head
         assert head is not None
         self.closes = head.close
         date = None if head.has_date else self._owner.endpoint.date()
-        return self._session.send_head(self.order, head_block(head, date, exchange.length), ends)
+        return head_block(head, date, exchange.length)
 
     def _send_payload(self, exchange: Exchange, made: list[Buffer], body: Buffer, room: int) -> int:
         """Commit a payload as a whole, however small the windows are; other streams go between its frames."""
@@ -290,9 +269,9 @@ class Stream:
         is_first = exchange.head_stage is _BEGUN
         exchange.commit_frames(head=is_first, size=len(body), end=False)
         if is_first:
-            head = self._head_frames(exchange, False)
+            head = self._session.send_head(self.order, self._block(exchange), False)
             total = len(head)
-            self._owner.endpoint.outbound.ledger.push_span(total, _HEAD, exchange)
+            self._owner.endpoint.outbound.ledger.push_frame(total, 0, 0, False, exchange)
             made.append(head)
         self._rest, self._rest_counts = body, True
         return total + self._send_rest(exchange, made, room)
@@ -306,12 +285,10 @@ class Stream:
         ends = not self._rest and exchange.ends_after(0)
         made.append(session.data_frame_head(self.order, size, ends))
         made.append(piece)
-        ledger.push(9)
-        if self._rest_counts:
-            ledger.push_span(size, _BODY, exchange)
-        else:
-            ledger.push(size)
         if ends:
             exchange.commit_frames(head=False, size=0, end=True)
-            ledger.push_span(0, _END, exchange)
+        if self._rest_counts:
+            ledger.push_frame(0, 9, size, ends, exchange)
+        else:
+            ledger.push_frame(0, 9 + size, 0, ends, exchange)
         return 9 + size
