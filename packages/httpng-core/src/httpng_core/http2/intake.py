@@ -79,7 +79,9 @@ class Intake(Lifetime):
     def _take_request(self, event: RequestBegan, now: float) -> None:
         stream_id = event.stream_id
         try:
-            facts = self._memo.facts(event.head)
+            facts = self._memo.kept.get(event.head)
+            if facts is None:
+                facts = self._memo.facts(event.head)
             if facts.length > self.settings.max_body_len:
                 raise RemoteError(f"request body is longer than {self.settings.max_body_len} bytes", 413)
         except RemoteError as error:

@@ -49,12 +49,16 @@ class Facts:
 
 
 class FactsMemo:
-    """The facts of the last heads: the engine returns the same head for requests that are alike."""
+    """The facts of the last heads: the engine returns the same head for requests that are alike.
 
-    __slots__ = ("_kept",)
+    Attributes:
+        kept: those that are known.
+    """
+
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        self._kept: dict[RequestHead, Facts] = {}
+        self.kept: dict[RequestHead, Facts] = {}
 
     def facts(self, head: RequestHead) -> Facts:
         """Return what a head says.
@@ -62,10 +66,10 @@ class FactsMemo:
         Raises:
             RemoteError: The request can't be served.
         """
-        facts = self._kept.get(head)
+        facts = self.kept.get(head)
         if facts is None:
             facts = Facts(head)
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            self._kept[head] = facts
+            if len(self.kept) >= _MOST_KEPT:
+                self.kept.clear()
+            self.kept[head] = facts
         return facts
