@@ -347,7 +347,7 @@ def test_a_fin_of_an_idle_client_closes() -> None:
 
 def test_a_fin_behind_a_refusal_does_not_eat_it() -> None:
     driven = Driven2()
-    driven.client.request(method="CONNECT")
+    driven.client.send_fields(1, ((":method", "CONNECT"), (":authority", "x:80")), b"")
     driven.receive(driven.client.take())
     driven.eof()
     assert not driven.connection.close_expected()
