@@ -71,7 +71,10 @@ class Intake(Lifetime):
             self._prioritise(event.stream_id, parse_priority(event.value))
         elif isinstance(event, ConnectionFailed):
             self._fail(event.reason, now)
-        elif isinstance(event, PeerLeft) or (isinstance(event, PingAnswered) and self._phase is Phase.LEAVING):
+        elif isinstance(event, PeerLeft):
+            self._go_away(now)
+        elif isinstance(event, PingAnswered) and self._phase is Phase.LEAVING:
+            # The client has read the GOAWAY before the PING: nothing more is on its way.
             self._go_away(now)
 
     # Requests -----------------------------------------------------------------------------------------

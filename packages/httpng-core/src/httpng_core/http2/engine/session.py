@@ -16,6 +16,7 @@ from httpng_core.http2.engine.events import (
     PingAnswered,
     PriorityUpdated,
     RequestBegan,
+    RequestEnded,
     RequestRefused,
     SettingsChanged,
     StreamReset,
@@ -248,9 +249,14 @@ class Session(Intake):
         self._emit(ConnectionFailed(error.code, error.reason))
 
     def _without_reset(self) -> list[Event]:
-        """Return the events without the requests that began and were reset in this very call."""
+        """Return the events without requests that began, or became whole, and were reset in this very call."""
         begun = {
             event.stream_id for event in self._events if isinstance(event, (RequestBegan, RequestRefused))
         }
         gone = begun.intersection(self._reset_now)
-        return [event for event in self._events if event.stream_id not in gone] if gone else self._events
+        return [
+            event
+            for event in self._events
+            if event.stream_id not in gone
+            and not (isinstance(event, RequestEnded) and event.stream_id in self._reset_now)
+        ]
