@@ -1,6 +1,6 @@
 """A driver of one connection that speaks HTTP/2, with its client: both in the hands of the test."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.core.driving import Driven
 
@@ -12,13 +12,16 @@ class Driven2(Driven):
     """A connection, an HTTP/2 client, and a kernel between them; the handlers are the test's.
 
     Attributes:
+        engine: which HTTP/2 a connection gets whose test doesn't say.
         client: the client.
     """
+
+    engine: ClassVar[str] = "fast"
 
     def __init__(self, window: int = 65535, *, reads: bool = True, **settings: Any) -> None:
         self.client = Http2Client(window, reads=reads)
         self.read = 0
-        super().__init__(b"", **settings)
+        super().__init__(b"", **{"http2_engine": self.engine, **settings})
         self.turn()
 
     def turn(self) -> None:

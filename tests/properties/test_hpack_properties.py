@@ -4,7 +4,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpng_core.http2.hpack import HeadDecoder, HeadEncoder
+from httpng_core.http2.reference.hpack import HeadDecoder, HeadEncoder
 
 # Few enough that heads come again, in tables with room for one entry or two as well.
 fields = st.sampled_from([(b":status", b"200"), (b"x-a", b"1"), (b"x-b", b"1"), (b"x-a", b"2" * 5000)])

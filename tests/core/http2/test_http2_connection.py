@@ -80,7 +80,7 @@ def test_a_stream_cancelled_by_the_server_is_reset() -> None:
         (frame(0, 0, 99, b"x"), ErrorCodes.PROTOCOL_ERROR),
         (frame(6, 0, 0, b"x"), ErrorCodes.FRAME_SIZE_ERROR),
         (frame(8, 0, 0, (2**31 - 1).to_bytes(4)), ErrorCodes.FLOW_CONTROL_ERROR),
-        (frame(1, 4, 1, b"\xff" * 20), ErrorCodes.PROTOCOL_ERROR),
+        (frame(1, 4, 1, b"\xff" * 20), ErrorCodes.COMPRESSION_ERROR),
         (b"\xff" * 9, ErrorCodes.FRAME_SIZE_ERROR),
     ],
 )
@@ -114,7 +114,8 @@ def test_the_wrong_preface_after_alpn() -> None:
     connection.receive_data(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 0.0)
     wire = b"".join(connection.data_to_send(0.0))
     connection.bytes_accepted(len(wire), 0.0)
-    assert wire.endswith(frame(7, 0, 0, b"\0\0\0\0\0\0\0\x01"))
+    reason = b"the connection doesn't begin with the preface"
+    assert wire.endswith(frame(7, 0, 0, b"\0\0\0\0\0\0\0\x01" + reason))
     assert connection.half_close_expected()
 
 
@@ -248,17 +249,23 @@ def test_acknowledged_bytes_are_no_stall() -> None:
 # Draining and the end ---------------------------------------------------------------------------------
 
 
-def test_drain_lets_streams_that_run_end_and_refuses_new_ones() -> None:
+def test_drain_lets_streams_that_run_end_and_takes_what_was_on_its_way() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
     receiving, _ = driven.request(method="POST", body=None)
-    late = driven.client.request()
+    driven.client.request("/late")
     driven.connection.drain(driven.now)
     driven.connection.drain(driven.now)
     driven.receive(driven.client.take())
     driven.push()
-    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, receiving)
-    assert driven.client.streams[late].reset == ErrorCodes.REFUSED_STREAM
+    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, 2**31 - 1)
+    assert driven.exchange.request.path == "/late"
+    driven.exchange.finish(driven.now)
+    # The client has read that, as it answers the PING behind it.
+    driven.turn()
+    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, receiving + 2)
+    driven.receive(frame(1, 5, 7, b"\x82\x86\x84\x41\x01x"))
+    assert len(driven.exchanges) == 2
     exchange.respond(Response(body="ok"), driven.now)
     driven.push()
     assert stream.body == b"ok"
@@ -268,6 +275,21 @@ def test_drain_lets_streams_that_run_end_and_refuses_new_ones() -> None:
     driven.exchange.finish(driven.now)
     driven.push()
     assert driven.client.streams[receiving].complete
+    assert driven.connection.half_close_expected()
+
+
+def test_a_client_that_does_not_answer_a_drain_is_told_the_last_stream_all_the_same() -> None:
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    driven.connection.drain(driven.now)
+    driven.push()
+    assert driven.client.last_stream == 2**31 - 1
+    driven.advance(1)
+    driven.push()
+    assert driven.client.last_stream == 1
+    exchange.finish(driven.now)
+    driven.push()
+    assert driven.client.streams[1].complete
     assert driven.connection.half_close_expected()
 
 
@@ -298,6 +320,8 @@ def test_a_reset_of_the_last_stream_ends_a_draining_connection() -> None:
     driven.connection.drain(driven.now)
     driven.push()
     driven.receive(frame(3, 0, 1, b"\0\0\0\x08"))
+    driven.push()
+    assert driven.client.last_stream == 1
     assert driven.connection.half_close_expected()
 
 
@@ -323,7 +347,7 @@ def test_a_fin_of_an_idle_client_closes() -> None:
 
 def test_a_fin_behind_a_refusal_does_not_eat_it() -> None:
     driven = Driven2()
-    driven.client.request(method="CONNECT")
+    driven.client.send_fields(1, ((":method", "CONNECT"), (":authority", "x:80")), b"")
     driven.receive(driven.client.take())
     driven.eof()
     assert not driven.connection.close_expected()
@@ -383,7 +407,7 @@ def test_rapid_resets_are_an_error_of_the_connection() -> None:
     driven.turn()
     assert driven.client.goaway is None
     driven.advance(1)
-    for _ in range(21):
+    for _ in range(101):
         driven.client.h2.reset_stream(driven.client.request())
     driven.turn()
     assert driven.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
@@ -421,7 +445,7 @@ def test_answers_that_wait_to_be_read_are_bounded() -> None:
     assert driven.refused == []
     driven.receive(PING * 90)
     assert driven.refused == [400]
-    assert sum(map(len, driven.connection.data_to_send(driven.now))) == 17
+    assert sum(map(len, driven.connection.data_to_send(driven.now))) < 68 * 1024
     driven.turn()
     assert driven.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
 
@@ -430,7 +454,7 @@ def test_continuation_without_end_is_an_error() -> None:
     driven = Driven2()
     driven.receive(frame(1, 0, 1, b"\x82") + frame(9, 0, 1) * 100)
     driven.turn()
-    assert driven.client.goaway == ErrorCodes.PROTOCOL_ERROR
+    assert driven.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
 
 
 def test_a_header_list_far_beyond_the_limit_ends_the_connection() -> None:
@@ -505,7 +529,7 @@ def test_urgency_goes_first() -> None:
 def test_a_priority_update_changes_it_also_ahead_of_the_request() -> None:
     assert order_of_ends(Driven2(), ["", "", ""], (5, b"u=0"), (1, b"u=7")) == [5, 3, 1]
     driven = Driven2()
-    driven.receive(frame(0x10, 0, 0, b"\0\0\0\x05u=0") + frame(0x10, 0, 0, b"\0"))
+    driven.receive(frame(0x10, 0, 0, b"\0\0\0\x05u=0") + frame(0x10, 0, 0, b"\0\0\0\x07?"))
     assert order_of_ends(driven, ["", "", ""])[0] == 5
 
 
@@ -533,7 +557,7 @@ def test_an_error_behind_a_flood_is_told_once() -> None:
     driven.receive(PING * 4000 + frame(0, 0, 0, b"x"))
     assert driven.refused == [400]
     driven.turn()
-    assert driven.client.goaway == ErrorCodes.PROTOCOL_ERROR
+    assert driven.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
 
 
 def test_a_goodbye_in_pieces() -> None:

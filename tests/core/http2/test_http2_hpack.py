@@ -6,8 +6,8 @@ from hpack import Decoder, Encoder
 from tests.core.driving2 import Driven2
 
 from httpng_core import Response
-from httpng_core.http2.hpack import HeadDecoder, HeadEncoder, content_length_field
-from httpng_core.http2.stream import Stream
+from httpng_core.http2.reference.hpack import HeadDecoder, HeadEncoder, content_length_field
+from httpng_core.http2.reference.stream import Stream
 
 OK = (b":status", b"200")
 TEXT = [OK, (b"content-type", b"text/plain")]
@@ -110,7 +110,7 @@ def test_responses_of_one_head_tell_their_own_length() -> None:
 def test_a_head_longer_than_a_frame_goes_on_in_continuations() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
-    exchange.write_header(200, {"x-long": "~" * 30_000}, driven.now)
+    exchange.write_header(200, {"x-long": "~" * 40_000}, driven.now)
     exchange.finish(driven.now)
     before = len(driven.wire)
     driven.push()
@@ -121,12 +121,12 @@ def test_a_head_longer_than_a_frame_goes_on_in_continuations() -> None:
         at += 9 + int.from_bytes(driven.wire[at : at + 3])
     assert types == [1, 9, 9]
     assert flags == [1, 0, 4], "END_STREAM on the first, END_HEADERS on the last"
-    assert stream.headers["x-long"] == "~" * 30_000
+    assert stream.headers["x-long"] == "~" * 40_000
     assert stream.complete
 
 
 def test_streams_that_are_over_are_forgotten_in_bunches() -> None:
-    driven = Driven2()
+    driven = Driven2(http2_engine="reference")
     streams = []
     for _ in range(100):
         exchange, _ = driven.begin()

@@ -102,6 +102,8 @@ def test_options_of_the_server() -> None:
         PSEUDO[:3],
         (*PSEUDO[:3], (":path", "")),
         (*PSEUDO[:3], (":path", "x")),
+        (*PSEUDO[:3], (":path", "*")),
+        (*PSEUDO[:3], (":path", "/#a")),
         (*PSEUDO[:3], (":path", "/a b")),
         (*PSEUDO, (":path", "/")),
         (*PSEUDO, (":protocol", "x")),
@@ -130,8 +132,6 @@ def test_a_malformed_request_is_a_stream_error(fields: tuple[tuple[str, str], ..
     ("fields", "status"),
     [
         (((":method", "CONNECT"), (":authority", "x:80")), 501),
-        ((*PSEUDO[:3], (":path", "*")), 400),
-        ((*PSEUDO[:3], (":path", "/#a")), 400),
         ((*PSEUDO[:2], (":authority", "a@b"), PSEUDO[3]), 400),
         ((*PSEUDO[:2], PSEUDO[3]), 400),
         ((*PSEUDO, ("a", "x" * 65536)), 431),
@@ -179,10 +179,8 @@ def test_content_length_must_be_that_of_the_body(ends_with_trailers: bool) -> No
         driven.client.h2.send_headers(number, [("a", "b")], end_stream=True)
     driven.turn()
     assert driven.exchanges == []
-    if ends_with_trailers:
-        assert stream.reset == ErrorCodes.PROTOCOL_ERROR
-    else:
-        assert driven.client.goaway == ErrorCodes.PROTOCOL_ERROR
+    assert stream.reset == ErrorCodes.PROTOCOL_ERROR
+    driven.begin()
 
 
 def test_trailers_are_ignored() -> None:

@@ -19,6 +19,7 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import ConfigError
 
 HalfClose = Literal["streaming", "always", "never"]
+Http2Engine = Literal["fast", "reference"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 _RULE: Final = "rule"
 _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
+_ENGINE: Final = OneOf(get_args(Http2Engine))
 _UNTIL: Final = OneOf(get_args(Until))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
@@ -75,6 +77,14 @@ class Settings:
             kernel.
         access_log: Whether every request gets a line in the log `httpng.access`.
         h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
+        http2_engine: Which implementation of HTTP/2 new connections get: the server's own ("fast"), or that
+            of the library h2 ("reference"), which is slower and there to compare with.
+        max_reset_rate: How many requests a second a client of HTTP/2 may make us begin in vain, by cancelling
+            them or by mistakes, with bursts of twice that; each that is answered allows half a one more.
+            Beyond, the connection ends with ENHANCE_YOUR_CALM. It counts for connections that begin later.
+        max_control_rate: How many frames of HTTP/2 a second that say nothing by themselves a client may send
+            (PING, SETTINGS, window updates), with bursts of ten times that; answers and what is sent allow
+            more. Beyond, the connection ends likewise.
         threads: How many threads run an event loop each.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
@@ -107,6 +117,9 @@ class Settings:
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     h2c_upgrade: bool = _key(False, _FLAG)
+    http2_engine: Http2Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
+    max_reset_rate: float = _key(100.0, Seconds())
+    max_control_rate: float = _key(100.0, Seconds())
     threads: int = _key(1, Whole(1, 16))
     thread_termination_timeout: float = _key(60.0, Number())
     sandbox: bool = _key(False, _FLAG, fixed=True)

@@ -1,266 +1,196 @@
-"""What a client says on HTTP/2, event by event: requests, bodies, resets, and what costs us for nothing."""
+"""What a client says on HTTP/2, event by event: requests, bodies, resets."""
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
-from weakref import proxy
+from typing import Final
 
-from h2 import events
-from h2.errors import ErrorCodes
-from hyperframe.frame import ExtensionFrame
-
+from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
-from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority_update
+from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.request import Request
-from httpng_core.http2.guard import Allowance
-from httpng_core.http2.request import (
-    MalformedError,
-    RequestHead,
-    check_size,
-    check_trailers,
-    parse_head,
+from httpng_core.http2.blocks import CONTINUE, refusal_block
+from httpng_core.http2.engine.errors import CANCEL, NO_ERROR, REFUSED_STREAM
+from httpng_core.http2.engine.events import (
+    ConnectionFailed,
+    DataReceived,
+    Event,
+    PeerLeft,
+    PingAnswered,
+    PriorityUpdated,
+    RequestBegan,
+    RequestEnded,
+    StreamReset,
 )
-from httpng_core.http2.stream import Stream, StreamOwner
-from httpng_core.http2.uploads import Uploads
-from httpng_core.http2.wire import MAX_STREAMS
+from httpng_core.http2.engine.events import RequestRefused as HeadRefused
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.lifetime import STALLED, Lifetime, Phase
+from httpng_core.http2.requests import Facts, FactsMemo
+from httpng_core.http2.stream import Stream
 from httpng_core.sending.exchange import Exchange
+from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import RequestReceived, RequestRefused
 
-_CHATTER = (1000, 100.0)
-_RESETS = (200, 20.0)
+_MOST_PRIORITIES: Final = 100
 
 
-class IntakeOwner(StreamOwner, Protocol):
-    """What the intake needs of the protocol.
+class Intake(Lifetime):
+    """The half of the protocol that acts on what came."""
 
-    Attributes:
-        streams: those that are open, by id.
-    """
+    __slots__ = ("_bodies", "_memo", "_priorities")
 
-    streams: dict[int, Stream]
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether nothing that the client says is of interest any more."""
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether one more stream may be opened."""
-
-    def opened(self, stream: Stream) -> None:
-        """Note that a stream has begun."""
-
-    def arm(self, due: float) -> None:
-        """Deadlines are to be looked at by then."""
-
-    def reset(self, stream_id: int, code: ErrorCodes) -> None:
-        """Give a stream up, if it is open."""
-
-    def forget(self, stream: Stream, now: float) -> None:
-        """Note that a stream is over."""
-
-    def fail(self, code: int, reason: str, now: float) -> None:
-        """Note that the client has done what ends the connection."""
-
-    def go_away(self, now: float) -> None:
-        """No more requests are to be taken."""
-
-
-class Intake:
-    """Acts on the events of h2.
-
-    Attributes:
-        last_stream: the last request that was taken.
-        begun: whether the client's settings have come.
-        uploads: the bodies that come in.
-    """
-
-    def __init__(self, owner: IntakeOwner, now: float) -> None:
-        self.last_stream = 0
-        self.begun = False
-        self.uploads = Uploads(owner.h2, owner.settings.max_body_len)
-        # It owns this: a reference back would keep both until the cyclic collector comes.
-        self._owner: IntakeOwner = proxy(owner)
+    def __init__(self, endpoint: Endpoint, session: Session, settings: Settings, now: float) -> None:
+        super().__init__(endpoint, session, settings, now)
+        self._memo = FactsMemo()
+        # Priorities of requests that are yet to come, and what is known of those whose bodies come in.
         self._priorities: dict[int, Priority] = {}
-        self._chatter = Allowance(*_CHATTER, now)
-        self._resets = Allowance(*_RESETS, now)
+        self._bodies: dict[int, Facts] = {}
 
-    def act(self, happened: list[events.Event], now: float) -> None:
-        """Acts on each, in order."""
-        # A client that resets in the same breath gets no handler started.
-        reset = {event.stream_id for event in happened if type(event) is events.StreamReset}
-        for event in happened:
-            action = _ACTIONS.get(type(event))
-            if action is None or (type(event) is events.RequestReceived and event.stream_id in reset):
-                continue
-            if self._owner.has_failed:
-                return
-            action(self, event, now)
-
-    def take_upgraded(self, request: Request, now: float) -> None:
+    def begin_upgraded(self, request: Request, now: float) -> None:
         """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
-        head = RequestHead(request.method, request.path, request.host, [], None, False, FAIR)
-        stream = Stream(self._owner, self._owner.h2.streams[1], head, now)
-        self.last_stream = 1
-        self._owner.opened(stream)
+        stream = Stream(self, self.session.streams.open[1], 0, FAIR, now)
+        self.streams[1], self._idle_since = stream, None
         self._begin_exchange(stream, request, now)
 
-    def refuse(self, stream_id: int, error: RemoteError, now: float) -> None:
-        """Answers a request that can't be served; one that is malformed is reset (RFC 9113, 8.1.1)."""
-        owner = self._owner
-        owner.endpoint.tell(RequestRefused(error.status, str(error), owner.endpoint.peer))
-        if isinstance(error, MalformedError):
-            owner.reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
-        elif owner.h2.is_open(stream_id):
-            self._answer(stream_id, error.status)
-            # The rest of the request is of no use (RFC 9113, 8.1).
-            owner.reset(stream_id, ErrorCodes.NO_ERROR)
-        if (stream := owner.streams.get(stream_id)) is not None:
-            owner.forget(stream, now)
+    def _act(self, events: list[Event], now: float) -> None:
+        for event in events:
+            if isinstance(event, RequestBegan):
+                self._take_request(event, now)
+            elif isinstance(event, DataReceived):
+                self._take_data(event, now)
+            elif isinstance(event, RequestEnded):
+                self._take_end(event.stream_id, now)
+            else:
+                self._take_other(event, now)
+            if self._phase is Phase.OVER:
+                return
 
-    def _answer(self, stream_id: int, status: int) -> None:
-        fields = [(b":status", b"%d" % status), (b"content-length", b"0")]
-        date = self._owner.endpoint.date()
-        if date is not None:
-            fields.append((b"date", date))
-        self._owner.h2.send_headers(stream_id, fields, end_stream=True)
+    def _take_other(self, event: Event, now: float) -> None:
+        if isinstance(event, StreamReset):
+            self._take_reset(event, now)
+        elif isinstance(event, HeadRefused):
+            self._refuse(event.stream_id, event.status, event.reason, now)
+        elif isinstance(event, PriorityUpdated):
+            self._prioritise(event.stream_id, parse_priority(event.value))
+        elif isinstance(event, ConnectionFailed):
+            self._fail(event.reason, now)
+        elif isinstance(event, PeerLeft):
+            self._go_away(now)
+        elif isinstance(event, PingAnswered) and self._phase is Phase.LEAVING:
+            # The client has read the GOAWAY before the PING: nothing more is on its way.
+            self._go_away(now)
 
     # Requests -----------------------------------------------------------------------------------------
 
-    def _take_request(self, event: events.RequestReceived, now: float) -> None:
-        owner, stream_id, ended = self._owner, event.stream_id, event.stream_ended is not None
-        if not owner.takes_requests:
-            owner.reset(stream_id, ErrorCodes.REFUSED_STREAM)
-            self._count_reset(now)
-            return
-        self.last_stream = stream_id
+    def _take_request(self, event: RequestBegan, now: float) -> None:
+        stream_id = event.stream_id
         try:
-            check_size(event.headers, owner.settings.shuttle_size)
-            head = parse_head(event.headers)
-            self._check_length(head, 0, ended=ended)
+            facts = self._memo.kept.get(event.head)
+            if facts is None:
+                facts = self._memo.facts(event.head)
+            if facts.length > self.settings.max_body_len:
+                raise RemoteError(f"request body is longer than {self.settings.max_body_len} bytes", 413)
         except RemoteError as error:
-            self.refuse(stream_id, error, now)
+            self._refuse(stream_id, error.status, str(error), now)
             return
-        stream = Stream(owner, owner.h2.streams[stream_id], head, now)
-        stream.prioritise(self._priorities.pop(stream_id, head.priority))
-        owner.opened(stream)
-        if ended:
-            self._request_whole(stream, now)
-        else:
-            self._expect_body(stream)
-
-    def _expect_body(self, stream: Stream) -> None:
+        priority = facts.priority
+        if self._priorities:
+            priority = self._priorities.pop(stream_id, priority)
+        stream = Stream(self, self.session.streams.open[stream_id], facts.length, priority, now)
+        self.streams[stream_id], self._idle_since = stream, None
+        if event.end:
+            self._begin_exchange(stream, self._request(facts, b""), now)
+            return
+        self._bodies[stream_id] = facts
         self.uploads.add(stream)
-        self._owner.arm(stream.due())
-        if stream.head.expects_continue and not stream.flow.closed:
-            self._owner.h2.send_headers(stream.order, [(b":status", b"100")])
+        self._arm(stream.due())
+        if facts.expects_continue:
+            self.session.push_head(stream_id, CONTINUE, False)
 
-    def _check_length(self, head: RequestHead, size: int, *, ended: bool) -> None:
-        limit = self._owner.settings.max_body_len
-        if max(head.length or 0, size) > limit:
-            raise RemoteError(f"request body is longer than {limit} bytes", 413)
-        if ended and head.length not in (None, size):
-            raise MalformedError(f"content-length is {head.length}, the body has {size} bytes")
-
-    def _take_data(self, event: events.DataReceived, now: float) -> None:
-        data, ended = event.data or b"", event.stream_ended is not None
-        flow_controlled = event.flow_controlled_length or 0
-        self.uploads.count(flow_controlled)
-        if not data and not ended:
-            self._take_chatter(event, now)
-        stream = self._receiving(event.stream_id)
-        if stream is None:
-            return
-        try:
-            self._check_length(stream.head, stream.size + len(data), ended=ended)
-        except RemoteError as error:
-            self.refuse(stream.order, error, now)
-            return
-        self.uploads.take(stream, bytes(data), flow_controlled, now)
-        if ended:
-            self._request_whole(stream, now)
-        else:
-            self.uploads.give(now)
-
-    def _take_trailers(self, event: events.TrailersReceived, now: float) -> None:
-        stream = self._receiving(event.stream_id)
-        if stream is None:
-            return
-        try:
-            check_trailers(event.headers)
-            self._check_length(stream.head, stream.size, ended=True)
-        except RemoteError as error:
-            self.refuse(stream.order, error, now)
-            return
-        self._request_whole(stream, now)
-
-    def _receiving(self, stream_id: int) -> Stream | None:
-        stream = self._owner.streams.get(stream_id)
-        return stream if stream is not None and stream.exchange is None else None
-
-    def _request_whole(self, stream: Stream, now: float) -> None:
-        endpoint = self._owner.endpoint
-        request = stream.head.request(
-            b"".join(stream.body), endpoint.peer, endpoint.ouraddr, https=endpoint.https
+    def _request(self, facts: Facts, body: bytes) -> Request:
+        endpoint = self.endpoint
+        return Request(
+            method=facts.method,
+            path=facts.path,
+            host=facts.host,
+            block=facts,
+            body=body,
+            version_major=2,
+            version_minor=0,
+            https=endpoint.https,
+            peer=endpoint.peer,
+            ouraddr=endpoint.ouraddr,
         )
-        self.uploads.gone(stream, now)
-        self._begin_exchange(stream, request, now)
 
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
-        owner = self._owner
-        exchange = stream.exchange = Exchange(request, owner.settings, owner.endpoint.timers, stream, now)
-        owner.endpoint.tell(RequestReceived(exchange))
+        endpoint = self.endpoint
+        exchange = stream.exchange = Exchange(request, self.settings, endpoint.timers, stream, now)
+        endpoint.events.append(RequestReceived(exchange))
+
+    def _take_data(self, event: DataReceived, now: float) -> None:
+        data = event.data
+        self.session.consume_connection(event.stream_id, len(data))
+        stream = self._receiving(event.stream_id)
+        if stream is None:
+            return
+        limit = self.settings.max_body_len
+        if stream.size + len(data) > limit:
+            self._refuse(stream.order, 413, f"request body is longer than {limit} bytes", now)
+            return
+        self.uploads.take(stream, data, now)
+        self.uploads.give(now)
+
+    def _take_end(self, stream_id: int, now: float) -> None:
+        stream = self._receiving(stream_id)
+        if stream is None:
+            return
+        body = b"".join(stream.body)
+        facts = self._bodies.pop(stream_id)
+        self.uploads.gone(stream, now)
+        self._begin_exchange(stream, self._request(facts, body), now)
+
+    def _receiving(self, stream_id: int) -> Stream | None:
+        stream = self.streams.get(stream_id)
+        return stream if stream is not None and stream.exchange is None else None
+
+    def _refuse(self, stream_id: int, status: int, reason: str, now: float) -> None:
+        """Answer a request that can't be served; the rest of it is of no use (RFC 9113, 8.1)."""
+        endpoint, session = self.endpoint, self.session
+        endpoint.tell(RequestRefused(status, reason, endpoint.peer))
+        if session.is_open(stream_id):
+            session.push_head(stream_id, refusal_block(status, endpoint.date()), True)
+            session.reset(stream_id, NO_ERROR)
+        self._bodies.pop(stream_id, None)
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            self._forget(stream, now)
 
     # Besides ------------------------------------------------------------------------------------------
 
-    def _take_reset(self, event: events.StreamReset, now: float) -> None:
-        stream = self._owner.streams.get(event.stream_id)
-        if stream is not None and stream.exchange is not None:
-            stream.exchange.cancel(now)
-        elif stream is not None:
-            self._owner.forget(stream, now)
-        self._count_reset(now)
-
-    def _count_reset(self, now: float) -> None:
-        if not self._resets.spend(now):
-            self._owner.fail(ErrorCodes.ENHANCE_YOUR_CALM, "too many streams were reset", now)
-
-    def _take_settings(self, event: events.RemoteSettingsChanged, now: float) -> None:
-        self.begun = True
-        self._owner.h2.bound_encoder()
-        self._take_chatter(event, now)
-
-    def _take_chatter(self, event: events.Event, now: float) -> None:
-        if not self._chatter.spend(now):
-            self._owner.fail(ErrorCodes.ENHANCE_YOUR_CALM, "too many frames that mean nothing", now)
-
-    def _take_unknown(self, event: events.UnknownFrameReceived, now: float) -> None:
-        self._take_chatter(event, now)
-        frame = event.frame
-        if not isinstance(frame, ExtensionFrame) or frame.type != PRIORITY_UPDATE or frame.stream_id:
+    def _take_reset(self, event: StreamReset, now: float) -> None:
+        endpoint = self.endpoint
+        stream = self.streams.get(event.stream_id)
+        exchange = None if stream is None else stream.exchange
+        if event.is_local and exchange is None and event.code != REFUSED_STREAM:
+            endpoint.tell(RequestRefused(400, event.reason, endpoint.peer))
+        if stream is None:
             return
-        update = parse_priority_update(bytes(frame.body))
-        if update is not None:
-            self._prioritise(*update)
+        if exchange is None:
+            self._bodies.pop(event.stream_id, None)
+            self._forget(stream, now)
+        elif event.is_local:
+            exchange.cancel(now, f"the client broke the protocol: {event.reason}")
+        else:
+            exchange.cancel(now)
 
     def _prioritise(self, stream_id: int, priority: Priority) -> None:
-        if (stream := self._owner.streams.get(stream_id)) is not None:
-            stream.prioritise(priority)
-        elif stream_id > self._owner.h2.highest_inbound_stream_id and len(self._priorities) < MAX_STREAMS:
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            stream.urgency, stream.incremental = priority
+        elif stream_id > self.session.streams.highest and len(self._priorities) < _MOST_PRIORITIES:
             # It may come ahead of its request (RFC 9218, 7.1).
             self._priorities[stream_id] = priority
 
-    def _take_goaway(self, event: events.ConnectionTerminated, now: float) -> None:
-        self._owner.go_away(now)
-
-
-_ACTIONS: Final[dict[type[events.Event], Callable[[Intake, Any, float], None]]] = {
-    events.RequestReceived: Intake._take_request,
-    events.DataReceived: Intake._take_data,
-    events.TrailersReceived: Intake._take_trailers,
-    events.StreamReset: Intake._take_reset,
-    events.RemoteSettingsChanged: Intake._take_settings,
-    events.UnknownFrameReceived: Intake._take_unknown,
-    events.ConnectionTerminated: Intake._take_goaway,
-    events.PingReceived: Intake._take_chatter,
-    events.PriorityUpdated: Intake._take_chatter,
-}
+    def _stream_expired(self, stream: Stream, now: float) -> None:
+        if stream.exchange is None:
+            self._refuse(stream.order, 408, "the request took too long", now)
+        else:
+            stream.code = CANCEL
+            stream.exchange.reset(now, STALLED)

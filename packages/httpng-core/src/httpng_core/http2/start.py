@@ -1,14 +1,13 @@
 """How HTTP/2 begins: by agreement, by its preface (RFC 9113, 3.3), or by an upgrade (RFC 7540, 3.2)."""
 
+from base64 import urlsafe_b64decode
 from typing import Final
-
-from h2.exceptions import ProtocolError
-from hyperframe.exceptions import HyperframeError
 
 from httpng_core.config.settings import Settings
 from httpng_core.http.request import Request
 from httpng_core.http.upgrade import SWITCHING, upgrade_settings
 from httpng_core.http2.protocol import Http2
+from httpng_core.http2.reference.protocol import Http2 as ReferenceHttp2
 from httpng_core.wire.endpoint import Endpoint
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -23,7 +22,10 @@ def preface_of(data: bytes) -> bool | None:
 
 def speak_http2(endpoint: Endpoint, settings: Settings, now: float) -> None:
     """Go on with HTTP/2."""
-    endpoint.speak(Http2(endpoint, settings, now), now)
+    if settings.http2_engine == "fast":
+        endpoint.speak(Http2(endpoint, settings, now), now)
+    else:
+        endpoint.speak(ReferenceHttp2(endpoint, settings, now), now)
 
 
 def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now: float) -> bool:
@@ -32,8 +34,8 @@ def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now
     if given is None:
         return False
     try:
-        protocol = Http2(endpoint, settings, now, upgrade=given)
-    except (ProtocolError, HyperframeError, ValueError):
+        protocol = _upgraded(endpoint, settings, now, given)
+    except ValueError:
         # It isn't what HTTP2-Settings must be: the request is served as it came.
         endpoint.deadline = None
         return False
@@ -42,3 +44,9 @@ def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now
     request.version_major, request.version_minor = 2, 0
     protocol.begin_upgraded(request, now)
     return True
+
+
+def _upgraded(endpoint: Endpoint, settings: Settings, now: float, given: bytes) -> Http2 | ReferenceHttp2:
+    if settings.http2_engine == "fast":
+        return Http2(endpoint, settings, now, urlsafe_b64decode(given))
+    return ReferenceHttp2(endpoint, settings, now, given)

@@ -1,33 +1,27 @@
 """One stream of HTTP/2: a request that comes in, then its exchange and what is framed of it, late.
 
-What a frame is made of is committed at once: frames go out in the order in which h2 made them, so none
-can be taken back. Hence one is made only when the socket can take it and both flow-control windows have
-room.
+What a frame is made of is committed at once: a frame of HTTP/2 changes windows, so none can be taken back.
+Hence one is made only when the socket can take it and both flow-control windows have room.
 """
 
 from math import inf
-from typing import Protocol
-
-from h2.errors import ErrorCodes
-from h2.stream import H2Stream
+from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
-from httpng_core.http.response import ResponseHead
-from httpng_core.http2.hpack import content_length_field
-from httpng_core.http2.request import RequestHead
-from httpng_core.http2.wire import FIRST_WINDOW, ServerH2
+from httpng_core.http2.blocks import head_block
+from httpng_core.http2.engine import streams
+from httpng_core.http2.engine.errors import INTERNAL_ERROR
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
-from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
-from httpng_core.wire.ledger import Span
-from httpng_core.wire.outbound import Outbound
 
-# RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
-_OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+_BEGUN: Final = HeadStage.BEGUN
 
 
 class StreamOwner(Protocol):
@@ -35,15 +29,12 @@ class StreamOwner(Protocol):
 
     Attributes:
         endpoint: our end of the connection.
-        outbound: its wire bytes.
-        h2: makes frames.
+        session: makes frames.
         settings: timeouts.
-        connection_closes: a handler asked for it.
     """
 
     endpoint: Endpoint
-    outbound: Outbound
-    h2: ServerH2
+    session: Session
     settings: Settings
 
     def stream_flushes(self, now: float, stall_timeout: float) -> None:
@@ -59,65 +50,67 @@ class Stream:
     Attributes:
         order: the stream id.
         urgency, incremental, served: see `scheduler.Entry`.
-        head: the head of its request.
+        flow: its windows and state, as the engine keeps them.
+        length: the declared Content-Length of the request; negative without one.
         body: what has come of the body.
         size: how much that is, in bytes.
-        credit: how much more may come.
-        flow: the windows of both sides, as h2 keeps them.
+        unpaid: how much of it has not been given back as credit.
         touched: when something of the request last came.
         held: whether the rest of the body waits for credit of ours.
         exchange: once the request is whole.
         closes: whether the handler asked for the connection to close after this.
         code: what a reset of ours says.
+        flushes_since: when the handler was done; `None` while it runs.
     """
 
     __slots__ = (
-        "_flushes_since",
         "_owner",
         "_rest",
         "_rest_counts",
+        "_session",
         "body",
         "closes",
         "code",
-        "credit",
         "exchange",
         "flow",
-        "head",
+        "flushes_since",
         "held",
         "host",
         "incremental",
+        "length",
         "order",
         "served",
         "size",
         "touched",
+        "unpaid",
         "urgency",
     )
 
-    def __init__(self, owner: StreamOwner, flow: H2Stream, head: RequestHead, now: float) -> None:
+    def __init__(
+        self, owner: StreamOwner, flow: streams.Stream, length: int, priority: Priority, now: float
+    ) -> None:
         self.order = flow.stream_id
-        self.urgency, self.incremental = head.priority
+        self.urgency, self.incremental = priority
         self.served = 0
-        self.head = head
         self.flow = flow
+        self.length = length
         self.body: list[bytes] = []
         self.size = 0
-        self.credit = 0
+        self.unpaid = 0
         self.touched = now
         self.held = False
         self.exchange: Exchange | None = None
         self.closes = False
-        self.code = ErrorCodes.INTERNAL_ERROR
-        self._owner = owner
-        self._rest = memoryview(b"")
-        self._rest_counts = False
-        self._flushes_since: float | None = None
+        self.code = INTERNAL_ERROR
+        self.flushes_since: float | None = None
         self.host: Host = owner.endpoint.host
+        self._owner = owner
+        self._session = owner.session
+        # What is left of bytes that are committed as a whole, and whether they are the handler's.
+        self._rest: Buffer = b""
+        self._rest_counts = False
 
-    def prioritise(self, priority: Priority) -> None:
-        """Note that the client changes its mind."""
-        self.urgency, self.incremental = priority
-
-    # What the exchange tells (Carrier) ----------------------------------------------------------------
+    # What the exchange tells (`Carrier`) --------------------------------------------------------------
 
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
@@ -135,7 +128,7 @@ class Stream:
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
-        self._flushes_since = now
+        self.flushes_since = now
         self._owner.stream_flushes(now, exchange.settings.stall_timeout)
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
@@ -144,119 +137,158 @@ class Stream:
 
     # Time ---------------------------------------------------------------------------------------------
 
-    @property
-    def is_flushing(self) -> bool:
-        """Whether the handler is done."""
-        return self._flushes_since is not None
-
     def due(self) -> float:
-        """When the client has taken too long with this stream; infinity: it needn't do anything."""
-        if self.exchange is None:
+        """Return when the client has taken too long; infinity: it needn't do anything."""
+        exchange = self.exchange
+        if exchange is None:
             return inf if self.held else self.touched + self._owner.settings.body_timeout
-        if self._flushes_since is None:
+        if self.flushes_since is None:
             return inf
-        moved = max(self._flushes_since, self.exchange.moved_at)
-        if self.window > 0 or not (self._rest or self.exchange.has_frame):
+        moved = max(self.flushes_since, exchange.moved_at)
+        if self.room > 0 or not (self._rest or exchange.has_frame):
             # It isn't the client's window that holds it: what others on the connection get counts as well.
-            moved = max(moved, self._owner.outbound.moved_at)
-        return moved + self.exchange.settings.stall_timeout
-
-    @property
-    def needs_credit(self) -> bool:
-        """Whether the client may soon be held up by our window, and has more to come."""
-        if self.credit >= FIRST_WINDOW // 2 or not self.flow.open:
-            return False
-        return self.head.length is None or self.head.length > self.size + self.credit
+            moved = max(moved, self._owner.endpoint.outbound.moved_at)
+        return moved + exchange.settings.stall_timeout
 
     # Sending ------------------------------------------------------------------------------------------
 
     @property
-    def window(self) -> int:
-        """How many body bytes the client's flow control allows; it may be negative."""
-        return min(self.flow.outbound_flow_control_window, self._owner.h2.outbound_flow_control_window)
+    def room(self) -> int:
+        """How many body bytes the client's windows allow; it may be negative."""
+        window, shared = self.flow.window, self._session.window
+        return window if window < shared else shared
 
-    @property
     def can_send(self) -> bool:
-        """Whether a frame could be made now."""
+        """Return whether a frame could be made now."""
         exchange = self.exchange
         if exchange is None:
             return False
+        has_room = self.flow.window > 0 and self._session.window > 0
         if self._rest:
-            return self.window > 0
-        if not exchange.has_frame:
+            return has_room
+        # The first two are enough for most, and spare a call.
+        if exchange.head_stage is not _BEGUN and not exchange.buffered and not exchange.has_frame:
             return False
-        return self.window > 0 or exchange.head_due or exchange.ends_after(0)
-
-    def send(self, limit: int, now: float) -> list[Buffer]:
-        """Commit the header block if it is due, and one DATA frame with at most `limit` body bytes."""
-        exchange = self.exchange
-        assert exchange is not None
-        if exchange.queue is not None:
-            # Code of the user's may run in this, and end the exchange.
-            exchange.choose(now)
-            if self.exchange is not exchange or not self.can_send:
-                return []
-        made: list[Buffer] = [self._send_head(exchange)] if exchange.head_due else []
-        room = min(limit, self.window, self._owner.h2.max_outbound_frame_size)
-        counts, piece = self._next_piece(exchange, room, now) if room > 0 else (True, b"")
-        ends = not self._rest and exchange.ends_after(0)
-        if piece or ends:
-            made += self._send_data(exchange, piece, counts=counts, ends=ends)
-        return made
-
-    def _send_head(self, exchange: Exchange) -> bytes:
-        wire, head = self._owner.outbound.ledger, exchange.head
-        assert head is not None
-        self.closes = head.close
-        if exchange.substitute and exchange.request.method != "HEAD":
-            self._rest, self._rest_counts = memoryview(exchange.substitute), False
-        ends = exchange.ends_after(0) and not self._rest
-        frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=ends)
-        exchange.commit_frames(head=True, size=0, end=ends)
-        wire.push_span(len(frames), Span.HEAD, exchange)
-        if ends:
-            wire.push_span(0, Span.END, exchange)
-        return frames
-
-    def _block(self, exchange: Exchange, head: ResponseHead) -> bytes:
-        fields = [(b":status", b"%d" % head.status)]
-        fields += [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
-        date = None if head.has_date else self._owner.endpoint.date()
-        if date is not None:
-            fields.append((b"date", date))
-        block = self._owner.h2.encoder.encode(fields)
-        # A 205 has no content, whatever the handler declared (RFC 9110, 15.3.6).
-        length = 0 if head.status == 205 else exchange.length
-        return block if length is None or head.status == 204 else block + content_length_field(length)
-
-    def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:
-        """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
-        if not self._rest:
-            body = exchange.next_body(room, now)
-            exchange.commit_frames(head=False, size=len(body), end=False)
-            if len(body) <= room:
-                return True, body
-            # A payload is committed as a whole, however small the windows are; other streams go between.
-            self._rest, self._rest_counts = memoryview(body), True
-        piece, self._rest = self._rest[:room], self._rest[room:]
-        return self._rest_counts, piece
-
-    def _send_data(self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool) -> list[Buffer]:
-        wire, size = self._owner.outbound.ledger, len(piece)
-        head = self._owner.h2.data_head(self.flow, size, ends=ends)
-        wire.push(len(head))
-        if size and counts:
-            wire.push_span(size, Span.BODY, exchange)
-        else:
-            wire.push(size)
-        if ends:
-            exchange.commit_frames(head=False, size=0, end=True)
-            wire.push_span(0, Span.END, exchange)
-        return [head, piece] if size else [head]
-
-    # The end ------------------------------------------------------------------------------------------
+        return has_room or exchange.head_stage is _BEGUN or exchange.ends_after(0)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether the exchange ended well."""
-        return self.exchange is not None and self.exchange.state is ResponseState.CLOSED
+    def can_go_on(self) -> bool:
+        """Whether more can be sent at once, after a frame: without code of the user's, which chooses."""
+        if self.flow.state > HALF_CLOSED_REMOTE:
+            return False
+        exchange = self.exchange
+        if exchange is not None and exchange.queue is not None and not self._rest:
+            return not exchange.queue.can_choose(exchange) and self.can_send()
+        return self.can_send()
+
+    def choose(self, now: float) -> bool:
+        """Choose the payload of a feed if one is next; return whether there is still something to send.
+
+        Code of the user's may run in this, and end the exchange. Nothing is being framed meanwhile.
+        """
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if exchange.queue is None or self._rest:
+            return True
+        exchange.choose(now)
+        return self.exchange is exchange and self.can_send()
+
+    def send(self, made: list[Buffer], limit: int, now: float) -> int:
+        """Add the head if it is due, and one DATA frame with at most `limit` body bytes; return the size."""
+        exchange = self.exchange
+        assert exchange is not None
+        if self._rest:
+            return self._send_rest(exchange, made, limit)
+        is_first = exchange.head_stage is _BEGUN
+        if is_first and exchange.substitute and exchange.request.method != "HEAD":
+            self._rest, self._rest_counts = exchange.substitute, False
+        session = self._session
+        room = min(limit, self.flow.window, session.window, session.peer.max_frame)
+        body: Buffer = b""
+        if room > 0 and not self._rest:
+            body = exchange.peek(room) if exchange.queue is None else exchange.next_body(room, now)
+        size = len(body)
+        if size > room:
+            return self._send_payload(exchange, made, body, room)
+        ends = not self._rest and exchange.ends_after(size if exchange.offered_follow is None else 0)
+        exchange.commit_frames(head=is_first, size=size, end=ends)
+        head = prefix = 0
+        if is_first:
+            block = self._block(exchange)
+            if size and ends:
+                frames = session.send_whole(self.order, block, size)
+                head, prefix = len(frames) - 9, 9
+            else:
+                frames = session.send_head(self.order, block, ends and not size)
+                head = len(frames)
+            made.append(frames)
+        if not prefix and (size or (ends and not is_first)):
+            made.append(session.data_frame_head(self.order, size, ends))
+            prefix = 9
+        if size:
+            made.append(body)
+        self._owner.endpoint.outbound.ledger.push_frame(head, prefix, size, ends, exchange)
+        return head + prefix + size
+
+    def send_many(self, made: list[Buffer], limit: int) -> int:
+        """Add DATA frames of what is buffered, about `limit` body bytes, without copying large pieces.
+
+        Return how many bytes that is; 0 if one frame holds what is next.
+        """
+        exchange, session = self.exchange, self._session
+        if self._rest or exchange is None or exchange.head_stage is _BEGUN:
+            return 0
+        ledger = self._owner.endpoint.outbound.ledger
+        total = 0
+        for body in exchange.frames(min(limit, self.room), session.peer.max_frame):
+            size = len(body)
+            if size > self.room:
+                # The last may be a little more than was asked for.
+                break
+            ends = exchange.ends_after(size)
+            exchange.commit_frames(head=False, size=size, end=ends)
+            made.append(session.data_frame_head(self.order, size, ends))
+            made.append(body)
+            ledger.push_frame(0, 9, size, ends, exchange)
+            total += 9 + size
+            if ends:
+                break
+        return total
+
+    def _block(self, exchange: Exchange) -> bytes:
+        head = exchange.head
+        assert head is not None
+        self.closes = head.close
+        date = None if head.has_date else self._owner.endpoint.date()
+        return head_block(head, date, exchange.length)
+
+    def _send_payload(self, exchange: Exchange, made: list[Buffer], body: Buffer, room: int) -> int:
+        """Commit a payload as a whole, however small the windows are; other streams go between its frames."""
+        total = 0
+        is_first = exchange.head_stage is _BEGUN
+        exchange.commit_frames(head=is_first, size=len(body), end=False)
+        if is_first:
+            head = self._session.send_head(self.order, self._block(exchange), False)
+            total = len(head)
+            self._owner.endpoint.outbound.ledger.push_frame(total, 0, 0, False, exchange)
+            made.append(head)
+        self._rest, self._rest_counts = body, True
+        return total + self._send_rest(exchange, made, room)
+
+    def _send_rest(self, exchange: Exchange, made: list[Buffer], limit: int) -> int:
+        session, ledger = self._session, self._owner.endpoint.outbound.ledger
+        size = min(limit, self.flow.window, session.window, session.peer.max_frame)
+        rest = memoryview(self._rest)
+        piece, self._rest = rest[:size], rest[size:]
+        size = len(piece)
+        ends = not self._rest and exchange.ends_after(0)
+        made.append(session.data_frame_head(self.order, size, ends))
+        made.append(piece)
+        if ends:
+            exchange.commit_frames(head=False, size=0, end=True)
+        if self._rest_counts:
+            ledger.push_frame(0, 9, size, ends, exchange)
+        else:
+            ledger.push_frame(0, 9 + size, 0, ends, exchange)
+        return 9 + size

@@ -6,46 +6,44 @@
 3. Others get it while all unfinished bodies together are within a bound.
 """
 
-from httpng_core.http2.stream import Stream
-from httpng_core.http2.wire import CONNECTION_WINDOW, FIRST_WINDOW, ServerH2
+from typing import Final
 
-BODY_WINDOW = 256 * 1024
+from httpng_core.http2.engine.flow import FIRST_WINDOW
+from httpng_core.http2.engine.sending import CONNECTION_WINDOW
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.stream import Stream
+
+BODY_WINDOW: Final = 256 * 1024
 """How much of a body may be on its way once it gets more credit than the first."""
 
 
 class Uploads:
     """The bodies of one connection, the oldest first."""
 
-    def __init__(self, h2: ServerH2, max_body_len: int) -> None:
-        self._h2 = h2
-        self.limit(max_body_len)
+    __slots__ = ("_bound", "_session", "_streams", "_unfinished")
+
+    def __init__(self, session: Session, max_body_len: int) -> None:
+        self._session = session
         self._streams: dict[int, Stream] = {}
         self._unfinished = 0
-        self._received = 0
+        self.limit(max_body_len)
 
     def limit(self, max_body_len: int) -> None:
-        """So long may a body be from now on."""
+        """Let bodies be so long from now on."""
         self._bound = max(max_body_len, CONNECTION_WINDOW)
 
     def add(self, stream: Stream) -> None:
         """Note a request of which the body is to come."""
         self._streams[stream.order] = stream
-        stream.credit = FIRST_WINDOW
 
-    def count(self, flow_controlled: int) -> None:
-        """So much came, of whatever stream, padding included."""
-        self._received += flow_controlled
-        if self._received >= CONNECTION_WINDOW // 4:
-            self._h2.increment_flow_control_window(self._received)
-            self._received = 0
-
-    def take(self, stream: Stream, data: bytes, flow_controlled: int, now: float) -> None:
-        """Note that a piece of a body came."""
+    def take(self, stream: Stream, data: bytes, now: float) -> None:
+        """Keep a piece of a body that came."""
+        size = len(data)
         stream.body.append(data)
-        stream.size += len(data)
-        stream.credit -= flow_controlled
+        stream.size += size
+        stream.unpaid += size
         stream.touched = now
-        self._unfinished += len(data)
+        self._unfinished += size
 
     def gone(self, stream: Stream, now: float) -> None:
         """Note that the body is whole, or of no use any more: others may go on."""
@@ -58,9 +56,18 @@ class Uploads:
         """Give credit to who needs it and may have it."""
         oldest = True
         for stream in self._streams.values():
-            if stream.needs_credit:
+            if _needs_credit(stream):
                 stream.held = not oldest and self._unfinished > self._bound
                 if not stream.held:
-                    self._h2.increment_flow_control_window(BODY_WINDOW - stream.credit, stream.order)
-                    stream.credit, stream.touched = BODY_WINDOW, now
+                    self._session.consume_stream(stream.order, stream.unpaid)
+                    self._session.widen_stream(stream.order, BODY_WINDOW)
+                    stream.unpaid, stream.touched = 0, now
             oldest = False
+
+
+def _needs_credit(stream: Stream) -> bool:
+    """Return whether the client may soon be held up by our window, and has more to come."""
+    credit = stream.flow.credit
+    if credit is None or credit.window >= FIRST_WINDOW // 2:
+        return False
+    return stream.length < 0 or stream.length > stream.size + credit.window

@@ -301,6 +301,12 @@ class Outgoing(ResponseBody):
         self.moved_at = now
         if head:
             self.head_stage = HeadStage.SENT
+        if end and self.state is _ENDED and self.queue is None and self.path is None:
+            # The ordinary end: the handler is done, and nothing is left to wait for.
+            self.sent += size
+            self.state = ResponseState.CLOSED
+            self.tell_over(now)
+            return
         if size:
             self.pay(size, now)
             if self.queue is not None:

@@ -5,7 +5,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes
 
-from httpng_core.http2.wire import StateMachine
+from httpng_core.http2.reference.wire import StateMachine
 
 
 class ReceivedStream:

@@ -79,6 +79,20 @@ class Ledger:
         self._spans.append((self.pushed, self.pushed + size, span, exchange))
         self.pushed += size
 
+    def push_frame(self, head: int, prefix: int, body: int, ends: bool, exchange: Outgoing) -> None:
+        """Add a header block, framing, body bytes and the end of `exchange`, as far as there are any."""
+        at, spans = self.pushed, self._spans
+        if head:
+            spans.append((at, at + head, _HEAD, exchange))
+            at += head
+        at += prefix
+        if body:
+            spans.append((at, at + body, _BODY, exchange))
+            at += body
+        if ends:
+            spans.append((at, at, _END, exchange))
+        self.pushed = at
+
     def pass_by(self, size: int) -> None:
         """Count `size` wire bytes that were committed and accepted at once, and that are paid for already."""
         self.pushed += size
@@ -94,6 +108,9 @@ class Ledger:
             raise ValueError(f"{self.accepted + size - self.pushed} more bytes accepted than were offered")
         self.accepted += size
         spans, offset, kept = self._spans, self.accepted, self._accepted_spans
+        if kept is None and len(spans) > 1:
+            self._accept_whole(offset, now)
+            kept = self._accepted_spans
         while spans:
             start, end, span, exchange = spans[0]
             if end <= offset:
@@ -108,6 +125,23 @@ class Ledger:
             size = end - start if span is _BODY else 0
             exchange.paid(head=span is _HEAD, size=size, end=span is _END, now=now)
             kept = self._accepted_spans
+
+    def _accept_whole(self, offset: int, now: float) -> None:
+        """Pay out spans that lie before `offset`; neighbours that are of one exchange in one go."""
+        spans = self._spans
+        while spans and spans[0][1] <= offset and self._accepted_spans is None:
+            exchange = spans[0][3]
+            size = 0
+            head = end = False
+            while spans and spans[0][1] <= offset and spans[0][3] is exchange:
+                start, stop, span, _ = spans.popleft()
+                if span is _BODY:
+                    size += stop - start
+                elif span is _HEAD:
+                    head = True
+                else:
+                    end = True
+            exchange.paid(head=head, size=size, end=end, now=now)
 
     def acknowledge(self, total: int, now: float) -> bool:
         """Count the first `total` wire bytes as acknowledged; return whether that is news."""

@@ -79,6 +79,8 @@ class FrameReader:
     """Cuts what came into frames.
 
     Attributes:
+        is_partial: whether a header block, or the head of a frame, is there in part only, as `next_frame` has
+            found when it returned `None`; a deadline may be due.
         dependency: the stream that the last HEADERS or PRIORITY depends on; -1 if it says nothing.
         continuations: how many CONTINUATION frames the last HEADERS had.
     """
@@ -93,6 +95,7 @@ class FrameReader:
         "_started",
         "continuations",
         "dependency",
+        "is_partial",
     )
 
     def __init__(self, max_block: int = MAX_BLOCK, max_continuations: int = MAX_CONTINUATIONS) -> None:
@@ -106,20 +109,13 @@ class FrameReader:
         self._block_size = 0
         self.continuations = 0
         self.dependency = -1
+        self.is_partial = False
 
     def feed(self, data: bytes) -> None:
         """Take `data`, which came after what came before."""
         # What is left over is less than a frame once the frames that are whole have been taken.
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
         self._at = 0
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether a header block, or the head of a frame, is there in part only; a deadline may be due."""
-        if self._started is not None:
-            return True
-        left = len(self._buffer) - self._at
-        return 0 < left < HEAD_SIZE or (left > 0 and self._buffer[self._at + 3] in (HEADERS, CONTINUATION))
 
     def next_frame(self) -> Frame | None:
         """Return the next frame, `None` until more has come.
@@ -132,6 +128,7 @@ class FrameReader:
         while True:
             at = self._at
             if len(buffer) - at < HEAD_SIZE:
+                self.is_partial = len(buffer) > at or self._started is not None
                 return None
             high, low, kind, flags, stream_id = _HEAD.unpack_from(buffer, at)
             length: int = high << 8 | low
@@ -142,6 +139,7 @@ class FrameReader:
             if not is_plain or stream_id == 0 or length > MAX_FRAME:
                 self._check_head(kind, flags, stream_id, length)
             if end > len(buffer):
+                self.is_partial = self._started is not None or kind in (HEADERS, CONTINUATION)
                 return None
             self._at = end
             if is_plain:
@@ -256,6 +254,18 @@ def headers(stream_id: int, block: bytes, end: bool, max_frame: int) -> bytes:
         last = END_HEADERS if start + max_frame >= size else 0
         parts += [frame_head(len(piece), CONTINUATION, last, stream_id), piece]
     return b"".join(parts)
+
+
+def whole(stream_id: int, block: bytes, size: int) -> bytes:
+    """Return HEADERS of a block that fits into it, and what stands before a body that ends the stream."""
+    length = len(block)
+    return b"".join(
+        (
+            _HEAD.pack(length >> 8, length & 0xFF, HEADERS, END_HEADERS, stream_id),
+            block,
+            _HEAD.pack(size >> 8, size & 0xFF, DATA, END_STREAM, stream_id),
+        )
+    )
 
 
 def rst_stream(stream_id: int, code: int) -> bytes:

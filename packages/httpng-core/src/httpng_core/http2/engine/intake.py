@@ -120,7 +120,9 @@ class Intake(Sending):
             self._refuse_request(stream_id, end, error)
             return
         streams.open[stream_id] = Stream(stream_id, end, self.peer.initial_window, head.length)
-        self._emit(RequestBegan(stream_id, head, end))
+        if self._data:
+            self._flush_data()
+        self._events.append(RequestBegan(stream_id, head, end))
 
     def _head(self, block: bytes) -> RequestHead:
         """Return what a block says: looked up if the same has come, and the table hasn't changed since."""

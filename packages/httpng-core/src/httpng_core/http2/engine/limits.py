@@ -85,6 +85,12 @@ class Limits:
         self._data_frames += 1
         self._data_bytes += size
 
+    def earn_response(self, size: int) -> None:
+        """Note that a request was answered by one DATA frame."""
+        self._requests += 1
+        self._data_frames += 1
+        self._data_bytes += size
+
     def count_reset(self, has_begun: bool, now: float) -> None:
         """Note that the client reset a stream; `has_begun` says whether its response had."""
         cost = _SERVED_RESET_COST if has_begun else _RESET_COST

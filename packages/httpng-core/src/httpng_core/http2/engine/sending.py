@@ -98,6 +98,29 @@ class Sending:
         self._advance(stream, SEND_HEADERS_END if end else SEND_HEADERS)
         return made
 
+    def push_head(self, stream_id: int, block: bytes, end: bool) -> None:
+        """Have a head sent among the control frames: an answer of ours, that nobody has to time."""
+        self._push(self.send_head(stream_id, block, end))
+
+    def send_whole(self, stream_id: int, block: bytes, size: int) -> bytes:
+        """Return the frames of a head, and the head of the DATA frame with the whole body, that ends all.
+
+        What `send_head` and `data_frame_head` do, in one; `size` isn't 0.
+        """
+        stream = self.streams.open[stream_id]
+        peer = self.peer
+        if self._must_empty_table or len(block) > peer.max_frame or stream.state != HALF_CLOSED_REMOTE:
+            return self.send_head(stream_id, block, False) + self.data_frame_head(stream_id, size, True)
+        assert size <= stream.window
+        assert size <= self.window
+        assert size <= peer.max_frame
+        stream.window -= size
+        self.window -= size
+        stream.has_begun = True
+        self._close(stream, CLOSED)
+        self._limits.earn_response(size)
+        return frames.whole(stream_id, block, size)
+
     def data_frame_head(self, stream_id: int, size: int, end: bool) -> bytes:
         """Return the head of a DATA frame with `size` body bytes, which are taken off both windows.
 

@@ -16,6 +16,7 @@ from httpng_core.http2.engine.events import (
     PingAnswered,
     PriorityUpdated,
     RequestBegan,
+    RequestEnded,
     RequestRefused,
     SettingsChanged,
     StreamReset,
@@ -53,10 +54,11 @@ class Session(Intake):
         has_more: whether bytes are left that haven't been acted on: call `receive(b"", now)` again, after
             others have had their turn, and read no more until then.
         has_failed: whether the client broke the protocol: send `control`, then close.
+        is_partial: whether the preface, the head of a frame or a header block is there in part only.
         has_settings: whether the client's settings have come, with which it must begin.
     """
 
-    __slots__ = ("_preface", "_reset_now", "has_failed", "has_more", "has_settings")
+    __slots__ = ("_preface", "_reset_now", "has_failed", "has_more", "has_settings", "is_partial")
 
     def __init__(self, config: Config, now: float, upgrade: bytes | None = None) -> None:
         """Announce our settings; with `upgrade`, the payload of HTTP2-Settings, stream 1 has been requested.
@@ -71,6 +73,7 @@ class Session(Intake):
         self.has_more = False
         self.has_failed = False
         self.has_settings = False
+        self.is_partial = False
         self._push(announcement(config.max_streams, config.max_header_list, config.has_connect))
         self._push(frames.window_update(0, self._credit.widen(CONNECTION_WINDOW)))
         if upgrade is not None:
@@ -83,11 +86,6 @@ class Session(Intake):
         self._apply(upgrade)
         self.streams.highest = self.last_stream = 1
         self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether the preface, the head of a frame or a header block is there in part only."""
-        return 0 < len(self._preface) < len(PREFACE) or self._reader.is_partial
 
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take `data`, which came; return what it means, in order. A bounded part, see `has_more`."""
@@ -104,7 +102,9 @@ class Session(Intake):
                 raise FatalError(ENHANCE_YOUR_CALM, "the client doesn't read the answers to its frames")
         except FatalError as error:
             self._fail(error)
-        self._flush_data()
+        if self._data:
+            self._flush_data()
+        self.is_partial = self._reader.is_partial or 0 < len(self._preface) < len(PREFACE)
         if self._reset_now:
             return self._without_reset()
         return events
@@ -249,9 +249,14 @@ class Session(Intake):
         self._emit(ConnectionFailed(error.code, error.reason))
 
     def _without_reset(self) -> list[Event]:
-        """Return the events without the requests that began and were reset in this very call."""
+        """Return the events without requests that began, or became whole, and were reset in this very call."""
         begun = {
             event.stream_id for event in self._events if isinstance(event, (RequestBegan, RequestRefused))
         }
         gone = begun.intersection(self._reset_now)
-        return [event for event in self._events if event.stream_id not in gone] if gone else self._events
+        return [
+            event
+            for event in self._events
+            if event.stream_id not in gone
+            and not (isinstance(event, RequestEnded) and event.stream_id in self._reset_now)
+        ]

@@ -17,7 +17,7 @@ from h2.settings import Settings as H2Settings
 from h2.stream import H2Stream, StreamInputs
 
 from httpng_core.config.settings import Settings
-from httpng_core.http2.hpack import HeadDecoder, HeadEncoder
+from httpng_core.http2.reference.hpack import HeadDecoder, HeadEncoder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_STREAMS = 100

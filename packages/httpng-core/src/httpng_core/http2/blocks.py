@@ -1,0 +1,51 @@
+"""Header blocks of responses. They refer to no dynamic table, so all connections share them."""
+
+from typing import Final
+
+from httpng_core.http.response import ResponseHead
+from httpng_core.http2.engine.hpack_encoder import encode, encode_field, encode_head
+
+_MOST_KEPT: Final = 512
+# RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
+_OF_A_CONNECTION: Final = frozenset((b"keep-alive", b"proxy-connection", b"te", b"upgrade"))
+
+CONTINUE: Final = encode([(b":status", b"100")])
+
+_heads: Final[dict[ResponseHead, bytes]] = {}
+_blocks: Final[dict[tuple[ResponseHead, bytes | None, int | None], bytes]] = {}
+
+
+def head_block(head: ResponseHead, date: bytes | None, length: int | None) -> bytes:
+    """Return the block of a response head; `date` is left out if the head has one of its own."""
+    key = (head, date, length)
+    block = _blocks.get(key)
+    if block is None:
+        if len(_blocks) >= _MOST_KEPT:
+            _blocks.clear()
+        block = _blocks[key] = _make_block(head, date, length)
+    return block
+
+
+def refusal_block(status: int, date: bytes | None) -> bytes:
+    """Return the block of a response without a body, to a request that isn't served."""
+    fields = [(b"content-length", b"0")]
+    if date is not None:
+        fields.append((b"date", date))
+    return encode_head(status, fields)
+
+
+def _make_block(head: ResponseHead, date: bytes | None, length: int | None) -> bytes:
+    block = _heads.get(head)
+    if block is None:
+        if len(_heads) >= _MOST_KEPT:
+            _heads.clear()
+        fields = [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
+        block = _heads[head] = encode_head(head.status, fields)
+    if date is not None and not head.has_date:
+        block += encode_field(b"date", date)
+    if head.status == 205:
+        # It has no content, whatever the handler declared (RFC 9110, 15.3.6).
+        length = 0
+    if length is None or head.status == 204:
+        return block
+    return block + encode_field(b"content-length", b"%d" % length)

@@ -1,0 +1,289 @@
+"""The life of an HTTP/2 connection: its phases, its deadlines, and how it and its streams end."""
+
+from enum import Enum, auto
+from math import inf
+from typing import Final
+
+from httpng_core.config.settings import Settings
+from httpng_core.http2.engine.errors import INTERNAL_ERROR, NO_ERROR
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.stream import Stream
+from httpng_core.http2.uploads import Uploads
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import Host
+from httpng_core.sending.states import ResponseState
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.events import ExchangeEnded, RequestRefused
+
+_CLOSED: Final = ResponseState.CLOSED
+STALLED: Final = "stalled: no byte has moved for stall_timeout"
+PING: Final = b"httpng\0\0"
+"""Its answer says that the client has read the GOAWAY before it."""
+ANSWER_TIMEOUT: Final = 1.0
+"""How long to wait for that answer, where round trips take less by far."""
+
+
+class Phase(Enum):
+    """How far the end has come."""
+
+    OPEN = auto()
+    """Requests are taken."""
+    LEAVING = auto()
+    """A GOAWAY says that no more requests should come; those that were on their way are taken."""
+    GOING = auto()
+    """A GOAWAY says which was the last; the streams that run go on."""
+    FAILED = auto()
+    """Nothing but a GOAWAY goes out."""
+    OVER = auto()
+    """Nothing more is read or sent."""
+
+
+class Lifetime:
+    """What a connection has, and how it ends. See `Http2`.
+
+    Attributes:
+        host: the driver's hooks.
+        endpoint: our end of the connection.
+        session: frames, flow control, HPACK.
+        settings: limits and timeouts.
+        streams: those that are open, by id.
+        uploads: the bodies that come in.
+    """
+
+    __slots__ = (
+        "_answer_due",
+        "_block_since",
+        "_flushing",
+        "_has_control",
+        "_idle_since",
+        "_kept_stall_timeout",
+        "_must_move_since",
+        "_phase",
+        "endpoint",
+        "host",
+        "session",
+        "settings",
+        "streams",
+        "uploads",
+    )
+
+    def __init__(self, endpoint: Endpoint, session: Session, settings: Settings, now: float) -> None:
+        endpoint.deadline = None
+        self.host: Host = endpoint.host
+        self.endpoint = endpoint
+        self.session = session
+        self.settings = settings
+        self.streams: dict[int, Stream] = {}
+        self.uploads = Uploads(session, settings.max_body_len)
+        self._phase = Phase.OPEN
+        self._kept_stall_timeout = 0.0
+        self._flushing = 0
+        # Whether it is known that control frames wait.
+        self._has_control = False
+        self._idle_since: float | None = now
+        self._must_move_since = now
+        self._block_since: float | None = None
+        self._answer_due = inf
+        self._arm(now + settings.header_timeout)
+        self._note_control(now)
+
+    # What streams tell --------------------------------------------------------------------------------
+
+    def stream_flushes(self, now: float, stall_timeout: float) -> None:
+        """Note that the handler of an exchange is done, and no progress for so long is its end."""
+        if not self._flushing:
+            self._must_move_since = now
+        self._flushing += 1
+        due = now + min(stall_timeout, self.settings.stall_timeout)
+        deadline = self.endpoint.deadline
+        if due < inf and (deadline is None or due < deadline):
+            self.endpoint.deadline = due
+
+    def stream_over(self, stream: Stream, now: float) -> None:
+        """Note that the exchange of a stream is complete, cancelled or given up."""
+        exchange, endpoint = stream.exchange, self.endpoint
+        assert exchange is not None
+        is_complete = exchange.state is _CLOSED
+        if endpoint.tells_complete or not is_complete or exchange.settings.access_log:
+            endpoint.events.append(ExchangeEnded(exchange, now))
+        if not is_complete and self._phase is not Phase.OVER:
+            self.session.reset(stream.order, stream.code)
+        if stream.flushes_since is not None:
+            self._flushing -= 1
+        self._forget(stream, now)
+        if stream.closes:
+            self._go_away(now)
+        if self.session.control:
+            self._note_control(now)
+
+    def exchanges(self) -> list[Exchange]:
+        """Return those that are under way."""
+        return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
+
+    # Time ---------------------------------------------------------------------------------------------
+
+    def expired(self, now: float) -> None:
+        """End what has taken too long."""
+        if self._stuck_due() <= now:
+            # What is committed can't be taken back stream by stream.
+            self._phase = Phase.OVER
+            self.endpoint.reset()
+            self._end_all(now, STALLED, resets=True)
+            return
+        for stream in list(self.streams.values()):
+            if stream.due() <= now:
+                self._stream_expired(stream, now)
+        if self._idle_due() <= now or self._answer_due <= now:
+            self._go_away(now)
+        if self._block_due() <= now:
+            self._fail("a header block took too long", now)
+        self._note_control(now)
+        self._arm_all()
+
+    def _stream_expired(self, stream: Stream, now: float) -> None:
+        raise NotImplementedError
+
+    def _arm(self, due: float) -> None:
+        """Have `expired` called by then; too early does no harm."""
+        deadline = self.endpoint.deadline
+        if due < inf and (deadline is None or due < deadline):
+            self.endpoint.deadline = due
+
+    def _arm_all(self) -> None:
+        for stream in self.streams.values():
+            self._arm(stream.due())
+        for due in (self._idle_due(), self._block_due(), self._stuck_due(), self._answer_due):
+            self._arm(due)
+
+    def _stuck_due(self) -> float:
+        """Return when a client that reads nothing is reset; a handler that still runs may wait for it."""
+        outbound = self.endpoint.outbound
+        if outbound.is_empty and not self.session.control:
+            return inf
+        if self._flushing or not self.streams:
+            return max(outbound.moved_at, self._must_move_since) + self._stall_timeout
+        return inf
+
+    @property
+    def _stall_timeout(self) -> float:
+        """For all of the connection: while exchanges run that began with a longer one, that."""
+        return max(self.settings.stall_timeout, self._kept_stall_timeout)
+
+    def _block_due(self) -> float:
+        return inf if self._block_since is None else self._block_since + self.settings.header_timeout
+
+    def _idle_due(self) -> float:
+        if self._idle_since is None or self._phase is not Phase.OPEN:
+            return inf
+        settings = self.settings
+        return self._idle_since + (
+            settings.keepalive_timeout if self.session.has_settings else settings.header_timeout
+        )
+
+    # The end ------------------------------------------------------------------------------------------
+
+    def drain(self, now: float) -> None:
+        """Take no more requests but those on their way; the streams that run go on (RFC 9113, 6.8)."""
+        if self._phase is not Phase.OPEN:
+            return
+        if not self.streams:
+            self._go_away(now)
+            return
+        self._phase, self.endpoint.watches = Phase.LEAVING, True
+        self.session.announce_leaving()
+        self.session.ping(PING)
+        self._answer_due = now + ANSWER_TIMEOUT
+        self._arm(self._answer_due)
+        self._note_control(now)
+
+    def lost(self, now: float, cause: str) -> None:
+        """Cancel everything: the connection is gone."""
+        self._phase = Phase.OVER
+        self._end_all(now, cause)
+
+    def _forget(self, stream: Stream, now: float) -> None:
+        """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
+        self.streams.pop(stream.order, None)
+        endpoint = self.endpoint
+        if stream.flow.credit is not None:
+            self.uploads.gone(stream, now)
+        if not self.streams:
+            if endpoint.outbound.ledger.tracks:
+                # The next exchange may not ask for what costs something.
+                endpoint.outbound.ledger.forget()
+            self._kept_stall_timeout = 0.0
+            self._idle_since = self._must_move_since = now
+            due = now + self.settings.keepalive_timeout
+            if endpoint.deadline is None or due < endpoint.deadline:
+                self._arm(self._idle_due())
+            if not endpoint.outbound.is_empty or self.session.control:
+                self._arm(self._stuck_due())
+            if self._phase is Phase.LEAVING:
+                self._go_away(now)
+        if self._phase is not Phase.OPEN:
+            self._end_if_done(now)
+
+    def _go_away(self, now: float) -> None:
+        """Take no more requests: they are as if they hadn't come."""
+        if self._phase is Phase.OPEN or self._phase is Phase.LEAVING:
+            self._phase, self._answer_due = Phase.GOING, inf
+            self.endpoint.watches = True
+            self.session.leave(NO_ERROR)
+            self._note_control(now)
+            self._arm(self._stuck_due())
+        self._end_if_done(now)
+
+    def _fail(self, reason: str, now: float, code: int = 1) -> None:
+        """Note what the client has done that ends the connection (RFC 9113, 5.4.1), and close.
+
+        A GOAWAY says why, which the engine has made if it was the one to find it.
+        """
+        if self._phase is Phase.FAILED or self._phase is Phase.OVER:
+            return
+        endpoint, session = self.endpoint, self.session
+        endpoint.tell(RequestRefused(400, reason, endpoint.peer))
+        self._phase, self._block_since, self._answer_due = Phase.OVER, None, inf
+        self._end_all(now, f"the client broke the protocol: {reason}")
+        self._phase, endpoint.watches = Phase.FAILED, True
+        if not session.has_failed:
+            session.leave(code, reason.encode("ascii", "replace"))
+        endpoint.deadline = None
+        self._note_control(now)
+        self._arm(self._stuck_due())
+
+    def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
+        """Cancel every exchange; or, where the client is at fault, reset it if its handler is done."""
+        streams, self.streams = self.streams, {}
+        for stream in streams.values():
+            if stream.exchange is None:
+                continue
+            if resets and stream.flushes_since is not None:
+                stream.exchange.reset(now, cause)
+            else:
+                stream.exchange.cancel(now, cause)
+
+    def _end_if_done(self, now: float) -> None:
+        """Close once all is out that is to go out."""
+        phase = self._phase
+        if phase is not Phase.GOING and phase is not Phase.FAILED:
+            return
+        if not self.streams and not self.session.control and self.endpoint.outbound.is_empty:
+            self._phase = Phase.OVER
+            self.endpoint.linger(now)
+
+    def _give_up(self, stream: Stream, now: float, code: int = INTERNAL_ERROR) -> None:
+        """Reset a stream that has no exchange, and forget it."""
+        self.session.reset(stream.order, code)
+        self._forget(stream, now)
+
+    def _note_control(self, now: float) -> None:
+        """Note that control frames wait, if they do: a client that doesn't read them is cut off."""
+        if self._has_control or not self.session.control:
+            return
+        self._has_control = True
+        endpoint = self.endpoint
+        if endpoint.outbound.is_empty:
+            endpoint.outbound.moved_at = now
+        endpoint.at_rest = False
+        self._arm(self._stuck_due())
+        self.host.wake()

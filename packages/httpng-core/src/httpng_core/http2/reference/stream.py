@@ -1,0 +1,262 @@
+"""One stream of HTTP/2: a request that comes in, then its exchange and what is framed of it, late.
+
+What a frame is made of is committed at once: frames go out in the order in which h2 made them, so none
+can be taken back. Hence one is made only when the socket can take it and both flow-control windows have
+room.
+"""
+
+from math import inf
+from typing import Protocol
+
+from h2.errors import ErrorCodes
+from h2.stream import H2Stream
+
+from httpng_core.config.settings import Settings
+from httpng_core.http.priority import Priority
+from httpng_core.http.response import ResponseHead
+from httpng_core.http2.reference.hpack import content_length_field
+from httpng_core.http2.reference.request import RequestHead
+from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import Host
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.states import ResponseState
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.ledger import Span
+from httpng_core.wire.outbound import Outbound
+
+# RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
+_OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of the protocol.
+
+    Attributes:
+        endpoint: our end of the connection.
+        outbound: its wire bytes.
+        h2: makes frames.
+        settings: timeouts.
+        connection_closes: a handler asked for it.
+    """
+
+    endpoint: Endpoint
+    outbound: Outbound
+    h2: ServerH2
+    settings: Settings
+
+    def stream_flushes(self, now: float, stall_timeout: float) -> None:
+        """Note that the handler of an exchange is done, and no progress for so long is its end."""
+
+    def stream_over(self, stream: "Stream", now: float) -> None:
+        """Note that the exchange reached a final state."""
+
+
+class Stream:
+    """A stream, the carrier of its exchange, and an entry of the scheduler.
+
+    Attributes:
+        order: the stream id.
+        urgency, incremental, served: see `scheduler.Entry`.
+        head: the head of its request.
+        body: what has come of the body.
+        size: how much that is, in bytes.
+        credit: how much more may come.
+        flow: the windows of both sides, as h2 keeps them.
+        touched: when something of the request last came.
+        held: whether the rest of the body waits for credit of ours.
+        exchange: once the request is whole.
+        closes: whether the handler asked for the connection to close after this.
+        code: what a reset of ours says.
+    """
+
+    __slots__ = (
+        "_flushes_since",
+        "_owner",
+        "_rest",
+        "_rest_counts",
+        "body",
+        "closes",
+        "code",
+        "credit",
+        "exchange",
+        "flow",
+        "head",
+        "held",
+        "host",
+        "incremental",
+        "order",
+        "served",
+        "size",
+        "touched",
+        "urgency",
+    )
+
+    def __init__(self, owner: StreamOwner, flow: H2Stream, head: RequestHead, now: float) -> None:
+        self.order = flow.stream_id
+        self.urgency, self.incremental = head.priority
+        self.served = 0
+        self.head = head
+        self.flow = flow
+        self.body: list[bytes] = []
+        self.size = 0
+        self.credit = 0
+        self.touched = now
+        self.held = False
+        self.exchange: Exchange | None = None
+        self.closes = False
+        self.code = ErrorCodes.INTERNAL_ERROR
+        self._owner = owner
+        self._rest = memoryview(b"")
+        self._rest_counts = False
+        self._flushes_since: float | None = None
+        self.host: Host = owner.endpoint.host
+
+    def prioritise(self, priority: Priority) -> None:
+        """Note that the client changes its mind."""
+        self.urgency, self.incremental = priority
+
+    # What the exchange tells (Carrier) ----------------------------------------------------------------
+
+    def track_acknowledged(self, exchange: Outgoing) -> bool:
+        """Have acknowledgements told to the exchange."""
+        return self._owner.endpoint.track_acknowledged(exchange)
+
+    def can_sweep(self) -> bool:
+        """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
+        return False
+
+    def swept(self, size: int) -> None:
+        """Do nothing: nothing is swept."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Do nothing: nothing is swept."""
+
+    def exchange_ended(self, exchange: Outgoing, now: float) -> None:
+        """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
+        self._flushes_since = now
+        self._owner.stream_flushes(now, exchange.settings.stall_timeout)
+
+    def exchange_over(self, exchange: Outgoing, now: float) -> None:
+        """Note that the exchange is complete, cancelled or given up."""
+        self._owner.stream_over(self, now)
+
+    # Time ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether the handler is done."""
+        return self._flushes_since is not None
+
+    def due(self) -> float:
+        """When the client has taken too long with this stream; infinity: it needn't do anything."""
+        if self.exchange is None:
+            return inf if self.held else self.touched + self._owner.settings.body_timeout
+        if self._flushes_since is None:
+            return inf
+        moved = max(self._flushes_since, self.exchange.moved_at)
+        if self.window > 0 or not (self._rest or self.exchange.has_frame):
+            # It isn't the client's window that holds it: what others on the connection get counts as well.
+            moved = max(moved, self._owner.outbound.moved_at)
+        return moved + self.exchange.settings.stall_timeout
+
+    @property
+    def needs_credit(self) -> bool:
+        """Whether the client may soon be held up by our window, and has more to come."""
+        if self.credit >= FIRST_WINDOW // 2 or not self.flow.open:
+            return False
+        return self.head.length is None or self.head.length > self.size + self.credit
+
+    # Sending ------------------------------------------------------------------------------------------
+
+    @property
+    def window(self) -> int:
+        """How many body bytes the client's flow control allows; it may be negative."""
+        return min(self.flow.outbound_flow_control_window, self._owner.h2.outbound_flow_control_window)
+
+    @property
+    def can_send(self) -> bool:
+        """Whether a frame could be made now."""
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if self._rest:
+            return self.window > 0
+        if not exchange.has_frame:
+            return False
+        return self.window > 0 or exchange.head_due or exchange.ends_after(0)
+
+    def send(self, limit: int, now: float) -> list[Buffer]:
+        """Commit the header block if it is due, and one DATA frame with at most `limit` body bytes."""
+        exchange = self.exchange
+        assert exchange is not None
+        if exchange.queue is not None:
+            # Code of the user's may run in this, and end the exchange.
+            exchange.choose(now)
+            if self.exchange is not exchange or not self.can_send:
+                return []
+        made: list[Buffer] = [self._send_head(exchange)] if exchange.head_due else []
+        room = min(limit, self.window, self._owner.h2.max_outbound_frame_size)
+        counts, piece = self._next_piece(exchange, room, now) if room > 0 else (True, b"")
+        ends = not self._rest and exchange.ends_after(0)
+        if piece or ends:
+            made += self._send_data(exchange, piece, counts=counts, ends=ends)
+        return made
+
+    def _send_head(self, exchange: Exchange) -> bytes:
+        wire, head = self._owner.outbound.ledger, exchange.head
+        assert head is not None
+        self.closes = head.close
+        if exchange.substitute and exchange.request.method != "HEAD":
+            self._rest, self._rest_counts = memoryview(exchange.substitute), False
+        ends = exchange.ends_after(0) and not self._rest
+        frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=ends)
+        exchange.commit_frames(head=True, size=0, end=ends)
+        wire.push_span(len(frames), Span.HEAD, exchange)
+        if ends:
+            wire.push_span(0, Span.END, exchange)
+        return frames
+
+    def _block(self, exchange: Exchange, head: ResponseHead) -> bytes:
+        fields = [(b":status", b"%d" % head.status)]
+        fields += [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
+        date = None if head.has_date else self._owner.endpoint.date()
+        if date is not None:
+            fields.append((b"date", date))
+        block = self._owner.h2.encoder.encode(fields)
+        # A 205 has no content, whatever the handler declared (RFC 9110, 15.3.6).
+        length = 0 if head.status == 205 else exchange.length
+        return block if length is None or head.status == 204 else block + content_length_field(length)
+
+    def _next_piece(self, exchange: Exchange, room: int, now: float) -> tuple[bool, Buffer]:
+        """Body bytes, at most `room`, and whether they are the handler's. They are committed by this."""
+        if not self._rest:
+            body = exchange.next_body(room, now)
+            exchange.commit_frames(head=False, size=len(body), end=False)
+            if len(body) <= room:
+                return True, body
+            # A payload is committed as a whole, however small the windows are; other streams go between.
+            self._rest, self._rest_counts = memoryview(body), True
+        piece, self._rest = self._rest[:room], self._rest[room:]
+        return self._rest_counts, piece
+
+    def _send_data(self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool) -> list[Buffer]:
+        wire, size = self._owner.outbound.ledger, len(piece)
+        head = self._owner.h2.data_head(self.flow, size, ends=ends)
+        wire.push(len(head))
+        if size and counts:
+            wire.push_span(size, Span.BODY, exchange)
+        else:
+            wire.push(size)
+        if ends:
+            exchange.commit_frames(head=False, size=0, end=True)
+            wire.push_span(0, Span.END, exchange)
+        return [head, piece] if size else [head]
+
+    # The end ------------------------------------------------------------------------------------------
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the exchange ended well."""
+        return self.exchange is not None and self.exchange.state is ResponseState.CLOSED

@@ -1,0 +1,75 @@
+"""What a request head says to a server: worked out once for all requests that are alike."""
+
+from typing import Final
+
+from httpng_core.errors import RemoteError
+from httpng_core.http.priority import FAIR, Priority, parse_priority
+from httpng_core.http.target import check_host, host_and_path
+from httpng_core.http2.engine.requests import RequestHead
+
+_MOST_KEPT: Final = 64
+
+
+class Facts:
+    """What a request head says, as `Request` has it.
+
+    Attributes:
+        method, path, host: as of `Request`.
+        length: the declared Content-Length; negative without one.
+        expects_continue: whether the client waits for a 100.
+        priority: what the client wants.
+    """
+
+    __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority")
+
+    def __init__(self, head: RequestHead) -> None:
+        """Read a head that is sound.
+
+        Raises:
+            RemoteError: The request can't be served.
+        """
+        if head.method == b"CONNECT":
+            raise RemoteError("CONNECT is not supported", 501)
+        host = check_host(b"2", [head.authority])
+        self.host, self.path = host_and_path(head.method, head.path, host)
+        self.method = head.method.decode("ascii")
+        self.length = head.length
+        self.expects_continue = False
+        self.priority: Priority = FAIR
+        self._fields = head.fields
+        for name, value in head.fields:
+            if name == b"expect":
+                self.expects_continue = value.lower() == b"100-continue"
+            elif name == b"priority":
+                self.priority = parse_priority(value)
+
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the headers, in order, without pseudo-headers."""
+        return self._fields
+
+
+class FactsMemo:
+    """The facts of the last heads: the engine returns the same head for requests that are alike.
+
+    Attributes:
+        kept: those that are known.
+    """
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept: dict[RequestHead, Facts] = {}
+
+    def facts(self, head: RequestHead) -> Facts:
+        """Return what a head says.
+
+        Raises:
+            RemoteError: The request can't be served.
+        """
+        facts = self.kept.get(head)
+        if facts is None:
+            facts = Facts(head)
+            if len(self.kept) >= _MOST_KEPT:
+                self.kept.clear()
+            self.kept[head] = facts
+        return facts
