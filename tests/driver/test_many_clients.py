@@ -136,9 +136,12 @@ async def test_hundreds_of_clients_that_never_read(
         async with beside.pause():
             clock.leap = 1000.0
         await until(lambda: handler.ended == net.many, "the handlers have given up")
-        # On HTTP/2 that ends the streams; the connections, once they haven't moved for `stall_timeout`.
-        async with beside.pause():
-            clock.leap = 1100.0
+        # What they were sent is flushed in vain; then on HTTP/2 that ends the streams, and the connections go
+        # once they haven't moved for `stall_timeout`.
+        for leap in (1100.0, 1200.0, 1300.0, 1400.0):
+            async with beside.pause():
+                clock.leap = leap
+            await beside.is_served()
         await until(lambda: server.connections == 1, "those that never read are gone")
         await beside.is_served()
     with capsys.disabled():
