@@ -36,7 +36,7 @@ class BaseIO:
         window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
             `default_window_until`.
         stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
-            aborted; `None`: never before the handler has returned.
+            reset; `None`: never before the handler has returned.
     """
 
     headers: dict[str, HeaderValue | list[HeaderValue]]

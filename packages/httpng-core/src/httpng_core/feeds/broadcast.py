@@ -55,7 +55,7 @@ class Member(Protocol):
         """Its socket took only `taken` wire bytes of a payload."""
 
     def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is reset."""
 
 
 class Sweep:

@@ -271,7 +271,7 @@ class Follower:
         owner.sweep_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is reset."""
         owner, self._sweep = self._owner, None
         if owner is not None:
             owner.reset(now, "a defect left it unknown what the client has")

@@ -55,7 +55,7 @@ class ScriptedServer:
             connection.reconfigure(self._application.settings, self._clock())
 
     def shutdown(self, *, resets: bool) -> Pending:
-        """Drains the connections; those that are left after `shutdown_timeout` are aborted, or all now."""
+        """Drain the connections; those that are left after `shutdown_timeout` are reset, or all now."""
         self._lifecycle.do(ServerVerb.SHUTDOWN)
         self.listens = False
         now = self._clock()
