@@ -72,7 +72,7 @@ class BaseIO:
         return None if self._follower is None else self._follower.stats
 
     def get_send_stats(self) -> SendStats:
-        """Where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
+        """Return where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
         self._check_thread()
         return self._exchange.stats(self._clock())
 

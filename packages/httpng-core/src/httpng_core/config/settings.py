@@ -208,7 +208,7 @@ def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
 
 
 def parse_uvloop(value: object) -> bool | None:
-    """Whether an application asks for uvloop; None: it leaves that to who runs it.
+    """Return whether an application asks for uvloop; None: it leaves that to who runs it.
 
     Raises:
         ConfigError: It is neither true nor false.

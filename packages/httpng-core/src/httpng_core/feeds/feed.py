@@ -167,7 +167,7 @@ class Feed:
         return Follower(self, self._backlog(), max_age, on_gap)
 
     def join(self, follower: Follower, call_in_loop: CallInLoop | None) -> tuple[Branch, list[Payload]]:
-        """Has `follower` follow in the loop that calls this: its branch, and what it starts with."""
+        """Have `follower` follow in the loop that calls this: its branch, and what it starts with."""
         with self._lock:
             branch = self._branches.get(call_in_loop)
             if branch is None:

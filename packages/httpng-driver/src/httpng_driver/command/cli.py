@@ -123,7 +123,7 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
 
 
 def announce(urls: Sequence[str]) -> None:
-    """Says where a server listens, a line each."""
+    """Say where a server listens, a line each."""
     for url in urls:
         print(f"httpng: listening on {url}", file=sys.stderr, flush=True)
 
@@ -192,7 +192,7 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _listen(options: argparse.Namespace) -> tuple[ListenAddress, ...] | None:
-    """Where to listen by the command line, `None` if it doesn't say."""
+    """Return where to listen by the command line, `None` if it doesn't say."""
     values: list[str] | None = options.listen
     tls = _tls(options.certfile, options.keyfile)
     if values is None:
