@@ -33,7 +33,7 @@ class Timers:
         self._live = 0
 
     def __len__(self) -> int:
-        """How many deadlines are still to come."""
+        """Return how many deadlines are still to come."""
         return self._live
 
     def add(self, deadline: float, action: Callable[[float], None]) -> Timer | None:
@@ -48,7 +48,7 @@ class Timers:
         return timer
 
     def cancel(self, timer: Timer | None) -> None:
-        """Forgets a timer; one that has run, or `None`, does nothing."""
+        """Forget a timer; one that has run, or `None`, does nothing."""
         if timer is None or timer.action is None:
             return
         timer.action = None

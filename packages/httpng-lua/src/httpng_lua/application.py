@@ -130,7 +130,7 @@ class LuaApplication(Application):
         return runner
 
     def shutdown(self) -> Pending:
-        """Has the server stop, as `httpng.shutdown()` does: it resets connections.
+        """Have the server stop, as `httpng.shutdown()` does: it resets connections.
 
         What this returns settles when all is down; handlers have `shutdown_timeout` to come to their end.
 
@@ -168,7 +168,7 @@ class LuaApplication(Application):
         return self._script.failure
 
     def when_ended(self, call: Callable[[], None]) -> None:
-        """Has `call` called when the script itself comes to its end."""
+        """Have `call` called when the script itself comes to its end."""
         self._script.on_ended = call
 
     def with_settings(self, **cfg: object) -> "LuaApplication":

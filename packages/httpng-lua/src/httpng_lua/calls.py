@@ -118,7 +118,7 @@ class ExchangeCalls:
     def _begin_header(
         self, handle: ExchangeHandle, status: float, timeout: float | None, headers: bytes | None
     ) -> Answer:
-        """`write_header` of the old form, which waits only when its body has been written."""
+        """Call `write_header` in the old form, which waits only when its body has been written."""
         handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
         return (DONE,)
 
@@ -197,7 +197,7 @@ def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
 
 
 def pairs(lines: bytes | None) -> FlatHeaders:
-    """Headers as they cross the border: name and value, a line each."""
+    """Return headers as they cross the border: name and value, a line each."""
     if lines is None:
         return []
     flat = lines.split(b"\n")
@@ -221,7 +221,7 @@ def plain(result: int | None) -> int | None:
 
 
 def until_of(until: bytes | None) -> Any:
-    """How far a byte must come, as Lua wrote it; the exchange checks it."""
+    """Return how far a byte must come, as Lua wrote it; the exchange checks it."""
     return None if until is None else until.decode("latin-1")
 
 

@@ -198,7 +198,7 @@ def as_answer(values: Any) -> Answer:
 
 
 def outcome_of(answer: Answer) -> Outcome:
-    """How a fiber ended, from the answer of its last step."""
+    """Return how a fiber ended, from the answer of its last step."""
     code, *values = answer
     return Ended(tuple(values)) if code == DONE else Failed(text_of(values[0]))
 

@@ -62,11 +62,11 @@ class Exchanges:
         return self._last
 
     def held(self, is_held: Callable[[int], bool]) -> int:
-        """How many of them Lua can still ask about."""
+        """Return how many of them Lua can still ask about."""
         return sum(map(is_held, self._by_number))
 
     def sweep(self, is_held: Callable[[int], bool]) -> None:
-        """Forgets what Lua can't ask about any more."""
+        """Forget what Lua can't ask about any more."""
         self._by_number = {number: one for number, one in self._by_number.items() if is_held(number)}
         self._sweep_at = 2 * len(self._by_number) + _FEW
 
@@ -91,7 +91,7 @@ class Waits:
         return self._last
 
     def move(self, home: Runner) -> None:
-        """All that wait are run by `home` from now on."""
+        """Have all that wait run by `home` from now on."""
         self._by_number = {
             number: (pending, give_up, home) for number, (pending, give_up, _) in self._by_number.items()
         }

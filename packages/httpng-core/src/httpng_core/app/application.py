@@ -91,7 +91,7 @@ class Application:
             self._configure({"handler": handler, "sites": sites, **cfg})
 
     def shutdown(self) -> Pending:
-        """Has the server that runs this application stop. What this returns settles when all is down.
+        """Have the server that runs this application stop. What this returns settles when all is down.
 
         Exchanges may finish within `shutdown_timeout`.
 
@@ -148,7 +148,7 @@ class Application:
         self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
 
     def override_listen(self, listen: Sequence[ListenAddress]) -> None:
-        """Has it listen there the next time that it begins to, whatever it is configured with."""
+        """Have it listen there the next time that it begins to, whatever it is configured with."""
         self._overrides = {**self._overrides, "listen": listen}
 
     @property
@@ -213,7 +213,7 @@ class Application:
         return None
 
     def when_ended(self, call: Callable[[], None]) -> None:
-        """Has `call` called when `has_ended` becomes true."""
+        """Have `call` called when `has_ended` becomes true."""
 
     def connection(
         self,
@@ -286,7 +286,7 @@ def _settled() -> Pending:
 
 
 def as_application(app: object, listen: object, cfg: dict[str, object]) -> Application:
-    """`app` itself if it is an application, else one around the handler `app`.
+    """Return `app` itself if it is an application, else one around the handler `app`.
 
     Raises:
         TypeError: settings beside an application, which has its own.

@@ -61,7 +61,7 @@ class AsyncHandler:
         self.function = function
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
-        """Hands the function to the driver."""
+        """Hand the function to the driver."""
         if runner.start_async is None:
             error = RuntimeError("an async handler needs a backend: httpng-asyncio or httpng-trio")
             end_exchange(exchange, error, runner.clock())
@@ -70,7 +70,7 @@ class AsyncHandler:
 
 
 def as_handler(handler: Any) -> Handler:
-    """Tells by its form how a handler is run.
+    """Tell by its form how a handler is run.
 
     Raises:
         TypeError: it isn't callable, takes neither `(req)` nor `(req, io)`, or is an async generator.

@@ -36,7 +36,7 @@ class BaseIO:
         window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
             `default_window_until`.
         stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
-            aborted; `None`: never before the handler has returned.
+            reset; `None`: never before the handler has returned.
     """
 
     headers: dict[str, HeaderValue | list[HeaderValue]]
@@ -72,7 +72,7 @@ class BaseIO:
         return None if self._follower is None else self._follower.stats
 
     def get_send_stats(self) -> SendStats:
-        """Where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
+        """Return where the exchange stands: bytes accepted, sent and so on. Doesn't block."""
         self._check_thread()
         return self._exchange.stats(self._clock())
 

@@ -95,7 +95,7 @@ class Lifecycle:
         self._configuring = False
 
     def do(self, verb: ServerVerb) -> None:
-        """Goes where the verb leads.
+        """Go where the verb leads.
 
         Raises:
             RuntimeError: the state forbids it, and stays.

@@ -209,7 +209,7 @@ def _trimmed(path: str) -> str:
 
 
 def _compiled(path: str) -> tuple[tuple[int, ...], tuple[str, ...], re.Pattern[str] | None]:
-    """How static each segment is; the placeholders; the expression of a path that has some."""
+    """Return how static each segment is; the placeholders; the expression of a path that has some."""
     if not path.startswith("/"):
         raise ValueError(f"path {path!r} of a route must begin with '/'")
     path = _trimmed(path)

@@ -79,7 +79,7 @@ class Router:
         self._table.delete(name)
 
     def before(self, function: Callable[[Request], object]) -> None:
-        """Has a function called before the handler of any route, in the order in which they were given.
+        """Have a function called before the handler of any route, in the order in which they were given.
 
         Args:
             function: takes the request, and must not block. `None` lets the request pass; anything else is

@@ -132,7 +132,7 @@ class Handler(Protocol):
 
 
 def at_once(function: Callable[[], None]) -> None:
-    """`CallInLoop` where there is one thread."""
+    """Call `function`, where there is one thread."""
     function()
 
 
@@ -221,7 +221,7 @@ class Runner:
         self._context.copy().run(self._served.handler.start, exchange, self)
 
     def handle(self, event: Event) -> None:
-        """Acts on one event."""
+        """Act on one event."""
         if isinstance(event, RequestReceived):
             self.start(event.exchange)
         elif isinstance(event, ExchangeEnded):
@@ -277,11 +277,11 @@ class Runner:
                 fiber.run()
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, or `None`."""
+        """Return when `handle_timeout` is due, or `None`."""
         return self.timers.next_deadline()
 
     def handle_timeout(self, now: float) -> None:
-        """Wakes what has slept until `now`."""
+        """Wake what has slept until `now`."""
         self.timers.handle(now)
 
     def close(self) -> None:

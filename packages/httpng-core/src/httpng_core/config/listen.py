@@ -27,7 +27,7 @@ _AUTHORITY: Final = re.compile(
 def parse_listen(
     value: object, *, default: tuple[ListenAddress, ...], tls: TlsFiles | None = None
 ) -> tuple[ListenAddress, ...]:
-    """All addresses that `value` stands for, in order.
+    """Return all addresses that `value` stands for, in order.
 
     Args:
         value: None for `default`; a port, which means all addresses of IPv4 and of IPv6; a string such as

@@ -25,7 +25,7 @@ class Rule(Protocol):
         """
 
     def takes(self, value: Any) -> bool:
-        """Whether what was read is in the range.
+        """Return whether what was read is in the range.
 
         Raises:
             ConfigError: it isn't, and there is a text of its own for that.

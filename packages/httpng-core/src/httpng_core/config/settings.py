@@ -56,7 +56,7 @@ class Settings:
         default_send_timeout: How long a call may wait. `io.send_timeout` wins over it, and the call's own
             timeout over both.
         stall_timeout: How long no byte may move in the flush after the handler, neither to the TCP/IP stack
-            nor to the client's TCP, before the exchange is aborted.
+            nor to the client's TCP, before the exchange is reset.
         notsent_lowat: How much the kernel may hold of a connection before it calls the socket full
             (`TCP_NOTSENT_LOWAT`); 0 leaves that as the system has it.
         tcp_keepalive: After how many seconds of silence the kernel probes whether the client is still there
@@ -221,7 +221,7 @@ def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
 
 
 def parse_uvloop(value: object) -> bool | None:
-    """Whether an application asks for uvloop; None: it leaves that to who runs it.
+    """Return whether an application asks for uvloop; None: it leaves that to who runs it.
 
     Raises:
         ConfigError: It is neither true nor false.

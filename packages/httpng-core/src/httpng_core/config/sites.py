@@ -58,7 +58,7 @@ class SiteTable(Generic[_T]):
         self._rows = [(path_bytes(path), path_bytes(_below(path)), has) for path, has in sites]
 
     def find(self, target: str) -> _T | None:
-        """Who has a request target; `None`: nobody."""
+        """Return who has a request target; `None`: nobody."""
         path = resolved(target)
         for exactly, below, has in self._rows:
             if path == exactly or path.startswith(below):

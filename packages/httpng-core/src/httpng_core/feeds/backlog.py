@@ -43,7 +43,7 @@ class Backlog(Protocol):
         """Whether a payload takes the place of an older one of its key."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
 
     @property
     def overflows(self) -> bool:
@@ -59,13 +59,13 @@ class Backlog(Protocol):
         """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
-        """Whether adding it would cost another one its place; `ahead` bytes wait before all of these."""
+        """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
 
     def payloads(self) -> list[Payload]:
-        """All of them, in order."""
+        """Return all of them, in order."""
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Forget all of them."""
 
 
 class LatestBacklog:

@@ -43,7 +43,7 @@ class Member(Protocol):
         """Whether its client may be told what was skipped."""
 
     def is_owed(self, payloads: list[Payload]) -> bool:
-        """Whether these are what is pending for it."""
+        """Return whether these are what is pending for it."""
 
     def stepped_in(self, sweep: "Sweep") -> None:
         """Note that it is in step; what was pending for it is pending here."""
@@ -52,10 +52,10 @@ class Member(Protocol):
         """Note that it is to be served for itself."""
 
     def fell_short(self, payload: Payload, taken: int, now: float) -> None:
-        """Its socket took only `taken` wire bytes of a payload."""
+        """Note that its socket took only `taken` wire bytes of a payload."""
 
     def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is reset."""
 
 
 class Sweep:
@@ -127,13 +127,13 @@ class Sweep:
             self._schedule(self)
 
     def step_in(self, member: Member, send: Send) -> None:
-        """`member` may step in as soon as exactly the same is pending for it as for the others."""
+        """Note that `member` may step in as soon as exactly the same is pending for it as for the others."""
         self._candidates[member] = send
         if self._payload is None:
             self._admit()
 
     def withdraw(self, member: Member) -> None:
-        """`member` may not step in after all."""
+        """Note that `member` may not step in after all."""
         self._candidates.pop(member, None)
 
     def take_books(self, member: Member) -> Books:
@@ -159,14 +159,14 @@ class Sweep:
         return payloads
 
     def remove(self, member: Member) -> None:
-        """`member` steps out; its books were taken, and what is pending for it is now its own."""
+        """Note that `member` steps out; its books were taken, and what is pending for it is now its own."""
         self._vacate(member.slot)
         # Not in a pass, where a driver counts places; and seldom, as it costs a look at each.
         if self._payload is None and self._gone * 2 > len(self._members):
             self._renumber()
 
     def dissolve(self) -> None:
-        """All step out."""
+        """Have all step out."""
         self._step_out(0, lambda member: True)
 
     # What drivers do ----------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class Sweep:
             raise
 
     def passed(self, sends: range, now: float) -> bool:
-        """All of `sends` were made; tells whether there is more to send."""
+        """Note that all of `sends` were made; return whether there is more to send."""
         self.moved_at, self._cursor = now, sends.stop
         if self._cursor >= len(self._members):
             self._end_pass()
@@ -210,7 +210,7 @@ class Sweep:
         return self._scheduled
 
     def disband(self, now: float) -> None:
-        """All step out, or are given up if they can't, and it begins anew: after a defect of ours."""
+        """Have all step out, or give them up if they can't, and begin anew: after a defect of ours."""
         for member in [member for member in self._members if member is not None]:
             try:
                 member.step_out()
@@ -274,7 +274,7 @@ class Sweep:
                 member.stepped_in(self)
 
     def _vacate(self, slot: int) -> None:
-        """Leaves a place that stands for a socket that takes all, until it is closed."""
+        """Leave a place that stands for a socket that takes all, until it is closed."""
         self._members[slot] = None
         self._sends[slot] = len
         self._gone += 1

@@ -28,7 +28,7 @@ Policy = Literal["latest", "every"]
 """What a feed keeps for a follower that is behind: the newest unsent payload of each key, or all of them."""
 
 Overflow = Literal["close", "drop_oldest"]
-"""What is done when more waits than may: the exchange is aborted, or the oldest payloads are skipped."""
+"""What is done when more waits than may: the exchange is reset, or the oldest payloads are skipped."""
 
 MAX_QUEUED = 1 << 20
 """How many bytes may wait for a follower, unless a feed says otherwise."""
@@ -78,7 +78,7 @@ class Feed:
             policy: "latest" keeps the newest unsent payload of each key for a follower that is behind;
                 "every" all of them, within bounds.
             max_queued: with "every", how many bytes may wait for a follower.
-            overflow: what is done about one for whom it would be more: "close" aborts its exchange,
+            overflow: what is done about one for whom it would be more: "close" resets its exchange,
                 "drop_oldest" skips the oldest payloads.
             lock: held while the feed is changed, for use in several threads; the same thread may enter it
                 again while it holds it.
@@ -167,7 +167,7 @@ class Feed:
         return Follower(self, self._backlog(), max_age, on_gap)
 
     def join(self, follower: Follower, call_in_loop: CallInLoop | None) -> tuple[Branch, list[Payload]]:
-        """Has `follower` follow in the loop that calls this: its branch, and what it starts with."""
+        """Have `follower` follow in the loop that calls this: its branch, and what it starts with."""
         with self._lock:
             branch = self._branches.get(call_in_loop)
             if branch is None:

@@ -59,7 +59,7 @@ class Publisher(Protocol):
     def join(
         self, follower: "Follower", call_in_loop: CallInLoop | None
     ) -> tuple["Publication", list[Payload]]:
-        """`follower` gets what is published from now on: where from, and what it starts with."""
+        """Have `follower` get what is published from now on: where from, and what it starts with."""
 
 
 class Publication(Protocol):
@@ -70,7 +70,7 @@ class Publication(Protocol):
     published: int
 
     def leave(self, follower: "Follower") -> None:
-        """`follower` gets nothing more."""
+        """Have `follower` get nothing more."""
 
     def delivered_late(self) -> None:
         """Note that a follower that left with a payload offered has delivered it after all."""
@@ -79,10 +79,10 @@ class Publication(Protocol):
         """Return the sweep of those that share the event loop of `host`."""
 
     def stepped_in(self, follower: "Follower") -> None:
-        """`follower` gets nothing for itself until it has stepped out."""
+        """Have `follower` get nothing for itself until it has stepped out."""
 
     def stepped_out(self, follower: "Follower") -> None:
-        """`follower` gets what is published for itself."""
+        """Have `follower` get what is published for itself."""
 
 
 class Follower:
@@ -178,7 +178,7 @@ class Follower:
             self._backlog.add(payload)
 
     def end(self) -> None:
-        """Leaves the feed; what is pending is skipped."""
+        """Leave the feed; what is pending is skipped."""
         self.step_out()
         self._owner = None
         self._left_at = self._feed.published
@@ -231,7 +231,7 @@ class Follower:
         self._waits_for.step_in(self, send)
 
     def is_owed(self, payloads: list[Payload]) -> bool:
-        """Whether these are what is pending for it, with no gap to be told."""
+        """Return whether these are what is pending for it, with no gap to be told."""
         own = self._backlog.payloads()
         if len(own) != len(payloads) or any(a is not b for a, b in zip(own, payloads, strict=True)):
             return False
@@ -262,7 +262,7 @@ class Follower:
             self._wake()
 
     def fell_short(self, payload: Payload, taken: int, now: float) -> None:
-        """Its socket took only `taken` wire bytes of a payload."""
+        """Note that its socket took only `taken` wire bytes of a payload."""
         owner = self._owner
         assert owner is not None
         self.step_out()
@@ -271,7 +271,7 @@ class Follower:
         owner.sweep_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is aborted."""
+        """Note that what its client has is not known any more: its exchange is reset."""
         owner, self._sweep = self._owner, None
         if owner is not None:
             owner.reset(now, "a defect left it unknown what the client has")
@@ -307,7 +307,7 @@ class Follower:
     # Inside -------------------------------------------------------------------------------------------
 
     def _lost(self) -> int:
-        """How many were neither delivered nor are they pending."""
+        """Return how many were neither delivered nor are they pending."""
         published = self._feed.published if self._owner is not None else self._left_at
         return published - self._joined_at - self._delivered_by_now() - self._pending()
 

@@ -83,18 +83,18 @@ class Branch:
         self._handed: deque[Callable[[], None]] = deque()
 
     def __len__(self) -> int:
-        """How many follow here."""
+        """Return how many follow here."""
         return len(self._followers)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Has `function` called in the thread of the loop."""
+        """Have `function` called in the thread of the loop."""
         if self.call_in_loop is None:
             function()
         else:
             self.call_in_loop(function)
 
     def hand(self, function: Callable[[], None]) -> None:
-        """Has `function` called in the thread of the loop, after all that was handed before.
+        """Have `function` called in the thread of the loop, after all that was handed before.
 
         What was handed in other threads may be on its way yet, when that of the loop hands something.
         """
@@ -108,13 +108,13 @@ class Branch:
         self._latest = latest.copy()
 
     def join(self, follower: Follower) -> list[Payload]:
-        """`follower` gets what is published from now on; tells what it starts with."""
+        """Have `follower` get what is published from now on; return what it starts with."""
         if not self.is_closed:
             self._followers[follower] = self._apart[follower] = None
         return list(self._latest.values())
 
     def leave(self, follower: Follower) -> None:
-        """`follower` gets nothing more."""
+        """Have `follower` get nothing more."""
         self._followers.pop(follower, None)
         self._apart.pop(follower, None)
         delivered, skipped, expired = self.gone
@@ -140,11 +140,11 @@ class Branch:
         return sweep
 
     def stepped_in(self, follower: Follower) -> None:
-        """`follower` gets nothing for itself until it has stepped out."""
+        """Have `follower` get nothing for itself until it has stepped out."""
         del self._apart[follower]
 
     def stepped_out(self, follower: Follower) -> None:
-        """`follower` gets what is published for itself."""
+        """Have `follower` get what is published for itself."""
         self._apart[follower] = None
 
     def add(self, payload: Payload, number: int) -> None:
@@ -183,7 +183,7 @@ class Branch:
         )
 
     def totals(self) -> Totals:
-        """Payloads delivered, skipped and expired, for all that ever followed here."""
+        """Return the payloads delivered, skipped and expired, for all that ever followed here."""
         delivered, skipped, expired = self.gone
         for follower in tuple(self._followers):
             stats = follower.stats

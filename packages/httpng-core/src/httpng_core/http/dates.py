@@ -41,12 +41,12 @@ class HttpDate:
 
 
 def http_date(seconds: int) -> str:
-    """Seconds since 1970 as a date of HTTP."""
+    """Return the seconds since 1970 as a date of HTTP."""
     return formatdate(seconds, usegmt=True)
 
 
 def parse_http_date(text: str) -> int | None:
-    """Seconds since 1970 of a date in one of the three forms of RFC 9110, 5.6.7; `None`: it is none.
+    """Return the seconds since 1970 of a date in a form of RFC 9110, 5.6.7; `None`: it is none.
 
     The day of the week isn't looked at. Two digits of a year are those of 1970 to 2069.
     """

@@ -94,7 +94,7 @@ def _tag(info: FileInfo, moment: str = "") -> str:
 
 
 def select(method: str, headers: Mapping[str, str], found: Representation) -> Selected:
-    """How a GET or HEAD with these headers is answered; HEAD has no ranges (RFC 9110, 14.2)."""
+    """Return how a GET or HEAD with these headers is answered; HEAD has no ranges (RFC 9110, 14.2)."""
     if not _may_go_on(headers, found):
         return Selected(412)
     if not _is_news(headers, found):

@@ -26,7 +26,7 @@ class Headers(Mapping[str, str]):
         return self._pairs
 
     def get_all(self, name: str) -> list[str]:
-        """All values of `name`, in order; an empty list if it wasn't sent."""
+        """Return all values of `name`, in order; an empty list if it wasn't sent."""
         return list(self._by_name().get(name.lower(), ()))
 
     def __getitem__(self, name: str) -> str:

@@ -107,7 +107,7 @@ class RequestParser:
                 return None
 
     def _take_head(self, head: h11.Request) -> bool:
-        """Tells whether there is a body to come (RFC 9112, 6.3)."""
+        """Return whether there is a body to come (RFC 9112, 6.3)."""
         self._head = head
         limit = self._settings.shuttle_size
         if self._fed > limit and self._fed - len(self._h11.trailing_data[0]) > limit:
@@ -246,7 +246,7 @@ class ResponseFramer:
         return b"".join(lines)
 
     def _framing_header(self) -> bytes:
-        """Decides how the body will be delimited (RFC 9112, 6.3)."""
+        """Decide how the body will be delimited (RFC 9112, 6.3)."""
         head, self._chunked = self._exchange.head, False
         assert head is not None
         length = len(self._exchange.substitute) or head.content_length

@@ -386,7 +386,7 @@ class Http1:
             self._read_to_the_end(now)
 
     def _read_to_the_end(self, now: float) -> None:
-        """No more bytes will come: a request that is not whole is a mistake, none at all is the end."""
+        """Read to the end: a request that is not whole is a mistake, none at all is the end."""
         if self._parser.state is Reading.NOTHING and not self._opening:
             self._close(now)
         else:

@@ -93,7 +93,7 @@ class PathEstimate:
     )
 
     def __init__(self, start: int = 0) -> None:
-        """Measures what is sent after the first `start` bytes."""
+        """Measure what is sent after the first `start` bytes."""
         self._full_from = start
         self._room_since: float | None = -inf
         self._sent = start
@@ -112,7 +112,7 @@ class PathEstimate:
         self._probed_rate = 0.0
 
     def __len__(self) -> int:
-        """How many records there are."""
+        """Return how many records there are."""
         return len(self._records)
 
     @property

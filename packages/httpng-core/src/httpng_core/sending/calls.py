@@ -201,7 +201,7 @@ class Later(Pending):
     __slots__ = ("_value",)
 
     def answer(self, value: Any, error: Exception | None = None) -> None:
-        """Settles with `value`, or with an error that reading the value raises."""
+        """Settle with `value`, or with an error that reading the value raises."""
         self._value = value
         self.settle(None, error)
 

@@ -26,7 +26,7 @@ def checked_timeout(timeout: object, name: str = "timeout") -> float:
 
 
 def checked_stall_timeout(seconds: object) -> float:
-    """Seconds without a byte moving that are a stall; `None`: never, so infinity.
+    """Return the seconds without a byte moving that are a stall; `None`: never, so infinity.
 
     Raises:
         TypeError: not a number.
@@ -65,7 +65,7 @@ def checked_position(position: object) -> int:
 
 
 def checked_until(until: Until) -> Until:
-    """How far a byte must have come.
+    """Return how far a byte must have come.
 
     Raises:
         ValueError: neither "sent" nor "acked".

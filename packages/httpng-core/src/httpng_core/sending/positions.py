@@ -22,7 +22,7 @@ class LagBook:
         self._stamps: deque[tuple[int, float]] = deque()
 
     def __len__(self) -> int:
-        """How many stamps the book holds."""
+        """Return how many stamps the book holds."""
         return len(self._stamps)
 
     def accept(self, position: int, now: float) -> None:
@@ -46,7 +46,7 @@ class LagBook:
         self._stamps.clear()
 
     def lag(self, now: float) -> float:
-        """Seconds that the oldest byte in flight has waited, to the millisecond."""
+        """Return the seconds that the oldest byte in flight has waited, to the millisecond."""
         return round(max(now - self._stamps[0][1], 0.0), 3) if self._stamps else 0.0
 
     def _merge(self, within: float) -> None:

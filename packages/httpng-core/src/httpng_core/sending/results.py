@@ -108,7 +108,7 @@ class SendStats:
 def encode(
     call: Call, *, cancelled: bool, headers_were_sent: bool, body_bytes: int = 0, reached: bool = False
 ) -> SendResult:
-    """Packs the outcome of a call into a `SendResult`."""
+    """Pack the outcome of a call into a `SendResult`."""
     value = int(call) | body_bytes << _BYTES_SHIFT
     value |= _CANCELLED if cancelled else 0
     value |= _HEADERS if headers_were_sent else 0
@@ -117,7 +117,7 @@ def encode(
 
 
 def cancelled(result: int | None) -> bool | None:
-    """Tells whether the client was gone; `None` for `None`.
+    """Return whether the client was gone; `None` for `None`.
 
     Raises:
         TypeError: not an integer and not `None`.
@@ -127,7 +127,7 @@ def cancelled(result: int | None) -> bool | None:
 
 
 def headers_were_sent(result: int | None) -> bool:
-    """Tells whether the TCP/IP stack had the whole header block; true for `None`.
+    """Return whether the TCP/IP stack had the whole header block; true for `None`.
 
     The `None` of a first `write` says accepted: then `get_send_stats` tells whether the block has gone.
 
@@ -139,7 +139,7 @@ def headers_were_sent(result: int | None) -> bool:
 
 
 def body_bytes_sent(result: int | None) -> int:
-    """Tells how many bytes of the written body were accepted; what is beyond them is not sent.
+    """Return how many bytes of the written body were accepted; what is beyond them is not sent.
 
     Raises:
         TypeError: `None`, or not an integer.
@@ -150,7 +150,7 @@ def body_bytes_sent(result: int | None) -> int:
 
 
 def reached(result: int | None) -> bool:
-    """Tells whether the position that a `wait` waited for was reached.
+    """Return whether the position that a `wait` waited for was reached.
 
     Raises:
         TypeError: `None`, or not an integer.

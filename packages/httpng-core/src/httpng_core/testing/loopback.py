@@ -140,7 +140,7 @@ class Client:
         return decode(bytes(self.received), methods or ("GET",) * 100, closed=self.closed)
 
     def pump(self) -> bool:
-        """Lets the kernel take what it can; tells whether anything moved."""
+        """Let the kernel take what it can; return whether anything moved."""
         moved = self._take_all()
         if self.acknowledges and self.connection.tracks_acknowledged:
             self.connection.bytes_acknowledged(self.arrived, self._loop.clock.now)
@@ -206,7 +206,7 @@ class Client:
         return self.room >= 1 if self.path is None else self.path.is_writable
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, or `None`."""
+        """Return when `handle_timeout` is due, or `None`."""
         deadlines = [self.connection.next_deadline()]
         if self.path is not None:
             deadlines.append(self.path.next_deadline())
@@ -265,7 +265,7 @@ class Http2Peer(Client):
         self._loop.settle()
 
     def pump(self) -> bool:
-        """Lets the kernel take what it can and the client answer; tells whether anything moved."""
+        """Let the kernel take what it can and the client answer; return whether anything moved."""
         moved = super().pump()
         self.http2.receive(self.take())
         said = self.http2.take()
@@ -365,7 +365,7 @@ class Loopback:
         return client
 
     def forget(self) -> None:
-        """Forgets all clients and exchanges, so that tests can see what others hold of them."""
+        """Forget all clients and exchanges, so that tests can see what others hold of them."""
         self._clients.clear()
         self.exchanges.clear()
 

@@ -61,7 +61,7 @@ class ScriptedPath:
         self._let_out(now)
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, or `None`."""
+        """Return when `handle_timeout` is due, or `None`."""
         return self._timers.next_deadline()
 
     def handle_timeout(self, now: float) -> None:
@@ -69,7 +69,7 @@ class ScriptedPath:
         self._timers.handle(now)
 
     def _let_out(self, now: float) -> None:
-        """Segments go to the link as far as the congestion window lets them."""
+        """Give segments to the link as far as the congestion window lets them."""
         idle = not self._link
         while self._unsent and self._let_go - self.acknowledged < self._congestion_window:
             segment = bytes(self._unsent[:SEGMENT])

@@ -40,11 +40,11 @@ class ScriptedServer:
     # Control ------------------------------------------------------------------------------------------
 
     def start(self, configuration: Configuration) -> None:
-        """Clients can connect again."""
+        """Note that clients can connect again."""
         self.listens = True
 
     def reconfigure(self, configuration: Configuration) -> None:
-        """Begins to end threads, if there are to be fewer."""
+        """Begin to end threads, if there are to be fewer."""
         fewer = configuration.settings.threads < self._application.settings.threads
         if fewer and self.keeps_threads:
             self._lifecycle.do(ServerVerb.REDUCE)
@@ -55,7 +55,7 @@ class ScriptedServer:
             connection.reconfigure(self._application.settings, self._clock())
 
     def shutdown(self, *, resets: bool) -> Pending:
-        """Drains the connections; those that are left after `shutdown_timeout` are aborted, or all now."""
+        """Drain the connections; those that are left after `shutdown_timeout` are reset, or all now."""
         self._lifecycle.do(ServerVerb.SHUTDOWN)
         self.listens = False
         now = self._clock()
@@ -82,11 +82,11 @@ class ScriptedServer:
         self._lifecycle.do(ServerVerb.REDUCED)
 
     def next_deadline(self) -> float | None:
-        """When `handle_timeout` is due, or `None`."""
+        """Return when `handle_timeout` is due, or `None`."""
         return self._stop_at
 
     def handle_timeout(self, now: float) -> None:
-        """Aborts what goes on for too long after a shutdown."""
+        """Abort what goes on for too long after a shutdown."""
         if self._stop_at is not None and self._stop_at <= now:
             self._stop_at = None
             for connection in self._connections():

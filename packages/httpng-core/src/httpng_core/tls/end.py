@@ -65,7 +65,7 @@ class TlsEnd:
         self._incoming.write(data)
 
     def shake(self) -> bool:
-        """Goes on with the handshake; tells whether it is done.
+        """Go on with the handshake; return whether it is done.
 
         Raises:
             TlsError: it failed.
@@ -105,13 +105,13 @@ class TlsEnd:
             raise TlsError(_told(error)) from None
 
     def close(self) -> None:
-        """Says that no more plaintext will come: a close_notify (RFC 8446, 6.1), for `take`."""
+        """Say that no more plaintext will come: a close_notify (RFC 8446, 6.1), for `take`."""
         # The other end's is still to come, or will never.
         with suppress(ssl.SSLError):
             self._object.unwrap()
 
     def take(self) -> bytes:
-        """All sealed bytes that are to be sent."""
+        """Return all sealed bytes that are to be sent."""
         return self._outgoing.read()
 
 

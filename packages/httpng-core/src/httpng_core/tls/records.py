@@ -23,7 +23,7 @@ class RecordBook:
         self._accepted: deque[tuple[int, int]] = deque()
 
     def __len__(self) -> int:
-        """How many records it remembers."""
+        """Return how many records it remembers."""
         return len(self._waiting) + len(self._accepted)
 
     def push(self, size: int, plaintext: int = 0) -> None:

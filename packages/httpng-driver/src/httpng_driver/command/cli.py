@@ -124,7 +124,7 @@ def main(run: Run, program: str, version: str, argv: Sequence[str] | None, *, uv
 
 
 def announce(urls: Sequence[str]) -> None:
-    """Says where a server listens, a line each."""
+    """Say where a server listens, a line each."""
     for url in urls:
         _say(f"httpng: listening on {url}")
 
@@ -199,7 +199,7 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _listen(options: argparse.Namespace) -> tuple[ListenAddress, ...] | None:
-    """Where to listen by the command line, `None` if it doesn't say."""
+    """Return where to listen by the command line, `None` if it doesn't say."""
     values: list[str] | None = options.listen
     tls = _tls(options.certfile, options.keyfile)
     if values is None:

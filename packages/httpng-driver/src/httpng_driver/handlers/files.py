@@ -38,7 +38,7 @@ class DiskFiles:
     """`Files` of one event loop."""
 
     def __init__(self, reactor: Reactor, wall_clock: Callable[[], float]) -> None:
-        """`wall_clock` tells seconds since 1970, as the file system does."""
+        """Read files by `wall_clock`, seconds since 1970, as the file system has it."""
         self.wall_clock = wall_clock
         self._reactor = reactor
         # Our own, so that a disk that hangs leaves the threads of handlers alone.
@@ -49,7 +49,7 @@ class DiskFiles:
         return DiskFile(self, directory, names)
 
     def in_thread(self, pending: Pending, work: Callable[[], None]) -> None:
-        """Has a worker thread do `work()`; then `pending` settles, with the error that it raised."""
+        """Have a worker thread do `work()`; then `pending` settles, with the error that it raised."""
         self._reactor.spawn(self._run, pending, work)
 
     async def _run(self, pending: Pending, work: Callable[[], None]) -> None:

@@ -57,7 +57,7 @@ class IO(BaseIO):
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
         window_until: "sent" or "acked", `None`: `default_window_until`.
         stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
-            aborted; `None`: never before the handler has returned.
+            reset; `None`: never before the handler has returned.
     """
 
     pump: "Pump | NoPump"

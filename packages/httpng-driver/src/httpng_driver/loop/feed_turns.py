@@ -15,14 +15,14 @@ class FeedTurns:
     """Payloads that wait for single followers, and sweeps over those that are in step."""
 
     def __init__(self, flag: Callable[[Pump], None], soon: Callable[[], None]) -> None:
-        """`flag` has a pump served in this turn; `soon` has a turn taken."""
+        """Take `flag`, which has a pump served in this turn, and `soon`, which has a turn taken."""
         self._flag = flag
         self._soon = soon
         self._followers: deque[Pump] = deque()
         self._sweeps: deque[Sweep] = deque()
 
     def __bool__(self) -> bool:
-        """Whether anything waits to be sent."""
+        """Return whether anything waits to be sent."""
         return bool(self._followers or self._sweeps)
 
     def has_payload(self, pump: Pump) -> None:

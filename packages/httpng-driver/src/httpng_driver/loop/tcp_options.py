@@ -42,7 +42,7 @@ _LONGEST_IDLE = 32767
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
-    """Bytes in the send queue: taken by the kernel, not acknowledged; a FIN of ours counts as one.
+    """Return the bytes in the send queue: taken by the kernel, not acknowledged; a FIN of ours counts as one.
 
     `None` where it can't be told.
     """
@@ -55,7 +55,7 @@ def unacknowledged(sock: socket.socket) -> int | None:
 
 
 def ask_for_events(sock: socket.socket) -> bool:
-    """Asks the kernel to report acknowledgements of what is sent from now on; whether it will."""
+    """Ask the kernel to report acknowledgements of what is sent from now on; return whether it will."""
     for flags in _FLAGS:  # OPT_ID_TCP is younger than the rest.
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, flags)
@@ -79,7 +79,7 @@ def drain_events(sock: socket.socket) -> bool:
 
 
 def give_up_after(sock: socket.socket, seconds: float) -> None:
-    """Has the kernel give a client up that makes no progress for `seconds` and a margin; infinity: not.
+    """Have the kernel give a client up that makes no progress for `seconds` and a margin; infinity: not.
 
     To `TCP_USER_TIMEOUT` that is while bytes are not acknowledged, or can't be sent as the client has no
     room. Linux counts from when that began, which may be long ago: that time is added. Where the option is
@@ -120,7 +120,7 @@ def keep_alive(sock: socket.socket, seconds: float) -> None:
 
 
 def since_last_sent(sock: socket.socket) -> int:
-    """Milliseconds since the kernel last sent body or repeated it; probes of a closed window don't count."""
+    """Return the milliseconds since the kernel last sent body or repeated it; probes don't count."""
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT_AT + 4)
         return int(struct.unpack_from("I", info, _LAST_DATA_SENT_AT)[0])

@@ -137,7 +137,7 @@ class Service:
         self._in_first(lambda: self._stop(limit, resets=False))
 
     async def close(self) -> None:
-        """Aborts everything and waits until all other threads are gone. To be shielded from cancellation."""
+        """Abort everything and wait until all other threads are gone. To be shielded from cancellation."""
         self._is_final = True
         self._forbid_more()
         self._do_asked()
@@ -200,7 +200,7 @@ class Service:
             self._check_over()
 
     def _tell_ended(self) -> bool:
-        """Tells all who wait; whether anybody did for the end."""
+        """Tell all who wait; return whether anybody did for the end."""
         _settle(self._on_reduced)
         return _settle(self._on_ended)
 
@@ -249,7 +249,7 @@ class Service:
     # Inside -------------------------------------------------------------------------------------------
 
     def _in_first(self, function: Callable[[], None]) -> None:
-        """Has `function` called in the first loop, after all that was asked for before, in any thread."""
+        """Have `function` called in the first loop, after all that was asked for before, in any thread."""
         self._asked.append(function)
         self._hub.call_in_loop(self._do_asked)
 

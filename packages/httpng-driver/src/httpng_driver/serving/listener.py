@@ -196,7 +196,7 @@ class Listener:
         has_room: Callable[[], bool],
         certificates: Certificates | None = None,
     ) -> None:
-        """`has_room()` tells whether one more connection may be open; `certificates` are for TLS."""
+        """Accept while `has_room()` tells that one more may be open; `certificates` are for TLS."""
         self._hub = hub
         self._take = take
         self._bound = bound

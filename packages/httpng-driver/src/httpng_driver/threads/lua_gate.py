@@ -29,7 +29,7 @@ class LuaGate:
     def __init__(
         self, ring: Callable[[Callable[[], None]], None], *, clock: Callable[[], float] = monotonic
     ) -> None:
-        """`ring(function)` has `function` called soon, in the thread of the first loop."""
+        """Take `ring`, which has a function called soon, in the thread of the first loop."""
         self._ring = ring
         self._clock = clock
         self._taken = Lock()

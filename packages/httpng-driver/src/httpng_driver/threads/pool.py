@@ -59,13 +59,13 @@ class Loops:
         return bool(self._leaving)
 
     def has_room(self) -> bool:
-        """Whether one more connection may be open."""
+        """Return whether one more connection may be open."""
         return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
 
     def take(
         self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
     ) -> None:
-        """Has an accepted socket served where there are the fewest."""
+        """Have an accepted socket served where there are the fewest."""
         loops: tuple[hubs.Hub | Worker, ...] = (self.first, *self._workers)
         least = min(loops, key=lambda loop: loop.load)
         least.take(sock, peer, ouraddr, certificates)
@@ -90,7 +90,7 @@ class Loops:
             self._workers = (*self._workers, *started)
 
     def shrink(self, count: int) -> None:
-        """Lets the workers beyond `count` loops finish what they have, and end."""
+        """Let the workers beyond `count` loops finish what they have, and end."""
         with self._changing:
             going = self._workers[count - 1 :]
             self._workers = self._workers[: count - 1]
@@ -99,7 +99,7 @@ class Loops:
             worker.drain()
 
     def reset_leaving(self) -> None:
-        """Aborts the connections of the workers that are to go; their handlers learn it."""
+        """Abort the connections of the workers that are to go; their handlers learn it."""
         for worker in self._leaving:
             worker.reset()
 
@@ -109,7 +109,7 @@ class Loops:
             worker.stop()
 
     def renew(self) -> None:
-        """Has idle connections learn the application's settings soon, too. From any thread."""
+        """Have idle connections learn the application's settings soon, too. From any thread."""
         self.limit = self._application.settings.max_conn_per_thread
         self.first.call_in_loop(self.first.renew)
         for worker in (*self._workers, *self._leaving):

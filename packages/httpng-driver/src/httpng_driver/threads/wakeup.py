@@ -36,7 +36,7 @@ class Doorbell:
         poller.register(self._inside.fileno(), READABLE, self._answer)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Has `function` called soon, in the thread of the loop. From any thread."""
+        """Have `function` called soon, in the thread of the loop. From any thread."""
         self._functions.append(function)
         if self._closed:
             self._call_all()

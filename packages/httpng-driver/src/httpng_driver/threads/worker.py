@@ -72,19 +72,19 @@ class Worker:
         self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates))
 
     def drain(self) -> None:
-        """Finishes what runs, takes no more requests, and ends."""
+        """Finish what runs, take no more requests, and end."""
         self._in_hub(lambda hub: hub.drain(self.stop))
 
     def reset(self) -> None:
-        """Aborts its connections; with `drain` it ends when their handlers have."""
+        """Abort its connections; with `drain` it ends when their handlers have."""
         self._in_hub(hubs.Hub.reset)
 
     def stop(self) -> None:
-        """Aborts its connections, gives the handlers up and ends. From any thread; again: nothing."""
+        """Abort its connections, give the handlers up and end. From any thread; again: nothing."""
         self._doorbell.call(self._stop)
 
     def renew(self) -> None:
-        """Has idle connections learn the application's settings soon, too."""
+        """Have idle connections learn the application's settings soon, too."""
         self._in_hub(hubs.Hub.renew)
 
     def join(self) -> None:

@@ -108,7 +108,7 @@ class Border:
         return max(self._full, (used + self._limit) / 2)
 
     def _spent(self) -> float:
-        """How much of its time Lua has taken since it was called: 1.0 is all of it."""
+        """Return how much of its time Lua has taken since it was called: 1.0 is all of it."""
         assert self._time_limit is not None
         return (self._clock() - self._since) / self._time_limit
 
