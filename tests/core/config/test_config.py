@@ -36,6 +36,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("shutdown_timeout", 10.0, (0.0, 1e9), (-0.001, inf)),
     ("max_body_len", MIB, (0, 64 * GIB), (-1, 64 * GIB + 1)),
     ("max_fields", 256, (1, 65536), (0, 65537)),
+    ("http1_engine", "fast", ("fast", "reference"), ("h11", "Fast", "", True, 1)),
     ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),

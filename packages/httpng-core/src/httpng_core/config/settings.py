@@ -19,6 +19,7 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import ConfigError
 
 HalfClose = Literal["streaming", "always", "never"]
+Engine = Literal["fast", "reference"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 _RULE: Final = "rule"
 _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
+_ENGINE: Final = OneOf(get_args(Engine))
 _UNTIL: Final = OneOf(get_args(Until))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
@@ -70,6 +72,9 @@ class Settings:
         max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
             before the handler runs.
         max_fields: The most header fields of a request, and the most fields of its trailers; more get 431.
+        http1_engine: What reads HTTP/1.1 requests: "fast", a grammar of httpng's own, or "reference", h11, to
+            tell whose fault it is when a request is refused. It is slower, and takes some of what RFC 9112
+            forbids and others take.
         use_body_split: Taken for compatibility, has no effect.
         max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
             kernel.
@@ -103,6 +108,7 @@ class Settings:
     shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
     max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
     max_fields: int = _key(256, Whole(1, 65536))
+    http1_engine: Engine = _key("fast", _ENGINE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
     use_body_split: bool = _key(False, _FLAG)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)

@@ -9,6 +9,7 @@ from httpng_core.errors import RemoteError
 from httpng_core.http.request import Request
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
+from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
@@ -71,7 +72,10 @@ class Http1:
         self.framer = Framer(endpoint.date)
         self._endpoint = endpoint
         self._settings = settings
-        self._parser = RequestParser(settings.shuttle_size, settings.max_body_len, settings.max_fields)
+        limits = settings.shuttle_size, settings.max_body_len, settings.max_fields
+        self._parser = (
+            ReferenceParser(*limits) if settings.http1_engine == "reference" else RequestParser(*limits)
+        )
         # What may yet turn out to be the preface of HTTP/2; `None` once it is known not to be.
         self._opening: bytes | None = b""
         self._fin = False
