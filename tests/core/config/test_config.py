@@ -32,6 +32,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("handshake_timeout", 10.0, (0.001, 1e9), (0, -0.001, inf)),
     ("header_timeout", 10.0, (0.001, inf), (0, -0.001)),
     ("body_timeout", 30.0, (0.001, inf), (0, -0.001)),
+    ("min_body_rate", 240, (0, 1 << 30), (-1, (1 << 30) + 1, inf)),
     ("keepalive_timeout", 75.0, (0.001, inf), (0, -0.001)),
     ("shutdown_timeout", 10.0, (0.0, 1e9), (-0.001, inf)),
     ("max_body_len", MIB, (0, 64 * GIB), (-1, 64 * GIB + 1)),

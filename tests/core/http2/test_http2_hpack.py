@@ -110,7 +110,7 @@ def test_responses_of_one_head_tell_their_own_length() -> None:
 def test_a_head_longer_than_a_frame_goes_on_in_continuations() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
-    exchange.write_header(200, {"x-long": "~" * 30_000}, driven.now)
+    exchange.write_header(200, {"x-long": "~" * 40_000}, driven.now)
     exchange.finish(driven.now)
     before = len(driven.wire)
     driven.push()

@@ -67,6 +67,9 @@ class Settings:
         header_timeout: How long a request head may take, from the connection's start or the request's first
             byte. A client that is late gets 408, or, if it has sent nothing, just the close.
         body_timeout: How long may pass without a byte of the request body; then 408.
+        min_body_rate: How many bytes a second of a request body must come on the average, once it has had 5
+            seconds; from a slower client it is refused with 408. What came faster pays for a pause of
+            `body_timeout` at most. 0: as slowly as it likes.
         keepalive_timeout: How long a connection may wait for its next request.
         shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
         max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
@@ -104,6 +107,7 @@ class Settings:
     handshake_timeout: float = _key(10.0, Seconds(infinity=False))
     header_timeout: float = _key(10.0, Seconds())
     body_timeout: float = _key(30.0, Seconds())
+    min_body_rate: int = _key(240, Whole(0, 1 << 30))
     keepalive_timeout: float = _key(75.0, Seconds())
     shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
     max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
