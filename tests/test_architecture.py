@@ -63,7 +63,7 @@ CONFORMANCE = "httpng_core.testing.conformance"
 FOR_CONFORMANCE = {"select", "socket", "threading", "time"}
 # The one home of a library. `testing` has h11 and h2 as well, in the role of the client.
 HOMES: dict[str, tuple[str, ...]] = {
-    "h11": ("httpng_core.http1", "httpng_core.testing"),
+    "h11": ("httpng_core.http1.reference", "httpng_core.testing"),
     "h2": ("httpng_core.http2", "httpng_core.testing"),
     "hpack": ("httpng_core.http2", "httpng_core.testing"),
     "hyperframe": ("httpng_core.http2", "httpng_core.testing"),
@@ -337,6 +337,7 @@ OFFENCES = [
     ("httpng_core.sending.positions", "async def write(): pass"),
     ("httpng_core.sending.positions", "values = (x async for x in y)"),
     ("httpng_core.sending.positions", "import h11"),
+    ("httpng_core.http1.protocol", "import h11"),
     ("httpng_core.testing.loopback", "import socket"),
     ("httpng_core.testing.loopback", "import pytest"),
     ("httpng_core.testing.conformance.client", "import asyncio"),
@@ -367,7 +368,7 @@ OFFENCES = [
 ]
 PERMITTED = [
     ("httpng_core.wire.log", "import heapq"),
-    ("httpng_core.http1.protocol", "import h11"),
+    ("httpng_core.http1.reference", "import h11"),
     ("httpng_core.testing.http1_client", "import h11"),
     ("httpng_core.testing.conformance.client", "import pytest, socket, time\nasync def handler(): pass"),
     ("httpng_core.tls", "import ssl"),

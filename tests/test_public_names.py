@@ -58,7 +58,7 @@ PRIVATE_IMPORTS = _lines(
     """
     core/driving: core.app.application core.feeds.per_loop core.sending.calls core.testing.http1_client
     core/driving2: core.testing.http2_client
-    core/http1/test_http1_responses: core.config.settings core.http1.h11_parser core.wire.frame
+    core/http1/test_http1_responses: core.config.settings core.wire.frame
     core/http1/test_http1_responses: core.wire.log
     core/http2/test_http2_hpack: core.http2.hpack
     core/http2/test_http2_requests: core.testing.http2_client

@@ -1,6 +1,7 @@
 """What tests over TLS share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.certificates import make_pair
@@ -13,6 +14,26 @@ from httpng_core import (
     Settings,
     TlsFiles,
 )
+
+HTTP1_FOLDERS = {"http1", "sending", "connection"}
+"""Their tests run on both engines for HTTP/1.1 requests: on the reference engine all in soak, these files always."""
+ALWAYS_ON_BOTH = {"test_http1_pipelining", "test_http1_requests", "test_http1_responses"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    path = Path(metafunc.definition.path)
+    if path.parent.name not in HTTP1_FOLDERS or not hasattr(metafunc.module, "Driven"):
+        return
+    marks = [] if path.stem in ALWAYS_ON_BOTH else [pytest.mark.soak]
+    metafunc.parametrize("engine", ["fast", pytest.param("reference", marks=marks)], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`http1_engine` of every `Driven` that isn't told otherwise."""
+    name: str = getattr(request, "param", "fast")
+    monkeypatch.setattr("tests.core.driving.ENGINE", name)
+    return name
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,9 @@ from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock
 from httpng_core.testing.http1_client import ReceivedResponse, decode
 
+ENGINE = "fast"
+"""`http1_engine` where a test doesn't say; `conftest` sets it."""
+
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
 GET_10 = b"GET / HTTP/1.0\r\n\r\n"
@@ -60,6 +63,7 @@ class Driven:
         self.wire = bytearray()
         self.events: list[Event] = []
         self.wakes = 0
+        settings.setdefault("http1_engine", ENGINE)
         self.connection: Connection = Application(no_handler, **settings).connection(
             self.clock(), host=host or self._host(), tells_acknowledged=tells_acknowledged, date=date
         )

@@ -169,6 +169,11 @@ async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
     raise AssertionError("no standstill")
 
 
+def turns_of(server: Server) -> int:
+    """How many turns the server's first loop has taken."""
+    return server._hub.statistics().turns
+
+
 def pumps_of(server: Server) -> list[Pump]:
     """The server's ends of the connections in its first loop."""
     return server._hub.pumps

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from httpng_core.http1.parser import MORE, ParsedHead, RequestParser
+from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http1.refused import RefusedRequest
 
 HEAD_LIMIT, BODY_LIMIT, FIELD_LIMIT = 65536, 1 << 20, 256
@@ -13,6 +14,10 @@ def parser(
     max_head: int = HEAD_LIMIT, max_body: int = BODY_LIMIT, max_fields: int = FIELD_LIMIT
 ) -> RequestParser:
     return RequestParser(max_head, max_body, max_fields)
+
+
+def reference() -> ReferenceParser:
+    return ReferenceParser(HEAD_LIMIT, BODY_LIMIT, FIELD_LIMIT)
 
 
 def head(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
@@ -46,7 +51,7 @@ class Outcome:
         ]
 
 
-def read(pieces: Iterable[bytes], of: RequestParser | None = None) -> Outcome:
+def read(pieces: Iterable[bytes], of: RequestParser | ReferenceParser | None = None) -> Outcome:
     """Feed `pieces` to a parser, and ask it after each one until it wants more."""
     reader = parser() if of is None else of
     outcome = Outcome()

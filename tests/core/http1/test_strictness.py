@@ -1,7 +1,7 @@
 """The cases in which servers differ, each with what it comes to here: taken, or the status of the refusal."""
 
 import pytest
-from tests.core.http1.reading import CHUNKED, GET, head, refused, served
+from tests.core.http1.reading import CHUNKED, GET, head, read, reference, refused, served
 
 HOST = b"Host: a"
 TAKEN = 200
@@ -98,3 +98,28 @@ def test_it_is_taken_or_refused(status: int, data: bytes) -> None:
         assert served(data).target == "/"
     else:
         assert refused(data).status == status
+
+
+WAITS = 0
+ON_REFERENCE = {
+    "bare LF as all line ends": TAKEN,
+    "bare LF behind one line": TAKEN,
+    "obs-fold": TAKEN,
+    "control in a value": TAKEN,
+    "DEL in a value": TAKEN,
+    "coding chunked, chunked": 501,
+    "CR in a chunk extension": TAKEN,
+    "space behind a chunk size": TAKEN,
+    # It looks for CRLF before it looks at what comes before that.
+    "bare LF behind a chunk size": WAITS,
+    "chunk size 2^64": WAITS,
+}
+"""Where the reference engine differs: h11 does, and a reference that is mended is none."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_reference_engine_differs_where_that_is_written(name: str) -> None:
+    status, data = CASES[name]
+    outcome = read([data], reference())
+    seen = TAKEN if outcome.requests else outcome.status or WAITS
+    assert seen == ON_REFERENCE.get(name, status)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
 from httpng_core.app.io import any_thread
+from httpng_core.app.limited_log import LimitedLog, shortened
 from httpng_core.config.settings import Settings
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
@@ -184,10 +185,15 @@ class Runner:
         self.check_thread = check_thread
         self._served = served
         self._context = copy_context()
+        self._strangers = LimitedLog(_log, clock, self.timers, self._look_at_timers)
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()
         self._background = 0
         self._closed = False
+
+    def _look_at_timers(self) -> None:
+        # As it is read when it is called: a driver may set another one.
+        self.on_ready()
 
     @property
     def is_busy(self) -> bool:
@@ -230,9 +236,11 @@ class Runner:
             if event.exchange.settings.access_log:
                 _log_access(event)
         elif isinstance(event, TlsFailed):
-            _log.info("TLS with %s failed: %s", event.peer.host, event.reason)
+            self._strangers.info("TLS with %s failed: %s", event.peer.host, event.reason)
         else:
-            _log.info("refused a request of %s: %d %s", event.peer.host, event.status, event.reason)
+            self._strangers.info(
+                "refused a request of %s: %d %s", event.peer.host, event.status, event.reason
+            )
 
     def spawn(
         self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
@@ -287,6 +295,7 @@ class Runner:
     def close(self) -> None:
         """Give up every generator that has not ended, and each that comes later."""
         self._closed = True
+        self._strangers.close()
         self._ready.clear()
         for fiber in tuple(self._fibers):
             self.forget(fiber)
@@ -310,8 +319,8 @@ def _log_end(event: ExchangeEnded) -> None:
         level,
         '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s',
         request.peer.host,
-        request.method,
-        request.path,
+        shortened(request.method),
+        shortened(request.path),
         event.outcome,
         event.cause,
         exchange.current,
@@ -327,8 +336,8 @@ def _log_access(event: ExchangeEnded) -> None:
     _access.info(
         '%s "%s %s" status=%d current=%d sent=%d acked=%s seconds=%.3f %s',
         request.peer.host,
-        request.method,
-        request.path,
+        shortened(request.method),
+        shortened(request.path),
         status,
         stats.current,
         stats.sent,

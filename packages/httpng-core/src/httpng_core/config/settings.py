@@ -19,7 +19,7 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import ConfigError
 
 HalfClose = Literal["streaming", "always", "never"]
-Http2Engine = Literal["fast", "reference"]
+Engine = Literal["fast", "reference"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 _RULE: Final = "rule"
 _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
-_ENGINE: Final = OneOf(get_args(Http2Engine))
+_ENGINE: Final = OneOf(get_args(Engine))
 _UNTIL: Final = OneOf(get_args(Until))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
@@ -67,11 +67,17 @@ class Settings:
         header_timeout: How long a request head may take, from the connection's start or the request's first
             byte. A client that is late gets 408, or, if it has sent nothing, just the close.
         body_timeout: How long may pass without a byte of the request body; then 408.
+        min_body_rate: How many bytes a second of a request body must come on the average, once it has had 5
+            seconds; from a slower client it is refused with 408. What came faster pays for a pause of
+            `body_timeout` at most. 0: as slowly as it likes.
         keepalive_timeout: How long a connection may wait for its next request.
         shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
         max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
             before the handler runs.
         max_fields: The most header fields of a request, and the most fields of its trailers; more get 431.
+        http1_engine: What reads HTTP/1.1 requests: "fast", a grammar of httpng's own, or "reference", h11, to
+            tell whose fault it is when a request is refused. It is slower, and takes some of what RFC 9112
+            forbids and others take.
         use_body_split: Taken for compatibility, has no effect.
         max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
             kernel.
@@ -109,15 +115,17 @@ class Settings:
     handshake_timeout: float = _key(10.0, Seconds(infinity=False))
     header_timeout: float = _key(10.0, Seconds())
     body_timeout: float = _key(30.0, Seconds())
+    min_body_rate: int = _key(240, Whole(0, 1 << 30))
     keepalive_timeout: float = _key(75.0, Seconds())
     shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
     max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
     max_fields: int = _key(256, Whole(1, 65536))
+    http1_engine: Engine = _key("fast", _ENGINE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
     use_body_split: bool = _key(False, _FLAG)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     h2c_upgrade: bool = _key(False, _FLAG)
-    http2_engine: Http2Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
+    http2_engine: Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
     max_reset_rate: float = _key(100.0, Seconds())
     max_control_rate: float = _key(100.0, Seconds())
     threads: int = _key(1, Whole(1, 16))

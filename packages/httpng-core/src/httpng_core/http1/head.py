@@ -105,6 +105,32 @@ class HeaderBlock:
         self.upgrade = tuple(upgrade) if switches else ()
 
 
+class SplitFields:
+    """Header fields that were split when they were read, which is how the reference engine gives them.
+
+    Attributes:
+        minor: See `HeaderBlock`, as for the rest.
+    """
+
+    __slots__ = ("_pairs", "keep_alive", "minor", "upgrade")
+
+    def __init__(
+        self,
+        pairs: tuple[tuple[bytes, bytes], ...],
+        minor: int,
+        keep_alive: bool,
+        upgrade: tuple[bytes, ...],
+    ) -> None:
+        self._pairs = pairs
+        self.minor = minor
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+
+    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Return names, in lower case, and values, without the whitespace around them, in order."""
+        return self._pairs
+
+
 def read_request_line(data: bytes, at: int, end: int) -> tuple[str, str, str, int, int]:
     """Read a request line that isn't in the usual form; its head is `data[at:end]`.
 

@@ -6,7 +6,7 @@ from typing import Final
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.chunked import ChunkedDecoder
 from httpng_core.http1.grammar import CRLF, HEAD_END, ORIGIN_LINE
-from httpng_core.http1.head import HeaderBlock, read_request_line, too_many_fields
+from httpng_core.http1.head import HeaderBlock, SplitFields, read_request_line, too_many_fields
 from httpng_core.http1.refused import RefusedRequest, broken_character
 
 MAX_STEP: Final = 65536
@@ -51,7 +51,7 @@ class ParsedHead:
 
     __slots__ = ("block", "body", "host", "keep_alive", "method", "minor", "target")
 
-    def __init__(self, method: str, target: str, host: str, block: HeaderBlock) -> None:
+    def __init__(self, method: str, target: str, host: str, block: HeaderBlock | SplitFields) -> None:
         self.method = method
         self.target = target
         self.host = host
@@ -273,7 +273,7 @@ class RequestParser:
             raise too_many_fields(self.max_fields)
         head = ParsedHead(method, target, host or block.host, block)
         if block.has_body:
-            return self._begin_body(head, end + 4)
+            return self._begin_body(head, block, end + 4)
         self._empty_lines = 0
         if end + 4 == len(data):
             self._data, self._at, self.has_rest = b"", 0, bool(self._behind)
@@ -281,8 +281,7 @@ class RequestParser:
             self._at = end + 4
         return head
 
-    def _begin_body(self, head: ParsedHead, start: int) -> ParsedHead | More | None:
-        block = head.block
+    def _begin_body(self, head: ParsedHead, block: HeaderBlock, start: int) -> ParsedHead | More | None:
         if block.content_length > self.max_body:
             # Refused before a byte of it is read, and before a 100 asks for it.
             raise RefusedRequest(413, f"request body is longer than {self.max_body} bytes")

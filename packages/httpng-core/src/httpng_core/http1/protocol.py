@@ -9,6 +9,7 @@ from httpng_core.errors import RemoteError
 from httpng_core.http.request import Request
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
+from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
@@ -19,6 +20,8 @@ from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.wire.protocol import Readiness
 
+BODY_GRACE: Final = 5.0
+"""So many seconds a request body has before it must have come at `min_body_rate`."""
 _BEGUN: Final = HeadStage.BEGUN
 _CLOSED: Final = ResponseState.CLOSED
 _NOTHING: Final = Readiness.NOTHING
@@ -54,6 +57,7 @@ class Http1:
 
     __slots__ = (
         "_began",
+        "_body_due",
         "_endpoint",
         "_fin",
         "_opening",
@@ -71,10 +75,15 @@ class Http1:
         self.framer = Framer(endpoint.date)
         self._endpoint = endpoint
         self._settings = settings
-        self._parser = RequestParser(settings.shuttle_size, settings.max_body_len, settings.max_fields)
+        limits = settings.shuttle_size, settings.max_body_len, settings.max_fields
+        self._parser = (
+            ReferenceParser(*limits) if settings.http1_engine == "reference" else RequestParser(*limits)
+        )
         # What may yet turn out to be the preface of HTTP/2; `None` once it is known not to be.
         self._opening: bytes | None = b""
         self._fin = False
+        # Until when what has come of a body pays for the time that it takes; `None` while none is read.
+        self._body_due: float | None = None
         self._began = now
         self._phase = Phase.READING
         self._enter(Phase.READING, now, settings.header_timeout)
@@ -95,7 +104,7 @@ class Http1:
             self._refuse(error.status, str(error), now)
             return
         if head is None or head is MORE:
-            self._read(now)
+            self._read(now, len(data))
         else:
             self._begin(head, now)
 
@@ -152,7 +161,10 @@ class Http1:
             else:
                 self._reset()
         elif phase is Phase.READING and self._parser.state is not Reading.NOTHING:
-            self._refuse(408, "the request took too long", now)
+            slow = self._body_due is not None and self._body_due <= now
+            self._refuse(
+                408, "the request body came too slowly" if slow else "the request took too long", now
+            )
         else:
             self._close(now)
 
@@ -325,7 +337,8 @@ class Http1:
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _read(self, now: float) -> None:
+    def _read(self, now: float, size: int = 0) -> None:
+        """Read on, after `size` bytes have come."""
         parser, phase = self._parser, self._phase
         try:
             head = parser.next_request()
@@ -341,7 +354,7 @@ class Http1:
         reading = parser.state
         if reading is Reading.BODY:
             self._endpoint.at_rest = False
-            self._enter(Phase.READING, now, self._settings.body_timeout)
+            self._await_body(now, size)
             if parser.wants_continue:
                 parser.wants_continue = False
                 self._endpoint.outbound.push(CONTINUE)
@@ -350,8 +363,23 @@ class Http1:
             self._endpoint.at_rest = False
             self._enter(Phase.READING, now, self._settings.header_timeout)
 
+    def _await_body(self, now: float, size: int) -> None:
+        """Set the deadline of a body that goes on, after `size` bytes of it, in whatever coding."""
+        timeout, rate = self._settings.body_timeout, self._settings.min_body_rate
+        self._enter(Phase.READING, now, timeout)
+        if not rate:
+            return
+        if self._body_due is None:
+            due = now + BODY_GRACE
+        else:
+            due = min(self._body_due + size / rate, now + max(timeout, BODY_GRACE))
+        self._body_due = due
+        if due < now + timeout:
+            self._endpoint.deadline = due
+
     def _begin(self, head: ParsedHead, now: float) -> None:
         settings, endpoint = self._settings, self._endpoint
+        self._body_due = None
         request = Request(
             method=head.method,
             path=head.target,

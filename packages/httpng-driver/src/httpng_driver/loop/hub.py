@@ -33,14 +33,17 @@ class HubStatistics:
         connections: how many connections are open.
         tasks: how many async handlers run.
         deadlines: how many deadlines are pending, one for each connection at most.
+        turns: how often the loop has called the hub so far. In a turn each socket that is ready gets one read,
+            and each connection a bounded number of offers.
     """
 
-    __slots__ = ("connections", "deadlines", "tasks")
+    __slots__ = ("connections", "deadlines", "tasks", "turns")
 
-    def __init__(self, connections: int, tasks: int, deadlines: int) -> None:
+    def __init__(self, connections: int, tasks: int, deadlines: int, turns: int) -> None:
         self.connections = connections
         self.tasks = tasks
         self.deadlines = deadlines
+        self.turns = turns
 
 
 class Hub:
@@ -86,6 +89,7 @@ class Hub:
         self._pumps: set[Pump] = set()
         self._flagged: list[Pump] = []
         self._tasks = 0
+        self._turns = 0
         self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
         self._scheduled = False
@@ -121,7 +125,7 @@ class Hub:
 
     def statistics(self) -> HubStatistics:
         """Return what is going on."""
-        return HubStatistics(len(self._pumps), self._tasks, len(self.timers))
+        return HubStatistics(len(self._pumps), self._tasks, len(self.timers), self._turns)
 
     def adopt(
         self,
@@ -295,6 +299,7 @@ class Hub:
     def _on_ready(self) -> None:
         if self._closed:
             return  # A loop may tell what it found before, in the same turn.
+        self._turns += 1
         with self.lock:
             self._in_turn = True
             try:
@@ -323,6 +328,7 @@ class Hub:
 
     def _woken(self) -> None:
         if self._scheduled:
+            self._turns += 1
             self.turn()
 
     def _set_alarm(self) -> None:

@@ -8,6 +8,8 @@ from hpack.table import HeaderTable
 
 _KEPT_AT_MOST = 64
 _RECEIVED_AT_MOST, _LONGEST_RECEIVED = 16, 64
+# Huffman coding of values from here on isn't tried: its time grows with the square of their length.
+_LONG_VALUE = 1024
 # A literal without indexing whose name is entry 28 of the static table (RFC 7541, 6.2.2).
 _CONTENT_LENGTH = b"\x0f\x0d"
 
@@ -53,6 +55,7 @@ class HeadEncoder(Encoder):
             self._blocks.clear()
         block = self._blocks.get(fields)
         if block is None:
+            huffman = huffman and all(len(field[1]) < _LONG_VALUE for field in fields)
             # If this changes the table, the next look tells.
             block = self._blocks[fields] = super().encode(fields, huffman)
         return block

@@ -1,0 +1,140 @@
+"""Runs an attack beside a healthy client, and tells what the peer sees, what it costs, how long the other waits."""
+
+import socket
+import threading
+import time
+import tracemalloc
+from dataclasses import dataclass
+
+import h11
+from tests.driver.harness import Client, in_thread, turns_of
+from tests.hostile.bank import Attack
+
+from httpng_core import ListenAddress, Request
+from httpng_driver import Server
+
+BOUND = 60.0
+HEALTHY = b"GET /healthy HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of an attack.
+
+    Attributes:
+        statuses: of the responses to the attacker.
+        body: of the last of them.
+        memory: the most bytes that the process took more than before.
+        turns: the most turns of the loop that a request of the healthy client waited to be handled.
+        seconds: the longest that the healthy client waited for a response.
+        healthy: how many responses it got.
+    """
+
+    statuses: list[int]
+    body: bytes
+    memory: int
+    turns: int
+    seconds: float
+    healthy: int
+
+
+class Target:
+    """An application that tells when it handles the requests of the healthy client."""
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+
+    def __call__(self, req: Request) -> str:
+        if req.path != "/healthy" or self.server is None:
+            return f"{len(req.body)} bytes"
+        return str(turns_of(self.server))
+
+
+class _Healthy(threading.Thread):
+    """Asks again and again, one request after the other."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.turns = self.count = 0
+        self.seconds = 0.0
+        self._server = server
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        with Client(self._server.addresses[0]) as client:
+            while not self._over.is_set() or not self.count:
+                turns, began = turns_of(self._server), time.monotonic()
+                response = client.ask(HEALTHY)
+                self.seconds = max(self.seconds, time.monotonic() - began)
+                self.turns = max(self.turns, int(response.body) - turns)
+                self.count += 1
+
+    def end(self) -> None:
+        self._over.set()
+        self.join(BOUND)
+        assert not self.is_alive()
+
+
+def _attack(address: ListenAddress, attack: Attack) -> tuple[list[int], bytes]:
+    """Send all that the server takes, and read what it says, at the same time."""
+    with socket.create_connection((address.host, address.port), timeout=BOUND) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sender = threading.Thread(target=_send, args=(sock, attack))
+        sender.start()
+        seen = _read(sock, attack.responses)
+        # It need not have sent all.
+        sock.shutdown(socket.SHUT_RDWR)
+        sender.join(BOUND)
+    return seen
+
+
+def _send(sock: socket.socket, attack: Attack) -> None:
+    try:
+        for piece in attack.pieces():
+            sock.sendall(piece)
+    except OSError:
+        return
+
+
+def _read(sock: socket.socket, responses: int) -> tuple[list[int], bytes]:
+    statuses: list[int] = []
+    body = b""
+    client = h11.Connection(h11.CLIENT)
+    while len(statuses) < responses:
+        client.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
+        client.send(h11.EndOfMessage())
+        while True:
+            event = client.next_event()
+            if event is h11.NEED_DATA:
+                data = sock.recv(65536)
+                if not data:
+                    return statuses, body
+                client.receive_data(data)
+            elif isinstance(event, h11.Response):
+                statuses.append(event.status_code)
+                body = b""
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                break
+        if client.their_state is not h11.DONE:
+            break
+        client.start_next_cycle()
+    return statuses, body
+
+
+async def beside(server: Server, target: Target, attack: Attack) -> Seen:
+    """Run `attack` on a server of `target`, and a healthy client beside it."""
+    target.server = server
+    healthy = _Healthy(server)
+    tracemalloc.start()
+    healthy.start()
+    try:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        statuses, body = await in_thread(_attack, server.addresses[0], attack)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        await in_thread(healthy.end)
+        tracemalloc.stop()
+    return Seen(statuses, body, peak - before, healthy.turns, healthy.seconds, healthy.count)
