@@ -1,9 +1,11 @@
 """The calls of `io` as Lua makes them: plain values in, a code and its value out. None of them waits."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from httpng_core import (
+    Address,
     Exchange,
     Pending,
     Runner,
@@ -19,7 +21,9 @@ from httpng_lua.runtime import text_of
 from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
 
 Calls = dict[str, Callable[..., Any]]
-FlatHeaders = list[tuple[bytes, bytes]]
+FlatHeaders = tuple[tuple[str, bytes], ...]
+
+_SHORT: Final = 512
 
 
 class ExchangeCalls:
@@ -58,7 +62,15 @@ class ExchangeCalls:
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
         named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
         others: Calls = {"refuse_field": guarded(_refuse_field), "show_result": show_result}
-        return named | helpers | others | {"stats": self.of_exchange(self._stats)}
+        return (
+            named
+            | helpers
+            | others
+            | {
+                "stats": self.of_exchange(self._stats),
+                "request_rest": self._request_rest,
+            }
+        )
 
     def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
         """Return the call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
@@ -155,6 +167,18 @@ class ExchangeCalls:
             stats.lag,
         )
 
+    def _request_rest(self, number: float) -> Answer:
+        """What a request has beside its plain fields, in the order of request.lua's `fill`."""
+        request = self._exchanges[number].exchange.request
+        # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
+        headers = b"".join([b"%b\n%b\n" % pair for pair in request.headers.raw])
+        peer, ours = _address_values(request.peer), _address_values(request.ouraddr)
+        return (request.is_websocket, *peer, *ours, headers)
+
+
+def _address_values(address: Address) -> tuple[bytes, int, bytes]:
+    return address.host.encode(), address.port, address.family.encode()
+
 
 def wait_elsewhere(
     waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
@@ -199,9 +223,19 @@ def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
 def pairs(lines: bytes | None) -> FlatHeaders:
     """Return headers as they cross the border: name and value, a line each."""
     if lines is None:
-        return []
+        return ()
+    return _kept_pairs(lines) if len(lines) < _SHORT else _split(lines)
+
+
+def _split(lines: bytes) -> FlatHeaders:
+    # Latin-1 gives each byte back, and core keeps the heads whose names are text.
     flat = lines.split(b"\n")
-    return list(zip(flat[::2], flat[1::2], strict=True))
+    names = [name.decode("latin-1") for name in flat[::2]]
+    return tuple(zip(names, flat[1::2], strict=True))
+
+
+# Most handlers send the same few each time.
+_kept_pairs = lru_cache(maxsize=256)(_split)
 
 
 def show_result(value: float) -> bytes:

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
+from httpng_core import Exchange, Response, Runner, end_exchange
 from httpng_lua.calls import pairs
 from httpng_lua.fibers import Fibers
+from httpng_lua.gate import OpenGate
 from httpng_lua.handles import Exchanges
-from httpng_lua.steps import Answer, Ended, Failed
+from httpng_lua.steps import DONE, Answer, Ended, Failed
 
 _log = logging.getLogger("httpng")
 
@@ -28,7 +29,7 @@ class LuaHandler:
         self,
         number: int,
         serve: Callable[..., Any],
-        is_held: Callable[[int], bool],
+        held: Callable[[], bytes],
         fibers: Fibers,
         exchanges: Exchanges,
     ) -> None:
@@ -36,7 +37,7 @@ class LuaHandler:
         self.retired = False
         self.number = number
         self._serve = serve
-        self._is_held = is_held
+        self._held = held
         self._fibers = fibers
         self._exchanges = exchanges
 
@@ -45,62 +46,56 @@ class LuaHandler:
 
         If it is retired by then, whatever has this request now is started in its place.
         """
-
-        def ended(outcome: object) -> None:
-            _end(exchange, outcome, runner.clock())
-
-        def begun(answer: Answer, error: Exception | None) -> None:
-            if answer == _RETIRED:
-                runner.start(exchange)
-            elif error is not None:
-                # Lua is out of memory: even that is this exchange's trouble alone.
-                ended(error)
-            else:
-                fiber, *rest = answer
-                self._fibers.follow(runner, fiber, tuple(rest), ended)
-
+        fibers = self._fibers
         try:
-            answer = self._fibers.gate.call(runner, partial(self._begin, exchange, runner), begun)
+            if type(fibers.gate) is OpenGate:
+                answer: Answer | None = self._begin(exchange, runner)
+            else:
+                job, done = partial(self._begin, exchange, runner), partial(self._begun, exchange, runner)
+                answer = fibers.gate.call(runner, job, done)
         except Exception as error:
-            begun((), error)
+            self._begun(exchange, runner, (), error)
         else:
             if answer is not None:
-                begun(answer, None)
+                self._begun(exchange, runner, answer, None)
 
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
         if self.retired:
             return _RETIRED
-        number = self._exchanges.add(exchange, home, self._is_held)
-        values = request_values(exchange.request)
-        if exchange.request.body:
+        number = self._exchanges.add(exchange, home, self._held)
+        request = exchange.request
+        path, body = request.path, request.body
+        query = request.query if "?" in path else None
+        if body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
-            exchange.request = exchange.request.without_body()
-        return self._fibers.enter(home, self._serve, self.number, number, *values)
+            exchange.request = request.without_body()
+        return self._fibers.enter(
+            home,
+            self._serve,
+            self.number,
+            number,
+            request.method.encode(),
+            path.encode(),
+            None if query is None else query.encode(),
+            request.host.encode(),
+            body,
+            request.https or None,
+            request.version_major,
+            request.version_minor,
+        )
 
-
-def request_values(request: Request) -> list[object]:
-    """Return a request for Lua, in the order of handler.lua's `new_request`."""
-    query = request.query
-    values: list[object] = [
-        request.method.encode(),
-        request.path.encode(),
-        None if query is None else query.encode(),
-        request.host.encode(),
-        request.body,
-        request.https or None,
-        request.is_websocket,
-        request.version_major,
-        request.version_minor,
-        *_address_values(request.peer),
-        *_address_values(request.ouraddr),
-    ]
-    # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
-    values.append(b"".join(b"%b\n%b\n" % pair for pair in request.headers.raw))
-    return values
-
-
-def _address_values(address: Address) -> tuple[bytes, int, bytes]:
-    return address.host.encode(), address.port, address.family.encode()
+    def _begun(self, exchange: Exchange, runner: Runner, answer: Answer, error: Exception | None) -> None:
+        if error is not None:
+            # Lua is out of memory: even that is this exchange's trouble alone.
+            end_exchange(exchange, error, runner.clock())
+        elif answer == _RETIRED:
+            runner.start(exchange)
+        elif answer[1] == DONE:
+            _answer(exchange, answer[2:], runner.clock())
+        else:
+            self._fibers.follow(
+                runner, answer[0], answer[1:], lambda outcome: _end(exchange, outcome, runner.clock())
+            )
 
 
 def _end(exchange: Exchange, outcome: object, now: float) -> None:
@@ -119,5 +114,9 @@ def _answer(exchange: Exchange, values: Answer, now: float) -> None:
     headers = pairs(lines)
     if status is None:
         end_exchange(exchange, None, now, headers)
-    else:
+        return
+    try:
+        exchange.answer(int(status), headers, body, now)
+    except Exception:
+        # Nothing of it was sent: once more, by who tells what is wrong with it.
         end_exchange(exchange, Response(status=int(status), headers=headers, body=body), now)

@@ -53,21 +53,22 @@ class Exchanges:
     def __getitem__(self, number: float) -> ExchangeHandle:
         return self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
 
-    def add(self, exchange: Exchange, home: Runner, is_held: Callable[[int], bool]) -> int:
-        """Return the number of a new exchange; `is_held` tells whether Lua has the `io` of one."""
+    def add(self, exchange: Exchange, home: Runner, held: Callable[[], bytes]) -> int:
+        """Return the number of a new exchange; `held` gives the numbers of those whose `io` Lua has."""
         if len(self._by_number) >= self._sweep_at:
-            self.sweep(is_held)
+            self.sweep(held)
         self._last += 1
         self._by_number[self._last] = ExchangeHandle(exchange, home)
         return self._last
 
-    def held(self, is_held: Callable[[int], bool]) -> int:
-        """Return how many of them Lua can still ask about."""
-        return sum(map(is_held, self._by_number))
+    def held(self, held: Callable[[], bytes]) -> int:
+        """Count those that Lua can still ask about."""
+        return sum(number in self._by_number for number in map(int, held().split()))
 
-    def sweep(self, is_held: Callable[[int], bool]) -> None:
+    def sweep(self, held: Callable[[], bytes]) -> None:
         """Forget what Lua can't ask about any more."""
-        self._by_number = {number: one for number, one in self._by_number.items() if is_held(number)}
+        known = self._by_number
+        self._by_number = {number: known[number] for number in map(int, held().split()) if number in known}
         self._sweep_at = 2 * len(self._by_number) + _FEW
 
 

@@ -26,6 +26,7 @@ PARTS: Final = (
     "lua/headers.lua",
     "lua/results.lua",
     "lua/io.lua",
+    "lua/request.lua",
     "lua/handler.lua",
     "lua/httpng.lua",
     "lua/router.lua",

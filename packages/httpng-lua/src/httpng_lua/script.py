@@ -75,7 +75,7 @@ class Script:
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
-        self._serve, self._is_held = self.runtime.function("serve"), self.runtime.function("is_held")
+        self._serve, self._held = self.runtime.function("serve"), self.runtime.function("held")
         self.runtime.find_modules_in(str(path.parent))
 
     def run(self) -> None:
@@ -89,7 +89,7 @@ class Script:
 
     def handler(self, function: LuaFunction) -> LuaHandler:
         """Return what starts a handler of the script's."""
-        return LuaHandler(function.number, self._serve, self._is_held, self._fibers, self._exchanges)
+        return LuaHandler(function.number, self._serve, self._held, self._fibers, self._exchanges)
 
     def statistics(self, handlers: tuple[int, ...]) -> LuaStatistics:
         """Return how the script stands; `handlers` are the numbers of the functions that serve.
@@ -100,7 +100,7 @@ class Script:
         kind, runtime, exchanges = self.kind, self.runtime, self._exchanges
 
         def counted() -> Answer:
-            return runtime.function("count")(), exchanges.held(self._is_held)
+            return runtime.function("count")(), exchanges.held(self._held)
 
         answer = self._fibers.gate.ask(self._fibers.home, counted, ignore)
         if answer is None:

@@ -32,6 +32,7 @@ local LENIENCE = {
   ['=httpng/headers.lua'] = huge,
   ['=httpng/results.lua'] = huge,
   ['=httpng/io.lua'] = huge,
+  ['=httpng/request.lua'] = huge,
   ['=httpng/handler.lua'] = huge,
   ['=httpng/numbers.lua'] = 2,
   ['=httpng/router.lua'] = 2,

@@ -56,6 +56,18 @@ function coroutine.status(co)
   return resumed_by[co] and 'normal' or status(co)
 end
 
+local function seen(co, ...)
+  local fiber = fiber_of[co]
+  if fiber then
+    fiber.is_seen = true
+  end
+  return co, ...
+end
+
+function coroutine.running()
+  return seen(running())
+end
+
 function coroutine.yield(...)
   if fiber_of[running()] then
     error('attempt to yield from outside a coroutine', 2)

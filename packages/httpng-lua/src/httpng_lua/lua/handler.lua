@@ -3,76 +3,8 @@
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
-local concat, gmatch = table.concat, string.gmatch
-local error, next, rawget, setmetatable = error, next, rawget, setmetatable
-local tostring, type = tostring, type
-
--- Key of ours in a request: what a router has stashed.
-local STASH = {}
-core.STASH = STASH
-
--- Requests ------------------------------------------------------------------------------------------
-
--- Headers as they crossed the border: name and value, a line each.
-local function joined(lines)
-  local headers, repeated = {}, {}
-  for name, value in gmatch(lines, '([^\n]*)\n([^\n]*)\n') do
-    local before = headers[name]
-    if before == nil then
-      headers[name] = value
-    else
-      local values = repeated[name] or { before }
-      values[#values + 1], repeated[name] = value, values
-    end
-  end
-  for name, values in next, repeated do
-    headers[name] = concat(values, name == 'cookie' and '; ' or ', ')
-  end
-  return headers
-end
-
-local function address(name, port, family)
-  local protocol = family == 'AF_UNIX' and 'unix' or 'tcp'
-  return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = protocol }
-end
-
-local Request = {}
-Request.__index = Request
-core.metatables.request = Request
-
---- req:stash(name, value)
--- What the placeholder of that name took, percent-decoded; with a second argument, keeps that under the name for who
--- handles the request next.
---
--- Returns: a string of bytes, or the value that was kept; else `nil`.
-function Request:stash(name, value)
-  local stash = rawget(self, STASH)
-  if value == nil then
-    return stash and stash[name]
-  end
-  self[STASH] = stash or {}
-  self[STASH][name] = value
-end
-
-local function new_request(
-  method, path, query, name, body, https, is_websocket, major, minor,
-  peer, peer_port, peer_family, ours, our_port, our_family, headers
-)
-  return setmetatable({
-    method = method,
-    path = path,
-    query = query,
-    host = name,
-    headers = joined(headers),
-    body = body,
-    https = https,
-    is_websocket = is_websocket,
-    version_major = major,
-    version_minor = minor,
-    peer = address(peer, peer_port, peer_family),
-    ouraddr = address(ours, our_port, our_family),
-  }, Request)
-end
+local new_io, new_request, new_fiber, step = core.new_io, core.new_request, core.new_fiber, core.step
+local error, next, tostring, type = error, next, tostring, type
 
 -- What handlers return ------------------------------------------------------------------------------
 
@@ -107,8 +39,8 @@ end
 
 -- Starts a handler on an exchange: its fiber, and what the first step brought.
 function core.serve(number, handle, ...)
-  local io, request = core.new_io(handle), new_request(...)
-  local handler = core.handlers[number]
-  local id = core.new_fiber(run, handler)
-  return id, core.step(id, handler, request, io)
+  local io = new_io(handle)
+  local request, handler = new_request(io, handle, ...), core.handlers[number]
+  local id = new_fiber(run, handler)
+  return id, step(id, handler, request, io)
 end

@@ -5,7 +5,8 @@ local host, core = ...
 local settle, text, misused, result_of = core.settle, core.text, core.misused, core.result_of
 local flat = core.flat
 local FAILED = core.FAILED
-local error, rawget, rawset, select = error, rawget, rawset, select
+local concat, format = table.concat, string.format
+local error, next, rawget, rawset, select = error, next, rawget, rawset, select
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
 
 -- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
@@ -260,8 +261,13 @@ function core.new_io(handle)
   return io
 end
 
-function core.is_held(handle)
-  return held[handle] ~= nil
+-- The numbers of all that are there, in one text.
+function core.held()
+  local numbers = {}
+  for handle in next, held do
+    numbers[#numbers + 1] = format('%d', handle)
+  end
+  return concat(numbers, ' ')
 end
 
 core.implicit, core.body_of, core.code_of = implicit, body_of, code_of

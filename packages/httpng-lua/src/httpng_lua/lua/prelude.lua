@@ -9,6 +9,8 @@ local DONE, TURN, WAIT, FAILED = 0, 1, 2, 3
 
 -- What a yield to the host begins with. Nobody else has it, so no user's yield looks like one.
 local HOST = {}
+-- What a coroutine yields when its fiber has ended and it is free for another one.
+local FREE = {}
 
 local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local status, close, isyieldable = coroutine.status, coroutine.close, coroutine.isyieldable -- no close in LuaJIT
@@ -21,6 +23,8 @@ local CANT_WAIT = "can't wait inside a function that was called by a C function,
 local fibers = {} -- id -> fiber: a table with its id, its coroutine co, and the wait that it is in, or false
 local fiber_of = {} -- coroutine -> fiber
 local last_id = 0
+-- Coroutines whose fibers have ended, for the next ones.
+local free, free_count, MOST_FREE = {}, 0, 64
 -- The fiber that runs; what the host calls outside of all fibers (on_gap) is in none.
 local OUTSIDE = {}
 local current = OUTSIDE
@@ -100,8 +104,31 @@ local function failed(fiber, value)
   return FAILED, failure
 end
 
+-- What a coroutine runs: one function after the other, until there is none.
+local function run_all(fn, ...)
+  if not fn then
+    return
+  end
+  return run_all(yield(FREE, fn(...)))
+end
+
+-- One that the script has seen isn't used again: it must find it dead.
+local function released(fiber, ...)
+  forget(fiber)
+  if not fiber.is_seen and free_count < MOST_FREE then
+    free_count = free_count + 1
+    free[free_count] = fiber.co
+  else
+    resume(fiber.co)
+  end
+  return DONE, ...
+end
+
 local function stepped(fiber, before, ok, first, ...)
   current = before
+  if ok and rawequal(first, FREE) then
+    return released(fiber, ...)
+  end
   if ok and rawequal(first, HOST) then
     local wait = ...
     if wait == nil then
@@ -111,9 +138,6 @@ local function stepped(fiber, before, ok, first, ...)
     return WAIT, wait
   end
   forget(fiber)
-  if ok then
-    return DONE, first, ...
-  end
   return failed(fiber, first)
 end
 
@@ -121,8 +145,13 @@ end
 -- All that takes memory is done before it is entered: there may be none, and then nothing must be left.
 local function new_fiber(fn, users, object, origin)
   last_id = last_id + 1
-  local co = create(fn)
-  local fiber = { id = last_id, co = co, wait = false, users = users, object = object, origin = origin }
+  local co = free[free_count]
+  if co then
+    free[free_count], free_count = nil, free_count - 1
+  else
+    co = create(run_all)
+  end
+  local fiber = { id = last_id, co = co, wait = false, fn = fn, users = users, object = object, origin = origin }
   fiber_of[co] = fiber
   fibers[last_id] = fiber
   return last_id
@@ -144,6 +173,11 @@ end
 function core.step(id, ...)
   local fiber, before = fibers[id], current
   fiber.wait, current = false, fiber
+  local fn = fiber.fn
+  if fn then
+    fiber.fn = false
+    return stepped(fiber, before, resume(fiber.co, fn, ...))
+  end
   return stepped(fiber, before, resume(fiber.co, ...))
 end
 
