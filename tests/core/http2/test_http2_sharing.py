@@ -34,8 +34,7 @@ def test_of_100_streams_one_stalls_and_the_others_are_unaffected() -> None:
 def test_64_bulk_streams_get_the_same_within_5_percent() -> None:
     driven = Driven2(1 << 24)
     driven.client.give(1 << 30)
-    for _ in range(64):
-        exchange, _ = driven.begin()
+    for exchange, _ in [driven.begin() for _ in range(64)]:
         exchange.write(b"x" * (1 << 20), driven.now, window=1 << 24)
     begin = len(driven.wire)
     for turn in range(600):
@@ -80,6 +79,8 @@ def test_memory_of_10_000_idle_streams_on_100_connections(capsys: pytest.Capture
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     with capsys.disabled():
-        print(f"\n10,000 idle streams on 100 connections: {taken / 1e6:.1f} MB, {taken / 10_000:.0f} bytes each")
+        print(
+            f"\n10,000 idle streams on 100 connections: {taken / 1e6:.1f} MB, {taken / 10_000:.0f} bytes each"
+        )
     assert len(exchanges) == 10_000
     assert taken < 40e6

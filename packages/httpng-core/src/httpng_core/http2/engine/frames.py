@@ -114,6 +114,7 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Take `data`, which came after what came before."""
         # What is left over is less than a frame once the frames that are whole have been taken.
+        self.is_partial = False
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
         self._at = 0
 

@@ -249,7 +249,7 @@ class Session(Intake):
         self._emit(ConnectionFailed(error.code, error.reason))
 
     def _without_reset(self) -> list[Event]:
-        """Return the events without requests that began, or became whole, and were reset in this very call."""
+        """Leave out requests that began, or became whole, and were reset in this very call."""
         begun = {
             event.stream_id for event in self._events if isinstance(event, (RequestBegan, RequestRefused))
         }
