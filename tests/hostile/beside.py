@@ -4,10 +4,13 @@ import socket
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import anyio
 import h11
-from tests.driver.harness import Client, in_thread, turns_of
+from tests.driver.harness import in_thread, turns_of, until
 from tests.hostile.bank import Attack
 
 from httpng_core import ListenAddress, Request
@@ -50,29 +53,25 @@ class Target:
         return str(turns_of(self.server))
 
 
-class _Healthy(threading.Thread):
-    """Asks again and again, one request after the other."""
+class Healthy:
+    """Asks again and again, one request after the other; a task of the server's loop, so that turns are exact."""
 
     def __init__(self, server: Server) -> None:
-        super().__init__()
         self.turns = self.count = 0
         self.seconds = 0.0
         self._server = server
-        self._over = threading.Event()
 
-    def run(self) -> None:
-        with Client(self._server.addresses[0]) as client:
-            while not self._over.is_set() or not self.count:
-                turns, began = turns_of(self._server), time.monotonic()
-                response = client.ask(HEALTHY)
-                self.seconds = max(self.seconds, time.monotonic() - began)
-                self.turns = max(self.turns, int(response.body) - turns)
+    async def run(self) -> None:
+        """Ask until it is cancelled."""
+        address = self._server.addresses[0]
+        async with await anyio.connect_tcp(address.host, address.port) as stream:
+            while True:
+                turns, began = turns_of(self._server), time.perf_counter()
+                await stream.send(HEALTHY)
+                response = await stream.receive()
+                self.seconds = max(self.seconds, time.perf_counter() - began)
+                self.turns = max(self.turns, int(response.partition(b"\r\n\r\n")[2]) - turns)
                 self.count += 1
-
-    def end(self) -> None:
-        self._over.set()
-        self.join(BOUND)
-        assert not self.is_alive()
 
 
 def _attack(address: ListenAddress, attack: Attack) -> tuple[list[int], bytes]:
@@ -123,18 +122,32 @@ def _read(sock: socket.socket, responses: int) -> tuple[list[int], bytes]:
     return statuses, body
 
 
-async def beside(server: Server, target: Target, attack: Attack) -> Seen:
-    """Run `attack` on a server of `target`, and a healthy client beside it."""
+async def beside(server: Server, target: Target, attack: Attack, *, memory: bool = True) -> Seen:
+    """Run `attack` on a server of `target`, and a healthy client beside it.
+
+    Without `memory` that isn't measured, which would slow all down.
+    """
     target.server = server
-    healthy = _Healthy(server)
+    healthy = Healthy(server)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(healthy.run)
+        await until(lambda: healthy.count, "the healthy client is served")
+        with traced(memory) as grown:
+            statuses, body = await in_thread(_attack, server.addresses[0], attack)
+            size = grown()
+        tasks.cancel_scope.cancel()
+    return Seen(statuses, body, size, healthy.turns, healthy.seconds, healthy.count)
+
+
+@contextmanager
+def traced(on: bool = True) -> Iterator[Callable[[], int]]:
+    """`with traced() as grown`: `grown()` is by how much memory has grown at most."""
+    if not on:
+        yield lambda: 0
+        return
     tracemalloc.start()
-    healthy.start()
     try:
-        tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        statuses, body = await in_thread(_attack, server.addresses[0], attack)
-        _, peak = tracemalloc.get_traced_memory()
+        yield lambda: tracemalloc.get_traced_memory()[1] - before
     finally:
-        await in_thread(healthy.end)
         tracemalloc.stop()
-    return Seen(statuses, body, peak - before, healthy.turns, healthy.seconds, healthy.count)

@@ -7,8 +7,8 @@ from tests.hostile.beside import Target, beside
 
 pytestmark = pytest.mark.anyio
 
-MOST_TURNS = 20
-"""So many turns a request may wait beside an attack. Several pass while it is on its way."""
+MOST_TURNS = 3
+"""So many turns a request may wait beside an attack: one passes anyway, and a turn may be under way."""
 LONGEST_ECHO = 300
 
 
