@@ -1,7 +1,8 @@
-"""Attacks, one line each: what the attacker sees, what memory it buys, how long a healthy client waits beside it.
+"""Attacks, one line each: what the peer sees, what memory it buys, how long a healthy client waits beside it.
 
-The attacks are those of tests/hostile, which holds their bounds. Memory is the most that Python's heap grew by
-(tracemalloc); turns are those of the event loop; the wait is of a run of its own, without tracemalloc.
+The attacks are those of tests/hostile, which holds their bounds. Memory is the most that Python's heap grew
+by (tracemalloc). Turns are those of the event loop that a request waited at most, and between is how many
+requests of the attacker were handled meanwhile. The wait in time is of a run of its own, without tracemalloc.
 
     python -m bench.hostile [--engine reference] [--only WORD ...]
 """
@@ -15,7 +16,7 @@ from tests.driver.harness import serving_on
 from tests.hostile.bank import BANK, Attack
 from tests.hostile.beside import Target, beside
 
-_COLUMNS = "{:<42} {:>14} {:>11} {:>7} {:>9}"
+_COLUMNS = "{:<42} {:>14} {:>11} {:>7} {:>8} {:>9}"
 
 
 async def _line(attack: Attack, settings: dict[str, Any]) -> str:
@@ -33,12 +34,13 @@ async def _line(attack: Attack, settings: dict[str, Any]) -> str:
         statuses or "nothing",
         f"{seen.memory / 1024:,.0f} KiB",
         seen.turns,
+        seen.between,
         f"{wait * 1000:.1f} ms",
     )
 
 
 async def _table(attacks: Sequence[Attack], settings: dict[str, Any]) -> None:
-    print(_COLUMNS.format("attack", "peer sees", "memory", "turns", "wait"))
+    print(_COLUMNS.format("attack", "peer sees", "memory", "turns", "between", "wait"))
     for attack in attacks:
         print(await _line(attack, settings), flush=True)
 

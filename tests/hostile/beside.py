@@ -1,4 +1,4 @@
-"""Runs an attack beside a healthy client, and tells what the peer sees, what it costs, how long the other waits."""
+"""Runs an attack beside a healthy client: what the peer sees, what it costs, how long the other waits."""
 
 import socket
 import threading
@@ -29,6 +29,7 @@ class Seen:
         body: of the last of them.
         memory: the most bytes that the process took more than before.
         turns: the most turns of the loop that a request of the healthy client waited to be handled.
+        between: the most requests of the attacker that were handled while it waited.
         seconds: the longest that the healthy client waited for a response.
         healthy: how many responses it got.
     """
@@ -37,6 +38,7 @@ class Seen:
     body: bytes
     memory: int
     turns: int
+    between: int
     seconds: float
     healthy: int
 
@@ -46,31 +48,36 @@ class Target:
 
     def __init__(self) -> None:
         self.server: Server | None = None
+        self.handled = 0
 
     def __call__(self, req: Request) -> str:
         if req.path != "/healthy" or self.server is None:
+            self.handled += 1
             return f"{len(req.body)} bytes"
         return str(turns_of(self.server))
 
 
 class Healthy:
-    """Asks again and again, one request after the other; a task of the server's loop, so that turns are exact."""
+    """Asks again and again, one request after the other, in the loop of the server: so turns are exact."""
 
-    def __init__(self, server: Server) -> None:
-        self.turns = self.count = 0
+    def __init__(self, server: Server, target: Target) -> None:
+        self.turns = self.between = self.count = 0
         self.seconds = 0.0
         self._server = server
+        self._target = target
 
     async def run(self) -> None:
         """Ask until it is cancelled."""
         address = self._server.addresses[0]
         async with await anyio.connect_tcp(address.host, address.port) as stream:
             while True:
-                turns, began = turns_of(self._server), time.perf_counter()
+                turns, handled = turns_of(self._server), self._target.handled
+                began = time.perf_counter()
                 await stream.send(HEALTHY)
                 response = await stream.receive()
                 self.seconds = max(self.seconds, time.perf_counter() - began)
                 self.turns = max(self.turns, int(response.partition(b"\r\n\r\n")[2]) - turns)
+                self.between = max(self.between, self._target.handled - handled)
                 self.count += 1
 
 
@@ -128,7 +135,7 @@ async def beside(server: Server, target: Target, attack: Attack, *, memory: bool
     Without `memory` that isn't measured, which would slow all down.
     """
     target.server = server
-    healthy = Healthy(server)
+    healthy = Healthy(server, target)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(healthy.run)
         await until(lambda: healthy.count, "the healthy client is served")
@@ -136,7 +143,7 @@ async def beside(server: Server, target: Target, attack: Attack, *, memory: bool
             statuses, body = await in_thread(_attack, server.addresses[0], attack)
             size = grown()
         tasks.cancel_scope.cancel()
-    return Seen(statuses, body, size, healthy.turns, healthy.seconds, healthy.count)
+    return Seen(statuses, body, size, healthy.turns, healthy.between, healthy.seconds, healthy.count)
 
 
 @contextmanager
