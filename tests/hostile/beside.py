@@ -1,13 +1,16 @@
-"""Runs an attack beside a healthy client, and tells what the peer sees, what it costs, how long the other waits."""
+"""Runs an attack beside a healthy client: what the peer sees, what it costs, how long the other waits."""
 
 import socket
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import anyio
 import h11
-from tests.driver.harness import Client, in_thread, turns_of
+from tests.driver.harness import in_thread, turns_of, until
 from tests.hostile.bank import Attack
 
 from httpng_core import ListenAddress, Request
@@ -26,6 +29,7 @@ class Seen:
         body: of the last of them.
         memory: the most bytes that the process took more than before.
         turns: the most turns of the loop that a request of the healthy client waited to be handled.
+        between: the most requests of the attacker that were handled while it waited.
         seconds: the longest that the healthy client waited for a response.
         healthy: how many responses it got.
     """
@@ -34,6 +38,7 @@ class Seen:
     body: bytes
     memory: int
     turns: int
+    between: int
     seconds: float
     healthy: int
 
@@ -43,36 +48,37 @@ class Target:
 
     def __init__(self) -> None:
         self.server: Server | None = None
+        self.handled = 0
 
     def __call__(self, req: Request) -> str:
         if req.path != "/healthy" or self.server is None:
+            self.handled += 1
             return f"{len(req.body)} bytes"
         return str(turns_of(self.server))
 
 
-class _Healthy(threading.Thread):
-    """Asks again and again, one request after the other."""
+class Healthy:
+    """Asks again and again, one request after the other, in the loop of the server: so turns are exact."""
 
-    def __init__(self, server: Server) -> None:
-        super().__init__()
-        self.turns = self.count = 0
+    def __init__(self, server: Server, target: Target) -> None:
+        self.turns = self.between = self.count = 0
         self.seconds = 0.0
         self._server = server
-        self._over = threading.Event()
+        self._target = target
 
-    def run(self) -> None:
-        with Client(self._server.addresses[0]) as client:
-            while not self._over.is_set() or not self.count:
-                turns, began = turns_of(self._server), time.monotonic()
-                response = client.ask(HEALTHY)
-                self.seconds = max(self.seconds, time.monotonic() - began)
-                self.turns = max(self.turns, int(response.body) - turns)
+    async def run(self) -> None:
+        """Ask until it is cancelled."""
+        address = self._server.addresses[0]
+        async with await anyio.connect_tcp(address.host, address.port) as stream:
+            while True:
+                turns, handled = turns_of(self._server), self._target.handled
+                began = time.perf_counter()
+                await stream.send(HEALTHY)
+                response = await stream.receive()
+                self.seconds = max(self.seconds, time.perf_counter() - began)
+                self.turns = max(self.turns, int(response.partition(b"\r\n\r\n")[2]) - turns)
+                self.between = max(self.between, self._target.handled - handled)
                 self.count += 1
-
-    def end(self) -> None:
-        self._over.set()
-        self.join(BOUND)
-        assert not self.is_alive()
 
 
 def _attack(address: ListenAddress, attack: Attack) -> tuple[list[int], bytes]:
@@ -123,18 +129,32 @@ def _read(sock: socket.socket, responses: int) -> tuple[list[int], bytes]:
     return statuses, body
 
 
-async def beside(server: Server, target: Target, attack: Attack) -> Seen:
-    """Run `attack` on a server of `target`, and a healthy client beside it."""
+async def beside(server: Server, target: Target, attack: Attack, *, memory: bool = True) -> Seen:
+    """Run `attack` on a server of `target`, and a healthy client beside it.
+
+    Without `memory` that isn't measured, which would slow all down.
+    """
     target.server = server
-    healthy = _Healthy(server)
+    healthy = Healthy(server, target)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(healthy.run)
+        await until(lambda: healthy.count, "the healthy client is served")
+        with traced(memory) as grown:
+            statuses, body = await in_thread(_attack, server.addresses[0], attack)
+            size = grown()
+        tasks.cancel_scope.cancel()
+    return Seen(statuses, body, size, healthy.turns, healthy.between, healthy.seconds, healthy.count)
+
+
+@contextmanager
+def traced(on: bool = True) -> Iterator[Callable[[], int]]:
+    """`with traced() as grown`: `grown()` is by how much memory has grown at most."""
+    if not on:
+        yield lambda: 0
+        return
     tracemalloc.start()
-    healthy.start()
     try:
-        tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        statuses, body = await in_thread(_attack, server.addresses[0], attack)
-        _, peak = tracemalloc.get_traced_memory()
+        yield lambda: tracemalloc.get_traced_memory()[1] - before
     finally:
-        await in_thread(healthy.end)
         tracemalloc.stop()
-    return Seen(statuses, body, peak - before, healthy.turns, healthy.seconds, healthy.count)

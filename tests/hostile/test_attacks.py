@@ -7,8 +7,10 @@ from tests.hostile.beside import Target, beside
 
 pytestmark = pytest.mark.anyio
 
-MOST_TURNS = 20
-"""So many turns a request may wait beside an attack. Several pass while it is on its way."""
+MOST_TURNS = 3
+"""So many turns a request may wait beside an attack: one passes anyway, and a turn may be under way."""
+MOST_BETWEEN = 64
+"""So many requests of one connection are handled at most before another's turn comes."""
 LONGEST_ECHO = 300
 
 
@@ -20,5 +22,6 @@ async def test_an_attack_gets_its_answer_and_costs_nobody_else(serving: Serving,
     assert seen.statuses == [attack.status] * attack.responses
     assert seen.memory <= attack.memory
     assert seen.turns <= MOST_TURNS
+    assert seen.between <= MOST_BETWEEN
     assert seen.healthy > 0
     assert len(seen.body) <= LONGEST_ECHO

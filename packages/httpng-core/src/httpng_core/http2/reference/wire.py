@@ -99,9 +99,15 @@ class ServerH2(H2Connection):
         return len(self.streams)
 
     def bound_encoder(self) -> None:
-        """Keep the table for our header blocks small, whatever the client would allow."""
+        """Keep the table for our header blocks small, and of the client's settings those that are known.
+
+        h2 keeps every one, with 1.5 KB for each.
+        """
         if self.encoder.header_table_size > _ENCODER_TABLE:
             self.encoder.header_table_size = _ENCODER_TABLE
+        unknown = [code for code in self.remote_settings if not isinstance(code, SettingCodes)]
+        for code in unknown:
+            del self.remote_settings[code]
 
     def is_open(self, stream_id: int) -> bool:
         """Whether frames of ours can be made on a stream."""
