@@ -80,6 +80,8 @@ def test_memory_of_10_000_idle_streams_on_100_connections(capsys: pytest.Capture
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     with capsys.disabled():
-        print(f"\n10,000 idle streams on 100 connections: {taken / 1e6:.1f} MB, {taken / 10_000:.0f} bytes each")
+        print(
+            f"\n10,000 idle streams on 100 connections: {taken / 1e6:.1f} MB, {taken / 10_000:.0f} bytes each"
+        )
     assert len(exchanges) == 10_000
     assert taken < 40e6
