@@ -131,7 +131,7 @@ class Pump:
         """Start handlers, send, close: whatever the connection wants now."""
         hub, connection = self._hub, self.connection
         self.flagged = True
-        more = False
+        more, rests = False, self._rests
         try:
             events = connection.events
             if events:
@@ -140,12 +140,16 @@ class Pump:
                 # Another push is worth it only if a handler was started by what the last one has ended.
                 if not self.push() or not events or not hub.runner.serve(connection):
                     break
+            else:
+                # What was begun last may have something to send.
+                rests = False
             if events:
                 hub.runner.serve(connection)
-            if self._fd >= 0 and not (self._rests and connection.is_at_rest):
+                rests = False
+            if self._fd >= 0 and not (rests and self._rests and connection.is_at_rest):
                 more = self._follow()
-            elif self._fd >= 0 and self.alarm is None:
-                # At rest deadlines only ever move away, and an alarm that is too early looks again.
+            elif self._fd >= 0:
+                # The deadline of an idle connection may be earlier than that of the request before it.
                 hub.set_alarm(self)
         except Exception:
             # A defect of ours must not take the other connections with it.
