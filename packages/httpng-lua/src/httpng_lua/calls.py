@@ -60,7 +60,7 @@ class ExchangeCalls:
             "cancel_late": self._cancel_late,
         }
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
-        named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
+        named = {name: self.of_exchange(call) for name, call in calls.items()}
         others: Calls = {"refuse_field": guarded(_refuse_field), "show_result": show_result}
         return (
             named
@@ -73,15 +73,22 @@ class ExchangeCalls:
         )
 
     def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
-        """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
+        """The call for Lua: its exchange comes as a number, and is nobody else's meanwhile.
+
+        An exception becomes a value, as with `guarded`.
+        """
         exchanges = self._exchanges
 
         def called(number: float, *args: Any) -> Answer:
-            handle = exchanges[number]
-            if handle.home.lock is None:
-                return call(handle, *args)
-            with handle.home.lock:
-                return call(handle, *args)
+            try:
+                handle = exchanges[number]
+                lock = handle.home.lock
+                if lock is None:
+                    return call(handle, *args)
+                with lock:
+                    return call(handle, *args)
+            except Exception as error:
+                return FAILED, lua_text(str(error))
 
         return called
 
@@ -116,8 +123,16 @@ class ExchangeCalls:
         headers: bytes | None,
     ) -> Answer:
         now, exchange = self.clock(), handle.exchange
-        exchange.stall_timeout = stall
-        pending = exchange.write(body, now, timeout, window_of(window), pairs(headers), until_of(until))
+        if stall is not None or exchange.stall_timeout is not None:
+            exchange.stall_timeout = stall
+        pending = exchange.write(
+            body,
+            now,
+            timeout,
+            None if window is None else window_of(window),
+            () if headers is None else pairs(headers),
+            None if until is None else until_of(until),
+        )
         return self.answer(handle, pending, now)
 
     def _write_header(
