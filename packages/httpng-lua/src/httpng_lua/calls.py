@@ -17,8 +17,8 @@ from httpng_core import (
 )
 from httpng_core.languages import unknown_field
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
-from httpng_lua.runtime import text_of
-from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
+from httpng_lua.runtime import lua_text, text_of
+from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
 
 Calls = dict[str, Callable[..., Any]]
 FlatHeaders = tuple[tuple[str, bytes], ...]
