@@ -51,7 +51,7 @@ def test_a_head_that_takes_longer_than_header_timeout_is_408() -> None:
 
 
 def test_a_body_that_takes_longer_than_body_timeout_is_408() -> None:
-    driven = Driven(POST + b"123", body_timeout=20)
+    driven = Driven(POST + b"123", body_timeout=20, min_body_rate=0)
     timed_out(driven, 20)
     assert driven.refused == [408]
 
@@ -91,7 +91,8 @@ def test_while_a_handler_runs_there_is_no_deadline() -> None:
 
 @pytest.mark.parametrize("received", [b"", GET[:5], POST])
 def test_infinity_is_no_deadline(received: bytes) -> None:
-    driven = Driven(received, header_timeout=inf, body_timeout=inf, keepalive_timeout=inf, stall_timeout=inf)
+    timeouts = dict.fromkeys(["header_timeout", "body_timeout", "keepalive_timeout", "stall_timeout"], inf)
+    driven = Driven(received, min_body_rate=0, **timeouts)
     assert driven.connection.next_deadline() is None
     driven.advance(1e9)
     assert not driven.connection.close_expected()

@@ -21,7 +21,8 @@ class Payee:
         self.acked: list[str | int] = []
 
     def paid(self, *, head: bool, size: int, end: bool, now: float) -> None:
-        self.got.append((HEAD if head else END if end else size, now))
+        # One answer may pay for several spans of an exchange.
+        self.got += [(HEAD, now)] * head + [(size, now)] * (size > 0) + [(END, now)] * end
 
     def acknowledged(self, *, head: bool, size: int, now: float) -> None:
         self.acked += [HEAD] * head + [size] * (size > 0)

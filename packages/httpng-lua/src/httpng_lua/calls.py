@@ -17,8 +17,8 @@ from httpng_core import (
 )
 from httpng_core.languages import unknown_field
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
-from httpng_lua.runtime import text_of
-from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, guarded
+from httpng_lua.runtime import lua_text, text_of
+from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
 
 Calls = dict[str, Callable[..., Any]]
 FlatHeaders = tuple[tuple[str, bytes], ...]
@@ -60,7 +60,7 @@ class ExchangeCalls:
             "cancel_late": self._cancel_late,
         }
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
-        named = {name: guarded(self.of_exchange(call)) for name, call in calls.items()}
+        named = {name: self.of_exchange(call) for name, call in calls.items()}
         others: Calls = {"refuse_field": guarded(_refuse_field), "show_result": show_result}
         return (
             named
@@ -73,15 +73,22 @@ class ExchangeCalls:
         )
 
     def of_exchange(self, call: Callable[..., Answer]) -> Callable[..., Answer]:
-        """Return the call for Lua: its exchange comes as a number, and is nobody else's meanwhile."""
+        """Return the call for Lua: its exchange comes as a number, and is nobody else's meanwhile.
+
+        An exception becomes a value, as with `guarded`.
+        """
         exchanges = self._exchanges
 
         def called(number: float, *args: Any) -> Answer:
-            handle = exchanges[number]
-            if handle.home.lock is None:
-                return call(handle, *args)
-            with handle.home.lock:
-                return call(handle, *args)
+            try:
+                handle = exchanges[number]
+                lock = handle.home.lock
+                if lock is None:
+                    return call(handle, *args)
+                with lock:
+                    return call(handle, *args)
+            except Exception as error:
+                return FAILED, lua_text(str(error))
 
         return called
 
@@ -116,8 +123,16 @@ class ExchangeCalls:
         headers: bytes | None,
     ) -> Answer:
         now, exchange = self.clock(), handle.exchange
-        exchange.stall_timeout = stall
-        pending = exchange.write(body, now, timeout, window_of(window), pairs(headers), until_of(until))
+        if stall is not None or exchange.stall_timeout is not None:
+            exchange.stall_timeout = stall
+        pending = exchange.write(
+            body,
+            now,
+            timeout,
+            None if window is None else window_of(window),
+            () if headers is None else pairs(headers),
+            None if until is None else until_of(until),
+        )
         return self.answer(handle, pending, now)
 
     def _write_header(
@@ -168,7 +183,7 @@ class ExchangeCalls:
         )
 
     def _request_rest(self, number: float) -> Answer:
-        """What a request has beside its plain fields, in the order of request.lua's `fill`."""
+        """Return what a request has beside its plain fields, in the order of request.lua's `fill`."""
         request = self._exchanges[number].exchange.request
         # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
         headers = b"".join([b"%b\n%b\n" % pair for pair in request.headers.raw])

@@ -126,7 +126,9 @@ class Fibers:
         self._budget.restart()
         self._homes.append(home)
         try:
-            return as_answer(function(*args))
+            values = function(*args)
+            # lupa doesn't make a tuple of a single value.
+            return values if type(values) is tuple else (values,)
         finally:
             self._homes.pop()
 

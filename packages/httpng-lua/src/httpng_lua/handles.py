@@ -57,9 +57,9 @@ class Exchanges:
         """Return the number of a new exchange; `held` gives the numbers of those whose `io` Lua has."""
         if len(self._by_number) >= self._sweep_at:
             self.sweep(held)
-        self._last += 1
-        self._by_number[self._last] = ExchangeHandle(exchange, home)
-        return self._last
+        self._last = number = self._last + 1
+        self._by_number[number] = ExchangeHandle(exchange, home)
+        return number
 
     def held(self, held: Callable[[], bytes]) -> int:
         """Count those that Lua can still ask about."""

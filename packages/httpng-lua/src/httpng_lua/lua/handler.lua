@@ -4,7 +4,7 @@ local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
 local new_io, new_request, new_fiber, step = core.new_io, core.new_request, core.new_fiber, core.step
-local error, next, tostring, type = error, next, tostring, type
+local error, next, tostring, type = error, core.next, tostring, type
 
 -- What handlers return ------------------------------------------------------------------------------
 

@@ -7,19 +7,37 @@ local concat, sort = table.concat, table.sort
 local find, lower = string.find, string.lower
 local error, next, rawget, type = error, next, rawget, type
 
+-- Names and short values that were found to be well-formed, as most are the same each time; and how many.
+local known_names, known_values, known_count = {}, {}, 0
+local MOST_KNOWN, SHORT = 500, 64
+
 local CONTROLS = '[%z\1-\8\10-\31\127]' -- all but the tab
 
 local function refuse(name, what)
   error(("value of header '%s' %s"):format(name, what), 0)
 end
 
+local function know(known, text, what)
+  if #text > SHORT then
+    return
+  elseif known_count >= MOST_KNOWN then
+    known_names, known_values, known_count = {}, {}, 0
+    return
+  end
+  known[text], known_count = what, known_count + 1
+end
+
 local function value_of(name, given)
+  if known_values[given] then
+    return given
+  end
   local value = text(given)
   if value == nil then
     refuse(name, 'must be a string or a number, not ' .. type(given))
   elseif find(value, CONTROLS) then
     refuse(name, 'has a control character in it')
   end
+  know(known_values, value, true)
   return value
 end
 
@@ -57,15 +75,23 @@ local function refuse_two_spellings(headers)
   end
 end
 
+-- What a name is when it is all in lower case.
+local function lower_of(name)
+  if type(name) ~= 'string' then
+    error('header name must be a string, not ' .. type(name), 0)
+  elseif find(name, '%c') then
+    error(('header name %q has a control character in it'):format(name), 0)
+  end
+  local plain = lower(name)
+  know(known_names, name, plain)
+  return plain
+end
+
 local function lines_of(headers)
   local lines, has_capitals = {}, false
   for name, given in next, headers do
-    if type(name) ~= 'string' then
-      error('header name must be a string, not ' .. type(name), 0)
-    elseif find(name, '%c') then
-      error(('header name %q has a control character in it'):format(name), 0)
-    end
-    has_capitals = has_capitals or lower(name) ~= name
+    local plain = known_names[name] or lower_of(name)
+    has_capitals = has_capitals or plain ~= name
     if type(given) == 'table' then
       add_all(lines, name, given)
     else

@@ -188,7 +188,7 @@ function IO.write(...)
   if count == 1 then
     error('Not enough parameters', 0)
   end
-  local body = is_old and given == nil and '' or body_of(given)
+  local body = type(given) == 'string' and given or is_old and given == nil and '' or body_of(given)
   if is_old then
     return old_write(io, handle, body, timeout)
   end

@@ -10,6 +10,7 @@ local select, setmetatable, type = select, setmetatable, type
 -- fetched, with the io that keeps the host from forgetting it. They are gone once it was.
 local STASH, REST, KEPT = {}, {}, {}
 core.STASH = STASH
+core.next = next -- the one below costs more, and ours need it for what may be a request only
 
 local LATER = { headers = true, is_websocket = true, peer = true, ouraddr = true }
 
