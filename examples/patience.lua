@@ -21,7 +21,7 @@ local function drop(io)
   local taken = httpng.body_bytes_sent(result)
   log.info('dropped all but %d bytes', taken)
   io:write(('\nonly %d of %d bytes in time\n'):format(taken, SIZE))
-  -- The last write was whole: so the response ends cleanly, else the client would get a reset.
+  -- The last write was whole: so the response ends cleanly, else it would be cut short.
 end
 
 local function go_on(io)
@@ -33,7 +33,7 @@ local function go_on(io)
     local taken = httpng.body_bytes_sent(result)
     if httpng.cancelled(result) or taken == 0 then
       log.warn('gave up after %d bytes', at + taken)
-      return -- short of what was to be written: the end is a reset
+      return -- short of what was to be written: it is cut short
     end
     at = at + taken
   end

@@ -25,7 +25,7 @@ async def drop(io: IO) -> None:
     elif not result.cancelled:  # else the client is gone
         log.info("dropped all but %d bytes", result.body_bytes_sent)
         await io.write(f"\nonly {result.body_bytes_sent} of {SIZE} bytes in time\n")
-        # The last write was whole: so the response ends cleanly, else the client would get a reset.
+        # The last write was whole: so the response ends cleanly, else it would be cut short.
 
 
 async def go_on(io: IO) -> None:
@@ -38,7 +38,7 @@ async def go_on(io: IO) -> None:
         at += result.body_bytes_sent
         if result.cancelled or not result.body_bytes_sent:
             log.warning("gave up after %d bytes", at)
-            return  # short of what was to be written: the end is a reset
+            return  # short of what was to be written: it is cut short
     log.info("all of it, in %d calls", calls)
 
 
