@@ -16,7 +16,7 @@ from httpng_core import (
 )
 
 HTTP1_FOLDERS = {"http1", "sending", "connection"}
-"""Their tests run on both engines for HTTP/1.1 requests: on the reference engine all in soak, these files always."""
+"""Their tests run on both engines for HTTP/1.1 requests: on the reference engine in soak, these always."""
 ALWAYS_ON_BOTH = {"test_http1_pipelining", "test_http1_requests", "test_http1_responses"}
 
 

@@ -1,8 +1,8 @@
 """The reference engine for HTTP/1.1 requests: h11 reads them, with the interface of `parser`.
 
 It is slower, and takes some of what the grammar of our own refuses: bare LF as a line end, folded header
-lines, control characters in values. Each request gets a connection of h11's, which leaves nothing over from the last
-one. What h11 isn't told is kept here: it would read ahead without a bound.
+lines, control characters in values. Each request gets a connection of h11's, which leaves nothing over from
+the last one. What h11 isn't told is kept here: it would read ahead without a bound.
 """
 
 import re

@@ -33,8 +33,8 @@ class HubStatistics:
         connections: how many connections are open.
         tasks: how many async handlers run.
         deadlines: how many deadlines are pending, one for each connection at most.
-        turns: how often the loop has called the hub so far. In a turn each socket that is ready gets one read,
-            and each connection a bounded number of offers.
+        turns: how often the loop has called the hub so far. In a turn each socket that is ready gets one
+            read, and each connection a bounded number of offers.
     """
 
     __slots__ = ("connections", "deadlines", "tasks", "turns")
