@@ -91,8 +91,14 @@ def test_while_a_handler_runs_there_is_no_deadline() -> None:
 
 @pytest.mark.parametrize("received", [b"", GET[:5], POST])
 def test_infinity_is_no_deadline(received: bytes) -> None:
-    timeouts = dict.fromkeys(["header_timeout", "body_timeout", "keepalive_timeout", "stall_timeout"], inf)
-    driven = Driven(received, min_body_rate=0, **timeouts)
+    driven = Driven(
+        received,
+        header_timeout=inf,
+        body_timeout=inf,
+        keepalive_timeout=inf,
+        stall_timeout=inf,
+        min_body_rate=0,
+    )
     assert driven.connection.next_deadline() is None
     driven.advance(1e9)
     assert not driven.connection.close_expected()

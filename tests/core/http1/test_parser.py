@@ -258,7 +258,7 @@ def test_what_follows_a_head_is_not_counted() -> None:
 
 
 def test_no_more_fields_than_their_limit() -> None:
-    assert served(head(b"host: x", *[b"a: b"] * 9), 65536, 100, 10).block.count == 10
+    assert len(served(head(b"host: x", *[b"a: b"] * 9), 65536, 100, 10).block.fields()) == 10
     assert refused(head(b"host: x", *[b"a: b"] * 10), 65536, 100, 10).status == 431
     assert refused(head(b"host: x", *[b"a: b"] * 10, b"\0: b"), 65536, 100, 10).status == 400
 

@@ -66,7 +66,7 @@ def test_memory_of_10_000_idle_streams_on_100_connections(capsys: pytest.Capture
         for _ in range(100):
             client.request()
         wires.append(client.take())
-    client = None
+    del client
     open_connection = partial(Connection, Settings(), 0.0, protocol="h2")
     before = tracemalloc.get_traced_memory()[0]
     connections, exchanges = [], []
