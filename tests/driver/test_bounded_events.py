@@ -33,7 +33,7 @@ def pieces(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def flooding(server: Server, data: bytes) -> AsyncIterator[None]:
-    """A client that sends without a pause, at first as much as the kernel takes; nobody has read any of it."""
+    """A client that sends without a pause, at first as much as the kernel takes; nobody has read any."""
     with Client(server.addresses[0]) as client:
         client.socket.setblocking(False)
         sent = 0

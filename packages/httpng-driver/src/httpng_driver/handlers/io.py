@@ -1,7 +1,7 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -19,11 +19,27 @@ from httpng_core import (
 )
 from httpng_core import HeaderSource as _HeaderSource
 
-if TYPE_CHECKING:
-    from httpng_driver.loop.pump import Pump
-
 _GATHERED: Final = 256 * 1024
 """So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
+
+
+class Driving(Protocol):
+    """What `io` needs of what drives its exchange: a `Pump`, or none any more.
+
+    Attributes:
+        flagged: whether it is served now, or in this turn.
+    """
+
+    flagged: bool
+
+    def push_now(self) -> None:
+        """Ask the kernel in this very turn, as a call waits."""
+
+    def wake(self) -> None:
+        """Note that there is something to send."""
+
+    def serve(self) -> None:
+        """Do whatever the connection wants now."""
 
 
 class NoPump:
@@ -60,7 +76,7 @@ class IO(BaseIO):
             reset; `None`: never before the handler has returned.
     """
 
-    pump: "Pump | NoPump"
+    pump: Driving
     _turn: "_Turn | None" = None
     _over: anyio.Event | None = None
 
@@ -68,7 +84,7 @@ class IO(BaseIO):
         self,
         exchange: Exchange,
         clock: Callable[[], float],
-        pump: "Pump | NoPump",
+        pump: Driving,
         check_thread: Callable[[], None],
     ) -> None:
         """Make the `io` of an exchange that `pump` drives; `check_thread` raises in other threads."""
