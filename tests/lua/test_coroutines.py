@@ -244,3 +244,18 @@ def test_metamethods_and_iterators_may_wait(serve: Serve) -> None:
     served.ask()
     served.loop.advance(7)
     assert served.seen() == ["key! 2 5", "1", "2"]
+
+
+def test_a_handlers_own_coroutine_is_dead_when_it_has_ended(serve: Serve) -> None:
+    served = serve(
+        """
+        local mine
+        function handler(req, io)
+          if req.path == '/mine' then mine = coroutine.running() return 'x' end
+          local ok, message = coroutine.resume(mine, function() end)
+          return coroutine.status(mine) .. ' ' .. tostring(ok) .. ' ' .. message
+        end"""
+    )
+    served.answer("/mine")
+    for _ in range(3):
+        assert served.answer("/").body == b"dead false cannot resume dead coroutine"

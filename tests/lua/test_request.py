@@ -88,3 +88,47 @@ def test_a_request_is_the_handlers_own(serve: Serve) -> None:
     for _ in range(2):
         served.ask()
     assert served.seen() == ["nil nil nil"] * 2
+
+
+def test_what_is_put_into_a_request_stays_there(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          req.headers, req.peer = 'mine', nil
+          return req.headers .. tostring(req.peer) .. req.ouraddr.host
+        end"""
+    )
+    assert served.answer().body == b"minenil192.0.2.2"
+
+
+def test_next_finds_all_of_a_request(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          local found = 0
+          local name = next(req)
+          while name do
+            assert(type(name) == 'string')
+            found, name = found + 1, next(req, name)
+          end
+          return ('%d'):format(found)
+        end"""
+    )
+    # method, path, host, body, two of the version; headers, is_websocket, peer, ouraddr.
+    assert served.answer().body == b"10"
+
+
+def test_a_request_that_is_kept_can_be_asked_when_its_exchange_is_over(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          if req.path == '/keep' then kept = req return 'x' end
+          if req.path == '/other' then return 'x' end
+          collectgarbage() collectgarbage()
+          return kept.headers.host .. kept.peer.host
+        end"""
+    )
+    served.ask("/keep")
+    for _ in range(150):
+        served.answer("/other")
+    assert served.answer("/").body == b"test192.0.2.1"

@@ -104,32 +104,43 @@ local function failed(fiber, value)
   return FAILED, failure
 end
 
--- What a coroutine runs: one function after the other, until there is none.
-local function run_all(fn, ...)
-  if not fn then
-    return
+-- What the function of a fiber returned, until its step tells: ours return three values at most.
+local first, second, third
+
+local function run(fn, ...)
+  if fn == nil then
+    return true
   end
-  return run_all(yield(FREE, fn(...)))
+  first, second, third = fn(...)
+end
+
+-- What a coroutine runs: one function after the other. Between two of them it holds nothing of theirs.
+local function run_all()
+  repeat
+    local is_over = run(yield(FREE))
+  until is_over
 end
 
 -- One that the script has seen isn't used again: it must find it dead.
-local function released(fiber, ...)
+local function released(fiber)
   forget(fiber)
+  local one, two, three = first, second, third
+  first, second, third = nil, nil, nil
   if not fiber.is_seen and free_count < MOST_FREE then
     free_count = free_count + 1
     free[free_count] = fiber.co
   else
     resume(fiber.co)
   end
-  return DONE, ...
+  return DONE, one, two, three
 end
 
-local function stepped(fiber, before, ok, first, ...)
+local function stepped(fiber, before, ok, kind, ...)
   current = before
-  if ok and rawequal(first, FREE) then
-    return released(fiber, ...)
+  if ok and rawequal(kind, FREE) then
+    return released(fiber)
   end
-  if ok and rawequal(first, HOST) then
+  if ok and rawequal(kind, HOST) then
     local wait = ...
     if wait == nil then
       return TURN
@@ -138,7 +149,7 @@ local function stepped(fiber, before, ok, first, ...)
     return WAIT, wait
   end
   forget(fiber)
-  return failed(fiber, first)
+  return failed(fiber, kind)
 end
 
 -- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
@@ -150,6 +161,10 @@ local function new_fiber(fn, users, object, origin)
     free[free_count], free_count = nil, free_count - 1
   else
     co = create(run_all)
+    local ok, failure = resume(co)
+    if not ok then
+      error(failure, 0)
+    end
   end
   local fiber = { id = last_id, co = co, wait = false, fn = fn, users = users, object = object, origin = origin }
   fiber_of[co] = fiber
