@@ -33,58 +33,95 @@ def _lines(text: str) -> dict[str, set[str]]:
 PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _branches
+    core/feeds/test_feed_loops: _branches _delivered _latest _sweep
+    core/feeds/test_sweep: _members _scheduled _sweeps _wake
     core/http1/test_http1_responses: _take_events
-    core/http2/test_http2_connection: _tells_acknowledged
     core/http2/test_http2_hpack: _blocks _heads
-    core/http2/test_http2_responses: _tells_acknowledged
-    core/sending/test_accounts: _heap
-    core/sending/test_auto_window: _clients _interval _path _queue
+    core/sending/test_auto_window: _clients _interval
     core/sending/test_path: _records
-    core/tls/test_tls: _end _inner
     core/tls/test_tls_certificates: _object
-    core/tls/test_tls_sending: _book _queue
-    driver/harness: _exchanges _hub _inner
+    driver/harness: _hub
     driver/test_acked: _hub _serve
     driver/test_service: _hub _is_owned
-    driver/test_tls: _book
-    properties/test_core_machine: _left _tail
-    properties/test_http2_machine: _tail
-    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload
-    properties/test_sweep_machine: _scheduled _sweep _sweeps _tail _take_events
+    properties/test_core_machine: _left
+    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload _scheduled _sweep
+    properties/test_sweep_machine: _sweeps _take_events
     """
 )
 # The same of imports, without "httpng_": a module, or a name that a folder doesn't have in its `__all__`.
 PRIVATE_IMPORTS = _lines(
     """
-    core/driving: core.app.application core.feeds.per_loop core.sending.calls core.testing.http1_client
+    backends/test_log_output: driver.command.log_output
+    core/app/test_reload: core.sending.states
+    core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
+    core/driving: core.app.application core.connection.no_date core.feeds.per_loop core.http.dates core.sending.calls
+    core/driving: core.testing.http1_client
     core/driving2: core.testing.http2_client
-    core/http1/test_http1_responses: core.config.settings core.wire.frame
-    core/http1/test_http1_responses: core.wire.log
-    core/http2/test_http2_hpack: core.http2.hpack
+    core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
+    core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
+    core/feeds/test_sweep: core.feeds.follower
+    core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions core.http.request
+    core/http/test_response: core.http.response
+    core/http1/reading: core.http1.parser core.http1.reference core.http1.refused
+    core/http1/test_chunked: core.http1.chunked
+    core/http1/test_head: core.http.request core.http1.head
+    core/http1/test_http1_responses: core.config.settings core.http1.framer core.wire.frame
+    core/http1/test_parser: core.errors core.http1.parser core.http1.refused
+    core/http1/test_streaming: core.http1.parser core.http1.refused
+    core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames core.http2.engine.session
+    core/http2/engine/driving: core.http2.engine.session_config
+    core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events core.http2.engine.session
+    core/http2/engine/test_against_h2: core.http2.engine.session_config
+    core/http2/engine/test_budget: core.http2.engine.session
+    core/http2/engine/test_demands: core.http2.engine.errors core.http2.engine.frames
+    core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow core.http2.engine.frames
+    core/http2/engine/test_floods: core.http2.engine.session core.http2.engine.session_config
+    core/http2/engine/test_flow: core.http2.engine.errors core.http2.engine.flow
+    core/http2/engine/test_frames: core.http2.engine.errors core.http2.engine.frames
+    core/http2/engine/test_hpack: core.http2.engine.errors core.http2.engine.hpack_decoder
+    core/http2/engine/test_hpack: core.http2.engine.hpack_encoder core.http2.engine.hpack_huffman
+    core/http2/engine/test_hpack: core.http2.engine.hpack_table
+    core/http2/engine/test_limits: core.http2.engine.errors core.http2.engine.limits
+    core/http2/engine/test_requests: core.http2.engine.requests
+    core/http2/engine/test_session: core.http2.engine.errors core.http2.engine.events core.http2.engine.flow
+    core/http2/engine/test_session: core.http2.engine.frames core.http2.engine.session
+    core/http2/engine/test_session: core.http2.engine.session_config
+    core/http2/engine/test_stream_states: core.http2.engine.stream_states
+    core/http2/engine/test_with_h2_client: core.http2.engine.events core.http2.engine.hpack_encoder
+    core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
+    core/http2/test_http2_hpack: core.http2.reference.hpack core.http2.reference.stream
     core/http2/test_http2_requests: core.testing.http2_client
+    core/http2/test_http2_sharing: core.testing.http2_client
     core/sealed: core.testing.http1_client
-    core/sending/test_accounts: core.sending.buffer core.sending.calls core.sending.results core.timers
-    core/sending/test_accounts: core.wire.log
-    core/sending/test_acked: core.app.application core.sending.exchange core.sending.results core.wire.log
+    core/sending/test_accounts: core.sending.calls core.sending.results core.timers
+    core/sending/test_acked: core.sending.exchange core.sending.results
     core/sending/test_auto_window: core.sending.auto_window
-    core/sending/test_end: core.sending.states core.wire.log
+    core/sending/test_body: core.sending.body
+    core/sending/test_cut_short: core.sending.states
+    core/sending/test_end: core.sending.states
+    core/sending/test_lag_book: core.sending.positions
     core/sending/test_path: core.sending.auto_window
     core/sending/test_results: core.sending.results
     core/sending/test_states: core.sending.states
-    core/sending/test_window: core.sending.positions
-    core/tls/test_tls: core.testing.http1_client core.tls.connection core.tls.end
+    core/tls/test_tls: core.testing.http1_client core.tls.end core.tls.outbound
     core/tls/test_tls_certificates: core.tls.end core.tls.names
     core/tls/test_tls_records: core.tls.records
     core/tls/test_tls_sending: core.tls.end
+    core/wire/test_ledger: core.sending.outgoing core.wire.ledger
+    core/wire/test_offer_size: core.wire.offer_size
+    core/wire/test_outbound: core.http1.framer core.wire.offer_size core.wire.outbound
     core/wire/test_scheduler: core.http.priority core.wire.scheduler
-    driver/test_acked: driver.loop.hub
+    driver/test_acked: driver.loop.pump
+    driver/test_feed_neighbours: driver.loop.pump
     driver/test_selector_poller: driver.loop.hub
     lua/test_waits: lua.calls lua.handles
-    properties/test_core_parts: core.sending.buffer core.sending.calls core.sending.positions
-    properties/test_core_parts: core.sending.queue core.timers core.wire.log
+    properties/http1_judges: core.http1.parser core.http1.refused
+    properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing core.sending.positions
+    properties/test_core_parts: core.sending.queue core.timers core.wire.ledger core.wire.offer_size
     properties/test_feed_properties: core.feeds.follower core.sending.calls
-    properties/test_hpack_properties: core.http2.hpack
+    properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
+    properties/test_parser_properties: core.http1.parser
     properties/test_sweep_machine: core.feeds.follower core.sending.calls core.testing.http1_client
     """
 )

@@ -69,7 +69,15 @@ def imported(package: str) -> set[str]:
     """The distributions that the modules of a package import, none of ours or of Python's."""
     found: set[str] = set()
     for path in (ROOT / "packages" / package / "src").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        tree = ast.parse(path.read_text())
+        typing_only = {
+            inner
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for statement in node.body
+            for inner in ast.walk(statement)
+        }
+        for node in set(ast.walk(tree)) - typing_only:
             found |= {one.partition(".")[0] for one in imported_by(node)}
     return {top for top in found - sys.stdlib_module_names if not top.startswith("httpng")}
 

@@ -145,7 +145,7 @@ def test_a_client_that_shuts_its_window_is_told_what_it_skipped(
 
 @pytest.mark.parametrize("carrier", CARRIERS[2:3], ids=str, indirect=True)
 def test_the_embedding_example(program: Program, carrier: Carrier) -> None:
-    with running("-c", _EMBEDDED) as (_, port):
+    with running("-c", _EMBEDDED.format(name="embed_selectors")) as (_, port):
         served = Served(program("curl"), carrier, port)
         assert served.get("/one") == "You asked for /one\n"
         assert served.get("/long") == "x" * 8_000_000

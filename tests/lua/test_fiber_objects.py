@@ -312,7 +312,8 @@ def test_a_cancelled_handler_has_failed(serve: Serve, caplog: pytest.LogCaptureF
     assert waiting.responses()[0].status == 500
     begun = served.ask("/begun")
     served.ask("/stop")
-    assert begun.gone
+    assert begun.received.endswith(b"\r\n5\r\nbegun\r\n")
+    assert begun.closed
     assert caplog.text.count("handler error on GET /begun: ") == 1
 
 
