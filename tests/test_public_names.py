@@ -44,8 +44,8 @@ PRIVATE_MEMBERS = _lines(
     driver/test_acked: _hub _serve
     driver/test_service: _hub _is_owned
     properties/test_core_machine: _left
-    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload _scheduled _sweep
-    properties/test_sweep_machine: _sweeps _take_events
+    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload
+    properties/test_sweep_machine: _scheduled _sweep _sweeps _take_events
     """
 )
 # The same of imports, without "httpng_": a module, or a name that a folder doesn't have in its `__all__`.
@@ -54,13 +54,14 @@ PRIVATE_IMPORTS = _lines(
     backends/test_log_output: driver.command.log_output
     core/app/test_reload: core.sending.states
     core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
-    core/driving: core.app.application core.connection.no_date core.feeds.per_loop core.http.dates core.sending.calls
-    core/driving: core.testing.http1_client
+    core/driving: core.app.application core.connection.no_date core.feeds.per_loop core.http.dates
+    core/driving: core.sending.calls core.testing.http1_client
     core/driving2: core.testing.http2_client
     core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
     core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
     core/feeds/test_sweep: core.feeds.follower
-    core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions core.http.request
+    core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
+    core/http/test_conditions: core.http.request
     core/http/test_response: core.http.response
     core/http1/reading: core.http1.parser core.http1.reference core.http1.refused
     core/http1/test_chunked: core.http1.chunked
@@ -68,14 +69,15 @@ PRIVATE_IMPORTS = _lines(
     core/http1/test_http1_responses: core.config.settings core.http1.framer core.wire.frame
     core/http1/test_parser: core.errors core.http1.parser core.http1.refused
     core/http1/test_streaming: core.http1.parser core.http1.refused
-    core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames core.http2.engine.session
-    core/http2/engine/driving: core.http2.engine.session_config
-    core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events core.http2.engine.session
-    core/http2/engine/test_against_h2: core.http2.engine.session_config
+    core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames
+    core/http2/engine/driving: core.http2.engine.session core.http2.engine.session_config
+    core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
+    core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_budget: core.http2.engine.session
     core/http2/engine/test_demands: core.http2.engine.errors core.http2.engine.frames
-    core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow core.http2.engine.frames
-    core/http2/engine/test_floods: core.http2.engine.session core.http2.engine.session_config
+    core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow
+    core/http2/engine/test_floods: core.http2.engine.frames core.http2.engine.session
+    core/http2/engine/test_floods: core.http2.engine.session_config
     core/http2/engine/test_flow: core.http2.engine.errors core.http2.engine.flow
     core/http2/engine/test_frames: core.http2.engine.errors core.http2.engine.frames
     core/http2/engine/test_hpack: core.http2.engine.errors core.http2.engine.hpack_decoder
@@ -83,9 +85,9 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_hpack: core.http2.engine.hpack_table
     core/http2/engine/test_limits: core.http2.engine.errors core.http2.engine.limits
     core/http2/engine/test_requests: core.http2.engine.requests
-    core/http2/engine/test_session: core.http2.engine.errors core.http2.engine.events core.http2.engine.flow
-    core/http2/engine/test_session: core.http2.engine.frames core.http2.engine.session
-    core/http2/engine/test_session: core.http2.engine.session_config
+    core/http2/engine/test_session: core.http2.engine.errors core.http2.engine.events
+    core/http2/engine/test_session: core.http2.engine.flow core.http2.engine.frames
+    core/http2/engine/test_session: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_stream_states: core.http2.engine.stream_states
     core/http2/engine/test_with_h2_client: core.http2.engine.events core.http2.engine.hpack_encoder
     core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
@@ -116,8 +118,9 @@ PRIVATE_IMPORTS = _lines(
     driver/test_selector_poller: driver.loop.hub
     lua/test_waits: lua.calls lua.handles
     properties/http1_judges: core.http1.parser core.http1.refused
-    properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing core.sending.positions
-    properties/test_core_parts: core.sending.queue core.timers core.wire.ledger core.wire.offer_size
+    properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing
+    properties/test_core_parts: core.sending.positions core.sending.queue core.timers core.wire.ledger
+    properties/test_core_parts: core.wire.offer_size
     properties/test_feed_properties: core.feeds.follower core.sending.calls
     properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
