@@ -54,6 +54,7 @@ async def test_settings_that_nobody_knows_are_not_kept(serving: Serving) -> None
                     await in_thread(client.send, frame)
                 received = await in_thread(client.get)
                 most = grown()
-    assert received.body == b"hello"
+    # So many at once are a flood.
+    assert received.broken
     # What one read has is there at once; kept, all of it was 47 MiB.
     assert most < 4096 * KIB

@@ -105,9 +105,9 @@ class Intake(Sending):
         if self.is_leaving or len(streams.open) >= self._config.max_streams:
             self._decoder.decode(frame.payload)
             streams.close(stream_id, RESET_LOCAL)
-            if not self.is_leaving:
-                raise StreamError(stream_id, REFUSED_STREAM, "too many streams are open")
-            return
+            # Refused, not ignored: a client that waits for an answer learns that it can ask elsewhere.
+            reason = "the server goes away" if self.is_leaving else "too many streams are open"
+            raise StreamError(stream_id, REFUSED_STREAM, reason)
         self.last_stream = stream_id
         end = frame.flags & frames.END_STREAM != 0
         try:
