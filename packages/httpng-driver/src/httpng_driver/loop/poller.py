@@ -15,6 +15,8 @@ ERROR = 0x008
 HANG_UP = 0x010
 PEER_SHUT = 0x2000
 """Readiness bits; the values are epoll's, so that on Linux nothing has to be translated."""
+MAYBE_SHUT = 1 << 32
+"""Readable, and nobody knows whether a FIN is behind the bytes."""
 
 Callback = Callable[[int], None]
 
@@ -147,6 +149,6 @@ def _events(interest: int) -> int:
 
 
 def _mask(events: int) -> int:
-    # Selectors don't tell a FIN from data: assume one, so that the reader goes on until it has seen it.
-    read = READABLE | PEER_SHUT if events & selectors.EVENT_READ else 0
+    # Selectors don't tell a FIN from data, so the reader looks for one; to claim one would end uploads.
+    read = READABLE | MAYBE_SHUT if events & selectors.EVENT_READ else 0
     return read | (WRITABLE if events & selectors.EVENT_WRITE else 0)

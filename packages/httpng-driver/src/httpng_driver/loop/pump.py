@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from httpng_core import Address, Certificates, Connection, Host, Readiness, Timer
 from httpng_driver.loop.ack_watch import AckWatch
-from httpng_driver.loop.poller import ERROR, HANG_UP, PEER_SHUT, READABLE, WRITABLE
+from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Pump:
     def _read(self, mask: int) -> None:
         connection, clock = self.connection, self._hub.clock
         # A FIN that came with the request must be known before the handler starts; so twice, if there is one.
-        for _ in range(2 if mask & PEER_SHUT else 1):
+        for _ in range(2 if mask & (PEER_SHUT | MAYBE_SHUT) else 1):
             if not connection.wants_read:
                 break
             try:
