@@ -87,7 +87,8 @@ class Hub:
         self.thread = get_ident()
         self._reactor = reactor
         self._pumps: set[Pump] = set()
-        self._flagged: list[Pump] = []
+        # In the order in which they were flagged; a pump that is flagged twice is served once.
+        self._flagged: dict[Pump, None] = {}
         self._tasks = 0
         self._turns = 0
         self._on_idle: Callable[[], None] | None = None
@@ -150,16 +151,11 @@ class Hub:
     take = adopt
 
     def flag(self, pump: Pump) -> None:
-        """Have `pump`, which isn't flagged, served in this turn, or soon."""
+        """Have `pump` served in this turn, or soon."""
         pump.flagged = True
-        self._flagged.append(pump)
+        self._flagged[pump] = None
         if not self._in_turn:
             self._soon()
-
-    def flag_again(self, pump: Pump) -> None:
-        """Have `pump`, which is served now, served once more, soon."""
-        self._flagged.append(pump)
-        self._soon()
 
     def forget(self, pump: Pump) -> None:
         """Note that the pump has closed."""
@@ -285,7 +281,7 @@ class Hub:
         for _ in range(_PASSES_PER_TURN):
             if self.runner.is_ready:
                 self.runner.run()
-            flagged, self._flagged = self._flagged, []
+            flagged, self._flagged = self._flagged, {}
             for pump in flagged:
                 if pump in self._pumps:
                     pump.serve()

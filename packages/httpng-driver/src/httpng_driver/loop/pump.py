@@ -300,4 +300,4 @@ class Pump:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             self.connection.connection_lost(self._hub.clock(), f"shutting down failed: {error.strerror}")
-            self._hub.flag_again(self)
+            self._hub.flag(self)
