@@ -105,6 +105,9 @@ def accept(
     except OSError:
         return  # It went away before we came to it.
     sock.setblocking(False)
+    # Of the listener's, one that was connected before it was set wouldn't have it.
+    if LOWAT is not None and application.settings.notsent_lowat:
+        sock.setsockopt(socket.IPPROTO_TCP, LOWAT, application.settings.notsent_lowat)
     now = time.monotonic()
     opened = application.connection(now, peer=Address(*address[:2]), date=date)
     yield Peer(sock, opened, runner)
@@ -116,8 +119,6 @@ def serve(application: Application, listener: socket.socket, stop: Callable[[], 
     runner = application.runner(time.monotonic)
     peers: list[Peer] = []
     listener.setblocking(False)
-    if LOWAT is not None and application.settings.notsent_lowat:
-        listener.setsockopt(socket.IPPROTO_TCP, LOWAT, application.settings.notsent_lowat)
     while not stop():
         now = time.monotonic()
         runner.handle_timeout(now)

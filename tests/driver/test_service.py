@@ -237,6 +237,21 @@ async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> 
     assert len(taken) == 1
 
 
+async def test_whoever_connects_first_is_kept_short_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options are set before anybody can connect: an accepted socket has those of that moment."""
+    seen: list[int] = []
+    listen = socket.socket.listen
+
+    def noting(sock: socket.socket, backlog: int) -> None:
+        seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT))
+        listen(sock, backlog)
+
+    monkeypatch.setattr(socket.socket, "listen", noting)
+    (bound,) = open_listeners(list(parse_listen("127.0.0.1:0", default=())), 12_345)
+    bound.close()
+    assert seen == [12_345]
+
+
 # One server for each application ------------------------------------------------------------------------
 
 

@@ -62,7 +62,3 @@ class TestThreads(Example):
 
 class TestSelectors(Example):
     name = "embed_selectors"
-
-    @pytest.mark.xfail(reason="the kernel takes megabytes in one send now and then", strict=False)
-    def test_the_kernel_is_kept_short(self, driver: Any, protocol: Any) -> None:
-        super().test_the_kernel_is_kept_short(driver, protocol)

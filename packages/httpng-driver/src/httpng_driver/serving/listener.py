@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -62,18 +63,16 @@ def open_listeners(
     """
     opened: list[Bound] = []
     places = {(address.host, address.port) for address in addresses}
+    prepare = partial(_set_options, notsent_lowat=notsent_lowat, tcp_keepalive=tcp_keepalive)
     try:
         for address in addresses:
             # A port alone means both, and so all that there are.
             is_half = address.host == "::" and ("0.0.0.0", address.port) in places
-            opened.extend(_open_all(address, may_be_none=is_half))
+            opened.extend(_open_all(address, prepare, may_be_none=is_half))
     except BaseException:
         for one in opened:
             one.close()
         raise
-    for one in opened:
-        if one.address.path is None:
-            _set_options(one.socket, notsent_lowat, tcp_keepalive)
     return opened
 
 
@@ -96,11 +95,13 @@ class _NotOursError(ConfigError):
     """This machine doesn't have the address, or nothing of its family."""
 
 
-def _open_all(address: ListenAddress, *, may_be_none: bool) -> Iterator[Bound]:
+def _open_all(
+    address: ListenAddress, prepare: Callable[[socket.socket], None], *, may_be_none: bool
+) -> Iterator[Bound]:
     places, not_ours = _resolve(address), dict[str, _NotOursError]()
     for family, where in places:
         try:
-            yield _open(address, family, where)
+            yield _open(address, family, where, prepare)
         except _NotOursError as error:
             not_ours[where[0]] = error
     for host, failure in not_ours.items():
@@ -109,11 +110,11 @@ def _open_all(address: ListenAddress, *, may_be_none: bool) -> Iterator[Bound]:
         _log.warning("%s: so %s is left out", failure, host)
 
 
-def _open(address: ListenAddress, family: int, where: Any) -> Bound:
+def _open(address: ListenAddress, family: int, where: Any, prepare: Callable[[socket.socket], None]) -> Bound:
     step, bound = "bind error", None
     try:
         bound = Bound(socket.socket(family, socket.SOCK_STREAM), address)
-        bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where)
+        bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where, prepare)
         step = "listen error"
         bound.socket.listen(_BACKLOG)
         bound.socket.setblocking(False)
@@ -126,8 +127,10 @@ def _open(address: ListenAddress, family: int, where: Any) -> Bound:
     return bound
 
 
-def _bind(bound: Bound, family: int, where: Any) -> Bound:
+def _bind(bound: Bound, family: int, where: Any, prepare: Callable[[socket.socket], None]) -> Bound:
     sock = bound.socket
+    # Before anybody can connect: an accepted socket has what the listener had when its client came.
+    prepare(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -146,7 +149,7 @@ def _bind_unix(bound: Bound, path: str) -> Bound:
     return bound
 
 
-def _set_options(sock: socket.socket, notsent_lowat: int, tcp_keepalive: float) -> None:
+def _set_options(sock: socket.socket, *, notsent_lowat: int, tcp_keepalive: float) -> None:
     # Accepted sockets inherit them: no system call for each connection.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if notsent_lowat:
