@@ -75,7 +75,7 @@ BANK = [
     Attack("a bare LF behind a chunk size", once(CHUNKED + b"2\n"), 400),
     Attack("a bare LF in a head", once(b"GET / HTTP/1.1\nHost: x\n"), 400),
     Attack("20,000 trailer fields", once(CHUNKED + b"0\r\n" + b"a: b\r\n" * 20_000), 431),
-    Attack("trailers without an end", once(CHUNKED + b"0\r\na: " + b"b" * 1_000_000), 431, 1, 1_000_000),
+    Attack("trailers without an end", once(CHUNKED + b"0\r\na: " + b"b" * 1_000_000), 431),
     Attack("a body that is too long", once(CHUNKED + b"ffffffff\r\n" + b"x" * 3_000_000), 413, 1, 2_200_000),
     Attack("a long target of no form", once(b"GET " + b"\\" * 16_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"), 400),
     Attack(

@@ -1,7 +1,5 @@
 """Attacks over sockets: the peer is answered, memory stays bounded, and nobody else waits for long."""
 
-from collections.abc import Iterator
-
 import pytest
 from tests.driver.harness import Serving
 from tests.hostile.bank import BANK, Attack
@@ -9,23 +7,14 @@ from tests.hostile.beside import Target, beside
 
 pytestmark = pytest.mark.anyio
 
-MOST_TURNS = 6
+MOST_TURNS = 3
 """So many turns a request may wait beside an attack: one passes anyway, and a turn may be under way."""
 MOST_BETWEEN = 64
 """So many requests of one connection are handled at most before another's turn comes."""
 LONGEST_ECHO = 300
 
 
-def banked() -> Iterator[object]:
-    """The attacks; a long pipeline is known to take more of a turn than its share."""
-    for attack in BANK:
-        greedy = attack.responses > MOST_BETWEEN
-        why = "pipelined requests that came in one read are all handled in one turn"
-        marks = [pytest.mark.xfail(reason=why, strict=False)] if greedy else []
-        yield pytest.param(attack, marks=marks, id=attack.name)
-
-
-@pytest.mark.parametrize("attack", list(banked()))
+@pytest.mark.parametrize("attack", BANK, ids=lambda attack: attack.name)
 async def test_an_attack_gets_its_answer_and_costs_nobody_else(serving: Serving, attack: Attack) -> None:
     target = Target()
     async with serving(target) as server:

@@ -93,6 +93,7 @@ class Hub:
         self._turns = 0
         self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
+        # Whether the reactor was asked to call `_woken`, and hasn't yet.
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
@@ -185,7 +186,7 @@ class Hub:
     def turn(self) -> None:
         """Serve what was flagged and what is due."""
         with self.lock:
-            self._scheduled, self._in_turn = False, True
+            self._in_turn = True
             try:
                 self._serve()
             finally:
@@ -302,6 +303,9 @@ class Hub:
                 self.poller.poll()
             finally:
                 self._in_turn = False
+            if self._scheduled:
+                # A turn comes anyway; one here as well would give the flagged more than their share.
+                return
             due = self._next_deadline()
             is_due = due is not None and due <= self.clock()
             if is_due or self._flagged or self.feed_turns or self.runner.is_ready:
@@ -323,9 +327,9 @@ class Hub:
             self.wakeup.call(_nothing)  # Each answer is followed by a turn.
 
     def _woken(self) -> None:
-        if self._scheduled:
-            self._turns += 1
-            self.turn()
+        self._scheduled = False
+        self._turns += 1
+        self.turn()
 
     def _set_alarm(self) -> None:
         deadline = self._next_deadline()
