@@ -27,6 +27,21 @@ def head(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
 GET = head(b"Host: x")
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+HOSTS = [
+    (b"x", "x"),
+    (b"x:80", "x"),
+    (b"x:", "x"),
+    (b"[::1]", "[::1]"),
+    (b"[::1]:80", "[::1]"),
+    (b"127.0.0.1:80", "127.0.0.1"),
+    (b"", "default"),
+    (b"a_b-c.d~e", "a_b-c.d~e"),
+]
+"""Values of Host, and what a handler gets as the host."""
+MALFORMED_HOSTS = [
+    *(b"a,b", b"a b", b"u@a", b"a/b", b"a?b", b"a:b", b"a:80:80"),
+    *(b"[::1", b"::1", b"[x]", b"\xe9", b"a" * 999),
+]
 
 
 @dataclass

@@ -4,14 +4,11 @@ from typing import Any
 
 import pytest
 from tests.core.driving import GET, Driven
+from tests.core.http1.reading import HOSTS, MALFORMED_HOSTS, head
 
 from httpng_core import Request
 
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def head(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
-    return b"\r\n".join([first, *lines, b"", b""])
 
 
 def served(data: bytes, **settings: Any) -> Request:
@@ -168,40 +165,12 @@ def test_obs_fold_is_refused_or_made_spaces_of(fold: bytes, engine: str) -> None
 # Host -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("value", "host"),
-    [
-        (b"x", "x"),
-        (b"x:80", "x"),
-        (b"x:", "x"),
-        (b"[::1]", "[::1]"),
-        (b"[::1]:80", "[::1]"),
-        (b"127.0.0.1:80", "127.0.0.1"),
-        (b"", "default"),
-        (b"a_b-c.d~e", "a_b-c.d~e"),
-    ],
-)
+@pytest.mark.parametrize(("value", "host"), HOSTS)
 def test_the_host_is_without_its_port(value: bytes, host: str) -> None:
     assert served(head(b"host: " + value)).host == host
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"a,b",
-        b"a b",
-        b"u@a",
-        b"a/b",
-        b"a?b",
-        b"a:b",
-        b"a:80:80",
-        b"[::1",
-        b"::1",
-        b"[x]",
-        b"\xe9",
-        b"a" * 999,
-    ],
-)
+@pytest.mark.parametrize("value", MALFORMED_HOSTS)
 def test_a_malformed_host_is_refused(value: bytes) -> None:
     assert refused(head(b"host: " + value)) == 400
 

@@ -7,7 +7,19 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.core.http1.reading import CHUNKED, GET, POST, cut, head, parser, read, refused, served
+from tests.core.http1.reading import (
+    CHUNKED,
+    GET,
+    HOSTS,
+    MALFORMED_HOSTS,
+    POST,
+    cut,
+    head,
+    parser,
+    read,
+    refused,
+    served,
+)
 
 from httpng_core.errors import RemoteError
 from httpng_core.http1.parser import MAX_STEP, MORE, ParsedHead, Reading, RequestParser
@@ -164,40 +176,12 @@ def test_a_fold_of_the_request_line_is_refused() -> None:
     assert refused(b"GET / HTTP/1.1\r\n host: x\r\n\r\n").status == 400
 
 
-@pytest.mark.parametrize(
-    ("value", "host"),
-    [
-        (b"x", "x"),
-        (b"x:80", "x"),
-        (b"x:", "x"),
-        (b"[::1]", "[::1]"),
-        (b"[::1]:80", "[::1]"),
-        (b"127.0.0.1:80", "127.0.0.1"),
-        (b"", "default"),
-        (b"a_b-c.d~e", "a_b-c.d~e"),
-    ],
-)
+@pytest.mark.parametrize(("value", "host"), HOSTS)
 def test_the_host_is_without_its_port(value: bytes, host: str) -> None:
     assert served(head(b"host: " + value)).host == host
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"a,b",
-        b"a b",
-        b"u@a",
-        b"a/b",
-        b"a?b",
-        b"a:b",
-        b"a:80:80",
-        b"[::1",
-        b"::1",
-        b"[x]",
-        b"\xe9",
-        b"a" * 999,
-    ],
-)
+@pytest.mark.parametrize("value", MALFORMED_HOSTS)
 def test_a_malformed_host_is_refused(value: bytes) -> None:
     assert refused(head(b"host: " + value)).status == 400
 
