@@ -253,6 +253,9 @@ def until_refused(address: ListenAddress) -> None:
             Client(address).close()
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            # It stopped listening in that very moment.
+            pass
         time.sleep(0.01)
     raise AssertionError("it still listens")
 
