@@ -1,4 +1,4 @@
-"""What a client says on HTTP/2, event by event: requests, bodies, resets."""
+"""What a client says on HTTP/2, event by event: requests, bodies, resets; and what it says too late."""
 
 from typing import Final
 
@@ -187,6 +187,26 @@ class Intake(Lifetime):
         elif stream_id > self.session.streams.highest and len(self._priorities) < _MOST_PRIORITIES:
             # It may come ahead of its request (RFC 9218, 7.1).
             self._priorities[stream_id] = priority
+
+    # Time ---------------------------------------------------------------------------------------------
+
+    def expired(self, now: float) -> None:
+        """End what has taken too long."""
+        if self._stuck_due() <= now:
+            # What is committed can't be taken back stream by stream.
+            self._phase = Phase.OVER
+            self.endpoint.reset()
+            self._end_all(now, STALLED, resets=True)
+            return
+        for stream in list(self.streams.values()):
+            if stream.due() <= now:
+                self._stream_expired(stream, now)
+        if self._idle_due() <= now or self._answer_due <= now:
+            self._go_away(now)
+        if self._block_due() <= now:
+            self._fail("a header block took too long", now)
+        self._note_control(now)
+        self._arm_all()
 
     def _stream_expired(self, stream: Stream, now: float) -> None:
         if stream.exchange is None:

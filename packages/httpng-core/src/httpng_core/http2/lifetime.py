@@ -122,27 +122,6 @@ class Lifetime:
 
     # Time ---------------------------------------------------------------------------------------------
 
-    def expired(self, now: float) -> None:
-        """End what has taken too long."""
-        if self._stuck_due() <= now:
-            # What is committed can't be taken back stream by stream.
-            self._phase = Phase.OVER
-            self.endpoint.reset()
-            self._end_all(now, STALLED, resets=True)
-            return
-        for stream in list(self.streams.values()):
-            if stream.due() <= now:
-                self._stream_expired(stream, now)
-        if self._idle_due() <= now or self._answer_due <= now:
-            self._go_away(now)
-        if self._block_due() <= now:
-            self._fail("a header block took too long", now)
-        self._note_control(now)
-        self._arm_all()
-
-    def _stream_expired(self, stream: Stream, now: float) -> None:
-        raise NotImplementedError
-
     def _arm(self, due: float) -> None:
         """Have `expired` called by then; too early does no harm."""
         deadline = self.endpoint.deadline
