@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
@@ -82,7 +82,27 @@ def before_routes(error: BaseException) -> object:
     return router
 
 
-KINDS = [plain, generator, coroutine, coroutine_that_waited, before_routes]
+class Raising(Mapping[str, object]):
+    """A response that raises when it is looked at."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __getitem__(self, key: str) -> object:
+        raise self.error
+
+    def __iter__(self) -> Iterator[str]:
+        raise self.error
+
+    def __len__(self) -> int:
+        raise self.error
+
+
+def by_what_is_returned(error: BaseException) -> object:
+    return lambda req: Raising(error) if req.path == "/bad" else "good"
+
+
+KINDS = [plain, generator, coroutine, coroutine_that_waited, before_routes, by_what_is_returned]
 
 
 @pytest.fixture

@@ -146,7 +146,10 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
         else:
             response = as_response(returned, headers)
             exchange.answer(response.status, response.headers, response.body, now)
-    except Exception as error:
+    except BaseException as error:
+        # Code of the user's may run in this: what was returned may be a mapping of their own.
+        if not is_handlers_error(error):
+            raise
         _log_failure(exchange.request, error, was_raised=False)
         exchange.fail(now, f"the handler returned what can't be sent: {error}")
 
