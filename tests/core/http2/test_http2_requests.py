@@ -1,5 +1,8 @@
 """Requests on HTTP/2: what handlers see, and what is refused, how."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from h2.errors import ErrorCodes
 from tests.core.driving import Driven
@@ -362,20 +365,25 @@ def test_an_upgrade_while_draining_takes_no_more_than_that() -> None:
     assert driven.connection.half_close_expected()
 
 
+def not_upgraded(old: bytes, new: bytes) -> Driven:
+    return Driven(UPGRADE.replace(old, new) % (SETTINGS, b""), h2c_upgrade=True)
+
+
 @pytest.mark.parametrize(
-    "driven",
+    "make",
     [
-        upgraded(on=False),
-        upgraded(b"!"),
-        upgraded(b"AAQA"),
-        upgraded(more=b"http2-settings: AAQAAAAK\r\n"),
-        upgraded(more=b"content-length: 1\r\n", body=b"x"),
-        Driven(UPGRADE.replace(b"h2c", b"x") % (SETTINGS, b""), h2c_upgrade=True),
-        Driven(UPGRADE.replace(b", HTTP2-Settings", b"") % (SETTINGS, b""), h2c_upgrade=True),
-        Driven(UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0") % (SETTINGS, b""), h2c_upgrade=True),
+        partial(upgraded, on=False),
+        partial(upgraded, b"!"),
+        partial(upgraded, b"AAQA"),
+        partial(upgraded, more=b"http2-settings: AAQAAAAK\r\n"),
+        partial(upgraded, more=b"content-length: 1\r\n", body=b"x"),
+        partial(not_upgraded, b"h2c", b"x"),
+        partial(not_upgraded, b", HTTP2-Settings", b""),
+        partial(not_upgraded, b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
-def test_other_upgrades_are_served_as_http1(driven: Driven) -> None:
+def test_other_upgrades_are_served_as_http1(make: Callable[[], Driven]) -> None:
+    driven = make()
     assert driven.exchange.request.version_major == 1
     driven.exchange.respond(Response(body="ok"), driven.now)
     driven.push()
