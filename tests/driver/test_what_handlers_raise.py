@@ -25,12 +25,20 @@ class PanicError(BaseException):
 
 
 RAISED = [
-    pytest.param(PanicError("p"), id="BaseException"),
-    pytest.param(GeneratorExit(), id="GeneratorExit"),
-    pytest.param(asyncio.CancelledError(), id="CancelledError"),
-    pytest.param(BaseExceptionGroup("several", [PanicError("p"), ValueError("v")]), id="group"),
-    pytest.param(StopIteration(5), id="StopIteration"),
+    pytest.param(lambda: PanicError("p"), id="BaseException"),
+    pytest.param(GeneratorExit, id="GeneratorExit"),
+    pytest.param(asyncio.CancelledError, id="CancelledError"),
+    pytest.param(lambda: BaseExceptionGroup("several", [PanicError("p"), ValueError("v")]), id="group"),
+    pytest.param(lambda: StopIteration(5), id="StopIteration"),
 ]
+each_error = pytest.mark.parametrize("error", RAISED, indirect=True)
+
+
+@pytest.fixture
+def error(request: pytest.FixtureRequest) -> BaseException:
+    """One of its own for each test: its traceback keeps all that the handler saw."""
+    made: BaseException = request.param()
+    return made
 
 
 def plain(error: BaseException) -> object:
@@ -134,7 +142,7 @@ async def several(serving: Serving, handler: object, count: int) -> AsyncIterato
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("error", RAISED)
+@each_error
 async def test_what_a_handler_raises_touches_nobody_else(
     serving: Serving,
     kind: Callable[[BaseException], object],
@@ -156,7 +164,7 @@ async def test_what_a_handler_raises_touches_nobody_else(
     assert [record.getMessage() for record in caplog.records] == ["handler error on GET /bad"] * 3
 
 
-@pytest.mark.parametrize("error", RAISED)
+@each_error
 async def test_what_is_raised_late_cuts_that_response_short_alone(net: Net, error: BaseException) -> None:
     async def handler(req: Request, io: IO) -> None:
         await io.write(b"begun")
@@ -173,7 +181,7 @@ async def test_what_is_raised_late_cuts_that_response_short_alone(net: Net, erro
         assert (good.body, good.complete) == (b"begun", True)
 
 
-@pytest.mark.parametrize("error", RAISED)
+@each_error
 async def test_what_on_gap_raises_is_raised_by_follow(
     serving: Serving, error: BaseException, polls: list[None]
 ) -> None:
