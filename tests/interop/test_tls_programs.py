@@ -93,7 +93,8 @@ async def test_openssl_resumes_its_session(
 
 
 @pytest.mark.parametrize(
-    ("offer", "agreed"), [("h2,http/1.1", "h2"), ("http/1.1", "http/1.1"), ("http/1.0", None)]
+    ("offer", "agreed"),
+    [("h2,http/1.1", "h2"), ("http/1.1", "http/1.1"), ("http/1.0", "http/1.0"), ("acme-tls/1", None)],
 )
 async def test_openssl_agrees_on_a_protocol(
     program: Program, serving: Serving, pair: CertificateFiles, offer: str, agreed: str | None
@@ -103,6 +104,7 @@ async def test_openssl_agrees_on_a_protocol(
         ran = await in_thread(run, [program("openssl"), "s_client", "-connect", where, "-alpn", offer])
     told = ran.stdout.decode("latin-1")
     assert (f"ALPN protocol: {agreed}" if agreed else "No ALPN negotiated") in told
+    assert (b"no application protocol" in ran.stderr) == (agreed is None)
 
 
 async def test_openssl_may_not_renegotiate(

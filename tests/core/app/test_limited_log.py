@@ -1,9 +1,12 @@
 """Lines of the log that strangers can cause are few, and those that aren't written are counted."""
 
 import logging
+from pathlib import Path
 
 import pytest
+from tests.certificates import make_pair
 
+from httpng_core import Certificates, Settings, TlsFiles
 from httpng_core.testing import Loopback
 
 BAD = b"nonsense\r\n\r\n"
@@ -37,6 +40,22 @@ def test_each_second_has_lines_of_its_own(caplog: pytest.LogCaptureFixture) -> N
         loop.advance(1)
     assert len(told(caplog)) == 12
     assert all("more" not in line for line in told(caplog))
+
+
+@pytest.mark.parametrize("first", [b"\x16\x03\x01\x00\x05hello", BAD], ids=["no TLS", "plain text"])
+def test_a_flood_of_failed_handshakes_is_a_few_lines_and_a_count(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, first: bytes
+) -> None:
+    caplog.set_level(logging.INFO)
+    certificates = Certificates(TlsFiles((make_pair(tmp_path),)), Settings())
+    loop = Loopback(lambda req: "x")
+    for _ in range(25):
+        connection = loop.application.connection(loop.clock.now, certificates=certificates)
+        connection.receive_data(first, loop.clock.now)
+        loop.runner.serve(connection)
+    assert len(told(caplog)) == 10
+    loop.advance(1)
+    assert told(caplog)[10:] == ["TLS with ... and 15 more"]
 
 
 def test_a_log_that_is_off_costs_no_timer(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.certificates import make_pair, trusting
 from tests.core.conftest import Make
 from tests.core.sealed import GET, PEER
@@ -21,6 +23,7 @@ from httpng_core import (
 )
 from httpng_core.testing import Client, Loopback, TlsEnd
 from httpng_core.testing.http1_client import decode
+from httpng_core.tls import offered_protocols
 from httpng_core.tls import outbound as tls_outbound
 from httpng_core.tls.end import RECORD
 
@@ -109,6 +112,57 @@ def test_a_failed_handshake_sends_its_alert_and_waits_for_the_fin(make: Make) ->
     sealed.receive(b"more of it")
     sealed.eof()
     assert sealed.ended == "close"
+
+
+NO_APPLICATION_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
+
+
+def offering(pair: CertificateFiles, *names: str) -> bytes:
+    """The first bytes of a client that speaks these protocols."""
+    context = trusting(pair)
+    context.set_alpn_protocols(list(names))
+    end = TlsEnd(context, server_side=False, server_hostname="localhost")
+    end.shake()
+    return end.take()
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_a_client_that_speaks_none_of_the_protocols_gets_the_alert_for_that(
+    make: Make, pair: CertificateFiles, step: int
+) -> None:
+    """RFC 7301, 3.2. However its first bytes are cut."""
+    sealed = make()
+    hello = offering(pair, "acme-tls/1", "x\nx")
+    for start in range(0, len(hello), step):
+        assert sealed.failures == []
+        sealed.receive(hello[start : start + step])
+    assert sealed.failures == ["the client speaks none of h2, http/1.1, http/1.0, but acme-tls/1, x\\nx"]
+    assert sealed.offer() == NO_APPLICATION_PROTOCOL
+    sealed.connection.bytes_accepted(len(NO_APPLICATION_PROTOCOL), sealed.now)
+    assert sealed.ended == "half-close"
+
+
+@pytest.mark.parametrize("names", [("h2",), ("http/1.0",), ("no such", "http/1.1")])
+def test_one_protocol_of_several_is_enough(
+    make: Make, pair: CertificateFiles, names: tuple[str, ...]
+) -> None:
+    sealed = make()
+    sealed.receive(offering(pair, *names))
+    assert sealed.failures == []
+    assert sealed.offer()[:1] == b"\x16"
+
+
+@given(st.data())
+def test_a_client_hello_may_be_anything(data: st.DataObject) -> None:
+    """It never raises, and no more of it never makes it whole again."""
+    body = data.draw(st.binary(max_size=200))
+    length = data.draw(st.sampled_from([len(body), len(body) + 5, 0]))
+    message = b"\x01" + length.to_bytes(3, "big") + body
+    record = b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
+    known = False
+    for end in range(len(record) + 1):
+        known = known or offered_protocols(record[:end]) is not None
+    assert known == (length <= len(body))
 
 
 def test_a_fin_before_the_alert_is_out(make: Make) -> None:

@@ -129,7 +129,7 @@ class Connection:
             speak(endpoint, settings, now, protocol)
         else:
             assert isinstance(outbound, SealedOutbound)
-            self._tls = TlsLayer(endpoint, outbound, end, settings, now, speak)
+            self._tls = TlsLayer(endpoint, outbound, end, settings, now, speak, certificates.alpn)
 
     # In -----------------------------------------------------------------------------------------------
 

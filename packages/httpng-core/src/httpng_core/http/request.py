@@ -93,7 +93,8 @@ class Request:
         method: as sent, case kept.
         path: the raw request target in origin form, query included; `*` for `OPTIONS *`.
         query: what follows the first `?`; `None` if there is none.
-        host: the authority without its port; "default" if the request names none.
+        host: the authority without its port; "default" if the request names none. An authority with a user
+            name before `@`, in whichever place, is refused with 400 (RFC 9110, 4.2.4).
         body: the request body, `b""` if none.
         version_major: of the HTTP version, as `version_minor`.
         https: whether it came over TLS.

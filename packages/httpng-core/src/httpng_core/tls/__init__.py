@@ -1,6 +1,7 @@
 """TLS without sockets: the only importer of ssl, and of cryptography for the names in certificates."""
 
 from httpng_core.tls.certificates import Certificates
+from httpng_core.tls.client_hello import offered_protocols
 from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.tls.names import NameTable, names_of
 from httpng_core.tls.records import RecordBook
@@ -13,4 +14,5 @@ __all__ = [
     "TlsEnd",
     "TlsError",
     "names_of",
+    "offered_protocols",
 ]

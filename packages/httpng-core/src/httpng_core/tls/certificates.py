@@ -10,7 +10,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.errors import ConfigError
 from httpng_core.tls.names import NameTable, names_of
 
-ALPN: Final = ("h2", "http/1.1")
+ALPN: Final = ("h2", "http/1.1", "http/1.0")
 """What is spoken inside TLS (RFC 7301), the preferred first."""
 
 _VERSIONS: Final = {
@@ -30,6 +30,7 @@ class Certificates:
 
     Attributes:
         context: what new connections are to be wrapped with; replace it with what `load` gives.
+        alpn: the protocols to agree on, the preferred first.
     """
 
     def __init__(self, files: TlsFiles, settings: Settings, alpn: tuple[str, ...] = ALPN) -> None:
@@ -45,7 +46,7 @@ class Certificates:
         """
         self._files = files
         self._settings = settings
-        self._alpn = alpn
+        self.alpn = alpn
         self.context = self.load()
 
     def load(self) -> ssl.SSLContext:
@@ -71,7 +72,7 @@ class Certificates:
         level = f"@SECLEVEL={self._settings.openssl_security_level}"
         context.set_ciphers(f"{level}:{_CIPHERS}" + (":!SHA1" if modern else ""))
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
-        context.set_alpn_protocols(self._alpn)
+        context.set_alpn_protocols(self.alpn)
         _bind(context, pair)
         return context
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.http1.framer import refusal
+from httpng_core.tls.client_hello import LONGEST, NO_APPLICATION_PROTOCOL, offered_protocols
 from httpng_core.tls.end import TlsEnd, TlsError
 from httpng_core.tls.outbound import SealedOutbound
 from httpng_core.wire.endpoint import CLOSED, Ending, Endpoint
@@ -23,7 +24,7 @@ class TlsLayer(Silence):
     See `HttpProtocol` for what a connection asks of it while hands are shaken.
     """
 
-    __slots__ = ("_end", "_endpoint", "_outbound", "_settings", "_shaking", "_speak")
+    __slots__ = ("_alpn", "_end", "_endpoint", "_hello", "_outbound", "_settings", "_shaking", "_speak")
 
     def __init__(
         self,
@@ -33,13 +34,17 @@ class TlsLayer(Silence):
         settings: Settings,
         now: float,
         speak: Speak,
+        alpn: tuple[str, ...],
     ) -> None:
-        """Wait for a handshake; `speak` is called after it, with what ALPN agreed on."""
+        """Wait for a handshake; `speak` is called after it, with what ALPN agreed on: one of `alpn`."""
         self._endpoint = endpoint
         self._outbound = outbound
         self._end = end
         self._settings = settings
         self._speak = speak
+        self._alpn = alpn
+        # What has come of the ClientHello; `None` once it was looked at.
+        self._hello: bytes | None = b""
         self._shaking = True
         endpoint.deadline = now + settings.handshake_timeout
         endpoint.speak(self, now)
@@ -50,6 +55,8 @@ class TlsLayer(Silence):
             # No record of TLS begins with a letter, every request of HTTP/1.1 does.
             if self._endpoint.ending is _OPEN:
                 self._answer_plainly(now)
+            return
+        if self._hello is not None and not self._may_agree(data, now):
             return
         self._end.receive(data)
         try:
@@ -88,6 +95,20 @@ class TlsLayer(Silence):
         return self._settings.stall_timeout
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _may_agree(self, data: bytes, now: float) -> bool:
+        """Return whether there may be a protocol that both ends speak; else say so (RFC 7301, 3.2)."""
+        assert self._hello is not None
+        hello = self._hello + data
+        offered = offered_protocols(hello) if len(hello) <= LONGEST else ()
+        self._hello = hello if offered is None else None
+        if not offered or any(name in self._alpn for name in offered):
+            return True
+        if self._endpoint.ending is _OPEN:
+            told = ", ".join(repr(name[:20])[1:-1] for name in offered[:5])
+            self._fail(f"the client speaks none of {', '.join(self._alpn)}, but {told}", now)
+            self._outbound.push_plainly(NO_APPLICATION_PROTOCOL)
+        return False
 
     def _shake(self, now: float) -> bool:
         if not self._end.shake():
