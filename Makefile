@@ -36,7 +36,8 @@ help:
 	$(INSTALL) pip
 	$(INSTALL) hatchling editables
 	$(INSTALL) --no-build-isolation --editable 'packages/httpng-core[tls]' --editable packages/httpng-lua \
-		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
+		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' \
+		--editable packages/httpng-trio --editable packages/httpng
 	@touch $@
 
 .venv/dev.stamp: .venv/packages.stamp pyproject.toml
@@ -51,7 +52,7 @@ demo: .venv/packages.stamp
 	DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/python examples/demo.py
 
 serve: .venv/packages.stamp
-	$(BIN)/python -m httpng_asyncio examples/ticker.lua
+	$(BIN)/httpng examples/ticker.lua
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -85,7 +86,8 @@ wheels: dist/stamp
 	$(INSTALL_COMPILED) --group dev
 	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl
 	$(INSTALL_COMPILED) --no-build-isolation 'httpng-core[tls]' --editable packages/httpng-lua \
-		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' --editable packages/httpng-trio
+		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' \
+		--editable packages/httpng-trio --editable packages/httpng
 	@touch $@
 
 test-compiled: .venv-compiled/stamp

@@ -18,7 +18,7 @@ from docs.lua_entries import read_entries
 from docs.python_entries import DOORS, define, entry, find, public_names
 
 from httpng_core import Settings
-from httpng_driver.command import cli
+from httpng_driver.command.options import options
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -115,10 +115,9 @@ def _default(value: object) -> str:
 
 
 def _options(name: str) -> str:
-    parser = cli._parser("httpng", "0", True)
-    return ", ".join(
-        f"`{option}`" for each in parser._actions if each.dest == name for option in each.option_strings
-    )
+    (option,) = (each for each in options(["auto"]) if each.key == name)
+    more = [f"--no-{each.removeprefix('--')}" for each in option.names if option.kind == "flag"]
+    return ", ".join(f"`{each}`" for each in [*option.names, *more])
 
 
 _FILL: dict[str, Callable[[str], str]] = {"settings": _settings, "python": _python, "lua": _lua}

@@ -12,7 +12,8 @@ from pathlib import Path
 from docs.docstrings import WIDTH, attributes, filled, prose
 
 DOORS = (
-    "httpng_asyncio", "httpng_trio", "httpng_core", "httpng_lua", "httpng_core.testing", "httpng_driver",
+    "httpng", "httpng_asyncio", "httpng_trio", "httpng_core", "httpng_lua", "httpng_core.testing",
+    "httpng_driver",
 )  # fmt: skip
 """The modules whose names are public; a bare name is looked for in this order."""
 

@@ -14,7 +14,7 @@ PACKAGES = Path(__file__).parent.parent / "packages"
 # The floors of a package: folders, or modules beside them. One imports only from floors left of its own.
 _FLOORS = {
     "httpng_core": (
-        "errors timers compiled config http sending feeds wire http2 http1 tls connection app languages"
+        "errors timers units compiled config http sending feeds wire http2 http1 tls connection app languages"
         " testing"
     ),
     "httpng_driver": "reactor handlers loop threads serving command",
@@ -55,6 +55,7 @@ NOT_IN = {
     "httpng_driver": BACKENDS | {"asyncio", "trio", "uvloop"},
     "httpng_asyncio": {"trio", "httpng_trio"},
     "httpng_trio": {"asyncio", "uvloop", "httpng_asyncio"},
+    "httpng": {"asyncio", "trio", "uvloop"},
 }
 WITHOUT_ASYNC = {"httpng_core", "httpng_lua"}
 # The one part of core with sockets, a clock and handlers of all forms: tests for drivers, that are a client.

@@ -218,7 +218,7 @@ def rows(page: str) -> dict[str, list[str]]:
 def options(capsys: pytest.CaptureFixture[str]) -> set[str]:
     """All long options of the command line, by its help."""
     with pytest.raises(SystemExit):
-        main(print, "httpng", "0", ["--help"], uvloop=True)
+        main(dict.fromkeys(["auto", "asyncio", "uvloop"], print), "httpng", "0", ["--help"])
     return set(re.findall(r"--[a-z][a-z0-9-]+", capsys.readouterr().out))
 
 

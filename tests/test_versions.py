@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("httpng-core", "httpng-lua", "httpng-driver", "httpng-asyncio", "httpng-trio")
+PACKAGES = ("httpng", "httpng-core", "httpng-lua", "httpng-driver", "httpng-asyncio", "httpng-trio")
 
 
 def project(package: str) -> dict[str, Any]:

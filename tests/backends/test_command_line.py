@@ -312,13 +312,12 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:hello", "--nonsense"], "unrecognized arguments: --nonsense (see --help)"),
     (["app.py:hello", "--list", "127.0.0.1:0"], "--list; the nearest known one is --listen (see --help)"),
     # Its value would be taken for APP.
-    (["--port", "8000", "app.py:hello"], "unrecognized arguments: --port; the nearest known one is --listen"),
-    (["app.py:hello", "--port=8000"], "unrecognized arguments: --port; the nearest known one is --listen"),
-    (["app.py:hello", "--host", "::"], "unrecognized arguments: --host; the nearest known one is --listen"),
+    (["--bind", "8000", "app.py:hello"], "unrecognized arguments: --bind; the nearest known one is --listen"),
+    (["app.py:hello", "--addr=::1"], "unrecognized arguments: --addr; the nearest known one is --listen"),
     (["app.py:hello", "-b", "0:80"], "unrecognized arguments: -b; the nearest known one is --listen"),
     (["app.py:hello", "-p8000"], "unrecognized arguments: -p8000; the nearest known one is --listen"),
     (["app.py:hello", "--workers", "4"], "--workers; the nearest known one is --threads"),
-    (["app.py:hello", "--ssl-certfile", "x"], "--ssl-certfile; the nearest known one is --certfile"),
+    (["app.py:hello", "--ssl-cert", "x"], "--ssl-cert; the nearest known one is --certfile"),
     (["--max-body-length", "5"], "--max-body-length; the nearest known one is --max-body-len"),
     (["app.py:hello", "--max_body_len", "5"], "--max_body_len; the nearest known one is --max-body-len"),
     (["app.py:hello", "--acces-log"], "--acces-log; the nearest known one is --access-log"),
@@ -334,12 +333,12 @@ FAILURES: list[tuple[list[str], str]] = [
         "--listen https://127.0.0.1:0: TLS needs --certfile FILE",
     ),
     (["app.py:hello", "--listen", "HTTPS"], "--listen HTTPS: TLS needs --certfile FILE"),
-    (["app.py:hello", "--max-body-len", "50M"], "--max-body-len 50M: parameter max_body_len is not a number"),
+    (["app.py:hello", "--max-body-len", "50X"], "--max-body-len 50X: parameter max_body_len is not a number"),
     (["app.py:hello", "--threads", "99"], "--threads 99: threads is '99', must be an integer, 1 .. 16"),
     (["missing.lua", "--threads", "0"], "--threads 0: threads is '0', must be an integer, 1 .. 16"),
     (
         ["app.py:hello", "--default-send-window", "-1"],
-        "--send-window -1: default_send_window is '-1', must be",
+        "--default-send-window -1: default_send_window is '-1', must be",
     ),
     (
         ["app.py:hello", *FREE, "--send-window", "many"],
@@ -376,7 +375,7 @@ def test_version_and_help(module: str, folder: Path) -> None:
     assert run(command(module, "--version"), folder) == (0, f"httpng {__version__} ({build})\n", "")
     status, out, err = run(command(module, "--help"), folder)
     assert (status, err) == (0, "")
-    for option in ("--listen ADDR:PORT", "--send-window VALUE", "--send-timeout VALUE", "--version"):
+    for option in ("--listen ADDR:PORT", "--send-window BYTES", "--send-timeout SECONDS", "--version"):
         assert option in out
     assert ("--uvloop" in out) == (module == "httpng_asyncio")
     assert f"python -m {module}" in out
@@ -384,4 +383,7 @@ def test_version_and_help(module: str, folder: Path) -> None:
 
 def test_trio_knows_no_uvloop(folder: Path) -> None:
     status, _, err = run(command("httpng_trio", "app.py:plain", "--uvloop"), folder)
-    assert (status, err) == (2, "httpng: unrecognized arguments: --uvloop (see --help)\n")
+    assert (status, err) == (
+        2,
+        "httpng: unrecognized arguments: --uvloop; the nearest known one is --loop (see --help)\n",
+    )

@@ -6,4 +6,5 @@ from httpng_driver import main
 from httpng_trio import __version__, run
 
 if __name__ == "__main__":
-    sys.exit(main(run, "python -m httpng_trio", __version__, None))
+    loops = {"auto": run, "trio": run}
+    sys.exit(main(loops, "python -m httpng_trio", __version__, None))

@@ -1,15 +1,22 @@
 """Where a server listens, and with which certificates: what every form of `listen` becomes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate, with those that vouch for it, and its private key: files in PEM format."""
+    """A certificate, with those that vouch for it, and its private key: files in PEM format.
+
+    Attributes:
+        certificate_file: the certificate, then those that vouch for it.
+        certificate_key_file: its private key.
+        certificate_key_password: what the key is encrypted with, `None` if it isn't.
+    """
 
     certificate_file: str
     certificate_key_file: str
+    certificate_key_password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443}
 _UNIX: Final = "unix:"
 _LONGEST: Final = 80
 _KEYS: Final = ("addr", "mode", "port", "tls", "uses_sni")
-_PAIR_KEYS: Final = ("certificate_file", "certificate_key_file")
+_PAIR_KEYS: Final = ("certificate_file", "certificate_key_file", "certificate_key_password")
 
 # So an empty table of Lua comes over.
 _EMPTY_TABLE: Final[list[object]] = []
@@ -243,11 +243,13 @@ def _pair(value: object) -> CertificateFiles:
     _refuse_other_keys(value, _PAIR_KEYS)
     for key in _PAIR_KEYS:
         if value.get(key) is not None and not isinstance(value[key], str):
-            raise _Wrong(f"'{key}' must be a string", value[key], f"tls.{key}")
+            # What a password is isn't for a log.
+            shown = "..." if key == "certificate_key_password" else value[key]
+            raise _Wrong(f"'{key}' must be a string", shown, f"tls.{key}")
     certificate, private = value.get("certificate_file"), value.get("certificate_key_file")
     if not certificate or not private:
         raise ConfigError("missing 'certificate_file' or 'certificate_key_file'")
-    return CertificateFiles(certificate, private)
+    return CertificateFiles(certificate, private, value.get("certificate_key_password"))
 
 
 # Both -------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 """What values a setting takes: each rule reads a value, and tells and checks its range."""
 
 import math
+import re
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Final, Literal, Protocol, get_args
 
 from httpng_core.errors import ConfigError
+from httpng_core.units import read_number, read_seconds, read_size
 
 ProtoVersion = Literal["ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"]
 
@@ -51,7 +54,7 @@ class Whole:
         """See `Rule`."""
         if isinstance(value, str) and value == self.word:
             return value
-        number = _number(name, value)
+        number = _number(name, value, read_size)
         return number if math.isinf(number) else int(number)
 
     def takes(self, value: int | float | str) -> bool:
@@ -75,7 +78,7 @@ class Seconds:
 
     def read(self, name: str, value: object) -> float:
         """See `Rule`."""
-        return float(_number(name, value))
+        return float(_number(name, value, read_seconds))
 
     def takes(self, value: float) -> bool:
         """See `Rule`."""
@@ -93,7 +96,7 @@ class Number:
 
     def read(self, name: str, value: object) -> float:
         """See `Rule`."""
-        return float(_number(name, value))
+        return float(_number(name, value, read_seconds))
 
     def takes(self, value: float) -> bool:
         """See `Rule`."""
@@ -156,7 +159,7 @@ class SecurityLevel:
 
     def read(self, name: str, value: object) -> object:
         """See `Rule`."""
-        number = _from_text(value) if isinstance(value, str) else value
+        number = read_number(value) if isinstance(value, str) else value
         return int(number) if isinstance(number, float) and math.isfinite(number) else number
 
     def takes(self, value: object) -> bool:
@@ -168,21 +171,56 @@ class SecurityLevel:
         return True
 
 
-def _number(name: str, value: object) -> int | float:
-    number = _from_text(value) if isinstance(value, str) else value
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)
+_CONTROL: Final = re.compile(r"[\0-\x08\x0a-\x1f\x7f]")
+_OF_THE_FRAMING: Final = frozenset({"connection", "content-length", "date", "transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFields:
+    """Header fields: a mapping, pairs, or texts `Name: value`."""
+
+    @property
+    def range(self) -> str:
+        """See `Rule`."""
+        return "a table of header names and values"
+
+    def read(self, name: str, value: object) -> object:
+        """See `Rule`. The names are lower-case then."""
+        pairs = list(value.items()) if isinstance(value, Mapping) else value
+        if not isinstance(pairs, list | tuple):
+            return value
+        return tuple(self._field(pair) for pair in pairs)
+
+    def takes(self, value: object) -> bool:
+        """See `Rule`."""
+        return isinstance(value, tuple)
+
+    def _field(self, pair: object) -> tuple[str, str]:
+        if isinstance(pair, str):
+            name, colon, text = pair.partition(":")
+            pair = (name.strip(), text) if colon else None
+        if (
+            not isinstance(pair, list | tuple)
+            or len(pair) != 2
+            or not all(isinstance(one, str) for one in pair)
+        ):
+            raise ConfigError(f"headers must be {self.range}, texts both, or lines 'Name: value'")
+        name, text = pair[0].lower(), pair[1].strip(" \t")
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(f"headers: {name[:64]!r} can't be the name of a header (RFC 9110, 5.1)")
+        if name in _OF_THE_FRAMING:
+            raise ConfigError(f"headers: {name} is the server's own affair")
+        if _CONTROL.search(text):
+            raise ConfigError(f"headers: the value of {name} has a control character in it: {text[:64]!r}")
+        return name, text
+
+
+def _number(name: str, value: object, from_text: Callable[[str], int | float | None]) -> int | float:
+    number = from_text(value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, int | float) or number != number:
         raise ConfigError(f"parameter {name} is not a number")
     if abs(number) > sys.float_info.max:
         # An integer that no float can hold: converting it would raise.
         return math.inf if number > 0 else -math.inf
     return number
-
-
-def _from_text(text: str) -> int | float | None:
-    # Not through float alone: it can't hold every integer.
-    for read in (int, float):
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return None

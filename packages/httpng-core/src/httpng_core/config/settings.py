@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, TypeVar, cast, get_args
 
 from httpng_core.config.rules import (
+    HeaderFields,
     Number,
     OldestTls,
     OneOf,
@@ -57,6 +58,7 @@ class Settings:
             timeout over both.
         stall_timeout: How long no byte may move in the flush after the handler, neither to the TCP/IP stack
             nor to the client's TCP, before the exchange is reset.
+        headers: Header fields that each response gets, unless its handler gives them itself. `None`: none.
         notsent_lowat: How much the kernel may hold of a connection before it calls the socket full
             (`TCP_NOTSENT_LOWAT`); 0 leaves that as the system has it.
         tcp_keepalive: After how many seconds of silence the kernel probes whether the client is still there
@@ -79,6 +81,7 @@ class Settings:
             tell whose fault it is when a request is refused. It is slower, and takes some of what RFC 9112
             forbids and others take.
         use_body_split: Taken for compatibility, has no effect.
+        backlog: How many connections may wait in the kernel, at each listener, until they are accepted.
         max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
             kernel.
         access_log: Whether every request gets a line in the log `httpng.access`.
@@ -109,6 +112,7 @@ class Settings:
     default_window_until: Literal["sent", "acked"] = _key("sent", _UNTIL)
     default_send_timeout: float = _key(30.0, Seconds(zero=True))
     stall_timeout: float = _key(30.0, Seconds())
+    headers: tuple[tuple[str, str], ...] | None = _key(None, HeaderFields())
     notsent_lowat: int = _key(16384, Whole(0, (1 << 31) - 1), fixed=True)
     tcp_keepalive: float = _key(60.0, Seconds(), fixed=True)
     cancel_on_half_close: HalfClose = _key("streaming", _HALF_CLOSE)  # noqa: RUF009 - a string, whatever it is called
@@ -122,6 +126,7 @@ class Settings:
     max_fields: int = _key(256, Whole(1, 65536))
     http1_engine: Engine = _key("fast", _ENGINE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
     use_body_split: bool = _key(False, _FLAG)
+    backlog: int = _key(1024, Whole(1, (1 << 31) - 1), fixed=True)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
     h2c_upgrade: bool = _key(False, _FLAG)

@@ -207,6 +207,17 @@ def _made_head(status: int, pairs: _Pairs, is_mapping: bool) -> ResponseHead:
 _kept_head = lru_cache(maxsize=256)(_made_head)
 
 
+def _with_defaults(head: ResponseHead, fields: tuple[tuple[str, str], ...]) -> ResponseHead:
+    """Return `head` with those of `fields` that it doesn't have; names are lower-case."""
+    own = {name for name, _ in head.headers}
+    wire = [(name.encode("latin-1"), _latin1(value)) for name, value in fields]
+    more = tuple(field for field in wire if field[0] not in own)
+    return ResponseHead(head.status, head.headers + more, head.content_length, head.close) if more else head
+
+
+with_defaults = lru_cache(maxsize=256)(_with_defaults)
+
+
 def _check(pairs: _Pairs, is_mapping: bool) -> _Checked:
     kept: list[tuple[bytes, bytes]] = []
     length: int | None = None

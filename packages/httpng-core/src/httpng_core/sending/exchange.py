@@ -10,7 +10,14 @@ from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.errors import AckedUnknownError, ContentLengthError
-from httpng_core.http.response import HeaderSource, Response, ResponseHead, body_bytes, response_head
+from httpng_core.http.response import (
+    HeaderSource,
+    Response,
+    ResponseHead,
+    body_bytes,
+    response_head,
+    with_defaults,
+)
 from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
 from httpng_core.sending.checks import (
     checked_position,
@@ -390,6 +397,8 @@ class Exchange(Outgoing):
         self.host.wake()
 
     def _give_head(self, head: ResponseHead, length: int | None) -> None:
+        if self.settings.headers is not None:
+            head = with_defaults(head, self.settings.headers)
         self.head, self.head_stage = head, HeadStage.BEGUN
         # What a bodiless response declares is what the handler says of another one (RFC 9110, 8.6).
         self.length = head.content_length if head.bodiless else length

@@ -91,15 +91,17 @@ def _bind(context: ssl.SSLContext, pair: CertificateFiles) -> None:
     certificate, key = pair.certificate_file, pair.certificate_key_file
     _check_certificate(certificate)
     try:
-        # With no password given, OpenSSL would ask for it on the terminal.
-        context.load_cert_chain(certificate, key, password=lambda: "")
+        # Without any password, OpenSSL would ask for it on the terminal.
+        password = pair.certificate_key_password or ""
+        context.load_cert_chain(certificate, key, password=lambda: password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(f"check private key with certificate failed: {certificate}, {key}") from None
         if error.reason in _CERTIFICATE_TOO_WEAK:
             weakness = f"{certificate}: {error.reason.replace('_', ' ').lower()} for openssl_security_level"
             raise ConfigError(f"can't bind certificate file to ssl_ctx: {weakness}") from None
-        raise ConfigError(f"can't bind private key to ssl_ctx: {key}: no usable private key in it") from None
+        why = "no usable private key in it" if not password else "no private key that its password opens"
+        raise ConfigError(f"can't bind private key to ssl_ctx: {key}: {why}") from None
     except OSError as error:
         raise ConfigError(f"can't bind private key to ssl_ctx: {key}: {error.strerror}") from None
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import time
 import traceback
@@ -15,7 +16,15 @@ from httpng_driver.serving.endpoints import Preparation
 
 # A virtual environment, or a clone of ours, may lie beside the user's files.
 _NOT_THE_USERS: Final = frozenset(
-    {"site-packages", "dist-packages", "httpng_core", "httpng_driver", "httpng_asyncio", "httpng_trio"}
+    {
+        "site-packages",
+        "dist-packages",
+        "httpng",
+        "httpng_core",
+        "httpng_driver",
+        "httpng_asyncio",
+        "httpng_trio",
+    }
 )
 
 
@@ -24,6 +33,9 @@ def load(
     settings: Mapping[str, object],
     lua: str | None = None,
     listen: Sequence[ListenAddress] | None = None,
+    *,
+    app_dir: str | None = None,
+    factory: bool = False,
 ) -> Application:
     """Return the application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
 
@@ -32,23 +44,34 @@ def load(
         settings: settings that win over the application's own.
         lua: the Lua runtime, `None` for the default.
         listen: where to listen, which wins over what a script says; its `cfg` opens it.
+        app_dir: where modules are looked for; `None`: in the current folder.
+        factory: whether the name is that of a function without arguments that returns the application.
 
     Raises:
         ConfigError: one line that says what is wrong with it, and where.
     """
     if name.endswith(".lua"):
+        if factory:
+            raise ConfigError(f"{name}: --factory is for a function in Python")
         return _load_lua(name, {**settings, "listen": listen}, lua)
     if lua is not None:
         raise ConfigError(f"{name}: --lua is for an application in Lua")
     if Path(name).is_dir():
+        if factory:
+            raise ConfigError(f"{name}: --factory is for a function, and this is a directory")
         site = {"path": "/", "handler": name, "index": "index.html"}
         return Application(sites=[site]).with_settings(**settings)
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         forms = "path.lua, path.py:name, package.module:name or a directory"
         raise ConfigError(f"{name}: name the application as {forms}")
-    module = _from_file(place) if place.endswith(".py") else _from_package(place)
-    return _as_application(_attribute(module, place, attribute), name, settings)
+    folder = Path(app_dir or ".").resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--app-dir {app_dir}: there is no such folder")
+    sys.path.insert(0, str(folder))
+    module = _from_file(place) if place.endswith(".py") else _from_package(place, folder)
+    app = _attribute(module, place, attribute)
+    return _as_application(_made(app, name, Path(place).parent) if factory else app, name, settings)
 
 
 def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> Application:
@@ -95,14 +118,23 @@ def _from_file(path: str) -> ModuleType:
     return module
 
 
-def _from_package(name: str) -> ModuleType:
-    sys.path.insert(0, str(Path.cwd()))
+def _from_package(name: str, folder: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             raise ConfigError(f"{name}: no such module") from error
-        raise ConfigError(_told(name, Path.cwd(), error)) from error
+        raise ConfigError(_told(name, folder, error)) from error
+
+
+def _made(factory: object, name: str, folder: Path) -> object:
+    """Return what a factory makes."""
+    if not callable(factory) or inspect.iscoroutinefunction(factory):
+        raise ConfigError(f"{name}: --factory needs a plain function without arguments")
+    try:
+        return factory()
+    except Exception as error:
+        raise ConfigError(_told(name, folder, error)) from error
 
 
 def _told(where: str, folder: Path, error: Exception) -> str:

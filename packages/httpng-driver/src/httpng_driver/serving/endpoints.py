@@ -46,7 +46,7 @@ class Listening:
             address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
         }
         self.bound: Sequence[Bound] = open_listeners(
-            list(listen), settings.notsent_lowat, settings.tcp_keepalive
+            list(listen), settings.notsent_lowat, settings.tcp_keepalive, settings.backlog
         )
 
     @property

@@ -10,7 +10,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from httpng_core import Address, Certificates, ConfigError, ListenAddress
+from httpng_core import Address, Certificates, ConfigError, ListenAddress, Settings
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.poller import READABLE
 from httpng_driver.loop.tcp_options import keep_alive
@@ -18,7 +18,6 @@ from httpng_driver.serving import unix
 
 _log = logging.getLogger("httpng")
 
-_BACKLOG = 1024
 _ACCEPTS_PER_EVENT = 64
 _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -50,7 +49,10 @@ class Bound:
 
 
 def open_listeners(
-    addresses: list[ListenAddress], notsent_lowat: int, tcp_keepalive: float = inf
+    addresses: list[ListenAddress],
+    notsent_lowat: int,
+    tcp_keepalive: float = inf,
+    backlog: int = Settings().backlog,
 ) -> list[Bound]:
     """Open a non-blocking listening socket for each address that the names resolve to.
 
@@ -68,7 +70,7 @@ def open_listeners(
         for address in addresses:
             # A port alone means both, and so all that there are.
             is_half = address.host == "::" and ("0.0.0.0", address.port) in places
-            opened.extend(_open_all(address, prepare, may_be_none=is_half))
+            opened.extend(_open_all(address, prepare, backlog, may_be_none=is_half))
     except BaseException:
         for one in opened:
             one.close()
@@ -96,12 +98,12 @@ class _NotOursError(ConfigError):
 
 
 def _open_all(
-    address: ListenAddress, prepare: Callable[[socket.socket], None], *, may_be_none: bool
+    address: ListenAddress, prepare: Callable[[socket.socket], None], backlog: int, *, may_be_none: bool
 ) -> Iterator[Bound]:
     places, not_ours = _resolve(address), dict[str, _NotOursError]()
     for family, where in places:
         try:
-            yield _open(address, family, where, prepare)
+            yield _open(address, family, where, prepare, backlog)
         except _NotOursError as error:
             not_ours[where[0]] = error
     for host, failure in not_ours.items():
@@ -110,13 +112,15 @@ def _open_all(
         _log.warning("%s: so %s is left out", failure, host)
 
 
-def _open(address: ListenAddress, family: int, where: Any, prepare: Callable[[socket.socket], None]) -> Bound:
+def _open(
+    address: ListenAddress, family: int, where: Any, prepare: Callable[[socket.socket], None], backlog: int
+) -> Bound:
     step, bound = "bind error", None
     try:
         bound = Bound(socket.socket(family, socket.SOCK_STREAM), address)
         bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where, prepare)
         step = "listen error"
-        bound.socket.listen(_BACKLOG)
+        bound.socket.listen(backlog)
         bound.socket.setblocking(False)
     except (OSError, OverflowError) as error:
         if bound is not None:

@@ -1,0 +1,47 @@
+"""httpng: an HTTP server whose handlers know how much of a response the client has got.
+
+`run(app)` for a program that is a server, `await serve(app)` for one that has a server, on asyncio or trio;
+`httpng APP` on the command line.
+"""
+
+from httpng._version import __version__
+from httpng.front import Loop, run, serve
+from httpng_core import (
+    Application,
+    ConfigError,
+    FeedStats,
+    FollowStats,
+    Request,
+    Response,
+    Router,
+    SendResult,
+    SendStats,
+    body_bytes_sent,
+    cancelled,
+    headers_were_sent,
+    reached,
+)
+from httpng_driver import IO, Feed, Server
+
+__all__ = [
+    "IO",
+    "Application",
+    "ConfigError",
+    "Feed",
+    "FeedStats",
+    "FollowStats",
+    "Loop",
+    "Request",
+    "Response",
+    "Router",
+    "SendResult",
+    "SendStats",
+    "Server",
+    "__version__",
+    "body_bytes_sent",
+    "cancelled",
+    "headers_were_sent",
+    "reached",
+    "run",
+    "serve",
+]
