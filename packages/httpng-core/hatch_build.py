@@ -28,7 +28,7 @@ _HOT: Final = {
     "sending": "auto_window body calls checks exchange host outgoing positions queue stall states waits",
     "feeds": "backlog broadcast follower per_loop",
     "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
-    "http": "chunks dates request response",
+    "http": "body_rate chunks dates request response",
     "http1": "body chunked framer grammar head parser protocol refused",
     "http2/engine": (
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "

@@ -1,5 +1,6 @@
 """What tests over TLS share."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,16 +17,40 @@ from httpng_core import (
 )
 
 HTTP1_FOLDERS = {"http1", "sending", "connection"}
-"""Their tests run on both engines for HTTP/1.1 requests: on the reference engine in soak, these always."""
-ALWAYS_ON_BOTH = {"test_http1_pipelining", "test_http1_requests", "test_http1_responses"}
+HTTP2_FOLDERS = {"http2", "sending", "connection"}
+"""Their tests run on both engines of that protocol: on the reference engine in soak, these always."""
+ALWAYS_ON_BOTH = {
+    *("test_http1_pipelining", "test_http1_requests", "test_http1_responses"),
+    *("test_http2_requests", "test_http2_responses", "test_http2_slow_bodies"),
+}
+
+AGREED_DIFFERENCES = {
+    r"test_drain_lets_streams_that_run_end_and_takes_what_was_on_its_way\[reference\]": "it says GOAWAY once",
+    r"test_a_client_that_does_not_answer_a_drain_.*\[reference\]": "it says GOAWAY once",
+    r"test_a_connection_error_is_a_goaway_and_the_end\[reference-.*-9\]": "h2 says PROTOCOL_ERROR",
+    r"test_an_error_behind_a_flood_is_told_once\[reference\]": "h2 reads all that came before we count it",
+    r"test_continuation_without_end_is_an_error\[reference\]": "h2 says PROTOCOL_ERROR",
+    r"test_a_malformed_request_is_a_stream_error\[reference-fields[56]\]": "400 in place of the reset",
+    r"test_content_length_must_be_that_of_the_body\[reference-False\]": "h2 takes it for a connection error",
+}
+"""What the reference engine of HTTP/2 does otherwise; of HTTP/1.1 that is told where requests are judged."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for pattern, reason in AGREED_DIFFERENCES.items():
+            if re.fullmatch(pattern, item.name) and item.path.parent.name in HTTP2_FOLDERS:
+                item.add_marker(pytest.mark.xfail(reason=reason))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     path = Path(metafunc.definition.path)
-    if path.parent.name not in HTTP1_FOLDERS or not hasattr(metafunc.module, "Driven"):
-        return
     marks = [] if path.stem in ALWAYS_ON_BOTH else [pytest.mark.soak]
-    metafunc.parametrize("engine", ["fast", pytest.param("reference", marks=marks)], indirect=True)
+    both = ["fast", pytest.param("reference", marks=marks)]
+    if path.parent.name in HTTP1_FOLDERS and hasattr(metafunc.module, "Driven"):
+        metafunc.parametrize("engine", both, indirect=True)
+    if path.parent.name in HTTP2_FOLDERS and {"Driven2", "CARRIERS"} & vars(metafunc.module).keys():
+        metafunc.parametrize("http2_engine", both, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +58,14 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """`http1_engine` of every `Driven` that isn't told otherwise."""
     name: str = getattr(request, "param", "fast")
     monkeypatch.setattr("tests.core.driving.ENGINE", name)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def http2_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`http2_engine` of every `Driven2` that isn't told otherwise."""
+    name: str = getattr(request, "param", "fast")
+    monkeypatch.setattr("tests.core.driving2.Driven2.engine", name)
     return name
 
 

@@ -1,6 +1,7 @@
 """The life of an HTTP/2 connection: resets, errors, deadlines, draining, and clients that mean no good."""
 
 from math import inf
+from typing import Any
 
 import pytest
 from h2.errors import ErrorCodes
@@ -155,7 +156,8 @@ def test_with_a_handler_at_work_there_is_no_deadline() -> None:
 
 
 def test_infinity_is_no_deadline() -> None:
-    driven = Driven2(header_timeout=inf, keepalive_timeout=inf, stall_timeout=inf, body_timeout=inf)
+    times: Any = dict.fromkeys(("header_timeout", "keepalive_timeout", "stall_timeout", "body_timeout"), inf)
+    driven = Driven2(**times, min_body_rate=0)
     assert driven.connection.next_deadline() is None
     driven.request(method="POST", body=None)
     assert driven.connection.next_deadline() is None

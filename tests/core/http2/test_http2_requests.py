@@ -299,7 +299,7 @@ def test_a_body_that_is_given_up_lets_others_go_on() -> None:
 
 
 def test_a_body_that_takes_longer_than_body_timeout_is_408() -> None:
-    driven = Driven2()
+    driven = Driven2(min_body_rate=0)
     number, stream = driven.request(method="POST", body=None)
     driven.advance(29)
     driven.client.h2.send_data(number, b"x")

@@ -8,12 +8,6 @@ from tests.core.driving2 import Driven2
 from httpng_core import Feed, Response, body_bytes_sent, cancelled, headers_were_sent
 
 
-@pytest.fixture(autouse=True, params=["fast", "reference"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything here holds for both engines."""
-    monkeypatch.setattr(Driven2, "engine", request.param)
-
-
 def test_a_whole_response() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()

@@ -71,7 +71,7 @@ class Settings:
         body_timeout: How long may pass without a byte of the request body; then 408.
         min_body_rate: How many bytes a second of a request body must come on the average, once it has had 5
             seconds; from a slower client it is refused with 408. What came faster pays for a pause of
-            `body_timeout` at most. 0: as slowly as it likes.
+            `body_timeout` at most. On HTTP/2 all bodies of a connection together. 0: as slowly as it likes.
         keepalive_timeout: How long a connection may wait for its next request.
         shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
         max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
@@ -90,7 +90,7 @@ class Settings:
             of the library h2 ("reference"), which is slower and there to compare with.
         max_reset_rate: How many requests a second a client of HTTP/2 may make us begin in vain, by cancelling
             them or by mistakes, with bursts of twice that; each that is answered allows half a one more.
-            Beyond, the connection ends with ENHANCE_YOUR_CALM. It counts for connections that begin later.
+            Beyond, the connection ends with ENHANCE_YOUR_CALM.
         max_control_rate: How many frames of HTTP/2 a second that say nothing by themselves a client may send
             (PING, SETTINGS, window updates), with bursts of ten times that; answers and what is sent allow
             more. Beyond, the connection ends likewise.

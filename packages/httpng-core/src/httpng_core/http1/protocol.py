@@ -6,6 +6,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
+from httpng_core.http.body_rate import first_body_due, next_body_due
 from httpng_core.http.request import Request
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
@@ -20,8 +21,6 @@ from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.wire.protocol import Readiness
 
-BODY_GRACE: Final = 5.0
-"""So many seconds a request body has before it must have come at `min_body_rate`."""
 _BEGUN: Final = HeadStage.BEGUN
 _CLOSED: Final = ResponseState.CLOSED
 _NOTHING: Final = Readiness.NOTHING
@@ -365,14 +364,12 @@ class Http1:
 
     def _await_body(self, now: float, size: int) -> None:
         """Set the deadline of a body that goes on, after `size` bytes of it, in whatever coding."""
-        timeout, rate = self._settings.body_timeout, self._settings.min_body_rate
+        settings, due = self._settings, self._body_due
+        timeout = settings.body_timeout
         self._enter(Phase.READING, now, timeout)
-        if not rate:
+        if not settings.min_body_rate:
             return
-        if self._body_due is None:
-            due = now + BODY_GRACE
-        else:
-            due = min(self._body_due + size / rate, now + max(timeout, BODY_GRACE))
+        due = first_body_due(settings, now) if due is None else next_body_due(due, size, settings, now)
         self._body_due = due
         if due < now + timeout:
             self._endpoint.deadline = due

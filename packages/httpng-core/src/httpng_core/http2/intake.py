@@ -99,7 +99,7 @@ class Intake(Lifetime):
             self._begin_exchange(stream, self._request(facts, b""), now)
             return
         self._bodies[stream_id] = facts
-        self.uploads.add(stream)
+        self.uploads.add(stream, now)
         self._arm(stream.due())
         if facts.expects_continue:
             self.session.push_head(stream_id, CONTINUE, False)
@@ -210,7 +210,9 @@ class Intake(Lifetime):
 
     def _stream_expired(self, stream: Stream, now: float) -> None:
         if stream.exchange is None:
-            self._refuse(stream.order, 408, "the request took too long", now)
+            slow = stream.touched + self.settings.body_timeout > now
+            reason = "the request body came too slowly" if slow else "the request took too long"
+            self._refuse(stream.order, 408, reason, now)
         else:
             stream.code = CANCEL
             stream.exchange.reset(now, STALLED)

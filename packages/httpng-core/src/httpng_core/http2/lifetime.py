@@ -74,7 +74,7 @@ class Lifetime:
         self.session = session
         self.settings = settings
         self.streams: dict[int, Stream] = {}
-        self.uploads = Uploads(session, settings.max_body_len)
+        self.uploads = Uploads(session, settings)
         self._phase = Phase.OPEN
         self._kept_stall_timeout = 0.0
         self._flushing = 0
@@ -115,6 +115,10 @@ class Lifetime:
             self._go_away(now)
         if self.session.control:
             self._note_control(now)
+
+    def bodies_due(self) -> float:
+        """Return when the bodies of all requests together have come too slowly."""
+        return self.uploads.rate_due
 
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""

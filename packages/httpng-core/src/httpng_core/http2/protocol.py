@@ -114,7 +114,8 @@ class Http2(Intake):
         if self.streams:
             self._kept_stall_timeout = self._stall_timeout
         self.settings = settings
-        self.uploads.limit(settings.max_body_len)
+        self.uploads.limit(settings, now)
+        self.session.reconfigure(session_config(settings), now)
         self._arm_all()
 
     # What the connection asks -------------------------------------------------------------------------

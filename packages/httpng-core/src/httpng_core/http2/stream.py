@@ -43,6 +43,9 @@ class StreamOwner(Protocol):
     def stream_over(self, stream: "Stream", now: float) -> None:
         """Note that the exchange reached a final state."""
 
+    def bodies_due(self) -> float:
+        """Return when the bodies of all requests together have come too slowly."""
+
 
 class Stream:
     """A stream, the carrier of its exchange, and an entry of the scheduler.
@@ -56,6 +59,7 @@ class Stream:
         size: how much that is, in bytes.
         unpaid: how much of it has not been given back as credit.
         touched: when something of the request last came.
+        grace_ends: until when the body may come as slowly as it likes.
         held: whether the rest of the body waits for credit of ours.
         exchange: once the request is whole.
         closes: whether the handler asked for the connection to close after this.
@@ -74,6 +78,7 @@ class Stream:
         "exchange",
         "flow",
         "flushes_since",
+        "grace_ends",
         "held",
         "host",
         "incremental",
@@ -98,6 +103,7 @@ class Stream:
         self.size = 0
         self.unpaid = 0
         self.touched = now
+        self.grace_ends = inf
         self.held = False
         self.exchange: Exchange | None = None
         self.closes = False
@@ -141,7 +147,10 @@ class Stream:
         """Return when the client has taken too long; infinity: it needn't do anything."""
         exchange = self.exchange
         if exchange is None:
-            return inf if self.held else self.touched + self._owner.settings.body_timeout
+            if self.held:
+                return inf
+            owner = self._owner
+            return min(self.touched + owner.settings.body_timeout, max(self.grace_ends, owner.bodies_due()))
         if self.flushes_since is None:
             return inf
         moved = max(self.flushes_since, exchange.moved_at)

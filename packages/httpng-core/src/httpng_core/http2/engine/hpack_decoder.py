@@ -56,6 +56,13 @@ class Decoder:
         self._max_fields = max_fields
         self._memo: dict[bytes, HeaderList] = {}
 
+    def limit(self, max_fields: int) -> None:
+        """Bound the number of fields of lists from now on; what is known of blocks is judged anew."""
+        if max_fields != self._max_fields:
+            self._max_fields = max_fields
+            self._memo.clear()
+            self.version += 1
+
     def decode(self, block: bytes) -> HeaderList:
         """Return what a block says.
 

@@ -38,12 +38,16 @@ _ENTRIES_PER_TOKEN: Final = 8
 
 
 class Bucket:
-    """Tokens: they come by a rate, and by what was earned, up to `most`, and are spent."""
+    """Tokens: they come by a rate, and by what was earned, up to `most`, and are spent.
 
-    __slots__ = ("_at", "_earned", "_left", "_most", "_rate")
+    Attributes:
+        rate: how many come in a second; infinity: they don't run out.
+    """
+
+    __slots__ = ("_at", "_earned", "_left", "_most", "rate")
 
     def __init__(self, rate: float, most: float, now: float) -> None:
-        self._rate = rate
+        self.rate = rate
         self._most = most
         self._left = most
         self._at = now
@@ -51,12 +55,12 @@ class Bucket:
 
     def spend(self, cost: float, now: float, earned: float) -> bool:
         """Take tokens; return whether there were enough. `earned` is what was earned in all, ever."""
-        if self._rate == inf:
+        if self.rate == inf:
             return True
         left = self._left + earned - self._earned
         self._earned = earned
         if now > self._at:
-            left += (now - self._at) * self._rate
+            left += (now - self._at) * self.rate
             self._at = now
         self._left = min(left, self._most) - cost
         return self._left >= 0
@@ -75,6 +79,15 @@ class Limits:
         self._requests = 0
         self._data_frames = 0
         self._data_bytes = 0
+
+    def change(self, max_reset_rate: float, max_control_rate: float, now: float) -> None:
+        """Have other rates from now on; a rate that changes begins with a full bucket."""
+        if max_reset_rate != self._resets.rate:
+            self._resets = Bucket(max_reset_rate, _RESET_SECONDS * max_reset_rate, now)
+            self._resets.spend(0.0, now, _RESETS_EARNED * self._requests)
+        if max_control_rate != self._control.rate:
+            self._control = Bucket(max_control_rate, _CONTROL_SECONDS * max_control_rate, now)
+            self._control.spend(0.0, now, self._control_earned())
 
     def earn_request(self) -> None:
         """Note that a request was answered to the end."""
@@ -104,11 +117,13 @@ class Limits:
 
     def count_control(self, now: float, frames: int = 1) -> None:
         """Note frames that say nothing by themselves."""
-        earned = _CONTROL_EARNED * self._requests + _DATA_EARNED * self._data_frames
-        earned += self._data_bytes / _DATA_UNIT
-        if not self._control.spend(frames, now, earned):
+        if not self._control.spend(frames, now, self._control_earned()):
             raise FatalError(ENHANCE_YOUR_CALM, "too many frames that mean nothing")
 
     def count_settings(self, entries: int, now: float) -> None:
         """Note a SETTINGS frame."""
         self.count_control(now, 1 + entries // _ENTRIES_PER_TOKEN)
+
+    def _control_earned(self) -> float:
+        earned = _CONTROL_EARNED * self._requests + _DATA_EARNED * self._data_frames
+        return earned + self._data_bytes / _DATA_UNIT

@@ -87,6 +87,14 @@ class Session(Intake):
         self.streams.highest = self.last_stream = 1
         self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN)
 
+    def reconfigure(self, config: Config, now: float) -> None:
+        """Hold the client to other limits from now on: to the number of fields, and to rates.
+
+        What was announced stays: how many streams it may have, and how long its header lists may be.
+        """
+        self._decoder.limit(config.max_fields)
+        self._limits.change(config.max_reset_rate, config.max_control_rate, now)
+
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take `data`, which came; return what it means, in order. A bounded part, see `has_more`."""
         if self.has_failed:

@@ -77,7 +77,7 @@ class Intake:
     def __init__(self, owner: IntakeOwner, now: float) -> None:
         self.last_stream = 0
         self.begun = False
-        self.uploads = Uploads(owner.h2, owner.settings.max_body_len)
+        self.uploads = Uploads(owner.h2, owner.settings)
         # It owns this: a reference back would keep both until the cyclic collector comes.
         self._owner: IntakeOwner = proxy(owner)
         self._priorities: dict[int, Priority] = {}
@@ -134,7 +134,7 @@ class Intake:
             return
         self.last_stream = stream_id
         try:
-            check_size(event.headers, owner.settings.shuttle_size)
+            check_size(event.headers, owner.settings.shuttle_size, owner.settings.max_fields)
             head = parse_head(event.headers)
             self._check_length(head, 0, ended=ended)
         except RemoteError as error:
@@ -146,10 +146,10 @@ class Intake:
         if ended:
             self._request_whole(stream, now)
         else:
-            self._expect_body(stream)
+            self._expect_body(stream, now)
 
-    def _expect_body(self, stream: Stream) -> None:
-        self.uploads.add(stream)
+    def _expect_body(self, stream: Stream, now: float) -> None:
+        self.uploads.add(stream, now)
         self._owner.arm(stream.due())
         if stream.head.expects_continue and not stream.flow.closed:
             self._owner.h2.send_headers(stream.order, [(b":status", b"100")])

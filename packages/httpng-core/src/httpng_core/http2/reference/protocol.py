@@ -170,7 +170,7 @@ class Http2:
         if self.streams:
             self._kept_stall_timeout = self._stall_timeout
         self.settings = settings
-        self._intake.uploads.limit(settings.max_body_len)
+        self._intake.uploads.limit(settings, now)
         self._arm_all()
 
     def lost(self, now: float, cause: str) -> None:
@@ -279,6 +279,10 @@ class Http2:
             self.go_away(now)
         self._take_control(now)
 
+    def bodies_due(self) -> float:
+        """Return when the bodies of all requests together have come too slowly."""
+        return self._intake.uploads.rate_due
+
     # Inside: time -------------------------------------------------------------------------------------
 
     def arm(self, due: float) -> None:
@@ -328,7 +332,9 @@ class Http2:
 
     def _stream_expired(self, stream: Stream, now: float) -> None:
         if stream.exchange is None:
-            self._intake.refuse(stream.order, RemoteError("the request took too long", 408), now)
+            slow = stream.touched + self.settings.body_timeout > now
+            reason = "the request body came too slowly" if slow else "the request took too long"
+            self._intake.refuse(stream.order, RemoteError(reason, 408), now)
         else:
             stream.code = ErrorCodes.CANCEL
             stream.exchange.reset(now, STALLED)

@@ -61,14 +61,16 @@ class RequestHead:
         )
 
 
-def check_size(fields: Fields, limit: int) -> None:
-    """Bounds a header list as RFC 9113, 10.5.1 counts it.
+def check_size(fields: Fields, limit: int, max_fields: int) -> None:
+    """Bound a header list as RFC 9113, 10.5.1 counts it, and the number of its fields.
 
     Raises:
         RemoteError: 431.
     """
     if sum(len(name) + len(value) + _OVERHEAD for name, value in fields) > limit:
         raise RemoteError(f"request head is longer than {limit} bytes", 431)
+    if len(fields) > max_fields:
+        raise RemoteError(f"request head has more than {max_fields} fields", 431)
 
 
 def check_trailers(fields: Fields) -> None:

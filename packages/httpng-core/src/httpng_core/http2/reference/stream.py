@@ -52,6 +52,9 @@ class StreamOwner(Protocol):
     def stream_over(self, stream: "Stream", now: float) -> None:
         """Note that the exchange reached a final state."""
 
+    def bodies_due(self) -> float:
+        """Return when the bodies of all requests together have come too slowly."""
+
 
 class Stream:
     """A stream, the carrier of its exchange, and an entry of the scheduler.
@@ -65,6 +68,7 @@ class Stream:
         credit: how much more may come.
         flow: the windows of both sides, as h2 keeps them.
         touched: when something of the request last came.
+        grace_ends: until when the body may come as slowly as it likes.
         held: whether the rest of the body waits for credit of ours.
         exchange: once the request is whole.
         closes: whether the handler asked for the connection to close after this.
@@ -82,6 +86,7 @@ class Stream:
         "credit",
         "exchange",
         "flow",
+        "grace_ends",
         "head",
         "held",
         "host",
@@ -103,6 +108,7 @@ class Stream:
         self.size = 0
         self.credit = 0
         self.touched = now
+        self.grace_ends = inf
         self.held = False
         self.exchange: Exchange | None = None
         self.closes = False
@@ -152,7 +158,10 @@ class Stream:
     def due(self) -> float:
         """When the client has taken too long with this stream; infinity: it needn't do anything."""
         if self.exchange is None:
-            return inf if self.held else self.touched + self._owner.settings.body_timeout
+            if self.held:
+                return inf
+            owner = self._owner
+            return min(self.touched + owner.settings.body_timeout, max(self.grace_ends, owner.bodies_due()))
         if self._flushes_since is None:
             return inf
         moved = max(self._flushes_since, self.exchange.moved_at)

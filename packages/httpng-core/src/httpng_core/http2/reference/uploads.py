@@ -4,8 +4,14 @@
 2. The first 64 KiB of each body may come at once. The oldest body gets credit for more, always, so that
    one can end.
 3. Others get it while all unfinished bodies together are within a bound.
+4. All bodies together must come at `min_body_rate`: a client may well send one after the other. Each has
+   the grace before that, and all have it anew once one gets credit that it had to wait for.
 """
 
+from math import inf
+
+from httpng_core.config.settings import Settings
+from httpng_core.http.body_rate import first_body_due, next_body_due
 from httpng_core.http2.reference.stream import Stream
 from httpng_core.http2.reference.wire import CONNECTION_WINDOW, FIRST_WINDOW, ServerH2
 
@@ -14,21 +20,35 @@ BODY_WINDOW = 256 * 1024
 
 
 class Uploads:
-    """The bodies of one connection, the oldest first."""
+    """The bodies of one connection, the oldest first.
 
-    def __init__(self, h2: ServerH2, max_body_len: int) -> None:
+    Attributes:
+        rate_due: when all of them have come too slowly; infinity: they may take what they like.
+    """
+
+    def __init__(self, h2: ServerH2, settings: Settings) -> None:
         self._h2 = h2
-        self.limit(max_body_len)
+        self._settings = settings
+        self._bound = max(settings.max_body_len, CONNECTION_WINDOW)
+        self.rate_due = inf
         self._streams: dict[int, Stream] = {}
         self._unfinished = 0
         self._received = 0
 
-    def limit(self, max_body_len: int) -> None:
-        """So long may a body be from now on."""
-        self._bound = max(max_body_len, CONNECTION_WINDOW)
+    def limit(self, settings: Settings, now: float) -> None:
+        """Let bodies be as long, and come as slowly, as these settings allow from now on."""
+        had_rate, self._settings = self._settings.min_body_rate, settings
+        self._bound = max(settings.max_body_len, CONNECTION_WINDOW)
+        if not had_rate or not settings.min_body_rate:
+            self.rate_due = first_body_due(settings, now)
+            for stream in self._streams.values():
+                stream.grace_ends = self.rate_due
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: Stream, now: float) -> None:
         """Note a request of which the body is to come."""
+        stream.grace_ends = first_body_due(self._settings, now)
+        if not self._streams:
+            self.rate_due = stream.grace_ends
         self._streams[stream.order] = stream
         stream.credit = FIRST_WINDOW
 
@@ -46,6 +66,7 @@ class Uploads:
         stream.credit -= flow_controlled
         stream.touched = now
         self._unfinished += len(data)
+        self.rate_due = next_body_due(self.rate_due, len(data), self._settings, now)
 
     def gone(self, stream: Stream, now: float) -> None:
         """Note that the body is whole, or of no use any more: others may go on."""
@@ -59,8 +80,10 @@ class Uploads:
         oldest = True
         for stream in self._streams.values():
             if stream.needs_credit:
-                stream.held = not oldest and self._unfinished > self._bound
+                was_held, stream.held = stream.held, not oldest and self._unfinished > self._bound
                 if not stream.held:
+                    if was_held:
+                        self.rate_due = max(self.rate_due, first_body_due(self._settings, now))
                     self._h2.increment_flow_control_window(BODY_WINDOW - stream.credit, stream.order)
                     stream.credit, stream.touched = BODY_WINDOW, now
             oldest = False
