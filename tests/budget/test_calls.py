@@ -2,11 +2,13 @@
 
 Counted by `sys.setprofile` are calls of Python functions of the core's modules, generated ones as well, and
 among them what a driver asks when a connection has come to rest. Those of a compiled core can't be seen.
+Counted is what most rounds take: in one, when a second ends, the line with the date is made anew.
 Where a number goes down, its limit goes down with it.
 """
 
 import sys
 from collections.abc import Callable
+from statistics import mode
 from types import FrameType
 from typing import Any
 
@@ -14,9 +16,9 @@ from bench.core_driver import CoreDriver
 
 from httpng_core.testing import Http2Client
 
-# At most; the goal is 60, 45 and 80.
-HELLO_OVER_HTTP1 = 170
-WRITE_OF_1_KB = 95
+# At most; the goal was 60, 45 and 80.
+HELLO_OVER_HTTP1 = 52
+WRITE_OF_1_KB = 32
 HELLO_OVER_HTTP2 = 79
 
 CORE = "httpng_core."
@@ -56,9 +58,7 @@ def test_a_hello_over_http1() -> None:
         driver.ask(clients)
 
     exchange()  # What is made once for a connection isn't the cost of a request.
-    calls = {calls_in_core(exchange) for _ in range(TIMES)}
-    assert len(calls) == 1
-    assert max(calls) <= HELLO_OVER_HTTP1
+    assert mode(calls_in_core(exchange) for _ in range(TIMES)) <= HELLO_OVER_HTTP1
 
 
 def test_a_write_of_1_kb_that_has_room() -> None:
@@ -74,9 +74,7 @@ def test_a_write_of_1_kb_that_has_room() -> None:
         driver.ask(clients)
 
     write()
-    calls = {calls_in_core(write) for _ in range(TIMES)}
-    assert len(calls) == 1
-    assert max(calls) <= WRITE_OF_1_KB
+    assert mode(calls_in_core(write) for _ in range(TIMES)) <= WRITE_OF_1_KB
 
 
 def test_a_hello_over_http2() -> None:
@@ -102,5 +100,4 @@ def test_a_hello_over_http2() -> None:
 
     exchange()  # Prefaces and settings,
     exchange()  # and the client's acknowledgement of ours.
-    calls = [exchange() for _ in range(TIMES)]
-    assert max(calls) <= HELLO_OVER_HTTP2
+    assert mode(exchange() for _ in range(TIMES)) <= HELLO_OVER_HTTP2
