@@ -119,13 +119,16 @@ class Running:
 
 
 @contextmanager
-def running(arguments: Sequence[str], folder: Path, listeners: int = 1) -> Iterator[Running]:
+def running(
+    arguments: Sequence[str], folder: Path, listeners: int = 1, pass_fds: Sequence[int] = ()
+) -> Iterator[Running]:
     process = subprocess.Popen(
         arguments,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        pass_fds=pass_fds,
         preexec_fn=_heed_hang_ups,
     )
     with process:

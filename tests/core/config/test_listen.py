@@ -264,3 +264,24 @@ def test_the_list_is_not_changed() -> None:
     value: list[object] = ["127.0.0.1:80", 81]
     parse_listen(value, default=())
     assert value == ["127.0.0.1:80", 81]
+
+
+def test_a_descriptor() -> None:
+    (address,) = parse_listen("fd:3", default=(), tls=FILES)
+    assert address == ListenAddress("", 0, FILES, fd=3)
+    assert (address.is_open, address.descriptor, address.url) == (True, 3, "fd:3")
+    assert parse_listen({"addr": "fd:3"}, default=()) == (ListenAddress("", 0, fd=3),)
+    # Else it is a host.
+    assert parse_listen("fd", default=()) == (ListenAddress("fd", 3300),)
+
+
+@pytest.mark.parametrize("value", ["fd:", "fd:x", "fd:-1", "fd:3 "])
+def test_what_is_no_descriptor(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"^impossible to parse URI"):
+        parse_listen(value, default=())
+
+
+@pytest.mark.parametrize("key", ["port", "mode"])
+def test_a_socket_that_is_open_has_all_that(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"^a socket that is open already has its {key}"):
+        parse_listen({"addr": "fd:3", key: "660"}, default=())

@@ -19,6 +19,7 @@ from httpng_core.config.address import (
     PYTHON_DEFAULT_LISTEN,
     CertificateFiles,
     ListenAddress,
+    SocketLike,
     TlsFiles,
 )
 from httpng_core.config.configuration import Configuration
@@ -119,6 +120,7 @@ __all__ = [
     "ServerVerb",
     "Settings",
     "Site",
+    "SocketLike",
     "Sweep",
     "Timer",
     "Timers",

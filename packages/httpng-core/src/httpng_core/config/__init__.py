@@ -5,6 +5,7 @@ from httpng_core.config.address import (
     PYTHON_DEFAULT_LISTEN,
     CertificateFiles,
     ListenAddress,
+    SocketLike,
     TlsFiles,
 )
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
@@ -37,6 +38,7 @@ __all__ = [
     "Settings",
     "Site",
     "SiteTable",
+    "SocketLike",
     "TlsFiles",
     "check_before_handlers",
     "first_configuration",

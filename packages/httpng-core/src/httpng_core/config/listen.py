@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import Final, cast
 
-from httpng_core.config.address import PORT, WILDCARDS, CertificateFiles, ListenAddress, TlsFiles
+from httpng_core.config.address import PORT, WILDCARDS, CertificateFiles, ListenAddress, SocketLike, TlsFiles
 from httpng_core.config.settings import nearest_key
 from httpng_core.errors import ConfigError
 
 _PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443}
 _UNIX: Final = "unix:"
+_FD: Final = re.compile(r"fd:([0-9]{1,9})", re.ASCII)
 _LONGEST: Final = 80
 _KEYS: Final = ("addr", "mode", "port", "tls", "uses_sni")
 _PAIR_KEYS: Final = ("certificate_file", "certificate_key_file", "certificate_key_password")
@@ -32,8 +33,8 @@ def parse_listen(
     Args:
         value: None for `default`; a port, which means all addresses of IPv4 and of IPv6; a string such as
             '127.0.0.1:8080', '[::1]:8080', 'localhost:8080', ':8080', '8080', 'http://127.0.0.1:8080' or
-            'unix:/run/httpng.sock'; a mapping {addr, port, tls, uses_sni, mode}; a `ListenAddress`; or a list
-            or tuple of these.
+            'unix:/run/httpng.sock', or 'fd:3' for a descriptor; a mapping {addr, port, tls, uses_sni, mode};
+            a `ListenAddress`; a socket; or a list or tuple of these.
         default: What None stands for.
         tls: What every port and string is served with, but for those that begin with 'http://'; it lets
             'https://' be written. None: they are plain text.
@@ -85,6 +86,8 @@ def _parse_one(conf: object, tls: TlsFiles | None) -> Sequence[ListenAddress]:
         return _parse_table({})
     if isinstance(conf, float):
         raise _Wrong("port must be an integer, not float", conf)
+    if callable(getattr(conf, "fileno", None)):
+        return (ListenAddress("", 0, tls, socket=cast(SocketLike, conf)),)
     if isinstance(conf, bool) or not isinstance(conf, int):
         raise _Wrong("unknown listen_conf type", conf)
     return _addresses("", _in_range(conf, conf), tls)
@@ -96,6 +99,8 @@ def _parse_one(conf: object, tls: TlsFiles | None) -> Sequence[ListenAddress]:
 def _parse_text(text: str, tls: TlsFiles | None) -> Sequence[ListenAddress]:
     if text.startswith(_UNIX):
         return (replace(_unix(text), tls=tls),)
+    if (fd := _FD.fullmatch(text)) is not None:
+        return (ListenAddress("", 0, tls, fd=int(fd[1])),)
     if text.lower() == "http":
         return _addresses("", _PORTS_OF_SCHEMES["http"], None)
     if re.fullmatch(r"[0-9]+", text):
@@ -169,10 +174,15 @@ def _unix(text: str, key: str = "") -> ListenAddress:
 def _parse_table(conf: Mapping[object, object]) -> Sequence[ListenAddress]:
     _refuse_other_keys(conf, _KEYS)
     host = conf.get("addr")
-    if host is not None and not isinstance(host, str):
+    if host is not None and not isinstance(host, str) and not callable(getattr(host, "fileno", None)):
         raise _Wrong("'addr' must be a string", host, "addr")
     port = _table_port(conf.get("port"))
     tls = _tls(conf.get("tls"), conf.get("uses_sni"))
+    if host is not None and (not isinstance(host, str) or _FD.fullmatch(host)):
+        for key in ("port", "mode"):
+            if conf.get(key) is not None:
+                raise _Wrong(f"a socket that is open already has its {key}", conf.get(key), key)
+        return [replace(one, tls=tls) for one in _parse_one(host, None)]
     if host is not None and host.startswith(_UNIX):
         if conf.get("port") is not None:
             raise _Wrong("a Unix socket has no port", conf.get("port"), "port")
@@ -261,7 +271,7 @@ def _addresses(host: str, port: int, tls: TlsFiles | None) -> Sequence[ListenAdd
 
 def _refuse_duplicates(addresses: Sequence[ListenAddress]) -> None:
     # Port 0 is another port every time.
-    named = (one.authority for one in addresses if one.port or one.path is not None)
+    named = (one.authority for one in addresses if one.port or one.path is not None or one.is_open)
     for authority, times in Counter(named).items():
         if times > 1:
             raise ConfigError(f"Duplicate listeners for {authority} found")

@@ -14,6 +14,7 @@ from httpng_driver.command.log_output import LogOutput
 from httpng_driver.command.logging_options import configure_logging
 from httpng_driver.command.options import Option, options
 from httpng_driver.command.second_signal import SecondSignal
+from httpng_driver.command.systemd import take_listen_fds
 from httpng_driver.command.variables import read_env_file, variables
 
 Run = Callable[..., None]
@@ -88,6 +89,7 @@ def _say(line: str) -> None:
 
 def _with_variables(given: dict[str, Given], known: Sequence[Option]) -> dict[str, Given]:
     """Return what the command line gives and, where it doesn't, the environment."""
+    take_listen_fds(os.environ)
     file = given.get("env_file") or variables(known, os.environ).get("env_file")
     if file is not None:
         read_env_file(str(file.value))

@@ -47,6 +47,8 @@ def _values(given: Mapping[str, Given]) -> list[tuple[object, str]]:
         found.append(_host_and_port(host, given.get("port")))
     if (uds := given.get("uds")) is not None:
         found.append((f"unix:{uds.value}", uds.told))
+    if (fds := given.get("fd")) is not None:
+        found += [(_descriptor(str(fd), f"{fds.source} {fd}"), f"{fds.source} {fd}") for fd in fds.value]
     return found
 
 
@@ -60,6 +62,12 @@ def _host_and_port(host: Given | None, port: Given | None) -> tuple[str, str]:
     if not re.fullmatch("[0-9]+", str(port.value), re.ASCII):
         raise ConfigError(f"{port.told}: a port is a number, 0 .. 65535")
     return f"{name}:{port.value}", told
+
+
+def _descriptor(text: str, told: str) -> str:
+    if not re.fullmatch("[0-9]{1,9}", text, re.ASCII):
+        raise ConfigError(f"{told}: a descriptor is a number")
+    return f"fd:{text}"
 
 
 def _tls(given: Mapping[str, Given]) -> TlsFiles | None:

@@ -70,6 +70,8 @@ _OWN: Final = (
     _own("host", _LISTEN, "the address to listen on, for --port (default: 127.0.0.1)", "ADDR"),
     _own("port", _LISTEN, "the port to listen on (default: 3300)", "PORT"),
     _own("uds", _LISTEN, "listen on a Unix socket", "PATH"),
+    _own("fd", _LISTEN, "listen on a socket that is open already, by its descriptor; repeatable", "NUMBER",
+         kind="list"),
     _own("certfile", _TLS, "serve TLS with this certificate wherever --listen doesn't say http://", "FILE",
          "--ssl-certfile"),
     _own("keyfile", _TLS, "its private key (default: in the same file)", "FILE", "--ssl-keyfile"),

@@ -12,6 +12,8 @@ from anyio.abc import TaskStatus
 from httpng_core import ConfigError, ListenAddress, parse_listen
 from httpng_driver.command.cli import announce
 from httpng_driver.command.second_signal import SecondSignal
+from httpng_driver.command.successor import Successor, taken_over
+from httpng_driver.command.systemd import notify
 from httpng_driver.serving.server import Server
 
 _log = logging.getLogger("httpng")
@@ -38,6 +40,8 @@ async def until_signalled(serve: Serve) -> None:
 
     If it isn't down within a second of that, since a handler doesn't let anything else run, the process ends.
 
+    SIGUSR2 starts this program anew, which takes over the listening sockets and ends this process.
+
     Where it listens is said each time it begins to. As soon as it does with TLS, SIGHUP reloads the
     certificates; before that it ends the program as ever.
 
@@ -48,6 +52,7 @@ async def until_signalled(serve: Serve) -> None:
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run is for the main thread, which gets the signals: elsewhere use serve")
     servers: list[Server] = []
+    successor = Successor()
     failure: ConfigError | RuntimeError | None = None
     watches = False
 
@@ -59,11 +64,13 @@ async def until_signalled(serve: Serve) -> None:
             watches = True
             tasks.start_soon(_watch_hang_ups, server, urls, watch)
         else:
-            announce(urls)
+            _listens(urls)
 
     with SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
-            await tasks.start(_watch_signals, servers, watch)
+            await tasks.start(_watch_signals, servers, successor, watch)
+            if hasattr(signal, "SIGUSR2"):
+                await tasks.start(_watch_successions, servers, successor, watch)
             try:
                 await serve(on_listening=listening)
             except (ConfigError, RuntimeError) as error:
@@ -78,7 +85,7 @@ async def _watch_hang_ups(server: Server, urls: list[str], watch: SecondSignal) 
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
         watch.listen()
         # Not before: who reads that line may send the signal.
-        announce(urls)
+        _listens(urls)
         async for _ in signals:
             _reload_certificates(server)
 
@@ -95,8 +102,26 @@ def _reload_certificates(server: Server) -> None:
         _log.info("certificates reloaded")
 
 
+def _listens(urls: list[str]) -> None:
+    """Tell all who want to know that it listens there."""
+    announce(urls)
+    notify("READY=1")
+    taken_over()
+
+
+async def _watch_successions(
+    servers: list[Server], successor: Successor, watch: SecondSignal, *, task_status: TaskStatus[None]
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGUSR2) as signals:
+        watch.listen()
+        task_status.started()
+        async for _ in signals:
+            for server in servers:
+                successor.start(server.sockets)
+
+
 async def _watch_signals(
-    servers: list[Server], watch: SecondSignal, *, task_status: TaskStatus[None]
+    servers: list[Server], successor: Successor, watch: SecondSignal, *, task_status: TaskStatus[None]
 ) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         watch.listen()
@@ -104,5 +129,9 @@ async def _watch_signals(
         count = 0
         async for _ in signals:
             count += 1
+            if count == 1:
+                successor.tell_manager()
             for server in servers:
+                if successor.is_running:
+                    server.hand_over()
                 server.shutdown(None if count == 1 else 0)

@@ -53,7 +53,9 @@ def unknown_variables(
     ]
 
 
-_OTHERS: Final = frozenset({"HTTPNG_COMPILE", "HTTPNG_COMPILE_LEVEL"})
+_OTHERS: Final = frozenset(
+    {"HTTPNG_COMPILE", "HTTPNG_COMPILE_LEVEL", "HTTPNG_INHERITED", "HTTPNG_PREDECESSOR"}
+)
 
 
 def read_env_file(path: str) -> None:

@@ -266,6 +266,13 @@ class Service:
                 Listener(self._hub, bound, self._loops.take, self._loops.has_room, certificates)
             )
 
+    def hand_over(self) -> None:
+        """Leave the files of Unix sockets alone from now on: another process listens there."""
+        if self.listening is not None:
+            self.listening.hand_over()
+        for listener in self._listeners:
+            listener.hand_over()
+
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()

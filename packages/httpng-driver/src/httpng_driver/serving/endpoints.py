@@ -1,6 +1,7 @@
 """What a server has opened before it serves: listening sockets, certificates, directories that are there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from httpng_core import (
     Certificates,
@@ -67,6 +68,10 @@ class Listening:
         fresh = [(certificates, certificates.load()) for certificates in self._certificates.values()]
         for certificates, context in fresh:
             certificates.context = context
+
+    def hand_over(self) -> None:
+        """Leave the files of Unix sockets alone from now on: another process listens there."""
+        self.bound = [replace(bound, file=None) for bound in self.bound]
 
     def close(self) -> None:
         """Stop listening. Again: nothing."""

@@ -15,6 +15,7 @@ from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.poller import READABLE
 from httpng_driver.loop.tcp_options import keep_alive
 from httpng_driver.serving import unix
+from httpng_driver.serving.handed_over import INHERITED, Prepare, adopt
 
 _log = logging.getLogger("httpng")
 
@@ -32,12 +33,16 @@ class Bound:
     Attributes:
         socket: it.
         address: where it listens, its real port included.
-        file: of a Unix socket: what tells its file from a later one.
+        file: of a Unix socket: what tells its file from a later one; `None` where the file isn't ours.
+        key: what it was told to listen on, for who takes it over.
+        prepare: sets the options of what is accepted, if the socket was open before it had them itself.
     """
 
     socket: socket.socket
     address: ListenAddress
     file: tuple[int, int] | None = None
+    key: str = ""
+    prepare: Prepare | None = None
 
     def close(self) -> None:
         """Stop listening, and remove the file of a Unix socket. Again: nothing."""
@@ -98,8 +103,11 @@ class _NotOursError(ConfigError):
 
 
 def _open_all(
-    address: ListenAddress, prepare: Callable[[socket.socket], None], backlog: int, *, may_be_none: bool
+    address: ListenAddress, prepare: Prepare, backlog: int, *, may_be_none: bool
 ) -> Iterator[Bound]:
+    if address.is_open:
+        yield _adopted(address, prepare, backlog)
+        return
     places, not_ours = _resolve(address), dict[str, _NotOursError]()
     for family, where in places:
         try:
@@ -112,12 +120,26 @@ def _open_all(
         _log.warning("%s: so %s is left out", failure, host)
 
 
-def _open(
-    address: ListenAddress, family: int, where: Any, prepare: Callable[[socket.socket], None], backlog: int
-) -> Bound:
-    step, bound = "bind error", None
+def _adopted(address: ListenAddress, prepare: Prepare, backlog: int) -> Bound:
+    sock, address = adopt(address)
     try:
-        bound = Bound(socket.socket(family, socket.SOCK_STREAM), address)
+        sock.listen(backlog)
+        sock.setblocking(False)
+        if address.path is not None:
+            return Bound(sock, address)
+        prepare(sock)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"listen error: {address.url}: {error.strerror}") from error
+    return Bound(sock, address, prepare=prepare)
+
+
+def _open(address: ListenAddress, family: int, where: Any, prepare: Prepare, backlog: int) -> Bound:
+    step, bound, key = "bind error", None, f"{int(family)} {where}"
+    try:
+        if (sock := INHERITED.take(key)) is not None:
+            return _inherited(Bound(sock, address, key=key), prepare, backlog)
+        bound = Bound(socket.socket(family, socket.SOCK_STREAM), address, key=key)
         bound = _bind_unix(bound, where) if address.path is not None else _bind(bound, family, where, prepare)
         step = "listen error"
         bound.socket.listen(backlog)
@@ -131,7 +153,18 @@ def _open(
     return bound
 
 
-def _bind(bound: Bound, family: int, where: Any, prepare: Callable[[socket.socket], None]) -> Bound:
+def _inherited(bound: Bound, prepare: Prepare, backlog: int) -> Bound:
+    """Go on with the socket of the process before; its file is ours now."""
+    bound.socket.listen(backlog)
+    bound.socket.setblocking(False)
+    if bound.address.path is not None:
+        return replace(bound, file=unix.identity(bound.address.path))
+    prepare(bound.socket)
+    host, port = bound.socket.getsockname()[:2]
+    return replace(bound, address=replace(bound.address, host=host, port=port))
+
+
+def _bind(bound: Bound, family: int, where: Any, prepare: Prepare) -> Bound:
     sock = bound.socket
     # Before anybody can connect: an accepted socket has what the listener had when its client came.
     prepare(sock)
@@ -208,6 +241,7 @@ class Listener:
         self._take = take
         self._bound = bound
         self._socket = sock = bound.socket
+        self._prepare = bound.prepare
         self._certificates = certificates
         self._has_room = has_room
         self.paused = False
@@ -225,6 +259,10 @@ class Listener:
         if self.paused and self._socket.fileno() >= 0 and self._has_room():
             self.paused = False
             self._hub.poller.modify(self._socket.fileno(), READABLE)
+
+    def hand_over(self) -> None:
+        """Leave the file of a Unix socket alone from now on: another process listens there."""
+        self._bound = replace(self._bound, file=None)
 
     def close(self) -> None:
         """Stop listening. Again: nothing."""
@@ -253,6 +291,8 @@ class Listener:
             self._run_out(error)
             return False
         self._warned = False
+        if self._prepare is not None:
+            self._prepare(sock)
         sock.setblocking(False)
         self._take(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
         return True

@@ -49,6 +49,17 @@ class Server:
         return [] if listening is None else [bound.address for bound in listening.bound]
 
     @property
+    def sockets(self) -> list[tuple[str, int]]:
+        """What it listens on, for a process that is to take over: places and descriptors."""
+        listening = self._service.listening
+        bound = [] if listening is None else listening.bound
+        return [(one.key, one.socket.fileno()) for one in bound if one.socket.fileno() >= 0]
+
+    def hand_over(self) -> None:
+        """Leave the files of Unix sockets alone at the end: another process listens there."""
+        self._service.hand_over()
+
+    @property
     def connections(self) -> int:
         """How many connections are open."""
         return self._loops.connections
