@@ -64,10 +64,14 @@ class Driven:
         self.events: list[Event] = []
         self.wakes = 0
         settings.setdefault("http1_engine", ENGINE)
-        self.connection: Connection = Application(no_handler, **settings).connection(
+        self.connection: Connection = self.application(**settings).connection(
             self.clock(), host=host or self._host(), tells_acknowledged=tells_acknowledged, date=date
         )
         self.receive(received)
+
+    def application(self, **settings: Any) -> Application:
+        """What is served."""
+        return Application(no_handler, **settings)
 
     def _host(self) -> Host:
         """The hooks of a driver without feeds of its own."""

@@ -51,6 +51,10 @@ class Client2(Client):
         )
         self.say()
 
+    def expect(self, number: int) -> None:
+        """Has `read_response` read what comes on a stream, in its turn."""
+        self._streams.append(number)
+
     def begin(self, path: str = "/") -> int:
         """Sends a request, beside others; tells its stream id."""
         self.request(path)

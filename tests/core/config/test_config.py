@@ -37,6 +37,8 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("keepalive_timeout", 75.0, (0.001, inf), (0, -0.001)),
     ("shutdown_timeout", 10.0, (0.0, 1e9), (-0.001, inf)),
     ("max_body_len", MIB, (0, 64 * GIB), (-1, 64 * GIB + 1)),
+    ("stream_bodies", False, (True, False), (0, 1, "yes")),
+    ("max_stream_len", None, (0, 1, 1 << 62), (-1, inf)),
     ("max_fields", 256, (1, 65536), (0, 65537)),
     ("http1_engine", "fast", ("fast", "reference"), ("h11", "Fast", "", True, 1)),
     ("use_body_split", False, (True, False), (0, 1, "yes", 1.0)),
@@ -58,7 +60,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
 ]
 KEYS = [row[0] for row in TABLE]
 WHOLE = ["default_send_window", "notsent_lowat", "max_body_len", "max_conn_per_thread", "shuttle_size"]
-WHOLE += ["lua_memory_limit"]
+WHOLE += ["lua_memory_limit", "max_stream_len"]
 SMALL = ["threads"]
 SECONDS = [key for key in KEYS if key.endswith("_timeout")] + ["handler_time_limit", "tcp_keepalive"]
 

@@ -30,10 +30,17 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.connection import Connection, ConnectionStatistics, Readiness
 from httpng_core.errors import (
     AckedUnknownError,
+    BodyError,
+    BodyMalformedError,
+    BodyStreamedError,
+    BodyTimeoutError,
+    BodyTooLongError,
     ConfigError,
     ContentLengthError,
     HttpngError,
+    ReadTimeoutError,
     RemoteError,
+    RequestCancelled,
     ResponseStateError,
 )
 from httpng_core.feeds.broadcast import Sweep
@@ -42,11 +49,13 @@ from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.file_info import FileInfo
+from httpng_core.http.reading import BodyRead, BodySource, BodyStream
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
-from httpng_core.sending.calls import Pending
+from httpng_core.sending.calls import Pending, Read
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
+from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.results import (
     SendResult,
     SendStats,
@@ -71,6 +80,14 @@ __all__ = [
     "Address",
     "Application",
     "BaseIO",
+    "BodyError",
+    "BodyMalformedError",
+    "BodyRead",
+    "BodySource",
+    "BodyStream",
+    "BodyStreamedError",
+    "BodyTimeoutError",
+    "BodyTooLongError",
     "CallInLoop",
     "CertificateFiles",
     "Certificates",
@@ -99,15 +116,19 @@ __all__ = [
     "Host",
     "HttpDate",
     "HttpngError",
+    "Incoming",
     "Lifecycle",
     "ListenAddress",
     "OnGap",
     "Overflow",
     "Pending",
     "Policy",
+    "Read",
+    "ReadTimeoutError",
     "Readiness",
     "RemoteError",
     "Request",
+    "RequestCancelled",
     "RequestReceived",
     "RequestRefused",
     "Response",

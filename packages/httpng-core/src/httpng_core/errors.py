@@ -21,6 +21,48 @@ class AckedUnknownError(HttpngError):
     """Something counts on acknowledged bytes where the platform can't tell them."""
 
 
+class BodyStreamedError(HttpngError, RuntimeError):
+    """`req.body` was asked for where the handler starts before the body is in: it is read piece by piece."""
+
+
+class BodyError(HttpngError, OSError):
+    """Reading the body of a request has come to an end before its end.
+
+    A handler that lets it pass answers with `status`, or, if its response has begun, resets the exchange.
+
+    Attributes:
+        status: the HTTP status code that says so.
+    """
+
+    status: int = 400
+
+
+class RequestCancelled(BodyError, ConnectionError):  # noqa: N818 - what handlers are told elsewhere as `cancelled`
+    """The client left before its request was whole, or the exchange is over."""
+
+
+class BodyMalformedError(BodyError):
+    """What came as the body breaks the protocol."""
+
+
+class BodyTooLongError(BodyError):
+    """The body is longer than `max_stream_len`."""
+
+    status = 413
+
+
+class BodyTimeoutError(BodyError, TimeoutError):
+    """The handler waited for the body longer than `body_timeout`, or it comes slower than `min_body_rate`."""
+
+    status = 408
+
+
+class ReadTimeoutError(BodyError, TimeoutError):
+    """Nothing came within the timeout of this read. Nothing is lost: the next one goes on."""
+
+    status = 408
+
+
 class RemoteError(HttpngError):
     """What the peer sent breaks the protocol.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from httpng_core import Exchange, Response, Runner, end_exchange
+from httpng_core import Exchange, Request, Response, Runner, end_exchange
 from httpng_lua.calls import pairs
 from httpng_lua.fibers import Fibers
 from httpng_lua.gate import OpenGate
@@ -58,6 +58,10 @@ class LuaHandler:
         else:
             if answer is not None:
                 self._begun(exchange, runner, answer, None)
+
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return false: Lua has bodies whole."""
+        return False
 
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
         if self.retired:

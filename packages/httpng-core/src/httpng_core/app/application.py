@@ -12,7 +12,7 @@ from httpng_core.app.files import Files
 from httpng_core.app.handlers import as_handler
 from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
-from httpng_core.app.runner import Handler, Runner, at_once
+from httpng_core.app.runner import Handler, Runner, at_once, streams_body
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_lua_keys
@@ -20,7 +20,7 @@ from httpng_core.config.sites import Site
 from httpng_core.connection import Connection, ProtocolName, no_date
 from httpng_core.errors import ConfigError
 from httpng_core.http.dates import DateSource
-from httpng_core.http.request import UNKNOWN_ADDRESS, Address
+from httpng_core.http.request import UNKNOWN_ADDRESS, Address, Request
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
@@ -242,7 +242,12 @@ class Application:
             certificates=certificates,
             https=https,
             protocol=protocol,
+            streams=self.streams,
         )
+
+    def streams(self, request: Request) -> bool:
+        """Return whether the handler of a request is started before its body is in; its head is."""
+        return streams_body(self.handler, request, self.settings.stream_bodies)
 
     def _begin(self, language: Language, overrides: Mapping[str, object]) -> None:
         self.lifecycle = Lifecycle()

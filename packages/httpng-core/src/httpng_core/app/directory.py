@@ -58,6 +58,10 @@ class DirectoryHandler:
         self._index = None if index is None else path_bytes(index)
         self._dotfiles = dotfiles
 
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return false: no body is of any use here."""
+        return False
+
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Send the file that the request names."""
         if runner.files is None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from httpng_core.app.directory import DirectoryHandler
-from httpng_core.app.runner import Handler, Runner
+from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
 from httpng_core.config.sites import NOT_FOUND, Site, SiteTable
+from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange
 
 
@@ -22,6 +23,11 @@ class SitesHandler:
         else:
             handler.start(exchange, runner)
 
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return what the first site that takes the path says; where there is none nobody reads a body."""
+        handler = self._table.find(request.path)
+        return True if handler is None else streams_body(handler, request, otherwise)
+
 
 def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -> Handler:
     """One handler for all sites; `as_handler` makes one of what a site has.
@@ -32,7 +38,8 @@ def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -
 
     def made(site: Site) -> Handler:
         if site.directory is None:
-            return as_handler(site.handler)
+            handler = as_handler(site.handler)
+            return handler if site.stream_body is None else StreamChoice(handler, site.stream_body)
         return DirectoryHandler(site.path, site.directory, index=site.index, dotfiles=site.dotfiles)
 
     handlers = [(site.path, made(site)) for site in sites]

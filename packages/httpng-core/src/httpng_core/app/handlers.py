@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from httpng_core.app.io import GeneratorIO
+from httpng_core.app.io import GeneratorBody, GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
-from httpng_core.errors import ConfigError, HttpngError, is_handlers_error
+from httpng_core.errors import BodyError, ConfigError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
 from httpng_core.sending.exchange import Exchange
@@ -34,6 +34,10 @@ class FunctionHandler:
             returned = error
         end_exchange(exchange, returned, runner.clock())
 
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return false: a plain function can't wait, so it gets bodies whole."""
+        return False
+
 
 class GeneratorHandler:
     """A generator function `handler(req, io)` that yields the `Pending` of each call."""
@@ -44,6 +48,8 @@ class GeneratorHandler:
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Step the generator."""
         io = GeneratorIO(exchange, runner.clock, runner.check_thread)
+        if exchange.incoming is not None:
+            exchange.request.source = GeneratorBody(exchange.incoming, runner.clock, runner.check_thread)
         runner.spawn(
             self._function(exchange.request, io),
             lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),
@@ -141,6 +147,9 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
             status, given, body = _parts(returned)
             exchange.answer(status, given, body, now)
         elif isinstance(returned, BaseException):
+            if isinstance(returned, BodyError):
+                _refuse(exchange, returned, now)
+                return
             _log_failure(exchange.request, returned, was_raised=True)
             exchange.fail(now, f"the handler raised {type(returned).__name__}")
         else:
@@ -187,6 +196,16 @@ def _log_failure(request: Request, error: BaseException, *, was_raised: bool) ->
     else:
         # Of what a handler returned: the traceback would be ours alone.
         _log.error("handler error on %s %s: %s", request.method, request.path, error)
+
+
+def _refuse(exchange: Exchange, error: BodyError, now: float) -> None:
+    """End an exchange whose handler let pass that its request wasn't read to its end: the client's fault."""
+    if not exchange.is_over:
+        request = exchange.request
+        _log.info(
+            "refused %s %s of %s: %d %s", request.method, request.path, request.peer.host, error.status, error
+        )
+        exchange.refuse(error.status, str(error), now)
 
 
 def _takes(handler: Callable[..., Any], count: int) -> bool:

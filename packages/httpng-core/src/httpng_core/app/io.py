@@ -10,6 +10,7 @@ from httpng_core.feeds.follower import Follower, FollowStats, OnGap
 from httpng_core.http.response import HeaderValue
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.results import SendStats
 
 FIELDS: Final = ("headers", "send_window", "send_timeout", "window_until", "stall_timeout")
@@ -154,3 +155,19 @@ class GeneratorIO(BaseIO):
     def close(self) -> None:
         """End the response cleanly. Doesn't block."""
         self._end()
+
+
+class GeneratorBody:
+    """What reads the body of a generator handler's request; each read is a `Pending` to `yield`."""
+
+    def __init__(
+        self, incoming: Incoming, clock: Callable[[], float], check_thread: Callable[[], None]
+    ) -> None:
+        self._incoming = incoming
+        self._clock = clock
+        self._check_thread = check_thread
+
+    def read(self, limit: int | None, timeout: float | None) -> Any:
+        """See `Request.read`."""
+        self._check_thread()
+        return self._incoming.read(limit, self._clock(), timeout)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from httpng_core.app.handlers import AsyncHandler, as_handler, end_exchange
 from httpng_core.app.handlers import check_awaited as check_function
 from httpng_core.app.route_table import NoMatch, RouteTable
-from httpng_core.app.runner import Handler, Runner
+from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange
@@ -21,6 +21,8 @@ def check_awaited(handler: object) -> None:
     Raises:
         ConfigError: it takes `io` and isn't async.
     """
+    if isinstance(handler, StreamChoice):
+        handler = handler.handler
     if isinstance(handler, Router):
         handler.check_awaited()
         return
@@ -53,6 +55,7 @@ class Router:
         method: str | None = None,
         host: str | None = None,
         name: str | None = None,
+        stream_body: bool | None = None,
     ) -> None:
         """Add a route. Static paths beat those with placeholders, whatever their order.
 
@@ -63,12 +66,17 @@ class Router:
             method: "GET" takes HEAD too; `None`: all methods.
             host: of the request, without a port; `None`: any.
             name: for `delete`.
+            stream_body: whether the handler starts before the request's body is in; `None`: as the site of
+                the router, or the setting `stream_bodies`, says. A plain `def handler(req)` gets it whole.
 
         Raises:
             ValueError: a path that can't be, a name that is taken.
             TypeError: the handler isn't one.
         """
-        self._table.add(path, as_handler(handler), method=method, host=host, name=name)
+        made = as_handler(handler)
+        if stream_body is not None:
+            made = StreamChoice(made, stream_body)
+        self._table.add(path, made, method=method, host=host, name=name)
 
     def delete(self, name: str) -> None:
         """Delete the route of that name; its handlers that run go on.
@@ -84,6 +92,7 @@ class Router:
         Args:
             function: takes the request, and must not block. `None` lets the request pass; anything else is
                 the response, as if the handler had returned it. What it raises is an error of the handler.
+                Where bodies are streamed it is called when the head is in.
 
         Raises:
             TypeError: it is no function, or an async one.
@@ -116,6 +125,11 @@ class Router:
             found.handler.start(exchange, runner)
         else:
             end_exchange(exchange, returned, runner.clock())
+
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return what the request's route says; where there is none nobody reads a body."""
+        found = self._table.find(request.method, request.host, request.path)
+        return True if isinstance(found, NoMatch) else streams_body(found.handler, request, otherwise)
 
     def _answer_before(self, request: Request) -> object:
         try:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from contextvars import copy_context
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 from httpng_core.app.files import Files
@@ -18,7 +19,9 @@ from httpng_core.app.limited_log import LimitedLog, shortened
 from httpng_core.config.settings import Settings
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
-from httpng_core.sending.calls import Pending, Turn
+from httpng_core.http.reading import BodyRead, GivenRead
+from httpng_core.http.request import Request
+from httpng_core.sending.calls import Pending, Read, Turn
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import CallInLoop
 from httpng_core.timers import Timers
@@ -32,7 +35,7 @@ CALLS_PER_TURN = 64
 SECONDS_PER_TURN = 0.005
 """After so long a handler lets others run."""
 
-HandlerSteps = Generator[Pending, Any, object]
+HandlerSteps = Generator[Pending | BodyRead, Any, object]
 
 
 class Fiber:
@@ -95,18 +98,17 @@ class Fiber:
             return False
         return self._await(following)
 
-    def _resume(self, pending: Pending | None) -> Pending:
+    def _resume(self, pending: Pending | None) -> Pending | BodyRead:
         if pending is None or isinstance(pending, Turn):
             return self._context.run(self._steps.send, None)
         try:
-            result = pending.result
+            result = pending.value if isinstance(pending, Read) else pending.result
         except Exception as error:
             return self._context.run(self._steps.throw, error)
         return self._context.run(self._steps.send, result)
 
-    def _await(self, pending: Pending) -> bool:
-        if not isinstance(pending, Pending):
-            pending = _no_call(pending)
+    def _await(self, yielded: Pending | BodyRead) -> bool:
+        pending = yielded if isinstance(yielded, Pending) else _no_call(yielded)
         self._pending = pending
         if pending.settled:
             return True
@@ -118,7 +120,11 @@ class Fiber:
 
 
 def _no_call(yielded: object) -> Pending:
-    """Return a call that raises in the generator, where the mistake was made."""
+    """Return a call that raises in the generator, where the mistake was made; unless a piece was read."""
+    if isinstance(yielded, GivenRead):
+        read = Read(0, inf)
+        read.answer(yielded.piece)
+        return read
     pending = Pending()
     pending.settle(None, TypeError(f"a handler yields its calls of io, not {type(yielded).__name__}"))
     return pending
@@ -130,6 +136,35 @@ class Handler(Protocol):
 
     def start(self, exchange: Exchange, runner: "Runner") -> None:
         """Start the handler; it may run to its end within this call."""
+
+
+def streams_body(handler: Handler, request: Request, otherwise: bool) -> bool:
+    """Return whether a handler is to be started on a request before its body is in.
+
+    A handler that decides that for itself has a method `streams(request, otherwise)`, which must not raise.
+    """
+    decide = getattr(handler, "streams", None)
+    return otherwise if decide is None else bool(decide(request, otherwise))
+
+
+class StreamChoice:
+    """A handler of a site or route that says whether bodies are streamed.
+
+    Attributes:
+        handler: the handler.
+    """
+
+    def __init__(self, handler: Handler, stream_body: bool) -> None:
+        self.handler = handler
+        self._stream_body = stream_body
+
+    def start(self, exchange: Exchange, runner: "Runner") -> None:
+        """Start the handler."""
+        self.handler.start(exchange, runner)
+
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return what was said, unless the handler knows better."""
+        return streams_body(self.handler, request, self._stream_body)
 
 
 def at_once(function: Callable[[], None]) -> None:

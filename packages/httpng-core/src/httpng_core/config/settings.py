@@ -68,14 +68,20 @@ class Settings:
         handshake_timeout: How long a TLS handshake may take; then the connection is closed.
         header_timeout: How long a request head may take, from the connection's start or the request's first
             byte. A client that is late gets 408, or, if it has sent nothing, just the close.
-        body_timeout: How long may pass without a byte of the request body; then 408.
+        body_timeout: How long may pass without a byte of the request body; then 408. If the handler reads
+            it, only while that waits.
         min_body_rate: How many bytes a second of a request body must come on the average, once it has had 5
             seconds; from a slower client it is refused with 408. What came faster pays for a pause of
             `body_timeout` at most. On HTTP/2 all bodies of a connection together. 0: as slowly as it likes.
         keepalive_timeout: How long a connection may wait for its next request.
         shutdown_timeout: How long exchanges may go on once the server stops; then they are cancelled.
-        max_body_len: The longest request body; a longer one gets 413. Bodies are read whole into memory
-            before the handler runs.
+        max_body_len: The longest request body that is read whole into memory before the handler runs; a
+            longer one gets 413.
+        stream_bodies: Whether handlers that can read a request's body start before it is in; a site's own
+            `stream_body` wins over it, and a route's over both.
+        max_stream_len: The longest request body that is read while it comes in; a longer one gets 413, or the
+            exchange is reset if its response has begun. `None`: as long as it likes. `max_body_len` doesn't
+            bound these.
         max_fields: The most header fields of a request, and the most fields of its trailers; more get 431.
         http1_engine: What reads HTTP/1.1 requests: "fast", a grammar of httpng's own, or "reference", h11, to
             tell whose fault it is when a request is refused. It is slower, and takes some of what RFC 9112
@@ -123,6 +129,8 @@ class Settings:
     keepalive_timeout: float = _key(75.0, Seconds())
     shutdown_timeout: float = _key(10.0, Seconds(zero=True, infinity=False))
     max_body_len: int = _key(1 << 20, Whole(0, 64 << 30))
+    stream_bodies: bool = _key(False, _FLAG)
+    max_stream_len: int | None = _key(None, Whole(0))
     max_fields: int = _key(256, Whole(1, 65536))
     http1_engine: Engine = _key("fast", _ENGINE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
     use_body_split: bool = _key(False, _FLAG)

@@ -24,7 +24,7 @@ NOT_FOUND: Final = Response(
 """The answer where there is nothing."""
 
 _ROOT: Final = "/"
-_KEYS: Final = ("dotfiles", "handler", "index", "path")
+_KEYS: Final = ("dotfiles", "handler", "index", "path", "stream_body")
 _OF_DIRECTORIES: Final = ("index", "dotfiles")
 
 
@@ -37,12 +37,15 @@ class Site:
         handler: a function in whatever form, or the absolute name of a directory.
         index: the name of the file that stands for its directory; `None`: none does.
         dotfiles: whether names that begin with a dot are served.
+        stream_body: whether the handler starts before the request's body is in; `None`: as `stream_bodies`
+            says. Directories ignore it.
     """
 
     path: str
     handler: object
     index: str | None = None
     dotfiles: bool = False
+    stream_body: bool | None = None
 
     @property
     def directory(self) -> str | None:
@@ -209,9 +212,9 @@ def _parse_site(table: Mapping[object, object], is_function: Callable[[object], 
     if not path.startswith(_ROOT) or any(segment in (".", "..") for segment in path.split("/")):
         raise ConfigError(f"sites[].path {path!r} can't match: it must begin with '/', without dot segments")
     return (
-        Site(path, handler, _index(table), _dotfiles(table))
+        Site(path, handler, _index(table), _flag(table, "dotfiles") is True, _flag(table, "stream_body"))
         if isinstance(handler, str)
-        else Site(path, handler)
+        else Site(path, handler, stream_body=_flag(table, "stream_body"))
     )
 
 
@@ -228,11 +231,11 @@ def _index(table: Mapping[object, object]) -> str | None:
     return index
 
 
-def _dotfiles(table: Mapping[object, object]) -> bool:
-    dotfiles = table.get("dotfiles")
-    if dotfiles is not None and not isinstance(dotfiles, bool):
-        raise ConfigError("sites[].dotfiles is not a boolean")
-    return dotfiles is True
+def _flag(table: Mapping[object, object], key: str) -> bool | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"sites[].{key} is not a boolean")
+    return value
 
 
 def _add(sites: list[Site], site: Site) -> None:

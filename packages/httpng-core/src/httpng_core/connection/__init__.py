@@ -24,7 +24,7 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
 from httpng_core.tls.handshake import TlsLayer
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, Ending, Endpoint
+from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, BodyRule, Ending, Endpoint
 from httpng_core.wire.events import Event
 from httpng_core.wire.outbound import Outbound
 from httpng_core.wire.protocol import Readiness
@@ -91,6 +91,7 @@ class Connection:
         certificates: Certificates | None = None,
         https: bool = False,
         protocol: ProtocolName | None = None,
+        streams: BodyRule | None = None,
     ) -> None:
         """Start with nothing received at `now`.
 
@@ -107,6 +108,8 @@ class Connection:
             https: without certificates, whether another program unseals the bytes: requests say https.
             protocol: what was agreed on elsewhere. `None`: over TLS it is agreed on by ALPN (RFC 7301), in
                 clear text the first bytes of a client tell.
+            streams: tells by the head of a request whether its exchange begins before its body is in, which
+                the handler then reads (`Exchange.read`). `None`: never. It must not raise.
         """
         self._tls: TlsLayer | None = None
         if certificates is None:
@@ -123,6 +126,7 @@ class Connection:
             https=https or certificates is not None,
             tells_acknowledged=tells_acknowledged,
             tells_complete=tells_complete,
+            streams=streams,
         )
         self.events = endpoint.events
         if certificates is None:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from httpng_core.errors import BodyStreamedError
+from httpng_core.http.reading import BodyRead, BodySource, BodyStream, GivenRead
+
 
 class Headers(Mapping[str, str]):
     """Request headers by lower-case name; looking a name up ignores case.
@@ -87,7 +90,7 @@ class HeaderFields(Protocol):
 
 
 class Request:
-    """One whole request: the body has been read before the handler runs. To be looked at only.
+    """One request, to be looked at only. Its body has been read before the handler runs, or comes meanwhile.
 
     Attributes:
         method: as sent, case kept.
@@ -95,24 +98,26 @@ class Request:
         query: what follows the first `?`; `None` if there is none.
         host: the authority without its port; "default" if the request names none. An authority with a user
             name before `@`, in whichever place, is refused with 400 (RFC 9110, 4.2.4).
-        body: the request body, `b""` if none.
         version_major: of the HTTP version, as `version_minor`.
         https: whether it came over TLS.
         peer: the client's end of the connection.
         ouraddr: our end of the connection.
         stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
+        source: what reads a body that comes in while the handler runs; whoever starts the handler sets it.
     """
 
     __slots__ = (
         "_block",
+        "_body",
         "_headers",
-        "body",
+        "_taken",
         "host",
         "https",
         "method",
         "ouraddr",
         "path",
         "peer",
+        "source",
         "stash",
         "version_major",
         "version_minor",
@@ -126,7 +131,7 @@ class Request:
         host: str = "default",
         headers: Headers | None = None,
         block: HeaderFields | None = None,
-        body: bytes = b"",
+        body: bytes | None = b"",
         version_major: int = 1,
         version_minor: int = 1,
         https: bool = False,
@@ -139,7 +144,10 @@ class Request:
         self.host = host
         self._headers = headers
         self._block = block
-        self.body = body
+        # `None`: it comes in while the handler runs.
+        self._body = body
+        self._taken = 0
+        self.source: BodySource | None = None
         self.version_major = version_major
         self.version_minor = version_minor
         self.https = https
@@ -154,14 +162,78 @@ class Request:
             self._headers = Headers() if self._block is None else Headers(self._block.fields())
         return self._headers
 
+    @property
+    def body(self) -> bytes:
+        """The whole request body, `b""` if none.
+
+        Raises:
+            BodyStreamedError: it comes in while the handler runs.
+        """
+        if self._body is None:
+            raise BodyStreamedError(
+                "the handler runs while the body comes in (stream_body): "
+                "read it with `await req.read()` or `async for piece in req.stream()`"
+            )
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        self._body = body
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the body comes in while the handler runs."""
+        return self._body is None
+
+    def read(self, limit: int | None = None, timeout: float | None = None) -> BodyRead:
+        """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.
+
+        It waits until at least one byte has come. A body that was whole before the handler ran comes as one
+        piece. A task that is cancelled meanwhile has lost nothing: the next read goes on.
+
+        Args:
+            limit: the most bytes to return; `None`: 64 KiB, of a whole body all.
+            timeout: seconds to wait; `None`: as long as `body_timeout` and `min_body_rate` let it, which
+                count only while the handler waits.
+
+        Raises:
+            RequestCancelled: the client left before its request was whole, or the exchange is over.
+            ReadTimeoutError: nothing came within `timeout`. The next read goes on.
+            BodyTimeoutError: the client was slower than `body_timeout` or `min_body_rate` allow.
+            BodyTooLongError: the body is longer than `max_stream_len`.
+            BodyMalformedError: it breaks the protocol.
+            TypeError, ValueError: wrong arguments.
+            RuntimeError: another read waits.
+        """
+        source = self.source
+        return GivenRead(self.take_body(limit)) if source is None else source.read(limit, timeout)
+
+    def stream(self) -> BodyStream:
+        """Return the pieces of the body for `async for`; see `read`."""
+        return BodyStream(self.read)
+
+    def take_body(self, limit: int | None = None) -> bytes:
+        """Return what was not taken yet of a body that is whole, at most `limit` bytes; `b""` at its end."""
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is {limit}, must be at least 1")
+        body, at = self.body, self._taken
+        piece = body if limit is None and not at else body[at:] if limit is None else body[at : at + limit]
+        self._taken += len(piece)
+        return piece
+
     def with_stash(self, stash: Mapping[str, str]) -> "Request":
         """Return the same request, with what a route's placeholders took."""
+        request = self._copied(stash)
+        request.source = self.source
+        return request
+
+    def _copied(self, stash: Mapping[str, str]) -> "Request":
         return Request(
             method=self.method,
             path=self.path,
             host=self.host,
             headers=self.headers,
-            body=self.body,
+            body=self._body,
             version_major=self.version_major,
             version_minor=self.version_minor,
             https=self.https,

@@ -5,7 +5,7 @@ from typing import Final
 
 from httpng_core.http1.grammar import CHUNK_LINE, CRLF, FIELD_LINE
 from httpng_core.http1.head import too_many_fields
-from httpng_core.http1.refused import RefusedRequest, broken_character, quoted
+from httpng_core.http1.refused import RefusedRequest, broken_character, quoted, too_long
 
 MAX_LINES: Final = 256
 """So many lines of chunks and trailers are read in one step."""
@@ -32,6 +32,7 @@ class ChunkedDecoder:
     are checked and thrown away.
 
     Attributes:
+        max_body: The longest content.
         size: The length of the content so far, the rest of the chunk under way included.
     """
 
@@ -40,18 +41,18 @@ class ChunkedDecoder:
         "_fields_left",
         "_held",
         "_left",
-        "_max_body",
         "_max_fields",
         "_max_trailers",
         "_part",
         "_pieces",
         "_room",
         "_trailers_left",
+        "max_body",
         "size",
     )
 
     def __init__(self, max_body: int, max_trailers: int, max_fields: int) -> None:
-        self._max_body = max_body
+        self.max_body = max_body
         self._max_fields = max_fields
         self._max_trailers = max_trailers
         self._part = _Part.LINE
@@ -190,9 +191,9 @@ class ChunkedDecoder:
             raise RefusedRequest(400, f"more than {MAX_EXTENSIONS} bytes of chunk extensions")
         size = int(digits, 16)
         self.size += size
-        if self.size > self._max_body:
+        if self.size > self.max_body:
             # Refused by what is announced, before it is read.
-            raise RefusedRequest(413, f"request body is longer than {self._max_body} bytes")
+            raise too_long(self.max_body)
         self._left = size
         self._part = _Part.DATA if size else _Part.TRAILERS
 

@@ -3,11 +3,12 @@
 from enum import Enum, auto
 from typing import Final
 
+from httpng_core.http.request import Request
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.chunked import ChunkedDecoder
 from httpng_core.http1.grammar import CRLF, HEAD_END, ORIGIN_LINE
 from httpng_core.http1.head import HeaderBlock, SplitFields, read_request_line, too_many_fields
-from httpng_core.http1.refused import RefusedRequest, broken_character
+from httpng_core.http1.refused import RefusedRequest, broken_character, too_long
 
 MAX_STEP: Final = 65536
 """So many bytes of a body are read in one step."""
@@ -47,9 +48,21 @@ class ParsedHead:
         body: The whole body; empty while it is streamed.
         minor: The minor version, of which those above 1 mean the same as 1.
         keep_alive: Whether the client lets the connection go on.
+        body_follows: Whether the body is yet to come: `RequestParser.gather` or `stream_body` says how.
+        request: What was made of it to tell how its body is to be read.
     """
 
-    __slots__ = ("block", "body", "host", "keep_alive", "method", "minor", "target")
+    __slots__ = (
+        "block",
+        "body",
+        "body_follows",
+        "host",
+        "keep_alive",
+        "method",
+        "minor",
+        "request",
+        "target",
+    )
 
     def __init__(self, method: str, target: str, host: str, block: HeaderBlock | SplitFields) -> None:
         self.method = method
@@ -57,6 +70,8 @@ class ParsedHead:
         self.host = host
         self.block = block
         self.body = b""
+        self.body_follows = False
+        self.request: Request | None = None
         self.minor = block.minor
         self.keep_alive = block.keep_alive
 
@@ -70,7 +85,9 @@ class RequestParser:
         max_head: The longest head, and the longest trailers, in bytes. The limits may change at any time.
         max_body: The longest body.
         max_fields: The most header fields, and the most trailer fields.
-        stream: Whether `next_request` gives a request as soon as its head is in, and `next_piece` its body.
+        stream: Whether `next_request` gives a request as soon as its head is in, though a body follows. Then
+            `next_piece` reads that, within `max_body` unless `stream_body` says else; or `gather` has
+            `next_request` give the request once more, whole.
         has_rest: Whether there may be bytes that aren't read yet.
         wants_continue: Whether the client waits for 100 before it sends the body of the request that is being
             read; whoever sends it sets this to False.
@@ -166,6 +183,32 @@ class RequestParser:
         if end + 4 < len(data):
             self._data, self._at, self.has_rest = data, end + 4, True
         return ParsedHead(method.decode(), target.decode(), block.host, block)
+
+    @property
+    def rest(self) -> int:
+        """How many bytes of a body are still to be read, as far as it was declared."""
+        return self._left if self._head is not None and self._decoder is None else 0
+
+    def stream_body(self, max_body: int) -> None:
+        """Have the body that follows the last head read by `next_piece`, up to so many bytes.
+
+        Raises:
+            RefusedRequest: It is declared to be longer.
+        """
+        self._limit(max_body)
+        if self._decoder is not None:
+            self._decoder.max_body = max_body
+
+    def gather(self) -> None:
+        """Have the body that follows the last head read whole: `next_request` goes on with that.
+
+        Raises:
+            RefusedRequest: It is declared to be longer than `max_body`.
+        """
+        if self._head is not None:
+            self._head.body_follows = False
+        self._body = BodyBuffer()
+        self._limit(self.max_body)
 
     def take_rest(self) -> bytes:
         """Return the bytes behind the last request and forget them: another protocol goes on with them."""
@@ -282,9 +325,6 @@ class RequestParser:
         return head
 
     def _begin_body(self, head: ParsedHead, block: HeaderBlock, start: int) -> ParsedHead | More | None:
-        if block.content_length > self.max_body:
-            # Refused before a byte of it is read, and before a 100 asks for it.
-            raise RefusedRequest(413, f"request body is longer than {self.max_body} bytes")
         self._empty_lines = 0
         self._consume(start)
         self._head = head
@@ -295,10 +335,17 @@ class RequestParser:
         # A client that doesn't wait needs no 100.
         self.wants_continue = block.expects_continue and not self.buffered
         if self.stream:
-            self._body = None
+            self._body, head.body_follows = None, True
             return head
-        self._body = BodyBuffer()
-        return self._read_body(head, self._body)
+        self.gather()
+        return self.next_request()
+
+    def _limit(self, max_body: int) -> None:
+        if self._left > max_body:
+            # Refused before a byte of it is read, and before a 100 asks for it.
+            self.wants_continue = False
+            self._refused = too_long(max_body)
+            raise self._refused
 
     def _read_body(self, head: ParsedHead, body: BodyBuffer) -> ParsedHead | More | None:
         piece = self._step(MAX_STEP)

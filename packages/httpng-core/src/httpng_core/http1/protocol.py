@@ -11,13 +11,14 @@ from httpng_core.http.request import Request
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
 from httpng_core.http1.reference import ReferenceParser
+from httpng_core.http1.upload import MAX_DROPPED, NO_LIMIT, Upload
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.endpoint import LINGER_TIMEOUT, Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.wire.protocol import Readiness
 
@@ -39,6 +40,8 @@ class Phase(Enum):
     """The handler has the exchange."""
     FLUSHING = auto()
     """The rest of a response goes out."""
+    DISCARDING = auto()
+    """The response is over, the rest of the request's body is dropped."""
     AWAITING = auto()
     """A response that was cut short is sent; a reset follows when the client's TCP has it."""
     OVER = auto()
@@ -63,6 +66,7 @@ class Http1:
         "_parser",
         "_phase",
         "_settings",
+        "_upload",
         "exchange",
         "framer",
         "host",
@@ -78,6 +82,9 @@ class Http1:
         self._parser = (
             ReferenceParser(*limits) if settings.http1_engine == "reference" else RequestParser(*limits)
         )
+        self._parser.stream = endpoint.streams is not None
+        # The body of the request under way, while it comes in and is streamed.
+        self._upload: Upload | None = None
         # What may yet turn out to be the preface of HTTP/2; `None` once it is known not to be.
         self._opening: bytes | None = b""
         self._fin = False
@@ -96,6 +103,8 @@ class Http1:
         if self._phase is not Phase.IDLE and self._phase is not Phase.READING:
             self._parser.feed(data)
             self._endpoint.at_rest = False
+            if self._upload is not None:
+                self._move(self._upload, now)
             return
         try:
             head = self._parser.receive(data)
@@ -111,12 +120,20 @@ class Http1:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
         if self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
+        elif self._phase is Phase.DISCARDING:
+            self._linger(now)
         else:
+            if self._upload is not None:
+                # What is missing will never come.
+                self._upload, self.framer.keep_alive = None, False
             self.peer_shut(now)
 
     def peer_shut(self, now: float) -> None:
-        """Note the client's FIN, behind bytes that may not be read yet. It counts once, when it comes."""
-        if not self._fin:
+        """Note the client's FIN, behind bytes that may not be read yet. It counts once, when it comes.
+
+        Behind a body that isn't read it counts when that has been.
+        """
+        if not self._fin and self._upload is None:
             self._fin = True
             if self.exchange is not None:
                 self.exchange.half_closed(now)
@@ -173,6 +190,8 @@ class Http1:
         idle = self._phase is Phase.READING and self._parser.state is Reading.NOTHING
         if self._phase is Phase.IDLE or idle:
             self._close(now)
+        elif self._phase is Phase.DISCARDING:
+            self._linger(now)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Take other settings from now on; a timeout that runs stays as it is."""
@@ -191,6 +210,8 @@ class Http1:
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
         if self._phase is Phase.HANDLING or self._phase is Phase.FLUSHING:
+            if self._upload is not None:
+                return self._upload.wants_more
             return self._parser.buffered < self._settings.shuttle_size
         return True
 
@@ -235,6 +256,9 @@ class Http1:
             exchange.choose(now)
         if self.exchange is not exchange:
             return
+        if self._upload is not None and self._parser.wants_continue:
+            # Whether the body will come can't be told any more (RFC 9110, 10.1.1).
+            self.framer.keep_alive = False
         if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
             self.framer.fill(exchange, self._endpoint.outbound, limit, now)
 
@@ -267,6 +291,8 @@ class Http1:
             self._reset()
         elif not framer.keep_alive:
             self._linger(now)
+        elif self._upload is not None:
+            self._discard(self._upload, now)
         elif self._parser.has_rest or endpoint.eof or endpoint.outbound.ledger.tracks:
             self._next_request(now)
         else:
@@ -374,21 +400,61 @@ class Http1:
         if due < now + timeout:
             self._endpoint.deadline = due
 
+    def _streams(self, head: ParsedHead, request: Request, now: float) -> bool:
+        """Return whether a request's handler is to start before its body is in; else that is gathered."""
+        parser, streams, limit = self._parser, self._endpoint.streams, self._settings.max_stream_len
+        assert isinstance(parser, RequestParser)
+        try:
+            if streams is not None and streams(request):
+                parser.stream_body(NO_LIMIT if limit is None else limit)
+                return True
+            head.request = request
+            parser.gather()
+        except RemoteError as error:
+            self._refuse(error.status, str(error), now)
+            return False
+        self._read(now)
+        return False
+
+    def _move(self, upload: Upload, now: float) -> None:
+        """Give what came of a body to who reads it, or drop it."""
+        if upload.move(now):
+            self._upload = None
+            if self._phase is Phase.DISCARDING:
+                self._next_request(now)
+        elif self._phase is Phase.DISCARDING and (upload.is_broken or upload.dropped > MAX_DROPPED):
+            self._linger(now)
+
+    def _discard(self, upload: Upload, now: float) -> None:
+        """Drop the rest of a body that nobody has read, if it is short, for the sake of the next request."""
+        if self._endpoint.eof or not upload.is_short:
+            self._linger(now)
+            return
+        self._enter(Phase.DISCARDING, now, LINGER_TIMEOUT)
+        self._endpoint.at_rest = False
+
     def _begin(self, head: ParsedHead, now: float) -> None:
         settings, endpoint = self._settings, self._endpoint
         self._body_due = None
-        request = Request(
-            method=head.method,
-            path=head.target,
-            host=head.host,
-            block=head.block,
-            body=head.body,
-            version_minor=head.minor,
-            https=endpoint.https,
-            peer=endpoint.peer,
-            ouraddr=endpoint.ouraddr,
-        )
-        if settings.h2c_upgrade and self._upgrade(head, request, now):
+        request = head.request
+        if request is not None:
+            request.body = head.body
+        else:
+            request = Request(
+                method=head.method,
+                path=head.target,
+                host=head.host,
+                block=head.block,
+                body=None if head.body_follows else head.body,
+                version_minor=head.minor,
+                https=endpoint.https,
+                peer=endpoint.peer,
+                ouraddr=endpoint.ouraddr,
+            )
+        if head.body_follows:
+            if not self._streams(head, request, now):
+                return
+        elif settings.h2c_upgrade and self._upgrade(head, request, now):
             return
         exchange = Exchange(request, settings, endpoint.timers, self, now)
         self.exchange = exchange
@@ -396,6 +462,10 @@ class Http1:
         self._phase = Phase.HANDLING
         endpoint.deadline, endpoint.at_rest = None, True
         endpoint.events.append(RequestReceived(exchange))
+        if head.body_follows:
+            assert isinstance(self._parser, RequestParser)
+            self._upload, endpoint.at_rest = Upload(exchange, self._parser, self.framer, endpoint), False
+            self._move(self._upload, now)
 
     def _next_request(self, now: float) -> None:
         """Go on after a complete response, first with what was read ahead."""

@@ -28,7 +28,7 @@ _Pairs = tuple[tuple[bytes, bytes], ...]
 
 
 class ReferenceParser:
-    """What `RequestParser` is, in the same words; bodies are always read whole."""
+    """What `RequestParser` is, in the same words; bodies are always read whole, whatever `stream` says."""
 
     __slots__ = (
         "_body",
@@ -42,6 +42,7 @@ class ReferenceParser:
         "max_body",
         "max_fields",
         "max_head",
+        "stream",
         "wants_continue",
     )
 
@@ -49,6 +50,7 @@ class ReferenceParser:
         self.max_head = max_head
         self.max_body = max_body
         self.max_fields = max_fields
+        self.stream = False
         self._waiting = bytearray()
         self._refused: RefusedRequest | None = None
         self._restart()

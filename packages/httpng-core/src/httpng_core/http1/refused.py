@@ -36,3 +36,8 @@ def broken_character(data: bytes | bytearray, start: int, stop: int) -> RefusedR
     at = found.start()
     what = {10: "bare LF", 13: "bare CR"}.get(data[at], "control character")
     return RefusedRequest(400, f"{what} behind {quoted(bytes(data[max(start, at - 40) : at]))}")
+
+
+def too_long(limit: int) -> RefusedRequest:
+    """Return the refusal of a body that is longer than `limit`."""
+    return RefusedRequest(413, f"request body is longer than {limit} bytes")

@@ -25,6 +25,7 @@ from httpng_core.http2.lifetime import STALLED, Lifetime, Phase
 from httpng_core.http2.requests import Facts, FactsMemo
 from httpng_core.http2.stream import Stream
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.incoming import Incoming
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import RequestReceived, RequestRefused
 
@@ -56,7 +57,7 @@ class Intake(Lifetime):
             elif isinstance(event, DataReceived):
                 self._take_data(event, now)
             elif isinstance(event, RequestEnded):
-                self._take_end(event.stream_id, now)
+                self._take_end(event, now)
             else:
                 self._take_other(event, now)
             if self._phase is Phase.OVER:
@@ -85,8 +86,7 @@ class Intake(Lifetime):
             facts = self._memo.kept.get(event.head)
             if facts is None:
                 facts = self._memo.facts(event.head)
-            if facts.length > self.settings.max_body_len:
-                raise RemoteError(f"request body is longer than {self.settings.max_body_len} bytes", 413)
+            request = None if event.end else self._streamed(facts)
         except RemoteError as error:
             self._refuse(stream_id, error.status, str(error), now)
             return
@@ -98,13 +98,36 @@ class Intake(Lifetime):
         if event.end:
             self._begin_exchange(stream, self._request(facts, b""), now)
             return
+        if request is not None:
+            self._begin_upload(stream, request, now)
+            stream.expects_continue = facts.expects_continue
+            return
         self._bodies[stream_id] = facts
         self.uploads.add(stream, now)
         self._arm(stream.due())
         if facts.expects_continue:
             self.session.push_head(stream_id, CONTINUE, False)
 
-    def _request(self, facts: Facts, body: bytes) -> Request:
+    def _streamed(self, facts: Facts) -> Request | None:
+        """Return the request if its handler starts before its body is in; `None`: the body is gathered.
+
+        Raises:
+            RemoteError: The body is declared to be too long.
+        """
+        request, streams, limit = None, self.endpoint.streams, self.settings.max_body_len
+        if streams is not None:
+            request = self._request(facts, None)
+            if not streams(request):
+                request = None
+            elif self.settings.max_stream_len is None:
+                return request
+            else:
+                limit = self.settings.max_stream_len
+        if facts.length > limit:
+            raise RemoteError(f"request body is longer than {limit} bytes", 413)
+        return request
+
+    def _request(self, facts: Facts, body: bytes | None) -> Request:
         endpoint = self.endpoint
         return Request(
             method=facts.method,
@@ -124,11 +147,21 @@ class Intake(Lifetime):
         exchange = stream.exchange = Exchange(request, self.settings, endpoint.timers, stream, now)
         endpoint.events.append(RequestReceived(exchange))
 
+    def _begin_upload(self, stream: Stream, request: Request, now: float) -> None:
+        self._begin_exchange(stream, request, now)
+        assert stream.exchange is not None
+        settings, timers = self.settings, self.endpoint.timers
+        stream.exchange.incoming = Incoming(stream, timers, settings, settings.max_stream_len)
+
     def _take_data(self, event: DataReceived, now: float) -> None:
         data = event.data
         self.session.consume_connection(event.stream_id, len(data))
-        stream = self._receiving(event.stream_id)
+        stream = self.streams.get(event.stream_id)
         if stream is None:
+            return
+        if stream.exchange is not None:
+            if stream.exchange.incoming is not None:
+                stream.exchange.incoming.take(data, now)
             return
         limit = self.settings.max_body_len
         if stream.size + len(data) > limit:
@@ -137,18 +170,19 @@ class Intake(Lifetime):
         self.uploads.take(stream, data, now)
         self.uploads.give(now)
 
-    def _take_end(self, stream_id: int, now: float) -> None:
-        stream = self._receiving(stream_id)
+    def _take_end(self, event: RequestEnded, now: float) -> None:
+        stream_id = event.stream_id
+        stream = self.streams.get(stream_id)
         if stream is None:
+            return
+        if stream.exchange is not None:
+            if stream.exchange.incoming is not None:
+                stream.exchange.incoming.end(event.trailers, now)
             return
         body = b"".join(stream.body)
         facts = self._bodies.pop(stream_id)
         self.uploads.gone(stream, now)
         self._begin_exchange(stream, self._request(facts, body), now)
-
-    def _receiving(self, stream_id: int) -> Stream | None:
-        stream = self.streams.get(stream_id)
-        return stream if stream is not None and stream.exchange is None else None
 
     def _refuse(self, stream_id: int, status: int, reason: str, now: float) -> None:
         """Answer a request that can't be served; the rest of it is of no use (RFC 9113, 8.1)."""
@@ -205,7 +239,7 @@ class Intake(Lifetime):
             self._go_away(now)
         if self._block_due() <= now:
             self._fail("a header block took too long", now)
-        self._note_control(now)
+        self.note_control(now)
         self._arm_all()
 
     def _stream_expired(self, stream: Stream, now: float) -> None:

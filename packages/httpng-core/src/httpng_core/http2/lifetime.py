@@ -85,7 +85,7 @@ class Lifetime:
         self._block_since: float | None = None
         self._answer_due = inf
         self._arm(now + settings.header_timeout)
-        self._note_control(now)
+        self.note_control(now)
 
     # What streams tell --------------------------------------------------------------------------------
 
@@ -108,13 +108,16 @@ class Lifetime:
             endpoint.events.append(ExchangeEnded(exchange, now))
         if not is_complete and self._phase is not Phase.OVER:
             self.session.reset(stream.order, stream.code)
+        elif exchange.incoming is not None and not exchange.incoming.is_complete:
+            # The rest of the request is of no use (RFC 9113, 8.1).
+            self.session.reset(stream.order, NO_ERROR)
         if stream.flushes_since is not None:
             self._flushing -= 1
         self._forget(stream, now)
         if stream.closes:
             self._go_away(now)
         if self.session.control:
-            self._note_control(now)
+            self.note_control(now)
 
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
@@ -177,7 +180,7 @@ class Lifetime:
         self.session.ping(PING)
         self._answer_due = now + ANSWER_TIMEOUT
         self._arm(self._answer_due)
-        self._note_control(now)
+        self.note_control(now)
 
     def lost(self, now: float, cause: str) -> None:
         """Cancel everything: the connection is gone."""
@@ -212,7 +215,7 @@ class Lifetime:
             self._phase, self._answer_due = Phase.GOING, inf
             self.endpoint.watches = True
             self.session.leave(NO_ERROR)
-            self._note_control(now)
+            self.note_control(now)
             self._arm(self._stuck_due())
         self._end_if_done(now)
 
@@ -231,7 +234,7 @@ class Lifetime:
         if not session.has_failed:
             session.leave(code, reason.encode("ascii", "replace"))
         endpoint.deadline = None
-        self._note_control(now)
+        self.note_control(now)
         self._arm(self._stuck_due())
 
     def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
@@ -259,7 +262,7 @@ class Lifetime:
         self.session.reset(stream.order, code)
         self._forget(stream, now)
 
-    def _note_control(self, now: float) -> None:
+    def note_control(self, now: float) -> None:
         """Note that control frames wait, if they do: a client that doesn't read them is cut off."""
         if self._has_control or not self.session.control:
             return

@@ -78,7 +78,7 @@ class Http2(Intake):
             self._block_since = now
             self._arm(now + self.settings.header_timeout)
         if session.control:
-            self._note_control(now)
+            self.note_control(now)
 
     def receive_eof(self, now: float) -> None:
         """Note that the client sends no more: half requests are gone, exchanges go by the setting."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
-from httpng_core.http2.blocks import head_block
+from httpng_core.http2.blocks import CONTINUE, head_block
 from httpng_core.http2.engine import streams
 from httpng_core.http2.engine.errors import INTERNAL_ERROR
 from httpng_core.http2.engine.session import Session
@@ -21,6 +21,8 @@ from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
 
+BODY_WINDOW: Final = 256 * 1024
+"""How much of a body may be on its way once it gets more credit than the first."""
 _BEGUN: Final = HeadStage.BEGUN
 
 
@@ -46,6 +48,9 @@ class StreamOwner(Protocol):
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
 
+    def note_control(self, now: float) -> None:
+        """Note that control frames may wait."""
+
 
 class Stream:
     """A stream, the carrier of its exchange, and an entry of the scheduler.
@@ -65,6 +70,7 @@ class Stream:
         closes: whether the handler asked for the connection to close after this.
         code: what a reset of ours says.
         flushes_since: when the handler was done; `None` while it runs.
+        expects_continue: whether the client waits for a 100 before it sends the body.
     """
 
     __slots__ = (
@@ -76,6 +82,7 @@ class Stream:
         "closes",
         "code",
         "exchange",
+        "expects_continue",
         "flow",
         "flushes_since",
         "grace_ends",
@@ -109,6 +116,7 @@ class Stream:
         self.closes = False
         self.code = INTERNAL_ERROR
         self.flushes_since: float | None = None
+        self.expects_continue = False
         self.host: Host = owner.endpoint.host
         self._owner = owner
         self._session = owner.session
@@ -140,6 +148,27 @@ class Stream:
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Note that the exchange is complete, cancelled or given up."""
         self._owner.stream_over(self, now)
+
+    # What a body that is read while it comes in tells (`BodyOwner`) ------------------------------------
+
+    def body_awaited(self, now: float) -> None:
+        """Ask for the body if the client waits for that, and let more of it be on its way."""
+        exchange, session = self.exchange, self._session
+        if self.expects_continue:
+            self.expects_continue = False
+            if exchange is not None and exchange.head_stage < HeadStage.COMMITTED:
+                session.push_head(self.order, CONTINUE, False)
+        # The handler is faster than the client: what it allows is what bounds it.
+        session.widen_stream(self.order, BODY_WINDOW)
+        self._owner.note_control(now)
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Give the client credit for as much."""
+        self._session.consume_stream(self.order, size)
+        self._owner.note_control(now)
+
+    def body_failed(self, now: float) -> None:
+        """Do nothing: the end of the exchange resets the stream."""
 
     # Time ---------------------------------------------------------------------------------------------
 

@@ -9,17 +9,13 @@
 """
 
 from math import inf
-from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.http.body_rate import first_body_due, next_body_due
 from httpng_core.http2.engine.flow import FIRST_WINDOW
 from httpng_core.http2.engine.sending import CONNECTION_WINDOW
 from httpng_core.http2.engine.session import Session
-from httpng_core.http2.stream import Stream
-
-BODY_WINDOW: Final = 256 * 1024
-"""How much of a body may be on its way once it gets more credit than the first."""
+from httpng_core.http2.stream import BODY_WINDOW, Stream
 
 
 class Uploads:

@@ -212,6 +212,16 @@ class Later(Pending):
         return self._value
 
 
+class Read(Later):
+    """A read of a request's body: its value is a piece of at most `limit` bytes, empty at the end."""
+
+    __slots__ = ("limit",)
+
+    def __init__(self, limit: int, deadline: float) -> None:
+        super().__init__(deadline)
+        self.limit = limit
+
+
 def _done() -> Pending:
     pending = Pending()
     pending.settle(None)

@@ -18,7 +18,7 @@ from httpng_core.http.response import (
     response_head,
     with_defaults,
 )
-from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Source, Wait, Write
+from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Read, Source, Wait, Write
 from httpng_core.sending.checks import (
     checked_position,
     checked_stall_timeout,
@@ -188,8 +188,26 @@ class Exchange(Outgoing):
         follow.settle(self._follow_cancelled())
         return follow
 
+    def read(self, limit: int | None, now: float, timeout: Seconds | None = None) -> Read:
+        """Read the next piece of the request's body, at most `limit` bytes; its value is `b""` at the end.
+
+        A body that was whole before is read likewise. What ends the wait, and the errors, are those of
+        `Request.read`.
+        """
+        if self.incoming is not None:
+            return self.incoming.read(limit, now, timeout)
+        read = Read(0, inf)
+        read.answer(self.request.take_body(limit))
+        return read
+
     def withdraw(self, pending: Pending, now: float) -> None:
-        """End a call as a timeout would: its task was cancelled, or its time is up."""
+        """End a call as a timeout would: its task was cancelled, or its time is up.
+
+        What a read has brought already is there for the next one.
+        """
+        if isinstance(pending, Read) and self.incoming is not None:
+            self.incoming.withdraw(pending, now)
+            return
         if pending.settled:
             return
         if isinstance(pending, Write):
@@ -322,13 +340,30 @@ class Exchange(Outgoing):
             self.leave_queue()
             self._cut(cause, now)
             return
+        self._answer_instead(_ERROR_HEAD, HANDLER_ERROR, cause, now)
+
+    def refuse(self, status: int, reason: str, now: float) -> None:
+        """End the response as the request can't be served: an answer of ours if nothing was committed.
+
+        Else it is reset. After the end it changes nothing.
+        """
+        if self.state > LAST_WRITABLE:
+            return
+        if self.head_stage >= HeadStage.COMMITTED or self.offered:
+            self.reset(now, reason)
+            return
+        head = response_head(status, {"content-type": "text/plain; charset=utf-8"})
+        self._answer_instead(head, reason.encode(), reason, now)
+
+    def _answer_instead(self, head: ResponseHead, body: bytes, cause: str, now: float) -> None:
+        """Answer in place of the handler, of which nothing is committed."""
         self.drop_all()
         self.leave_queue()
         if self.waits is not None:
             self.waits.cancel_header_writes(self, self.head_stage)
         self.cause = cause
-        self.substitute = HANDLER_ERROR
-        self._give_head(_ERROR_HEAD, len(HANDLER_ERROR))
+        self.substitute = body
+        self._give_head(head, len(body))
         self._flush(ResponseEvent.END, now)
 
     # What feeds tell (`FollowOwner`) ------------------------------------------------------------------
@@ -485,6 +520,8 @@ class Exchange(Outgoing):
             self._cut(f"content-length is {self.length}, and {self.current} bytes were written", now)
         else:
             self.state = ResponseState.ENDED
+            if self.incoming is not None:
+                self.incoming.abandon("its handler is done", now)
             self.carrier.exchange_ended(self, now)
             self.host.wake()
 
@@ -503,6 +540,8 @@ class Exchange(Outgoing):
 
     def _flush(self, event: ResponseEvent, now: float) -> None:
         self.state = next_state(self.state, event, head_given=True)
+        if self.incoming is not None:
+            self.incoming.abandon("its handler is done", now)
         self.carrier.exchange_ended(self, now)
         self.host.wake()
 

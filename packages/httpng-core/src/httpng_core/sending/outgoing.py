@@ -16,6 +16,7 @@ from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import Follow, Write
 from httpng_core.sending.host import NO_HOST, Host
+from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, encode
@@ -111,6 +112,7 @@ class Outgoing(ResponseBody):
         head_given: whether the handler gave the header block, so that a second one is a mistake.
         offered_follow: the follow whose payload is offered, or is being framed.
         stalls: what resets it when no byte moves for `io.stall_timeout`.
+        incoming: the request's body, if it comes in while the handler runs.
     """
 
     __slots__ = (
@@ -123,6 +125,7 @@ class Outgoing(ResponseBody):
         "head_given",
         "head_stage",
         "host",
+        "incoming",
         "last_short",
         "last_whole",
         "moved_at",
@@ -176,6 +179,7 @@ class Outgoing(ResponseBody):
         self._offered_at = 0.0
         self.head_given = False
         self.stalls: StallWatch | None = None
+        self.incoming: Incoming | None = None
 
     # What there is to frame ---------------------------------------------------------------------------
 
@@ -367,7 +371,13 @@ class Outgoing(ResponseBody):
         """Note that the client sends no more; whether that cancels is `cancel_on_half_close`."""
         if LAST_WRITABLE < self.state <= LAST_LIVE:
             return
-        rule = self.settings.cancel_on_half_close
+        rule, incoming = self.settings.cancel_on_half_close, self.incoming
+        if incoming is not None and not incoming.is_complete:
+            self.cancel(now, "the client has gone before its request was whole")
+            return
+        if incoming is not None and incoming.held and rule == "streaming":
+            # It came with the request, of which the handler hasn't seen the end.
+            return
         if rule == "always" or (rule == "streaming" and self.head is not None):
             self.cancel(now)
 
@@ -380,6 +390,8 @@ class Outgoing(ResponseBody):
             self.leave_queue()
         if self.waits is not None:
             self.settle_waits()
+        if self.incoming is not None:
+            self.incoming.abandon(self.cause or "the response is complete", now)
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
@@ -387,6 +399,8 @@ class Outgoing(ResponseBody):
         # Who keeps the exchange keeps nothing of its connection.
         self.carrier, self.host = NO_CARRIER, NO_HOST
         carrier.exchange_over(self, now)
+        if self.incoming is not None:
+            self.incoming.let_go()
         host.wake()
 
     def leave_queue(self) -> None:

@@ -1,12 +1,13 @@
 """Our end of one connection: what the connection and the protocol that it speaks share."""
 
 from collections import deque
+from collections.abc import Callable
 from enum import IntEnum, auto
 from math import inf
 from typing import Final
 
 from httpng_core.http.dates import DateSource
-from httpng_core.http.request import Address
+from httpng_core.http.request import Address, Request
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.timers import Timers
@@ -14,6 +15,8 @@ from httpng_core.wire.events import Event
 from httpng_core.wire.outbound import Outbound
 from httpng_core.wire.protocol import SILENCE, HttpProtocol
 
+BodyRule = Callable[[Request], bool]
+"""Tells by the head of a request whether its exchange begins before its body is in."""
 LINGER_TIMEOUT: Final = 5.0
 """Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
 
@@ -49,6 +52,8 @@ class Endpoint:
         date: the value of the Date header, or `None` without a clock.
         tells_acknowledged: whether the driver can tell what was acknowledged.
         tells_complete: whether the driver wants to be told of clean ends.
+        streams: tells by the head of a request whether its exchange begins before its body is in; `None`:
+            never.
         protocol: what is spoken; it may put another in its place (`speak`).
         deadline: when `HttpProtocol.expired` is due, or the end has taken too long; `None`: never.
         ending: how far the end has come.
@@ -75,6 +80,7 @@ class Endpoint:
         "peer",
         "protocol",
         "stall_limit",
+        "streams",
         "tells_acknowledged",
         "tells_complete",
         "timers",
@@ -92,8 +98,10 @@ class Endpoint:
         https: bool,
         tells_acknowledged: bool,
         tells_complete: bool = True,
+        streams: BodyRule | None = None,
     ) -> None:
         self.outbound = outbound
+        self.streams = streams
         self.host = host
         self.date = date
         self.peer = peer

@@ -77,7 +77,7 @@ class IO(BaseIO):
     """
 
     pump: Driving
-    _turn: "_Turn | None" = None
+    _turn: "Turn | None" = None
     _over: anyio.Event | None = None
 
     def __init__(
@@ -242,13 +242,18 @@ class IO(BaseIO):
         self._begin_turn()
 
     def _begin_turn(self) -> None:
-        self._turn = _Turn(self._clock() + SECONDS_PER_TURN)
+        self._turn = Turn.begun(self._clock)
 
 
-class _Turn:
+class Turn:
     """How long a handler has gone on without letting others run."""
 
     __slots__ = ("calls", "ends")
+
+    @classmethod
+    def begun(cls, clock: Callable[[], float]) -> "Turn":
+        """Return one that begins now."""
+        return cls(clock() + SECONDS_PER_TURN)
 
     def __init__(self, ends: float) -> None:
         self.calls = 0

@@ -14,6 +14,7 @@ from threading import RLock, get_ident
 from typing import Any
 
 from httpng_core import Address, Application, Certificates, Exchange, HttpDate, Timers, end_exchange
+from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import GONE, IO
 from httpng_driver.loop.feed_turns import FeedTurns
@@ -349,6 +350,8 @@ class Hub:
         # An exchange that was cancelled before its handler began has let go of its pump.
         pump = GONE if exchange.is_over else exchange.host.driver
         io = IO(exchange, self.clock, pump, self.check_thread)
+        if exchange.incoming is not None:
+            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
         self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
 

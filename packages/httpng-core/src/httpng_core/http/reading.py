@@ -1,0 +1,68 @@
+"""Reading a request's body, in the words of who waits for it: what `Request.read` and `stream` return."""
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+
+class BodyRead(Protocol):
+    """A read of the body: to be awaited, or yielded by a generator handler."""
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        """Wait for the piece."""
+
+
+class BodySource(Protocol):
+    """What reads a body that comes in while the handler runs."""
+
+    def read(self, limit: int | None, timeout: float | None) -> BodyRead:
+        """Begin to read; see `Request.read`."""
+
+
+class GivenRead:
+    """A read that has nothing to wait for.
+
+    Attributes:
+        piece: what it brings.
+    """
+
+    __slots__ = ("piece",)
+
+    def __init__(self, piece: bytes) -> None:
+        self.piece = piece
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        """Return the piece at once."""
+        return self.piece
+        yield
+
+
+class BodyStream:
+    """The pieces of a body, for `async for`."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[], BodyRead]) -> None:
+        self._read = read
+
+    def __aiter__(self) -> "BodyStream":
+        """Return itself: what was read is gone."""
+        return self
+
+    def __anext__(self) -> "_Next":
+        """Begin to read the next piece."""
+        return _Next(self._read())
+
+
+class _Next:
+    """The next piece of a stream, awaited once."""
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: BodyRead) -> None:
+        self._read = read
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        piece = yield from self._read.__await__()
+        if not piece:
+            raise StopAsyncIteration
+        return piece

@@ -1,0 +1,92 @@
+"""A request's body that comes in on HTTP/1.1 while its handler runs: from the parser to who reads it."""
+
+from typing import Final
+
+from httpng_core.errors import BodyError, BodyMalformedError, BodyTooLongError
+from httpng_core.http1.framer import CONTINUE, Framer
+from httpng_core.http1.parser import RequestParser
+from httpng_core.http1.refused import RefusedRequest
+from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.incoming import Incoming
+from httpng_core.sending.waits import HeadStage
+from httpng_core.wire.endpoint import Endpoint
+
+MAX_DROPPED: Final = 256 * 1024
+"""So much of a body that nobody read is dropped for the sake of the next request; more ends all."""
+NO_LIMIT: Final = 1 << 62
+
+
+class Upload:
+    """The body of the request under way, and its owner.
+
+    Attributes:
+        dropped: how many bytes came that nobody reads.
+        is_broken: whether what came can't be told apart from the next request any more.
+    """
+
+    __slots__ = ("_endpoint", "_exchange", "_framer", "_incoming", "_parser", "dropped", "is_broken")
+
+    def __init__(self, exchange: Exchange, parser: RequestParser, framer: Framer, endpoint: Endpoint) -> None:
+        settings = exchange.settings
+        self.dropped = 0
+        self.is_broken = False
+        self._exchange = exchange
+        self._parser = parser
+        self._framer = framer
+        self._endpoint = endpoint
+        self._incoming = Incoming(self, endpoint.timers, settings, settings.max_stream_len)
+        exchange.incoming = self._incoming
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether bytes that come now have a place to go."""
+        return self._incoming.wants_more
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the rest is worth being dropped, as far as can be told, and will come by itself."""
+        return not (self.is_broken or self._parser.wants_continue or self._parser.rest > MAX_DROPPED)
+
+    def move(self, now: float) -> bool:
+        """Give what has come to who reads; return whether that was the end of the body."""
+        incoming, parser = self._incoming, self._parser
+        if self.is_broken:
+            parser.take_rest()
+            return False
+        try:
+            while piece := parser.next_piece():
+                if incoming.drops:
+                    self.dropped += len(piece)
+                incoming.take(piece, now)
+        except RefusedRequest as error:
+            self.is_broken = True
+            parser.take_rest()
+            incoming.fail(_body_error(error), now)
+            return False
+        if piece is None:
+            return False
+        incoming.end((), now)
+        return True
+
+    # What the body tells (`BodyOwner`) ----------------------------------------------------------------
+
+    def body_awaited(self, now: float) -> None:
+        """Ask for the body, if the client waits for that (RFC 9110, 10.1.1)."""
+        if self._parser.wants_continue:
+            self._parser.wants_continue = False
+            if self._exchange.head_stage < HeadStage.COMMITTED:
+                self._endpoint.outbound.push(CONTINUE)
+        self._endpoint.host.wake()
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Have the driver read on."""
+        self._endpoint.host.wake()
+
+    def body_failed(self, now: float) -> None:
+        """Have the connection end after this exchange."""
+        self._framer.keep_alive = False
+        self._endpoint.host.wake()
+
+
+def _body_error(error: RefusedRequest) -> BodyError:
+    return (BodyTooLongError if error.status == 413 else BodyMalformedError)(error.reason)

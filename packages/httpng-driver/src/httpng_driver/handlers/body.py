@@ -1,0 +1,60 @@
+"""The body of an async handler's request, read while it comes in."""
+
+from collections.abc import Callable
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from httpng_core import Incoming, Read
+from httpng_driver.handlers.io import Driving, Turn
+
+
+class BodyReader:
+    """What `req.read` and `req.stream` of an async handler use. It keeps nothing of the exchange."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        clock: Callable[[], float],
+        pump: Driving,
+        check_thread: Callable[[], None],
+    ) -> None:
+        """Read `incoming`, which comes by `pump`; `check_thread` raises in other threads."""
+        self._incoming = incoming
+        self._clock = clock
+        self._pump = pump
+        self._check_thread = check_thread
+        self._turn: Turn | None = None
+
+    async def read(self, limit: int | None, timeout: float | None) -> bytes:
+        """See `Request.read`."""
+        self._check_thread()
+        read = self._incoming.read(limit, self._clock(), timeout)
+        if not read.settled:
+            await self._until_settled(read)
+            self._turn = None
+        elif self._turn is None:
+            self._turn = Turn.begun(self._clock)
+        elif self._turn.is_over(self._clock):
+            # There was something to read for long enough: let others run.
+            await self._let_others_run(read)
+        piece: bytes = read.value
+        return piece
+
+    async def _until_settled(self, read: Read) -> None:
+        settled = anyio.Event()
+        read.on_settle = settled.set
+        self._pump.wake()
+        try:
+            await settled.wait()
+        except BaseException:
+            self._incoming.withdraw(read, self._clock())
+            raise
+
+    async def _let_others_run(self, read: Read) -> None:
+        try:
+            await checkpoint()
+        except BaseException:
+            self._incoming.withdraw(read, self._clock())
+            raise
+        self._turn = None
