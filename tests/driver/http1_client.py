@@ -131,6 +131,11 @@ class Client:
         """The plaintext that the first `size` wire bytes carry, apart from whole responses taken out."""
         return bytes(self.wire[: size - self.taken])
 
+    def read_wire_until(self, end: bytes) -> None:
+        """Reads until some wire bytes have come."""
+        while end not in self.wire and self.receive():
+            pass
+
     def read_to_end(self) -> "Client":
         """Reads until the server's side ends."""
         while self.receive():

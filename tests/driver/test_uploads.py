@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 from tests.driver.harness import Observed, Serving, in_thread, until
 from tests.driver.http1_client import BOUND, Client
+from tests.driver.http2_client import Client2
 from tests.driver.net import Net
 from tests.driver.uploader import Uploader
 
@@ -254,6 +255,53 @@ async def test_a_generator_reads(serving: Serving) -> None:
                 upload.send(b"hello")
                 upload.send(b"world")
                 assert (await in_thread(client.read_response)).body == b"10"
+
+
+# Trailers and informational responses ------------------------------------------------------------------
+
+
+async def test_trailers_both_ways_and_early_hints(net: Net) -> None:
+    @Observed
+    async def handler(req: Request, io: IO) -> dict[str, str]:
+        await io.write_informational(103, {"link": "</x>; rel=preload"})
+        async for piece in req.stream():
+            await io.write(piece)
+        await io.close(trailers={"digest": "abc"})
+        return dict(req.trailers)
+
+    async with net.serving(handler, stream_bodies=True) as server, net.connect(server) as client:
+        if isinstance(client, Client2):
+            upload = Uploader(client, 5, headers=[("te", "trailers")])
+            upload.send(b"hello")
+            response = await in_thread(client.read_response)
+            (stream,) = client.http2.streams.values()
+            assert (stream.interim, stream.trailers) == ([103], [("digest", "abc")])
+            assert response.body == b"hello"
+        else:
+            client.send(
+                b"POST / HTTP/1.1\r\nhost: x\r\nte: trailers\r\nconnection: te\r\n"
+                b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx: y\r\n\r\n"
+            )
+            await in_thread(client.read_wire_until, b"digest: abc\r\n\r\n")
+            assert client.wire.startswith(b"HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n")
+            assert await handler.outcome() == {"x": "y"}
+
+
+async def test_trailers_of_a_generator(serving: Serving) -> None:
+    def generator(req: Request, io: Any) -> Generator[Any, Any, None]:
+        io.write_informational(103, {"link": "x"})
+        while piece := (yield req.read()):
+            yield io.write(piece)
+        io.close(trailers=dict(req.trailers))
+
+    async with serving(generator, stream_bodies=True) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(
+                b"POST / HTTP/1.1\r\nhost: x\r\nte: trailers\r\ntransfer-encoding: chunked\r\n\r\n"
+                b"5\r\nhello\r\n0\r\nx: y\r\n\r\n"
+            )
+            await in_thread(client.read_wire_until, b"5\r\nhello\r\n0\r\nx: y\r\n\r\n")
+            assert client.wire.startswith(b"HTTP/1.1 103 ")
 
 
 # Who has it streamed ----------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, FollowStats, OnGap
-from httpng_core.http.response import HeaderValue
+from httpng_core.http.response import HeaderSource, HeaderValue
+from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
@@ -118,9 +119,13 @@ class BaseIO:
         self._check_thread()
         self._exchange.reset(self._clock())
 
-    def _end(self) -> None:
+    def _inform(self, code: int, headers: Any) -> None:
         self._check_thread()
-        self._exchange.close(self._clock(), self.headers)
+        self._exchange.write_informational(code, headers, self._clock())
+
+    def _end(self, trailers: HeaderSource | None = None) -> None:
+        self._check_thread()
+        self._exchange.close(self._clock(), self.headers, trailers)
 
     def _timeout(self, timeout: float | None) -> float | None:
         return self.send_timeout if timeout is None else timeout
@@ -152,9 +157,13 @@ class GeneratorIO(BaseIO):
         """See `Exchange.follow`; `max_age` and `on_gap` as for an async handler."""
         return self._begin_follow(feed, max_age, on_gap, timeout)
 
-    def close(self) -> None:
-        """End the response cleanly. Doesn't block."""
-        self._end()
+    def write_informational(self, code: int, headers: HeaderSource | None = None) -> None:
+        """See `Exchange.write_informational`. Doesn't block, and isn't yielded."""
+        self._inform(code, headers)
+
+    def close(self, trailers: HeaderSource | None = None) -> None:
+        """End the response cleanly, with `trailers` behind its body; see `Exchange.close`. Doesn't block."""
+        self._end(trailers)
 
 
 class GeneratorBody:
@@ -166,6 +175,11 @@ class GeneratorBody:
         self._incoming = incoming
         self._clock = clock
         self._check_thread = check_thread
+
+    @property
+    def trailers(self) -> Fields:
+        """See `Request.trailers`."""
+        return self._incoming.trailers
 
     def read(self, limit: int | None, timeout: float | None) -> Any:
         """See `Request.read`."""

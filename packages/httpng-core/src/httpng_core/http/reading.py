@@ -14,6 +14,10 @@ class BodyRead(Protocol):
 class BodySource(Protocol):
     """What reads a body that comes in while the handler runs."""
 
+    @property
+    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The fields behind the body, once that has come; none before."""
+
     def read(self, limit: int | None, timeout: float | None) -> BodyRead:
         """Begin to read; see `Request.read`."""
 

@@ -111,6 +111,7 @@ class Request:
         "_body",
         "_headers",
         "_taken",
+        "_trailers",
         "host",
         "https",
         "method",
@@ -147,6 +148,7 @@ class Request:
         # `None`: it comes in while the handler runs.
         self._body = body
         self._taken = 0
+        self._trailers: tuple[tuple[bytes, bytes], ...] = ()
         self.source: BodySource | None = None
         self.version_major = version_major
         self.version_minor = version_minor
@@ -184,6 +186,19 @@ class Request:
     def is_streamed(self) -> bool:
         """Whether the body comes in while the handler runs."""
         return self._body is None
+
+    @property
+    def trailers(self) -> Headers:
+        """The fields that the client sent behind the body (RFC 9110, 6.5), once that has come; empty before.
+
+        Those that can't be trailers, as Content-Length, are left out.
+        """
+        source = self.source
+        return Headers(self._trailers if source is None else source.trailers)
+
+    def give_trailers(self, fields: tuple[tuple[bytes, bytes], ...]) -> None:
+        """Note what came behind a body that is whole."""
+        self._trailers = fields
 
     def read(self, limit: int | None = None, timeout: float | None = None) -> BodyRead:
         """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.
@@ -225,6 +240,7 @@ class Request:
         """Return the same request, with what a route's placeholders took."""
         request = self._copied(stash)
         request.source = self.source
+        request.give_trailers(self._trailers)
         return request
 
     def _copied(self, stash: Mapping[str, str]) -> "Request":

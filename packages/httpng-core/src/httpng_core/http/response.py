@@ -25,6 +25,8 @@ _NO_VALUES = (Mapping, bytearray, memoryview)
 
 # Ours, as Python's own differ from version to version: RFC 9110 and the registry of IANA.
 _PHRASES: Final = {
+    102: "Processing",
+    103: "Early Hints",
     200: "OK",
     201: "Created",
     202: "Accepted",
@@ -156,6 +158,13 @@ def response_head(status: object, headers: HeaderSource | None) -> ResponseHead:
         if type(name) is not str or (kind is not str and kind is not bytes) or len(value) >= 64:
             return _made_head(code, pairs, is_mapping)
     return _kept_head(code, pairs, is_mapping)
+
+
+def wire_pairs(headers: HeaderSource) -> list[tuple[bytes, bytes]]:
+    """Return checked names (lower-case) and values in wire bytes, whatever they say; see `response_head`."""
+    is_mapping = type(headers) is dict or isinstance(headers, Mapping)
+    pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
+    return list(_wire_pairs(_last_spellings(pairs) if is_mapping else pairs))
 
 
 def reason_phrase(status: int) -> str:

@@ -28,12 +28,13 @@ class _Part(Enum):
 class ChunkedDecoder:
     """Bytes of a chunked body in, pieces of its content out.
 
-    It takes all that it is given, and keeps only what it has of an unfinished line. Extensions and trailers
+    It takes all that it is given, and keeps only what it has of an unfinished line, and trailers. Extensions
     are checked and thrown away.
 
     Attributes:
         max_body: The longest content.
         size: The length of the content so far, the rest of the chunk under way included.
+        trailers: The fields behind the content.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class ChunkedDecoder:
         "_trailers_left",
         "max_body",
         "size",
+        "trailers",
     )
 
     def __init__(self, max_body: int, max_trailers: int, max_fields: int) -> None:
@@ -65,6 +67,7 @@ class ChunkedDecoder:
         self._trailers_left = max_trailers
         self._fields_left = max_fields
         self.size = 0
+        self.trailers: list[tuple[bytes, bytes]] = []
 
     @property
     def ended(self) -> bool:
@@ -182,6 +185,8 @@ class ChunkedDecoder:
                 raise too_many_fields(self._max_fields)
             if FIELD_LINE.fullmatch(line) is None:
                 raise RefusedRequest(400, f"malformed trailer: {quoted(line[:-2])}")
+            name, _, value = line.partition(b":")
+            self.trailers.append((name.lower(), value.strip(b" \t\r\n")))
 
     def _begin_chunk(self, digits: bytes, line_size: int) -> None:
         if line_size > MAX_CHUNK_LINE:

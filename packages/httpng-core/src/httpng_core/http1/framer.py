@@ -6,6 +6,7 @@ from typing import Final
 
 from httpng_core.http.chunks import CHUNK_END
 from httpng_core.http.response import ResponseHead, status_line
+from httpng_core.http.trailers import trailer_lines, wants_trailers
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
@@ -75,7 +76,7 @@ class Framer:
             if size:
                 prefix, suffix = b"%x\r\n" % size, CHUNK_END
             if ends:
-                suffix += LAST_CHUNK
+                suffix += last_chunk(exchange) if exchange.trailers else LAST_CHUNK
         elif head and exchange.substitute and exchange.request.method != "HEAD":
             # A body of ours: it pays for nothing.
             suffix = exchange.substitute
@@ -106,7 +107,9 @@ class Framer:
             # What ends a chunk and what begins the next one is one buffer; each frame knows its own part.
             buffers.append(between + before)
             buffers.append(body)
-            between = CHUNK_END + LAST_CHUNK if ends and number == last else CHUNK_END
+            between = CHUNK_END
+            if ends and number == last:
+                between += last_chunk(exchange) if exchange.trailers else LAST_CHUNK
             frame = Frame(exchange, len(head), len(before), length, len(between), ends and number == last)
             frames.append(frame)
             size += frame.size
@@ -152,6 +155,13 @@ class Framer:
             return b""
         self.chunked = not exchange.drops
         return _CHUNKED
+
+
+def last_chunk(exchange: Outgoing) -> bytes:
+    """Return the end of a chunked body, with trailers if the client takes them (RFC 9110, 6.5.1)."""
+    if not wants_trailers(exchange.request.headers.get("te")):
+        return LAST_CHUNK
+    return b"0\r\n" + trailer_lines(exchange.trailers) + b"\r\n"
 
 
 @lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ from enum import Enum, auto
 from typing import Final
 
 from httpng_core.http.request import Request
+from httpng_core.http.trailers import Fields, received_trailers
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.chunked import ChunkedDecoder
 from httpng_core.http1.grammar import CRLF, HEAD_END, ORIGIN_LINE
@@ -46,6 +47,7 @@ class ParsedHead:
         host: The host without its port: of an absolute target, else of the Host header, else "default".
         block: The header block.
         body: The whole body; empty while it is streamed.
+        trailers: The fields behind the whole body.
         minor: The minor version, of which those above 1 mean the same as 1.
         keep_alive: Whether the client lets the connection go on.
         body_follows: Whether the body is yet to come: `RequestParser.gather` or `stream_body` says how.
@@ -62,6 +64,7 @@ class ParsedHead:
         "minor",
         "request",
         "target",
+        "trailers",
     )
 
     def __init__(self, method: str, target: str, host: str, block: HeaderBlock | SplitFields) -> None:
@@ -70,6 +73,7 @@ class ParsedHead:
         self.host = host
         self.block = block
         self.body = b""
+        self.trailers: Fields = ()
         self.body_follows = False
         self.request: Request | None = None
         self.minor = block.minor
@@ -88,6 +92,7 @@ class RequestParser:
         stream: Whether `next_request` gives a request as soon as its head is in, though a body follows. Then
             `next_piece` reads that, within `max_body` unless `stream_body` says else; or `gather` has
             `next_request` give the request once more, whole.
+        trailers: The fields behind the last chunked body that was read to its end.
         has_rest: Whether there may be bytes that aren't read yet.
         wants_continue: Whether the client waits for 100 before it sends the body of the request that is being
             read; whoever sends it sets this to False.
@@ -110,6 +115,7 @@ class RequestParser:
         "max_fields",
         "max_head",
         "stream",
+        "trailers",
         "wants_continue",
     )
 
@@ -118,6 +124,7 @@ class RequestParser:
         self.max_body = max_body
         self.max_fields = max_fields
         self.stream = False
+        self.trailers: Fields = ()
         self.has_rest = False
         self.wants_continue = False
         # Unread are _data[_at:], and _behind it what came before that was read. _data is empty when all of
@@ -329,6 +336,7 @@ class RequestParser:
         self._consume(start)
         self._head = head
         self._left = block.content_length
+        self.trailers = ()
         self._decoder = (
             ChunkedDecoder(self.max_body, self.max_head, self.max_fields) if block.chunked else None
         )
@@ -352,7 +360,7 @@ class RequestParser:
         if piece:
             body.add(piece)
         if self._head is None:
-            head.body = body.take()
+            head.body, head.trailers = body.take(), self.trailers
             self._body = None
             return head
         return MORE if self.buffered else None
@@ -386,6 +394,7 @@ class RequestParser:
             raise
         if decoder.ended:
             self._head = self._decoder = None
+            self.trailers = received_trailers(tuple(decoder.trailers))
         return decoder.take()
 
     def _consume(self, at: int) -> None:

@@ -8,6 +8,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.http.body_rate import first_body_due, next_body_due
 from httpng_core.http.request import Request
+from httpng_core.http.response import ResponseHead
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
 from httpng_core.http1.reference import ReferenceParser
@@ -18,7 +19,7 @@ from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import LINGER_TIMEOUT, Endpoint
+from httpng_core.wire.endpoint import LINGER_TIMEOUT, MAX_INTERIM, Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.wire.protocol import Readiness
 
@@ -299,6 +300,13 @@ class Http1:
             self._phase = Phase.IDLE
             endpoint.deadline, endpoint.at_rest = now + self._settings.keepalive_timeout, True
 
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response, unless the client doesn't read."""
+        outbound = self._endpoint.outbound
+        if outbound.waiting <= MAX_INTERIM:
+            self._endpoint.at_rest = False
+            outbound.push(head.lines + b"\r\n")
+
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
         return self._endpoint.track_acknowledged(exchange)
@@ -451,6 +459,8 @@ class Http1:
                 peer=endpoint.peer,
                 ouraddr=endpoint.ouraddr,
             )
+        if head.trailers:
+            request.give_trailers(head.trailers)
         if head.body_follows:
             if not self._streams(head, request, now):
                 return

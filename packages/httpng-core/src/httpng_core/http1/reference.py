@@ -12,6 +12,7 @@ import h11
 
 from httpng_core.errors import RemoteError
 from httpng_core.http.target import check_host, host_and_path
+from httpng_core.http.trailers import received_trailers
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.grammar import CRLF
 from httpng_core.http1.head import SplitFields, too_many_fields
@@ -140,6 +141,7 @@ class ReferenceParser:
             elif isinstance(event, h11.EndOfMessage):
                 assert self._head is not None
                 self._limit_fields(len(list(event.headers)))
+                self._head.trailers = received_trailers(tuple(event.headers))
                 return self._end(self._head)
             else:
                 return MORE if self._waiting else None

@@ -65,7 +65,7 @@ class Upload:
             return False
         if piece is None:
             return False
-        incoming.end((), now)
+        incoming.end(parser.trailers, now)
         return True
 
     # What the body tells (`BodyOwner`) ----------------------------------------------------------------

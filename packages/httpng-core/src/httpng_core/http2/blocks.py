@@ -3,6 +3,7 @@
 from typing import Final
 
 from httpng_core.http.response import ResponseHead
+from httpng_core.http.trailers import Fields
 from httpng_core.http2.engine.hpack_encoder import encode, encode_field, encode_head
 
 _MOST_KEPT: Final = 512
@@ -26,6 +27,20 @@ def head_block(head: ResponseHead, date: bytes | None, length: int | None) -> by
     return block
 
 
+def interim_block(head: ResponseHead) -> bytes:
+    """Return the block of an informational response."""
+    return encode([(b":status", b"%d" % head.status), *_of_http2(head.headers)])
+
+
+def trailer_block(fields: Fields) -> bytes:
+    """Return the block of trailers."""
+    return encode(_of_http2(fields))
+
+
+def _of_http2(fields: Fields) -> list[tuple[bytes, bytes]]:
+    return [field for field in fields if field[0] not in _OF_A_CONNECTION]
+
+
 def refusal_block(status: int, date: bytes | None) -> bytes:
     """Return the block of a response without a body, to a request that isn't served."""
     fields = [(b"content-length", b"0")]
@@ -39,8 +54,7 @@ def _make_block(head: ResponseHead, date: bytes | None, length: int | None) -> b
     if block is None:
         if len(_heads) >= _MOST_KEPT:
             _heads.clear()
-        fields = [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
-        block = _heads[head] = encode_head(head.status, fields)
+        block = _heads[head] = encode_head(head.status, _of_http2(head.headers))
     if date is not None and not head.has_date:
         block += encode_field(b"date", date)
     if head.status == 205:

@@ -6,6 +6,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.request import Request
+from httpng_core.http.trailers import received_trailers
 from httpng_core.http2.blocks import CONTINUE, refusal_block
 from httpng_core.http2.engine.errors import CANCEL, NO_ERROR, REFUSED_STREAM
 from httpng_core.http2.engine.events import (
@@ -177,12 +178,15 @@ class Intake(Lifetime):
             return
         if stream.exchange is not None:
             if stream.exchange.incoming is not None:
-                stream.exchange.incoming.end(event.trailers, now)
+                stream.exchange.incoming.end(received_trailers(event.trailers), now)
             return
         body = b"".join(stream.body)
         facts = self._bodies.pop(stream_id)
         self.uploads.gone(stream, now)
-        self._begin_exchange(stream, self._request(facts, body), now)
+        request = self._request(facts, body)
+        if event.trailers:
+            request.give_trailers(received_trailers(event.trailers))
+        self._begin_exchange(stream, request, now)
 
     def _refuse(self, stream_id: int, status: int, reason: str, now: float) -> None:
         """Answer a request that can't be served; the rest of it is of no use (RFC 9113, 8.1)."""

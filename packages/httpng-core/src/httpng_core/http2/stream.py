@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
-from httpng_core.http2.blocks import CONTINUE, head_block
+from httpng_core.http.response import ResponseHead
+from httpng_core.http2.blocks import CONTINUE, head_block, interim_block, trailer_block
 from httpng_core.http2.engine import streams
 from httpng_core.http2.engine.errors import INTERNAL_ERROR
 from httpng_core.http2.engine.session import Session
@@ -19,7 +20,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
 
 BODY_WINDOW: Final = 256 * 1024
 """How much of a body may be on its way once it gets more credit than the first."""
@@ -125,6 +126,13 @@ class Stream:
         self._rest_counts = False
 
     # What the exchange tells (`Carrier`) --------------------------------------------------------------
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response, unless the client doesn't read."""
+        session = self._session
+        if session.control_size + self._owner.endpoint.outbound.waiting <= MAX_INTERIM:
+            session.push_head(self.order, interim_block(head), False)
+            self._owner.note_control(now)
 
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
@@ -251,22 +259,26 @@ class Stream:
             return self._send_payload(exchange, made, body, room)
         ends = not self._rest and exchange.ends_after(size if exchange.offered_follow is None else 0)
         exchange.commit_frames(head=is_first, size=size, end=ends)
+        # Trailers end the stream, if there are any.
+        last = ends and not exchange.trailers
         head = prefix = 0
         if is_first:
             block = self._block(exchange)
-            if size and ends:
+            if size and last:
                 frames = session.send_whole(self.order, block, size)
                 head, prefix = len(frames) - 9, 9
             else:
-                frames = session.send_head(self.order, block, ends and not size)
+                frames = session.send_head(self.order, block, last and not size)
                 head = len(frames)
             made.append(frames)
-        if not prefix and (size or (ends and not is_first)):
-            made.append(session.data_frame_head(self.order, size, ends))
+        if not prefix and (size or (last and not is_first)):
+            made.append(session.data_frame_head(self.order, size, last))
             prefix = 9
         if size:
             made.append(body)
-        self._owner.endpoint.outbound.ledger.push_frame(head, prefix, size, ends, exchange)
+        self._owner.endpoint.outbound.ledger.push_frame(head, prefix, size, last, exchange)
+        if ends and not last:
+            self._add_trailers(exchange, made)
         return head + prefix + size
 
     def send_many(self, made: list[Buffer], limit: int) -> int:
@@ -286,13 +298,22 @@ class Stream:
                 break
             ends = exchange.ends_after(size)
             exchange.commit_frames(head=False, size=size, end=ends)
-            made.append(session.data_frame_head(self.order, size, ends))
+            last = ends and not exchange.trailers
+            made.append(session.data_frame_head(self.order, size, last))
             made.append(body)
-            ledger.push_frame(0, 9, size, ends, exchange)
+            ledger.push_frame(0, 9, size, last, exchange)
             total += 9 + size
             if ends:
+                if not last:
+                    self._add_trailers(exchange, made)
                 break
         return total
+
+    def _add_trailers(self, exchange: Exchange, made: list[Buffer]) -> None:
+        """Add the trailers, which end the stream."""
+        frames = self._session.send_head(self.order, trailer_block(exchange.trailers), True)
+        made.append(frames)
+        self._owner.endpoint.outbound.ledger.push_frame(0, len(frames), 0, True, exchange)
 
     def _block(self, exchange: Exchange) -> bytes:
         head = exchange.head
@@ -321,12 +342,15 @@ class Stream:
         piece, self._rest = rest[:size], rest[size:]
         size = len(piece)
         ends = not self._rest and exchange.ends_after(0)
-        made.append(session.data_frame_head(self.order, size, ends))
+        last = ends and not exchange.trailers
+        made.append(session.data_frame_head(self.order, size, last))
         made.append(piece)
         if ends:
             exchange.commit_frames(head=False, size=0, end=True)
         if self._rest_counts:
-            ledger.push_frame(0, 9, size, ends, exchange)
+            ledger.push_frame(0, 9, size, last, exchange)
         else:
-            ledger.push_frame(0, 9 + size, 0, ends, exchange)
+            ledger.push_frame(0, 9 + size, 0, last, exchange)
+        if ends and not last:
+            self._add_trailers(exchange, made)
         return 9 + size

@@ -9,7 +9,8 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
-from httpng_core.errors import AckedUnknownError, ContentLengthError
+from httpng_core.errors import AckedUnknownError, ContentLengthError, ResponseStateError
+from httpng_core.http.interim import interim_head
 from httpng_core.http.response import (
     HeaderSource,
     Response,
@@ -18,6 +19,7 @@ from httpng_core.http.response import (
     response_head,
     with_defaults,
 )
+from httpng_core.http.trailers import Fields, trailer_fields
 from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Read, Source, Wait, Write
 from httpng_core.sending.checks import (
     checked_position,
@@ -224,15 +226,47 @@ class Exchange(Outgoing):
 
     # Calls that don't ---------------------------------------------------------------------------------
 
-    def close(self, now: float, headers: HeaderSource | None = None) -> None:
+    def write_informational(self, code: Integer, headers: HeaderSource | None, now: float) -> None:
+        """Send an informational response (RFC 9110, 15.2), such as 103, ahead of the response. Doesn't wait.
+
+        It is a hint: a client of HTTP/1.0, which knows none, and one that doesn't read get none.
+
+        Raises:
+            TypeError, ValueError: a code outside 102..199, or headers that can't be sent.
+            ResponseStateError: the header block was given before.
+        """
+        head = interim_head(code, headers)
+        if self.head_given:
+            raise ResponseStateError("an informational response can't follow the header block")
+        request = self.request
+        if self.head is None and (request.version_major, request.version_minor) != (1, 0):
+            self.carrier.send_interim(head, now)
+            self.host.wake()
+
+    def close(
+        self, now: float, headers: HeaderSource | None = None, trailers: HeaderSource | None = None
+    ) -> None:
         """End the response cleanly, also when a write fell short: the handler says that it knows.
 
         Bytes that are missing from a declared Content-Length cut it short all the same. Calling it again does
         nothing.
+
+        Args:
+            now: the time.
+            headers: those of an empty answer, if none was begun.
+            trailers: fields behind the body (RFC 9110, 6.5). They are left out where they can't go: on
+                HTTP/1.1 if the client didn't send `TE: trailers` or the response has a Content-Length, and
+                wherever there is no body.
+
+        Raises:
+            TypeError, ValueError: trailers that can't be sent; the response goes on.
         """
+        fields = None if trailers is None else trailer_fields(trailers)
         if self.state <= LAST_WRITABLE:
             self.leave_queue()
             self.last_short = 0
+            if fields:
+                self._give_trailers(fields, headers)
         self.finish(now, headers)
 
     def stats(self, now: float) -> SendStats:
@@ -430,6 +464,14 @@ class Exchange(Outgoing):
         if self.stalls is not None:
             self.stalls.begin(now)
         self.host.wake()
+
+    def _give_trailers(self, fields: Fields, headers: HeaderSource | None) -> None:
+        if self.head is None:
+            # Its length isn't declared, so that something can come behind it.
+            head = response_head(200, headers)
+            self._give_head(head, head.content_length)
+        if not self.drops:
+            self.trailers = fields
 
     def _give_head(self, head: ResponseHead, length: int | None) -> None:
         if self.settings.headers is not None:

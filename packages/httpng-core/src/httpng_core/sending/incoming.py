@@ -18,6 +18,7 @@ from httpng_core.errors import (
     RequestCancelled,
 )
 from httpng_core.http.body_rate import BODY_GRACE
+from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Read
 from httpng_core.sending.checks import checked_timeout
 from httpng_core.timers import Timers
@@ -26,9 +27,6 @@ MAX_PIECE: Final = 65536
 """The longest piece that a read without a limit brings."""
 # Smaller pieces are merged: a bytes object costs 33 bytes beside its content.
 _SMALL: Final = 1024
-
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields: names (lower-case) and values, in order."""
 
 
 class BodyOwner(Protocol):

@@ -12,6 +12,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.config.types import Until
 from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
+from httpng_core.http.trailers import Fields
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import Follow, Write
@@ -44,6 +45,9 @@ class Carrier(Protocol):
     def exchange_over(self, exchange: "Outgoing", now: float) -> None:
         """Note that the exchange reached a final state."""
 
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response ahead of the response, unless the client doesn't read."""
+
     def track_acknowledged(self, exchange: "Outgoing") -> bool:
         """Have acknowledgements told to `exchange` from now on; return whether they can be."""
 
@@ -67,6 +71,9 @@ class _NoCarrier:
         """Do nothing."""
 
     def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
         """Do nothing."""
 
     def track_acknowledged(self, exchange: "Outgoing") -> bool:
@@ -112,6 +119,7 @@ class Outgoing(ResponseBody):
         head_given: whether the handler gave the header block, so that a second one is a mistake.
         offered_follow: the follow whose payload is offered, or is being framed.
         stalls: what resets it when no byte moves for `io.stall_timeout`.
+        trailers: fields that go out behind the body, where the client takes them.
         incoming: the request's body, if it comes in while the handler runs.
     """
 
@@ -140,6 +148,7 @@ class Outgoing(ResponseBody):
         "state",
         "substitute",
         "timers",
+        "trailers",
         "waits",
     )
 
@@ -180,6 +189,7 @@ class Outgoing(ResponseBody):
         self.head_given = False
         self.stalls: StallWatch | None = None
         self.incoming: Incoming | None = None
+        self.trailers: Fields = ()
 
     # What there is to frame ---------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ class ReceivedStream:
         complete: whether its end has come.
         reset: the code of a RST_STREAM, `None` without one.
         interim: the status codes of interim responses.
+        trailers: the fields behind the body, in order.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class ReceivedStream:
         self.complete = False
         self.reset: int | None = None
         self.interim: list[int] = []
+        self.trailers: list[tuple[str, str]] = []
 
 
 class Http2Client:
@@ -114,6 +116,8 @@ class Http2Client:
             stream.body += event.data
             if self.reads and event.flow_controlled_length:
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, events.TrailersReceived):
+            stream.trailers = [(str(name), str(value)) for name, value in event.headers]
         elif isinstance(event, events.StreamEnded):
             stream.complete = True
         elif isinstance(event, events.StreamReset):

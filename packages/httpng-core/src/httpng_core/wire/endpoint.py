@@ -17,6 +17,8 @@ from httpng_core.wire.protocol import SILENCE, HttpProtocol
 
 BodyRule = Callable[[Request], bool]
 """Tells by the head of a request whether its exchange begins before its body is in."""
+MAX_INTERIM: Final = 16 * 1024
+"""So many bytes may wait for the client when an informational response is sent; beyond, it is left out."""
 LINGER_TIMEOUT: Final = 5.0
 """Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
 

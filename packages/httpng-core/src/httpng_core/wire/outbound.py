@@ -61,6 +61,11 @@ class Outbound:
         return False
 
     @property
+    def waiting(self) -> int:
+        """How many committed bytes the kernel hasn't taken."""
+        return self.ledger.pushed - self.ledger.accepted
+
+    @property
     def accepted_total(self) -> int:
         """How many wire bytes the kernel took."""
         return self.ledger.accepted

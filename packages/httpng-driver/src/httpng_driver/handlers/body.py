@@ -26,6 +26,11 @@ class BodyReader:
         self._check_thread = check_thread
         self._turn: Turn | None = None
 
+    @property
+    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """See `Request.trailers`."""
+        return self._incoming.trailers
+
     async def read(self, limit: int | None, timeout: float | None) -> bytes:
         """See `Request.read`."""
         self._check_thread()

@@ -190,12 +190,36 @@ class IO(BaseIO):
         """
         return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 
-    async def close(self) -> None:
+    async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:
+        """Send an informational response (RFC 9110, 15.2) ahead of the response. Doesn't wait for the client.
+
+        It is a hint: a client of HTTP/1.0, which knows none, and one that doesn't read get none.
+
+        Args:
+            code: 102 to 199; 103 (RFC 8297) tells with Link headers what the response will need.
+            headers: its headers; `io.headers` isn't sent.
+
+        Raises:
+            TypeError, ValueError: wrong arguments; nothing is sent.
+            ResponseStateError: the header block was given before.
+        """
+        self._inform(code, headers)
+        self.pump.push_now()
+
+    async def close(self, trailers: _HeaderSource | None = None) -> None:
         """End the response cleanly, also if a write fell short: the handler says that it knows.
 
         Doesn't wait for the flush. Calling it again does nothing.
+
+        Args:
+            trailers: fields behind the body (RFC 9110, 6.5). They are left out where they can't go: on
+                HTTP/1.1 if the client didn't send `TE: trailers` or the response has a Content-Length, and
+                wherever there is no body.
+
+        Raises:
+            TypeError, ValueError: a field that can't be sent, or can't be a trailer; the response goes on.
         """
-        self._end()
+        self._end(trailers)
         self.pump.push_now()
 
     async def wait_cancelled(self) -> None:

@@ -11,6 +11,7 @@ from hyperframe.frame import ExtensionFrame
 from httpng_core.errors import RemoteError
 from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority_update
 from httpng_core.http.request import Request
+from httpng_core.http.trailers import Fields, received_trailers
 from httpng_core.http2.reference.guard import Allowance
 from httpng_core.http2.reference.request import (
     MalformedError,
@@ -191,17 +192,18 @@ class Intake:
         except RemoteError as error:
             self.refuse(stream.order, error, now)
             return
-        self._request_whole(stream, now)
+        self._request_whole(stream, now, tuple(event.headers))
 
     def _receiving(self, stream_id: int) -> Stream | None:
         stream = self._owner.streams.get(stream_id)
         return stream if stream is not None and stream.exchange is None else None
 
-    def _request_whole(self, stream: Stream, now: float) -> None:
+    def _request_whole(self, stream: Stream, now: float, trailers: Fields = ()) -> None:
         endpoint = self._owner.endpoint
         request = stream.head.request(
             b"".join(stream.body), endpoint.peer, endpoint.ouraddr, https=endpoint.https
         )
+        request.give_trailers(received_trailers(trailers))
         self.uploads.gone(stream, now)
         self._begin_exchange(stream, request, now)
 

@@ -90,7 +90,7 @@ class Http2:
         self._watch = BlockWatch(len(PREFACE))
         self._block_since: float | None = None
         self.arm(now + settings.header_timeout)
-        self._take_control(now)
+        self.take_control(now)
 
     def begin_upgraded(self, request: Request, now: float) -> None:
         """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
@@ -113,7 +113,7 @@ class Http2:
             return
         self._intake.act(happened, now)
         self._time_block(now)
-        self._take_control(now)
+        self.take_control(now)
 
     def receive_eof(self, now: float) -> None:
         """Note that the client sends no more: half requests are gone, exchanges go by the setting."""
@@ -158,7 +158,7 @@ class Http2:
             self.go_away(now)
         if self._block_due() <= now:
             self.fail(ErrorCodes.PROTOCOL_ERROR, "a header block took too long", now)
-        self._take_control(now)
+        self.take_control(now)
         self._arm_all()
 
     def drain(self, now: float) -> None:
@@ -277,7 +277,7 @@ class Http2:
         self.forget(stream, now)
         if stream.closes:
             self.go_away(now)
-        self._take_control(now)
+        self.take_control(now)
 
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
@@ -364,7 +364,7 @@ class Http2:
         if self._phase is Phase.OPEN:
             self._phase = Phase.GOING
             self.h2.close_connection(ErrorCodes.NO_ERROR, last_stream_id=self._intake.last_stream)
-            self._take_control(now)
+            self.take_control(now)
             self.arm(self._stuck_due())
         self._end_if_done(now)
 
@@ -380,7 +380,7 @@ class Http2:
         self.h2.close_connection(code, last_stream_id=self._intake.last_stream)
         self._control, self._control_size = [], 0
         self.endpoint.deadline = None
-        self._take_control(now)
+        self.take_control(now)
         self.arm(self._stuck_due())
 
     def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
@@ -406,7 +406,7 @@ class Http2:
             self._phase = Phase.OVER
             self.endpoint.linger(now)
 
-    def _take_control(self, now: float) -> None:
+    def take_control(self, now: float) -> None:
         """Take the control frames that h2 has made, in order; a client that doesn't read them is cut off."""
         data = self.h2.data_to_send()
         if not data:

@@ -74,7 +74,7 @@ def check_size(fields: Fields, limit: int, max_fields: int) -> None:
 
 
 def check_trailers(fields: Fields) -> None:
-    """Trailers are ignored, but must be sound.
+    """Check trailers.
 
     Raises:
         MalformedError: they aren't.

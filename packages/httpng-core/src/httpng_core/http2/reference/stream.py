@@ -22,7 +22,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
-from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
 from httpng_core.wire.ledger import Span
 from httpng_core.wire.outbound import Outbound
 
@@ -54,6 +54,9 @@ class StreamOwner(Protocol):
 
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
+
+    def take_control(self, now: float) -> None:
+        """Note that control frames may wait."""
 
 
 class Stream:
@@ -124,6 +127,13 @@ class Stream:
         self.urgency, self.incremental = priority
 
     # What the exchange tells (Carrier) ----------------------------------------------------------------
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response, unless the client doesn't read."""
+        fields = [field for field in head.headers if field[0] not in _OF_A_CONNECTION]
+        if self._owner.outbound.waiting <= MAX_INTERIM and not self.flow.closed:
+            self._owner.h2.send_headers(self.order, [(b":status", b"%d" % head.status), *fields])
+            self._owner.take_control(now)
 
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
@@ -220,11 +230,23 @@ class Stream:
         if exchange.substitute and exchange.request.method != "HEAD":
             self._rest, self._rest_counts = memoryview(exchange.substitute), False
         ends = exchange.ends_after(0) and not self._rest
-        frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=ends)
+        last = ends and not exchange.trailers
+        frames = self._owner.h2.head_frames(self.flow, self._block(exchange, head), ends=last)
         exchange.commit_frames(head=True, size=0, end=ends)
         wire.push_span(len(frames), Span.HEAD, exchange)
+        if ends and not last:
+            return frames + self._trailers(exchange)
         if ends:
             wire.push_span(0, Span.END, exchange)
+        return frames
+
+    def _trailers(self, exchange: Exchange) -> bytes:
+        """Commit the trailers, which end the stream."""
+        fields = [field for field in exchange.trailers if field[0] not in _OF_A_CONNECTION]
+        h2, wire = self._owner.h2, self._owner.outbound.ledger
+        frames = h2.head_frames(self.flow, h2.encoder.encode(fields), ends=True)
+        wire.push(len(frames))
+        wire.push_span(0, Span.END, exchange)
         return frames
 
     def _block(self, exchange: Exchange, head: ResponseHead) -> bytes:
@@ -252,7 +274,11 @@ class Stream:
 
     def _send_data(self, exchange: Exchange, piece: Buffer, *, counts: bool, ends: bool) -> list[Buffer]:
         wire, size = self._owner.outbound.ledger, len(piece)
-        head = self._owner.h2.data_head(self.flow, size, ends=ends)
+        last = ends and not exchange.trailers
+        if ends and not last and not size:
+            exchange.commit_frames(head=False, size=0, end=True)
+            return [self._trailers(exchange)]
+        head = self._owner.h2.data_head(self.flow, size, ends=last)
         wire.push(len(head))
         if size and counts:
             wire.push_span(size, Span.BODY, exchange)
@@ -260,6 +286,8 @@ class Stream:
             wire.push(size)
         if ends:
             exchange.commit_frames(head=False, size=0, end=True)
+            if not last:
+                return [head, piece, self._trailers(exchange)]
             wire.push_span(0, Span.END, exchange)
         return [head, piece] if size else [head]
 
