@@ -263,6 +263,14 @@ def test_every_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert told == options(capsys)
 
 
+def test_every_setting_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is new has to get one, with its unit: in the table of `httpng_driver.command.options`."""
+    with pytest.raises(SystemExit):
+        main({"auto": print}, "httpng", "0", ["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "see the page of the settings" in line or " VALUE " in line] == []
+
+
 def test_no_setting_is_told_that_is_none() -> None:
     known = {setting.name for setting in fields(Settings)} | {"handler", "listen", "lua", "sites", "uvloop"}
     assert set(rows(SETTINGS_PAGE)) == known

@@ -130,7 +130,7 @@ def test_tls_where_the_command_line_names_no_address(folder: Path) -> None:
 
 FAILURES = [
     (["--keyfile", "k"], "--keyfile needs --certfile"),
-    (["--certfile", "c", "--listen", "http://127.0.0.1:0"], "--certfile: every --listen is plain text"),
+    (["--certfile", "c", "--listen", "http://127.0.0.1:0"], "--certfile: every address is plain text"),
     (["--listen", "https://127.0.0.1:0"], "--listen https://127.0.0.1:0: TLS needs --certfile FILE"),
     (
         ["--certfile", "none.pem", "--listen", "127.0.0.1:0"],

@@ -254,7 +254,7 @@ def test_a_factory_and_a_folder_of_modules(folder: Path) -> None:
         (["--host", "a b"], "--host a b: impossible to parse URI: listen = 'a b'"),
         (["--host", "::1", "--port", "1", "--listen", "[::1]:1"], "Duplicate listeners for [::1]:1 found"),
         (["--ssl-keyfile", "x"], "--ssl-keyfile needs --certfile"),
-        (["--ssl-certfile", "x", "--listen", "http://:1"], "--ssl-certfile: every --listen is plain text"),
+        (["--ssl-certfile", "x", "--listen", "http://:1"], "--ssl-certfile: every address is plain text"),
         (["--loop", "trio"], "--loop trio: the loops are auto, asyncio"),
         (["--http", "httptool"], "--http httptool: http1_engine is 'httptool', must be fast or reference"),
         (["--header", "x"], "--header x: headers must be a table of header names and values, texts both, or"
@@ -306,12 +306,3 @@ def test_a_mistake_in_a_variable_names_it(
 ) -> None:
     monkeypatch.setenv(f"HTTPNG_{variable}", value)
     assert refusal(capsys, "options_app:app") == told
-
-
-def test_every_option_has_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is new has to get one, and its unit."""
-    with pytest.raises(SystemExit):
-        main({"auto": print}, "httpng", "0", ["--help"])
-    told = capsys.readouterr().out
-    assert "see the page of the settings" not in told
-    assert " VALUE" not in told

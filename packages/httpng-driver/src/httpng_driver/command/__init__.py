@@ -1,10 +1,11 @@
 """The command line, and what `run` and `serve` of the backends have in common."""
 
 from httpng_driver.command.cli import main
-from httpng_driver.command.find_application import load
+from httpng_driver.command.find_application import Wanted, load
 from httpng_driver.command.run import addresses, until_signalled
 
 __all__ = [
+    "Wanted",
     "addresses",
     "load",
     "main",

@@ -25,6 +25,10 @@ class Given:
     source: str
     told: str
 
+    def told_of(self, one: object) -> str:
+        """Return `told` for one of several values."""
+        return f"{self.source} {one}" if self.source.startswith("-") else self.told
+
 
 class Parser(argparse.ArgumentParser):
     """Reads a command line, and tells a mistake in one line."""
@@ -64,7 +68,9 @@ class Parser(argparse.ArgumentParser):
 
     def _add(self, group: Any, option: Option) -> None:
         names, keywords = list(option.names), dict[str, Any]()
-        if option.kind == "flag":
+        if option.kind == "switch":
+            keywords = {"nargs": 0}
+        elif option.kind == "flag":
             names += [f"--no-{name.removeprefix('--')}" for name in names]
             keywords = {"nargs": 0}
         else:

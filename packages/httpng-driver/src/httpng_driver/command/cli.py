@@ -1,26 +1,35 @@
 """The command line that every backend has: `python -m httpng_BACKEND APP`, and `httpng APP`."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from httpng_core import Application, ConfigError, ListenAddress, parse_settings
 from httpng_driver.command.arguments import Given, Parser
-from httpng_driver.command.find_application import load
+from httpng_driver.command.config_file import APP, SITES, read_config
+from httpng_driver.command.find_application import Wanted, load
 from httpng_driver.command.listen_options import listen_options
 from httpng_driver.command.log_output import LogOutput
 from httpng_driver.command.logging_options import configure_logging
 from httpng_driver.command.options import Option, options
+from httpng_driver.command.print_config import config_lines
 from httpng_driver.command.second_signal import SecondSignal
 from httpng_driver.command.systemd import take_listen_fds
-from httpng_driver.command.variables import read_env_file, variables
+from httpng_driver.command.variables import read_env_file, unknown_variables, variables
+from httpng_driver.serving.endpoints import check_listening
+
+_log = logging.getLogger("httpng")
 
 Run = Callable[..., None]
 
 AUTO: Final = "auto"
 """The loop of a backend that nobody chose."""
+_CHECK: Final = "check_config"
+_PRINT: Final = "print_config"
 
 
 def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[str] | None) -> int:
@@ -37,18 +46,24 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
     app, given = parser.read(arguments)
     with LogOutput():
         try:
-            given = _with_variables(given, known)
-            if app is None:
+            given = _with_the_rest(given, known)
+            if app is not None:
+                given[APP] = Given(app, "the command line", app)
+            elif APP not in given and SITES not in given:
                 parser.error("the following arguments are required: APP")
             configure_logging(given)
             run = _loop(given, loops)
             # First, so that an address of the application's own is not even looked at.
             listen = listen_options(given)
+            looks = any(name in given and given[name].value for name in (_CHECK, _PRINT))
             with SecondSignal() as watch:
                 # Where Lua loops for ever, nothing of Python's hears of Ctrl-C.
                 watch.listen()
-                application = _load(app, _settings(given, known), listen, given)
-            run(application, listen=listen)
+                application = _load(given, known, listen, opens=not looks)
+            if looks:
+                _look_only(application, listen, given, known)
+            else:
+                run(application, listen=listen)
         except ConfigError as error:
             _say(f"httpng: {error}")
             return 2
@@ -59,20 +74,45 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
 
 
 def _load(
-    app: str,
-    settings: Mapping[str, object],
-    listen: Sequence[ListenAddress] | None,
     given: Mapping[str, Given],
+    known: Sequence[Option],
+    listen: Sequence[ListenAddress] | None,
+    *,
+    opens: bool,
 ) -> Application:
-    values = {key: one.value for key, one in given.items()}
-    return load(
-        app,
-        settings,
-        values.get("lua"),
-        listen,
+    values: dict[str, Any] = {key: one.value for key, one in given.items()}
+    wanted = Wanted(
+        name=values.get(APP),
+        settings=_settings(given, known),
+        listen=listen,
+        lua=values.get("lua"),
         app_dir=values.get("app_dir"),
         factory=values.get("factory", False),
+        sites=values.get(SITES),
+        opens=opens,
     )
+    try:
+        return load(wanted)
+    except (ConfigError, TypeError) as error:
+        if SITES not in given or (wanted.name is not None and str(error).startswith(wanted.name)):
+            raise
+        # What is wrong with sites doesn't say whose they are.
+        raise ConfigError(f"{given[SITES].source}: {error}") from error
+
+
+def _look_only(
+    application: Application,
+    listen: Sequence[ListenAddress] | None,
+    given: Mapping[str, Given],
+    known: Sequence[Option],
+) -> None:
+    """Check what a server would need, and say what counts, or that all is right."""
+    configuration = application.configuration
+    check_listening(configuration if listen is None else replace(configuration, listen=listen))
+    if _PRINT in given and given[_PRINT].value:
+        print(*config_lines(application, listen, given, known), sep="\n")
+    else:
+        print("httpng: the configuration is right")
 
 
 def announce(urls: Sequence[str]) -> None:
@@ -87,13 +127,22 @@ def _say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _with_variables(given: dict[str, Given], known: Sequence[Option]) -> dict[str, Given]:
-    """Return what the command line gives and, where it doesn't, the environment."""
+def _with_the_rest(given: dict[str, Given], known: Sequence[Option]) -> dict[str, Given]:
+    """Return what the command line gives; where it doesn't the environment; where that doesn't the file."""
     take_listen_fds(os.environ)
     file = given.get("env_file") or variables(known, os.environ).get("env_file")
     if file is not None:
         read_env_file(str(file.value))
-    return variables(known, os.environ) | given
+    found = variables(known, os.environ) | given
+    for name, nearest in unknown_variables(known, os.environ):
+        _log.warning("%s means nothing; the nearest that does is %s", name, nearest)
+    if (config := found.get("config")) is None:
+        return found
+    in_file = read_config(str(config.value), config.told, known)
+    if (file := in_file.get("env_file")) is not None and "env_file" not in found:
+        read_env_file(str(file.value))
+        found = variables(known, os.environ) | given
+    return in_file | found
 
 
 def _loop(given: Mapping[str, Given], loops: Mapping[str, Run]) -> Run:

@@ -7,9 +7,10 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Final, cast
 
 from httpng_core import Application, ConfigError, Lifecycle, ListenAddress, as_application
 from httpng_driver.serving.endpoints import Preparation
@@ -28,53 +29,85 @@ _NOT_THE_USERS: Final = frozenset(
 )
 
 
-def load(
-    name: str,
-    settings: Mapping[str, object],
-    lua: str | None = None,
-    listen: Sequence[ListenAddress] | None = None,
-    *,
-    app_dir: str | None = None,
-    factory: bool = False,
-) -> Application:
-    """Return the application named `path.lua`, `path.py:name`, `package.module:name`, or a directory's files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be served, and how.
 
-    Args:
-        name: as on the command line.
+    Attributes:
+        name: `module:name`, `path.py:name`, `path.lua`, or a directory; `None` for sites alone.
         settings: settings that win over the application's own.
-        lua: the Lua runtime, `None` for the default.
         listen: where to listen, which wins over what a script says; its `cfg` opens it.
+        lua: the Lua runtime, `None` for the default.
         app_dir: where modules are looked for; `None`: in the current folder.
         factory: whether the name is that of a function without arguments that returns the application.
+        sites: sites whose handlers are directories, or named as `name` is.
+        opens: whether a script's `cfg` is to open what it names; else it is only checked.
+    """
+
+    name: str | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    listen: Sequence[ListenAddress] | None = None
+    lua: str | None = None
+    app_dir: str | None = None
+    factory: bool = False
+    sites: Sequence[object] | None = None
+    opens: bool = True
+
+
+def load(wanted: Wanted) -> Application:
+    """Return the application that is wanted.
 
     Raises:
         ConfigError: one line that says what is wrong with it, and where.
     """
-    if name.endswith(".lua"):
-        if factory:
-            raise ConfigError(f"{name}: --factory is for a function in Python")
-        return _load_lua(name, {**settings, "listen": listen}, lua)
-    if lua is not None:
+    name = wanted.name
+    if name is not None and name.endswith(".lua"):
+        return _load_lua(name, wanted)
+    if wanted.lua is not None:
         raise ConfigError(f"{name}: --lua is for an application in Lua")
-    if Path(name).is_dir():
-        if factory:
+    folder = Path(wanted.app_dir or ".").resolve()
+    if not folder.is_dir():
+        raise ConfigError(f"--app-dir {wanted.app_dir}: there is no such folder")
+    sys.path.insert(0, str(folder))
+    sites = None if wanted.sites is None else [_site(site, folder) for site in wanted.sites]
+    if name is not None and Path(name).is_dir():
+        if wanted.factory:
             raise ConfigError(f"{name}: --factory is for a function, and this is a directory")
-        site = {"path": "/", "handler": name, "index": "index.html"}
-        return Application(sites=[site]).with_settings(**settings)
+        root = {"path": "/", "handler": name, "index": "index.html"}
+        return Application(sites=[*(sites or []), root]).with_settings(**wanted.settings)
+    if name is None:
+        return Application(sites=sites).with_settings(**wanted.settings)
+    if sites:
+        # So what is wrong with them is told before, and not of the application.
+        Application(sites=sites)
+    app = _find(name, folder)
+    app = _made(app, name, Path(name).parent) if wanted.factory else app
+    return _as_application(app, name, wanted.settings, sites)
+
+
+def _find(name: str, folder: Path) -> object:
+    """Return what `module:name` or `path.py:name` names."""
     place, colon, attribute = name.rpartition(":")
     if not colon or not place or not attribute:
         forms = "path.lua, path.py:name, package.module:name or a directory"
         raise ConfigError(f"{name}: name the application as {forms}")
-    folder = Path(app_dir or ".").resolve()
-    if not folder.is_dir():
-        raise ConfigError(f"--app-dir {app_dir}: there is no such folder")
-    sys.path.insert(0, str(folder))
     module = _from_file(place) if place.endswith(".py") else _from_package(place, folder)
-    app = _attribute(module, place, attribute)
-    return _as_application(_made(app, name, Path(place).parent) if factory else app, name, settings)
+    return _attribute(module, place, attribute)
 
 
-def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> Application:
+def _site(site: object, folder: Path) -> object:
+    """Return a site with its handler in place of the handler's name; what isn't one is left as it is."""
+    handler = site.get("handler") if isinstance(site, Mapping) else None
+    if not isinstance(handler, str) or ":" not in handler or Path(handler).is_dir():
+        return site
+    return {**cast(Mapping[str, object], site), "handler": _find(handler, folder)}
+
+
+def _load_lua(path: str, wanted: Wanted) -> Application:
+    if wanted.factory:
+        raise ConfigError(f"{path}: --factory is for a function in Python")
+    if wanted.sites is not None:
+        raise ConfigError(f"{path}: a script names its sites itself, in its cfg")
     try:
         from httpng_lua import LuaApplication
     except ModuleNotFoundError as error:
@@ -82,7 +115,7 @@ def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> App
     prepared: list[Preparation] = []
 
     def prepare(lifecycle: Lifecycle) -> Preparation:
-        prepared.append(Preparation(lifecycle))
+        prepared.append(Preparation(lifecycle, opens=wanted.opens))
         return prepared[-1]
 
     try:
@@ -90,8 +123,8 @@ def _load_lua(path: str, settings: Mapping[str, object], lua: str | None) -> App
             path,
             clock=time.monotonic,
             wall_clock=time.time,
-            lua=lua,
-            overrides=settings,
+            lua=wanted.lua,
+            overrides={**wanted.settings, "listen": wanted.listen},
             control=prepare,
         )
     except BaseException:
@@ -104,7 +137,10 @@ def _from_file(path: str) -> ModuleType:
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    loaded = sys.modules.get(file.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(file.resolve()):
+        return loaded
+    spec = importlib.util.spec_from_file_location(file.stem, file.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -164,9 +200,11 @@ def _attribute(module: ModuleType, place: str, attribute: str) -> object:
     return found
 
 
-def _as_application(app: object, name: str, settings: Mapping[str, object]) -> Application:
+def _as_application(
+    app: object, name: str, settings: Mapping[str, object], sites: Sequence[object] | None
+) -> Application:
     try:
-        application = as_application(app, None, {})
+        application = as_application(app, None, {} if sites is None else {"sites": sites})
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{name}: {error}") from error
     # In place: the module may reconfigure the application that it holds.

@@ -34,7 +34,7 @@ def listen_options(given: Mapping[str, Given]) -> tuple[ListenAddress, ...] | No
             raise ConfigError(f"{told}: {error}") from error
     addresses = parse_listen([value for value, _ in values], default=(), tls=tls)
     if tls is not None and all(address.tls is None for address in addresses):
-        raise ConfigError(f"{given['certfile'].source}: every {values[0][1].split()[0]} is plain text")
+        raise ConfigError(f"{given['certfile'].source}: every address is plain text")
     return addresses
 
 
@@ -42,13 +42,13 @@ def _values(given: Mapping[str, Given]) -> list[tuple[object, str]]:
     """Return what `parse_listen` takes, each with what it is called in messages."""
     found: list[tuple[object, str]] = []
     if (listen := given.get("listen")) is not None:
-        found += [(value, f"{listen.source} {value}") for value in listen.value]
+        found += [(value, listen.told_of(value)) for value in listen.value]
     if (host := given.get("host")) is not None or "port" in given:
         found.append(_host_and_port(host, given.get("port")))
     if (uds := given.get("uds")) is not None:
         found.append((f"unix:{uds.value}", uds.told))
     if (fds := given.get("fd")) is not None:
-        found += [(_descriptor(str(fd), f"{fds.source} {fd}"), f"{fds.source} {fd}") for fd in fds.value]
+        found += [(_descriptor(str(fd), fds.told_of(fd)), fds.told_of(fd)) for fd in fds.value]
     return found
 
 

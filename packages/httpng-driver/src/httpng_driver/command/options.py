@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from httpng_core import Settings
 
-Kind = Literal["text", "flag", "list"]
+Kind = Literal["text", "flag", "switch", "list"]
 
 _APPLICATION: Final = "application"
 _LISTEN: Final = "where to listen"
@@ -16,10 +16,11 @@ _REQUESTS: Final = "requests and connections"
 _HTTP2: Final = "HTTP/2"
 _TLS: Final = "TLS"
 _LOG: Final = "log"
+_WEBSOCKET: Final = "WebSocket"
 _LUA: Final = "scripts in Lua"
 _OTHER: Final = "other settings"
 GROUPS: Final = (
-    _APPLICATION, _LISTEN, _TLS, _RUN, _LOG, _SENDING, _REQUESTS, _HTTP2, _LUA, _OTHER,
+    _APPLICATION, _LISTEN, _TLS, _RUN, _LOG, _SENDING, _REQUESTS, _HTTP2, _WEBSOCKET, _LUA, _OTHER,
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ class Option:
         help: what it does, in a line.
         metavar: what its value is.
         names: as they are on the command line, the one to be told first.
-        kind: a value, a flag with its `--no-`, or something that may be given several times.
+        kind: a value, a flag with its `--no-`, one without, or something that may be given several times.
         words: what words of other servers stand for; empty: a value is taken as it is.
         is_setting: whether `Settings` has it.
     """
@@ -64,6 +65,10 @@ def _own(
 _OWN: Final = (
     _own("app_dir", _APPLICATION, "where the modules of APP are looked for (default: this folder)", "DIR"),
     _own("factory", _APPLICATION, "APP is a function without arguments that returns it", kind="flag"),
+    _own("config", _APPLICATION, "read options and sites from a file of TOML, where they aren't given here",
+         "FILE"),
+    _own("check_config", _APPLICATION, "check all that can be without listening, and end", kind="switch"),
+    _own("print_config", _APPLICATION, "print what counts and who says so, as TOML, and end", kind="switch"),
     _own("env_file", _APPLICATION, "read environment variables from a file first, NAME=VALUE a line", "FILE"),
     _own("listen", _LISTEN, "listen there; port 0 picks one; repeatable (default: 127.0.0.1:3300)",
          "ADDR:PORT", kind="list"),
@@ -116,6 +121,32 @@ _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "http2_engine": (_HTTP2, "ENGINE", "what speaks HTTP/2: fast, or reference (h2)"),
     "max_reset_rate": (_HTTP2, "NUMBER", "requests a second that a client may begin in vain"),
     "max_control_rate": (_HTTP2, "NUMBER", "frames a second without content that a client may send"),
+    "stream_bodies": (_REQUESTS, "", "start handlers before the request body is there, to read it themselves"),
+    "max_stream_len": (_REQUESTS, "BYTES", "the longest request body that is read as a stream"),
+    "interface": (_APPLICATION, "KIND", "what APP is: auto, native, asgi or wsgi"),
+    "root_path": (_APPLICATION, "PATH", "the path below which an ASGI application is mounted"),
+    "lifespan": (_APPLICATION, "WHEN", "whether an ASGI application has a lifespan: auto, on or off"),
+    "disconnect_grace": (_APPLICATION, "SECONDS", "how long an ASGI application may go on without its client"),
+    "ws": (_WEBSOCKET, "KIND", "whether WebSockets are spoken: auto or none"),
+    "ws_max_size": (_WEBSOCKET, "BYTES", "the longest message that is received"),
+    "ws_max_queue": (_WEBSOCKET, "NUMBER", "received messages that may wait for the application"),
+    "ws_ping_interval": (_WEBSOCKET, "SECONDS", "how often a client is pinged"),
+    "ws_ping_timeout": (_WEBSOCKET, "SECONDS", "how long a client may take to answer a ping"),
+    "ws_per_message_deflate": (_WEBSOCKET, "", "compress messages, where the client does too"),
+    "ws_close_timeout": (_WEBSOCKET, "SECONDS", "how long the closing handshake may take"),
+    "workers": (_RUN, "NUMBER", "processes that serve"),
+    "reload": (_RUN, "", "start anew when a file of the application changes"),
+    "max_requests": (_RUN, "NUMBER", "requests after which a process is replaced"),
+    "max_requests_jitter": (_RUN, "NUMBER", "how many more requests that may be, by chance"),
+    "worker_max_rss": (_RUN, "BYTES", "the memory of a process at which it is replaced"),
+    "admin": (_LISTEN, "ADDR:PORT", "where operators can ask: unix:PATH or a loopback address"),
+    "memory_budget": (_REQUESTS, "BYTES", "what all exchanges together may hold"),
+    "max_exchanges": (_REQUESTS, "NUMBER", "exchanges at once; more get 503"),
+    "max_connections_per_address": (_REQUESTS, "NUMBER", "connections of one address at once"),
+    "trusted_proxies": (_REQUESTS, "ADDRESSES", "proxies that are believed who their client is; repeatable"),
+    "access_log_format": (_LOG, "FORMAT", "the lines of the access log: text or json"),
+    "confirm_every": (_SENDING, "BYTES", "after how much a confirmation is asked for"),
+    "confirm_timeout": (_SENDING, "SECONDS", "how long a confirmation may take"),
     "threads": (_RUN, "NUMBER", "threads that run an event loop each"),
     "thread_termination_timeout": (_RUN, "SECONDS", "how long threads that are to go may finish"),
     "sandbox": (_LUA, "", "give the script only what does no harm outside of it"),

@@ -10,6 +10,7 @@ from httpng_core import (
     ListenAddress,
     Pending,
     ServerVerb,
+    TlsFiles,
     check_awaited,
 )
 from httpng_driver.handlers.open_below import check_directories
@@ -27,6 +28,17 @@ def check_configuration(configuration: Configuration) -> None:
     check_directories(configuration.directories)
 
 
+def check_listening(configuration: Configuration) -> dict[TlsFiles, Certificates]:
+    """Check all that can be without opening a socket; return the certificates, loaded. Blocks.
+
+    Raises:
+        ConfigError: see `check_configuration`; or a certificate can't be used.
+    """
+    check_configuration(configuration)
+    settings, listen = configuration.settings, configuration.listen
+    return {address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None}
+
+
 class Listening:
     """Open listening sockets, and the certificates for those that speak TLS. No event loop is needed yet.
 
@@ -41,11 +53,8 @@ class Listening:
             ConfigError: see `check_configuration`; or a certificate can't be used, or an address can't be
                 listened on; nothing is left open.
         """
-        check_configuration(configuration)
         settings, listen = configuration.settings, configuration.listen
-        self._certificates = {
-            address.tls: Certificates(address.tls, settings) for address in listen if address.tls is not None
-        }
+        self._certificates = check_listening(configuration)
         self.bound: Sequence[Bound] = open_listeners(
             list(listen), settings.notsent_lowat, settings.tcp_keepalive, settings.backlog
         )
@@ -82,19 +91,23 @@ class Listening:
 class Preparation:
     """The `Control` of an application that no server runs yet: it opens what a server takes over later.
 
-    So what can't be opened is an error of the `cfg` that named it.
+    So what can't be opened is an error of the `cfg` that named it. Without `opens` it only checks.
 
     Attributes:
         listening: what is open.
     """
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, *, opens: bool = True) -> None:
+        self._opens = opens
         self.listening: Listening | None = None
         self._lifecycle = lifecycle
 
     def start(self, configuration: Configuration) -> None:
         """See `Control`."""
-        self.listening = Listening(configuration)
+        if self._opens:
+            self.listening = Listening(configuration)
+        else:
+            check_listening(configuration)
 
     def reconfigure(self, configuration: Configuration) -> None:
         """See `Control`."""
