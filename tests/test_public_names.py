@@ -33,7 +33,7 @@ def _lines(text: str) -> dict[str, set[str]]:
 PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _branches
-    core/feeds/test_feed_loops: _branches _delivered _latest _sweep
+    core/feeds/test_feed_loops: _delivered _sweep
     core/feeds/test_sweep: _members _scheduled _sweeps _wake
     core/http1/test_http1_responses: _take_events
     core/http2/test_http2_hpack: _blocks _heads
@@ -54,8 +54,8 @@ PRIVATE_IMPORTS = _lines(
     backends/test_log_output: driver.command.log_output
     core/app/test_reload: core.sending.states
     core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
-    core/driving: core.app.application core.connection.no_date core.feeds.per_loop core.http.dates
-    core/driving: core.sending.calls core.testing.http1_client
+    core/driving: core.app.application core.connection.no_date core.feeds.inbox core.feeds.per_loop
+    core/driving: core.http.dates core.sending.calls core.testing.http1_client
     core/driving2: core.testing.http2_client
     core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
     core/feeds/test_feed_loops: core.feeds.follower core.sending.calls

@@ -1,5 +1,6 @@
 """A driver of one connection for tests: a kernel that takes what it is told to, a clock turned by hand."""
 
+from contextlib import nullcontext
 from math import inf
 from typing import Any
 
@@ -18,6 +19,7 @@ from httpng_core import (
 )
 from httpng_core.app.application import Application
 from httpng_core.connection import no_date
+from httpng_core.feeds.inbox import LatestInbox
 from httpng_core.feeds.per_loop import Branch
 from httpng_core.http.dates import DateSource
 from httpng_core.sending.calls import Pending
@@ -33,8 +35,10 @@ GET_10 = b"GET / HTTP/1.0\r\n\r\n"
 
 
 def branch_of(feed: Feed) -> Branch:
-    """What a feed keeps of the one loop that follows it, or nothing so far."""
-    return next(iter(feed._branches.values()), Branch(feed.clock, feed._backlog, False, None))
+    """What a feed keeps of the one loop that follows it; one without followers, if none does."""
+    for branch in feed._branches.values():
+        return branch
+    return Branch(Host(), nullcontext(), feed.clock, feed._backlog, LatestInbox(), lambda *left: None)
 
 
 def no_handler(request: object) -> None:

@@ -181,6 +181,22 @@ def test_a_feed_is_followed_from_inside_a_coroutine_and_outlives_it(serve: Serve
     served.ask("/publish")
 
 
+def test_another_fiber_can_not_follow_with_the_same_io(serve: Serve) -> None:
+    served = serve(
+        feed_script("""
+          fiber.create(function() fiber.yield() see(pcall(io.follow, io, feed)) end)
+          see(told(io:follow(feed, {timeout = 1})))
+          see(told(io:follow(feed, {timeout = 1})))
+        """)
+    )
+    client = served.ask()
+    publish(served, "tick,")
+    served.loop.advance(1)
+    served.loop.advance(1)
+    assert served.seen() == [f"false {FOLLOWS}", "wait false", "wait false"]
+    assert body(client) == b"tick,tick,"
+
+
 # Policies and keys ------------------------------------------------------------------------------------
 
 
@@ -298,6 +314,10 @@ def test_on_gap_may_return_nothing_and_a_body(serve: Serve, returned: str, sent:
     assert body(client) == sent + b"2,"
 
 
+FOLLOWS = (
+    "this response follows a feed already, and would never come to the second one: "
+    "follow again when that call has returned"
+)
 WAITS = "can't wait inside a function that was called by a C function, such as table.sort"
 
 
@@ -315,7 +335,7 @@ WAITS = "can't wait inside a function that was called by a C function, such as t
         ("fiber.channel():get()", WAITS),
         ("coroutine.yield()", "*attempt to yield "),
         ("io:write('x')", WAITS),
-        ("io:follow(feed)", WAITS),
+        ("io:follow(feed)", FOLLOWS),
     ],
 )
 def test_an_error_or_a_wait_in_on_gap_ends_the_follow_with_an_error(
@@ -490,23 +510,23 @@ def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
             "httpng.feed{'latest'}",
             "unknown parameter 1; the nearest known one is policy",
         ),
-        ("httpng.feed('latest')", "options must be a table, not string"),
+        ("httpng.feed('latest')", 'options must be a table, not "latest"'),
         ("httpng.feed{policy = 'newest'}", 'policy must be "latest" or "every", not \'newest\''),
         ("httpng.feed{policy = {}}", 'policy must be "latest" or "every", not a table'),
-        ("httpng.feed{max_queued = '5'}", "max_queued must be an integer, not a string"),
+        ("httpng.feed{max_queued = '5'}", 'max_queued must be an integer, not "5"'),
         ("httpng.feed{max_queued = 5.5}", "max_queued must be an integer, not float"),
         ("httpng.feed{max_queued = math.huge}", "max_queued must be an integer, not float"),
         ("httpng.feed{max_queued = 0}", "max_queued must be 1 or more bytes, not 0"),
         ("httpng.feed{overflow = 'x'}", 'overflow must be "close" or "drop_oldest", not \'x\''),
-        ("httpng.feed{overflow = true}", 'overflow must be "close" or "drop_oldest", not a boolean'),
+        ("httpng.feed{overflow = true}", 'overflow must be "close" or "drop_oldest", not true'),
         ("feed.publish('x')", "feed is invalid: called with a dot, use a colon"),
         ("feed.publish({}, 'x')", "feed is invalid"),
         ("feed.publish(io, 'x')", "feed is invalid"),
         ("feed:publish()", "Not enough parameters"),
         ("feed:publish('')", "a payload needs at least one byte"),
-        ("feed:publish({})", "payload must be a string or a number, not table"),
-        ("feed:publish('x', {})", "key must be a string, a number, a boolean or nil, not table"),
-        ("feed:publish('x', print)", "key must be a string, a number, a boolean or nil, not function"),
+        ("feed:publish({})", "payload must be a string or a number, not a table"),
+        ("feed:publish('x', {})", "key must be a string, a number, a boolean or nil, not a table"),
+        ("feed:publish('x', print)", "key must be a string, a number, a boolean or nil, not a function"),
         ("feed:publish('x', 0/0)", "key is not a number"),
         ("feed:close() feed:close() feed:publish('x')", "the feed is closed"),
         ("feed.close()", "feed is invalid: called with a dot, use a colon"),
@@ -515,15 +535,17 @@ def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
         ("io.follow(feed)", "shuttle is invalid: called with a dot, use a colon"),
         ("io:follow()", "Not enough parameters"),
         ("io.follow(feed, {})", "shuttle is invalid: called with a dot, use a colon"),
-        ("io:follow(io)", "feed is invalid"),
-        ("io:follow('x')", "feed is invalid"),
-        ("io:follow(feed, 5)", "options must be a table, not number"),
+        ("io:follow(io)", "io:follow needs a feed, as httpng.feed makes one, not a table"),
+        ("io:follow('x')", 'io:follow needs a feed, as httpng.feed makes one, not "x"'),
+        ("io:follow(5)", "io:follow needs a feed, as httpng.feed makes one, not 5"),
+        ("io:follow(print)", "io:follow needs a feed, as httpng.feed makes one, not a function"),
+        ("io:follow(feed, 5)", "options must be a table, not 5"),
         ("io:follow(feed, {maxage = 5})", "unknown parameter maxage; the nearest known one is max_age"),
-        ("io:follow(feed, {max_age = 'x'})", "max_age must be a number of seconds, not a string"),
+        ("io:follow(feed, {max_age = 'x'})", 'max_age must be a number of seconds, not "x"'),
         ("io:follow(feed, {max_age = 0})", "max_age must be more than 0 seconds, not 0"),
         ("io:follow(feed, {timeout = {}})", "timeout must be a number of seconds, not a table"),
         ("io:follow(feed, {timeout = -1})", "timeout must be 0 or more seconds, not -1"),
-        ("io:follow(feed, {on_gap = 'x'})", "on_gap must be a function, not a string"),
+        ("io:follow(feed, {on_gap = 5})", "on_gap must be a function, not 5"),
         (
             "io.headers = {['content-length'] = '5'} io:follow(feed)",
             "a response with a content-length can't follow a feed, which has none",

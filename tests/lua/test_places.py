@@ -26,7 +26,7 @@ AT_THE_TOP = [
     ("httpng.cfg(5)", "parameters must be a table, not number"),
     ("httpng.shutdown()", "Server is not launched"),
     ("httpng.router.new():route({}, print)", "a route needs a path"),
-    ("httpng.feed{policy = 5}", 'policy must be "latest" or "every", not a number'),
+    ("httpng.feed{policy = 5}", 'policy must be "latest" or "every", not 5'),
     ("httpng.cancelled('x')", "not a send_result: string"),
     ("require('json').encode(print)", "json.encode: can't encode a function"),
     ("require('fiber').channel(-1)", ""),
@@ -53,6 +53,11 @@ IN_HANDLERS = [
     ("io:write_header(200, {['a b'] = 'c'})", "header name b'a b' is not a token"),
     ("io.send_windw = 5", "io has no field send_windw; the nearest known one is send_window"),
     ("httpng.cfg{nonsense = 1}", "unknown parameter nonsense"),
+    ("io:follow(5)", "io:follow needs a feed, as httpng.feed makes one, not 5"),
+    ("io:follow(httpng.feed(), {on_gap = 5})", "on_gap must be a function, not 5"),
+    ("io:follow(httpng.feed(), {max_age = 'x'})", 'max_age must be a number of seconds, not "x"'),
+    ("httpng.feed():publish({})", "payload must be a string or a number, not a table"),
+    ("httpng.feed():publish('')", "a payload needs at least one byte"),
     ("fiber.yield(fiber.self():cancel())", "fiber is cancelled"),
 ]
 

@@ -7,6 +7,7 @@ what the feed chose.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from typing import Any
 
 from hypothesis import settings as hypothesis_settings
@@ -100,10 +101,16 @@ class FeedMachine(RuleBasedStateMachine):
         first = Driven()
         self.clock = first.clock
         if policy == "latest":
-            self.feed = Feed(clock=self.clock)
+            self.feed = Feed(clock=self.clock, lock=nullcontext())
         else:
             overflow: Any = policy
-            self.feed = Feed(clock=self.clock, policy="every", max_queued=MAX_QUEUED, overflow=overflow)
+            self.feed = Feed(
+                clock=self.clock,
+                policy="every",
+                max_queued=MAX_QUEUED,
+                overflow=overflow,
+                lock=nullcontext(),
+            )
         self.published: list[tuple[str, int]] = []
         self.clients: list[Seen] = []
         self.sweeps: list[Sweep] = []
@@ -120,7 +127,6 @@ class FeedMachine(RuleBasedStateMachine):
         number = len(self.published) + 1
         payload = f"<{key} {number} {size}>{'.' * size}"
         if from_thread:
-            # No follower has a hook here: the next publication takes it along.
             self.feed.publish_threadsafe(payload, key)
         else:
             self.feed.publish(payload, key)

@@ -8,6 +8,7 @@ is told by a model of a few lines, that knows of no backlogs and sweeps.
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -37,7 +38,9 @@ class Topic:
     def __init__(self, name: int, clock: Any, policy: str) -> None:
         self.name, self.policy = name, policy
         options: Any = {} if policy == "latest" else {"policy": "every", "overflow": policy}
-        self.feed = Feed(clock=clock, **({**options, "max_queued": MAX_QUEUED} if options else {}))
+        self.feed = Feed(
+            clock=clock, lock=nullcontext(), **({**options, "max_queued": MAX_QUEUED} if options else {})
+        )
         self.published: list[tuple[str, int, int]] = []
         self.overdue: list[tuple[str, int, int]] = []
 
@@ -202,7 +205,7 @@ class SweepMachine(RuleBasedStateMachine):
     )
     def follow(self, pick: int, topic: int, max_age: float | None, gap: str, timeout: float | None) -> None:
         client, about = self.pick(pick), self.topics[topic]
-        if sum(not each.follow.settled for each in client.followings) > 1:
+        if any(not each.follow.settled for each in client.followings):
             return
         follows: list[Pending] = []
         on_gap: Any = None if gap == "none" else partial(self._on_gap, client, about, gap, follows)

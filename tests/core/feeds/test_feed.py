@@ -1,13 +1,23 @@
 """Feeds, a test a sentence: what is kept for a follower, when it goes out, and how a follow ends."""
 
+import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import inf
 from typing import Any
 
 import pytest
 from tests.core.driving import GET, GET_10, HEAD, Driven, result
 
-from httpng_core import ContentLengthError, Feed, FeedStats, FollowStats, GeneratorIO, Host
+from httpng_core import (
+    ContentLengthError,
+    Feed,
+    FeedStats,
+    FollowStats,
+    GeneratorIO,
+    Host,
+    ResponseStateError,
+)
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.host import CallInLoop
@@ -382,35 +392,35 @@ def test_an_idle_follow_ends_at_once_when_the_feed_is_closed() -> None:
     driven.feed.close()
 
 
-def test_an_exchange_may_follow_a_feed_twice_when_it_closes() -> None:
+@pytest.mark.parametrize("other", [False, True], ids=["the same feed", "another feed"])
+def test_a_response_that_follows_can_not_follow_again_meanwhile(other: bool) -> None:
     driven = Following()
-    follows = [driven.follow(), driven.follow()]
-    driven.feed.close()
-    assert [follow.result for follow in follows] == [None, None]
-    assert driven.feed.get_stats().followers == 0
+    follow = driven.follow(timeout=5)
+    driven.push()
+    driven.feed.publish("tick,")
+    first = driven.feed
+    if other:
+        driven.feed = Feed(clock=driven.clock)
+    with pytest.raises(ResponseStateError, match="follows a feed already"):
+        driven.follow()
+    driven.push()
+    assert driven.body == b"tick,"
+    assert first.get_stats().followers == 1
+    driven.advance(5)
+    assert follow.settled
+    again = driven.follow()
+    driven.feed.publish("tock,")
+    driven.push()
+    assert driven.body == b"tick,tock," if other else b"tick,tick,tock,"
+    assert not again.settled
 
 
-def test_an_exchange_may_follow_a_feed_twice_when_there_is_too_much() -> None:
-    driven = Following(policy="every", max_queued=3)
+def test_a_follow_that_waits_in_line_can_not_be_doubled_either() -> None:
+    driven = Following()
+    driven.write("x" * 20, window=10)
     driven.follow()
-    second = driven.follow()
-    driven.feed.publish("123")
-    driven.feed.publish("4")
-    assert driven.outcomes == ["reset"]
-    assert second.settled
-    assert driven.told == follow_stats(skipped=2)
-    assert driven.feed.get_stats().skipped == 4
-
-
-def test_a_follow_may_bring_in_more_than_another_can_take() -> None:
-    driven = Following(policy="every", max_queued=3)
-    driven.follow()
-    driven.feed.publish("123")
-    driven.feed.publish_threadsafe("4")
-    second = driven.follow()
-    assert driven.outcomes == ["reset"]
-    assert result(second).cancelled
-    assert driven.feed.get_stats().followers == 0
+    with pytest.raises(ResponseStateError):
+        driven.follow()
 
 
 def test_a_closed_feed_still_gives_its_latest_values() -> None:
@@ -490,9 +500,14 @@ def answer(called: list[Any]) -> None:
         called.pop(0)()
 
 
+def test_a_feed_without_a_lock_is_for_one_thread() -> None:
+    with pytest.raises(RuntimeError, match="needs a lock"):
+        Feed(clock=Clock()).publish_threadsafe("tick")
+
+
 def test_what_other_threads_publish_is_taken_over_in_the_thread_of_the_feed() -> None:
     called: list[Any] = []
-    driven = Following(call_in_loop=called.append)
+    driven = Following(call_in_loop=called.append, lock=nullcontext())
     driven.feed.publish_threadsafe("early,")
     driven.follow()
     driven.push()
@@ -513,7 +528,7 @@ def test_what_other_threads_publish_is_taken_over_in_the_thread_of_the_feed() ->
     ("payload", "key", "error"), [("", None, ValueError), (7, None, TypeError), ("x", [], TypeError)]
 )
 def test_wrong_payloads_raise(payload: Any, key: Any, error: type[Exception]) -> None:
-    feed = Feed(clock=Clock())
+    feed = Feed(clock=Clock(), lock=nullcontext())
     with pytest.raises(error):
         feed.publish(payload, key)
     with pytest.raises(error):
@@ -539,6 +554,89 @@ def test_wrong_options_raise(options: Any, error: type[Exception]) -> None:
 def test_a_wrong_max_age_raises(max_age: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Feed(clock=Clock()).follower(max_age=max_age)
+
+
+MISTAKES = [
+    ("io.follow(5)", TypeError, "io.follow needs a Feed, not 5"),
+    ("io.follow(feed, on_gap=5)", TypeError, "on_gap must be a function that gets the number .* not 5"),
+    ("io.follow(feed, max_age='x')", TypeError, "max_age must be a number of seconds, or None, not 'x'"),
+    ("io.follow(feed, max_age=float('nan'))", ValueError, "max_age must be more than 0 seconds, not nan"),
+    ("io.follow(feed, timeout='x')", TypeError, "timeout must be a number of seconds, not 'x'"),
+    ("feed.publish(5)", TypeError, "a payload must be bytes or str, not 5"),
+    ("feed.publish('x', ['a'])", TypeError, r"a key must be what can be a key of a dict, not \['a'\]"),
+]
+
+
+@pytest.mark.parametrize("kind", ["async", "generator"])
+@pytest.mark.parametrize(("call", "error", "message"), MISTAKES)
+def test_mistakes_raise_at_the_call_and_name_the_value(
+    call: str, error: type[Exception], message: str, kind: str
+) -> None:
+    clock = Clock()
+    feed = Feed(clock=clock)
+    seen: list[Exception] = []
+
+    def generator(req: object, io: GeneratorIO) -> Iterator[Pending]:
+        try:
+            yield eval(call, {"io": io, "feed": feed})
+        except Exception as error:
+            seen.append(error)
+
+    async def coroutine(req: object, io: Any) -> None:
+        try:
+            await eval(call, {"io": io, "feed": feed})
+        except Exception as error:
+            seen.append(error)
+
+    Loopback(generator if kind == "generator" else coroutine, clock=clock).connect().get()
+    assert type(seen[0]) is error
+    assert re.search(message, str(seen[0]))
+    assert feed.get_stats().followers == feed.published == 0
+
+
+@pytest.mark.parametrize("kind", ["async", "generator"])
+def test_a_second_follow_of_a_handler_raises_while_the_first_runs(kind: str) -> None:
+    clock = Clock()
+    feed, seen = Feed(clock=clock), list[Exception]()
+    held: list[Any] = []
+
+    def generator(req: Any, io: GeneratorIO) -> Iterator[Pending]:
+        held.append(io)
+        yield io.follow(feed)
+
+    async def coroutine(req: Any, io: Any) -> None:
+        held.append(io)
+        await io.follow(feed)
+
+    async def second(req: Any, io: Any) -> None:
+        try:
+            pending = held[0].follow(feed)
+            await pending
+        except ResponseStateError as error:
+            seen.append(error)
+
+    async def either(req: Any, io: Any) -> None:
+        await (second if req.path == "/second" else coroutine)(req, io)
+
+    def plain(req: Any, io: GeneratorIO) -> Iterator[Pending]:
+        if req.path != "/second":
+            yield from generator(req, io)
+            return
+        try:
+            yield held[0].follow(feed)
+        except ResponseStateError as error:
+            seen.append(error)
+
+    loop = Loopback(either if kind == "async" else plain, clock=clock)
+    client = loop.connect()
+    client.get()
+    loop.connect().get("/second")
+    assert len(seen) == 1
+    feed.publish("tick")
+    loop.settle()
+    feed.close()
+    loop.settle()
+    assert client.responses()[0].body == b"tick"
 
 
 def test_an_infinite_max_age_is_none() -> None:

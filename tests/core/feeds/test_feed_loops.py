@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -84,6 +85,10 @@ class Following(Driven):
 
 def follow_stats(delivered: int = 0, skipped: int = 0, expired: int = 0, pending: int = 0) -> FollowStats:
     return FollowStats(delivered=delivered, skipped=skipped, expired=expired, pending=pending)
+
+
+def shared(**options: Any) -> Feed:
+    return Feed(clock=Clock(), lock=nullcontext(), **options)
 
 
 def every() -> Feed:
@@ -209,15 +214,20 @@ def test_loops_that_take_turns_in_following_leave_nothing_behind() -> None:
     assert feed.get_stats() == FeedStats(published=20, followers=0, delivered=20, skipped=0, expired=0)
 
 
-def test_a_branch_that_nobody_follows_holds_no_payloads() -> None:
-    feed, loop = Feed(clock=Clock()), Loop()
-    client = Following(loop)
-    follow = client.follow(feed)
-    feed.publish("big" * 1000)
-    client.turn()
-    client.leave(follow)
-    (branch,) = feed._branches.values()
-    assert not branch._latest
+def test_a_loop_that_nobody_follows_from_is_forgotten() -> None:
+    feed = Feed(clock=Clock())
+    for number in range(20):
+        client = Following(Loop())
+        follow = client.follow(feed)
+        feed.publish("big" * 1000)
+        client.turn()
+        feed.publish("on its way")
+        assert len(feed.statistics().loops) == 1
+        client.leave(follow)
+        assert feed.statistics().loops == ()
+        client.turn()
+        assert feed.get_stats().delivered == 1 if number == 0 else 2 * number + 1
+    assert feed.get_stats().published == 40
 
 
 class Publishing:
@@ -264,32 +274,12 @@ def test_a_follower_that_joins_while_another_loop_does_is_not_lost() -> None:
         assert client.body == b"x"
 
 
-class Watched(dict[Any, Any]):
-    """Branches, with a moment before the first of them is there."""
-
-    def __init__(self, moment: Callable[[], None]) -> None:
-        super().__init__()
-        self._moment = moment
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._moment()
-        super().__setitem__(key, value)
-
-
-def test_what_a_thread_publishes_while_the_first_joins_is_not_lost() -> None:
-    feed, client = every(), Following(Loop())
-    feed._branches = Watched(lambda: feed.publish_threadsafe("just then"))
-    client.follow(feed)
-    client.turn()
-    assert feed.published == 1
-
-
-def test_threads_publish_through_a_loop_that_follows() -> None:
-    feed, loop = every(), Loop()
+def test_what_threads_publish_is_sent_in_the_thread_of_the_loop() -> None:
+    feed, loop = shared(policy="every"), Loop()
     client = Following(loop)
     client.follow(feed)
     feed.publish_threadsafe("from a thread")
-    assert feed.published == 0
+    assert not client.connection.wants_write
     client.turn()
     assert client.body == b"from a thread"
 
@@ -457,16 +447,22 @@ def test_a_notice_that_is_on_its_way_is_not_asked_for_twice() -> None:
 # Odd ends ----------------------------------------------------------------------------------------------
 
 
-def test_what_threads_had_published_may_be_too_much_as_soon_as_one_joins() -> None:
-    feed, client = Feed(clock=Clock(), policy="every", max_queued=4), Following(Loop())
-    with client.loop:
-        first = client.exchange.follow(feed.follower(), client.now)
+def test_what_threads_have_published_may_be_too_much_before_the_loop_sees_it() -> None:
+    feed = shared(policy="every", max_queued=4)
+    loop = Loop()
+    before, after = Following(loop), Following(loop)
+    follow = before.follow(feed)
     feed.publish_threadsafe("123")
     feed.publish_threadsafe("456")
-    with client.loop:
-        second = client.exchange.follow(feed.follower(), client.now)
-    assert [result(follow).cancelled for follow in (first, second)] == [True, True]
-    assert feed.get_stats().followers == 0
+    feed.publish_threadsafe("7")
+    after.follow(feed)
+    before.turn()
+    assert result(follow).cancelled
+    assert before.outcomes == ["reset"]
+    after.turn()
+    assert after.body == b"7"
+    assert before.told == follow_stats(skipped=2)
+    assert after.told == follow_stats(delivered=1, skipped=2), "they were on their way when it joined"
 
 
 def test_a_follower_that_has_left_has_nothing_to_give_up() -> None:

@@ -433,7 +433,7 @@ def test_a_feed_that_nobody_follows_holds_no_driver() -> None:
     stage.settle()
     for client in stage.clients:
         client.lost()
-    assert not branch_of(stage.feed)._sweeps
+    assert stage.feed.statistics().loops == ()
 
 
 class DefectError(Exception):

@@ -45,8 +45,9 @@ from httpng_core.errors import (
 )
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
-from httpng_core.feeds.follower import FeedStats, FollowStats, OnGap
+from httpng_core.feeds.follower import OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
+from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.file_info import FileInfo
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream

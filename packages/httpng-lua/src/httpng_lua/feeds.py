@@ -12,12 +12,26 @@ from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
 
 
+class _GateLock:
+    """The lock of whatever gate there is: feeds are made before a driver gives its own."""
+
+    def __init__(self, fibers: Fibers) -> None:
+        self._fibers = fibers
+
+    def __enter__(self) -> None:
+        self._fibers.gate.lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._fibers.gate.lock.__exit__(None, None, None)
+
+
 class FeedCalls:
     """The feeds of one script, for as long as Lua holds them."""
 
     def __init__(self, calls: ExchangeCalls, fibers: Fibers) -> None:
         self._calls = calls
         self._fibers = fibers
+        self._lock = _GateLock(fibers)
         self._by_number: dict[int, Feed] = {}
         self._last = 0
         self._gap: Callable[..., Any]
@@ -50,6 +64,7 @@ class FeedCalls:
             policy=cast(Policy, _word(policy, "latest")),
             max_queued=MAX_QUEUED if max_queued is None else whole(max_queued),
             overflow=cast(Overflow, _word(overflow, "close")),
+            lock=self._lock,
         )
         self._last += 1
         self._by_number[self._last] = feed

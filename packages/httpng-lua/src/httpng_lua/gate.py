@@ -1,6 +1,7 @@
 """The gate of a Lua state: who may enter it now. One thread at a time, and none ever waits for it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from httpng_core import Runner
@@ -13,7 +14,13 @@ Done = Callable[[Answer, Exception | None], None]
 
 
 class Gate(Protocol):
-    """Where several threads serve one script, a driver gives it such a gate."""
+    """Where several threads serve one script, a driver gives it such a gate.
+
+    Attributes:
+        lock: for what they share outside of Lua, such as feeds; the thread that holds it may take it again.
+    """
+
+    lock: AbstractContextManager[object]
 
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """Run `job` now and tell what it gave; `None` if another thread is in there.
@@ -31,6 +38,8 @@ class Gate(Protocol):
 
 class OpenGate:
     """The gate where there is one thread."""
+
+    lock: AbstractContextManager[object] = nullcontext()
 
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """See `Gate`."""

@@ -6,7 +6,8 @@ from typing import Any, Final
 from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
-from httpng_core.feeds.follower import Follower, FollowStats, OnGap
+from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Pending
@@ -106,6 +107,8 @@ class BaseIO:
         self, feed: Feed, max_age: float | None, on_gap: OnGap | None, timeout: float | None
     ) -> Pending:
         self._check_thread()
+        if not isinstance(feed, Feed):
+            raise TypeError(f"io.follow needs a Feed, not {feed!r:.80}")
         follower = feed.follower(max_age=max_age, on_gap=on_gap)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(

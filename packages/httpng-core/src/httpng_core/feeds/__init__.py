@@ -3,8 +3,9 @@
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
-from httpng_core.feeds.follower import FeedStats, Follower, FollowStats, OnGap
+from httpng_core.feeds.follower import Follower, OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
+from httpng_core.feeds.stats import FeedStats, FollowStats
 
 __all__ = [
     "MAX_QUEUED",

@@ -3,7 +3,7 @@
 A backlog gives its first payload as often as it is asked; only `drop` takes one off.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Final, Protocol
 
@@ -76,7 +76,8 @@ class LatestBacklog:
     replaces: Final = True
 
     def __init__(self) -> None:
-        self._newest: dict[Hashable, Payload] = {}
+        # Not a dict: finding its first is a walk past all that were taken off before.
+        self._newest: OrderedDict[Hashable, Payload] = OrderedDict()
 
     def __len__(self) -> int:
         """See `Backlog`."""

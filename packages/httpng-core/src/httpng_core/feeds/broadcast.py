@@ -42,8 +42,8 @@ class Member(Protocol):
     def notes_gaps(self) -> bool:
         """Whether its client may be told what was skipped."""
 
-    def is_owed(self, payloads: list[Payload]) -> bool:
-        """Return whether these are what is pending for it."""
+    def is_owed(self, backlog: LatestBacklog | EveryBacklog) -> bool:
+        """Return whether the same is pending for it."""
 
     def stepped_in(self, sweep: "Sweep") -> None:
         """Note that it is in step; what was pending for it is pending here."""
@@ -150,6 +150,10 @@ class Sweep:
             count, body, wire = _plus(self._totals, self._payload)
         before = member.base
         return count - before[0], body - before[1], wire - before[2]
+
+    def count_pending(self, member: Member) -> int:
+        """Return how many payloads `member` has not been sent."""
+        return len(self._backlog) + (self._payload is not None and member.slot >= self._cursor)
 
     def pending(self, member: Member) -> list[Payload]:
         """Return what `member` has not been sent, in order."""
@@ -263,10 +267,11 @@ class Sweep:
         self._end_pass()
 
     def _admit(self) -> None:
-        owed = self._backlog.payloads()
+        if not self._candidates:
+            return
         candidates, self._candidates = self._candidates, {}
         for member, send in candidates.items():
-            if member.is_owed(owed):
+            if member.is_owed(self._backlog):
                 member.slot, member.base = len(self._members), self._totals
                 self._members.append(member)
                 self._sends.append(send)

@@ -7,22 +7,21 @@
 3. Publishing marks the followers and returns; those that are in step with each other are marked as one. A
    follower that is behind costs it next to nothing.
 4. For each follower, published = delivered + skipped + expired + pending, since it joined.
-5. Each event loop has its own branch of the feed. What is published is handed to the branches in order, each
-   in the thread of its loop.
+5. Each event loop that follows has its own branch of the feed. What is published waits in the inbox of each,
+   where it is coalesced at once, and is taken in the thread of its loop.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.follower import FeedStats, Follower, OnGap
-from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, Totals, keep
-from httpng_core.http.response import body_bytes
-from httpng_core.sending.host import CallInLoop
+from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.inbox import EveryInbox, LatestInbox
+from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, keep
+from httpng_core.feeds.stats import FeedStats
+from httpng_core.sending.host import CallInLoop, Host
 
 Policy = Literal["latest", "every"]
 """What a feed keeps for a follower that is behind: the newest unsent payload of each key, or all of them."""
@@ -33,8 +32,6 @@ Overflow = Literal["close", "drop_oldest"]
 MAX_QUEUED = 1 << 20
 """How many bytes may wait for a follower, unless a feed says otherwise."""
 
-_NOTHING: Totals = (0, 0, 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedStatistics:
@@ -42,8 +39,8 @@ class FeedStatistics:
 
     Attributes:
         values: how many payloads are kept for those that join.
-        waiting: how many payloads of other threads the feed has not taken up yet.
-        loops: what it keeps for the followers of each event loop that followed it.
+        waiting: how many payloads wait for the threads of event loops, all together.
+        loops: what it keeps for the followers of each event loop that follows it.
     """
 
     values: int
@@ -54,7 +51,7 @@ class FeedStatistics:
 class Feed:
     """Latest values, or messages, for any number of followers, in any number of event loops.
 
-    One thread publishes; others use `publish_threadsafe`, or all do with a `lock`.
+    With a `lock` every thread may publish, and followers may have several event loops.
 
     Attributes:
         clock: the clock by which payloads grow old.
@@ -93,10 +90,12 @@ class Feed:
         self._keeps_every = policy == "every"
         self._max_queued = max_queued
         self._drops_oldest = overflow == "drop_oldest"
+        self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest: Latest = {}
         self._branches: dict[CallInLoop | None, Branch] = {}
-        self._from_threads: deque[tuple[bytes, Hashable]] = deque()
+        # What became of the payloads for followers that are gone: delivered, skipped and expired.
+        self._gone = (0, 0, 0)
 
     def publish(self, payload: bytes | str, key: Hashable = None) -> None:
         """Make `payload` the newest value of `key`, for all that follow now or later. Never waits.
@@ -110,41 +109,44 @@ class Feed:
             RuntimeError: the feed is closed.
         """
         body = _checked(payload)
-        hash(key)
-        with self._lock:
-            if self.is_closed:
-                raise RuntimeError("the feed is closed")
-            self._take_from_threads()
-            self._publish(body, key)
+        _check_key(key)
+        if not self._publish(body, key):
+            raise RuntimeError("the feed is closed")
 
     def publish_threadsafe(self, payload: bytes | str, key: Hashable = None) -> None:
-        """Like `publish`, from any thread, soon; on a closed feed it does nothing.
+        """Like `publish`, from any thread; on a closed feed it does nothing.
 
         Raises:
             TypeError, ValueError: wrong arguments.
+            RuntimeError: the feed was made without a lock.
         """
-        hash(key)
-        self._from_threads.append((_checked(payload), key))
-        for branch in tuple(self._branches.values())[:1]:
-            branch.call(self._take_from_threads)
+        body = _checked(payload)
+        _check_key(key)
+        if not self._has_lock:
+            raise RuntimeError("a feed for several threads needs a lock: Feed(lock=threading.RLock(), ...)")
+        self._publish(body, key)
 
     def close(self) -> None:
         """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
         with self._lock:
-            self._take_from_threads()
             self.is_closed = True
-            for branch in tuple(self._branches.values()):
-                branch.hand(branch.close)
+            called = [branch for branch in self._branches.values() if branch.hand_close()]
+        for branch in called:
+            branch.call()
 
     def get_stats(self) -> FeedStats:
         """Return what became of all that was published; what other threads do just now may be missing."""
-        branches = tuple(self._branches.values())
-        delivered, skipped, expired = map(
-            sum, zip(_NOTHING, *(branch.totals() for branch in branches), strict=True)
-        )
+        with self._lock:
+            delivered, skipped, expired = self._gone
+            followers = [follower for branch in self._branches.values() for follower in branch.followers]
+        for follower in followers:
+            stats = follower.stats
+            delivered += stats.delivered
+            skipped += stats.skipped
+            expired += stats.expired
         return FeedStats(
             published=self.published,
-            followers=sum(map(len, branches)),
+            followers=len(followers),
             delivered=delivered,
             skipped=skipped,
             expired=expired,
@@ -152,11 +154,10 @@ class Feed:
 
     def statistics(self) -> FeedStatistics:
         """Return what the feed keeps; what other threads are doing just now may be missing."""
-        return FeedStatistics(
-            values=len(self._latest),
-            waiting=len(self._from_threads),
-            loops=tuple(branch.statistics() for branch in tuple(self._branches.values())),
-        )
+        with self._lock:
+            loops = tuple(branch.statistics() for branch in self._branches.values())
+        waiting = sum(loop.handed for loop in loops)
+        return FeedStatistics(values=len(self._latest), waiting=waiting, loops=loops)
 
     def follower(self, *, max_age: float | None = None, on_gap: OnGap | None = None) -> Follower:
         """Return a follower that has not joined yet, for `Exchange.follow`.
@@ -166,48 +167,84 @@ class Feed:
         """
         return Follower(self, self._backlog(), max_age, on_gap)
 
-    def join(self, follower: Follower, call_in_loop: CallInLoop | None) -> tuple[Branch, list[Payload]]:
+    # What followers do --------------------------------------------------------------------------------
+
+    def join(self, follower: Follower, host: Host) -> tuple[Branch, list[Payload]]:
         """Have `follower` follow in the loop that calls this: its branch, and what it starts with."""
         with self._lock:
-            branch = self._branches.get(call_in_loop)
+            branch = self._branches.get(host.call_in_loop)
             if branch is None:
-                branch = self._branches[call_in_loop] = Branch(
-                    self.clock, self._backlog, not self._keeps_every, call_in_loop
-                )
-            # Now that other threads find a branch, which they tell that there is something to take.
-            self._take_from_threads()
+                branch = Branch(host, self._lock, self.clock, self._backlog, self._inbox(), self._left)
+                self._branches[host.call_in_loop] = branch
             if not len(branch):
+                # By the policy "every" these are none.
                 branch.start_from(self.published, self._latest, is_closed=self.is_closed)
             # Not after the lock: what is published then is for this one as well.
             return branch, branch.join(follower)
+
+    def delivered_late(self) -> None:
+        """Note that a follower that left with a payload offered has delivered it after all."""
+        with self._lock:
+            delivered, skipped, expired = self._gone
+            self._gone = delivered + 1, skipped - 1, expired
+
+    # Inside -------------------------------------------------------------------------------------------
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
             return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
         return LatestBacklog()
 
-    def _publish(self, body: bytes, key: Hashable) -> None:
-        payload = Payload(body, key, self.clock())
-        self.published += 1
-        if not self._keeps_every:
-            keep(self._latest, payload)
-        for branch in tuple(self._branches.values()):
-            if len(branch):
-                branch.hand(partial(branch.add, payload, self.published))
-
-    def _take_from_threads(self) -> None:
+    def _left(self, follower: Follower, branch: Branch) -> None:
+        """Count what became of all for a follower that is gone; a branch goes with its last one."""
         with self._lock:
-            while self._from_threads:
-                body, key = self._from_threads.popleft()
-                if not self.is_closed:
-                    self._publish(body, key)
+            branch.remove(follower)
+            delivered, skipped, expired = self._gone
+            stats = follower.stats
+            self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
+            if not len(branch) and self._branches.get(branch.call_in_loop) is branch:
+                del self._branches[branch.call_in_loop]
+
+    def _inbox(self) -> LatestInbox | EveryInbox:
+        if self._keeps_every:
+            return EveryInbox(self._max_queued, drops_oldest=self._drops_oldest)
+        return LatestInbox()
+
+    def _publish(self, body: bytes, key: Hashable) -> bool:
+        """Publish, unless the feed is closed; return whether it was not."""
+        with self._lock:
+            if self.is_closed:
+                return False
+            payload = Payload(body, key, self.clock())
+            self.published += 1
+            if not self._keeps_every:
+                keep(self._latest, payload)
+            called = [branch for branch in self._branches.values() if branch.hand(payload)]
+        # Without the lock, as it may be the thread of a loop, which takes it at once.
+        for branch in called:
+            branch.call()
+        return True
 
 
 def _checked(payload: Any) -> bytes:
-    body = body_bytes(payload)
+    if isinstance(payload, bytes):
+        body = payload
+    elif isinstance(payload, str):
+        body = payload.encode()
+    elif isinstance(payload, (bytearray, memoryview)):
+        body = bytes(payload)
+    else:
+        raise TypeError(f"a payload must be bytes or str, not {payload!r:.80}")
     if not body:
         raise ValueError("a payload needs at least one byte")
     return body
+
+
+def _check_key(key: Any) -> None:
+    try:
+        hash(key)
+    except TypeError:
+        raise TypeError(f"a key must be what can be a key of a dict, not {key!r:.80}") from None
 
 
 def _check(policy: str, max_queued: int, overflow: str) -> None:

@@ -1,65 +1,32 @@
 """One follower of a feed: what is pending for it, and what became of the rest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Final, Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import body_bytes
 from httpng_core.sending import calls
-from httpng_core.sending.host import CallInLoop, Host
+from httpng_core.sending.host import Host
 
 OnGap = Callable[[int], "bytes | str | calls.Later | None"]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 _ASKS: Final = 8
 """How often a notice that comes later is asked for, if each time more was lost meanwhile."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowStats:
-    """What became of the payloads published for one follower. A snapshot.
-
-    Attributes:
-        delivered: how many went out: the TCP/IP stack has taken a part of each at least.
-        skipped: how many never will, as newer ones took their place or too many bytes waited.
-        expired: how many never will, as they had become older than `max_age`.
-        pending: how many wait.
-    """
-
-    delivered: int
-    skipped: int
-    expired: int
-    pending: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedStats:
-    """What became of all that a feed published. A snapshot.
-
-    Attributes:
-        published: how many payloads were.
-        followers: how many follow it now.
-        delivered: how many went out, to all followers together, those that are gone included.
-        skipped: how many of these never will, as newer ones took their place or too many bytes waited.
-        expired: how many of these never will, as they had become older than `max_age`.
-    """
-
-    published: int
-    followers: int
-    delivered: int
-    skipped: int
-    expired: int
+_MUCH: Final = 64
+"""Payloads that wait for a follower, of which it has to send some before it can be in step with others."""
 
 
 class Publisher(Protocol):
     """What a follower needs of a feed before it follows."""
 
-    def join(
-        self, follower: "Follower", call_in_loop: CallInLoop | None
-    ) -> tuple["Publication", list[Payload]]:
+    def join(self, follower: "Follower", host: Host) -> tuple["Publication", list[Payload]]:
         """Have `follower` get what is published from now on: where from, and what it starts with."""
+
+    def delivered_late(self) -> None:
+        """Note that a follower that left with a payload offered has delivered it after all."""
 
 
 class Publication(Protocol):
@@ -71,9 +38,6 @@ class Publication(Protocol):
 
     def leave(self, follower: "Follower") -> None:
         """Have `follower` get nothing more."""
-
-    def delivered_late(self) -> None:
-        """Note that a follower that left with a payload offered has delivered it after all."""
 
     def sweep(self, host: Host) -> Sweep:
         """Return the sweep of those that share the event loop of `host`."""
@@ -123,7 +87,7 @@ class Follower:
         self._feed: Publication
         self._backlog = backlog
         self.max_age = _checked_age(max_age)
-        self._on_gap = on_gap
+        self._on_gap = _checked_on_gap(on_gap)
         self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
         self._joined_at = self._left_at = 0
@@ -172,7 +136,7 @@ class Follower:
     def begin(self, owner: "calls.FollowOwner", host: Host) -> None:
         """Join the feed; the hooks of `host` are called when something becomes pending."""
         self._owner, self._wake = owner, host.payload_ready
-        self._feed, payloads = self._publisher.join(self, host.call_in_loop)
+        self._feed, payloads = self._publisher.join(self, host)
         self._joined_at = self._feed.published - len(payloads)
         for payload in payloads:
             self._backlog.add(payload)
@@ -217,7 +181,7 @@ class Follower:
         self._backlog.drop(payload)
         self._delivered += 1
         if self._owner is None:
-            self._feed.delivered_late()
+            self._publisher.delivered_late()
 
     # What sweeps and its exchange do ------------------------------------------------------------------
 
@@ -230,10 +194,15 @@ class Follower:
         self._waits_for = self._feed.sweep(host)
         self._waits_for.step_in(self, send)
 
-    def is_owed(self, payloads: list[Payload]) -> bool:
-        """Return whether these are what is pending for it, with no gap to be told."""
-        own = self._backlog.payloads()
-        if len(own) != len(payloads) or any(a is not b for a, b in zip(own, payloads, strict=True)):
+    def is_owed(self, backlog: LatestBacklog | EveryBacklog) -> bool:
+        """Return whether the same is pending for it, with no gap to be told.
+
+        Who waits for very much is not asked: with each payload it would cost as much as all that wait.
+        """
+        own = self._backlog
+        if len(own) != len(backlog) or len(own) > _MUCH:
+            return False
+        if any(a is not b for a, b in zip(own.payloads(), backlog.payloads(), strict=True)):
             return False
         return self._on_gap is None or self._lost() == self._told
 
@@ -296,7 +265,12 @@ class Follower:
             self._wake()
         backlog.add(payload)
         if backlog.overflows:
-            owner.reset(self._feed.clock(), "too many bytes of a feed waited (max_queued)")
+            self.overflow()
+
+    def overflow(self) -> None:
+        """Note that more waits for it than may: its exchange is reset."""
+        if self._owner is not None:
+            self._owner.reset(self._feed.clock(), "too many bytes of a feed waited (max_queued)")
 
     def feed_closed(self) -> None:
         """Nothing more will be published."""
@@ -315,7 +289,7 @@ class Follower:
         return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
 
     def _pending(self) -> int:
-        return len(self._backlog if self._sweep is None else self._sweep.pending(self))
+        return len(self._backlog) if self._sweep is None else self._sweep.count_pending(self)
 
     def _is_old(self, payload: Payload) -> bool:
         return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
@@ -362,7 +336,16 @@ def _checked_age(max_age: float | None) -> float:
     if max_age is None:
         return inf
     if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
-        raise TypeError(f"max_age must be a number of seconds, not {type(max_age).__name__}")
+        raise TypeError(f"max_age must be a number of seconds, or None, not {max_age!r:.80}")
     if not max_age > 0:
         raise ValueError(f"max_age must be more than 0 seconds, not {max_age}")
     return max_age
+
+
+def _checked_on_gap(on_gap: OnGap | None) -> OnGap | None:
+    if on_gap is not None and not callable(on_gap):
+        raise TypeError(
+            "on_gap must be a function that gets the number of payloads that were lost, or None, "
+            f"not {on_gap!r:.80}"
+        )
+    return on_gap

@@ -1,22 +1,26 @@
 """The part of a feed that belongs to one event loop: the followers whose connections are served there.
 
-A feed has a branch for each loop that follows it. What is published is handed to each in the thread of its
-loop, in order; so nothing here is ever touched by two threads at once.
+A feed has a branch for each loop that follows it, for as long as somebody does. What is published waits in
+the inbox of each, and is taken out in the thread of its loop, so much in a turn; so nothing else here is ever
+touched by two threads at once.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.follower import Follower
-from httpng_core.sending.host import CallInLoop, Host
+from httpng_core.feeds.inbox import EveryInbox, LatestInbox
+from httpng_core.sending.host import Host
 
-Totals = tuple[int, int, int]
-"""Payloads delivered, skipped and expired."""
 Latest = dict[Hashable, Payload]
 """The newest payload of each key, in the order of their publication."""
+
+_WORK_PER_TURN: Final = 2048
+"""How much is taken out of an inbox in one turn: a payload counts 1, and each follower that is given it 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +31,7 @@ class FeedLoopStatistics:
         followers: how many follow there.
         in_step: how many of these have had the same, and share what comes next.
         values: how many payloads are kept for those that join.
-        handed: how many payloads, and other news, wait for the thread of the loop.
+        handed: how many payloads wait for the thread of the loop.
         drivers: how many drivers are known that send to followers in step: one, or none.
         scheduled: how many of these were asked to send.
         places: how many places they look at, those of followers that are gone included.
@@ -54,58 +58,81 @@ class Branch:
     Attributes:
         clock: the clock by which payloads grow old.
         is_closed: whether the feed was closed.
-        published: the number of the payload that came last; they are counted from 1.
-        gone: what became of the payloads for followers that are gone.
-        call_in_loop: calls a function in the thread of the loop, at once if that is where it is called;
-            `None`: there is one thread.
+        published: how many payloads have come here, or were replaced on their way.
+        call_in_loop: see `Host`; each loop has its own.
     """
 
     def __init__(
         self,
+        host: Host,
+        lock: AbstractContextManager[object],
         clock: Callable[[], float],
         backlog: Callable[[], LatestBacklog | EveryBacklog],
-        keeps_latest: bool,
-        call_in_loop: CallInLoop | None,
+        inbox: LatestInbox | EveryInbox,
+        left: Callable[[Follower, "Branch"], None],
     ) -> None:
-        """`backlog` makes that of one follower, who begins with the latest values if `keeps_latest`."""
+        """`backlog` makes that of one follower; `left` is called with one that leaves, and calls `remove`."""
         self.clock = clock
         self.is_closed = False
         self.published = 0
-        self.gone: Totals = (0, 0, 0)
-        self.call_in_loop = call_in_loop
+        self.call_in_loop = host.call_in_loop
+        self._call_soon = host.call_soon
+        self._lock = lock
         self._new_backlog = backlog
-        self._keeps_latest = keeps_latest
+        self._keeps_latest = isinstance(inbox, LatestInbox)
+        self._left = left
         # Those that a follower begins with: no newer ones than have come here, for the rest is on its way.
         self._latest: Latest = {}
         self._followers: dict[Follower, None] = {}
         self._apart: dict[Follower, None] = {}
         self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
-        self._handed: deque[Callable[[], None]] = deque()
+        # These are changed with the lock held, in any thread.
+        self._inbox = inbox
+        self._is_called = False
+        self._closes = False
+        self._overrun: dict[Follower, None] = {}
+        self._lost = 0
 
     def __len__(self) -> int:
         """Return how many follow here."""
         return len(self._followers)
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Have `function` called in the thread of the loop."""
-        if self.call_in_loop is None:
-            function()
-        else:
-            self.call_in_loop(function)
+    @property
+    def followers(self) -> tuple[Follower, ...]:
+        """Those who follow here. Any thread may ask."""
+        return tuple(self._followers)
 
-    def hand(self, function: Callable[[], None]) -> None:
-        """Have `function` called in the thread of the loop, after all that was handed before.
+    # What is done in any thread: the feed holds its lock in all but `call` ----------------------------
 
-        What was handed in other threads may be on its way yet, when that of the loop hands something.
-        """
-        self._handed.append(function)
-        self.call(self._take_handed)
+    def hand(self, payload: Payload) -> bool:
+        """Have followers be told of a payload; return whether `call` has to be called for that."""
+        if not self._followers:
+            return False
+        lost = self._inbox.put(payload)
+        if lost:
+            self._overrun.update(self._followers)
+            self._lost += lost
+        return self._must_call()
+
+    def hand_close(self) -> bool:
+        """Have followers end after all that was handed before; return whether `call` has to be called."""
+        self._closes = True
+        return self._must_call()
 
     def start_from(self, published: int, latest: Latest, *, is_closed: bool) -> None:
-        """Take over where the feed stands, as nothing was handed here while nobody followed."""
+        """Take over where the feed stands, as nobody follows here yet."""
         self.published = published
         self.is_closed = is_closed
         self._latest = latest.copy()
+
+    def call(self) -> None:
+        """Have what was handed taken, in the thread of the loop: at once if this is it."""
+        if self.call_in_loop is None:
+            self._take()
+        else:
+            self.call_in_loop(self._take)
+
+    # What is done in the thread of the loop -----------------------------------------------------------
 
     def join(self, follower: Follower) -> list[Payload]:
         """Have `follower` get what is published from now on; return what it starts with."""
@@ -115,20 +142,16 @@ class Branch:
 
     def leave(self, follower: Follower) -> None:
         """Have `follower` get nothing more."""
+        self._left(follower, self)
+
+    def remove(self, follower: Follower) -> None:
+        """Note that `follower` has left."""
         self._followers.pop(follower, None)
         self._apart.pop(follower, None)
-        delivered, skipped, expired = self.gone
-        stats = follower.stats
-        self.gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
         if not self._followers:
             # They hold drivers, that may have stopped.
             self._sweeps.clear()
             self._latest.clear()
-
-    def delivered_late(self) -> None:
-        """Note that a follower that left with a payload offered has delivered it after all."""
-        delivered, skipped, expired = self.gone
-        self.gone = delivered + 1, skipped - 1, expired
 
     def sweep(self, host: Host) -> Sweep:
         """Return the sweep of those that share the event loop of `host`."""
@@ -147,11 +170,59 @@ class Branch:
         """Have `follower` get what is published for itself."""
         self._apart[follower] = None
 
-    def add(self, payload: Payload, number: int) -> None:
-        """One more was published."""
-        if number <= self.published or not self._followers:
-            return  # It was on its way when all had left; who follows now has begun with it.
-        self.published = number
+    def statistics(self) -> FeedLoopStatistics:
+        """Return what is kept for this loop."""
+        sweeps = tuple(self._sweeps.values())
+        return FeedLoopStatistics(
+            followers=len(self._followers),
+            in_step=len(self._followers) - len(self._apart),
+            values=len(self._latest),
+            handed=len(self._inbox),
+            drivers=len(sweeps),
+            scheduled=sum(sweep.is_scheduled for sweep in sweeps),
+            places=sum(sweep.places for sweep in sweeps),
+        )
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _must_call(self) -> bool:
+        must, self._is_called = not self._is_called, True
+        return must
+
+    def _take(self) -> None:
+        """Take what was handed, as much as one turn may; the rest in the next."""
+        work = 0
+        try:
+            while work < _WORK_PER_TURN or self._call_soon is None:
+                with self._lock:
+                    handed, overrun, lost = self._inbox.take(), self._overrun, self._lost
+                    self._overrun, self._lost = {}, 0
+                    if handed is None and not lost:
+                        break
+                work += 1 + len(self._apart)
+                if lost:
+                    self._overflow(overrun, lost)
+                if handed is not None:
+                    self._add(*handed)
+        finally:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Come back if there is more, else close if that was handed, and wait to be called."""
+        soon = self._call_soon
+        with self._lock:
+            more = len(self._inbox) > 0 or self._lost > 0
+            self._is_called = more and soon is not None
+            closes, self._closes = self._closes and not more, self._closes and more
+        if more and soon is not None:
+            soon(self._take)
+        if closes:
+            self._close()
+
+    def _add(self, payload: Payload, count: int) -> None:
+        if not self._followers:
+            return  # It was on its way when all had left.
+        self.published += count
         if self._keeps_latest:
             keep(self._latest, payload)
         # First, as who steps out by this is apart then.
@@ -161,37 +232,17 @@ class Branch:
         for follower in tuple(self._apart):
             follower.add(payload)
 
-    def close(self) -> None:
+    def _overflow(self, overrun: dict[Follower, None], lost: int) -> None:
+        """Reset those who followed when more was handed than may wait for each of them."""
+        self.published += lost
+        for follower in overrun:
+            if follower in self._followers:
+                follower.overflow()
+
+    def _close(self) -> None:
         """Nothing more will be published: followers end once they have what is pending."""
         self.is_closed = True
         for sweep in self._sweeps.values():
             sweep.dissolve()
         for follower in tuple(self._followers):
             follower.feed_closed()
-
-    def statistics(self) -> FeedLoopStatistics:
-        """Return what is kept for this loop."""
-        sweeps = tuple(self._sweeps.values())
-        return FeedLoopStatistics(
-            followers=len(self._followers),
-            in_step=len(self._followers) - len(self._apart),
-            values=len(self._latest),
-            handed=len(self._handed),
-            drivers=len(sweeps),
-            scheduled=sum(sweep.is_scheduled for sweep in sweeps),
-            places=sum(sweep.places for sweep in sweeps),
-        )
-
-    def totals(self) -> Totals:
-        """Return the payloads delivered, skipped and expired, for all that ever followed here."""
-        delivered, skipped, expired = self.gone
-        for follower in tuple(self._followers):
-            stats = follower.stats
-            delivered += stats.delivered
-            skipped += stats.skipped
-            expired += stats.expired
-        return delivered, skipped, expired
-
-    def _take_handed(self) -> None:
-        while self._handed:
-            self._handed.popleft()()

@@ -18,7 +18,7 @@ def checked_timeout(timeout: object, name: str = "timeout") -> float:
         ValueError: negative or NaN.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {type(timeout).__name__}")
+        raise TypeError(f"{name} must be a number of seconds, not {timeout!r:.80}")
     if timeout != timeout or timeout < 0:
         raise ValueError(f"{name} must be 0 or more seconds, not {timeout}")
     # An integer may be larger than any float; added to a time it would raise.

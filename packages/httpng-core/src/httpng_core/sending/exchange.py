@@ -163,6 +163,7 @@ class Exchange(Outgoing):
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
             ContentLengthError: the response has a Content-Length, and a feed has none.
+            ResponseStateError: it follows already; the next follow may begin when that has ended.
         """
         size = 0 if window is None else checked_window(window)
         deadline = inf if timeout is None else now + checked_timeout(timeout)
@@ -176,6 +177,11 @@ class Exchange(Outgoing):
         if self.state > LAST_WRITABLE:
             follow.settle(self._follow_cancelled())
             return follow
+        if self.queue is not None and self.queue.has_follow:
+            raise ResponseStateError(
+                "this response follows a feed already, and would never come to the second one: "
+                "follow again when that call has returned"
+            )
         self._begin_body(headers, now)
         self.lag_until = until
         if self.drops:
@@ -183,12 +189,7 @@ class Exchange(Outgoing):
         if self.length is not None:
             raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
         source.begin(self, self.host)
-        if self.state <= LAST_WRITABLE:
-            return self._line_up(follow, now)
-        # What other threads had published came with it, and was too much for another follow of this exchange.
-        source.end()
-        follow.settle(self._follow_cancelled())
-        return follow
+        return self._line_up(follow, now)
 
     def read(self, limit: int | None, now: float, timeout: Seconds | None = None) -> Read:
         """Read the next piece of the request's body, at most `limit` bytes; its value is `b""` at the end.

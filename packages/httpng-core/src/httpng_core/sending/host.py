@@ -29,10 +29,12 @@ class Host:
             `None`: feeds don't send to this client together with others.
         call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one
             thread.
+        call_soon: does so in a turn of the loop to come, also when called from there: what feeds are to send
+            is spread over several turns by it. `None`: they take all that was published at once.
         driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
     """
 
-    __slots__ = ("call_in_loop", "direct_send", "driver", "feed_ready", "payload_ready", "wake")
+    __slots__ = ("call_in_loop", "call_soon", "direct_send", "driver", "feed_ready", "payload_ready", "wake")
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class Host:
         payload_ready: Callable[[], None] | None = None,
         direct_send: Callable[[bytes], int] | None = None,
         call_in_loop: CallInLoop | None = None,
+        call_soon: CallInLoop | None = None,
         driver: Any = None,
     ) -> None:
         self.wake = wake
@@ -49,6 +52,7 @@ class Host:
         self.payload_ready = wake if payload_ready is None else payload_ready
         self.direct_send = direct_send
         self.call_in_loop = call_in_loop
+        self.call_soon = call_soon
         self.driver = driver
 
 

@@ -55,6 +55,11 @@ class WriterQueue:
         return None if first is None else first.source
 
     @property
+    def has_follow(self) -> bool:
+        """Whether a follow stands in the line, first or not."""
+        return any(isinstance(write, Follow) for write in self._waiting)
+
+    @property
     def rest(self) -> int:
         """How many bytes of all that wait were not accepted yet."""
         return sum(write.rest for write in self._waiting)

@@ -187,6 +187,7 @@ class IO(BaseIO):
         Raises:
             TypeError, ValueError: wrong arguments.
             ContentLengthError: the response has a Content-Length.
+            ResponseStateError: another follow of this response has not ended.
         """
         return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
 

@@ -83,6 +83,7 @@ class Pump:
                 payload_ready=partial(hub.feed_turns.has_payload, self),
                 direct_send=sock.send,
                 call_in_loop=hub.wakeup.call_in_loop,
+                call_soon=hub.wakeup.call,
                 driver=self,
             ),
             peer=peer,

@@ -3,7 +3,8 @@
 import logging
 from collections import deque
 from collections.abc import Callable
-from threading import Lock, get_ident
+from contextlib import AbstractContextManager
+from threading import Lock, RLock, get_ident
 from time import monotonic
 from typing import Any
 
@@ -32,6 +33,7 @@ class LuaGate:
         """Take `ring`, which has a function called soon, in the thread of the first loop."""
         self._ring = ring
         self._clock = clock
+        self.lock: AbstractContextManager[object] = RLock()
         self._taken = Lock()
         self._holder: int | None = None
         self._jobs: deque[tuple[Runner, Job, Done]] = deque()

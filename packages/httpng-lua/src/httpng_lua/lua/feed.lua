@@ -7,7 +7,7 @@ local misused, result_of = core.misused, core.result_of
 local IO, handle_of, sending, begun = core.IO, core.handle_of, core.sending, core.begun
 local DONE, FAILED = core.DONE, core.FAILED
 local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
-local setmetatable, tostring, type = setmetatable, tostring, type
+local setmetatable, sub, tostring, type = setmetatable, string.sub, tostring, type
 
 -- Key of ours in a feed: the host's number of it.
 local NUMBER = {}
@@ -24,11 +24,20 @@ end
 
 local NONE = {}
 
+-- A wrong argument as the message names it.
+local function named(value)
+  local kind = type(value)
+  if kind == 'string' then
+    return '"' .. sub(value, 1, 40) .. '"'
+  end
+  return (kind == 'number' or kind == 'boolean') and tostring(value) or 'a ' .. kind
+end
+
 local function checked(options, known, ...)
   if options == nil then
     return NONE
   elseif type(options) ~= 'table' then
-    error('options must be a table, not ' .. type(options), 0)
+    error('options must be a table, not ' .. named(options), 0)
   end
   for name in pairs(options) do
     if not known[name] then
@@ -44,7 +53,7 @@ local function option(options, name, kind, wanted)
   if value == nil then
     return nil
   elseif type(value) ~= kind then
-    error(('%s must be %s, not a %s'):format(name, wanted, type(value)), 0)
+    error(('%s must be %s, not %s'):format(name, wanted, named(value)), 0)
   end
   return value
 end
@@ -52,7 +61,7 @@ end
 local function payload_of(given)
   local payload = text(given)
   if payload == nil then
-    error('payload must be a string or a number, not ' .. type(given), 0)
+    error('payload must be a string or a number, not ' .. named(given), 0)
   end
   return payload
 end
@@ -63,7 +72,7 @@ local function key_of(given)
   if given == nil then
     return nil
   elseif not KEYS[type(given)] then
-    error('key must be a string, a number, a boolean or nil, not ' .. type(given), 0)
+    error('key must be a string, a number, a boolean or nil, not ' .. named(given), 0)
   elseif given ~= given then
     error('key is not a number', 0)
   end
@@ -175,8 +184,8 @@ local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true }
 --
 -- Returns: `nil` when the feed was closed and all that was pending is sent, and at once where body bytes are dropped by
 -- rule (HEAD); else a `send_result` as of `wait`: the time was up, or the exchange is over.
--- Raises: `feed is invalid`, an unknown option, a response with a Content-Length, and, with `on_gap: ` in front, what
--- `on_gap` raises.
+-- Raises: something else than a feed, an unknown option or a wrong one, a response with a Content-Length, one that follows
+-- already in another fiber, and, with `on_gap: ` in front, what `on_gap` raises.
 -- Waits: for all of that, for ever without a `timeout`.
 function IO.follow(io, feed, options)
   if type(io) == 'table' and rawget(io, NUMBER) then
@@ -186,7 +195,10 @@ function IO.follow(io, feed, options)
   if feed == nil then
     error('Not enough parameters', 0)
   end
-  local number = type(feed) == 'table' and number_of(feed) or error('feed is invalid', 0)
+  local number = type(feed) == 'table' and rawget(feed, NUMBER)
+  if not number then
+    error('io:follow needs a feed, as httpng.feed makes one, not ' .. named(feed), 0)
+  end
   options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')

@@ -1,0 +1,39 @@
+"""What feeds tell of what became of their payloads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowStats:
+    """What became of the payloads published for one follower. A snapshot.
+
+    Attributes:
+        delivered: how many went out: the TCP/IP stack has taken a part of each at least.
+        skipped: how many never will, as newer ones took their place or too many bytes waited.
+        expired: how many never will, as they had become older than `max_age`.
+        pending: how many wait.
+    """
+
+    delivered: int
+    skipped: int
+    expired: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStats:
+    """What became of all that a feed published. A snapshot.
+
+    Attributes:
+        published: how many payloads were.
+        followers: how many follow it now.
+        delivered: how many went out, to all followers together, those that are gone included.
+        skipped: how many of these never will, as newer ones took their place or too many bytes waited.
+        expired: how many of these never will, as they had become older than `max_age`.
+    """
+
+    published: int
+    followers: int
+    delivered: int
+    skipped: int
+    expired: int
