@@ -212,6 +212,27 @@ async def test_the_example_tells_what_a_client_has_missed(net: Net) -> None:
             assert re.search(rb"\nevent: gap\ndata: \d+\n\n", client.body)
 
 
+async def test_removed_keys_are_told_and_the_end_of_the_snapshot_too(net: Net) -> None:
+    feed = Feed(on_remove=lambda key: f"-{key},", snapshot_end="end,")
+    feed.publish("a,", "a")
+    feed.publish("b,", "b")
+    async with (
+        net.serving(follower_of(feed)) as server,
+        net.connect(server) as client,
+        net.connect(server) as late,
+    ):
+        client.request()
+        await read_until_there(client, b"a,b,end,")
+        feed.remove("a")
+        await read_until_there(client, b"a,b,end,-a,")
+        late.request()
+        await read_until_there(late, b"end,")
+        feed.clear()
+        for one, body in ((client, b"a,b,end,-a,-b,"), (late, b"b,end,-b,")):
+            await read_until_there(one, b"-b,")
+            assert bytes(one.body) == body
+
+
 @pytest.mark.usefixtures("many_files")
 async def test_stalled_followers_do_not_hold_up_the_others(net: Net) -> None:
     feed = Feed()

@@ -260,6 +260,70 @@ def test_what_is_older_than_max_age_by_the_clock_of_the_server_expires(serve: Se
     assert body(client) == b"new,"
 
 
+def test_a_removed_key_is_told_to_who_follows_and_not_given_to_who_joins(serve: Serve) -> None:
+    served = serve(
+        """
+        local feed = httpng.feed{
+          on_remove = function(key) return key and ('-%s,'):format(tostring(key)) end, snapshot_end = 'end,'}
+        for _, key in ipairs{'a', 1.0, true} do feed:publish(('+%s,'):format(tostring(key)), key) end
+        feed:publish('+nil,')
+        function handler(req, io)
+          if req.path == '/remove' then
+            see(feed:remove('a'), feed:remove('a'), feed:remove('b'), feed:remove(true, 'bye,'))
+          elseif req.path == '/clear' then feed:clear() see(feed:remove(1), feed:remove())
+          else io:follow(feed) end
+        end"""
+    )
+    client = served.ask()
+    served.ask("/remove")
+    assert served.seen() == ["true false false true"]
+    late = served.ask()
+    assert body(late) in (b"+1.0,+nil,end,", b"+1,+nil,end,")
+    served.ask("/clear")
+    assert served.seen()[1:] == ["false false"]
+    assert body(served.ask()) == b"end,"
+    start = b"+a,+1.0,+true,+nil,end,-a,bye," if b"1.0" in body(late) else b"+a,+1,+true,+nil,end,-a,bye,"
+    assert body(client) == start + (b"-1.0," if b"-1.0" in body(client) else b"-1,")
+
+
+REMOVALS = [
+    ("httpng.feed{on_remove = 5}", "on_remove must be a function, not 5"),
+    ("httpng.feed{snapshot_end = 5}", "snapshot_end must be a string, not 5"),
+    ("httpng.feed{snapshot_end = ''}", "a payload needs at least one byte"),
+    (
+        "httpng.feed{policy = 'every', on_remove = print}",
+        'on_remove is for the policy "latest": with "every" no values are kept',
+    ),
+    (
+        "httpng.feed{policy = 'every'}:remove('a')",
+        'a feed with the policy "every" keeps no values that could be removed',
+    ),
+    (
+        "httpng.feed{policy = 'every'}:clear()",
+        'a feed with the policy "every" keeps no values that could be removed',
+    ),
+    ("feed:remove({})", "key must be a string, a number, a boolean or nil, not a table"),
+    ("feed:remove('a', {})", "payload must be a string or a number, not a table"),
+    ("feed.remove('a')", "feed is invalid: called with a dot, use a colon"),
+    ("feed:close() feed:remove('a')", "the feed is closed"),
+    ("feed:close() feed:clear()", "the feed is closed"),
+    ("feed:publish('x', 'a') feed:remove('a')", "oh"),
+    ("feed:publish('x', 'b') feed:remove('b')", "payload must be a string or a number, not true"),
+]
+
+
+@pytest.mark.parametrize(("code", "text"), REMOVALS)
+def test_mistakes_of_removals_raise(serve: Serve, code: str, text: str) -> None:
+    served = serve(
+        f"""
+        local function on_remove(key) return key ~= 'a' or error('oh', 0) end
+        local feed = httpng.feed{{on_remove = on_remove}}
+        function handler(req, io) see(select(2, pcall(function() {code} end))) end"""
+    )
+    served.ask()
+    assert served.seen() == [text]
+
+
 NULL = """
 local null = nil
 if jit then null = require('ffi').new('void *') end
@@ -508,7 +572,7 @@ def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
         ),
         (
             "httpng.feed{'latest'}",
-            "unknown parameter 1; the nearest known one is policy",
+            "unknown parameter 1; the nearest known one is snapshot_end",
         ),
         ("httpng.feed('latest')", 'options must be a table, not "latest"'),
         ("httpng.feed{policy = 'newest'}", 'policy must be "latest" or "every", not \'newest\''),

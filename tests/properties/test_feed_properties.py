@@ -50,6 +50,7 @@ class Seen:
         )
         self.follow: Pending = self.driven.exchange.follow(self.follower, self.driven.now)
         self.joined_at = feed.published
+        self.had = {key for key in KEYS if feed.has(key)}
 
     def push(self, room: float) -> None:
         """The kernel takes `room` bytes, then refuses."""
@@ -101,7 +102,7 @@ class FeedMachine(RuleBasedStateMachine):
         first = Driven()
         self.clock = first.clock
         if policy == "latest":
-            self.feed = Feed(clock=self.clock, lock=nullcontext())
+            self.feed = Feed(clock=self.clock, lock=nullcontext(), on_remove=self._removal)
         else:
             overflow: Any = policy
             self.feed = Feed(
@@ -131,6 +132,18 @@ class FeedMachine(RuleBasedStateMachine):
         else:
             self.feed.publish(payload, key)
         self.published.append((key, number))
+
+    def _removal(self, key: Any) -> str:
+        number = len(self.published) + 1
+        self.published.append((key, number))
+        return f"<{key} {number} 0>"
+
+    @rule(key=st.sampled_from(KEYS))
+    def remove(self, key: str) -> None:
+        if self.policy == "latest":
+            had, before = self.feed.has(key), len(self.published)
+            assert self.feed.remove(key) == had == (len(self.published) > before)
+            assert not self.feed.has(key)
 
     @rule(pick=st.integers(0, 5), room=rooms)
     def push(self, pick: int, room: int) -> None:
@@ -227,7 +240,9 @@ class FeedMachine(RuleBasedStateMachine):
             assert told.delivered == len(payloads)
             seen = dict(payloads)
             if self.policy == "latest" and client.max_age is None:
-                assert seen == newest
+                # Who joined later than a key was removed knows nothing of it.
+                known = {k: n for k, n in newest.items() if n > client.joined_at or k in client.had}
+                assert seen == known
             elif client.max_age is None and self.published and len(self.published) > client.joined_at:
                 assert payloads[-1] == self.published[-1]
             if self.policy == "close" and client.max_age is None:

@@ -44,7 +44,8 @@ from httpng_core.errors import (
     ResponseStateError,
 )
 from httpng_core.feeds.broadcast import Sweep
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
+from httpng_core.feeds.checks import Overflow, Policy
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
 from httpng_core.feeds.follower import OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
@@ -121,6 +122,7 @@ __all__ = [
     "Lifecycle",
     "ListenAddress",
     "OnGap",
+    "OnRemove",
     "Overflow",
     "Pending",
     "Policy",

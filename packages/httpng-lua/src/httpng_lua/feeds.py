@@ -35,6 +35,7 @@ class FeedCalls:
         self._by_number: dict[int, Feed] = {}
         self._last = 0
         self._gap: Callable[..., Any]
+        self._listed: tuple[Hashable, ...] = ()
 
     def statistics(self) -> tuple[FeedStats, ...]:
         """Return what became of all that each feed published."""
@@ -49,21 +50,32 @@ class FeedCalls:
         calls: Mapping[str, Callable[..., Answer]] = {
             "feed": self._feed,
             "publish": self._publish,
+            "remove_key": self._remove,
+            "list_keys": self._list_keys,
             "close_feed": self._close,
             "follow": self._calls.of_exchange(self._follow),
             "refuse_option": _refuse,
         }
         return {name: guarded(call) for name, call in calls.items()} | {
+            "feed_has": self._has,
+            "listed_key": self._listed_key,
             "feed_stats": self._stats,
             "forget_feed": self._forget,
         }
 
-    def _feed(self, policy: bytes | None, max_queued: float | None, overflow: bytes | None) -> Answer:
+    def _feed(
+        self,
+        policy: bytes | None,
+        max_queued: float | None,
+        overflow: bytes | None,
+        snapshot_end: bytes | None,
+    ) -> Answer:
         feed = Feed(
             clock=self._calls.clock,
             policy=cast(Policy, _word(policy, "latest")),
             max_queued=MAX_QUEUED if max_queued is None else whole(max_queued),
             overflow=cast(Overflow, _word(overflow, "close")),
+            snapshot_end=snapshot_end,
             lock=self._lock,
         )
         self._last += 1
@@ -73,6 +85,21 @@ class FeedCalls:
     def _publish(self, number: float, payload: bytes, key: bytes | float | bool | None) -> Answer:
         self._by_number[int(number)].publish(payload, _key(key))
         return (DONE,)
+
+    def _has(self, number: float, key: bytes | float | bool | None) -> bool:
+        return self._by_number[int(number)].has(_key(key))
+
+    def _remove(self, number: float, key: bytes | float | bool | None, payload: bytes | None) -> Answer:
+        return DONE, self._by_number[int(number)].remove(_key(key), payload)
+
+    def _list_keys(self, number: float) -> Answer:
+        """Have the keys of a feed at hand for `listed_key`, and return how many there are."""
+        self._listed = self._by_number[int(number)].keys_to_clear()
+        return DONE, len(self._listed)
+
+    def _listed_key(self, place: float) -> Hashable:
+        key = self._listed[int(place) - 1]
+        return key[0] if isinstance(key, tuple) else key
 
     def _close(self, number: float) -> Answer:
         self._by_number[int(number)].close()

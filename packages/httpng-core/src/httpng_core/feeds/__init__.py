@@ -2,7 +2,8 @@
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, Overflow, Policy
+from httpng_core.feeds.checks import Overflow, Policy
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
 from httpng_core.feeds.follower import Follower, OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
@@ -18,6 +19,7 @@ __all__ = [
     "Follower",
     "LatestBacklog",
     "OnGap",
+    "OnRemove",
     "Overflow",
     "Payload",
     "Policy",

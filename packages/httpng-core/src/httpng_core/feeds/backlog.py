@@ -17,14 +17,16 @@ class Payload:
         body: the bytes.
         key: what they are the value of.
         at: when they were published.
+        removes: whether the key has no value any more, which these tell; no bytes: nothing is to tell it.
     """
 
-    __slots__ = ("_chunk", "at", "body", "key")
+    __slots__ = ("_chunk", "at", "body", "key", "removes")
 
-    def __init__(self, body: bytes, key: Hashable, at: float) -> None:
+    def __init__(self, body: bytes, key: Hashable, at: float, *, removes: bool = False) -> None:
         self.body = body
         self.key = key
         self.at = at
+        self.removes = removes
         self._chunk = b""
 
     @property
@@ -57,6 +59,9 @@ class Backlog(Protocol):
 
     def drop(self, payload: Payload) -> None:
         """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
+
+    def discard(self, key: Hashable) -> bool:
+        """Forget what is pending of a key; return whether something was."""
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
@@ -98,6 +103,10 @@ class LatestBacklog:
         newest = self._newest.pop(payload.key, payload)
         if newest is not payload:
             self._newest[payload.key] = newest
+
+    def discard(self, key: Hashable) -> bool:
+        """See `Backlog`."""
+        return self._newest.pop(key, None) is not None
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`."""
@@ -149,6 +158,13 @@ class EveryBacklog:
         if self._payloads and self._payloads[0] is payload:
             self._payloads.popleft()
             self._queued -= len(payload.body)
+
+    def discard(self, key: Hashable) -> bool:
+        """See `Backlog`."""
+        kept = deque(payload for payload in self._payloads if payload.key != key)
+        lost, self._payloads = len(self._payloads) - len(kept), kept
+        self._queued = sum(len(payload.body) for payload in kept)
+        return lost > 0
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`; to overflow counts as well."""

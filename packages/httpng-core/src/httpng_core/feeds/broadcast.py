@@ -126,6 +126,15 @@ class Sweep:
             self._scheduled = True
             self._schedule(self)
 
+    def discard(self, removal: Payload) -> None:
+        """Nothing of its key is to be sent any more. Who steps out by that is to be told for itself."""
+        key = removal.key
+        if self._payload is not None and self._payload.key == key:
+            self._step_out(self._cursor, lambda member: True)
+        if self._backlog.would_lose(removal):
+            self._step_out(0, lambda member: member.notes_gaps)
+            self._backlog.discard(key)
+
     def step_in(self, member: Member, send: Send) -> None:
         """Note that `member` may step in as soon as exactly the same is pending for it as for the others."""
         self._candidates[member] = send

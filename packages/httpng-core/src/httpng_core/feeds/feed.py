@@ -14,20 +14,25 @@
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from math import inf
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.checks import (
+    Overflow,
+    Policy,
+    check_for_latest,
+    check_key,
+    check_options,
+    checked_payload,
+)
 from httpng_core.feeds.follower import Follower, OnGap
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, keep
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.sending.host import CallInLoop, Host
 
-Policy = Literal["latest", "every"]
-"""What a feed keeps for a follower that is behind: the newest unsent payload of each key, or all of them."""
-
-Overflow = Literal["close", "drop_oldest"]
-"""What is done when more waits than may: the exchange is reset, or the oldest payloads are skipped."""
+OnRemove = Callable[[Hashable], bytes | str | None]
+"""Gets a key that was removed; may return the payload that tells it."""
 
 MAX_QUEUED = 1 << 20
 """How many bytes may wait for a follower, unless a feed says otherwise."""
@@ -66,6 +71,8 @@ class Feed:
         policy: Policy = "latest",
         max_queued: int = MAX_QUEUED,
         overflow: Overflow = "close",
+        on_remove: OnRemove | None = None,
+        snapshot_end: bytes | str | None = None,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Start with nothing published.
@@ -77,19 +84,26 @@ class Feed:
             max_queued: with "every", how many bytes may wait for a follower.
             overflow: what is done about one for whom it would be more: "close" resets its exchange,
                 "drop_oldest" skips the oldest payloads.
+            on_remove: gets a key that `remove` takes away, and returns the payload that tells it, or `None`:
+                nothing does.
+            snapshot_end: a payload for each new follower, behind the values that it begins with. It never
+                expires, and counts as published for that follower.
             lock: held while the feed is changed, for use in several threads; the same thread may enter it
                 again while it holds it.
 
         Raises:
             TypeError, ValueError: wrong arguments.
         """
-        _check(policy, max_queued, overflow)
+        check_options(policy, max_queued, overflow)
+        check_for_latest(policy, on_remove, snapshot_end)
         self.clock = clock
         self.is_closed = False
         self.published = 0
         self._keeps_every = policy == "every"
         self._max_queued = max_queued
         self._drops_oldest = overflow == "drop_oldest"
+        self._on_remove = on_remove
+        self._begun = () if snapshot_end is None else (Payload(checked_payload(snapshot_end), _Mark(), inf),)
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest: Latest = {}
@@ -108,8 +122,8 @@ class Feed:
             TypeError, ValueError: wrong arguments.
             RuntimeError: the feed is closed.
         """
-        body = _checked(payload)
-        _check_key(key)
+        body = checked_payload(payload)
+        check_key(key)
         if not self._publish(body, key):
             raise RuntimeError("the feed is closed")
 
@@ -120,11 +134,58 @@ class Feed:
             TypeError, ValueError: wrong arguments.
             RuntimeError: the feed was made without a lock.
         """
-        body = _checked(payload)
-        _check_key(key)
+        body = checked_payload(payload)
+        check_key(key)
         if not self._has_lock:
             raise RuntimeError("a feed for several threads needs a lock: Feed(lock=threading.RLock(), ...)")
         self._publish(body, key)
+
+    def remove(self, key: Hashable, payload: bytes | str | None = None) -> bool:
+        """Take the value of `key` away: who follows from now on doesn't get it. Never waits.
+
+        Those who follow already get `payload`, or what `on_remove` returns, as they would get a newer value:
+        in place of one that was not sent. Where there is neither, a value that was not sent is skipped.
+
+        Args:
+            key: as for `publish`. One that has no value is left alone.
+            payload: what tells it, `None`: what `on_remove` returns.
+
+        Returns:
+            Whether there was a value.
+
+        Raises:
+            TypeError, ValueError: wrong arguments, or `on_remove` returned no payload.
+            RuntimeError: the feed is closed; or it keeps no values, by the policy "every".
+        """
+        check_key(key)
+        body = None if payload is None else checked_payload(payload)
+        self._check_removes()
+        if body is None and self._on_remove is not None and self.has(key):
+            told = self._on_remove(key)
+            body = None if told is None else checked_payload(told)
+        return self._remove(key, body)
+
+    def has(self, key: Hashable) -> bool:
+        """Return whether there is a value of `key`; by the policy "every" there is none."""
+        return key in self._latest
+
+    def clear(self) -> None:
+        """Take the values of all keys away, each as by `remove`, oldest first.
+
+        Raises:
+            TypeError, ValueError, RuntimeError: as `remove` does; keys may be left then.
+        """
+        for key in self.keys_to_clear():
+            self.remove(key)
+
+    def keys_to_clear(self) -> tuple[Hashable, ...]:
+        """Return the keys that have a value, oldest first.
+
+        Raises:
+            RuntimeError: the feed is closed; or it keeps no values, by the policy "every".
+        """
+        self._check_removes()
+        return tuple(self._latest)
 
     def close(self) -> None:
         """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
@@ -180,7 +241,7 @@ class Feed:
                 # By the policy "every" these are none.
                 branch.start_from(self.published, self._latest, is_closed=self.is_closed)
             # Not after the lock: what is published then is for this one as well.
-            return branch, branch.join(follower)
+            return branch, [*branch.join(follower), *self._begun]
 
     def delivered_late(self) -> None:
         """Note that a follower that left with a payload offered has delivered it after all."""
@@ -219,40 +280,34 @@ class Feed:
             self.published += 1
             if not self._keeps_every:
                 keep(self._latest, payload)
-            called = [branch for branch in self._branches.values() if branch.hand(payload)]
+            called = self._hand(payload)
         # Without the lock, as it may be the thread of a loop, which takes it at once.
         for branch in called:
             branch.call()
         return True
 
+    def _remove(self, key: Hashable, body: bytes | None) -> bool:
+        """Take a value away, and tell it by `body`; return whether there was one."""
+        with self._lock:
+            if self.is_closed:
+                raise RuntimeError("the feed is closed")
+            if self._latest.pop(key, None) is None:
+                return False
+            self.published += body is not None
+            called = self._hand(Payload(body or b"", key, self.clock(), removes=True))
+        for branch in called:
+            branch.call()
+        return True
 
-def _checked(payload: Any) -> bytes:
-    if isinstance(payload, bytes):
-        body = payload
-    elif isinstance(payload, str):
-        body = payload.encode()
-    elif isinstance(payload, (bytearray, memoryview)):
-        body = bytes(payload)
-    else:
-        raise TypeError(f"a payload must be bytes or str, not {payload!r:.80}")
-    if not body:
-        raise ValueError("a payload needs at least one byte")
-    return body
+    def _check_removes(self) -> None:
+        if self._keeps_every:
+            raise RuntimeError('a feed with the policy "every" keeps no values that could be removed')
+        if self.is_closed:
+            raise RuntimeError("the feed is closed")
+
+    def _hand(self, payload: Payload) -> list[Branch]:
+        return [branch for branch in self._branches.values() if branch.hand(payload)]
 
 
-def _check_key(key: Any) -> None:
-    try:
-        hash(key)
-    except TypeError:
-        raise TypeError(f"a key must be what can be a key of a dict, not {key!r:.80}") from None
-
-
-def _check(policy: str, max_queued: int, overflow: str) -> None:
-    if policy not in ("latest", "every"):
-        raise ValueError(f'policy must be "latest" or "every", not {policy!r}')
-    if overflow not in ("close", "drop_oldest"):
-        raise ValueError(f'overflow must be "close" or "drop_oldest", not {overflow!r}')
-    if isinstance(max_queued, bool) or not isinstance(max_queued, int):
-        raise TypeError(f"max_queued must be an integer, not {type(max_queued).__name__}")
-    if max_queued < 1:
-        raise ValueError(f"max_queued must be 1 or more bytes, not {max_queued}")
+class _Mark:
+    """The key of a mark, which no other payload has."""

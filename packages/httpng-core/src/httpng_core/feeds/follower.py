@@ -1,6 +1,6 @@
 """One follower of a feed: what is pending for it, and what became of the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from math import inf
 from typing import Final, Protocol
 
@@ -266,6 +266,13 @@ class Follower:
         backlog.add(payload)
         if backlog.overflows:
             self.overflow()
+
+    def discard(self, key: Hashable) -> None:
+        """Skip what is pending of a key."""
+        self._backlog.discard(key)
+        if self._asked is not None and self._asked[1].key == key:
+            # It doesn't go out with its notice either.
+            self._asks = 0
 
     def overflow(self) -> None:
         """Note that more waits for it than may: its exchange is reset."""

@@ -32,7 +32,9 @@ class LatestInbox:
     def put(self, payload: Payload) -> int:
         """Add a payload; return how many are lost for all that follow in this loop: never one."""
         before = self._waiting.get(payload.key)
-        self._waiting[payload.key] = payload, 1 if before is None else before[1] + 1
+        # What tells of nothing but that the key is gone was not published.
+        count = 1 if payload.body else 0
+        self._waiting[payload.key] = payload, count if before is None else before[1] + count
         return 0
 
     def take(self) -> Handed | None:

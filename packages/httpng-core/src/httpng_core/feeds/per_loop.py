@@ -223,14 +223,25 @@ class Branch:
         if not self._followers:
             return  # It was on its way when all had left.
         self.published += count
-        if self._keeps_latest:
+        if payload.removes:
+            self._latest.pop(payload.key, None)
+        elif self._keeps_latest:
             keep(self._latest, payload)
+        if not payload.body:
+            self._discard(payload)
+            return
         # First, as who steps out by this is apart then.
         for sweep in self._sweeps.values():
             sweep.add(payload)
         # A follower that overflows leaves meanwhile.
         for follower in tuple(self._apart):
             follower.add(payload)
+
+    def _discard(self, removal: Payload) -> None:
+        for sweep in self._sweeps.values():
+            sweep.discard(removal)
+        for follower in tuple(self._apart):
+            follower.discard(removal.key)
 
     def _overflow(self, overrun: dict[Follower, None], lost: int) -> None:
         """Reset those who followed when more was handed than may wait for each of them."""

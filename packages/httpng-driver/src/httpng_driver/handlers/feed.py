@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import RLock
 
-from httpng_core import MAX_QUEUED, Overflow, Policy
+from httpng_core import MAX_QUEUED, OnRemove, Overflow, Policy
 from httpng_core import Feed as CoreFeed
 
 
@@ -20,7 +20,17 @@ class Feed(CoreFeed):
         policy: Policy = "latest",
         max_queued: int = MAX_QUEUED,
         overflow: Overflow = "close",
+        on_remove: OnRemove | None = None,
+        snapshot_end: bytes | str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start with nothing published; see `httpng_core.Feed` for the arguments."""
-        super().__init__(clock=clock, policy=policy, max_queued=max_queued, overflow=overflow, lock=RLock())
+        super().__init__(
+            clock=clock,
+            policy=policy,
+            max_queued=max_queued,
+            overflow=overflow,
+            on_remove=on_remove,
+            snapshot_end=snapshot_end,
+            lock=RLock(),
+        )

@@ -9,8 +9,8 @@ local DONE, FAILED = core.DONE, core.FAILED
 local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
 local setmetatable, sub, tostring, type = setmetatable, string.sub, tostring, type
 
--- Key of ours in a feed: the host's number of it.
-local NUMBER = {}
+-- Keys of ours in a feed: the host's number of it, and what makes the payload of a removed key.
+local NUMBER, ON_REMOVE = {}, {}
 
 -- Arguments -----------------------------------------------------------------------------------------
 
@@ -87,11 +87,11 @@ core.metatables.feed = Feed
 
 local register = core.new_register(host.forget_feed)
 
-local function new_feed(number)
-  return register(number, setmetatable({ [NUMBER] = number, is_closed = false }, Feed))
+local function new_feed(number, on_remove)
+  return register(number, setmetatable({ [NUMBER] = number, [ON_REMOVE] = on_remove, is_closed = false }, Feed))
 end
 
-local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true }
+local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true, on_remove = true, snapshot_end = true }
 
 --- httpng.feed(options)
 -- A feed: what is published once, each client that follows it gets when it can take it. [Its options](#options-of-a-feed)
@@ -100,11 +100,16 @@ local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true }
 -- Returns: the feed.
 -- Raises: an unknown option, with the nearest known one; a value that can't be.
 function core.httpng.feed(options)
-  options = checked(options, FEED_OPTIONS, 'policy', 'max_queued', 'overflow')
+  options = checked(options, FEED_OPTIONS, 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end')
   local policy = option(options, 'policy', 'string', '"latest" or "every"')
   local max_queued = option(options, 'max_queued', 'number', 'an integer')
   local overflow = option(options, 'overflow', 'string', '"close" or "drop_oldest"')
-  return new_feed(settle(host.feed(policy, max_queued, overflow)))
+  local on_remove = option(options, 'on_remove', 'function', 'a function')
+  local snapshot_end = option(options, 'snapshot_end', 'string', 'a string')
+  if on_remove and policy == 'every' then
+    error('on_remove is for the policy "latest": with "every" no values are kept', 0)
+  end
+  return new_feed(settle(host.feed(policy, max_queued, overflow, snapshot_end)), on_remove)
 end
 
 --- feed:publish(payload, key)
@@ -119,6 +124,48 @@ function Feed.publish(feed, payload, key)
     error('Not enough parameters', 0)
   end
   settle(host.publish(number, payload_of(payload), key_of(key)))
+end
+
+-- What tells that a key was removed, if anything does.
+local function removal_of(feed, number, key, payload)
+  if payload ~= nil then
+    return payload_of(payload)
+  end
+  local fn = feed[ON_REMOVE]
+  local told = nil
+  if fn and not feed.is_closed and host.feed_has(number, key) then
+    told = fn(key)
+  end
+  return told ~= nil and payload_of(told) or nil
+end
+
+--- feed:remove(key, payload)
+-- Takes the value of `key` away: who follows from now on doesn't get it. Those who follow already get `payload`, or what the
+-- feed's `on_remove` returns, in place of a value that was not sent; where there is neither, that one is skipped.
+--
+-- Returns: whether there was a value.
+-- Raises: once the feed is closed; with the policy `'every'`; `feed is invalid`, a payload or a key of another type, and what
+-- `on_remove` raises.
+function Feed.remove(feed, key, payload)
+  local number = number_of(feed)
+  key = key_of(key)
+  return settle(host.remove_key(number, key, removal_of(feed, number, key, payload)))
+end
+
+--- feed:clear()
+-- Takes the values of all keys away, each as by `feed:remove`, oldest first.
+--
+-- Returns: nothing.
+-- Raises: as `feed:remove` does.
+function Feed.clear(feed)
+  local number = number_of(feed)
+  local keys, count = {}, settle(host.list_keys(number))
+  for i = 1, count do
+    keys[i] = host.listed_key(i)
+  end
+  for i = 1, count do
+    Feed.remove(feed, keys[i])
+  end
 end
 
 --- feed:close()
