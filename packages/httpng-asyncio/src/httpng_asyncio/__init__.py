@@ -24,6 +24,8 @@ from httpng_core import (
     cancelled,
     headers_were_sent,
     reached,
+    sse_event,
+    sse_headers,
 )
 from httpng_driver import IO, Feed, Server
 
@@ -55,4 +57,6 @@ __all__ = [
     "reached",
     "run",
     "serve",
+    "sse_event",
+    "sse_headers",
 ]

@@ -54,6 +54,7 @@ from httpng_core.http.file_info import FileInfo
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
+from httpng_core.http.server_sent_events import sse_event, sse_headers
 from httpng_core.sending.calls import Pending, Read
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
@@ -164,4 +165,6 @@ __all__ = [
     "parse_listen",
     "parse_settings",
     "reached",
+    "sse_event",
+    "sse_headers",
 ]

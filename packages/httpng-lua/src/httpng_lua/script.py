@@ -16,6 +16,7 @@ from httpng_lua.logs import log_calls
 from httpng_lua.routers import RouterCalls
 from httpng_lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
 from httpng_lua.server import Owner, ServerCalls
+from httpng_lua.sse import sse_calls
 from httpng_lua.statistics import LuaStatistics
 from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
 
@@ -140,7 +141,7 @@ class Script:
         self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
-        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
+        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls() | sse_calls()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
         # An error of the host's would come to Lua as an object.

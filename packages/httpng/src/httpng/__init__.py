@@ -27,6 +27,8 @@ from httpng_core import (
     cancelled,
     headers_were_sent,
     reached,
+    sse_event,
+    sse_headers,
 )
 from httpng_driver import IO, Feed, Server
 
@@ -58,4 +60,6 @@ __all__ = [
     "reached",
     "run",
     "serve",
+    "sse_event",
+    "sse_headers",
 ]
