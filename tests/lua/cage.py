@@ -25,7 +25,9 @@ from httpng_core.testing import Clock, Loopback
 from httpng_lua import LuaApplication
 
 BOUND: Final = 20.0
-"""Seconds until a child that doesn't answer is lost; what is stopped takes a small part of one."""
+"""Seconds of work after which a child without an answer is lost; what is stopped takes a small part of it."""
+WAIT: Final = 150.0
+"""Seconds after which it is lost whatever it did: others may use the machine."""
 
 LIMIT: Final = 0.1
 """The time limit of the scripts."""
@@ -77,7 +79,7 @@ class Cage:
         job = {"source": source, "paths": paths or ("/",), "lua": lua, "overrides": overrides}
         child.stdin.write(json.dumps(job) + "\n")
         child.stdin.flush()
-        ready, _, _ = select.select([child.stdout], [], [], BOUND)
+        ready = _answers(child)
         line = child.stdout.readline() if ready else ""
         if not line:
             self.close()
@@ -101,6 +103,23 @@ def cage() -> Iterator[Cage]:
     cage = Cage()
     yield cage
     cage.close()
+
+
+def _answers(child: subprocess.Popen[str]) -> bool:
+    """Wait until the child answers; false once it is lost."""
+    begun = _seconds_of_work(child.pid)
+    assert child.stdout is not None
+    for _ in range(int(WAIT)):
+        ready, _, _ = select.select([child.stdout], [], [], 1)
+        if ready or _seconds_of_work(child.pid) - begun > BOUND:
+            return bool(ready)
+    return False
+
+
+def _seconds_of_work(pid: int) -> float:
+    """Return the CPU time that a process has used (proc(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _child() -> "subprocess.Popen[str]":

@@ -32,12 +32,15 @@ GREEDY = {
     "coroutines": "local t = {} while true do t[#t + 1] = coroutine.create(function() end) end",
     "fibers": """
         local c = fiber.cond()
-        local _, e = pcall(function() while true do fiber.create(c.wait, c) end end)
+        local _, e = pcall(function()
+          while fiber.create(c.wait, c):status() ~= 'dead' do end -- else it had no memory to wait, and is logged
+          error('no memory to wait')
+        end)
         c:broadcast() error(e)""",
     "fibers to come": """
-        local c, over = fiber.cond(), false
-        local function wait() if not over then c:wait() end end
-        local _, e = pcall(function() while true do fiber.new(wait) end end)
+        local c, over, failed = fiber.cond(), false, false
+        local function wait() if not over and not pcall(c.wait, c) then failed = true end end
+        local _, e = pcall(function() while not failed do fiber.new(wait) end error('no memory to wait') end)
         over = true c:broadcast() error(e)""",
     "channel": "local c = fiber.channel(1e9) while true do c:put({}) end",
     "stack": "local function f(n) return 1 + f(n + 1) end return f(1)",
