@@ -697,10 +697,12 @@ def test_the_access_log_tells_each_request_and_how_it_ended(caplog: pytest.LogCa
         slow.reset()
 
     assert logged(caplog, act, access_log=True) == [
-        '192.0.2.1 "GET /a?b" status=200 current=9 sent=9 acked=- seconds=0.000 complete',
+        '192.0.2.1 "GET /a?b HTTP/1.1" status=200 route=- first_byte=0.000 seconds=0.000 current=9 sent=9 '
+        "acked=- lag=0.000 stalled=- complete end=complete",
         '192.0.2.1 "GET /slow" was cancelled: the connection was reset by the client; '
-        "current=9 sent=0 acked=-",
-        '192.0.2.1 "GET /slow" status=200 current=9 sent=0 acked=- seconds=2.000 cancelled',
+        "current=9 sent=0 acked=- end=client_reset",
+        '192.0.2.1 "GET /slow HTTP/1.1" status=200 route=- first_byte=- seconds=2.000 current=9 sent=0 '
+        "acked=- lag=2.000 stalled=- cancelled end=client_reset",
     ]
 
 
@@ -714,7 +716,7 @@ def test_an_exchange_without_a_response_has_no_status_to_log(caplog: pytest.LogC
         client.get()
         client.reset()
     _, record = caplog.records
-    assert "status=0 current=0 sent=0" in record.getMessage()
+    assert "status=0 route=- first_byte=- seconds=0.000 current=0 sent=0" in record.getMessage()
 
 
 def test_it_is_off_by_default(caplog: pytest.LogCaptureFixture) -> None:

@@ -341,7 +341,7 @@ def test_the_access_log_can_be_turned_on(caplog: pytest.LogCaptureFixture) -> No
     ask(loop, "/logged")
     app.reconfigure(new)
     ask(loop)
-    assert [record.getMessage().split('"')[1] for record in caplog.records] == ["GET /logged"]
+    assert [record.getMessage().split('"')[1] for record in caplog.records] == ["GET /logged HTTP/1.1"]
 
 
 # Settings of the one who runs it -----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from tests.core.carriers import CARRIERS
 from tests.core.conftest import Carry
 from tests.core.driving import GET_10, Driven
 
-from httpng_core import ExchangeEnded, Feed, Response
+from httpng_core import Cause, EndKind, ExchangeEnded, Feed, Response
 from httpng_core.sending.states import ResponseState
 
 LONG = bytes(range(256)) * 400
@@ -107,7 +107,7 @@ def test_its_event_tells_why(carry: Carry, kind: str, how: str) -> None:
         one.write(b"x" * 11, timeout=0)
         one.advance(0)
     if how == "raised":
-        one.exchange.fail(one.now, "KeyError: 'x'")
+        one.exchange.fail(one.now, Cause(EndKind.HANDLER_ERROR, "KeyError: 'x'"))
     else:
         one.finish()
     one.push()
@@ -118,7 +118,8 @@ def test_its_event_tells_why(carry: Carry, kind: str, how: str) -> None:
         "length": "content-length is 99, and 10 bytes were written",
         "raised": "KeyError: 'x'",
     }
-    assert [(event.outcome, event.cause) for event in ended] == [("cut short", causes[how])]
+    ends = {"short": "send_timeout", "length": "short_body", "raised": "handler_error"}
+    assert [(e.outcome, e.cause, e.end) for e in ended] == [("cut short", causes[how], ends[how])]
 
 
 def test_a_clean_end_has_no_cause() -> None:

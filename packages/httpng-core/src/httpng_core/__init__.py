@@ -56,6 +56,7 @@ from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.http.server_sent_events import sse_event, sse_headers
 from httpng_core.sending.calls import Pending, Read
+from httpng_core.sending.ends import DEFECT, FELL_SHORT, KILLED, SHUT_DOWN, Cause, EndKind, lost
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
 from httpng_core.sending.incoming import Incoming
@@ -74,11 +75,15 @@ from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, Reque
 __all__ = [
     "CALLS_PER_TURN",
     "COMPILED",
+    "DEFECT",
+    "FELL_SHORT",
+    "KILLED",
     "LUA_DEFAULT_LISTEN",
     "MAX_QUEUED",
     "NO_HOST",
     "PYTHON_DEFAULT_LISTEN",
     "SECONDS_PER_TURN",
+    "SHUT_DOWN",
     "AckedUnknownError",
     "Address",
     "Application",
@@ -92,6 +97,7 @@ __all__ = [
     "BodyTimeoutError",
     "BodyTooLongError",
     "CallInLoop",
+    "Cause",
     "CertificateFiles",
     "Certificates",
     "ConfigError",
@@ -101,6 +107,7 @@ __all__ = [
     "ContentLengthError",
     "Control",
     "DateSource",
+    "EndKind",
     "Event",
     "Exchange",
     "ExchangeEnded",
@@ -161,6 +168,7 @@ __all__ = [
     "check_awaited",
     "end_exchange",
     "headers_were_sent",
+    "lost",
     "nearest_key",
     "parse_listen",
     "parse_settings",

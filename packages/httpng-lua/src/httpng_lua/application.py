@@ -100,6 +100,7 @@ class LuaApplication(Application):
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
         check_thread: Callable[[], None] = lambda: None,
+        wall_clock: Callable[[], float] | None = None,
     ) -> Runner:
         """Return what runs the handlers of one event loop; the first one also runs the script and its fibers.
 
@@ -111,6 +112,7 @@ class LuaApplication(Application):
             lock: see `Runner`; with several loops each has its own.
             call_in_loop: see `Runner`.
             check_thread: has no use here: fibers use their `io` in whatever loop they are resumed.
+            wall_clock: see `Runner`.
 
         Raises:
             RuntimeError: it is another clock.
@@ -125,6 +127,7 @@ class LuaApplication(Application):
             lock=lock,
             call_in_loop=call_in_loop,
             check_thread=check_thread,
+            wall_clock=wall_clock,
         )
         self._script.launch(runner)
         return runner

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from httpng_core import (
+    FELL_SHORT,
     Address,
     Exchange,
     Pending,
@@ -168,7 +169,7 @@ class ExchangeCalls:
     def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
         """Give the exchange up because a call of the old form timed out, unless it is over already."""
         if not cancelled(result):
-            handle.exchange.cancel(self.clock())
+            handle.exchange.cancel(self.clock(), FELL_SHORT)
         return (DONE,)
 
     def _stats(self, handle: ExchangeHandle) -> Answer:

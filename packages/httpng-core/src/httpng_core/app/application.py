@@ -186,8 +186,12 @@ class Application:
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
         check_thread: Callable[[], None] = any_thread,
+        wall_clock: Callable[[], float] | None = None,
     ) -> Runner:
-        """Return what runs the handlers of one event loop, by its `clock`; directories need `files`."""
+        """Return what runs the handlers of one event loop, by its `clock`.
+
+        Directories need `files`, time stamps in JSON lines of the access log a `wall_clock`.
+        """
         return Runner(
             self,
             clock=clock,
@@ -197,6 +201,7 @@ class Application:
             lock=lock,
             call_in_loop=call_in_loop,
             check_thread=check_thread,
+            wall_clock=wall_clock,
         )
 
     def use_gate(self, gate: Any) -> None:

@@ -13,20 +13,21 @@ class SitesHandler:
     """Starts the handler of the site that a request is for; 404 where there is none."""
 
     def __init__(self, handlers: Sequence[tuple[str, Handler]]) -> None:
-        self._table = SiteTable(handlers)
+        self._table = SiteTable([(path, (path, handler)) for path, handler in handlers])
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Start the handler of the first site that takes the path."""
-        handler = self._table.find(exchange.request.path)
-        if handler is None:
+        found = self._table.find(exchange.request.path)
+        if found is None:
             exchange.respond(NOT_FOUND, runner.clock())
         else:
+            exchange.request.route, handler = found
             handler.start(exchange, runner)
 
     def streams(self, request: Request, otherwise: bool) -> bool:
         """Return what the first site that takes the path says; where there is none nobody reads a body."""
-        handler = self._table.find(request.path)
-        return True if handler is None else streams_body(handler, request, otherwise)
+        found = self._table.find(request.path)
+        return True if found is None else streams_body(found[1], request, otherwise)
 
 
 def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -> Handler:

@@ -11,6 +11,7 @@ from httpng_core.app.runner import Handler, HandlerSteps, Runner
 from httpng_core.errors import BodyError, ConfigError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
+from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
 
 _log = logging.getLogger("httpng")
@@ -151,7 +152,7 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
                 _refuse(exchange, returned, now)
                 return
             _log_failure(exchange.request, returned, was_raised=True)
-            exchange.fail(now, f"the handler raised {type(returned).__name__}")
+            exchange.fail(now, Cause(EndKind.HANDLER_ERROR, f"the handler raised {type(returned).__name__}"))
         else:
             response = as_response(returned, headers)
             exchange.answer(response.status, response.headers, response.body, now)
@@ -160,7 +161,8 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
         if not is_handlers_error(error):
             raise
         _log_failure(exchange.request, error, was_raised=False)
-        exchange.fail(now, f"the handler returned what can't be sent: {error}")
+        told = f"the handler returned what can't be sent: {error}"
+        exchange.fail(now, Cause(EndKind.HANDLER_ERROR, told))
 
 
 def as_response(returned: object, headers: Any = None) -> Response:

@@ -1,7 +1,7 @@
 """Lines of the log that strangers can cause: bounded in length and in number."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -30,27 +30,38 @@ class LimitedLog:
         self._clock = clock
         self._timers = timers
         self._on_timer = on_timer
-        self._counts: dict[str, int] = {}
+        self._counts: dict[tuple[int, str], int] = {}
 
     def info(self, text: str, *args: object) -> None:
         """Log a line; lines with the same `text` are of one kind."""
-        if not self._log.isEnabledFor(logging.INFO):
+        self.write(logging.INFO, text.partition("%s")[0], text, *args)
+
+    def write(
+        self,
+        level: int,
+        kind: str,
+        text: str,
+        *args: object,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        """Log a line of a kind; those that are too many are told of by the kind's name and their number."""
+        if not self._log.isEnabledFor(level):
             return
-        count = self._counts.get(text, 0)
-        self._counts[text] = count + 1
+        key = level, kind
+        count = self._counts.get(key, 0)
+        self._counts[key] = count + 1
         if count == 0:
-            self._timers.add(self._clock() + 1.0, partial(self._sum_up, text))
+            self._timers.add(self._clock() + 1.0, partial(self._sum_up, key))
             self._on_timer()
         if count < LINES_PER_SECOND:
-            self._log.info(text, *args)
+            self._log.log(level, text, *args, extra=extra)
 
     def close(self) -> None:
         """Tell what is counted: nothing comes after this."""
-        for text in tuple(self._counts):
-            self._sum_up(text, self._clock())
+        for key in tuple(self._counts):
+            self._sum_up(key, self._clock())
 
-    def _sum_up(self, text: str, now: float) -> None:
-        more = self._counts.pop(text, 0) - LINES_PER_SECOND
+    def _sum_up(self, key: tuple[int, str], now: float) -> None:
+        more = self._counts.pop(key, 0) - LINES_PER_SECOND
         if more > 0:
-            # The kind is what its lines begin with.
-            self._log.info("%s... and %d more", text.partition("%s")[0], more)
+            self._log.log(key[0], "%s... and %d more", key[1], more)

@@ -37,10 +37,12 @@ class Match(Generic[_T]):
     Attributes:
         handler: what was added with the route.
         stash: what the placeholders took, by name.
+        path: that of the route, as it was added.
     """
 
     handler: _T
     stash: dict[str, str]
+    path: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ class RouteTable(Generic[_T]):
         allow: dict[str, None] = {}
         for route, values in self._taking(decoded(target), host.lower()):
             if not route.methods or method in route.methods:
-                return Match(route.handler, dict(zip(route.names, values, strict=True)))
+                return Match(route.handler, dict(zip(route.names, values, strict=True)), route.path)
             allow.update(dict.fromkeys(route.methods))
         return NoMatch(tuple(allow))
 

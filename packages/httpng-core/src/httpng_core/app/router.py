@@ -120,6 +120,7 @@ class Router:
             return
         if found.stash:
             exchange.request = request.with_stash({**request.stash, **found.stash})
+        exchange.request.route = found.path
         returned = self._answer_before(exchange.request)
         if returned is None:
             found.handler.start(exchange, runner)

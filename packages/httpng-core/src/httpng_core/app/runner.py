@@ -13,6 +13,7 @@ from contextvars import copy_context
 from math import inf
 from typing import Any, Protocol, runtime_checkable
 
+from httpng_core.app.access_log import AccessLog
 from httpng_core.app.files import Files
 from httpng_core.app.io import any_thread
 from httpng_core.app.limited_log import LimitedLog, shortened
@@ -209,6 +210,7 @@ class Runner:
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
         check_thread: Callable[[], None] = any_thread,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
         self.clock = clock
         self.timers = Timers()
@@ -221,6 +223,8 @@ class Runner:
         self._served = served
         self._context = copy_context()
         self._strangers = LimitedLog(_log, clock, self.timers, self._look_at_timers)
+        self._refused = LimitedLog(_access, clock, self.timers, self._look_at_timers)
+        self._access = AccessLog(self._refused, wall_clock)
         self._ready: deque[Fiber] = deque()
         self._fibers: set[Fiber] = set()
         self._background = 0
@@ -267,15 +271,38 @@ class Runner:
             self.start(event.exchange)
         elif isinstance(event, ExchangeEnded):
             if event.outcome != "complete":
-                _log_end(event)
+                self._log_end(event)
             if event.exchange.settings.access_log:
-                _log_access(event)
+                self._access.ended(event)
         elif isinstance(event, TlsFailed):
             self._strangers.info("TLS with %s failed: %s", event.peer.host, event.reason)
         else:
             self._strangers.info(
                 "refused a request of %s: %d %s", event.peer.host, event.status, event.reason
             )
+            settings = self._served.settings
+            if settings.access_log:
+                self._access.refused(event, as_json=settings.access_log_format == "json")
+
+    def _log_end(self, event: ExchangeEnded) -> None:
+        """Log an end that isn't clean: its cause, the client, the request, the positions."""
+        exchange = event.exchange
+        request = exchange.request
+        self._strangers.write(
+            # A client that leaves is everyday life; what the server or its handlers gave up is not.
+            logging.INFO if event.outcome == "cancelled" else logging.WARNING,
+            f"{event.end}: ",
+            '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s end=%s',
+            request.peer.host,
+            shortened(request.method),
+            shortened(request.path),
+            event.outcome,
+            event.cause,
+            exchange.current,
+            exchange.sent,
+            "-" if exchange.acked is None else exchange.acked,
+            event.end,
+        )
 
     def spawn(
         self, steps: HandlerSteps, ended: Callable[[object], None], *, background: bool = False
@@ -331,6 +358,7 @@ class Runner:
         """Give up every generator that has not ended, and each that comes later."""
         self._closed = True
         self._strangers.close()
+        self._refused.close()
         self._ready.clear()
         for fiber in tuple(self._fibers):
             self.forget(fiber)
@@ -342,41 +370,3 @@ class Runner:
             if not fiber.background:
                 self.forget(fiber)
                 fiber.close()
-
-
-def _log_end(event: ExchangeEnded) -> None:
-    """Log an end that isn't clean: its cause, the client, the request, the positions."""
-    exchange = event.exchange
-    request = exchange.request
-    # A client that leaves is everyday life; what the server or its handlers gave up is not.
-    level = logging.INFO if event.outcome == "cancelled" else logging.WARNING
-    _log.log(
-        level,
-        '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s',
-        request.peer.host,
-        shortened(request.method),
-        shortened(request.path),
-        event.outcome,
-        event.cause,
-        exchange.current,
-        exchange.sent,
-        "-" if exchange.acked is None else exchange.acked,
-    )
-
-
-def _log_access(event: ExchangeEnded) -> None:
-    exchange = event.exchange
-    stats = exchange.stats(exchange.started)
-    request, status = exchange.request, exchange.head.status if exchange.head else 0
-    _access.info(
-        '%s "%s %s" status=%d current=%d sent=%d acked=%s seconds=%.3f %s',
-        request.peer.host,
-        shortened(request.method),
-        shortened(request.path),
-        status,
-        stats.current,
-        stats.sent,
-        "-" if stats.acked is None else stats.acked,
-        event.seconds,
-        event.outcome,
-    )

@@ -21,6 +21,7 @@ from httpng_core.errors import ConfigError
 
 HalfClose = Literal["streaming", "always", "never"]
 Engine = Literal["fast", "reference"]
+LogFormat = Literal["text", "json"]
 LuaRuntime = Literal["luajit21", "lua54"]
 
 _T = TypeVar("_T")
@@ -31,6 +32,7 @@ _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
 _ENGINE: Final = OneOf(get_args(Engine))
 _UNTIL: Final = OneOf(get_args(Until))
+_LOG_FORMAT: Final = OneOf(get_args(LogFormat))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
 _RUNTIME: Final = OneOf(get_args(LuaRuntime))
@@ -90,7 +92,8 @@ class Settings:
         backlog: How many connections may wait in the kernel, at each listener, until they are accepted.
         max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
             kernel.
-        access_log: Whether every request gets a line in the log `httpng.access`.
+        access_log: Whether every request gets a line in the log `httpng.access`, refused ones included.
+        access_log_format: Whether those lines are "text" or "json"; see "The access log".
         h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
         http2_engine: Which implementation of HTTP/2 new connections get: the server's own ("fast"), or that
             of the library h2 ("reference"), which is slower and there to compare with.
@@ -137,6 +140,7 @@ class Settings:
     backlog: int = _key(1024, Whole(1, (1 << 31) - 1), fixed=True)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
     access_log: bool = _key(False, _FLAG)
+    access_log_format: LogFormat = _key("text", _LOG_FORMAT)  # noqa: RUF009 - a string, whatever it is called
     h2c_upgrade: bool = _key(False, _FLAG)
     http2_engine: Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
     max_reset_rate: float = _key(100.0, Seconds())

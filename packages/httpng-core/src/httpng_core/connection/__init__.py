@@ -19,6 +19,7 @@ from httpng_core.connection.negotiation import ProtocolName, speak
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.ends import CONNECTION_RESET, SHUT_DOWN, Cause
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
@@ -164,7 +165,7 @@ class Connection:
         """
         self._endpoint.protocol.peer_shut(now)
 
-    def connection_lost(self, now: float, cause: str = "the connection was reset by the client") -> None:
+    def connection_lost(self, now: float, cause: Cause = CONNECTION_RESET) -> None:
         """Note that the socket is dead: a reset, a send error. Everything pending settles as cancelled."""
         endpoint = self._endpoint
         protocol = endpoint.protocol
@@ -226,7 +227,7 @@ class Connection:
         """
         self._endpoint.protocol.reconfigure(settings, now)
 
-    def abort(self, now: float, cause: str = "the server was shut down") -> None:
+    def abort(self, now: float, cause: Cause = SHUT_DOWN) -> None:
         """Give the connection up: what runs is cancelled and the socket reset."""
         endpoint = self._endpoint
         protocol = endpoint.protocol

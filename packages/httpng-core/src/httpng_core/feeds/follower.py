@@ -9,10 +9,12 @@ from httpng_core.feeds.broadcast import Books, Sweep
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import body_bytes
 from httpng_core.sending import calls
+from httpng_core.sending.ends import Cause, EndKind, over_limit
 from httpng_core.sending.host import Host
 
 OnGap = Callable[[int], "bytes | str | calls.Later | None"]
 """Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
+_TOO_MANY: Final = over_limit("max_queued", "too many bytes of a feed waited (max_queued)")
 _ASKS: Final = 8
 """How often a notice that comes later is asked for, if each time more was lost meanwhile."""
 _MUCH: Final = 64
@@ -243,7 +245,7 @@ class Follower:
         """Note that what its client has is not known any more: its exchange is reset."""
         owner, self._sweep = self._owner, None
         if owner is not None:
-            owner.reset(now, "a defect left it unknown what the client has")
+            owner.reset(now, Cause(EndKind.SERVER_DEFECT, "a defect left it unknown what the client has"))
 
     def take_books(self) -> "calls.Swept":
         """Return what a sweep has sent since this was asked last."""
@@ -277,7 +279,7 @@ class Follower:
     def overflow(self) -> None:
         """Note that more waits for it than may: its exchange is reset."""
         if self._owner is not None:
-            self._owner.reset(self._feed.clock(), "too many bytes of a feed waited (max_queued)")
+            self._owner.reset(self._feed.clock(), _TOO_MANY)
 
     def feed_closed(self) -> None:
         """Nothing more will be published."""

@@ -102,6 +102,7 @@ class Request:
         https: whether it came over TLS.
         peer: the client's end of the connection.
         ouraddr: our end of the connection.
+        route: the path of the route or site that took it, as it was configured; empty without one.
         stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
         source: what reads a body that comes in while the handler runs; whoever starts the handler sets it.
     """
@@ -118,6 +119,7 @@ class Request:
         "ouraddr",
         "path",
         "peer",
+        "route",
         "source",
         "stash",
         "version_major",
@@ -155,6 +157,7 @@ class Request:
         self.https = https
         self.peer = peer
         self.ouraddr = ouraddr
+        self.route = ""
         self.stash = stash
 
     @property
@@ -241,6 +244,7 @@ class Request:
         request = self._copied(stash)
         request.source = self.source
         request.give_trailers(self._trailers)
+        request.route = self.route
         return request
 
     def _copied(self, stash: Mapping[str, str]) -> "Request":

@@ -9,7 +9,14 @@ from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.chunked import ChunkedDecoder
 from httpng_core.http1.grammar import CRLF, HEAD_END, ORIGIN_LINE
 from httpng_core.http1.head import HeaderBlock, SplitFields, read_request_line, too_many_fields
-from httpng_core.http1.refused import RefusedRequest, broken_character, too_long
+from httpng_core.http1.refused import (
+    MOST_ASKED,
+    Asked,
+    RefusedRequest,
+    asked,
+    broken_character,
+    too_long,
+)
 
 MAX_STEP: Final = 65536
 """So many bytes of a body are read in one step."""
@@ -152,6 +159,14 @@ class RequestParser:
         start = self._data[self._at : self._at + _EMPTY_SIZE] + self._behind[:_EMPTY_SIZE]
         # Empty lines, and half of one, are no part of a head.
         return Reading.HEAD if start.strip(CRLF) else Reading.NOTHING
+
+    def asked(self) -> Asked:
+        """Return what is known of the request that is being read, for logs."""
+        head = self._head
+        if head is not None:
+            return Asked(head.method, head.target, f"1.{head.minor}")
+        at = self._at
+        return asked(self._data[at : at + MOST_ASKED] or bytes(self._behind[:MOST_ASKED]))
 
     @property
     def buffered(self) -> int:

@@ -14,6 +14,7 @@ from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
 from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http1.upload import MAX_DROPPED, NO_LIMIT, Upload
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
+from httpng_core.sending.ends import STALLED, Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
@@ -174,7 +175,7 @@ class Http1:
             if due > now:
                 self._endpoint.deadline = due
             elif self.exchange is not None:
-                self.exchange.reset(now, "stalled: no byte has moved for stall_timeout")
+                self.exchange.reset(now, STALLED)
             else:
                 self._reset()
         elif phase is Phase.READING and self._parser.state is not Reading.NOTHING:
@@ -199,7 +200,7 @@ class Http1:
         self._settings, parser = settings, self._parser
         parser.max_body, parser.max_fields = settings.max_body_len, settings.max_fields
 
-    def lost(self, now: float, cause: str) -> None:
+    def lost(self, now: float, cause: Cause) -> None:
         """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
         if self.exchange is not None:
@@ -499,7 +500,17 @@ class Http1:
 
     def _refuse(self, status: int, reason: str, now: float) -> None:
         endpoint = self._endpoint
-        endpoint.tell(RequestRefused(status, reason, endpoint.peer))
+        known = self._parser.asked()
+        endpoint.tell(
+            RequestRefused(
+                status,
+                reason,
+                endpoint.peer,
+                method=known.method,
+                target=known.target,
+                version=known.version,
+            )
+        )
         self._began, endpoint.watches, endpoint.at_rest = now, True, False
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         endpoint.outbound.push(refusal(status, reason, endpoint.date()))

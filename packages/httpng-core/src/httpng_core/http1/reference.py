@@ -17,7 +17,7 @@ from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.grammar import CRLF
 from httpng_core.http1.head import SplitFields, too_many_fields
 from httpng_core.http1.parser import MAX_EMPTY_LINES, MORE, More, ParsedHead, Reading
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core.http1.refused import Asked, RefusedRequest
 
 _MAX_GIVEN: Final = 4096
 """So many bytes h11 is given in one step."""
@@ -74,6 +74,11 @@ class ReferenceParser:
         # Empty lines, and half of one, are no part of a head.
         begun = self._fed > 0 or self._waiting[:_EMPTY_SIZE].strip(CRLF)
         return Reading.HEAD if begun else Reading.NOTHING
+
+    def asked(self) -> Asked:
+        """Return what is known of the request that is being read, for logs."""
+        head = self._head
+        return Asked() if head is None else Asked(head.method, head.target, f"1.{head.minor}")
 
     @property
     def buffered(self) -> int:

@@ -22,9 +22,10 @@ from httpng_core.http2.engine.events import (
 )
 from httpng_core.http2.engine.events import RequestRefused as HeadRefused
 from httpng_core.http2.engine.session import Session
-from httpng_core.http2.lifetime import STALLED, Lifetime, Phase
+from httpng_core.http2.lifetime import Lifetime, Phase
 from httpng_core.http2.requests import Facts, FactsMemo
 from httpng_core.http2.stream import Stream
+from httpng_core.sending.ends import STALLED, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
 from httpng_core.wire.endpoint import Endpoint
@@ -72,7 +73,7 @@ class Intake(Lifetime):
         elif isinstance(event, PriorityUpdated):
             self._prioritise(event.stream_id, parse_priority(event.value))
         elif isinstance(event, ConnectionFailed):
-            self._fail(event.reason, now)
+            self._fail(event.reason, now, event.code)
         elif isinstance(event, PeerLeft):
             self._go_away(now)
         elif isinstance(event, PingAnswered) and self._phase is Phase.LEAVING:
@@ -82,14 +83,14 @@ class Intake(Lifetime):
     # Requests -----------------------------------------------------------------------------------------
 
     def _take_request(self, event: RequestBegan, now: float) -> None:
-        stream_id = event.stream_id
+        stream_id, facts = event.stream_id, None
         try:
             facts = self._memo.kept.get(event.head)
             if facts is None:
                 facts = self._memo.facts(event.head)
             request = None if event.end else self._streamed(facts)
         except RemoteError as error:
-            self._refuse(stream_id, error.status, str(error), now)
+            self._refuse(stream_id, error.status, str(error), now, facts)
             return
         priority = facts.priority
         if self._priorities:
@@ -188,14 +189,17 @@ class Intake(Lifetime):
             request.give_trailers(received_trailers(event.trailers))
         self._begin_exchange(stream, request, now)
 
-    def _refuse(self, stream_id: int, status: int, reason: str, now: float) -> None:
+    def _refuse(
+        self, stream_id: int, status: int, reason: str, now: float, facts: Facts | None = None
+    ) -> None:
         """Answer a request that can't be served; the rest of it is of no use (RFC 9113, 8.1)."""
         endpoint, session = self.endpoint, self.session
-        endpoint.tell(RequestRefused(status, reason, endpoint.peer))
+        facts = self._bodies.pop(stream_id, None) if facts is None else facts
+        method, path = ("", "") if facts is None else (facts.method, facts.path)
+        endpoint.tell(RequestRefused(status, reason, endpoint.peer, method=method, target=path, version="2"))
         if session.is_open(stream_id):
             session.push_head(stream_id, refusal_block(status, endpoint.date()), True)
             session.reset(stream_id, NO_ERROR)
-        self._bodies.pop(stream_id, None)
         stream = self.streams.get(stream_id)
         if stream is not None:
             self._forget(stream, now)
@@ -214,7 +218,7 @@ class Intake(Lifetime):
             self._bodies.pop(event.stream_id, None)
             self._forget(stream, now)
         elif event.is_local:
-            exchange.cancel(now, f"the client broke the protocol: {event.reason}")
+            exchange.cancel(now, broke_protocol(event.reason, event.code))
         else:
             exchange.cancel(now)
 

@@ -9,6 +9,7 @@ from httpng_core.http2.engine.errors import INTERNAL_ERROR, NO_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.stream import Stream
 from httpng_core.http2.uploads import Uploads
+from httpng_core.sending.ends import Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import Host
 from httpng_core.sending.states import ResponseState
@@ -16,7 +17,6 @@ from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 
 _CLOSED: Final = ResponseState.CLOSED
-STALLED: Final = "stalled: no byte has moved for stall_timeout"
 PING: Final = b"httpng\0\0"
 """Its answer says that the client has read the GOAWAY before it."""
 ANSWER_TIMEOUT: Final = 1.0
@@ -182,7 +182,7 @@ class Lifetime:
         self._arm(self._answer_due)
         self.note_control(now)
 
-    def lost(self, now: float, cause: str) -> None:
+    def lost(self, now: float, cause: Cause) -> None:
         """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
         self._end_all(now, cause)
@@ -229,7 +229,7 @@ class Lifetime:
         endpoint, session = self.endpoint, self.session
         endpoint.tell(RequestRefused(400, reason, endpoint.peer))
         self._phase, self._block_since, self._answer_due = Phase.OVER, None, inf
-        self._end_all(now, f"the client broke the protocol: {reason}")
+        self._end_all(now, broke_protocol(reason, code))
         self._phase, endpoint.watches = Phase.FAILED, True
         if not session.has_failed:
             session.leave(code, reason.encode("ascii", "replace"))
@@ -237,7 +237,7 @@ class Lifetime:
         self.note_control(now)
         self._arm(self._stuck_due())
 
-    def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
+    def _end_all(self, now: float, cause: Cause, *, resets: bool = False) -> None:
         """Cancel every exchange; or, where the client is at fault, reset it if its handler is done."""
         streams, self.streams = self.streams, {}
         for stream in streams.values():

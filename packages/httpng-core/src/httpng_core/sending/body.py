@@ -33,6 +33,7 @@ class ResponseBody:
         sent: passed to the TCP/IP stack.
         acked: acknowledged by the client's TCP; `None` while that is not tracked.
         length: the declared Content-Length, or `None`.
+        largest_lag: the longest that a byte was in flight so far, in seconds.
         drops: whether body bytes are dropped by rule (HEAD, 204, 205, 304).
         buffered: how many bytes wait to be committed.
         lag_until: how far a byte must have come to lag no more.
@@ -50,6 +51,7 @@ class ResponseBody:
         "current",
         "drops",
         "lag_until",
+        "largest_lag",
         "length",
         "path",
         "sent",
@@ -69,6 +71,7 @@ class ResponseBody:
         self._offset = 0
         self._lag_since = 0.0
         self._lag_book: LagBook | None = None
+        self.largest_lag = 0.0
 
     # Positions ----------------------------------------------------------------------------------------
 
@@ -101,6 +104,12 @@ class ResponseBody:
         if self.current == self.reached(self.lag_until):
             return 0.0
         return round(max(now - self._lag_since, 0.0), 3)
+
+    def note_lag(self, now: float) -> None:
+        """Have `largest_lag` know of what is in flight: it is paid now, or dropped."""
+        lag = self.lag(now)
+        if lag > self.largest_lag:
+            self.largest_lag = lag
 
     def along_path(self) -> PathEstimate:
         """Return what the path holds; it is measured from the first call on."""
@@ -223,6 +232,8 @@ class ResponseBody:
 
     def pay(self, size: int, now: float) -> None:
         """Count `size` more bytes as sent: the kernel said so."""
+        if now - self._lag_since > self.largest_lag + 0.001:
+            self.note_lag(now)
         self.sent += size
         assert self.sent <= self.committed, f"sent {self.sent} of {self.committed} committed bytes"
         if self.path is not None:
@@ -234,6 +245,8 @@ class ResponseBody:
         """Count `size` more bytes as acknowledged by the client's TCP; nothing where that isn't tracked."""
         if self.acked is None:
             return
+        if size and self.lag_until == "acked" and now - self._lag_since > self.largest_lag + 0.001:
+            self.note_lag(now)
         self.acked += size
         assert self.acked <= self.sent, f"{self.acked} acknowledged of {self.sent} sent bytes"
         if self.path is not None:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from httpng_core.config.types import Until
 from httpng_core.sending.auto_window import PathEstimate
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.host import Host
 from httpng_core.sending.results import SendResult
 from httpng_core.timers import Timer
@@ -95,7 +96,7 @@ class Write(Pending):
 class FollowOwner(Protocol):
     """What a source needs of the exchange that it is for."""
 
-    def reset(self, now: float, cause: str) -> None:
+    def reset(self, now: float, cause: Cause) -> None:
         """Give the client up: it can't be served any more."""
 
     def feed_closed(self, now: float) -> None:

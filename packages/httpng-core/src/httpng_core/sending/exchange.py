@@ -28,6 +28,7 @@ from httpng_core.sending.checks import (
     checked_until,
     checked_window,
 )
+from httpng_core.sending.ends import FELL_SHORT, HANDLER_STALLED, RAISED, Cause, EndKind
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, SendResult, SendStats, encode
@@ -56,7 +57,9 @@ class Exchange(Outgoing):
         host: the driver's hooks; `exchange.host.driver` is whatever the driver wants to find there.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
         current, sent: positions in the response body; `stats` has them all.
-        cause: why it ended, if not cleanly; for the log.
+        cause: why it ended; `CLEAN` until it does otherwise.
+        first_sent: when the TCP/IP stack had the header block; 0 before that.
+        largest_lag: the longest that a byte was in flight so far, in seconds.
     """
 
     __slots__ = ()
@@ -364,7 +367,7 @@ class Exchange(Outgoing):
                 self._line_up(Write(data, window, inf), now)
         self._end(now)
 
-    def fail(self, now: float, cause: str = "the handler raised") -> None:
+    def fail(self, now: float, cause: Cause = RAISED) -> None:
         """End the response as the handler raised: an answer of ours if nothing was committed, else cut short.
 
         After the end it changes nothing.
@@ -384,13 +387,14 @@ class Exchange(Outgoing):
         """
         if self.state > LAST_WRITABLE:
             return
+        cause = Cause(EndKind.REFUSED, reason, status)
         if self.head_stage >= HeadStage.COMMITTED or self.offered:
-            self.reset(now, reason)
+            self.reset(now, cause)
             return
         head = response_head(status, {"content-type": "text/plain; charset=utf-8"})
-        self._answer_instead(head, reason.encode(), reason, now)
+        self._answer_instead(head, reason.encode(), cause, now)
 
-    def _answer_instead(self, head: ResponseHead, body: bytes, cause: str, now: float) -> None:
+    def _answer_instead(self, head: ResponseHead, body: bytes, cause: Cause, now: float) -> None:
         """Answer in place of the handler, of which nothing is committed."""
         self.drop_all()
         self.leave_queue()
@@ -558,9 +562,10 @@ class Exchange(Outgoing):
 
     def _end(self, now: float) -> None:
         if self.last_short > self.last_whole:
-            self._cut("the last write fell short", now)
+            self._cut(FELL_SHORT, now)
         elif self.length is not None and self.current < self.length and self._is_too_short():
-            self._cut(f"content-length is {self.length}, and {self.current} bytes were written", now)
+            told = f"content-length is {self.length}, and {self.current} bytes were written"
+            self._cut(Cause(EndKind.SHORT_BODY, told), now)
         else:
             self.state = ResponseState.ENDED
             if self.incoming is not None:
@@ -574,7 +579,7 @@ class Exchange(Outgoing):
         waiting = 0 if self.queue is None else self.queue.rest
         return self.current + waiting < self.length
 
-    def _cut(self, cause: str, now: float) -> None:
+    def _cut(self, cause: Cause, now: float) -> None:
         self.cause = cause
         self._flush(ResponseEvent.CUT, now)
         if self.state is ResponseState.CUTTING:
@@ -612,4 +617,4 @@ class Exchange(Outgoing):
         return now if waited_at is not None and waited_at == before else now + self.stalls.timeout
 
     def _stalled(self, now: float) -> None:
-        self.reset(now, "stalled: no byte has moved for io.stall_timeout")
+        self.reset(now, HANDLER_STALLED)

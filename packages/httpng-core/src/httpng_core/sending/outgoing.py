@@ -16,6 +16,7 @@ from httpng_core.http.trailers import Fields
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import Follow, Write
+from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
@@ -107,7 +108,9 @@ class Outgoing(ResponseBody):
         started: when the request had come in.
         moved_at: when a byte last moved, or had to begin to.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
-        cause: why it ended, if not cleanly; for the log.
+        cause: why it ended; `CLEAN` until it does otherwise.
+        first_sent: when the TCP/IP stack had the header block; 0 before that.
+        held: for how many seconds who was seen to hold its bytes, by name; `None` if nobody looked.
         carrier: what frames it, until it is over.
         host: the driver's hooks.
         timers: those of its connection.
@@ -129,9 +132,11 @@ class Outgoing(ResponseBody):
         "_offered_at",
         "carrier",
         "cause",
+        "first_sent",
         "head",
         "head_given",
         "head_stage",
+        "held",
         "host",
         "incoming",
         "last_short",
@@ -165,6 +170,7 @@ class Outgoing(ResponseBody):
         self._pieces: deque[bytes] | None = None
         self._lag_since = 0.0
         self._lag_book: LagBook | None = None
+        self.largest_lag = 0.0
         self.request = request
         self.settings = settings
         self.timers = timers
@@ -176,7 +182,9 @@ class Outgoing(ResponseBody):
         self.head_stage = HeadStage.NONE
         self.substitute = b""
         self.offered = False
-        self.cause = ""
+        self.cause = CLEAN
+        self.first_sent = 0.0
+        self.held: dict[str, float] | None = None
         self.on_over: Callable[[], None] | None = None
         self.queue: WriterQueue | None = None
         self.waits: Waits | None = None
@@ -291,8 +299,10 @@ class Outgoing(ResponseBody):
             return
         self.moved_at = now
         if head:
-            self.head_stage = HeadStage.SENT
+            self.head_stage, self.first_sent = HeadStage.SENT, now
         if size:
+            if now - self._lag_since > self.largest_lag + 0.001:
+                self.note_lag(now)
             if size == self.buffered:
                 self.buffered, self._pieces, self._offset = 0, None, 0
                 self.committed += size
@@ -314,9 +324,11 @@ class Outgoing(ResponseBody):
         """Note that the TCP/IP stack has the whole header block, `size` more body bytes, or the end."""
         self.moved_at = now
         if head:
-            self.head_stage = HeadStage.SENT
+            self.head_stage, self.first_sent = HeadStage.SENT, now
         if end and self.state is _ENDED and self.queue is None and self.path is None:
             # The ordinary end: the handler is done, and nothing is left to wait for.
+            lag = now - self._lag_since if size else 0.0
+            self.largest_lag = lag if lag > self.largest_lag else self.largest_lag
             self.sent += size
             self.state = ResponseState.CLOSED
             self.tell_over(now)
@@ -369,11 +381,11 @@ class Outgoing(ResponseBody):
 
     # The end ------------------------------------------------------------------------------------------
 
-    def cancel(self, now: float, cause: str = "the client has gone") -> None:
+    def cancel(self, now: float, cause: Cause = CLIENT_GONE) -> None:
         """Settle everything pending at once and drop what was not committed: the client is gone."""
         self._give_up(ResponseEvent.CANCEL, cause, now)
 
-    def reset(self, now: float, cause: str = "aborted by the handler") -> None:
+    def reset(self, now: float, cause: Cause = ABORTED) -> None:
         """Give the exchange up: what is in flight is lost, and what has come can't pass for complete."""
         self._give_up(ResponseEvent.RESET, cause, now)
 
@@ -383,13 +395,13 @@ class Outgoing(ResponseBody):
             return
         rule, incoming = self.settings.cancel_on_half_close, self.incoming
         if incoming is not None and not incoming.is_complete:
-            self.cancel(now, "the client has gone before its request was whole")
+            self.cancel(now, Cause(EndKind.CLIENT_FIN, "the client has gone before its request was whole"))
             return
         if incoming is not None and incoming.held and rule == "streaming":
             # It came with the request, of which the handler hasn't seen the end.
             return
         if rule == "always" or (rule == "streaming" and self.head is not None):
-            self.cancel(now)
+            self.cancel(now, CLIENT_FIN)
 
     def tell_over(self, now: float) -> None:
         """Tell all who have to know that a final state was reached, and let go of what others own."""
@@ -401,7 +413,7 @@ class Outgoing(ResponseBody):
         if self.waits is not None:
             self.settle_waits()
         if self.incoming is not None:
-            self.incoming.abandon(self.cause or "the response is complete", now)
+            self.incoming.abandon(self.cause.text or "the response is complete", now)
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
@@ -480,11 +492,12 @@ class Outgoing(ResponseBody):
             queue.remove(follow)
             self._settle_write(follow, error)
 
-    def _give_up(self, event: ResponseEvent, cause: str, now: float) -> None:
+    def _give_up(self, event: ResponseEvent, cause: Cause, now: float) -> None:
         if self.state > LAST_LIVE:
             return
         self.state = next_state(self.state, event, head_given=self.head is not None)
         self.cause = cause
+        self.note_lag(now)
         self.drop_all()
         self.tell_over(now)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.http1.framer import refusal
+from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.tls.client_hello import LONGEST, NO_APPLICATION_PROTOCOL, offered_protocols
 from httpng_core.tls.end import TlsEnd, TlsError
 from httpng_core.tls.outbound import SealedOutbound
@@ -141,7 +142,7 @@ class TlsLayer(Silence):
         protocol = endpoint.protocol
         endpoint.outbound.clear()
         endpoint.linger(now, complete=False)
-        protocol.lost(now, f"TLS: {reason}")
+        protocol.lost(now, Cause(EndKind.TLS_FAILED, f"TLS: {reason}"))
 
     def _answer_plainly(self, now: float) -> None:
         answer = refusal(400, _PLAIN_HTTP, self._endpoint.date())

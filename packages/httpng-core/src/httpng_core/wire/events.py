@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from httpng_core.http.request import Address
+from httpng_core.sending.ends import EndKind
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -33,17 +34,19 @@ class ExchangeEnded:
         outcome: "complete" (the TCP/IP stack has all of it), "cancelled" (the client is gone), "cut short"
             (the stack has all that was accepted, and the client can tell that something is missing) or
             "reset" (we gave it up).
-        cause: why it ended, if not cleanly; empty after a clean end.
+        end: why it ended, as `EndKind` has it: "complete", "client_reset", "limit(max_queued)".
+        cause: the same for people; empty after a clean end.
         seconds: from the request's arrival to this.
     """
 
-    __slots__ = ("cause", "exchange", "outcome", "seconds")
+    __slots__ = ("cause", "end", "exchange", "outcome", "seconds")
 
     def __init__(self, exchange: Outgoing, now: float) -> None:
         assert isinstance(exchange, Exchange)
         self.exchange = exchange
         self.outcome: Outcome = "complete" if exchange.state is _CLOSED else _OUTCOMES[exchange.state]
-        self.cause = exchange.cause
+        self.end = exchange.cause.label
+        self.cause = exchange.cause.text
         self.seconds = now - exchange.started
 
 
@@ -57,14 +60,32 @@ class RequestRefused:
         status: the HTTP status code.
         reason: why, in one line.
         peer: the client's end.
+        method, target, version: what is known of the request; empty where nothing is.
     """
 
-    __slots__ = ("peer", "reason", "status")
+    __slots__ = ("method", "peer", "reason", "status", "target", "version")
 
-    def __init__(self, status: int, reason: str, peer: Address) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        peer: Address,
+        *,
+        method: str = "",
+        target: str = "",
+        version: str = "",
+    ) -> None:
         self.status = status
         self.reason = reason
         self.peer = peer
+        self.method = method
+        self.target = target
+        self.version = version
+
+    @property
+    def end(self) -> str:
+        """Why it ended, as `EndKind` has it: "refused(400)"."""
+        return f"{EndKind.REFUSED.value}({self.status})"
 
 
 class TlsFailed:
@@ -76,6 +97,8 @@ class TlsFailed:
     """
 
     __slots__ = ("peer", "reason")
+
+    end: Final = EndKind.TLS_FAILED.value
 
     def __init__(self, reason: str, peer: Address) -> None:
         self.reason = reason

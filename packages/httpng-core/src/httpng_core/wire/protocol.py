@@ -5,6 +5,7 @@ from math import inf
 from typing import Final, Protocol
 
 from httpng_core.config.settings import Settings
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 
 
@@ -70,7 +71,7 @@ class HttpProtocol(Protocol):
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Take other settings from now on, but for exchanges that have begun."""
 
-    def lost(self, now: float, cause: str) -> None:
+    def lost(self, now: float, cause: Cause) -> None:
         """Cancel everything: the connection is gone."""
 
 
@@ -123,7 +124,7 @@ class Silence:
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Do nothing."""
 
-    def lost(self, now: float, cause: str) -> None:
+    def lost(self, now: float, cause: Cause) -> None:
         """Do nothing."""
 
 

@@ -13,7 +13,17 @@ from collections.abc import Awaitable, Callable
 from threading import RLock, get_ident
 from typing import Any
 
-from httpng_core import Address, Application, Certificates, Exchange, HttpDate, Timers, end_exchange
+from httpng_core import (
+    DEFECT,
+    SHUT_DOWN,
+    Address,
+    Application,
+    Certificates,
+    Exchange,
+    HttpDate,
+    Timers,
+    end_exchange,
+)
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import GONE, IO
@@ -108,6 +118,7 @@ class Hub:
             lock=self.lock,
             call_in_loop=self.call_in_loop,
             check_thread=self.check_thread,
+            wall_clock=wall_clock,
         )
         reactor.watch(self.poller.fileno(), self._on_ready)
 
@@ -168,7 +179,7 @@ class Hub:
     def failed(self, pump: Pump) -> None:
         """Give up a connection that has met a defect of the server; the others go on."""
         _log.exception("a connection failed and is aborted")
-        pump.connection.abort(self.clock(), "a defect of the server")
+        pump.connection.abort(self.clock(), DEFECT)
         pump.close()
 
     def set_alarm(self, pump: Pump) -> None:
@@ -361,7 +372,7 @@ class Hub:
         except BaseException as error:
             if self._reactor.ends_task(error):
                 # The task is being cancelled, with the server: so is the exchange.
-                exchange.cancel(self.clock(), "the server was shut down")
+                exchange.cancel(self.clock(), SHUT_DOWN)
                 raise
             returned = error
         finally:

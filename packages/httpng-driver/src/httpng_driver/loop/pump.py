@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from httpng_core import Address, Certificates, Connection, Host, Readiness, Timer
+from httpng_core import Address, Certificates, Connection, Host, Readiness, Timer, lost
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
@@ -228,7 +228,7 @@ class Pump:
         except (BlockingIOError, InterruptedError):
             taken = 0
         except OSError as error:
-            connection.connection_lost(now, f"sending failed: {error.strerror}")
+            connection.connection_lost(now, lost(f"sending failed: {error.strerror}"))
             return False
         self._blocked = taken < size
         return connection.bytes_accepted(taken, now) and not self._blocked
@@ -251,7 +251,7 @@ class Pump:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                connection.connection_lost(clock(), f"the client has gone: {error.strerror}")
+                connection.connection_lost(clock(), lost(f"the client has gone: {error.strerror}"))
                 return
             if not data:
                 connection.receive_eof(clock())
@@ -300,5 +300,6 @@ class Pump:
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self.connection.connection_lost(self._hub.clock(), f"shutting down failed: {error.strerror}")
+            told = f"shutting down failed: {error.strerror}"
+            self.connection.connection_lost(self._hub.clock(), lost(told))
             self._hub.flag(self)

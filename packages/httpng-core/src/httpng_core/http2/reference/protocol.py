@@ -20,6 +20,7 @@ from httpng_core.http2.reference.guard import BlockWatch
 from httpng_core.http2.reference.intake import Intake
 from httpng_core.http2.reference.stream import Stream
 from httpng_core.http2.reference.wire import MAX_STREAMS, PREFACE, ServerH2
+from httpng_core.sending.ends import STALLED, Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
@@ -31,7 +32,6 @@ MAX_CONTROL = 64 * 1024
 """How many bytes of answers to frames of the client's, PING and the like, wait for it to read."""
 MAX_SEALED: Final = 16 * 1024 - 512
 """How many bytes of frames are made at once over TLS, so that mostly they fit into a record."""
-STALLED: Final = "stalled: no byte has moved for stall_timeout"
 
 
 class Phase(Enum):
@@ -173,7 +173,7 @@ class Http2:
         self._intake.uploads.limit(settings, now)
         self._arm_all()
 
-    def lost(self, now: float, cause: str) -> None:
+    def lost(self, now: float, cause: Cause) -> None:
         """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
         self._end_all(now, cause)
@@ -374,7 +374,7 @@ class Http2:
             return
         self.endpoint.tell(RequestRefused(400, reason, self.endpoint.peer))
         self._phase, self._block_since = Phase.OVER, None
-        self._end_all(now, f"the client broke the protocol: {reason}")
+        self._end_all(now, broke_protocol(reason, code))
         self._phase = Phase.FAILED
         self.h2.clear_outbound_data_buffer()
         self.h2.close_connection(code, last_stream_id=self._intake.last_stream)
@@ -383,7 +383,7 @@ class Http2:
         self.take_control(now)
         self.arm(self._stuck_due())
 
-    def _end_all(self, now: float, cause: str, *, resets: bool = False) -> None:
+    def _end_all(self, now: float, cause: Cause, *, resets: bool = False) -> None:
         """Cancel every exchange; or, where the client is at fault, reset it if its handler is done."""
         streams, self.streams = self.streams, {}
         for stream in streams.values():
