@@ -73,6 +73,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "ssl": ("httpng_core.tls",),
     "cryptography": ("httpng_core.tls",),
     "lupa": ("httpng_lua",),
+    "a2wsgi": ("httpng_driver.handlers.asgi",),
     "pytest": (CONFORMANCE,),
 }
 # Where other packages enter: by the names that stand in `__all__` there. testing is for tests, languages for

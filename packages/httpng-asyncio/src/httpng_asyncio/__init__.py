@@ -20,6 +20,7 @@ from httpng_core import (
     Router,
     SendResult,
     SendStats,
+    StartupError,
     body_bytes_sent,
     cancelled,
     headers_were_sent,
@@ -27,7 +28,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, Feed, Server
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server
 
 __all__ = [
     "IO",
@@ -38,6 +39,7 @@ __all__ = [
     "BodyStreamedError",
     "BodyTimeoutError",
     "BodyTooLongError",
+    "ClientGoneError",
     "ConfigError",
     "Feed",
     "FeedStats",
@@ -49,7 +51,9 @@ __all__ = [
     "Router",
     "SendResult",
     "SendStats",
+    "SendTimeout",
     "Server",
+    "StartupError",
     "__version__",
     "body_bytes_sent",
     "cancelled",

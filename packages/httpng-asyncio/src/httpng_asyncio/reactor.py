@@ -59,12 +59,37 @@ class AsyncioReactor:
         if not task.done():
             self._tasks.add(task)
 
+    def spawn_cancellable(
+        self,
+        take: Callable[[Callable[[], object]], None],
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *args: Any,
+    ) -> None:
+        """See `Reactor`."""
+        task = _start(self._run_cancellable(take, function, args), self._loop)
+        if not task.done():
+            self._tasks.add(task)
+
     async def _run(self, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]) -> None:
         # Cheaper than a callback of the task, which would take a turn of the loop of its own.
         try:
             await function(*args)
         finally:
             self._tasks.discard(asyncio.current_task())
+
+    async def _run_cancellable(
+        self,
+        take: Callable[[Callable[[], object]], None],
+        function: Callable[..., Coroutine[Any, Any, None]],
+        args: tuple[Any, ...],
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        take(task.cancel)
+        try:
+            await function(*args)
+        finally:
+            self._tasks.discard(task)
 
     def ends_task(self, error: BaseException) -> bool:
         """See `Reactor`: it is cancelled, or the program ends; a mere CancelledError may be anybody's."""

@@ -8,7 +8,7 @@ from httpng_core._version import __version__
 from httpng_core.app.application import Application, as_application
 from httpng_core.app.control import Control
 from httpng_core.app.files import File, FileRead, Files
-from httpng_core.app.handlers import as_response, end_exchange
+from httpng_core.app.handlers import AsgiHandler, as_response, end_exchange
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.router import Router, check_awaited
@@ -42,6 +42,7 @@ from httpng_core.errors import (
     RemoteError,
     RequestCancelled,
     ResponseStateError,
+    StartupError,
 )
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.checks import Overflow, Policy
@@ -87,6 +88,7 @@ __all__ = [
     "AckedUnknownError",
     "Address",
     "Application",
+    "AsgiHandler",
     "BaseIO",
     "BodyError",
     "BodyMalformedError",
@@ -153,6 +155,7 @@ __all__ = [
     "Settings",
     "Site",
     "SocketLike",
+    "StartupError",
     "Sweep",
     "Timer",
     "Timers",

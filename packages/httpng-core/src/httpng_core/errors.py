@@ -63,6 +63,10 @@ class ReadTimeoutError(BodyError, TimeoutError):
     status = 408
 
 
+class StartupError(HttpngError, RuntimeError):
+    """The application's own start has failed, so nothing is served: its `lifespan` raised, or said so."""
+
+
 class RemoteError(HttpngError):
     """What the peer sent breaks the protocol.
 

@@ -3,6 +3,7 @@
 from httpng_driver._version import __version__
 from httpng_driver.command.cli import main
 from httpng_driver.command.run import addresses, until_signalled
+from httpng_driver.handlers.asgi import ClientGoneError, SendTimeout
 from httpng_driver.handlers.feed import Feed
 from httpng_driver.handlers.io import IO
 from httpng_driver.reactor import Backend, Reactor
@@ -12,9 +13,11 @@ from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistic
 __all__ = [
     "IO",
     "Backend",
+    "ClientGoneError",
     "Feed",
     "ListenerStatistics",
     "Reactor",
+    "SendTimeout",
     "Server",
     "ServerStatistics",
     "__version__",

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ class LuaApplication(Application):
         clock: Callable[[], float],
         *,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        start_asgi: Callable[[Exchange, Any], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         files: Files | None = None,
         lock: AbstractContextManager[object] | None = None,
@@ -107,6 +109,7 @@ class LuaApplication(Application):
         Args:
             clock: the clock that was given to the constructor.
             start_async: has no use here.
+            start_asgi: neither.
             on_ready: see `Runner`.
             files: see `Runner`.
             lock: see `Runner`; with several loops each has its own.
@@ -122,6 +125,7 @@ class LuaApplication(Application):
         runner = super().runner(
             clock,
             start_async=start_async,
+            start_asgi=start_asgi,
             on_ready=on_ready,
             files=files,
             lock=lock,
@@ -207,7 +211,7 @@ class LuaApplication(Application):
         for handler in before:
             handler.retired = True
 
-    def _as_handler(self, handler: Any) -> Handler:
+    def _as_handler(self, handler: Any, settings: Settings) -> Handler:
         made = self._script.handler(handler)
         self._handlers.append(made)
         return made
@@ -240,4 +244,4 @@ class LuaApplication(Application):
     def _serve_nothing(self) -> None:
         """Until the script calls `cfg` there has to be a configuration for a server that already runs it."""
         self.configuration = Configuration(sites=(), settings=Settings(), listen=())
-        self.handler = handler_of((), self._as_handler)
+        self.handler = handler_of((), partial(self._as_handler, settings=Settings()))

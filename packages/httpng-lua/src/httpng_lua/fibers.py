@@ -38,6 +38,10 @@ class _Nothing:
     def settings(self) -> Settings:
         raise AssertionError("nothing is served yet")
 
+    @property
+    def state(self) -> object:
+        return None
+
 
 class Fibers:
     """The fibers of one script: starts them, steps them, lets them sleep.

@@ -17,6 +17,7 @@ from httpng_core import (
     Router,
     SendResult,
     SendStats,
+    StartupError,
     body_bytes_sent,
     cancelled,
     headers_were_sent,
@@ -24,7 +25,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, Feed, Server
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server
 from httpng_trio._version import __version__
 from httpng_trio.front import run, serve
 from httpng_trio.reactor import TrioReactor
@@ -37,6 +38,7 @@ __all__ = [
     "BodyStreamedError",
     "BodyTimeoutError",
     "BodyTooLongError",
+    "ClientGoneError",
     "ConfigError",
     "Feed",
     "FeedStats",
@@ -48,7 +50,9 @@ __all__ = [
     "Router",
     "SendResult",
     "SendStats",
+    "SendTimeout",
     "Server",
+    "StartupError",
     "TrioReactor",
     "__version__",
     "body_bytes_sent",

@@ -72,6 +72,15 @@ class TrioReactor:
         task.context = copy_context()
         trio.lowlevel.reschedule(task, outcome.Value((function, args)))
 
+    def spawn_cancellable(
+        self,
+        take: Callable[[Callable[[], object]], None],
+        function: Callable[..., Coroutine[Any, Any, None]],
+        *args: Any,
+    ) -> None:
+        """See `Reactor`."""
+        self.spawn(_run_cancellable, take, function, args)
+
     def ends_task(self, error: BaseException) -> bool:
         """See `Reactor`: it is cancelled, or the program is to end."""
         if isinstance(error, BaseExceptionGroup):
@@ -143,3 +152,13 @@ class TrioReactor:
     def _deadline(self) -> float:
         """Return the alarm's time by trio's clock, which has another origin than the monotonic one."""
         return trio.current_time() + (self._when - time.monotonic())
+
+
+async def _run_cancellable(
+    take: Callable[[Callable[[], object]], None],
+    function: Callable[..., Coroutine[Any, Any, None]],
+    args: tuple[Any, ...],
+) -> None:
+    with trio.CancelScope() as scope:
+        take(scope.cancel)
+        await function(*args)

@@ -6,6 +6,7 @@ from httpng_core.app.directory import PIECE, DirectoryHandler
 from httpng_core.app.dispatch import handler_of
 from httpng_core.app.files import File, FileRead, Files
 from httpng_core.app.handlers import (
+    AsgiHandler,
     AsyncHandler,
     FunctionHandler,
     GeneratorHandler,
@@ -26,6 +27,7 @@ __all__ = [
     "SECONDS_PER_TURN",
     "TABLE",
     "Application",
+    "AsgiHandler",
     "AsyncHandler",
     "BaseIO",
     "Control",

@@ -1,21 +1,22 @@
 """An application: a handler with its settings, for any driver to run."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from httpng_core.app.control import Control
-from httpng_core.app.dispatch import handler_of
+from httpng_core.app.dispatch import asgi_handlers, handler_of
 from httpng_core.app.files import Files
-from httpng_core.app.handlers import as_handler
+from httpng_core.app.handlers import AsgiHandler, as_handler, checked_lifespan
 from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.runner import Handler, Runner, at_once, streams_body
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
-from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_lua_keys
+from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_asgi_keys, refuse_lua_keys
 from httpng_core.config.sites import Site
 from httpng_core.connection import Connection, ProtocolName, no_date
 from httpng_core.errors import ConfigError
@@ -41,10 +42,16 @@ class Application:
         handler: how the handler of a request is started.
         lifecycle: where the server stands, and what may be asked of it now.
         control: the server that runs this application; it sets this itself. `None` before that.
+        lifespan: makes what is entered before the first request and left after the last; or `None`.
+        state: what that gave, for `req.state`; whoever serves the application sets it.
+        asgi_states: likewise what each ASGI application has put into its state, by the `id` of it.
     """
 
     configuration: Configuration
     handler: Handler
+    lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
+    state: object
+    asgi_states: dict[int, dict[str, Any]]
     _overrides: Mapping[str, object]
 
     def __init__(
@@ -54,18 +61,23 @@ class Application:
 
         Args:
             handler: `async def handler(req, io)`, a plain `def handler(req)` that returns its
-                response, or a generator function `handler(req, io)` that yields its calls. Or the
-                name of a directory, whose files are served. It is the same as a last site with the path "/".
+                response, or a generator function `handler(req, io)` that yields its calls. Or an ASGI or
+                WSGI application, see `interface`. Or the name of a directory, whose files are served. It is
+                the same as a last site with the path "/".
             sites: a list of `{"path": ..., "handler": ...}`, of which the first that takes a path has it.
             listen: where to listen, "ADDR:PORT" or several of these.
-            **cfg: the settings, see the reference.
+            **cfg: the settings, see the reference. `lifespan` may also be a function without arguments that
+                returns an async context manager: every server enters it before the first request and leaves
+                it after the last, in its first loop; what it gives is `req.state`.
 
         Raises:
             ConfigError: a setting that is unknown or out of range, an address or a site that isn't one,
                 no handler at all.
-            TypeError: a handler takes other arguments.
+            TypeError: a handler, or `lifespan`, takes other arguments.
         """
         self._begin(_PYTHON, {})
+        if callable(cfg.get("lifespan")):
+            self.lifespan = checked_lifespan(cfg.pop("lifespan"))
         with self.lifecycle.configuring():
             self._configure({"handler": handler, "sites": sites, "listen": listen, **cfg})
 
@@ -127,6 +139,7 @@ class Application:
         """
         changed = copy(self)
         changed.lifecycle, changed.control = copy(self.lifecycle), None
+        changed.state, changed.asgi_states = None, {}
         changed.override(**cfg)
         return changed
 
@@ -141,10 +154,14 @@ class Application:
                 raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
         if self._language.runtime is None:
             refuse_lua_keys(cfg)
+        else:
+            refuse_asgi_keys(cfg)
         overrides = {**self._overrides, **cfg}
         settings = parse_settings(
             {**self._given, **overrides}, lua_handler=self._language.runtime is not None
         )
+        if settings.interface != self.settings.interface:
+            self.handler = handler_of(self.sites, partial(self._as_handler, settings=settings))
         self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
 
     def override_listen(self, listen: Sequence[ListenAddress]) -> None:
@@ -176,11 +193,17 @@ class Application:
         """The directories that are served, by their absolute names."""
         return self.configuration.directories
 
+    @property
+    def asgi_handlers(self) -> list[AsgiHandler]:
+        """The ASGI and WSGI applications there are among the handlers."""
+        return list(asgi_handlers(self.handler))
+
     def runner(
         self,
         clock: Callable[[], float],
         *,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        start_asgi: Callable[[Exchange, Any], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         files: Files | None = None,
         lock: AbstractContextManager[object] | None = None,
@@ -196,6 +219,7 @@ class Application:
             self,
             clock=clock,
             start_async=start_async,
+            start_asgi=start_asgi,
             on_ready=on_ready,
             files=files,
             lock=lock,
@@ -260,6 +284,8 @@ class Application:
         self._language = language
         self._overrides = dict(overrides)
         self._given: Mapping[str, object] = {}
+        self.lifespan = self.state = None
+        self.asgi_states = {}
 
     def _configure(self, given: Mapping[str, object]) -> None:
         """Take a configuration over, if it is right and the server can; `lifecycle` has said that it may."""
@@ -280,13 +306,25 @@ class Application:
         given: Mapping[str, object],
         take: Callable[[Configuration], None] | None,
     ) -> None:
-        handler = handler_of(configuration.sites, self._as_handler)
+        handler = handler_of(configuration.sites, partial(self._as_handler, settings=configuration.settings))
         if take is not None:
+            self._check_started(handler, configuration.settings)
             take(configuration)
         self.configuration, self.handler, self._given = configuration, handler, given
 
-    def _as_handler(self, handler: Any) -> Handler:
-        return as_handler(handler)
+    def _check_started(self, handler: Handler, settings: Settings) -> None:
+        """Check that no ASGI application comes in that the server would have had to start."""
+        if settings.lifespan == "off" or self.lifecycle.state is ServerState.STOPPED:
+            return
+        for one in asgi_handlers(handler):
+            if not one.is_wsgi and id(one.app) not in self.asgi_states:
+                raise ConfigError(
+                    f"the ASGI application {one.app!r} can't come in while the server runs, as its lifespan "
+                    "begins with the server: name it from the start, or set lifespan to 'off'"
+                )
+
+    def _as_handler(self, handler: Any, settings: Settings) -> Handler:
+        return as_handler(handler, settings.interface)
 
 
 def _settled() -> Pending:

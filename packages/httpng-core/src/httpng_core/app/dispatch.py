@@ -1,8 +1,10 @@
 """Handlers of several sites behind one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from httpng_core.app.directory import DirectoryHandler
+from httpng_core.app.handlers import AsgiHandler
+from httpng_core.app.router import Router
 from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
 from httpng_core.config.sites import NOT_FOUND, Site, SiteTable
 from httpng_core.http.request import Request
@@ -10,10 +12,15 @@ from httpng_core.sending.exchange import Exchange
 
 
 class SitesHandler:
-    """Starts the handler of the site that a request is for; 404 where there is none."""
+    """Starts the handler of the site that a request is for; 404 where there is none.
+
+    Attributes:
+        handlers: those of all sites.
+    """
 
     def __init__(self, handlers: Sequence[tuple[str, Handler]]) -> None:
         self._table = SiteTable([(path, (path, handler)) for path, handler in handlers])
+        self.handlers = [handler for _, handler in handlers]
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Start the handler of the first site that takes the path."""
@@ -40,6 +47,8 @@ def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -
     def made(site: Site) -> Handler:
         if site.directory is None:
             handler = as_handler(site.handler)
+            if isinstance(handler, AsgiHandler):
+                handler.mount = site.path.rstrip("/")
             return handler if site.stream_body is None else StreamChoice(handler, site.stream_body)
         return DirectoryHandler(site.path, site.directory, index=site.index, dotfiles=site.dotfiles)
 
@@ -47,3 +56,14 @@ def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -
     if [path for path, _ in handlers] == ["/"]:
         return handlers[0][1]
     return SitesHandler(handlers)
+
+
+def asgi_handlers(handler: Handler) -> Iterator[AsgiHandler]:
+    """Yield the ASGI and WSGI applications that `handler` may hand a request to."""
+    if isinstance(handler, AsgiHandler):
+        yield handler
+    elif isinstance(handler, (SitesHandler, Router)):
+        for one in handler.handlers:
+            yield from asgi_handlers(one)
+    elif isinstance(handler, StreamChoice):
+        yield from asgi_handlers(handler.handler)

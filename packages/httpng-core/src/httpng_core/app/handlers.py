@@ -4,10 +4,11 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from httpng_core.app.io import GeneratorBody, GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
+from httpng_core.config.settings import Interface
 from httpng_core.errors import BodyError, ConfigError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
@@ -76,16 +77,57 @@ class AsyncHandler:
             runner.start_async(exchange, self.function)
 
 
-def as_handler(handler: Any) -> Handler:
-    """Tell by its form how a handler is run.
+class AsgiHandler:
+    """An ASGI or WSGI application, left to the driver.
+
+    Attributes:
+        app: the application.
+        is_wsgi: whether it is one of WSGI.
+        mount: the path of its site, without a slash at the end; empty for "/".
+    """
+
+    def __init__(self, app: Callable[..., Any], *, is_wsgi: bool = False) -> None:
+        self.app = app
+        self.is_wsgi = is_wsgi
+        self.mount = ""
+
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return true: an application pulls the body, whatever it does with it."""
+        return True
+
+    def start(self, exchange: Exchange, runner: Runner) -> None:
+        """Hand the application to the driver."""
+        if runner.start_asgi is None:
+            error = RuntimeError("an ASGI application needs a backend: httpng-asyncio or httpng-trio")
+            end_exchange(exchange, error, runner.clock())
+        else:
+            runner.start_asgi(exchange, self)
+
+
+def as_handler(handler: Any, interface: Interface = "auto") -> Handler:
+    """Tell how a handler is run, by its form, or by what `interface` says that functions are.
 
     Raises:
-        TypeError: it isn't callable, takes neither `(req)` nor `(req, io)`, or is an async generator.
+        TypeError: it isn't callable, takes neither `(req)`, `(req, io)` nor what an ASGI or WSGI application
+            takes, or is an async generator.
     """
-    if isinstance(handler, Handler):
-        return handler
     if not callable(handler):
+        # Ours can't be called, and an ASGI application may well have a `start` of its own.
+        if isinstance(handler, Handler):
+            return handler
         raise TypeError("handler is not a function")
+    if interface in ("asgi", "wsgi"):
+        return AsgiHandler(handler, is_wsgi=interface == "wsgi")
+    if interface == "auto" and not inspect.isgeneratorfunction(handler):
+        if _takes(handler, 3) and not _takes(handler, 2):
+            return AsgiHandler(handler)
+        _refuse_asgi2(handler)
+        if _names(handler)[1:2] == ["start_response"]:
+            return AsgiHandler(handler, is_wsgi=True)
+    return _as_native(handler)
+
+
+def _as_native(handler: Callable[..., Any]) -> Handler:
     forms = (handler, type(handler).__call__)
     if any(map(inspect.isasyncgenfunction, forms)):
         raise TypeError(f"handler {_name(handler)} is async and has a yield: it must await the calls of io")
@@ -98,6 +140,21 @@ def as_handler(handler: Any) -> Handler:
     if _takes(handler, 1):
         return FunctionHandler(handler)
     raise TypeError(f"handler {_name(handler)} must take (req, io), or (req) to return a response")
+
+
+def checked_lifespan(lifespan: Any) -> Callable[[], Any]:
+    """Return what an application is to enter at the start of its server.
+
+    Raises:
+        TypeError: it can't be called without arguments, or is no async context manager's factory.
+    """
+    if inspect.isasyncgenfunction(lifespan) or inspect.iscoroutinefunction(lifespan):
+        raise TypeError(
+            f"lifespan {_name(lifespan)} needs @contextlib.asynccontextmanager above it, and a yield"
+        )
+    if not _takes(lifespan, 0):
+        raise TypeError(f"lifespan {_name(lifespan)} must take no arguments")
+    return cast(Callable[[], Any], lifespan)
 
 
 def check_awaited(function: Callable[..., Any]) -> None:
@@ -216,6 +273,22 @@ def _takes(handler: Callable[..., Any], count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _names(function: Callable[..., Any]) -> list[str]:
+    """Return the names of a function's parameters; none where they can't be told."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _refuse_asgi2(handler: Callable[..., Any]) -> None:
+    if _names(handler) == ["scope"]:
+        raise TypeError(
+            f"{_name(handler)} takes (scope) alone, as an ASGI 2 application does, and httpng speaks ASGI 3: "
+            "wrap it with asgiref.compatibility.guarantee_single_callable"
+        )
 
 
 def _name(handler: object) -> str:

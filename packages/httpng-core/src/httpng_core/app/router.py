@@ -7,12 +7,13 @@ from httpng_core.app.handlers import AsyncHandler, as_handler, end_exchange
 from httpng_core.app.handlers import check_awaited as check_function
 from httpng_core.app.route_table import NoMatch, RouteTable
 from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
+from httpng_core.config.settings import Interface
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange
 
 
-def check_awaited(handler: object) -> None:
+def check_awaited(handler: object, interface: Interface = "auto") -> None:
     """Check that a handler, of a site or of a route, can be run where coroutines are awaited.
 
     A driver with an event loop does this at its start, and before it takes another configuration. Elsewhere a
@@ -27,7 +28,7 @@ def check_awaited(handler: object) -> None:
         handler.check_awaited()
         return
     try:
-        made = as_handler(handler)
+        made = as_handler(handler, interface)
     except TypeError:
         # The name of a directory, or a function of Lua's.
         return
@@ -101,6 +102,11 @@ class Router:
         if not callable(given) or inspect.iscoroutinefunction(given):
             raise TypeError("before must be a plain function that takes (req)")
         self._before.append(function)
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """The handlers of all routes there are now."""
+        return list(self._table.handlers())
 
     def check_awaited(self) -> None:
         """Check that the handlers of all routes can be run where coroutines are awaited.

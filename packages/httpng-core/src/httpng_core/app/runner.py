@@ -184,6 +184,10 @@ class Served(Protocol):
     def settings(self) -> Settings:
         """The settings."""
 
+    @property
+    def state(self) -> object:
+        """What `lifespan` gave, for `req.state`."""
+
 
 class Runner:
     """Runs the handlers of one application for one event loop.
@@ -192,6 +196,7 @@ class Runner:
         clock: the monotonic clock that every `now` is read from.
         timers: deadlines of handlers that aren't of an exchange (sleeping fibers and the like).
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
+        start_asgi: starts an ASGI application likewise, given as its `AsgiHandler`.
         on_ready: called when a handler can go on, so `run` is due; it must only set a flag.
         files: where static files come from; `None` where nothing reads any.
         lock: held while the loop works on its connections, if other threads may as well; else `None`.
@@ -206,6 +211,7 @@ class Runner:
         clock: Callable[[], float],
         files: Files | None = None,
         start_async: Callable[[Exchange, Callable[..., Any]], None] | None = None,
+        start_asgi: Callable[[Exchange, Any], None] | None = None,
         on_ready: Callable[[], None] = lambda: None,
         lock: AbstractContextManager[object] | None = None,
         call_in_loop: CallInLoop = at_once,
@@ -215,6 +221,7 @@ class Runner:
         self.clock = clock
         self.timers = Timers()
         self.start_async = start_async
+        self.start_asgi = start_asgi
         self.on_ready = on_ready
         self.files = files
         self.lock = lock
@@ -250,6 +257,8 @@ class Runner:
         while events:
             event = events.popleft()
             if isinstance(event, RequestReceived):
+                if self._served.state is not None:
+                    event.exchange.request.state = self._served.state
                 # A context of its own for each request, whoever's work has led to this.
                 self._context.copy().run(self._served.handler.start, event.exchange, self)
                 started = True
@@ -263,6 +272,7 @@ class Runner:
 
     def start(self, exchange: Exchange) -> None:
         """Start the handler that is the right one now on an exchange, in a context of its own."""
+        exchange.request.state = self._served.state
         self._context.copy().run(self._served.handler.start, exchange, self)
 
     def handle(self, event: Event) -> None:

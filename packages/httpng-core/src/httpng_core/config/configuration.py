@@ -15,6 +15,7 @@ from httpng_core.config.settings import (
     check_before_handlers,
     parse_settings,
     parse_uvloop,
+    refuse_asgi_keys,
     refuse_lua_keys,
     unchangeable,
 )
@@ -73,7 +74,7 @@ def first_configuration(cfg: Mapping[str, object], language: Language) -> Config
     """
     listen = parse_listen(cfg.get("listen"), default=language.listen)
     _refuse_uvloop(cfg, language)
-    _refuse_lua_keys(cfg, language)
+    _refuse_keys_of_others(cfg, language)
     check_before_handlers(cfg)
     sites = parse_sites(cfg.get("sites"), cfg.get("handler"), language.is_function)
     settings = parse_settings(cfg, lua_handler=language.runtime is not None)
@@ -94,7 +95,7 @@ def reconfiguration(running: Configuration, cfg: Mapping[str, object], language:
         ConfigError: with the texts of the original where it has one.
     """
     _refuse_uvloop(cfg, language)
-    _refuse_lua_keys(cfg, language)
+    _refuse_keys_of_others(cfg, language)
     check_before_handlers(cfg, running.settings)
     sites = parse_new_sites(
         cfg.get("sites"), cfg.get("handler"), running.sites, language.name, language.is_function
@@ -113,9 +114,11 @@ def _refuse_uvloop(cfg: Mapping[str, object], language: Language) -> None:
         raise ConfigError("uvloop is not a parameter of cfg: it is an option of the command line")
 
 
-def _refuse_lua_keys(cfg: Mapping[str, object], language: Language) -> None:
+def _refuse_keys_of_others(cfg: Mapping[str, object], language: Language) -> None:
     if language.runtime is None:
         refuse_lua_keys(cfg)
+    else:
+        refuse_asgi_keys(cfg)
 
 
 def _check_runtime(cfg: Mapping[str, object], language: Language) -> None:

@@ -126,6 +126,26 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class RootPath:
+    """Where an application is mounted: empty, or a path without a slash at its end."""
+
+    @property
+    def range(self) -> str:
+        """See `Rule`."""
+        return "empty, or a path that begins with '/' and doesn't end with one"
+
+    def read(self, name: str, value: object) -> object:
+        """See `Rule`."""
+        return value
+
+    def takes(self, value: object) -> bool:
+        """See `Rule`."""
+        if not isinstance(value, str) or not value.isprintable():
+            return False
+        return not value or (value.startswith("/") and not value.endswith("/"))
+
+
+@dataclass(frozen=True, slots=True)
 class OldestTls:
     """The oldest version of TLS; the texts are those of the original."""
 

@@ -11,6 +11,7 @@ from httpng_core.config.rules import (
     OldestTls,
     OneOf,
     ProtoVersion,
+    RootPath,
     Rule,
     Seconds,
     SecurityLevel,
@@ -23,6 +24,8 @@ HalfClose = Literal["streaming", "always", "never"]
 Engine = Literal["fast", "reference"]
 LogFormat = Literal["text", "json"]
 LuaRuntime = Literal["luajit21", "lua54"]
+Interface = Literal["auto", "native", "asgi", "wsgi"]
+AsgiLifespanMode = Literal["auto", "on", "off"]
 
 _T = TypeVar("_T")
 
@@ -36,6 +39,8 @@ _LOG_FORMAT: Final = OneOf(get_args(LogFormat))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
 _RUNTIME: Final = OneOf(get_args(LuaRuntime))
+_INTERFACE: Final = OneOf(get_args(Interface))
+_LIFESPAN: Final = OneOf(get_args(AsgiLifespanMode))
 _RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
 
 
@@ -106,6 +111,14 @@ class Settings:
         threads: How many threads run an event loop each.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
+        interface: What functions are: handlers of httpng ("native"), ASGI applications, WSGI applications, or
+            each what it looks like ("auto").
+        root_path: Under which path a proxy has the ASGI and WSGI applications, if it takes that off: they
+            find it in `root_path`, and before the path of each request.
+        lifespan: Whether ASGI applications are told of the server's start and end: if they understand it
+            ("auto"), always ("on": one that doesn't is an error), or never ("off").
+        disconnect_grace: How long an ASGI application may go on with a response whose client is gone; then
+            its task is cancelled. Infinity: never.
         sandbox: Whether a Lua script gets only what can do no harm outside of it.
         lua_memory_limit: How many bytes the Lua state may take. What would take more raises `not enough
             memory`. `None`: as much as there is.
@@ -147,6 +160,10 @@ class Settings:
     max_control_rate: float = _key(100.0, Seconds())
     threads: int = _key(1, Whole(1, 16))
     thread_termination_timeout: float = _key(60.0, Number())
+    interface: Interface = _key("auto", _INTERFACE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
+    root_path: str = _key("", RootPath(), fixed=True)
+    lifespan: AsgiLifespanMode = _key("auto", _LIFESPAN, fixed=True)  # noqa: RUF009 - a string, whatever it is called
+    disconnect_grace: float = _key(3.0, Seconds(zero=True))
     sandbox: bool = _key(False, _FLAG, fixed=True)
     lua_memory_limit: int | None = _key(None, Whole(1 << 20), fixed=True)
     handler_time_limit: float | None = _key(None, Seconds(), fixed=True)
@@ -163,6 +180,8 @@ OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
 """The keys that are no settings: handlers, where to listen, and what runs all this."""
 LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
 """Settings of the Lua state: they say what it is, so they can't be changed once it is there."""
+ASGI_KEYS: Final = ("interface", "root_path", "lifespan", "disconnect_grace")
+"""Settings of applications in Python that aren't written for httpng."""
 _KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
 
 
@@ -243,6 +262,17 @@ def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
     for name in ("lua", *LUA_KEYS):
         if cfg.get(name) is not None:
             raise ConfigError(f"{name} is for applications in Lua")
+
+
+def refuse_asgi_keys(cfg: Mapping[str, object]) -> None:
+    """For applications in Lua.
+
+    Raises:
+        ConfigError: One of the keys for ASGI applications is given.
+    """
+    for name in ASGI_KEYS:
+        if cfg.get(name) is not None:
+            raise ConfigError(f"{name} is for applications in Python")
 
 
 def parse_uvloop(value: object) -> bool | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from httpng_core.errors import BodyStreamedError
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream, GivenRead
@@ -103,6 +103,7 @@ class Request:
         peer: the client's end of the connection.
         ouraddr: our end of the connection.
         route: the path of the route or site that took it, as it was configured; empty without one.
+        state: what the application's `lifespan` gave; `None` without one.
         stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
         source: what reads a body that comes in while the handler runs; whoever starts the handler sets it.
     """
@@ -122,6 +123,7 @@ class Request:
         "route",
         "source",
         "stash",
+        "state",
         "version_major",
         "version_minor",
     )
@@ -159,6 +161,7 @@ class Request:
         self.ouraddr = ouraddr
         self.route = ""
         self.stash = stash
+        self.state: Any = None
 
     @property
     def headers(self) -> Headers:
@@ -248,7 +251,7 @@ class Request:
         return request
 
     def _copied(self, stash: Mapping[str, str]) -> "Request":
-        return Request(
+        request = Request(
             method=self.method,
             path=self.path,
             host=self.host,
@@ -261,6 +264,8 @@ class Request:
             ouraddr=self.ouraddr,
             stash=stash,
         )
+        request.state = self.state
+        return request
 
     def without_body(self) -> "Request":
         """Return the same request with an empty body, for who has that elsewhere."""

@@ -149,13 +149,17 @@ def response_head(status: object, headers: HeaderSource | None) -> ResponseHead:
     code = status if type(status) is int else _checked_status(status)
     if headers is None:
         return _kept_head(code, (), False)
-    is_mapping = type(headers) is dict or isinstance(headers, Mapping)
+    # Pairs in a tuple, as ASGI has them, need not be asked what they are.
+    is_mapping = type(headers) is dict or (type(headers) is not tuple and isinstance(headers, Mapping))
     pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
     if len(pairs) > 8:
         return _made_head(code, pairs, is_mapping)
-    for name, value in pairs:
-        kind = type(value)
-        if type(name) is not str or (kind is not str and kind is not bytes) or len(value) >= 64:
+    for pair in pairs:
+        name, value = pair
+        name_kind, kind = type(name), type(value)
+        if type(pair) is not tuple or (name_kind is not str and name_kind is not bytes):
+            return _made_head(code, pairs, is_mapping)
+        if (kind is not str and kind is not bytes) or len(value) >= 64:
             return _made_head(code, pairs, is_mapping)
     return _kept_head(code, pairs, is_mapping)
 

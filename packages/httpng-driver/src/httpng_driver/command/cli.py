@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from httpng_core import Application, ConfigError, ListenAddress, parse_settings
+from httpng_core import Application, ConfigError, ListenAddress, StartupError, parse_settings
 from httpng_driver.command.arguments import Given, Parser
 from httpng_driver.command.config_file import APP, SITES, read_config
 from httpng_driver.command.find_application import Wanted, load
@@ -34,6 +34,8 @@ _PRINT: Final = "print_config"
 
 def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[str] | None) -> int:
     """Run the command line; the exit status: 0 after a shutdown, 2 for what can't be started.
+
+    It is 3 if the application's own start has failed.
 
     Args:
         loops: the backend's `run` by the names of the event loops that it can choose among; "auto" is one.
@@ -67,6 +69,9 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
         except ConfigError as error:
             _say(f"httpng: {error}")
             return 2
+        except StartupError as error:
+            _say(f"httpng: {error}")
+            return 3
         except KeyboardInterrupt:
             # A second SIGINT, after the server had ended and stopped listening to signals.
             pass

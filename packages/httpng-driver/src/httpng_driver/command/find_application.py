@@ -28,6 +28,8 @@ _NOT_THE_USERS: Final = frozenset(
     }
 )
 
+_FIRST: Final = ("interface",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -204,7 +206,11 @@ def _as_application(
     app: object, name: str, settings: Mapping[str, object], sites: Sequence[object] | None
 ) -> Application:
     try:
-        application = as_application(app, None, {} if sites is None else {"sites": sites})
+        first: dict[str, object] = {} if sites is None else {"sites": sites}
+        if not isinstance(app, Application):
+            # What functions are has to be known before they are looked at.
+            first.update((key, settings[key]) for key in _FIRST if key in settings)
+        application = as_application(app, None, first)
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{name}: {error}") from error
     # In place: the module may reconfigure the application that it holds.

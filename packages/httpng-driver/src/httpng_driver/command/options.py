@@ -90,6 +90,10 @@ _OWN: Final = (
 )  # fmt: skip
 
 _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "interface": (_APPLICATION, "WORD", "what functions are: auto, native, asgi or wsgi"),
+    "root_path": (_APPLICATION, "PATH", "the path that a proxy takes off, for ASGI and WSGI applications"),
+    "lifespan": (_APPLICATION, "WORD", "tell ASGI applications of start and stop: auto, on or off"),
+    "disconnect_grace": (_APPLICATION, "SECONDS", "cancel an ASGI task so long after its client has gone"),
     "default_send_window": (_SENDING, "BYTES", "body bytes of an exchange in flight at most, or auto"),
     "default_window_until": (_SENDING, "UNTIL", "until when bytes are in flight: sent or acked"),
     "default_send_timeout": (_SENDING, "SECONDS", "how long a write or a wait may take"),

@@ -41,6 +41,9 @@ class Driving(Protocol):
     def serve(self) -> None:
         """Do whatever the connection wants now."""
 
+    def serve_locked(self) -> None:
+        """Likewise, outside of a turn: the lock is taken."""
+
 
 class NoPump:
     """The pump of an exchange that was over before its handler began. See `Pump`."""
@@ -54,6 +57,9 @@ class NoPump:
         """Do nothing."""
 
     def serve(self) -> None:
+        """Do nothing."""
+
+    def serve_locked(self) -> None:
         """Do nothing."""
 
 
@@ -230,7 +236,7 @@ class IO(BaseIO):
             self._over = anyio.Event()
             if self._exchange.is_over:
                 self._over.set()
-            self._exchange.on_over = self._over.set
+            self._exchange.on_over = _both(self._exchange.on_over, self._over.set)
         await self._over.wait()
 
     async def _settled(self, pending: Pending) -> SendResult | None:
@@ -288,6 +294,18 @@ class Turn:
         """Count one more call that had room; return whether others should run now."""
         self.calls += 1
         return self.calls >= CALLS_PER_TURN or clock() >= self.ends
+
+
+def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls both; `first` may be missing."""
+    if first is None:
+        return second
+
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 async def until_settled(pending: Pending) -> None:

@@ -18,43 +18,26 @@ from httpng_core import (
     SHUT_DOWN,
     Address,
     Application,
+    AsgiHandler,
     Certificates,
     Exchange,
     HttpDate,
     Timers,
     end_exchange,
 )
+from httpng_driver.handlers.asgi import AsgiHost, HttpCall
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import GONE, IO
 from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.loop.pump import Pump
+from httpng_driver.loop.statistics import HubStatistics
 from httpng_driver.reactor import Reactor
 from httpng_driver.threads.wakeup import Doorbell
 
 _PASSES_PER_TURN = 4
 _log = logging.getLogger("httpng")
-
-
-class HubStatistics:
-    """What is going on in one event loop; a snapshot.
-
-    Attributes:
-        connections: how many connections are open.
-        tasks: how many async handlers run.
-        deadlines: how many deadlines are pending, one for each connection at most.
-        turns: how often the loop has called the hub so far. In a turn each socket that is ready gets one
-            read, and each connection a bounded number of offers.
-    """
-
-    __slots__ = ("connections", "deadlines", "tasks", "turns")
-
-    def __init__(self, connections: int, tasks: int, deadlines: int, turns: int) -> None:
-        self.connections = connections
-        self.tasks = tasks
-        self.deadlines = deadlines
-        self.turns = turns
 
 
 class Hub:
@@ -109,10 +92,12 @@ class Hub:
         self._closed = False
         self._alarm: float | None = None
         self.configuration = application.configuration
+        self._asgi = AsgiHost(application, clock, self.timers, self._soon, self.check_thread)
         # Last, as fibers of a script may want a turn at once.
         self.runner = application.runner(
             clock,
             start_async=self._start_async,
+            start_asgi=self._start_asgi,
             on_ready=self._soon,
             files=DiskFiles(reactor, wall_clock),
             lock=self.lock,
@@ -365,6 +350,15 @@ class Hub:
             exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
         self._tasks += 1
         self._reactor.spawn(self._run, exchange, function, io)
+
+    def _start_asgi(self, exchange: Exchange, handler: AsgiHandler) -> None:
+        pump = GONE if exchange.is_over else exchange.host.driver
+        io = IO(exchange, self.clock, pump, self.check_thread)
+        if exchange.incoming is not None:
+            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
+        call = HttpCall(self._asgi, exchange, io, handler)
+        self._tasks += 1
+        self._reactor.spawn_cancellable(call.take_cancel, self._run, exchange, call.run, io)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:

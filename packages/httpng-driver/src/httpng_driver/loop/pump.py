@@ -159,6 +159,11 @@ class Pump:
         if more:
             hub.flag(self)
 
+    def serve_locked(self) -> None:
+        """Serve, outside of a turn."""
+        with self._hub.lock:
+            self.serve()
+
     def push(self) -> bool:
         """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
         connection, moved = self.connection, False

@@ -24,7 +24,7 @@ def check_configuration(configuration: Configuration) -> None:
         ConfigError: a handler takes `io` and isn't async, or a directory can't be served.
     """
     for site in configuration.sites:
-        check_awaited(site.handler)
+        check_awaited(site.handler, configuration.settings.interface)
     check_directories(configuration.directories)
 
 

@@ -14,6 +14,7 @@ from httpng_driver.loop.hub import Hub
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.control import Service
 from httpng_driver.serving.endpoints import Listening, Preparation
+from httpng_driver.serving.lifespans import started
 from httpng_driver.serving.statistics import ServerStatistics
 from httpng_driver.threads.lua_gate import LuaGate
 from httpng_driver.threads.pool import Loops
@@ -140,13 +141,14 @@ async def serve_on(
     Raises:
         ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
             listened on.
+        StartupError: what the application does at its start has failed.
         RuntimeError: the application is served already; or it is a script that was, as it can be once.
     """
     if isinstance(application.control, Service):
         raise RuntimeError("the application is served already: give another server a copy of it")
     listening = _listening(application, listen)
     try:
-        async with backend.reactor() as reactor:
+        async with started(application, backend), backend.reactor() as reactor:
             await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
         if application.failure is not None:
             raise application.failure

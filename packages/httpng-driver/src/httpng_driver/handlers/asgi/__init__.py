@@ -1,0 +1,9 @@
+"""ASGI applications: what they are called with, and what they are told."""
+
+from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
+from httpng_driver.handlers.asgi.host import AsgiHost
+from httpng_driver.handlers.asgi.http import HttpCall
+from httpng_driver.handlers.asgi.lifespan import AsgiLifespan
+from httpng_driver.handlers.asgi.wsgi import check_wsgi
+
+__all__ = ["AsgiHost", "AsgiLifespan", "ClientGoneError", "HttpCall", "SendTimeout", "check_wsgi"]
