@@ -137,7 +137,7 @@ def generator_of_one(req: Request) -> Steps:
     return None
 
 
-async def async_of_three(req: Request, io: Any, more: int) -> None: ...
+async def async_of_four(req: Request, io: Any, more: int, most: int) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_handler_takes_one_or_two_arguments(handler: Any) -> None:
     [
         (async_of_nothing, "async_of_nothing is async: it must take (req, io)"),
         (async_of_one, "async_of_one is async: it must take (req, io)"),
-        (async_of_three, "async_of_three is async: it must take (req, io)"),
+        (async_of_four, "async_of_four is async: it must take (req, io)"),
         (generator_of_one, "generator_of_one has a yield: it must take (req, io)"),
         (async_generator, "async_generator is async and has a yield: it must await the calls of io"),
     ],
@@ -735,7 +735,7 @@ def test_an_application_checks_everything_before_it_runs() -> None:
     with pytest.raises(ConfigError, match="handler is not a function"):
         Application(5)
     with pytest.raises(TypeError, match="must take"):
-        Application(async_of_three)
+        Application(async_of_four)
     with pytest.raises(ConfigError):
         Application(function, default_send_window=-1)
     with pytest.raises(ConfigError):

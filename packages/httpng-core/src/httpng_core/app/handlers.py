@@ -119,7 +119,7 @@ def as_handler(handler: Any, interface: Interface = "auto") -> Handler:
     if interface in ("asgi", "wsgi"):
         return AsgiHandler(handler, is_wsgi=interface == "wsgi")
     if interface == "auto" and not inspect.isgeneratorfunction(handler):
-        if _takes(handler, 3) and not _takes(handler, 2):
+        if _is_asgi(handler):
             return AsgiHandler(handler)
         _refuse_asgi2(handler)
         if _names(handler)[1:2] == ["start_response"]:
@@ -281,6 +281,15 @@ def _names(function: Callable[..., Any]) -> list[str]:
         return list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         return []
+
+
+def _is_asgi(handler: Callable[..., Any]) -> bool:
+    """Return whether a function looks like an ASGI application: async, or by the names of its arguments."""
+    if not _takes(handler, 3) or _takes(handler, 2):
+        return False
+    return any(map(inspect.iscoroutinefunction, (handler, type(handler).__call__))) or (
+        _names(handler) == ["scope", "receive", "send"]
+    )
 
 
 def _refuse_asgi2(handler: Callable[..., Any]) -> None:
