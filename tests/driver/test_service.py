@@ -15,7 +15,7 @@ from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, pumps_o
 
 from httpng_core import Application, ConfigError, Request, ServerState, parse_listen
 from httpng_driver import IO, ListenerStatistics, Server, ServerStatistics
-from httpng_driver.command import load
+from httpng_driver.command import Wanted, load
 from httpng_driver.loop import Hub, make_poller
 from httpng_driver.serving import Listener, open_listeners
 from httpng_lua import LuaApplication
@@ -316,7 +316,7 @@ async def test_connections_are_drained_and_reconfigured_while_no_other_thread_is
 def script(tmp_path: Path, source: str, **cfg: object) -> Application:
     path = tmp_path / "script.lua"
     path.write_text(f"{FLAG.replace('FLAG', str(flag(tmp_path)))}{source}")
-    return load(str(path), cfg)
+    return load(Wanted(name=str(path), settings=cfg))
 
 
 # The test has a script go on by a file, which that may take away to tell how far it has come.

@@ -14,7 +14,9 @@ from anyio.lowlevel import checkpoint
 from httpng_core import (
     AsgiHandler,
     BodyError,
+    Cause,
     ContentLengthError,
+    EndKind,
     Exchange,
     Request,
     SendResult,
@@ -213,7 +215,9 @@ class HttpCall:
             result = await io.write(body)
         except BaseException:
             if may_tear and before < exchange.current < before + len(body):
-                exchange.reset(self._host.clock(), "a send that had begun was cancelled")
+                exchange.reset(
+                    self._host.clock(), Cause(EndKind.HANDLER_ABORT, "a send that had begun was cancelled")
+                )
                 io.pump.wake()
             raise
         if result is not None:
@@ -235,7 +239,7 @@ class HttpCall:
         if timeout is None:
             timeout = self._exchange.settings.default_send_timeout
         told = f"send found no room for {len(body)} bytes within its timeout of {timeout:g} s"
-        self._exchange.reset(self._host.clock(), told)
+        self._exchange.reset(self._host.clock(), Cause(EndKind.SEND_TIMEOUT, told))
         self._io.pump.wake()
         raise SendTimeout(told)
 
