@@ -18,6 +18,7 @@ from httpng_core import (
     Lifecycle,
     Pending,
     Runner,
+    ServerState,
     Settings,
 )
 from httpng_core.languages import CallInLoop, Handler, Language, at_once, handler_of, parse_lua_runtime
@@ -163,6 +164,10 @@ class LuaApplication(Application):
             RuntimeError: a server runs the script already.
         """
         self._script.use_gate(gate)
+
+    def drained(self, runner: Runner) -> None:
+        """See `Application`: `io.draining` is true from now on."""
+        self._script.drain(runner, is_whole=self.lifecycle.state is ServerState.STOPPING)
 
     @property
     def has_ended(self) -> bool:

@@ -57,6 +57,7 @@ class ExchangeCalls:
             "begin_header": self._begin_header,
             "await_header": self._await_header,
             "wait": self._wait,
+            "wait_draining": self._wait_draining,
             "close": self._close,
             "cancel_late": self._cancel_late,
         }
@@ -161,6 +162,10 @@ class ExchangeCalls:
         now = self.clock()
         pending = handle.exchange.wait(int(position), now, timeout, until_of(until))
         return self.answer(handle, pending, now)
+
+    def _wait_draining(self, handle: ExchangeHandle, timeout: float | None) -> Answer:
+        now = self.clock()
+        return self.answer(handle, handle.exchange.wait_draining(now, timeout), now)
 
     def _close(self, handle: ExchangeHandle, headers: bytes | None) -> Answer:
         handle.exchange.close(self.clock(), pairs(headers))

@@ -120,6 +120,7 @@ class FeedCalls:
         max_age: float | None,
         gap: float | None,
         timeout: float | None,
+        until_draining: bool | None,
         window: float | bytes | None,
         until: bytes | None,
         stall: float | None,
@@ -129,7 +130,15 @@ class FeedCalls:
         on_gap = self._on_gap(gap, handle.home)
         follower = self._by_number[int(feed)].follower(max_age=max_age, on_gap=on_gap)
         exchange.stall_timeout = stall
-        pending = exchange.follow(follower, now, timeout, window_of(window), pairs(headers), until_of(until))
+        pending = exchange.follow(
+            follower,
+            now,
+            timeout,
+            window_of(window),
+            pairs(headers),
+            until_of(until),
+            until_draining=bool(until_draining),
+        )
         return self._calls.answer(handle, pending, now)
 
     def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:

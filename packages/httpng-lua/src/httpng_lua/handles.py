@@ -65,6 +65,14 @@ class Exchanges:
         """Count those that Lua can still ask about."""
         return sum(number in self._by_number for number in map(int, held().split()))
 
+    def draining(self, home: Runner) -> list[int]:
+        """Return the numbers of those in the loop of `home` whose handlers are to come to their end."""
+        return [
+            number
+            for number, handle in self._by_number.items()
+            if handle.home is home and handle.exchange.draining
+        ]
+
     def sweep(self, held: Callable[[], bytes]) -> None:
         """Forget what Lua can't ask about any more."""
         known = self._by_number

@@ -7,7 +7,7 @@ from typing import Any, Final
 from httpng_core import ConfigError, Runner
 from httpng_lua.calls import ExchangeCalls
 from httpng_lua.feeds import FeedCalls
-from httpng_lua.fibers import Fibers
+from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.gate import Gate, ignore
 from httpng_lua.handler import LuaHandler
 from httpng_lua.handles import Exchanges, Waits
@@ -76,7 +76,9 @@ class Script:
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
+        # Asked for now, as some are called within a call from Lua.
         self._serve, self._held = self.runtime.function("serve"), self.runtime.function("held")
+        self._drain = self.runtime.function("drain")
         self.runtime.find_modules_in(str(path.parent))
 
     def run(self) -> None:
@@ -130,6 +132,15 @@ class Script:
         if self._is_launched:
             raise RuntimeError("a Lua script can be served once: its fibers belong to that server")
         self._fibers.gate = gate
+
+    def drain(self, home: Runner, *, is_whole: bool) -> None:
+        """Tell the handlers in the loop of `home` that its connections drain, perhaps with all others."""
+
+        def told() -> Answer:
+            numbers = " ".join(map(str, self._exchanges.draining(home)))
+            return as_answer(self._drain(numbers.encode(), is_whole))
+
+        self._fibers.gate.call(home, told, ignore)
 
     def launch(self, runner: Runner) -> None:
         """Note that a server runs the script: the first of its loops is where its fibers live."""

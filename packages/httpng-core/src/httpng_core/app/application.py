@@ -231,6 +231,13 @@ class Application:
     def use_gate(self, gate: Any) -> None:
         """Take what several threads need for handlers that share a state; those of Python share none."""
 
+    def drained(self, runner: Runner) -> None:
+        """Note that the connections of one loop have begun to drain; each exchange was told before.
+
+        Called in that loop, the one of `runner`. An application whose handlers learn it by other ways than
+        `io` tells them here.
+        """
+
     @property
     def has_ended(self) -> bool:
         """Whether nothing of the application's own would have it served again after a shutdown."""

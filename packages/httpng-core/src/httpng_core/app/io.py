@@ -69,6 +69,11 @@ class BaseIO:
             raise unknown_field(name)
         super().__setattr__(name, value)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server stops, reloads or replaces this worker: the handler is to come to its end."""
+        return self._exchange.draining
+
     def get_follow_stats(self) -> FollowStats | None:
         """Return what became of the payloads of the feed followed now, or last; `None` before that."""
         self._check_thread()
@@ -103,8 +108,17 @@ class BaseIO:
         until = self.window_until if until is None else until
         return self._exchange.wait(position, self._clock(), self._timeout(timeout), until)
 
+    def _begin_draining(self, timeout: float | None) -> Pending:
+        self._check_thread()
+        return self._exchange.wait_draining(self._clock(), timeout)
+
     def _begin_follow(
-        self, feed: Feed, max_age: float | None, on_gap: OnGap | None, timeout: float | None
+        self,
+        feed: Feed,
+        max_age: float | None,
+        on_gap: OnGap | None,
+        timeout: float | None,
+        until_draining: bool,
     ) -> Pending:
         self._check_thread()
         if not isinstance(feed, Feed):
@@ -112,7 +126,13 @@ class BaseIO:
         follower = feed.follower(max_age=max_age, on_gap=on_gap)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
-            follower, self._clock(), timeout, self.send_window, self.headers, self.window_until
+            follower,
+            self._clock(),
+            timeout,
+            self.send_window,
+            self.headers,
+            self.window_until,
+            until_draining,
         )
         self._follower = follower
         return pending
@@ -156,9 +176,14 @@ class GeneratorIO(BaseIO):
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
+        until_draining: bool = False,
     ) -> Pending:
         """See `Exchange.follow`; `max_age` and `on_gap` as for an async handler."""
-        return self._begin_follow(feed, max_age, on_gap, timeout)
+        return self._begin_follow(feed, max_age, on_gap, timeout, until_draining)
+
+    def wait_draining(self, timeout: float | None = None) -> Pending:
+        """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""
+        return self._begin_draining(timeout)
 
     def write_informational(self, code: int, headers: HeaderSource | None = None) -> None:
         """See `Exchange.write_informational`. Doesn't block, and isn't yielded."""

@@ -214,10 +214,18 @@ class Connection:
         endpoint.timers.handle(now)
 
     def drain(self, now: float) -> None:
-        """Take no more requests: close when idle, else once what is under way is over."""
+        """Take no more requests: close when idle, else once what is under way is over.
+
+        Handlers are told: `io.draining` is true from now on. Again: nothing.
+        """
         endpoint = self._endpoint
+        if endpoint.draining:
+            return
         endpoint.draining = True
+        exchanges = endpoint.protocol.exchanges()
         endpoint.protocol.drain(now)
+        for exchange in exchanges:
+            exchange.drain(now)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Take other settings from now on: for requests that are not whole yet, and all that come later.

@@ -62,6 +62,7 @@ class Follower:
         "_delivered",
         "_expired",
         "_feed",
+        "_finished",
         "_joined_at",
         "_left_at",
         "_noted",
@@ -104,6 +105,8 @@ class Follower:
         # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
         self._asked: tuple[int, Payload, calls.Later] | None = None
         self._asks = 0
+        # Whether it takes in nothing more, though its feed goes on.
+        self._finished = False
 
     @property
     def stats(self) -> FollowStats:
@@ -123,7 +126,7 @@ class Follower:
     @property
     def ended(self) -> bool:
         """Whether nothing is pending and nothing will be."""
-        return self._feed.is_closed and not self._backlog
+        return (self._finished or self._feed.is_closed) and not self._backlog
 
     @property
     def size(self) -> int:
@@ -147,9 +150,17 @@ class Follower:
         """Leave the feed; what is pending is skipped."""
         self.step_out()
         self._owner = None
-        self._left_at = self._feed.published
+        if not self._finished:
+            self._left_at = self._feed.published
         self._backlog.clear()
         self._feed.leave(self)
+
+    def finish(self) -> None:
+        """Take in nothing more: it has ended once what is pending is sent."""
+        if self._owner is None or self._finished:
+            return
+        self.step_out()
+        self._finished, self._left_at = True, self._feed.published
 
     def offer(self) -> bytes:
         """Return what to send next, chosen anew each time; nothing if all that was pending has expired.
@@ -189,7 +200,7 @@ class Follower:
 
     def step_in(self, host: Host) -> None:
         """Share a sweep with others, from now on or soon: all that was published is sent."""
-        if self._sweep is not None or self._owner is None or self._feed.is_closed:
+        if self._sweep is not None or self._owner is None or self._finished or self._feed.is_closed:
             return
         send = host.direct_send
         assert send is not None
@@ -261,8 +272,8 @@ class Follower:
     def add(self, payload: Payload) -> None:
         """One more was published."""
         owner, backlog = self._owner, self._backlog
-        if owner is None:
-            return  # It left meanwhile, with another that its exchange followed.
+        if owner is None or self._finished:
+            return  # It left meanwhile, with another that its exchange followed; or takes in no more.
         if not backlog:
             self._wake()
         backlog.add(payload)
@@ -291,7 +302,8 @@ class Follower:
 
     def _lost(self) -> int:
         """Return how many were neither delivered nor are they pending."""
-        published = self._feed.published if self._owner is not None else self._left_at
+        follows = self._owner is not None and not self._finished
+        published = self._feed.published if follows else self._left_at
         return published - self._joined_at - self._delivered_by_now() - self._pending()
 
     def _delivered_by_now(self) -> int:

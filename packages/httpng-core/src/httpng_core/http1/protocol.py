@@ -468,6 +468,8 @@ class Http1:
         elif settings.h2c_upgrade and self._upgrade(head, request, now):
             return
         exchange = Exchange(request, settings, endpoint.timers, self, now)
+        if endpoint.draining:
+            exchange.draining = True
         self.exchange = exchange
         self.framer.begin(head.keep_alive and not endpoint.draining)
         self._phase = Phase.HANDLING

@@ -147,6 +147,8 @@ class Intake(Lifetime):
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         endpoint = self.endpoint
         exchange = stream.exchange = Exchange(request, self.settings, endpoint.timers, stream, now)
+        if endpoint.draining:
+            exchange.draining = True
         endpoint.events.append(RequestReceived(exchange))
 
     def _begin_upload(self, stream: Stream, request: Request, now: float) -> None:

@@ -145,6 +145,9 @@ class Source(Protocol):
     def take_books(self) -> Swept:
         """Return what a sweep has sent since this was asked last."""
 
+    def finish(self) -> None:
+        """Take in nothing more: it has ended once what is pending is sent."""
+
 
 class Follow(Write):
     """A `follow`: it stands in the line of writers and draws payloads from `source`, each as a whole.
@@ -152,9 +155,10 @@ class Follow(Write):
     Attributes:
         source: the follower of the feed.
         refused: how long what was drawn last was, if the window had no room for it; else 0.
+        until_draining: whether it ends, with what is pending, once the server drains.
     """
 
-    __slots__ = ("refused", "source")
+    __slots__ = ("refused", "source", "until_draining")
 
     def __init__(
         self,
@@ -167,6 +171,7 @@ class Follow(Write):
         super().__init__(b"", limit, deadline, until, path)
         self.source = source
         self.refused = 0
+        self.until_draining = False
 
     def limit_for(self, size: int) -> float:
         """Return the send window for a payload of `size` bytes."""
@@ -188,6 +193,27 @@ class Wait(Pending):
         super().__init__(deadline)
         self.until = until
         self.position = position
+
+
+class DrainWait(Pending):
+    """A `wait_draining`: settled, its result is whether the handler is to come to its end."""
+
+    __slots__ = ("is_due",)
+
+    def __init__(self, deadline: float = inf) -> None:
+        super().__init__(deadline)
+        self.is_due = False
+
+    def tell(self, *, is_due: bool) -> None:
+        """Settle: the handler is to end, or the time is up."""
+        self.is_due = is_due
+        self.settle(None)
+
+    @property
+    def result(self) -> Any:
+        """Whether the server drains, or the exchange is over; false: the time was up."""
+        assert self.settled
+        return self.is_due
 
 
 class Turn(Pending):

@@ -20,7 +20,17 @@ from httpng_core.http.response import (
     with_defaults,
 )
 from httpng_core.http.trailers import Fields, trailer_fields
-from httpng_core.sending.calls import DONE, Follow, HeaderWrite, Pending, Read, Source, Wait, Write
+from httpng_core.sending.calls import (
+    DONE,
+    DrainWait,
+    Follow,
+    HeaderWrite,
+    Pending,
+    Read,
+    Source,
+    Wait,
+    Write,
+)
 from httpng_core.sending.checks import (
     checked_position,
     checked_stall_timeout,
@@ -155,8 +165,11 @@ class Exchange(Outgoing):
         window: WindowSize | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
+        until_draining: bool = False,
     ) -> Pending:
         """Send what a feed publishes until it is closed; the call settles with `None` when all of it is sent.
+
+        With `until_draining` it goes on as if the feed were closed once the server drains.
 
         The next payload is sent when all before it has come as far as `until`, or already when it fits into
         `window`. The window "auto" follows the path and counts until acked, whatever `until` says. Without a
@@ -192,6 +205,9 @@ class Exchange(Outgoing):
         if self.length is not None:
             raise ContentLengthError("a response with a content-length can't follow a feed, which has none")
         source.begin(self, self.host)
+        follow.until_draining = until_draining
+        if until_draining and self.draining:
+            source.finish()
         return self._line_up(follow, now)
 
     def read(self, limit: int | None, now: float, timeout: Seconds | None = None) -> Read:
@@ -206,6 +222,25 @@ class Exchange(Outgoing):
         read.answer(self.request.take_body(limit))
         return read
 
+    def wait_draining(self, now: float, timeout: Seconds | None = None) -> DrainWait:
+        """Wait until the server drains or the exchange is over; its result is whether that is so.
+
+        Without a timeout it waits for ever. It holds up nothing: no write, no follow.
+
+        Raises:
+            TypeError, ValueError: a wrong timeout.
+        """
+        wait = DrainWait(inf if timeout is None else now + checked_timeout(timeout))
+        if self.draining or self.state > LAST_LIVE:
+            wait.tell(is_due=True)
+            return wait
+        wait.timer = self.timers.add(wait.deadline, lambda at: self.withdraw(wait, at))
+        if self.drain_waits is None:
+            self.drain_waits = []
+        self.drain_waits.append(wait)
+        self.host.wake()
+        return wait
+
     def withdraw(self, pending: Pending, now: float) -> None:
         """End a call as a timeout would: its task was cancelled, or its time is up.
 
@@ -215,6 +250,12 @@ class Exchange(Outgoing):
             self.incoming.withdraw(pending, now)
             return
         if pending.settled:
+            return
+        if isinstance(pending, DrainWait):
+            if self.drain_waits is not None:
+                self.drain_waits.remove(pending)
+            self.timers.cancel(pending.timer)
+            pending.tell(is_due=False)
             return
         if isinstance(pending, Write):
             queue = self.queue

@@ -15,7 +15,7 @@ from httpng_core.http.response import ResponseHead
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
-from httpng_core.sending.calls import Follow, Write
+from httpng_core.sending.calls import DrainWait, Follow, Write
 from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.sending.incoming import Incoming
@@ -124,6 +124,8 @@ class Outgoing(ResponseBody):
         stalls: what resets it when no byte moves for `io.stall_timeout`.
         trailers: fields that go out behind the body, where the client takes them.
         incoming: the request's body, if it comes in while the handler runs.
+        draining: whether the server has begun to drain: the handler is to come to its end.
+        drain_waits: who waits for that, if anybody does.
     """
 
     __slots__ = (
@@ -132,6 +134,8 @@ class Outgoing(ResponseBody):
         "_offered_at",
         "carrier",
         "cause",
+        "drain_waits",
+        "draining",
         "first_sent",
         "head",
         "head_given",
@@ -198,6 +202,8 @@ class Outgoing(ResponseBody):
         self.stalls: StallWatch | None = None
         self.incoming: Incoming | None = None
         self.trailers: Fields = ()
+        self.draining = False
+        self.drain_waits: list[DrainWait] | None = None
 
     # What there is to frame ---------------------------------------------------------------------------
 
@@ -414,6 +420,8 @@ class Outgoing(ResponseBody):
             self.settle_waits()
         if self.incoming is not None:
             self.incoming.abandon(self.cause.text or "the response is complete", now)
+        if self.drain_waits is not None:
+            self.tell_draining()
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
@@ -424,6 +432,24 @@ class Outgoing(ResponseBody):
         if self.incoming is not None:
             self.incoming.let_go()
         host.wake()
+
+    def drain(self, now: float) -> None:
+        """Note that the server drains: who waits for that is told, and what follows until then ends."""
+        if self.state > LAST_LIVE:
+            return
+        self.draining = True
+        if self.drain_waits is not None:
+            self.tell_draining()
+        if self.queue is not None and self.queue.finish_follows():
+            self.queue.advance(self, now, self._settle_write)
+            self.host.wake()
+
+    def tell_draining(self) -> None:
+        """Settle all who wait for the drain: it has begun, or there is nothing more to end."""
+        waits, self.drain_waits = self.drain_waits, None
+        for wait in waits or ():
+            self.timers.cancel(wait.timer)
+            wait.tell(is_due=True)
 
     def leave_queue(self) -> None:
         """Settle all who wait for room as cancelled."""

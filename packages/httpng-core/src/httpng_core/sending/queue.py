@@ -74,6 +74,15 @@ class WriterQueue:
             self.chosen = b""
         self._waiting.remove(write)
 
+    def finish_follows(self) -> bool:
+        """Have the follows end that go on until the server drains; return whether there is one."""
+        found = False
+        for write in self._waiting:
+            if isinstance(write, Follow) and write.until_draining:
+                write.source.finish()
+                found = True
+        return found
+
     def clear(self) -> list[Write]:
         """Empty the line, and return who stood in it."""
         left = list(self._waiting)

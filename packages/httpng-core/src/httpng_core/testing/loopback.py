@@ -331,7 +331,7 @@ class Loopback:
         self._errors = _Errors() if raises else None
         self.runner = self.application.runner(self.clock, start_async=self._start_async, files=files)
         self._clients: list[Client] = []
-        self.server = ScriptedServer(self.application, self.clock, self._connections)
+        self.server = ScriptedServer(self.application, self.clock, self._connections, self.runner)
 
     def connect(
         self, room: float = inf, path: ScriptedPath | None = None, tls: TlsEnd | None = None

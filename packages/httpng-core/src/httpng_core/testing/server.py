@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from httpng_core.app.application import Application
 from httpng_core.app.lifecycle import ServerState, ServerVerb
+from httpng_core.app.runner import Runner
 from httpng_core.config.configuration import Configuration
 from httpng_core.connection import Connection
 from httpng_core.sending.calls import Pending
@@ -22,13 +23,15 @@ class ScriptedServer:
         application: Application,
         clock: Callable[[], float],
         connections: Callable[[], Sequence[Connection]],
+        runner: Runner,
     ) -> None:
-        """Run `application`; `connections` are those that it has, closed ones among them."""
+        """Run `application` by `runner`; `connections` are those that it has, closed ones among them."""
         self.keeps_threads = False
         self._application = application
         self._lifecycle = application.lifecycle
         self._clock = clock
         self._connections = connections
+        self._runner = runner
         self._stop_at: float | None = None
         self._stopping = Pending()
         application.control = self
@@ -63,8 +66,9 @@ class ScriptedServer:
         self._stopping = Pending()
         for connection in self._connections():
             connection.drain(now)
-            if resets:
-                connection.abort(now)
+        self._application.drained(self._runner)
+        for connection in self._connections() if resets else ():
+            connection.abort(now)
         return self._stopping
 
     def force_decrease_threads(self) -> Pending:

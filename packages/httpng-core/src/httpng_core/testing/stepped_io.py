@@ -52,9 +52,15 @@ class SteppedIO(BaseIO):
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
+        until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
-        return (yield self._begin_follow(feed, max_age, on_gap, timeout))
+        return (yield self._begin_follow(feed, max_age, on_gap, timeout, until_draining))
+
+    @coroutine
+    def wait_draining(self, timeout: float | None = None) -> _Call:
+        """See `Exchange.wait_draining`."""
+        return (yield self._begin_draining(timeout))
 
     @coroutine
     def close(self) -> _Call:

@@ -171,6 +171,7 @@ class IO(BaseIO):
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
+        until_draining: bool = False,
     ) -> SendResult | None:
         """Send what `feed` publishes until it is closed, beginning with the latest value of each key.
 
@@ -185,17 +186,20 @@ class IO(BaseIO):
             on_gap: called with the number of payloads that were skipped or expired since the last one that
                 was sent; the bytes that it returns, if any, are sent before the next one.
             timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
+            until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
+                then is sent still, and the handler can say goodbye.
 
         Returns:
-            `None` when the feed was closed and all of it is sent, or if the response has no body by rule;
-            else a result as of `wait`: the time was up, or the exchange is over.
+            `None` when the feed was closed, or the server drains, and all that was pending is sent, or if the
+            response has no body by rule; else a result as of `wait`: the time was up, or the exchange is
+            over.
 
         Raises:
             TypeError, ValueError: wrong arguments.
             ContentLengthError: the response has a Content-Length.
             ResponseStateError: another follow of this response has not ended.
         """
-        return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout))
+        return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout, until_draining))
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:
         """Send an informational response (RFC 9110, 15.2) ahead of the response. Doesn't wait for the client.
@@ -228,6 +232,25 @@ class IO(BaseIO):
         """
         self._end(trailers)
         self.pump.push_now()
+
+    async def wait_draining(self, timeout: float | None = None) -> bool:
+        """Wait until the handler is to come to its end: the server stops, reloads or replaces this worker.
+
+        What still runs `shutdown_timeout` seconds later is cut. Writes and follows go on meanwhile.
+
+        Args:
+            timeout: seconds; `None`: for ever, `io.send_timeout` doesn't apply.
+
+        Returns:
+            True when the server drains, or the exchange is over; false: the time was up.
+
+        Raises:
+            TypeError, ValueError: a wrong timeout.
+        """
+        pending = self._begin_draining(timeout)
+        await self._settled(pending)
+        # Its result is no `SendResult`.
+        return bool(pending.result)
 
     async def wait_cancelled(self) -> None:
         """Wait until the exchange is over: the client is gone, or the response is complete."""

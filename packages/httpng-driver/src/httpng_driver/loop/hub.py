@@ -236,6 +236,7 @@ class Hub:
         with self.lock:
             for pump in self.pumps:
                 pump.connection.drain(self.clock())
+            self.application.drained(self.runner)
         self._soon()
 
     def reset(self) -> None:

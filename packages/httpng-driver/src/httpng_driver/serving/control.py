@@ -9,6 +9,7 @@ import anyio
 
 from httpng_core import Application, Configuration, Pending, ServerState, ServerVerb, Timer
 from httpng_driver.loop.hub import Hub
+from httpng_driver.serving.draining import PATIENCE, log_waiting
 from httpng_driver.serving.endpoints import Listening, check_configuration
 from httpng_driver.serving.listener import Listener
 from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
@@ -36,6 +37,7 @@ class Service:
         self._loops = loops
         self._listeners: list[Listener] = []
         self._deadline: Timer | None = None
+        self._told: Timer | None = None
         self._is_stopping = self._first_is_idle = self._is_final = False
         self._on_ended: list[Pending] = []
         self._on_reduced: list[Pending] = []
@@ -167,10 +169,17 @@ class Service:
             self._is_stopping, self._first_is_idle = True, False
             self._loops.shrink(1)
             self._hub.drain(self._idle)
+            self._told = self._hub.timers.add(self._hub.clock() + PATIENCE, lambda now: self._tell_waiting())
         if resets:
             self._hub.reset()
             self._loops.reset_leaving()
         self._set_deadline(limit, self._give_up)
+
+    def _tell_waiting(self) -> None:
+        """Say once what is waited for, if something is."""
+        if self._is_stopping and self._deadline is not None:
+            left = max(self._deadline.deadline - self._hub.clock(), 0.0)
+            log_waiting(self._hub.pumps, self._loops.connections, left)
 
     def _idle(self) -> None:
         self._first_is_idle = True
@@ -192,6 +201,7 @@ class Service:
             return
         self._is_stopping = False
         self._cancel_deadline()
+        self._hub.timers.cancel(self._told)
         self._application.lifecycle.do(ServerVerb.ENDED)
         if self._tell_ended():
             # Who waited for this goes on in the next turn, and may start again.

@@ -222,15 +222,16 @@ function core.gap(number, lost)
   return DONE, text(notice)
 end
 
-local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true }
+local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true, until_draining = true }
 
 --- io:follow(feed, options)
 -- Sends what a feed publishes until it is closed, beginning with the latest value of each key, or, with the policy
 -- `'every'`, with the next payload. [Its options](#options-of-follow) may be left out. It begins the response if need be,
 -- and reads the fields of `io` when it starts. `io.send_timeout` doesn't count.
 --
--- Returns: `nil` when the feed was closed and all that was pending is sent, and at once where body bytes are dropped by
--- rule (HEAD); else a `send_result` as of `wait`: the time was up, or the exchange is over.
+-- Returns: `nil` when the feed was closed, or with `until_draining` when the server drains, and all that was pending is
+-- sent, and at once where body bytes are dropped by rule (HEAD); else a `send_result` as of `wait`: the time was up, or
+-- the exchange is over.
 -- Raises: something else than a feed, an unknown option or a wrong one, a response with a Content-Length, one that follows
 -- already in another fiber, and, with `on_gap: ` in front, what `on_gap` raises.
 -- Waits: for all of that, for ever without a `timeout`.
@@ -246,12 +247,13 @@ function IO.follow(io, feed, options)
   if not number then
     error('io:follow needs a feed, as httpng.feed makes one, not ' .. named(feed), 0)
   end
-  options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout')
+  options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout', 'until_draining')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
+  local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local fn = option(options, 'on_gap', 'function', 'a function')
   local gap = fn and new_gap(fn) or NONE
-  local code, value = begun(io, host.follow(handle, number, max_age, gap.number, timeout, sending(io)))
+  local code, value = begun(io, host.follow(handle, number, max_age, gap.number, timeout, until_draining, sending(io)))
   local result = result_of(settle(code, value))
   -- The use after the wait is what keeps it until then.
   if gap.number then

@@ -56,7 +56,7 @@ local function configure(parameters)
     host.give_cfg(unpack(row, from, min(from + PIECE - 1, #row)))
   end
   settle(host.configure())
-  core.handlers = functions
+  core.handlers, core.drains = functions, nil
 end
 
 --- httpng.cfg(parameters)

@@ -213,6 +213,22 @@ function IO.wait(io, position, timeout, choice)
   return result_of(settle(host.wait(handle, position, timeout_of(io, timeout), until_of(io, choice))))
 end
 
+--- io:wait_draining(timeout)
+-- Waits until the handler is to come to its end: the server stops, reloads or replaces this worker. What still runs
+-- `shutdown_timeout` seconds later is cut. Writes and follows of other fibers go on meanwhile.
+--
+-- Returns: `true` when the server drains, or the exchange is over; `false` if the time was up.
+-- Raises: a timeout that is no number of seconds.
+-- Waits: for that, `timeout` seconds at most; for ever without one, `io.send_timeout` doesn't count.
+
+--- io.draining
+-- Whether the server drains: `true` from then on, else `nil`.
+function IO.wait_draining(io, timeout)
+  local handle = handle_of(io, timeout)
+  timeout = optional(timeout, 'number', 'timeout must be a number of seconds, not ')
+  return settle(host.wait_draining(handle, timeout)) == 1
+end
+
 --- io:close()
 -- Ends the response cleanly, also if a write fell short: the handler says that it knows. Accepted bytes are flushed.
 -- Again: nothing.
@@ -256,9 +272,22 @@ local METATABLE = { __index = IO, __newindex = set_field }
 core.metatables.io = METATABLE
 
 function core.new_io(handle)
-  local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {} }, METATABLE)
+  local io = setmetatable({ [HANDLE] = handle, [BEGUN] = false, headers = {}, draining = core.drains }, METATABLE)
   held[handle] = io
   return io
+end
+
+-- Some connections drain, or all, and then requests that still come in find it so. Those of the numbers in this text
+-- are told.
+function core.drain(numbers, all)
+  core.drains = all or nil
+  for number in numbers:gmatch('%d+') do
+    local io = held[tonumber(number)]
+    if io then
+      rawset(io, 'draining', true)
+    end
+  end
+  return true
 end
 
 -- The numbers of all that are there, in one text.

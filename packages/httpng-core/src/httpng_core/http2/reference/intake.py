@@ -210,6 +210,8 @@ class Intake:
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         owner = self._owner
         exchange = stream.exchange = Exchange(request, owner.settings, owner.endpoint.timers, stream, now)
+        if owner.endpoint.draining:
+            exchange.draining = True
         owner.endpoint.tell(RequestReceived(exchange))
 
     # Besides ------------------------------------------------------------------------------------------
