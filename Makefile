@@ -14,7 +14,7 @@ SOURCES := $(wildcard packages/*/pyproject.toml) packages/httpng-core/hatch_buil
 COMPILED := .venv-compiled/bin
 INSTALL_COMPILED := $(COMPILED)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo serve test test-compiled soak bench bench-freshness lint docs wheels
+.PHONY: help demo serve test test-compiled coverage soak bench bench-freshness lint docs wheels
 
 help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test    lint, types and tests'
 	@echo 'make test-compiled   the tests of core and driver, on a core that is compiled'
 	@echo 'make wheels  builds the packages into dist/, the core compiled'
+	@echo 'make coverage   the tests of core and driver with their coverage, which must not fall'
 	@echo 'make soak    the tests that take minutes'
 	@echo 'make bench   requests, bytes and messages per CPU second, beside other servers; BENCHES="$(BENCHES)"'
 	@echo 'make bench-freshness   how old data is behind a slow link, beside other servers; as root'
@@ -64,6 +65,19 @@ docs: .venv/packages.stamp
 
 test: lint
 	$(BIN)/python -m pytest tests -q -m "not soak" --numprocesses auto --dist loadfile
+
+# What isn't covered is listed. The floor is what is reached: it goes up only. `testing` is a tool of tests.
+CORE_FLOOR := 100
+DRIVER_FLOOR := 95
+COVERAGE := $(BIN)/python -m coverage
+COUNTED := -q -m "not soak" --numprocesses auto --dist loadfile --cov --cov-branch --cov-report=
+
+coverage: .venv/dev.stamp
+	COVERAGE_FILE=.coverage.core $(BIN)/python -m pytest tests/core tests/properties tests/hostile $(COUNTED)
+	COVERAGE_FILE=.coverage.driver $(BIN)/python -m pytest tests/driver tests/backends $(COUNTED)
+	$(COVERAGE) report --data-file=.coverage.core --include='*/httpng_core/*' --omit='*/httpng_core/testing/*' \
+		--fail-under=$(CORE_FLOOR)
+	$(COVERAGE) report --data-file=.coverage.driver --include='*/httpng_driver/*' --fail-under=$(DRIVER_FLOOR)
 
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600

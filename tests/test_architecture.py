@@ -328,6 +328,41 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
     assert [name for name in exported(MODULES, folder) if not hasattr(found, name)] == []
 
 
+# Sizes ------------------------------------------------------------------------------------------------
+
+MOST_LINES = 400
+# What is longer today, and the most it may be: these only go down.
+LONG_FILES = {
+    "httpng_core.http1.protocol": 600,
+    "httpng_core.sending.exchange": 660,
+    "httpng_core.sending.outgoing": 520,
+}
+PUBLIC_NAMES_OF_CONNECTION = 29
+"""Verbs and questions; the goal is 25."""
+
+
+def test_no_file_is_long() -> None:
+    lengths = {module.name: len(module.source.splitlines()) for module in MODULES}
+    found = {name: length for name, length in lengths.items() if length > LONG_FILES.get(name, MOST_LINES)}
+    assert found == {}
+
+
+def test_what_is_listed_as_long_is() -> None:
+    lengths = {module.name: len(module.source.splitlines()) for module in MODULES}
+    assert [name for name in LONG_FILES if lengths[name] <= MOST_LINES] == []
+
+
+def test_a_connection_has_few_verbs() -> None:
+    (source,) = (module.source for module in MODULES if module.name == "httpng_core.connection")
+    (body,) = (
+        node.body
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef) and node.name == "Connection"
+    )
+    names = {node.name for node in body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
+    assert len(names) <= PUBLIC_NAMES_OF_CONNECTION, sorted(names)
+
+
 OFFENCES = [
     ("httpng_core.sending.positions", "import asyncio"),
     ("httpng_core.sending.positions", "import time as clock"),

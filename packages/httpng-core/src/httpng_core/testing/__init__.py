@@ -12,9 +12,11 @@ A client on a `ScriptedPath` gets everything with the delay and at the rate of t
 `TlsEnd` of its own speaks TLS, if the `Loopback` was given certificates.
 """
 
+from httpng_core.testing.clients import Client, Http2Peer
+from httpng_core.testing.clock import Clock
 from httpng_core.testing.http1_client import ReceivedResponse, decode
 from httpng_core.testing.http2_client import Http2Client, ReceivedStream
-from httpng_core.testing.loopback import Client, Clock, Http2Peer, Loopback
+from httpng_core.testing.loopback import Loopback
 from httpng_core.testing.path import ScriptedPath
 from httpng_core.testing.server import ScriptedServer
 from httpng_core.tls.end import TlsEnd
