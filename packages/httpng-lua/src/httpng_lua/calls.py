@@ -59,6 +59,7 @@ class ExchangeCalls:
             "wait": self._wait,
             "wait_draining": self._wait_draining,
             "close": self._close,
+            "abort": self._abort,
             "cancel_late": self._cancel_late,
         }
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
@@ -169,6 +170,10 @@ class ExchangeCalls:
 
     def _close(self, handle: ExchangeHandle, headers: bytes | None) -> Answer:
         handle.exchange.close(self.clock(), pairs(headers))
+        return (DONE,)
+
+    def _abort(self, handle: ExchangeHandle) -> Answer:
+        handle.exchange.reset(self.clock())
         return (DONE,)
 
     def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:

@@ -241,6 +241,18 @@ function IO.close(io)
   end_cleanly(io, handle_of(io))
 end
 
+--- io:abort()
+-- Gives the exchange up at once: what is in flight is lost, and the client can tell. Over HTTP/1.1 the connection is reset,
+-- over HTTP/2 the stream is. The handler may go on; its calls end as cancelled. After the end of the response: nothing.
+--
+-- Returns: nothing, at once.
+function IO.abort(io)
+  if io == nil then
+    misused('Not enough parameters')
+  end
+  settle(host.abort(handle_of(io)))
+end
+
 --- io:get_send_stats()
 -- Where the exchange stands, in bytes of the body.
 --
