@@ -329,7 +329,7 @@ local found = {}
 local function note(name, value)
   for _, each in ipairs({value, (getmetatable(value) or {}).__index or {}}) do
     -- A request finds what it lacks by a function.
-    if type(each) == 'function' then each = {stash = each} end
+    if type(each) == 'function' then each = {stash = value.stash, read = value.read} end
     for key, item in pairs(each) do
       if type(key) == 'string' and not key:find('^__') then found[#found + 1] = name .. '.' .. key end
     end

@@ -209,7 +209,7 @@ class LuaApplication(Application):
         """
         before, self._handlers = self._handlers, []
         try:
-            self._configure({**self._script.kind.limits, **given})
+            self._configure({**self._script.kind.limits, **_as_settings(given)})
         except BaseException:
             self._handlers = before
             raise
@@ -250,3 +250,13 @@ class LuaApplication(Application):
         """Until the script calls `cfg` there has to be a configuration for a server that already runs it."""
         self.configuration = Configuration(sites=(), settings=Settings(), listen=())
         self.handler = handler_of((), partial(self._as_handler, settings=Settings()))
+
+
+def _as_settings(given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a cfg table with the names of settings: `stream_body` is the same there as for a site."""
+    if "stream_body" not in given:
+        return given
+    if given.get("stream_bodies") is not None:
+        raise ConfigError("stream_body and stream_bodies are the same: give one of them")
+    others = {key: value for key, value in given.items() if key != "stream_body"}
+    return {**others, "stream_bodies": given["stream_body"]}

@@ -9,6 +9,8 @@ from httpng_core import (
     Address,
     Exchange,
     Pending,
+    ReadTimeoutError,
+    RequestCancelled,
     Runner,
     SendResult,
     body_bytes_sent,
@@ -58,8 +60,11 @@ class ExchangeCalls:
             "await_header": self._await_header,
             "wait": self._wait,
             "wait_draining": self._wait_draining,
+            "write_informational": self._write_informational,
             "close": self._close,
             "abort": self._abort,
+            "read": self._read,
+            "take_read": self._take_read,
             "cancel_late": self._cancel_late,
         }
         helpers = {helper.__name__: guarded(_helper(helper)) for helper in _HELPERS}
@@ -72,6 +77,7 @@ class ExchangeCalls:
             | {
                 "stats": self.of_exchange(self._stats),
                 "request_rest": self._request_rest,
+                "trailers": self.of_exchange(self._trailers),
             }
         )
 
@@ -168,13 +174,46 @@ class ExchangeCalls:
         now = self.clock()
         return self.answer(handle, handle.exchange.wait_draining(now, timeout), now)
 
-    def _close(self, handle: ExchangeHandle, headers: bytes | None) -> Answer:
-        handle.exchange.close(self.clock(), pairs(headers))
+    def _write_informational(self, handle: ExchangeHandle, status: float, headers: bytes | None) -> Answer:
+        handle.exchange.write_informational(int(status), pairs(headers), self.clock())
         return (DONE,)
 
     def _abort(self, handle: ExchangeHandle) -> Answer:
         handle.exchange.reset(self.clock())
         return (DONE,)
+
+    def _close(self, handle: ExchangeHandle, headers: bytes | None, trailers: bytes | None = None) -> Answer:
+        given = None if trailers is None else pairs(trailers)
+        handle.exchange.close(self.clock(), pairs(headers), given)
+        return (DONE,)
+
+    def _read(self, handle: ExchangeHandle, timeout: float | None) -> Answer:
+        """Read a piece of a body that comes in while the handler runs; `_take_read` has what it brings."""
+        exchange = handle.exchange
+        handle.read = read = exchange.read(None, self.clock(), timeout)
+        if read.settled:
+            return self._take_read(handle)
+
+        def withdraw() -> None:
+            exchange.withdraw(read, self.clock())
+
+        return WAIT, wait_for(self._waits, handle.home, read, self._home(), withdraw)
+
+    def _take_read(self, handle: ExchangeHandle) -> Answer:
+        """Return the piece; at the end nothing, and if that came early by what."""
+        read, handle.read = handle.read, None
+        assert read is not None
+        code = TURN if self._budget.is_spent(self.clock()) else DONE
+        try:
+            return code, read.value or None
+        except RequestCancelled:
+            return code, None, b"cancelled"
+        except ReadTimeoutError:
+            return code, None, b"timeout"
+
+    def _trailers(self, handle: ExchangeHandle) -> Answer:
+        incoming = handle.exchange.incoming
+        return (b"" if incoming is None else lines_of(incoming.trailers),)
 
     def _cancel_late(self, handle: ExchangeHandle, result: int) -> Answer:
         """Give the exchange up because a call of the old form timed out, unless it is over already."""
@@ -197,9 +236,14 @@ class ExchangeCalls:
         """Return what a request has beside its plain fields, in the order of request.lua's `fill`."""
         request = self._exchanges[number].exchange.request
         # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
-        headers = b"".join([b"%b\n%b\n" % pair for pair in request.headers.raw])
+        headers, trailers = lines_of(request.headers.raw), lines_of(request.trailers.raw)
         peer, ours = _address_values(request.peer), _address_values(request.ouraddr)
-        return (request.is_websocket, *peer, *ours, headers)
+        return (request.is_websocket, *peer, *ours, headers, trailers)
+
+
+def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return header fields as they cross the border: name and value, a line each."""
+    return b"".join([b"%b\n%b\n" % pair for pair in fields])
 
 
 def _address_values(address: Address) -> tuple[bytes, int, bytes]:
@@ -213,6 +257,24 @@ def wait_elsewhere(
 
     Call it with the lock of `there` held. `withdraw` ends the call, in that loop, when nobody waits any more.
     """
+    return _wait(waits, there, pending, home, withdraw, outcome_of)
+
+
+def wait_for(
+    waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
+) -> int:
+    """Return the number of a wait that tells only that `pending` has settled; see `wait_elsewhere`."""
+    return _wait(waits, there, pending, home, withdraw, lambda _: (None, None))
+
+
+def _wait(
+    waits: Waits,
+    there: Runner,
+    pending: Pending,
+    home: Runner,
+    withdraw: Callable[[], None],
+    outcome: Callable[[Pending], tuple[Any, Exception | None]],
+) -> int:
     here = Pending()
 
     def settled() -> None:
@@ -220,7 +282,7 @@ def wait_elsewhere(
 
     def arrived() -> None:
         if not here.settled:
-            here.settle(*outcome_of(pending))
+            here.settle(*outcome(pending))
 
     def give_up(late: Pending) -> None:
         # First this: what the other loop does may come back at once, if there is nobody in it any more.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from httpng_core import Exchange, Request, Response, Runner, end_exchange
+from httpng_core import Exchange, Response, Runner, end_exchange
 from httpng_lua.calls import pairs
 from httpng_lua.fibers import Fibers
 from httpng_lua.gate import OpenGate
@@ -59,16 +59,12 @@ class LuaHandler:
             if answer is not None:
                 self._begun(exchange, runner, answer, None)
 
-    def streams(self, request: Request, otherwise: bool) -> bool:
-        """Return false: Lua has bodies whole."""
-        return False
-
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
         if self.retired:
             return _RETIRED
         number = self._exchanges.add(exchange, home, self._held)
         request = exchange.request
-        path, body = request.path, request.body
+        path, body = request.path, None if request.is_streamed else request.body
         query = request.query if "?" in path else None
         if body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
@@ -106,7 +102,11 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
     if isinstance(outcome, Failed):
         request = exchange.request
         _log.error("handler error on %s %s: %s", request.method, request.path, outcome.message)
-        exchange.fail(now)
+        broken = None if exchange.incoming is None else exchange.incoming.error
+        if broken is None:
+            exchange.fail(now)
+        else:
+            exchange.refuse(broken.status, str(broken), now)
     elif isinstance(outcome, Ended):
         _answer(exchange, outcome.values, now)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from httpng_core import Exchange, Pending, Runner
+from httpng_core import Exchange, Pending, Read, Runner
 
 _FEW: Final = 64
 _FREE: Final = nullcontext()
@@ -25,14 +25,16 @@ class ExchangeHandle:
         exchange: the exchange.
         home: what runs its handler; whoever else touches the exchange holds the lock of that.
         header: its `write_header` of the old form, which waits after its write does.
+        read: the read of its request's body that waits, or was taken last.
     """
 
-    __slots__ = ("__weakref__", "exchange", "header", "home")
+    __slots__ = ("__weakref__", "exchange", "header", "home", "read")
 
     def __init__(self, exchange: Exchange, home: Runner) -> None:
         self.exchange = exchange
         self.home = home
         self.header: Pending | None = None
+        self.read: Read | None = None
 
 
 class Exchanges:

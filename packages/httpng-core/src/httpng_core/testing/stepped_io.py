@@ -8,7 +8,7 @@ from types import coroutine
 from typing import Any
 
 from httpng_core.app.handlers import end_exchange
-from httpng_core.app.io import BaseIO
+from httpng_core.app.io import BaseIO, GeneratorBody
 from httpng_core.app.runner import Runner
 from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
@@ -63,9 +63,16 @@ class SteppedIO(BaseIO):
         return (yield self._begin_draining(timeout))
 
     @coroutine
-    def close(self) -> _Call:
+    def write_informational(self, code: int, headers: Any = None) -> _Call:
+        """See `Exchange.write_informational`."""
+        self._inform(code, headers)
+        return
+        yield
+
+    @coroutine
+    def close(self, trailers: Any = None) -> _Call:
         """End the response cleanly."""
-        self._end()
+        self._end(trailers)
         return
         yield
 
@@ -75,9 +82,30 @@ class SteppedIO(BaseIO):
         yield self._over
 
 
+class SteppedBody(GeneratorBody):
+    """What reads the body of a stepped handler's request."""
+
+    def read(self, limit: int | None, timeout: float | None) -> "_SteppedRead":
+        """See `Request.read`."""
+        return _SteppedRead(super().read(limit, timeout))
+
+
+class _SteppedRead:
+    """A read that yields its `Pending` to whoever steps the handler."""
+
+    def __init__(self, read: Pending) -> None:
+        self._read = read
+
+    def __await__(self) -> Generator[Any, Any, bytes]:
+        piece: bytes = yield self._read
+        return piece
+
+
 def step_async(runner: Runner, exchange: Exchange, function: Callable[..., Any]) -> None:
     """Start a coroutine function on an exchange; it ends as any handler does."""
     io = SteppedIO(exchange, runner.clock)
+    if exchange.incoming is not None:
+        exchange.request.source = SteppedBody(exchange.incoming, runner.clock, runner.check_thread)
     runner.spawn(
         function(exchange.request, io),
         lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),

@@ -112,8 +112,8 @@ local function is_over(handle, result)
   return true
 end
 
-local function end_cleanly(io, handle)
-  settle(host.close(handle, implicit(io)))
+local function end_cleanly(io, handle, trailers)
+  settle(host.close(handle, implicit(io), trailers))
   io[BEGUN] = true
 end
 
@@ -229,16 +229,28 @@ function IO.wait_draining(io, timeout)
   return settle(host.wait_draining(handle, timeout)) == 1
 end
 
---- io:close()
--- Ends the response cleanly, also if a write fell short: the handler says that it knows. Accepted bytes are flushed.
--- Again: nothing.
+--- io:write_informational(code, headers)
+-- Sends an informational response (RFC 9110, 15.2) ahead of the response, such as 103. It is a hint: a client of HTTP/1.0
+-- and one that doesn't read get none.
 --
 -- Returns: nothing, at once.
-function IO.close(io)
+-- Raises: a code outside 102..199, [headers](#headers) that can't be, a header block that was given before.
+function IO.write_informational(io, code, headers)
+  settle(host.write_informational(handle_of(io, code), code_of(code), headers ~= nil and flat(headers) or nil))
+end
+
+--- io:close(trailers)
+-- Ends the response cleanly, also if a write fell short: the handler says that it knows. Accepted bytes are flushed.
+-- `trailers` are fields behind the body, given as [headers](#headers) are; they are left out where they can't go: on
+-- HTTP/1.1 if the client didn't send `TE: trailers` or there is a Content-Length. Again: nothing.
+--
+-- Returns: nothing, at once.
+-- Raises: trailers that can't be, such as Content-Length.
+function IO.close(io, trailers)
   if io == nil then
     misused('Not enough parameters')
   end
-  end_cleanly(io, handle_of(io))
+  end_cleanly(io, handle_of(io), trailers ~= nil and flat(trailers) or nil)
 end
 
 --- io:abort()

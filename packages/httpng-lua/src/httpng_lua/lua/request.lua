@@ -2,6 +2,7 @@
 
 local host, core = ...
 
+local settle, DONE, WAIT = core.settle, core.DONE, core.WAIT
 local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
@@ -13,6 +14,11 @@ core.STASH = STASH
 core.next = next -- the one below costs more, and ours need it for what may be a request only
 
 local LATER = { headers = true, is_websocket = true, peer = true, ouraddr = true }
+
+-- request -> io, of those whose bodies come in while their handlers run: it keeps the host from forgetting them.
+local streamed = setmetatable({}, { __mode = 'k' })
+-- Of the others: whether the body was read already.
+local taken = setmetatable({}, { __mode = 'k' })
 
 -- Headers as they crossed the border: name and value, a line each.
 local function joined(lines)
@@ -37,7 +43,7 @@ local function address(name, port, family)
   return { host = name, port = port, family = family, type = 'SOCK_STREAM', protocol = protocol }
 end
 
-local function fill(request, is_websocket, peer, peer_port, peer_family, ours, our_port, our_family, headers)
+local function fill(request, is_websocket, peer, peer_port, peer_family, ours, our_port, our_family, headers, trailers)
   local rest = {
     headers = joined(headers),
     is_websocket = is_websocket,
@@ -46,6 +52,9 @@ local function fill(request, is_websocket, peer, peer_port, peer_family, ours, o
   }
   for name, value in next, rest do
     rawset(request, name, value)
+  end
+  if trailers ~= '' then
+    rawset(request, 'trailers', joined(trailers))
   end
   rawset(request, REST, nil)
   rawset(request, KEPT, nil)
@@ -61,13 +70,28 @@ end
 
 local Request = {}
 
+-- What isn't there in every request.
+local function other_field(request, name)
+  local io = streamed[request]
+  if name == 'trailers' then
+    if io then
+      return joined(host.trailers(core.handle_of(io)))
+    end
+    complete(request)
+    return rawget(request, name) or {}
+  elseif name == 'body' and io then
+    error('the handler runs while the body comes in (stream_body): read it with req:read()', 2)
+  end
+  return Request[name]
+end
+
 local METATABLE = {
   __index = function(request, name)
     if LATER[name] then
       complete(request)
       return rawget(request, name)
     end
-    return Request[name]
+    return other_field(request, name)
   end,
   -- Else what the script puts there, or takes away, would be overwritten.
   __newindex = function(request, name, value)
@@ -93,8 +117,39 @@ function Request:stash(name, value)
   self[STASH][name] = value
 end
 
+--- req:read(timeout)
+-- The next piece of a body that comes in while the handler runs (`stream_body`), as soon as there is one; a piece is what
+-- has come, 64 KiB at most. A body that was whole comes as one piece. Who doesn't read holds the client back.
+--
+-- Returns: a string of bytes; `nil` at the end; `nil, 'cancelled'` if the client left before that, or the exchange is
+-- over; `nil, 'timeout'` if nothing came in time: nothing is lost, read on.
+-- Raises: a client that was slower than `body_timeout` or `min_body_rate` allow, a body longer than `max_stream_len`,
+-- chunks that are none. A handler that lets such an error pass is answered for with 408, 413 or 400.
+-- Waits: for the client, `timeout` seconds at most; without one as long as `body_timeout` lets it.
+function Request:read(timeout)
+  local io = streamed[self]
+  if not io then
+    local body = not taken[self] and rawget(self, 'body')
+    taken[self] = true
+    return body ~= '' and body or nil
+  end
+  if timeout ~= nil and type(timeout) ~= 'number' then
+    error('timeout must be a number of seconds, not ' .. type(timeout), 2)
+  end
+  local handle = core.handle_of(io)
+  local code, piece, why = host.read(handle, timeout)
+  if code == WAIT then
+    settle(code, piece)
+    code, piece, why = host.take_read(handle)
+  end
+  if code ~= DONE then
+    settle(code, piece)
+  end
+  return piece, why
+end
+
 function core.new_request(io, handle, method, path, query, name, body, https, major, minor)
-  return setmetatable({
+  local request = setmetatable({
     method = method,
     path = path,
     query = query,
@@ -106,6 +161,10 @@ function core.new_request(io, handle, method, path, query, name, body, https, ma
     [REST] = handle,
     [KEPT] = io,
   }, METATABLE)
+  if body == nil then
+    streamed[request] = io
+  end
+  return request
 end
 
 -- Who walks through a request finds all of it. LuaJIT knows no __pairs.
