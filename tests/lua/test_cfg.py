@@ -66,7 +66,7 @@ WRONG = [
         "{sites = {[true] = {path = '/', handler = h}}}",
         "sites is not an array: its order would be left to chance",
     ),
-    ("{handler = h, [{}] = 5}", "unknown parameter a table; the nearest known one is handler"),
+    ("{handler = h, [{}] = 5}", "unknown parameter a table; the nearest known one is max_stream_len"),
     (
         "{handler = h, listen = {[h] = 5}}",
         "unknown parameter a function in listen; the nearest known one is uses_sni",

@@ -267,3 +267,27 @@ def test_the_whole_mode_asks_at_once(kind: str) -> None:
 
 def test_http2_is_driven_too() -> None:
     assert isinstance(Upload("http/2").driven, Driven2)
+
+
+def test_a_handler_that_reads_64_kib_a_second_holds_the_client_to_that(kind: str) -> None:
+    """At any time no more has come than was read, and what may be held."""
+    rate, most = 65536, 65536 if kind != "http/2" else 256 * 1024
+    upload = Upload(kind, min_body_rate=0).begin(100 * rate)
+    sent = got = 0
+
+    def fill() -> None:
+        nonlocal sent
+        while size := min(rate, upload.window if upload.is_http2 else rate):
+            if not upload.is_http2 and not upload.driven.connection.wants_read:
+                break
+            upload.send(b"x" * size)
+            sent += size
+
+    for second in range(1, 31):
+        while got < second * rate:
+            read = upload.read(second * rate - got)
+            fill()
+            got += len(read.value)
+            assert sent <= got + most
+        upload.driven.advance(1)
+    assert got == 30 * rate
