@@ -74,6 +74,7 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
     core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_budget: core.http2.engine.session
+    core/http/test_forwarded: core.http.forwarded
     core/http2/engine/test_demands: core.http2.engine.errors core.http2.engine.frames
     core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow
     core/http2/engine/test_floods: core.http2.engine.frames core.http2.engine.session
@@ -112,6 +113,7 @@ PRIVATE_IMPORTS = _lines(
     core/wire/test_ledger: core.sending.outgoing core.wire.ledger
     core/wire/test_offer_size: core.wire.offer_size
     core/wire/test_outbound: core.http1.framer core.wire.offer_size core.wire.outbound
+    core/wire/test_proxy_header: core.wire.proxy_header
     core/wire/test_scheduler: core.http.priority core.wire.scheduler
     driver/test_acked: driver.loop.pump
     driver/test_feed_neighbours: driver.loop.pump

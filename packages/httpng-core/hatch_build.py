@@ -36,7 +36,7 @@ _HOT: Final = {
     ),
     "http2": "blocks intake lifetime protocol requests stream uploads",
     "tls": "handshake outbound records",
-    "connection": "__init__ negotiation",
+    "connection": "__init__ negotiation preamble",
     "app": "files handlers",
 }
 COMPILED: Final = [Path(folder, f"{name}.py") for folder, names in _HOT.items() for name in names.split()]

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields
 from functools import partial
+from ipaddress import ip_network
 from math import inf, nan
 from typing import Any
 
@@ -45,15 +46,22 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("backlog", 1024, (1, (1 << 31) - 1), (0, -1, 1 << 31)),
     ("max_conn_per_thread", 65536, (1, MIB), (0, MIB + 1)),
     ("access_log", False, (True, False), (0, 1, "yes", [])),
+    ("access_log_format", "text", ("text", "json"), ("", "xml", True)),
     ("h2c_upgrade", False, (True, False), (0, 1, "yes")),
     ("http2_engine", "fast", ("fast", "reference"), ("h2", "", True, 1)),
     ("max_reset_rate", 100.0, (0.001, inf), (0, -0.001)),
     ("max_control_rate", 100.0, (0.001, inf), (0, -0.001)),
     ("threads", 1, (1, 16), (0, 17, -1, inf)),
     ("thread_termination_timeout", 60.0, (0.0, -1.0, 0.5, 1e9, inf, -inf), ()),
+    ("interface", "auto", ("auto", "native", "asgi", "wsgi"), ("", "rsgi", True)),
+    ("root_path", "", ("", "/api"), ("api", 5)),
+    ("lifespan", "auto", ("auto", "on", "off"), ("", "perhaps")),
+    ("disconnect_grace", 3.0, (0.0, inf), (-0.001,)),
     ("sandbox", False, (True, False), (0, 1, "yes")),
     ("lua_memory_limit", None, (MIB, 64 * GIB), (MIB - 1, 0, -1, inf)),
     ("handler_time_limit", None, (0.001, inf), (0, -0.001)),
+    ("trusted_proxies", None, ((ip_network("10.0.0.0/8"),), ()), (1, True)),
+    ("forwarded_header", "x-forwarded", ("x-forwarded", "forwarded"), ("", "x", True)),
     ("shuttle_size", 65536, (1024, 16 * MIB), (1023, 16 * MIB + 1)),
     ("min_proto_version", "tls1.2", ("ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"), ()),
     ("openssl_security_level", 1, (0, 5), ()),

@@ -264,6 +264,7 @@ class Application:
         certificates: Certificates | None = None,
         https: bool = False,
         protocol: ProtocolName | None = None,
+        proxy_protocol: bool = False,
     ) -> Connection:
         """Return a connection that starts at `now`; the arguments are those of `Connection`."""
         return Connection(
@@ -278,6 +279,7 @@ class Application:
             certificates=certificates,
             https=https,
             protocol=protocol,
+            proxy_protocol=proxy_protocol,
             streams=self.streams,
         )
 

@@ -52,6 +52,8 @@ class ListenAddress:
         path: The file of a Unix socket; None for TCP.
         mode: Its permissions, None for what the umask leaves.
         fd: The descriptor of a socket that is open already, which is ours from then on; None for others.
+        proxy_protocol: Whether a proxy connects there that says who its client is, by the PROXY protocol,
+            before anything else.
         socket: A socket that the caller has opened and will close; None for others.
     """
 
@@ -62,6 +64,7 @@ class ListenAddress:
     mode: int | None = None
     fd: int | None = None
     socket: SocketLike | None = None
+    proxy_protocol: bool = False
 
     @property
     def authority(self) -> str:

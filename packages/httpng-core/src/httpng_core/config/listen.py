@@ -15,7 +15,7 @@ _PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443}
 _UNIX: Final = "unix:"
 _FD: Final = re.compile(r"fd:([0-9]{1,9})", re.ASCII)
 _LONGEST: Final = 80
-_KEYS: Final = ("addr", "mode", "port", "tls", "uses_sni")
+_KEYS: Final = ("addr", "mode", "port", "proxy_protocol", "tls", "uses_sni")
 _PAIR_KEYS: Final = ("certificate_file", "certificate_key_file", "certificate_key_password")
 
 # So an empty table of Lua comes over.
@@ -172,6 +172,14 @@ def _unix(text: str, key: str = "") -> ListenAddress:
 
 
 def _parse_table(conf: Mapping[object, object]) -> Sequence[ListenAddress]:
+    proxied = conf.get("proxy_protocol")
+    if proxied is not None and not isinstance(proxied, bool):
+        raise _Wrong("'proxy_protocol' must be a boolean", proxied, "proxy_protocol")
+    addresses = _parse_places(conf)
+    return [replace(one, proxy_protocol=True) for one in addresses] if proxied else addresses
+
+
+def _parse_places(conf: Mapping[object, object]) -> Sequence[ListenAddress]:
     _refuse_other_keys(conf, _KEYS)
     host = conf.get("addr")
     if host is not None and not isinstance(host, str) and not callable(getattr(host, "fileno", None)):

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal, Protocol, get_args
 
 from httpng_core.errors import ConfigError
@@ -189,6 +190,37 @@ class SecurityLevel:
         if not 0 <= value <= 5:
             raise ConfigError("openssl_security_level is invalid")
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Addresses and networks, in a list or a text with commas; `*` is everything."""
+
+    @property
+    def range(self) -> str:
+        """See `Rule`."""
+        return "addresses and networks"
+
+    def read(self, name: str, value: object) -> object:
+        """See `Rule`."""
+        items = value.split(",") if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            return value
+        parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
+        return tuple(network for part in parts for network in self._networks(name, part))
+
+    def takes(self, value: object) -> bool:
+        """See `Rule`."""
+        return isinstance(value, tuple)
+
+    def _networks(self, name: str, item: object) -> list[IPv4Network | IPv6Network]:
+        if isinstance(item, IPv4Network | IPv6Network):
+            return [item]
+        text = item.strip() if isinstance(item, str) else ""
+        try:
+            return [ip_network(one) for one in (("0.0.0.0/0", "::/0") if text == "*" else (text,))]
+        except ValueError as error:
+            raise ConfigError(f"{name}: {item!r} is neither an address nor a network ({error})") from None
 
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII)

@@ -3,10 +3,12 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, Literal, TypeVar, cast, get_args
 
 from httpng_core.config.rules import (
     HeaderFields,
+    Networks,
     Number,
     OldestTls,
     OneOf,
@@ -23,6 +25,7 @@ from httpng_core.errors import ConfigError
 HalfClose = Literal["streaming", "always", "never"]
 Engine = Literal["fast", "reference"]
 LogFormat = Literal["text", "json"]
+ForwardedHeader = Literal["x-forwarded", "forwarded"]
 LuaRuntime = Literal["luajit21", "lua54"]
 Interface = Literal["auto", "native", "asgi", "wsgi"]
 AsgiLifespanMode = Literal["auto", "on", "off"]
@@ -34,6 +37,7 @@ _RULE: Final = "rule"
 _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
 _ENGINE: Final = OneOf(get_args(Engine))
+_FORWARDED: Final = OneOf(get_args(ForwardedHeader))
 _UNTIL: Final = OneOf(get_args(Until))
 _LOG_FORMAT: Final = OneOf(get_args(LogFormat))
 _FLAG: Final = OneOf((True, False))
@@ -125,6 +129,10 @@ class Settings:
         handler_time_limit: How long Lua may run without letting others run, by the server's clock. What runs
             longer is stopped by an error. It turns LuaJIT's compiler off, as does `lua_memory_limit`. `None`,
             or infinity: as long as it likes.
+        trusted_proxies: The proxies that are believed who their client is, which scheme it uses, and which
+            host it names: `Request.peer`, `https` and `host` are what they say. `None`: none are.
+        forwarded_header: What they say it by: "x-forwarded" (X-Forwarded-For, -Proto and -Host), or
+            "forwarded" (RFC 7239). The other is not looked at: a proxy may pass on what a client made up.
         shuttle_size: The longest request head; a longer one gets 431. The name is that of the original.
         min_proto_version: The oldest version of TLS that is spoken.
         openssl_security_level: What OpenSSL refuses as too weak, from nothing (0) to nearly all (5).
@@ -167,6 +175,8 @@ class Settings:
     sandbox: bool = _key(False, _FLAG, fixed=True)
     lua_memory_limit: int | None = _key(None, Whole(1 << 20), fixed=True)
     handler_time_limit: float | None = _key(None, Seconds(), fixed=True)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] | None = _key(None, Networks())
+    forwarded_header: ForwardedHeader = _key("x-forwarded", _FORWARDED)  # noqa: RUF009 - a string, whatever it is called
     shuttle_size: int = _key(65536, _SHUTTLE, fixed=True)
     # Looked at last, as the original does.
     min_proto_version: ProtoVersion = _key("tls1.2", OldestTls(), fixed=True)  # noqa: RUF009 - a string, whatever it is called

@@ -16,6 +16,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.connection.negotiation import ProtocolName, speak
+from httpng_core.connection.preamble import Preamble
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
@@ -76,7 +77,7 @@ class Connection:
         events: what happened, oldest first; whoever acts on one takes it off.
     """
 
-    __slots__ = ("_endpoint", "_tls", "events")
+    __slots__ = ("_endpoint", "_preamble", "_tls", "events")
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class Connection:
         https: bool = False,
         protocol: ProtocolName | None = None,
         streams: BodyRule | None = None,
+        proxy_protocol: bool = False,
     ) -> None:
         """Start with nothing received at `now`.
 
@@ -111,6 +113,7 @@ class Connection:
                 clear text the first bytes of a client tell.
             streams: tells by the head of a request whether its exchange begins before its body is in, which
                 the handler then reads (`Exchange.read`). `None`: never. It must not raise.
+            proxy_protocol: whether a proxy says first who the client is, by the PROXY protocol.
         """
         self._tls: TlsLayer | None = None
         if certificates is None:
@@ -129,6 +132,7 @@ class Connection:
             tells_complete=tells_complete,
             streams=streams,
         )
+        self._preamble = Preamble(endpoint, sealed=certificates is not None) if proxy_protocol else None
         self.events = endpoint.events
         if certificates is None:
             speak(endpoint, settings, now, protocol)
@@ -143,6 +147,12 @@ class Connection:
         endpoint = self._endpoint
         if endpoint.ending >= CLOSED or not data:
             return
+        if self._preamble is not None:
+            data = self._preamble.receive(data, now)
+            if self._preamble.is_over:
+                self._preamble = None
+            if not data:
+                return
         if self._tls is None:
             endpoint.protocol.receive(data, now)
         else:

@@ -7,6 +7,7 @@ from typing import Final
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
 from httpng_core.http.body_rate import first_body_due, next_body_due
+from httpng_core.http.forwarded import apply_forwarded
 from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
@@ -460,6 +461,8 @@ class Http1:
                 peer=endpoint.peer,
                 ouraddr=endpoint.ouraddr,
             )
+            if settings.trusted_proxies is not None:
+                apply_forwarded(request, settings.trusted_proxies, settings.forwarded_header)
         if head.trailers:
             request.give_trailers(head.trailers)
         if head.body_follows:

@@ -4,6 +4,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.errors import RemoteError
+from httpng_core.http.forwarded import apply_forwarded
 from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.request import Request
 from httpng_core.http.trailers import received_trailers
@@ -130,8 +131,8 @@ class Intake(Lifetime):
         return request
 
     def _request(self, facts: Facts, body: bytes | None) -> Request:
-        endpoint = self.endpoint
-        return Request(
+        endpoint, settings = self.endpoint, self.settings
+        request = Request(
             method=facts.method,
             path=facts.path,
             host=facts.host,
@@ -143,6 +144,9 @@ class Intake(Lifetime):
             peer=endpoint.peer,
             ouraddr=endpoint.ouraddr,
         )
+        if settings.trusted_proxies is not None:
+            apply_forwarded(request, settings.trusted_proxies, settings.forwarded_header)
+        return request
 
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         endpoint = self.endpoint

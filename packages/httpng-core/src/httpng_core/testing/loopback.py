@@ -103,7 +103,7 @@ class Loopback:
             ConnectionRefusedError: the server has been shut down.
         """
         self._check_listening()
-        connection = self.application.connection(self.clock.now, tells_acknowledged=True)
+        connection = self._connection(False)
         client = Http2Peer(self.clock, self.settle, connection, room, Http2Client(window, reads=reads))
         self._clients.append(client)
         self.settle()

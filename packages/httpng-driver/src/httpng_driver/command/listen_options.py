@@ -23,6 +23,8 @@ def listen_options(given: Mapping[str, Given]) -> tuple[ListenAddress, ...] | No
     """
     tls = _tls(given)
     values = [*_values(given)]
+    if not values and "proxy_protocol" in given:
+        values = [("127.0.0.1:3300", "")]
     if not values:
         return None if tls is None else tuple(replace(one, tls=tls) for one in PYTHON_DEFAULT_LISTEN)
     for value, told in values:
@@ -33,6 +35,8 @@ def listen_options(given: Mapping[str, Given]) -> tuple[ListenAddress, ...] | No
         except ConfigError as error:
             raise ConfigError(f"{told}: {error}") from error
     addresses = parse_listen([value for value, _ in values], default=(), tls=tls)
+    if (proxied := given.get("proxy_protocol")) is not None and proxied.value:
+        addresses = tuple(replace(one, proxy_protocol=True) for one in addresses)
     if tls is not None and all(address.tls is None for address in addresses):
         raise ConfigError(f"{given['certfile'].source}: every address is plain text")
     return addresses

@@ -77,6 +77,8 @@ _OWN: Final = (
     _own("uds", _LISTEN, "listen on a Unix socket", "PATH"),
     _own("fd", _LISTEN, "listen on a socket that is open already, by its descriptor; repeatable", "NUMBER",
          kind="list"),
+    _own("proxy_protocol", _LISTEN, "a proxy says first who its client is, by the PROXY protocol, everywhere",
+         kind="flag"),
     _own("certfile", _TLS, "serve TLS with this certificate wherever --listen doesn't say http://", "FILE",
          "--ssl-certfile"),
     _own("keyfile", _TLS, "its private key (default: in the same file)", "FILE", "--ssl-keyfile"),
@@ -142,6 +144,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "max_exchanges": (_REQUESTS, "NUMBER", "exchanges at once; more get 503"),
     "max_connections_per_address": (_REQUESTS, "NUMBER", "connections of one address at once"),
     "trusted_proxies": (_REQUESTS, "ADDRESSES", "proxies that are believed who their client is; repeatable"),
+    "forwarded_header": (_REQUESTS, "NAME", "how proxies say who their client is: x-forwarded or forwarded"),
     "access_log_format": (_LOG, "FORMAT", "the lines of the access log: text or json"),
     "confirm_every": (_SENDING, "BYTES", "after how much a confirmation is asked for"),
     "confirm_timeout": (_SENDING, "SECONDS", "how long a confirmation may take"),
@@ -157,9 +160,11 @@ _OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "shutdown_timeout": ("--timeout-graceful-shutdown",),
     "http1_engine": ("--http",),
     "headers": ("--header",),
+    "trusted_proxies": ("--forwarded-allow-ips",),
 }
 # What stands first is told first; the setting's own name is right as well.
 _SHORT_NAMES: Final = {"default_send_window": "--send-window", "default_send_timeout": "--send-timeout"}
+_LISTS: Final = frozenset({"headers", "trusted_proxies"})
 _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "http1_engine": {"auto": "fast", "httptools": "fast", "h11": "reference"},
 }
@@ -174,7 +179,11 @@ def _of_setting(name: str, default: object) -> Option:
         help=f"{told} (default: {_shown(default)})",
         metavar=metavar,
         names=(*short, f"--{name.replace('_', '-')}", *_OTHER_NAMES.get(name, ())),
-        kind="flag" if isinstance(default, bool) else "list" if name == "headers" else "text",
+        kind="flag"
+        if isinstance(default, bool)
+        else "list"
+        if name in ("headers", "trusted_proxies")
+        else "text",
         words=_WORDS.get(name, {}),
         is_setting=True,
     )

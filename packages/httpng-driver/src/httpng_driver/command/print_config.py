@@ -11,8 +11,10 @@ from httpng_driver.command.config_file import APP, SITES
 from httpng_driver.command.options import GROUPS, Option
 
 _SECRET = frozenset({"keyfile_password"})
-_PLACES = frozenset({"listen", "host", "port", "uds", "fd", "certfile", "keyfile", "keyfile_password"})
-_NOT_TOLD = _PLACES | {APP, SITES, "config", "check_config", "print_config"}
+_PLACES = frozenset(
+    {"listen", "host", "port", "uds", "fd", "proxy_protocol", "certfile", "keyfile", "keyfile_password"}
+)
+_NOT_TOLD = _PLACES | _SECRET | {APP, SITES, "config", "check_config", "print_config"}
 _OF_LUA = frozenset({"sandbox", "lua_memory_limit", "handler_time_limit"})
 _WIDTH = 44
 
@@ -59,13 +61,15 @@ def _listen(
 
 def _place(address: ListenAddress) -> object:
     """Return what says in a file where to listen."""
-    if address.tls is None and address.mode is None:
+    if address.tls is None and address.mode is None and not address.proxy_protocol:
         return address.url
     found: dict[str, object] = {"addr": address.host}
     if address.path is not None or address.is_open:
         found["addr"] = address.authority
     else:
         found["port"] = address.port
+    if address.proxy_protocol:
+        found["proxy_protocol"] = True
     if address.mode is not None:
         found["mode"] = f"{address.mode:o}"
     if address.tls is not None:
@@ -87,6 +91,8 @@ def _option(
     value = getattr(settings, option.key)
     (default,) = (one.default for one in fields(Settings) if one.name == option.key)
     source = given.source if given is not None else own if value != default else "default"
+    if option.key == "trusted_proxies" and value is not None:
+        value = [str(network) for network in value]
     if option.key == "headers" and value is not None:
         value = [f"{name}: {text}" for name, text in value]
     yield _line(option.key, value, source)

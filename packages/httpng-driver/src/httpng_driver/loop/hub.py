@@ -132,16 +132,18 @@ class Hub:
         peer: Address,
         ouraddr: Address,
         certificates: Certificates | None = None,
+        *,
+        proxied: bool = False,
     ) -> None:
         """Serve an accepted, non-blocking socket from now on; it belongs to the hub.
 
-        With `certificates` it speaks TLS.
+        With `certificates` it speaks TLS; `proxied`: see `Pump`.
         """
         if self._closed:
             sock.close()
             self.on_forget()
             return
-        pump = Pump(self, sock, peer, ouraddr, certificates)
+        pump = Pump(self, sock, peer, ouraddr, certificates, proxied=proxied)
         self._pumps.add(pump)
         if not pump.flagged:
             self.flag(pump)

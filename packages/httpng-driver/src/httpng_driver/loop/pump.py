@@ -60,8 +60,13 @@ class Pump:
         peer: Address,
         ouraddr: Address,
         certificates: Certificates | None = None,
+        *,
+        proxied: bool = False,
     ) -> None:
-        """Watch `sock` from now on; with `certificates` it speaks TLS."""
+        """Watch `sock` from now on; with `certificates` it speaks TLS.
+
+        Where it is `proxied`, a proxy says first who the client is, by the PROXY protocol.
+        """
         self.flagged = False
         self.alarm: Timer | None = None
         self._hub = hub
@@ -92,6 +97,7 @@ class Pump:
             # Of a Unix socket the kernel counts something else.
             tells_acknowledged=CAN_TELL and ouraddr.family != "AF_UNIX",
             certificates=certificates,
+            proxy_protocol=proxied,
             tells_complete=False,
         )
         hub.poller.register(self._fd, self._interest, self.on_ready)

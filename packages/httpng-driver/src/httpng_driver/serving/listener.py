@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from httpng_core import Address, Certificates, ConfigError, ListenAddress, Settings
 from httpng_driver.loop.hub import Hub
@@ -216,8 +216,19 @@ def _warn_once(text: str) -> None:
         _log.warning(text)
 
 
-Take = Callable[[socket.socket, Address, Address, Certificates | None], None]
-"""Serves an accepted, non-blocking socket: itself, the peer's address, ours, and what TLS needs."""
+class Take(Protocol):
+    """Serves an accepted, non-blocking socket."""
+
+    def __call__(
+        self,
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None,
+        *,
+        proxied: bool = False,
+    ) -> None:
+        """Serve it, over TLS with `certificates`; `proxied`: a proxy says first who the client is."""
 
 
 class Listener:
@@ -294,7 +305,8 @@ class Listener:
         if self._prepare is not None:
             self._prepare(sock)
         sock.setblocking(False)
-        self._take(sock, _address(sock, peer), _address(sock, sock.getsockname()), self._certificates)
+        ours, proxied = _address(sock, sock.getsockname()), self._bound.address.proxy_protocol
+        self._take(sock, _address(sock, peer), ours, self._certificates, proxied=proxied)
         return True
 
     def _run_out(self, error: OSError) -> None:

@@ -63,12 +63,18 @@ class Loops:
         return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
 
     def take(
-        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+        self,
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None,
+        *,
+        proxied: bool = False,
     ) -> None:
         """Have an accepted socket served where there are the fewest."""
         loops: tuple[hubs.Hub | Worker, ...] = (self.first, *self._workers)
         least = min(loops, key=lambda loop: loop.load)
-        least.take(sock, peer, ouraddr, certificates)
+        least.take(sock, peer, ouraddr, certificates, proxied=proxied)
 
     def grow(self, count: int) -> None:
         """Start workers until there are `count` loops. From any thread.

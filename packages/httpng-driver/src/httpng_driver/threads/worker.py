@@ -65,11 +65,17 @@ class Worker:
         return self.handed - self.forgotten
 
     def take(
-        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+        self,
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None,
+        *,
+        proxied: bool = False,
     ) -> None:
         """Serve an accepted, non-blocking socket from now on."""
         self.handed += 1
-        self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates))
+        self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates, proxied=proxied))
 
     def drain(self) -> None:
         """Finish what runs, take no more requests, and end."""
@@ -123,7 +129,13 @@ class Worker:
             self._over.set()
 
     def _adopt(
-        self, sock: socket.socket, peer: Address, ouraddr: Address, certificates: Certificates | None
+        self,
+        sock: socket.socket,
+        peer: Address,
+        ouraddr: Address,
+        certificates: Certificates | None,
+        *,
+        proxied: bool = False,
     ) -> None:
         if self._hub is None:
             # The thread has failed before it began.
@@ -131,7 +143,7 @@ class Worker:
             self._forgot()
             return
         try:
-            self._hub.adopt(sock, peer, ouraddr, certificates)
+            self._hub.adopt(sock, peer, ouraddr, certificates, proxied=proxied)
         except BaseException:
             sock.close()
             self._forgot()

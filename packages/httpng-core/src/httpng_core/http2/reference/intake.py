@@ -9,6 +9,7 @@ from h2.errors import ErrorCodes
 from hyperframe.frame import ExtensionFrame
 
 from httpng_core.errors import RemoteError
+from httpng_core.http.forwarded import apply_forwarded
 from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority_update
 from httpng_core.http.request import Request
 from httpng_core.http.trailers import Fields, received_trailers
@@ -203,6 +204,9 @@ class Intake:
         request = stream.head.request(
             b"".join(stream.body), endpoint.peer, endpoint.ouraddr, https=endpoint.https
         )
+        settings = self._owner.settings
+        if settings.trusted_proxies is not None:
+            apply_forwarded(request, settings.trusted_proxies, settings.forwarded_header)
         request.give_trailers(received_trailers(trailers))
         self.uploads.gone(stream, now)
         self._begin_exchange(stream, request, now)
