@@ -259,3 +259,26 @@ def test_a_handlers_own_coroutine_is_dead_when_it_has_ended(serve: Serve) -> Non
     served.answer("/mine")
     for _ in range(3):
         assert served.answer("/").body == b"dead false cannot resume dead coroutine"
+
+
+@pytest.mark.parametrize("how", ["returns", "waits"])
+def test_globals_that_a_handler_sets_for_its_coroutine_are_not_the_next_ones(serve: Serve, how: str) -> None:
+    """Coroutines are used again, so what `setfenv(0, ...)` changes must not stay with them."""
+    served = serve(
+        f"""
+        local load = loadstring or load
+        function handler(req, io)
+          if req.path == '/set' then
+            if setfenv then setfenv(0, {{mine = true}}) end
+            if '{how}' == 'waits' then fiber.sleep(1) end
+            return tostring(load('return mine')())
+          end
+          return tostring(load('return mine')()) .. type(load('return print')())
+        end"""
+    )
+    for _ in range(3):
+        client = served.ask("/set")
+        served.loop.advance(2)
+        (response,) = client.responses()
+        assert response.body in (b"true", b"nil")
+        assert served.answer("/").body == b"nilfunction"

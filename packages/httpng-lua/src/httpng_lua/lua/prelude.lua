@@ -16,6 +16,8 @@ local create, resume, yield = coroutine.create, coroutine.resume, coroutine.yiel
 local status, close, isyieldable = coroutine.status, coroutine.close, coroutine.isyieldable -- no close in LuaJIT
 local traceback, shown, placed = core.traceback or debug.traceback, core.shown, core.placed
 local error, pairs, pcall, rawequal, type = error, pairs, pcall, rawequal, type
+local getfenv, setfenv = getfenv, setfenv -- LuaJIT alone has them
+local GLOBALS = getfenv and getfenv(0)
 
 local CANCELLED = 'fiber is cancelled'
 local CANT_WAIT = "can't wait inside a function that was called by a C function, such as table.sort"
@@ -118,6 +120,10 @@ end
 local function run_all()
   repeat
     local is_over = run(yield(FREE))
+    -- The globals of a coroutine, which code that is loaded in it gets, would be those of the next function as well.
+    if getfenv and not rawequal(getfenv(0), GLOBALS) then
+      setfenv(0, GLOBALS)
+    end
   until is_over
 end
 
