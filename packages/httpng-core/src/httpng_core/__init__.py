@@ -59,6 +59,7 @@ from httpng_core.http.server_sent_events import sse_event, sse_headers
 from httpng_core.sending.calls import Pending, Read
 from httpng_core.sending.ends import DEFECT, FELL_SHORT, KILLED, SHUT_DOWN, Cause, EndKind, lost
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holders import Holder, PathLook
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.results import (
@@ -74,6 +75,8 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 
 __all__ = [
+    "Holder",
+    "PathLook",
     "CALLS_PER_TURN",
     "COMPILED",
     "DEFECT",

@@ -230,6 +230,7 @@ class ExchangeCalls:
             stats.headers_were_sent,
             stats.acked,
             stats.lag,
+            None if stats.stalled_by is None else stats.stalled_by.encode(),
         )
 
     def _request_rest(self, number: float) -> Answer:

@@ -17,6 +17,7 @@ from httpng_core.http1.upload import MAX_DROPPED, NO_LIMIT, Upload
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.ends import STALLED, Cause
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -312,6 +313,12 @@ class Http1:
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
         return self._endpoint.track_acknowledged(exchange)
+
+    shares: Final = False
+
+    def closed_window(self) -> Holder | None:
+        """Return none: HTTP/1.1 has no windows of its own."""
+        return None
 
     def can_sweep(self) -> bool:
         """Return whether a sweep may send chunks now: all followers in step get the same bytes."""

@@ -17,6 +17,7 @@ from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
@@ -137,6 +138,16 @@ class Stream:
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
         return self._owner.endpoint.track_acknowledged(exchange)
+
+    shares: Final = True
+
+    def closed_window(self) -> Holder | None:
+        """Return the window that is shut, while the kernel has all that was framed."""
+        if not self._owner.endpoint.outbound.is_empty:
+            return None
+        if self.flow.window <= 0:
+            return Holder.STREAM_WINDOW
+        return Holder.CONNECTION_WINDOW if self._session.window <= 0 else None
 
     def can_sweep(self) -> bool:
         """Return false: followers of a feed in step get the same bytes, and each stream has its own."""

@@ -324,6 +324,7 @@ class Exchange(Outgoing):
             cancelled=self.state in GIVEN_UP,
             headers_were_sent=self.head_stage >= HeadStage.SENT,
             lag=self.lag(now),
+            stalled_by=self.stalled_by(),
         )
 
     @property

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from httpng_core.sending.holders import PathLook
+
 CallInLoop = Callable[[Callable[[], None]], None]
 """Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
@@ -31,10 +33,20 @@ class Host:
             thread.
         call_soon: does so in a turn of the loop to come, also when called from there: what feeds are to send
             is spread over several turns by it. `None`: they take all that was published at once.
+        look: returns what the kernel says of the way to the client now. `None`: it can't be told.
         driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
     """
 
-    __slots__ = ("call_in_loop", "call_soon", "direct_send", "driver", "feed_ready", "payload_ready", "wake")
+    __slots__ = (
+        "call_in_loop",
+        "call_soon",
+        "direct_send",
+        "driver",
+        "feed_ready",
+        "look",
+        "payload_ready",
+        "wake",
+    )
 
     def __init__(
         self,
@@ -45,6 +57,7 @@ class Host:
         direct_send: Callable[[bytes], int] | None = None,
         call_in_loop: CallInLoop | None = None,
         call_soon: CallInLoop | None = None,
+        look: Callable[[], PathLook | None] | None = None,
         driver: Any = None,
     ) -> None:
         self.wake = wake
@@ -53,6 +66,7 @@ class Host:
         self.direct_send = direct_send
         self.call_in_loop = call_in_loop
         self.call_soon = call_soon
+        self.look = look
         self.driver = driver
 
 

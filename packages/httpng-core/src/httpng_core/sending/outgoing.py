@@ -17,6 +17,7 @@ from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import DrainWait, Follow, Write
 from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
+from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
@@ -52,6 +53,13 @@ class Carrier(Protocol):
     def track_acknowledged(self, exchange: "Outgoing") -> bool:
         """Have acknowledgements told to `exchange` from now on; return whether they can be."""
 
+    @property
+    def shares(self) -> bool:
+        """Whether what the kernel has may be of other exchanges."""
+
+    def closed_window(self) -> Holder | None:
+        """Return which window of the client's keeps the exchange from being framed, if one does."""
+
     def can_sweep(self) -> bool:
         """Return whether a sweep may send chunks of the exchange now: nothing stands before them."""
 
@@ -80,6 +88,15 @@ class _NoCarrier:
     def track_acknowledged(self, exchange: "Outgoing") -> bool:
         """Return false: nothing more will be acknowledged."""
         return False
+
+    @property
+    def shares(self) -> bool:
+        """Whether what the kernel has may be of other exchanges: it may."""
+        return True
+
+    def closed_window(self) -> Holder | None:
+        """Return none."""
+        return None
 
     def can_sweep(self) -> bool:
         """Return false."""
@@ -275,6 +292,26 @@ class Outgoing(ResponseBody):
             if queue.draws(self):
                 queue.draw(self, limit, now)
         return self.peek(limit)
+
+    def stalled_by(self) -> Holder | None:
+        """Return who holds what is on its way; "handler" if nothing is, `None` if that can't be told."""
+        if self.state > LAST_LIVE:
+            return None
+        queue = self.queue
+        source = None if queue is None else queue.following
+        waits = queue is not None and len(queue) > 0 and (source is None or source.size > 0)
+        is_owed = self.sent < self.current or waits or HeadStage.NONE < self.head_stage < HeadStage.SENT
+        if is_owed and (closed := self.carrier.closed_window()) is not None:
+            return closed
+        look = None if self.host.look is None else self.host.look()
+        held = None if look is None else look.holder()
+        if self.sent < self.current:
+            return held
+        if waits:
+            return held if look is not None and look.notsent else Holder.SEND_WINDOW
+        if is_owed or (held is not None and self.sent and not self.carrier.shares):
+            return held
+        return Holder.HANDLER if self.state <= LAST_WRITABLE else held
 
     # What became of the frames ------------------------------------------------------------------------
 

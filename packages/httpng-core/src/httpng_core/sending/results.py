@@ -12,9 +12,11 @@ The kind is never 0, so a result is never 0 and is truthy in Lua and in Python. 
 stands for "done, nothing to report".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
+
+from httpng_core.sending.holders import Holder
 
 _KIND: Final = 0b11
 _CANCELLED: Final = 1 << 2
@@ -95,6 +97,8 @@ class SendStats:
         cancelled: the client is gone, or the server gave the exchange up.
         headers_were_sent: the TCP/IP stack has taken the whole header block.
         lag: seconds that the oldest byte in flight has waited, to the millisecond.
+        stalled_by: who holds what is on its way, a `Holder`; "handler" if nothing is. `None`: nobody, bytes
+            are moving right now; or it is over; or the platform can't tell.
     """
 
     current: int
@@ -103,6 +107,7 @@ class SendStats:
     cancelled: bool
     headers_were_sent: bool
     lag: float
+    stalled_by: Holder | None = field(default=None, compare=False)
 
 
 def encode(

@@ -11,8 +11,9 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from httpng_core import Address, Certificates, Connection, Host, Readiness, Timer, lost
+from httpng_core import Address, Certificates, Connection, Host, PathLook, Readiness, Timer, lost
 from httpng_driver.loop.ack_watch import AckWatch
+from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
 
@@ -42,6 +43,7 @@ class Pump:
         "_fd",
         "_hub",
         "_interest",
+        "_looks",
         "_poll",
         "_rests",
         "_shut",
@@ -80,6 +82,7 @@ class Pump:
         self._stall_limit = inf
         self._poll: select.poll | None = None
         self._acks: AckWatch | None = None
+        self._looks: PathLooks | None = None
         self.connection: Connection = hub.application.connection(
             hub.clock(),
             host=Host(
@@ -88,6 +91,7 @@ class Pump:
                 payload_ready=partial(hub.feed_turns.has_payload, self),
                 direct_send=sock.send,
                 call_in_loop=hub.wakeup.call_in_loop,
+                look=self.look,
                 call_soon=hub.wakeup.call,
                 driver=self,
             ),
@@ -111,6 +115,14 @@ class Pump:
     def socket(self) -> socket.socket:
         """The socket; for looking at, not for sending on."""
         return self._socket
+
+    def look(self) -> PathLook | None:
+        """Return what the kernel says of the way to the client now; `None` where it can't be told."""
+        if self._fd < 0:
+            return None
+        if self._looks is None:
+            self._looks = PathLooks(self._socket)
+        return self._looks.look(is_blocked=self._blocked)
 
     def on_ready(self, mask: int) -> None:
         """Read, if the poller found the socket readable, and serve what came of it."""

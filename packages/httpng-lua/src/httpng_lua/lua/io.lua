@@ -268,10 +268,11 @@ end
 --- io:get_send_stats()
 -- Where the exchange stands, in bytes of the body.
 --
--- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), and `lag`, the seconds
--- that the oldest byte in flight has waited.
+-- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), `lag`, the seconds
+-- that the oldest byte in flight has waited, and `stalled_by`, who holds what is on its way: "client", "network",
+-- "stream_window", "connection_window", "send_window" or "handler"; `nil` if bytes are moving or that can't be told.
 function IO.get_send_stats(io)
-  local current, sent, cancelled, headers_were_sent, acked, lag = host.stats(handle_of(io))
+  local current, sent, cancelled, headers_were_sent, acked, lag, stalled_by = host.stats(handle_of(io))
   return {
     current = current,
     sent = sent,
@@ -279,6 +280,7 @@ function IO.get_send_stats(io)
     headers_were_sent = headers_were_sent,
     acked = acked,
     lag = lag,
+    stalled_by = stalled_by,
   }
 end
 

@@ -6,7 +6,7 @@ room.
 """
 
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 from h2.errors import ErrorCodes
 from h2.stream import H2Stream
@@ -19,6 +19,7 @@ from httpng_core.http2.reference.request import RequestHead
 from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -138,6 +139,15 @@ class Stream:
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
         return self._owner.endpoint.track_acknowledged(exchange)
+
+    shares: Final = True
+
+    def closed_window(self) -> Holder | None:
+        """Return the window that is shut, while the kernel has all that was framed."""
+        if not self._owner.outbound.is_empty or self.window > 0:
+            return None
+        is_own = self.flow.outbound_flow_control_window <= 0
+        return Holder.STREAM_WINDOW if is_own else Holder.CONNECTION_WINDOW
 
     def can_sweep(self) -> bool:
         """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
