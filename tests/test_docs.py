@@ -298,8 +298,8 @@ def in_other_frames(folder: Path, page: str, old: str, new: str, monkeypatch: py
 @pytest.mark.parametrize(
     ("page", "old", "new", "named"),
     [
-        ("python.md", ", SendStats -->", " -->", "SendStats"),
-        ("python.md", ", SendStats -->", ", SendStats, Nothing -->", "Nothing"),
+        ("python.md", ", Holder -->", " -->", "Holder"),
+        ("python.md", ", Holder -->", ", Holder, Nothing -->", "Nothing"),
         ("packages.md", "RemoteError", "", "RemoteError"),
         ("settings.md", " stall_timeout", "", "stall_timeout"),
         ("settings.md", " stall_timeout", " stall_timeout stall_timeout", "stall_timeout"),

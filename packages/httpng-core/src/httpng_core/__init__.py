@@ -75,8 +75,6 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
 
 __all__ = [
-    "Holder",
-    "PathLook",
     "CALLS_PER_TURN",
     "COMPILED",
     "DEFECT",
@@ -128,6 +126,7 @@ __all__ = [
     "GeneratorIO",
     "HeaderSource",
     "Headers",
+    "Holder",
     "Host",
     "HttpDate",
     "HttpngError",
@@ -137,6 +136,7 @@ __all__ = [
     "OnGap",
     "OnRemove",
     "Overflow",
+    "PathLook",
     "Pending",
     "Policy",
     "Read",
