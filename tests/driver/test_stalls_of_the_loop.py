@@ -15,7 +15,6 @@ pytestmark = pytest.mark.anyio
 
 TIMEOUT = 0.4
 STALL = 1.2
-HOLD_UP = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Held:
@@ -41,7 +40,7 @@ class Held:
 
         thread = threading.Thread(target=send)
         thread.start()
-        holder.send(HOLD_UP)
+        holder.request("/hold")
         await in_thread(thread.join)
 
 
@@ -82,17 +81,15 @@ async def test_an_idle_connection_that_asks_in_time_is_answered(net: Net) -> Non
     def handler(req: Request) -> str:
         return held() if req.path == "/hold" else "in time"
 
-    async with net.serving(handler, keepalive_timeout=TIMEOUT) as server:
-        with Client(server.addresses[0]) if not net.carrier.tls else net.client(server) as plain:
-            holder = plain
-            async with net.connect(server) as client:
-                if net.carrier.tls or net.carrier.http2:
-                    holder = client
-                assert (await in_thread(client.get)).body == b"in time"
-                if holder is client:
-                    return
-                await held.meanwhile(holder, (client, client.prepare()))
-                assert (await in_thread(client.read_response)).body == b"in time"
+    async with (
+        net.serving(handler, keepalive_timeout=TIMEOUT) as server,
+        net.connect(server) as holder,
+        net.connect(server) as client,
+    ):
+        for one in (client, holder):
+            assert (await in_thread(one.get)).body == b"in time"
+        await held.meanwhile(holder, (client, client.prepare()))
+        assert (await in_thread(client.read_response)).body == b"in time"
 
 
 async def test_a_write_to_a_client_that_reads_does_not_fall_short(net: Net) -> None:
