@@ -13,7 +13,7 @@ from tests.driver.tls_client import TlsClient
 
 from httpng_core import CertificateFiles
 from httpng_driver import Server
-from httpng_driver.command import load
+from httpng_driver.command import Wanted, load
 from httpng_lua import LuaApplication
 
 HTTP1_TLS, HTTP2, HTTP2_TLS = Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)
@@ -52,7 +52,7 @@ def lines_of(told: Path) -> list[str]:
 
 def application(path: Path, lua: str) -> LuaApplication:
     """A script as the command line serves it."""
-    app = load(str(path), {}, lua)
+    app = load(Wanted(name=str(path), lua=lua))
     assert isinstance(app, LuaApplication)
     return app
 
