@@ -223,7 +223,7 @@ async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> 
     hub, has_room = SimpleNamespace(poller=make_poller()), iter([False, True, True, True])
     taken: list[object] = []
 
-    def take(sock: socket.socket, *_: object) -> None:
+    def take(sock: socket.socket, *_: object, **_options: object) -> None:
         taken.append(sock)
         sock.close()
 
