@@ -28,7 +28,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, in_thread
 
 __all__ = [
     "IO",
@@ -58,6 +58,7 @@ __all__ = [
     "body_bytes_sent",
     "cancelled",
     "headers_were_sent",
+    "in_thread",
     "reached",
     "run",
     "serve",

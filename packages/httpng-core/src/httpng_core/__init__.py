@@ -51,6 +51,7 @@ from httpng_core.feeds.follower import OnGap
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.http.dates import DateSource, HttpDate
+from httpng_core.http.fields import QueryParams
 from httpng_core.http.file_info import FileInfo
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream
 from httpng_core.http.request import Address, Headers, Request
@@ -139,6 +140,7 @@ __all__ = [
     "PathLook",
     "Pending",
     "Policy",
+    "QueryParams",
     "Read",
     "ReadTimeoutError",
     "Readiness",

@@ -42,7 +42,7 @@ class RequestCancelled(BodyError, ConnectionError):  # noqa: N818 - what handler
 
 
 class BodyMalformedError(BodyError):
-    """What came as the body breaks the protocol."""
+    """What came as the body breaks the protocol, or isn't what the handler takes it for."""
 
 
 class BodyTooLongError(BodyError):

@@ -5,6 +5,7 @@ from httpng_driver.command.cli import main
 from httpng_driver.command.run import addresses, until_signalled
 from httpng_driver.handlers.asgi import ClientGoneError, SendTimeout
 from httpng_driver.handlers.feed import Feed
+from httpng_driver.handlers.in_thread import in_thread
 from httpng_driver.handlers.io import IO
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.server import Server, serve_on
@@ -22,6 +23,7 @@ __all__ = [
     "ServerStatistics",
     "__version__",
     "addresses",
+    "in_thread",
     "main",
     "serve_on",
     "until_signalled",

@@ -30,7 +30,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, Feed, Server
+from httpng_driver import IO, Feed, Server, in_thread
 
 __all__ = [
     "IO",
@@ -57,6 +57,7 @@ __all__ = [
     "body_bytes_sent",
     "cancelled",
     "headers_were_sent",
+    "in_thread",
     "reached",
     "run",
     "serve",

@@ -245,7 +245,10 @@ def _parts(returned: Mapping[Any, Any]) -> tuple[Any, Any, Any]:
     for key in returned:
         if key not in _FIELDS:
             unknown = sorted(str(key) for key in returned if key not in _FIELDS)
-            raise ValueError(f"a response has status, headers and body, not {', '.join(unknown)}")
+            raise ValueError(
+                f"a response has status, headers and body, not {', '.join(unknown)}: "
+                "to send a dict as JSON, return Response(json=...)"
+            )
     return 200 if status is None else status, given, b"" if body is None else body
 
 

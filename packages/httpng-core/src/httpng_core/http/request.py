@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from json import loads
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from httpng_core.errors import BodyStreamedError
+from httpng_core.errors import BodyMalformedError, BodyStreamedError
+from httpng_core.http.fields import QueryParams, parse_cookies
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream, GivenRead
 
 
@@ -278,6 +280,28 @@ class Request:
         """What follows the first `?` of the path; empty for a bare `?`, `None` without one."""
         _, mark, query = self.path.partition("?")
         return query if mark else None
+
+    @property
+    def query_params(self) -> QueryParams:
+        """The parameters of the query, by name. Read anew each time."""
+        return QueryParams(self.query or "")
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies that the client sent, by name. Read anew each time."""
+        return parse_cookies(self.headers.get("cookie", ""))
+
+    def json(self) -> Any:
+        """Return what the whole body says as JSON (RFC 8259). Read anew each time.
+
+        Raises:
+            BodyMalformedError: it isn't JSON in UTF-8. A handler that lets this pass answers with 400.
+            BodyStreamedError: it comes in while the handler runs.
+        """
+        try:
+            return loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise BodyMalformedError(f"the request body is not JSON: {error}") from None
 
     @property
     def is_websocket(self) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from json import dumps
 from typing import Any, Final
 
 from httpng_core.compiled import mypyc_attr
@@ -88,6 +89,11 @@ _PHRASES: Final = {
 }
 
 
+NO_JSON: Final = object()
+"""There is no `json`: `None` would be one."""
+_JSON_TYPE: Final = ("content-type", "application/json")
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 @dataclass(slots=True, kw_only=True)
 class Response:
@@ -97,11 +103,34 @@ class Response:
         status: the status code, 200 to 599.
         headers: the headers; `io.headers` isn't used.
         body: the body; a `str` is sent as UTF-8.
+        json: in place of a body: what is sent as JSON, with that content type unless the headers have one.
     """
 
     status: int = 200
     headers: HeaderSource | None = None
     body: bytes | str = b""
+    json: Any = NO_JSON
+
+    def __post_init__(self) -> None:
+        """Make the body of `json`.
+
+        Raises:
+            TypeError: JSON can't say it; or a body is given as well.
+            ValueError: it is infinite, no number, or refers to itself.
+        """
+        if self.json is not NO_JSON:
+            if self.body:
+                raise TypeError("a response has a body or json, not both")
+            self.body = dumps(self.json, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            self.headers = _with_content_type(self.headers)
+
+
+def _with_content_type(headers: HeaderSource | None) -> HeaderSource:
+    """Return the headers with the content type of JSON, unless they have one."""
+    pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+    if any(_name(name) == b"content-type" for name, _ in pairs):
+        return pairs
+    return [_JSON_TYPE, *pairs]
 
 
 class ResponseHead:

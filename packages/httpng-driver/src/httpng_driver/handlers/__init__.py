@@ -2,6 +2,7 @@
 
 from httpng_driver.handlers.feed import Feed
 from httpng_driver.handlers.files import DiskFiles
+from httpng_driver.handlers.in_thread import in_thread
 from httpng_driver.handlers.io import IO, until_settled
 from httpng_driver.handlers.open_below import check_directories, open_below
 
@@ -10,6 +11,7 @@ __all__ = [
     "DiskFiles",
     "Feed",
     "check_directories",
+    "in_thread",
     "open_below",
     "until_settled",
 ]
