@@ -9,6 +9,7 @@ import anyio
 import pytest
 from tests.driver.harness import Client, Serving, in_thread, until
 from tests.driver.net import Net
+from tests.driver.uploader import Uploader
 
 from httpng_core import Connection, Exchange, GeneratorIO, Pending, Request
 from httpng_driver import IO
@@ -142,3 +143,36 @@ async def test_a_body_is_held_once_while_its_handler_runs(serving: Serving) -> N
     assert received.body == b"%d" % size
     assert size <= held[0] - before < 1.2 * size
     assert after - before < 0.2 * size
+
+
+async def read_all(req: Request, io: IO) -> str:
+    return f"{sum([len(piece) async for piece in req.stream()])}"
+
+
+async def read_a_little(req: Request, io: IO) -> str:
+    return f"{len(await req.read(1))}"
+
+
+def generator_reads(req: Request, io: GeneratorIO) -> Generator[Any, Any, str]:
+    size = 0
+    while piece := (yield req.read()):
+        size += len(piece)
+    return f"{size}"
+
+
+@pytest.mark.parametrize("handler", [read_all, read_a_little, generator_reads])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_uploads_that_are_streamed(net: Net, handler: Callable[..., Any], whole: bool) -> None:
+    """Whether the handler reads it all, and whether the client stays for that."""
+    async with net.serving(handler, stream_bodies=True) as server:
+        for _ in range(2):
+            async with net.connect(server) as client:
+                upload = Uploader(client, 2000)
+                upload.send(BODY[: 2000 if whole else 1000])
+                if whole or handler is read_a_little:
+                    assert (await in_thread(client.read_response)).status == 200
+                else:
+                    await until(lambda: server.connections, "it is served")
+                client.reset()
+            await until(lambda: server.connections == 0)
+            await gone()

@@ -291,3 +291,22 @@ def test_a_handler_that_reads_64_kib_a_second_holds_the_client_to_that(kind: str
             assert sent <= got + most
         upload.driven.advance(1)
     assert got == 30 * rate
+
+
+def test_a_client_of_http2_may_send_one_body_after_the_other() -> None:
+    """While it sends the first at the rate that is asked for, the second waits without harm."""
+    upload = Upload("http/2", min_body_rate=100, body_timeout=1000).begin()
+    first = upload.stream
+    waiting = upload.begin().read()
+    second, upload.stream = upload.exchange, first
+    exchange = upload.driven.exchanges[0]
+    for _ in range(30):
+        upload.driven.advance(1)
+        upload.send(b"x" * 150)
+        assert exchange.read(None, upload.driven.now).value
+    assert not waiting.settled
+    # Once nothing comes of any, it is too slow.
+    upload.driven.advance(1000)
+    assert waiting.failed
+    with pytest.raises(BodyTimeoutError):
+        second.read(None, upload.driven.now).value  # noqa: B018

@@ -262,6 +262,8 @@ def _log_failure(request: Request, error: BaseException, *, was_raised: bool) ->
 
 def _refuse(exchange: Exchange, error: BodyError, now: float) -> None:
     """End an exchange whose handler let pass that its request wasn't read to its end: the client's fault."""
+    # Nobody looks at it, and it leads to frames that lead to the error.
+    error.__traceback__ = None
     if not exchange.is_over:
         request = exchange.request
         _log.info(

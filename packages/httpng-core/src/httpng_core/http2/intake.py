@@ -170,6 +170,8 @@ class Intake(Lifetime):
         if stream.exchange is not None:
             if stream.exchange.incoming is not None:
                 stream.exchange.incoming.take(data, now)
+                self.uploads.earn(len(data), now)
+                self._tell_others(stream, len(data), now)
             return
         limit = self.settings.max_body_len
         if stream.size + len(data) > limit:
@@ -177,6 +179,16 @@ class Intake(Lifetime):
             return
         self.uploads.take(stream, data, now)
         self.uploads.give(now)
+        self._tell_others(stream, len(data), now)
+
+    def _tell_others(self, stream: Stream, size: int, now: float) -> None:
+        """Note for bodies that are streamed that the client is busy with another one."""
+        if len(self.streams) == 1:
+            return
+        for other in self.streams.values():
+            exchange = other.exchange
+            if exchange is not None and exchange.incoming is not None and other is not stream:
+                exchange.incoming.others_came(size, now)
 
     def _take_end(self, event: RequestEnded, now: float) -> None:
         stream_id = event.stream_id

@@ -59,6 +59,10 @@ class Uploads:
         stream.unpaid += size
         stream.touched = now
         self._unfinished += size
+        self.earn(size, now)
+
+    def earn(self, size: int, now: float) -> None:
+        """Note that so much came of any body of the connection."""
         self.rate_due = next_body_due(self.rate_due, size, self._settings, now)
 
     def gone(self, stream: Stream, now: float) -> None:

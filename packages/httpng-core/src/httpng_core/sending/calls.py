@@ -248,6 +248,15 @@ class Read(Later):
         super().__init__(deadline)
         self.limit = limit
 
+    @property
+    def value(self) -> Any:
+        """The piece; raises the error that it ended with, if any."""
+        error = self._error
+        if error is not None:
+            # Anew: a traceback leads to this call, so an error that this holds would keep itself alive.
+            raise type(error)(*error.args)
+        return self._value
+
 
 def _done() -> Pending:
     pending = Pending()

@@ -137,7 +137,7 @@ class Incoming:
         elif self.is_complete:
             read.answer(b"")
         elif self.error is not None:
-            read.answer(None, _anew(self.error))
+            read.answer(None, self.error)
         else:
             self._wait(read, now)
         return read
@@ -181,6 +181,11 @@ class Incoming:
         if self._read is not None:
             self._give(self._stop_waiting(now), now)
 
+    def others_came(self, size: int, now: float) -> None:
+        """Note that the client has sent `size` bytes of other bodies: it may send one after the other."""
+        if self._rate and self._read is not None:
+            self._earn(size, now)
+
     def end(self, trailers: Fields, now: float) -> None:
         """Note that all has come."""
         if self.error is not None:
@@ -196,7 +201,7 @@ class Incoming:
         self.error = error
         self._owner.body_failed(now)
         if self._read is not None:
-            self._stop_waiting(now).answer(None, _anew(error))
+            self._stop_waiting(now).answer(None, error)
 
     def abandon(self, cause: str, now: float) -> None:
         """Note that the exchange is over, or its handler: what isn't complete is dropped."""
@@ -208,7 +213,7 @@ class Incoming:
         if self.error is None:
             self.error = RequestCancelled(cause)
         if self._read is not None:
-            self._stop_waiting(now).answer(None, _anew(self.error))
+            self._stop_waiting(now).answer(None, self.error)
 
     def let_go(self) -> None:
         """Forget the protocol: who keeps this keeps nothing of its connection."""
@@ -222,9 +227,11 @@ class Incoming:
             read.answer(None, _late(read))
             return
         self._read, self._waits_since = read, now
-        allowance = self._allowance if self._rate else inf
-        due = min(read.deadline, now + self._timeout, now + allowance)
-        read.timer = self._timers.add(due, self._expired)
+        read.timer = self._timers.add(min(read.deadline, self._body_due()), self._expired)
+
+    def _body_due(self) -> float:
+        """Return when the client has taken too long, as things stand."""
+        return self._waits_since + (min(self._timeout, self._allowance) if self._rate else self._timeout)
 
     def _stop_waiting(self, now: float) -> Read:
         """Return the read that waits: it is to be answered."""
@@ -241,17 +248,17 @@ class Incoming:
             return
         if read.deadline <= now:
             self._stop_waiting(now).answer(None, _late(read))
+        elif (due := min(read.deadline, self._body_due())) > now:
+            # Others have come meanwhile.
+            read.timer = self._timers.add(due, self._expired)
         elif now - self._waits_since >= self._timeout:
             self.fail(BodyTimeoutError(f"no byte of the request body for {self._timeout} seconds"), now)
         else:
             self.fail(BodyTimeoutError("the request body came too slowly"), now)
 
     def _earn(self, size: int, now: float) -> None:
-        left = self._allowance
-        if self._read is not None:
-            left -= now - self._waits_since
-            self._waits_since = now
-        self._allowance = min(left + size / self._rate, max(self._timeout, BODY_GRACE))
+        left, most = self._allowance + size / self._rate, max(self._timeout, BODY_GRACE)
+        self._allowance = min(left, most if self._read is None else most + now - self._waits_since)
 
     def _give(self, read: Read, now: float) -> None:
         piece = self._take(read.limit)
@@ -296,11 +303,6 @@ def _checked_limit(limit: object) -> int:
     if limit < 1:
         raise ValueError(f"limit is {limit}, must be at least 1")
     return limit
-
-
-def _anew(error: BodyError) -> BodyError:
-    # Each raise adds to the traceback of what it raises.
-    return type(error)(*error.args)
 
 
 def _late(read: Read) -> ReadTimeoutError:
