@@ -323,7 +323,7 @@ SETTINGS = b"AAQAAAAK"
 
 
 def upgraded(settings: bytes = SETTINGS, more: bytes = b"", body: bytes = b"", *, on: bool = True) -> Driven:
-    return Driven(UPGRADE % (settings, more) + body, h2c_upgrade=on)
+    return Driven(UPGRADE % (settings, more) + body, h2c_upgrade=on, http2_engine=Driven2.engine)
 
 
 def test_an_upgrade_goes_on_as_stream_1_with_the_settings_of_the_client() -> None:

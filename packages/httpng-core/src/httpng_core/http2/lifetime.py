@@ -5,7 +5,7 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.settings import Settings
-from httpng_core.http2.engine.errors import INTERNAL_ERROR, NO_ERROR
+from httpng_core.http2.engine.errors import NO_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.stream import Stream
 from httpng_core.http2.uploads import Uploads
@@ -256,11 +256,6 @@ class Lifetime:
         if not self.streams and not self.session.control and self.endpoint.outbound.is_empty:
             self._phase = Phase.OVER
             self.endpoint.linger(now)
-
-    def _give_up(self, stream: Stream, now: float, code: int = INTERNAL_ERROR) -> None:
-        """Reset a stream that has no exchange, and forget it."""
-        self.session.reset(stream.order, code)
-        self._forget(stream, now)
 
     def note_control(self, now: float) -> None:
         """Note that control frames wait, if they do: a client that doesn't read them is cut off."""
