@@ -6,7 +6,7 @@ from h2.errors import ErrorCodes
 from tests.core.driving2 import Driven2
 from tests.core.http2.engine.driving import Driven, frame
 
-MANY = 1100
+MANY = 600
 """More than is kept of anything."""
 
 
