@@ -81,6 +81,7 @@ coverage: .venv/dev.stamp
 
 soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600
+	$(BIN)/python -m pytest tests/driver -q -m "not soak" --engine reference --numprocesses auto --dist loadfile
 
 # The core in dist/ is compiled; it needs a C compiler.
 dist/stamp: .venv/dev.stamp $(SOURCES)

@@ -10,6 +10,15 @@ import pytest
 _MISSING = "is not installed"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=["fast", "reference"],
+        default="fast",
+        help="what the servers of tests/driver read HTTP/1.1 and speak HTTP/2 with",
+    )
+
+
 @pytest.fixture
 def program(request: pytest.FixtureRequest) -> Callable[[str], str]:
     """`program("curl")` is the path of curl; without it the test is skipped, or fails where CI is "true"."""

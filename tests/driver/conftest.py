@@ -42,9 +42,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 
 @pytest.fixture
-def serving(anyio_backend_name: str) -> Serving:
-    """`async with serving(app, **cfg) as server`, on the loop of the test."""
-    return serving_on(anyio_backend_name)
+def serving(anyio_backend_name: str, pytestconfig: pytest.Config) -> Serving:
+    """`async with serving(app, **cfg) as server`, on the loop of the test, by the engines of `--engine`."""
+    engine = pytestconfig.getoption("--engine")
+    if engine == "fast":
+        return serving_on(anyio_backend_name)
+    return serving_on(anyio_backend_name, http1_engine=engine, http2_engine=engine)
 
 
 @pytest.fixture(scope="session")

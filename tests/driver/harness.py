@@ -22,7 +22,7 @@ from tests.driver.http1_client import Received as Received
 
 import httpng_asyncio
 import httpng_trio
-from httpng_core import Exchange, Request
+from httpng_core import Application, Exchange, Request
 from httpng_driver import IO, Server
 from httpng_driver.loop import Pump
 
@@ -42,15 +42,17 @@ _BACKENDS: dict[str, Callable[..., Awaitable[None]]] = {
 }
 
 
-def serving_on(backend: str) -> Serving:
-    """`Serving` by a backend's own `serve`."""
+def serving_on(backend: str, **always: object) -> Serving:
+    """`Serving` by a backend's own `serve`; handlers get the settings `always` that a test doesn't give."""
 
     @asynccontextmanager
     async def serving(
         app: object, *, listen: object = "127.0.0.1:0", cancel: bool = True, **cfg: object
     ) -> AsyncIterator[Server]:
+        settings = cfg if isinstance(app, Application) else always | cfg
+
         async def serve(*, task_status: Any) -> None:
-            await _BACKENDS[backend](app, listen=listen, task_status=task_status, **cfg)
+            await _BACKENDS[backend](app, listen=listen, task_status=task_status, **settings)
 
         failures: list[Exception] = []
         try:
