@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from threading import RLock
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ class TakenGate:
 
     def __init__(self) -> None:
         self.is_taken = False
+        self.lock = RLock()
         self.jobs: deque[tuple[Job, Done]] = deque()
         self._inside = False
 
