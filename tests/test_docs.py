@@ -339,7 +339,7 @@ end
 local function handler(req, io)
   note('httpng', httpng); note('fiber', fiber); note('json', json); note('log', log)
   note('httpng.router', httpng.router); note('router', httpng.router.new())
-  note('feed', httpng.feed()); note('f', fiber.self())
+  note('feed', httpng.feed()); note('keys', httpng.keys()); note('f', fiber.self())
   note('ch', fiber.channel()); note('cond', fiber.cond())
   note('req', req); note('io', io)
   return table.concat(found, '\n')

@@ -32,7 +32,7 @@ def _lines(text: str) -> dict[str, set[str]]:
 # What is wrong today. A name that is no longer used so has to go.
 PRIVATE_MEMBERS = _lines(
     """
-    core/driving: _backlog _branches
+    core/driving: _backlog _branches _groups
     core/feeds/test_feed_loops: _delivered _sweep
     core/feeds/test_sweep: _members _scheduled _sweeps _wake
     core/http1/test_http1_responses: _take_events
@@ -44,7 +44,7 @@ PRIVATE_MEMBERS = _lines(
     driver/test_acked: _hub _serve
     driver/test_service: _hub _is_owned
     properties/test_core_machine: _left
-    properties/test_sweep_machine: _apart _backlog _candidates _followers _gone _members _payload
+    properties/test_sweep_machine: _apart _backlog _candidates _gone _members _payload
     properties/test_sweep_machine: _scheduled _sweep _sweeps _take_events
     """
 )
@@ -54,11 +54,12 @@ PRIVATE_IMPORTS = _lines(
     backends/test_log_output: driver.command.log_output
     core/app/test_reload: core.sending.states
     core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
-    core/driving: core.app.application core.connection.no_date core.feeds.inbox core.feeds.per_loop
-    core/driving: core.http.dates core.sending.calls core.testing.http1_client
+    core/driving: core.app.application core.connection.no_date core.feeds.group core.http.dates
+    core/driving: core.sending.calls core.testing.http1_client
     core/driving2: core.testing.http2_client
     core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
     core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
+    core/feeds/test_filters: core.sending.calls
     core/feeds/test_sweep: core.feeds.follower
     core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
     core/http/test_conditions: core.http.request

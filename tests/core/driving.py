@@ -1,6 +1,5 @@
 """A driver of one connection for tests: a kernel that takes what it is told to, a clock turned by hand."""
 
-from contextlib import nullcontext
 from math import inf
 from typing import Any
 
@@ -19,8 +18,7 @@ from httpng_core import (
 )
 from httpng_core.app.application import Application
 from httpng_core.connection import no_date
-from httpng_core.feeds.inbox import LatestInbox
-from httpng_core.feeds.per_loop import Branch
+from httpng_core.feeds.group import Group
 from httpng_core.http.dates import DateSource
 from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock
@@ -34,11 +32,12 @@ HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
 GET_10 = b"GET / HTTP/1.0\r\n\r\n"
 
 
-def branch_of(feed: Feed) -> Branch:
-    """What a feed keeps of the one loop that follows it; one without followers, if none does."""
+def group_of(feed: Feed) -> Group:
+    """Those who follow a feed in the one loop that does; one without followers, if none does."""
     for branch in feed._branches.values():
-        return branch
-    return Branch(Host(), nullcontext(), feed.clock, feed._backlog, LatestInbox(), lambda *left: None)
+        for group in branch._groups.all:
+            return group
+    return Group(None, feed.clock, feed._backlog, lambda *left: None, is_closed=False)
 
 
 def no_handler(request: object) -> None:

@@ -21,7 +21,7 @@ from tests.driver.harness import (
 )
 from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
-from httpng_core import Request, SendResult
+from httpng_core import Keys, Request, SendResult
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -230,6 +230,40 @@ async def test_removed_keys_are_told_and_the_end_of_the_snapshot_too(net: Net) -
         feed.clear()
         for one, body in ((client, b"a,b,end,-a,-b,"), (late, b"b,end,-b,")):
             await read_until_there(one, b"-b,")
+            assert bytes(one.body) == body
+
+
+async def test_clients_get_the_keys_that_they_want_of_several_feeds(net: Net) -> None:
+    feed, other, keys = Feed(), Feed(), Keys(["a"])
+    feed.publish("a1,", "a")
+    feed.publish("b1,", "b")
+
+    async def handler(req: Request, io: IO) -> None:
+        if req.path == "/two":
+            await io.follow([feed, other], keys={"b"})
+        else:
+            await io.follow(feed, keys=keys)
+
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as live,
+        net.connect(server) as two,
+    ):
+        live.request()
+        two.request("/two")
+        await read_until_there(live, b"a1,")
+        await read_until_there(two, b"b1,")
+        feed.publish("a2,", "a")
+        other.publish("b2,", "b")
+        await read_until_there(live, b"a2,")
+        await read_until_there(two, b"b2,")
+        keys.add("b")
+        await read_until_there(live, b"b1,")
+        keys.discard("a")
+        feed.publish("a3,", "a")
+        feed.publish("b3,", "b")
+        for one, body in ((live, b"a1,a2,b1,b3,"), (two, b"b1,b2,b3,")):
+            await read_until_there(one, b"b3,")
             assert bytes(one.body) == body
 
 

@@ -324,6 +324,105 @@ def test_mistakes_of_removals_raise(serve: Serve, code: str, text: str) -> None:
     assert served.seen() == [text]
 
 
+def test_a_client_gets_the_keys_that_it_wants(serve: Serve) -> None:
+    served = serve(
+        """
+        local feed = httpng.feed()
+        local wanted = httpng.keys{'a', true}
+        local function put(...)
+          for _, key in ipairs{...} do feed:publish(tostring(key) .. ',', key) end
+        end
+        put('a', 'b')
+        function handler(req, io)
+          if req.path == '/put' then put('a', 'b', true, 'c')
+          elseif req.path == '/change' then
+            wanted:add('b') wanted:discard('a') see(wanted:has('a'), wanted:has('b'), wanted:has(1))
+          elseif req.path == '/list' then io:follow(feed, {keys = {'b', 'c'}})
+          else io:follow(feed, {keys = wanted}) collectgarbage() end
+        end"""
+    )
+    live, listed = served.ask(), served.ask("/list")
+    served.ask("/put")
+    assert [body(live), body(listed)] == [b"a,a,true,", b"b,b,c,"]
+    served.ask("/change")
+    served.ask("/put")
+    assert served.seen() == ["false true false"]
+    assert [body(live), body(listed)] == [b"a,a,true,b,b,true,", b"b,b,c,b,c,"]
+
+
+def test_several_feeds_are_followed_until_all_have_closed(serve: Serve) -> None:
+    served = serve(
+        """
+        local one, other = httpng.feed(), httpng.feed{policy = 'every'}
+        one:publish('one,')
+        function handler(req, io)
+          if req.path == '/put' then other:publish('other,')
+          elseif req.path == '/close' then (one.is_closed and other or one):close()
+          else see(told(io:follow({one, other}, {keys = nil}))) end
+        end"""
+    )
+    client = served.ask()
+    served.ask("/put")
+    served.ask("/close")
+    assert served.seen() == []
+    served.ask("/put")
+    served.ask("/close")
+    assert served.seen() == ["nil"]
+    assert body(client) == b"one,other,other,"
+
+
+def test_keys_that_lua_let_go_of_are_let_go_of(serve: Serve) -> None:
+    served = serve(
+        """
+        local feed = httpng.feed()
+        function handler(req, io)
+          for _ = 1, 500 do httpng.keys{'a'} end
+          collectgarbage() collectgarbage()
+          for _ = 1, 100 do io:follow(feed, {keys = {'a'}, timeout = 0}) end
+        end"""
+    )
+    assert served.answer().complete
+    assert stats_of(served) == (0, 0)
+
+
+def stats_of(served: Served) -> tuple[int, int]:
+    """How many follow the only feed, and what it has published."""
+    [told] = feeds_of(served)
+    return told.followers, told.published
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("httpng.keys(5)", "keys must be a table of keys, not 5"),
+        ("httpng.keys{print}", "key must be a string, a number, a boolean or nil, not a function"),
+        ("httpng.keys().add('a')", "keys is invalid: called with a dot, use a colon"),
+        ("httpng.keys():add({})", "key must be a string, a number, a boolean or nil, not a table"),
+        ("httpng.keys():discard(print)", "key must be a string, a number, a boolean or nil, not a function"),
+        (
+            "io:follow(httpng.feed(), {keys = 'a'})",
+            'keys must be a table of keys, or what httpng.keys returns, not "a"',
+        ),
+        (
+            "io:follow(httpng.feed(), {keys = print})",
+            "keys must be a table of keys, or what httpng.keys returns, not a function",
+        ),
+        (
+            "io:follow({httpng.feed(), 5})",
+            "io:follow needs a feed or a table of feeds, as httpng.feed makes them, not 5 in it",
+        ),
+        (
+            "local feed = httpng.feed() io:follow({feed, feed})",
+            "io.follow needs each Feed once; it is followed as a whole, or by keys",
+        ),
+    ],
+)
+def test_mistakes_of_filters_raise(serve: Serve, code: str, text: str) -> None:
+    served = serve(f"function handler(req, io) see(select(2, pcall(function() {code} end))) end")
+    served.ask()
+    assert served.seen() == [text]
+
+
 NULL = """
 local null = nil
 if jit then null = require('ffi').new('void *') end
@@ -378,6 +477,7 @@ def test_on_gap_may_return_nothing_and_a_body(serve: Serve, returned: str, sent:
     assert body(client) == sent + b"2,"
 
 
+NEEDS = "io:follow needs a feed or a table of feeds, as httpng.feed makes them, not "
 FOLLOWS = (
     "this response follows a feed already, and would never come to the second one: "
     "follow again when that call has returned"
@@ -599,10 +699,10 @@ def test_a_thousand_follows_leave_nothing(serve: Serve) -> None:
         ("io.follow(feed)", "shuttle is invalid: called with a dot, use a colon"),
         ("io:follow()", "Not enough parameters"),
         ("io.follow(feed, {})", "shuttle is invalid: called with a dot, use a colon"),
-        ("io:follow(io)", "io:follow needs a feed, as httpng.feed makes one, not a table"),
-        ("io:follow('x')", 'io:follow needs a feed, as httpng.feed makes one, not "x"'),
-        ("io:follow(5)", "io:follow needs a feed, as httpng.feed makes one, not 5"),
-        ("io:follow(print)", "io:follow needs a feed, as httpng.feed makes one, not a function"),
+        ("io:follow(io)", f"{NEEDS}a table"),
+        ("io:follow('x')", f'{NEEDS}"x"'),
+        ("io:follow(5)", f"{NEEDS}5"),
+        ("io:follow(print)", f"{NEEDS}a function"),
         ("io:follow(feed, 5)", "options must be a table, not 5"),
         ("io:follow(feed, {maxage = 5})", "unknown parameter maxage; the nearest known one is max_age"),
         ("io:follow(feed, {max_age = 'x'})", 'max_age must be a number of seconds, not "x"'),

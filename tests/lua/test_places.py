@@ -53,7 +53,7 @@ IN_HANDLERS = [
     ("io:write_header(200, {['a b'] = 'c'})", "header name b'a b' is not a token"),
     ("io.send_windw = 5", "io has no field send_windw; the nearest known one is send_window"),
     ("httpng.cfg{nonsense = 1}", "unknown parameter nonsense"),
-    ("io:follow(5)", "io:follow needs a feed, as httpng.feed makes one, not 5"),
+    ("io:follow(5)", "io:follow needs a feed or a table of feeds, as httpng.feed makes them, not 5"),
     ("io:follow(httpng.feed(), {on_gap = 5})", "on_gap must be a function, not 5"),
     ("io:follow(httpng.feed(), {max_age = 'x'})", 'max_age must be a number of seconds, not "x"'),
     ("httpng.feed():publish({})", "payload must be a string or a number, not a table"),

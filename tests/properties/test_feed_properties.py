@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import Driven, run_sweeps
 
-from httpng_core import Feed, Host, Sweep
+from httpng_core import Feed, Host, Keys, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
 
@@ -38,6 +38,7 @@ class Seen:
         max_age: float | None = None,
         tells_gaps: bool = False,
         sweeps: list[Sweep] | None = None,
+        keys: Any = None,
     ) -> None:
         self.room: float = 0
         host = Host() if sweeps is None else Host(feed_ready=sweeps.append, direct_send=self.send)
@@ -46,11 +47,18 @@ class Seen:
         self.max_age = max_age
         self.tells_gaps = tells_gaps
         self.follower: Follower = feed.follower(
-            max_age=max_age, on_gap=(lambda lost: f"[{lost}]") if tells_gaps else None
+            max_age=max_age, on_gap=(lambda lost: f"[{lost}]") if tells_gaps else None, keys=keys
         )
         self.follow: Pending = self.driven.exchange.follow(self.follower, self.driven.now)
         self.joined_at = feed.published
+        self.keys = keys
         self.had = {key for key in KEYS if feed.has(key)}
+
+    def wants(self, key: str) -> bool:
+        """Whether it follows a key now."""
+        if callable(self.keys):
+            return bool(self.keys(key))
+        return self.keys is None or key in self.keys
 
     def push(self, room: float) -> None:
         """The kernel takes `room` bytes, then refuses."""
@@ -114,14 +122,31 @@ class FeedMachine(RuleBasedStateMachine):
             )
         self.published: list[tuple[str, int]] = []
         self.clients: list[Seen] = []
+        self.live = Keys([KEYS[0]])
         self.sweeps: list[Sweep] = []
-        self.join(None, False, True)
+        self.join(None, False, True, "all")
 
-    @rule(max_age=ages, tells_gaps=st.booleans(), in_step=st.booleans())
-    def join(self, max_age: float | None, tells_gaps: bool, in_step: bool) -> None:
+    @rule(
+        max_age=ages,
+        tells_gaps=st.booleans(),
+        in_step=st.booleans(),
+        wanted=st.sampled_from(["all", "all", "set", "function", "live"]),
+    )
+    def join(self, max_age: float | None, tells_gaps: bool, in_step: bool, wanted: str) -> None:
         if len(self.clients) < 6:
             sweeps = self.sweeps if in_step else None
-            self.clients.append(Seen(self.feed, self.clock, max_age, tells_gaps, sweeps))
+            keys = {"all": None, "set": {KEYS[0]}, "function": KEYS[:2].__contains__, "live": self.live}[
+                wanted
+            ]
+            self.clients.append(Seen(self.feed, self.clock, max_age, tells_gaps, sweeps, keys))
+
+    @rule(key=st.sampled_from(KEYS))
+    def change_keys(self, key: str) -> None:
+        """Somebody who follows some keys wants another one, or one less."""
+        if key in self.live:
+            self.live.discard(key)
+        else:
+            self.live.add(key)
 
     @rule(key=st.sampled_from(KEYS), size=st.integers(0, 40), from_thread=st.booleans())
     def publish(self, key: str, size: int, from_thread: bool) -> None:
@@ -192,9 +217,20 @@ class FeedMachine(RuleBasedStateMachine):
         assert told.skipped + told.expired >= gaps
         assert told.expired == 0 or client.max_age is not None
         self._check_memory(client)
+        self._check_books(client)
         responses = client.driven.responses()
         assert client.driven.stats.sent == (len(responses[0].body) if responses else 0)
         assert client.driven.connection.accepted == len(client.driven.wire)
+
+    def _check_books(self, client: Seen) -> None:
+        """All that was published of what a client wants has become something, since it follows."""
+        if client.keys is self.live or client.follow.settled:
+            return
+        told = client.follower.stats
+        published = sum(number > client.joined_at and client.wants(key) for key, number in self.published)
+        if self.policy == "latest":
+            published += sum(map(client.wants, client.had))
+        assert published == told.delivered + told.skipped + told.expired + told.pending
 
     def _in_order(self, payloads: list[tuple[str, int]]) -> bool:
         if self.policy == "latest":
@@ -242,9 +278,13 @@ class FeedMachine(RuleBasedStateMachine):
             if self.policy == "latest" and client.max_age is None:
                 # Who joined later than a key was removed knows nothing of it.
                 known = {k: n for k, n in newest.items() if n > client.joined_at or k in client.had}
-                assert seen == known
-            elif client.max_age is None and self.published and len(self.published) > client.joined_at:
-                assert payloads[-1] == self.published[-1]
+                if client.keys is self.live:
+                    assert all(seen[key] == newest[key] for key in self.live if self.feed.has(key))
+                else:
+                    assert seen == {key: number for key, number in known.items() if client.wants(key)}
+            elif client.max_age is None and client.keys is not self.live:
+                wanted = [each for each in self.published[client.joined_at :] if client.wants(each[0])]
+                assert payloads[-1:] == wanted[-1:]
             if self.policy == "close" and client.max_age is None:
                 assert told.skipped == 0
 

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.core.driving import GET, GET_10, HEAD, Driven, branch_of, run_sweeps
+from tests.core.driving import GET, GET_10, HEAD, Driven, group_of, run_sweeps
 
 from httpng_core import Feed, Host, Sweep
 from httpng_core.feeds.follower import Follower
@@ -359,9 +359,7 @@ class SweepMachine(RuleBasedStateMachine):
         if client.exchange.is_over:
             assert all(each.settled for each in client.writes)
             assert all(each.follow.settled for each in client.followings)
-            assert all(
-                each.follower not in branch_of(each.topic.feed)._followers for each in client.followings
-            )
+            assert all(each.follower not in group_of(each.topic.feed).followers for each in client.followings)
 
     def _check_body(self, client: Client) -> None:
         body, at = client.committed, 0
@@ -417,13 +415,13 @@ class SweepMachine(RuleBasedStateMachine):
     def _check_sweeps(self) -> None:
         assert len(set(map(id, self.sweeps))) == len(self.sweeps)
         for topic in self.topics:
-            feed = branch_of(topic.feed)
-            for follower in feed._followers:
+            feed = group_of(topic.feed)
+            for follower in feed.followers:
                 assert (follower in feed._apart) == (follower._sweep is None)
             for sweep in feed._sweeps.values():
                 assert sweep._scheduled == (sweep in self.sweeps)
-                assert len(sweep._members) <= 2 * len(feed._followers) + 12
-                assert set(sweep._candidates) <= set(feed._followers)
+                assert len(sweep._members) <= 2 * len(feed.followers) + 12
+                assert set(sweep._candidates) <= set(feed.followers)
                 live = [member for member in sweep._members if member is not None]
                 assert len(live) + sweep._gone == len(sweep._members)
                 for member in live:

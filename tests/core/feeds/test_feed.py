@@ -557,7 +557,7 @@ def test_a_wrong_max_age_raises(max_age: Any, error: type[Exception]) -> None:
 
 
 MISTAKES = [
-    ("io.follow(5)", TypeError, "io.follow needs a Feed, not 5"),
+    ("io.follow(5)", TypeError, "io.follow needs a Feed, or a list of them, not 5"),
     ("io.follow(feed, on_gap=5)", TypeError, "on_gap must be a function that gets the number .* not 5"),
     ("io.follow(feed, max_age='x')", TypeError, "max_age must be a number of seconds, or None, not 'x'"),
     ("io.follow(feed, max_age=float('nan'))", ValueError, "max_age must be more than 0 seconds, not nan"),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import GET, GET_10, Driven, branch_of, run_sweeps
+from tests.core.driving import GET, GET_10, Driven, group_of, run_sweeps
 
 from httpng_core import Feed, FollowStats, Host, Sweep
 from httpng_core.feeds.follower import Follower
@@ -420,7 +420,7 @@ def test_those_that_come_and_go_between_two_publications_leave_no_places() -> No
         visitor = stage.join()
         visitor.exchange.withdraw(visitor.follow, visitor.now)
         stage.clients.remove(visitor)
-    (sweep,) = branch_of(stage.feed)._sweeps.values()
+    (sweep,) = group_of(stage.feed)._sweeps.values()
     assert len(sweep._members) <= 2
     stage.publish("2,")
     stage.settle()
@@ -455,7 +455,7 @@ def make_defective(monkeypatch: pytest.MonkeyPatch, client: Client, name: str) -
 
 def disbanded(stage: Stage) -> None:
     """What a driver does after an error."""
-    (sweep,) = branch_of(stage.feed)._sweeps.values()
+    (sweep,) = group_of(stage.feed)._sweeps.values()
     sweep.disband(stage.clock.now)
     assert not sweep._scheduled
     stage.settle()

@@ -48,6 +48,7 @@ from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.checks import Overflow, Policy
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
 from httpng_core.feeds.follower import OnGap
+from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.http.dates import DateSource, HttpDate
@@ -132,6 +133,8 @@ __all__ = [
     "HttpDate",
     "HttpngError",
     "Incoming",
+    "KeyFilter",
+    "Keys",
     "Lifecycle",
     "ListenAddress",
     "OnGap",

@@ -9,6 +9,7 @@ from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
+from httpng_core.feeds.many import follower_of
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop
 
@@ -25,6 +26,7 @@ __all__ = [
     "RouteTable",
     "Turn",
     "at_once",
+    "follower_of",
     "handler_of",
     "parse_lua_runtime",
     "unknown_field",

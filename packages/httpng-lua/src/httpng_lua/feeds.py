@@ -3,8 +3,8 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from httpng_core import MAX_QUEUED, Feed, FeedStats, OnGap, Overflow, Policy, Runner
-from httpng_core.languages import Later, unknown_key
+from httpng_core import MAX_QUEUED, Feed, FeedStats, KeyFilter, Keys, OnGap, Overflow, Policy, Runner
+from httpng_core.languages import Later, follower_of, unknown_key
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
@@ -33,6 +33,7 @@ class FeedCalls:
         self._fibers = fibers
         self._lock = _GateLock(fibers)
         self._by_number: dict[int, Feed] = {}
+        self._keys: dict[int, Keys] = {}
         self._last = 0
         self._gap: Callable[..., Any]
         self._listed: tuple[Hashable, ...] = ()
@@ -54,6 +55,9 @@ class FeedCalls:
             "list_keys": self._list_keys,
             "close_feed": self._close,
             "follow": self._calls.of_exchange(self._follow),
+            "keys": self._new_keys,
+            "add_key": self._add_key,
+            "discard_key": self._discard_key,
             "refuse_option": _refuse,
         }
         return {name: guarded(call) for name, call in calls.items()} | {
@@ -61,6 +65,8 @@ class FeedCalls:
             "listed_key": self._listed_key,
             "feed_stats": self._stats,
             "forget_feed": self._forget,
+            "forget_keys": self._forget_keys,
+            "has_key": self._has_key,
         }
 
     def _feed(
@@ -116,7 +122,8 @@ class FeedCalls:
     def _follow(
         self,
         handle: ExchangeHandle,
-        feed: float,
+        feeds: bytes,
+        keys: float | None,
         max_age: float | None,
         gap: float | None,
         timeout: float | None,
@@ -128,7 +135,12 @@ class FeedCalls:
     ) -> Answer:
         now, exchange = self._calls.clock(), handle.exchange
         on_gap = self._on_gap(gap, handle.home)
-        follower = self._by_number[int(feed)].follower(max_age=max_age, on_gap=on_gap)
+        follower = follower_of(
+            [self._by_number[int(float(number))] for number in feeds.split()],
+            max_age=max_age,
+            on_gap=on_gap,
+            keys=self._wanted(keys),
+        )
         exchange.stall_timeout = stall
         pending = exchange.follow(
             follower,
@@ -140,6 +152,32 @@ class FeedCalls:
             until_draining=bool(until_draining),
         )
         return self._calls.answer(handle, pending, now)
+
+    def _wanted(self, keys: float | None) -> KeyFilter | None:
+        """Return the keys by their number; a negative one: they are those for good."""
+        if keys is None:
+            return None
+        return self._keys[int(keys)] if keys > 0 else frozenset(self._keys[-int(keys)])
+
+    def _new_keys(self) -> Answer:
+        self._last += 1
+        self._keys[self._last] = Keys()
+        return DONE, self._last
+
+    def _add_key(self, number: float, key: bytes | float | bool | None) -> Answer:
+        self._keys[int(number)].add(_key(key))
+        return (DONE,)
+
+    def _discard_key(self, number: float, key: bytes | float | bool | None) -> Answer:
+        self._keys[int(number)].discard(_key(key))
+        return (DONE,)
+
+    def _has_key(self, number: float, key: bytes | float | bool | None) -> bool:
+        return _key(key) in self._keys[int(number)]
+
+    def _forget_keys(self, number: float) -> None:
+        """Lua has let go of the keys; those that follow by them go on."""
+        del self._keys[int(number)]
 
     def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
         """Call a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""

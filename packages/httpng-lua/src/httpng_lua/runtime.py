@@ -30,6 +30,7 @@ PARTS: Final = (
     "lua/handler.lua",
     "lua/httpng.lua",
     "lua/router.lua",
+    "lua/keys.lua",
     "lua/feed.lua",
     "lua/sse.lua",
     "lua/fiber.lua",

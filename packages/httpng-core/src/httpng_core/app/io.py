@@ -1,12 +1,14 @@
 """The response of one exchange as handlers hold it, whatever runs them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
 from httpng_core.http.trailers import Fields
@@ -50,7 +52,7 @@ class BaseIO:
     _exchange: Exchange
     _clock: Callable[[], float]
     _check_thread: Callable[[], None]
-    _follower: Follower | None = None
+    _follower: Follower | ManyFollower | None = None
 
     def __init__(
         self, exchange: Exchange, clock: Callable[[], float], check_thread: Callable[[], None] = any_thread
@@ -114,16 +116,15 @@ class BaseIO:
 
     def _begin_follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
+        keys: KeyFilter | None,
         max_age: float | None,
         on_gap: OnGap | None,
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
-        if not isinstance(feed, Feed):
-            raise TypeError(f"io.follow needs a Feed, not {feed!r:.80}")
-        follower = feed.follower(max_age=max_age, on_gap=on_gap)
+        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             follower,
@@ -171,15 +172,16 @@ class GeneratorIO(BaseIO):
 
     def follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         *,
+        keys: KeyFilter | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
-        """See `Exchange.follow`; `max_age` and `on_gap` as for an async handler."""
-        return self._begin_follow(feed, max_age, on_gap, timeout, until_draining)
+        """See `Exchange.follow`; `keys`, `max_age` and `on_gap` as for an async handler."""
+        return self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining)
 
     def wait_draining(self, timeout: float | None = None) -> Pending:
         """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""

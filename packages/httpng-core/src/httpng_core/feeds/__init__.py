@@ -5,6 +5,7 @@ from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.checks import Overflow, Policy
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
 from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
 
@@ -17,6 +18,8 @@ __all__ = [
     "FeedStats",
     "FollowStats",
     "Follower",
+    "KeyFilter",
+    "Keys",
     "LatestBacklog",
     "OnGap",
     "OnRemove",

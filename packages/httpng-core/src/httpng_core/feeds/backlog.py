@@ -17,15 +17,19 @@ class Payload:
         body: the bytes.
         key: what they are the value of.
         at: when they were published.
+        number: the number of the publication, counted from 1.
         removes: whether the key has no value any more, which these tell; no bytes: nothing is to tell it.
     """
 
-    __slots__ = ("_chunk", "at", "body", "key", "removes")
+    __slots__ = ("_chunk", "at", "body", "key", "number", "removes")
 
-    def __init__(self, body: bytes, key: Hashable, at: float, *, removes: bool = False) -> None:
+    def __init__(
+        self, body: bytes, key: Hashable, at: float, number: int = 0, *, removes: bool = False
+    ) -> None:
         self.body = body
         self.key = key
         self.at = at
+        self.number = number
         self.removes = removes
         self._chunk = b""
 
@@ -60,8 +64,8 @@ class Backlog(Protocol):
     def drop(self, payload: Payload) -> None:
         """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
 
-    def discard(self, key: Hashable) -> bool:
-        """Forget what is pending of a key; return whether something was."""
+    def discard(self, key: Hashable) -> int:
+        """Forget what is pending of a key; return how many that were."""
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
@@ -104,9 +108,9 @@ class LatestBacklog:
         if newest is not payload:
             self._newest[payload.key] = newest
 
-    def discard(self, key: Hashable) -> bool:
+    def discard(self, key: Hashable) -> int:
         """See `Backlog`."""
-        return self._newest.pop(key, None) is not None
+        return 0 if self._newest.pop(key, None) is None else 1
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`."""
@@ -159,12 +163,12 @@ class EveryBacklog:
             self._payloads.popleft()
             self._queued -= len(payload.body)
 
-    def discard(self, key: Hashable) -> bool:
+    def discard(self, key: Hashable) -> int:
         """See `Backlog`."""
         kept = deque(payload for payload in self._payloads if payload.key != key)
         lost, self._payloads = len(self._payloads) - len(kept), kept
         self._queued = sum(len(payload.body) for payload in kept)
-        return lost > 0
+        return lost
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `Backlog`; to overflow counts as well."""

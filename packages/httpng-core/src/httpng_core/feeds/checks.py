@@ -1,5 +1,6 @@
 """Checks of what feeds are given: a mistake raises at the call, before anything else happens."""
 
+from math import inf
 from typing import Any, Literal
 
 Policy = Literal["latest", "every"]
@@ -51,3 +52,23 @@ def check_for_latest(policy: Policy, on_remove: object, snapshot_end: object) ->
     for name, given in (("on_remove", on_remove), ("snapshot_end", snapshot_end)):
         if given is not None and policy == "every":
             raise ValueError(f'{name} is for the policy "latest": with "every" no values are kept')
+
+
+def checked_age(max_age: float | None) -> float:
+    """Return the seconds after which a payload is too old; raises if they are none."""
+    if max_age is None:
+        return inf
+    if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
+        raise TypeError(f"max_age must be a number of seconds, or None, not {max_age!r:.80}")
+    if not max_age > 0:
+        raise ValueError(f"max_age must be more than 0 seconds, not {max_age}")
+    return max_age
+
+
+def check_on_gap(on_gap: object) -> None:
+    """Raise if it is no function."""
+    if on_gap is not None and not callable(on_gap):
+        raise TypeError(
+            "on_gap must be a function that gets the number of payloads that were lost, or None, "
+            f"not {on_gap!r:.80}"
+        )

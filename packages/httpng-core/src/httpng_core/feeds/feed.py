@@ -26,7 +26,9 @@ from httpng_core.feeds.checks import (
     checked_payload,
 )
 from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
+from httpng_core.feeds.keys import KeyFilter, checked_keys
 from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, keep
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.sending.host import CallInLoop, Host
@@ -220,28 +222,34 @@ class Feed:
         waiting = sum(loop.handed for loop in loops)
         return FeedStatistics(values=len(self._latest), waiting=waiting, loops=loops)
 
-    def follower(self, *, max_age: float | None = None, on_gap: OnGap | None = None) -> Follower:
+    def follower(
+        self, *, max_age: float | None = None, on_gap: OnGap | None = None, keys: KeyFilter | None = None
+    ) -> Follower:
         """Return a follower that has not joined yet, for `Exchange.follow`.
 
         Raises:
             TypeError, ValueError: wrong arguments.
         """
-        return Follower(self, self._backlog(), max_age, on_gap)
+        return Follower(self, self._backlog(), max_age, on_gap, checked_keys(keys))
 
     # What followers do --------------------------------------------------------------------------------
 
-    def join(self, follower: Follower, host: Host) -> tuple[Branch, list[Payload]]:
-        """Have `follower` follow in the loop that calls this: its branch, and what it starts with."""
+    def join(self, follower: Follower, host: Host) -> tuple[Group, list[Payload]]:
+        """Have `follower` follow in the loop that calls this: in which group, and what it starts with."""
         with self._lock:
             branch = self._branches.get(host.call_in_loop)
             if branch is None:
                 branch = Branch(host, self._lock, self.clock, self._backlog, self._inbox(), self._left)
                 self._branches[host.call_in_loop] = branch
-            if not len(branch):
-                # By the policy "every" these are none.
-                branch.start_from(self.published, self._latest, is_closed=self.is_closed)
-            # Not after the lock: what is published then is for this one as well.
-            return branch, [*branch.join(follower), *self._begun]
+            # By the policy "every" the latest values are none.
+            group = branch.join(follower, self._latest, is_closed=self.is_closed)
+        try:
+            # What is published meanwhile waits in the inbox: it is for this one as well.
+            return group, [*branch.begin(follower, group), *self._begun]
+        except BaseException:
+            with self._lock:
+                self._remove_from(branch, follower)
+            raise
 
     def delivered_late(self) -> None:
         """Note that a follower that left with a payload offered has delivered it after all."""
@@ -259,12 +267,15 @@ class Feed:
     def _left(self, follower: Follower, branch: Branch) -> None:
         """Count what became of all for a follower that is gone; a branch goes with its last one."""
         with self._lock:
-            branch.remove(follower)
             delivered, skipped, expired = self._gone
             stats = follower.stats
             self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
-            if not len(branch) and self._branches.get(branch.call_in_loop) is branch:
-                del self._branches[branch.call_in_loop]
+            self._remove_from(branch, follower)
+
+    def _remove_from(self, branch: Branch, follower: Follower) -> None:
+        branch.remove(follower)
+        if not len(branch) and self._branches.get(branch.call_in_loop) is branch:
+            del self._branches[branch.call_in_loop]
 
     def _inbox(self) -> LatestInbox | EveryInbox:
         if self._keeps_every:
@@ -276,8 +287,8 @@ class Feed:
         with self._lock:
             if self.is_closed:
                 return False
-            payload = Payload(body, key, self.clock())
             self.published += 1
+            payload = Payload(body, key, self.clock(), self.published)
             if not self._keeps_every:
                 keep(self._latest, payload)
             called = self._hand(payload)
@@ -294,7 +305,7 @@ class Feed:
             if self._latest.pop(key, None) is None:
                 return False
             self.published += body is not None
-            called = self._hand(Payload(body or b"", key, self.clock(), removes=True))
+            called = self._hand(Payload(body or b"", key, self.clock(), self.published, removes=True))
         for branch in called:
             branch.call()
         return True

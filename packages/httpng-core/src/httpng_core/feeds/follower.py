@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.checks import check_on_gap, checked_age
+from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import body_bytes
 from httpng_core.sending import calls
@@ -63,6 +65,7 @@ class Follower:
         "_expired",
         "_feed",
         "_finished",
+        "_given_up",
         "_joined_at",
         "_left_at",
         "_noted",
@@ -75,6 +78,7 @@ class Follower:
         "_waits_for",
         "_wake",
         "base",
+        "keys",
         "max_age",
         "slot",
     )
@@ -85,17 +89,22 @@ class Follower:
         backlog: LatestBacklog | EveryBacklog,
         max_age: float | None,
         on_gap: OnGap | None,
+        keys: "frozenset[Hashable] | Keys | Predicate | None" = None,
     ) -> None:
+        self.keys = keys
         self._publisher = publisher
         self._feed: Publication
         self._backlog = backlog
-        self.max_age = _checked_age(max_age)
-        self._on_gap = _checked_on_gap(on_gap)
+        self.max_age = checked_age(max_age)
+        check_on_gap(on_gap)
+        self._on_gap = on_gap
         self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
         self._joined_at = self._left_at = 0
         self._offered: Payload | None = None
         self._begun: Payload | None = None
+        # What was under way when its key was given up; if it is taken, it was published for this one.
+        self._given_up: Payload | None = None
         self._sweep: Sweep | None = None
         self._waits_for: Sweep | None = None
         self.slot = -1
@@ -173,6 +182,7 @@ class Follower:
             # Its first bytes are out, without a notice.
             self._offered, self._begun = payload, None
             return payload.body
+        self._given_up = None
         self._drop_expired()
         first = self._offered = self._backlog.first()
         if first is None:
@@ -191,7 +201,10 @@ class Follower:
         payload, self._offered = self._offered, None
         assert payload is not None
         self._told = self._noted
-        self._backlog.drop(payload)
+        if payload is self._given_up:
+            self._joined_at -= 1
+        else:
+            self._backlog.drop(payload)
         self._delivered += 1
         if self._owner is None:
             self._publisher.delivered_late()
@@ -286,6 +299,28 @@ class Follower:
         if self._asked is not None and self._asked[1].key == key:
             # It doesn't go out with its notice either.
             self._asks = 0
+        self._tell_if_ended()
+
+    def give(self, payload: Payload) -> None:
+        """Have it begin with the latest value of one more key."""
+        if self._owner is None or self._finished:
+            return
+        if not self._backlog:
+            self._wake()
+        self._joined_at -= 1
+        self._backlog.add(payload)
+
+    def take_back(self, key: Hashable) -> None:
+        """Have nothing more of a key be pending: it counts as never published for this one."""
+        if self._owner is None:
+            return
+        under_way = self._offered or self._begun
+        if under_way is not None and under_way.key == key and self._backlog.first() is under_way:
+            self._given_up = under_way
+        self._joined_at += self._backlog.discard(key)
+        if self._asked is not None and self._asked[1].key == key:
+            self._asks = 0
+        self._tell_if_ended()
 
     def overflow(self) -> None:
         """Note that more waits for it than may: its exchange is reset."""
@@ -299,6 +334,11 @@ class Follower:
             self._owner.feed_closed(self._feed.clock())
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _tell_if_ended(self) -> None:
+        """Have its follow end, if what was the last to be sent is not any more."""
+        if self._owner is not None and self.ended:
+            self._owner.feed_closed(self._feed.clock())
 
     def _lost(self) -> int:
         """Return how many were neither delivered nor are they pending."""
@@ -351,22 +391,3 @@ class Follower:
         if isinstance(notice, calls.Later):
             self._asked, self._asks = (self._noted, first, notice), self._asks + 1
         return notice
-
-
-def _checked_age(max_age: float | None) -> float:
-    if max_age is None:
-        return inf
-    if isinstance(max_age, bool) or not isinstance(max_age, (int, float)):
-        raise TypeError(f"max_age must be a number of seconds, or None, not {max_age!r:.80}")
-    if not max_age > 0:
-        raise ValueError(f"max_age must be more than 0 seconds, not {max_age}")
-    return max_age
-
-
-def _checked_on_gap(on_gap: OnGap | None) -> OnGap | None:
-    if on_gap is not None and not callable(on_gap):
-        raise TypeError(
-            "on_gap must be a function that gets the number of payloads that were lost, or None, "
-            f"not {on_gap!r:.80}"
-        )
-    return on_gap

@@ -6,6 +6,7 @@
 3. By the policy "every" at most `max_queued` bytes wait. What is beyond that would be too much for each
    follower as well: the oldest go, or the inbox overflows.
 4. Each that waits stands for as many as were published in its place, so that none is lost from the count.
+   What goes by the policy "every" is counted for each key, as followers may want some keys alone.
 """
 
 from collections import OrderedDict, deque
@@ -15,6 +16,8 @@ from httpng_core.feeds.backlog import Payload
 
 Handed = tuple[Payload, int]
 """A payload, and how many publications it stands for: those that it has replaced, and itself."""
+Lost = dict[Hashable, int]
+"""How many payloads of which keys."""
 
 
 class LatestInbox:
@@ -29,13 +32,17 @@ class LatestInbox:
         """Return how many wait."""
         return len(self._waiting)
 
-    def put(self, payload: Payload) -> int:
-        """Add a payload; return how many are lost for all that follow in this loop: never one."""
+    def put(self, payload: Payload) -> bool:
+        """Add a payload; return whether that was too much for those who follow in this loop: never."""
         before = self._waiting.get(payload.key)
         # What tells of nothing but that the key is gone was not published.
         count = 1 if payload.body else 0
         self._waiting[payload.key] = payload, count if before is None else before[1] + count
-        return 0
+        return False
+
+    def take_lost(self) -> Lost:
+        """Take the count of what went since it was taken last: nothing does."""
+        return {}
 
     def take(self) -> Handed | None:
         """Take the one that has waited longest."""
@@ -49,43 +56,51 @@ class LatestInbox:
 class EveryInbox:
     """Every payload, with at most `max_queued` bytes."""
 
-    __slots__ = ("_drops_oldest", "_max_queued", "_queued", "_skipped", "_waiting")
+    __slots__ = ("_drops_oldest", "_lost", "_max_queued", "_queued", "_waiting")
 
     def __init__(self, max_queued: int, *, drops_oldest: bool) -> None:
         self._max_queued = max_queued
         self._drops_oldest = drops_oldest
         self._waiting: deque[Payload] = deque()
         self._queued = 0
-        self._skipped = 0
+        self._lost: Lost = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._waiting)
 
-    def put(self, payload: Payload) -> int:
-        """Add a payload; return how many are lost if that is too much for all that follow in this loop."""
-        waiting = self._waiting
-        waiting.append(payload)
+    def put(self, payload: Payload) -> bool:
+        """Add a payload; return whether that was too much for those who follow in this loop."""
+        self._waiting.append(payload)
         self._queued += len(payload.body)
-        while self._queued > self._max_queued and len(waiting) > 1:
+        while self._queued > self._max_queued and len(self._waiting) > 1:
             if not self._drops_oldest:
-                lost = len(waiting)
-                self.clear()
-                return lost
-            self._queued -= len(waiting.popleft().body)
-            self._skipped += 1
-        return 0
+                while self._waiting:
+                    self._lose()
+                return True
+            self._lose()
+        return False
+
+    def take_lost(self) -> Lost:
+        """Take the count of what went since it was taken last."""
+        lost, self._lost = self._lost, {}
+        return lost
 
     def take(self) -> Handed | None:
         """Take the one that has waited longest."""
         if not self._waiting:
             return None
-        payload, count = self._waiting.popleft(), self._skipped + 1
+        payload = self._waiting.popleft()
         self._queued -= len(payload.body)
-        self._skipped = 0
-        return payload, count
+        return payload, 1
 
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
-        self._queued = self._skipped = 0
+        self._queued = 0
+        self._lost = {}
+
+    def _lose(self) -> None:
+        payload = self._waiting.popleft()
+        self._queued -= len(payload.body)
+        self._lost[payload.key] = self._lost.get(payload.key, 0) + 1

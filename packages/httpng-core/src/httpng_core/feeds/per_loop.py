@@ -8,12 +8,15 @@ touched by two threads at once.
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.follower import Follower
-from httpng_core.feeds.inbox import EveryInbox, LatestInbox
+from httpng_core.feeds.group import Group
+from httpng_core.feeds.groups import Groups
+from httpng_core.feeds.inbox import EveryInbox, Handed, LatestInbox, Lost
+from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.sending.host import Host
 
 Latest = dict[Hashable, Payload]
@@ -35,6 +38,7 @@ class FeedLoopStatistics:
         drivers: how many drivers are known that send to followers in step: one, or none.
         scheduled: how many of these were asked to send.
         places: how many places they look at, those of followers that are gone included.
+        groups: how many groups of followers there are that want the same keys.
     """
 
     followers: int
@@ -44,6 +48,7 @@ class FeedLoopStatistics:
     drivers: int
     scheduled: int
     places: int
+    groups: int
 
 
 def keep(latest: Latest, payload: Payload) -> None:
@@ -56,9 +61,6 @@ class Branch:
     """The followers of a feed in one event loop.
 
     Attributes:
-        clock: the clock by which payloads grow old.
-        is_closed: whether the feed was closed.
-        published: how many payloads have come here, or were replaced on their way.
         call_in_loop: see `Host`; each loop has its own.
     """
 
@@ -71,27 +73,24 @@ class Branch:
         inbox: LatestInbox | EveryInbox,
         left: Callable[[Follower, "Branch"], None],
     ) -> None:
-        """`backlog` makes that of one follower; `left` is called with one that leaves, and calls `remove`."""
-        self.clock = clock
-        self.is_closed = False
-        self.published = 0
+        """`backlog` makes that of one follower; `left` is called with one that has left."""
         self.call_in_loop = host.call_in_loop
         self._call_soon = host.call_soon
+        self._clock = clock
         self._lock = lock
         self._new_backlog = backlog
         self._keeps_latest = isinstance(inbox, LatestInbox)
         self._left = left
+        self._is_closed = False
         # Those that a follower begins with: no newer ones than have come here, for the rest is on its way.
         self._latest: Latest = {}
-        self._followers: dict[Follower, None] = {}
-        self._apart: dict[Follower, None] = {}
-        self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
-        # These are changed with the lock held, in any thread.
+        self._groups = Groups()
+        # These are changed with the lock held.
+        self._followers: dict[Follower, Group] = {}
         self._inbox = inbox
         self._is_called = False
         self._closes = False
-        self._overrun: dict[Follower, None] = {}
-        self._lost = 0
+        self._overrun: dict[Follower, Group] = {}
 
     def __len__(self) -> int:
         """Return how many follow here."""
@@ -108,10 +107,8 @@ class Branch:
         """Have followers be told of a payload; return whether `call` has to be called for that."""
         if not self._followers:
             return False
-        lost = self._inbox.put(payload)
-        if lost:
+        if self._inbox.put(payload):
             self._overrun.update(self._followers)
-            self._lost += lost
         return self._must_call()
 
     def hand_close(self) -> bool:
@@ -119,71 +116,94 @@ class Branch:
         self._closes = True
         return self._must_call()
 
-    def start_from(self, published: int, latest: Latest, *, is_closed: bool) -> None:
-        """Take over where the feed stands, as nobody follows here yet."""
-        self.published = published
-        self.is_closed = is_closed
-        self._latest = latest.copy()
-
     def call(self) -> None:
         """Have what was handed taken, in the thread of the loop: at once if this is it."""
-        if self.call_in_loop is None:
-            self._take()
-        else:
-            self.call_in_loop(self._take)
+        self._in_loop(self._take)
 
-    # What is done in the thread of the loop -----------------------------------------------------------
+    # What is done in the thread of the loop: the first two with the lock held -------------------------
 
-    def join(self, follower: Follower) -> list[Payload]:
-        """Have `follower` get what is published from now on; return what it starts with."""
-        if not self.is_closed:
-            self._followers[follower] = self._apart[follower] = None
-        return list(self._latest.values())
-
-    def leave(self, follower: Follower) -> None:
-        """Have `follower` get nothing more."""
-        self._left(follower, self)
+    def join(self, follower: Follower, latest: Latest, *, is_closed: bool) -> Group:
+        """Have `follower` get what comes from now on; if it is the first, take over where the feed stands."""
+        if not self._followers:
+            self._is_closed = is_closed
+            self._latest = latest.copy()
+        group = self._groups.get(follower.keys) or self._new_group(follower.keys)
+        self._followers[follower] = group
+        return group
 
     def remove(self, follower: Follower) -> None:
         """Note that `follower` has left."""
-        self._followers.pop(follower, None)
-        self._apart.pop(follower, None)
+        group = self._followers.pop(follower)
+        group.remove(follower)
+        if not group.followers and self._groups.get(group.keys) is group:
+            self._groups.remove(group)
+            if isinstance(group.keys, Keys) and group.watcher is not None:
+                group.keys.unwatch(group.watcher)
         if not self._followers:
-            # They hold drivers, that may have stopped.
-            self._sweeps.clear()
             self._latest.clear()
 
-    def sweep(self, host: Host) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`."""
-        ready = host.feed_ready
-        assert ready is not None
-        sweep = self._sweeps.get(ready)
-        if sweep is None:
-            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready)
-        return sweep
-
-    def stepped_in(self, follower: Follower) -> None:
-        """Have `follower` get nothing for itself until it has stepped out."""
-        del self._apart[follower]
-
-    def stepped_out(self, follower: Follower) -> None:
-        """Have `follower` get what is published for itself."""
-        self._apart[follower] = None
+    def begin(self, follower: Follower, group: Group) -> list[Payload]:
+        """Return what one that has joined starts with; raises what a function of the user's does."""
+        if not self._is_closed:
+            group.join(follower)
+        latest = self._latest
+        if group.keys is None:
+            return list(latest.values())
+        if callable(group.keys):
+            return [payload for payload in tuple(latest.values()) if group.wants(payload.key)]
+        found = [latest[key] for key in group.given if key in latest]
+        return sorted(found, key=_number_of)
 
     def statistics(self) -> FeedLoopStatistics:
         """Return what is kept for this loop."""
-        sweeps = tuple(self._sweeps.values())
+        groups = self._groups.all
+        sweeps = [sweep for group in groups for sweep in group.sweeps]
         return FeedLoopStatistics(
             followers=len(self._followers),
-            in_step=len(self._followers) - len(self._apart),
+            in_step=len(self._followers) - sum(group.apart for group in groups),
             values=len(self._latest),
             handed=len(self._inbox),
             drivers=len(sweeps),
             scheduled=sum(sweep.is_scheduled for sweep in sweeps),
             places=sum(sweep.places for sweep in sweeps),
+            groups=len(groups),
         )
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _in_loop(self, function: Callable[[], None]) -> None:
+        if self.call_in_loop is None:
+            function()
+        else:
+            self.call_in_loop(function)
+
+    def _new_group(self, keys: "frozenset[Hashable] | Keys | Predicate | None") -> Group:
+        watcher = None
+        if isinstance(keys, Keys):
+            # Before they are read, so that no change is missed.
+            keys.watch(watcher := partial(self._keys_changed, keys))
+        group = Group(keys, self._clock, self._new_backlog, self._leave, is_closed=self._is_closed)
+        group.watcher = watcher
+        self._groups.add(group)
+        return group
+
+    def _leave(self, follower: Follower, group: Group) -> None:
+        self._left(follower, self)
+
+    def _keys_changed(self, keys: Keys, key: Hashable) -> None:
+        """Note that a key was added or discarded, in whatever thread."""
+        self._in_loop(partial(self._renew, keys, key))
+
+    def _renew(self, keys: Keys, key: Hashable) -> None:
+        group = self._groups.get(keys)
+        if group is None:
+            return  # All have left meanwhile.
+        if key in keys and key not in group.given:
+            self._groups.index(key, group)
+            group.want(key, self._latest.get(key))
+        elif key not in keys and key in group.given:
+            self._groups.unindex(key, group)
+            group.want_no_more(key)
 
     def _must_call(self) -> bool:
         must, self._is_called = not self._is_called, True
@@ -195,15 +215,13 @@ class Branch:
         try:
             while work < _WORK_PER_TURN or self._call_soon is None:
                 with self._lock:
-                    handed, overrun, lost = self._inbox.take(), self._overrun, self._lost
-                    self._overrun, self._lost = {}, 0
-                    if handed is None and not lost:
-                        break
-                work += 1 + len(self._apart)
+                    lost, handed = self._inbox.take_lost(), self._inbox.take()
+                    overrun, self._overrun = self._overrun, {}
                 if lost:
-                    self._overflow(overrun, lost)
-                if handed is not None:
-                    self._add(*handed)
+                    self._lose(lost, overrun)
+                if handed is None:
+                    break
+                work += self._add(handed)
         finally:
             self._go_on()
 
@@ -211,49 +229,48 @@ class Branch:
         """Come back if there is more, else close if that was handed, and wait to be called."""
         soon = self._call_soon
         with self._lock:
-            more = len(self._inbox) > 0 or self._lost > 0
+            more = len(self._inbox) > 0
             self._is_called = more and soon is not None
             closes, self._closes = self._closes and not more, self._closes and more
         if more and soon is not None:
             soon(self._take)
         if closes:
-            self._close()
+            self._is_closed = True
+            for group in self._groups.all:
+                group.close()
 
-    def _add(self, payload: Payload, count: int) -> None:
+    def _add(self, handed: Handed) -> int:
+        """Give a payload to those who want it; return how much work that was."""
+        payload, count = handed
         if not self._followers:
-            return  # It was on its way when all had left.
-        self.published += count
+            return 1  # It was on its way when all had left.
         if payload.removes:
             self._latest.pop(payload.key, None)
         elif self._keeps_latest:
             keep(self._latest, payload)
-        if not payload.body:
-            self._discard(payload)
-            return
-        # First, as who steps out by this is apart then.
-        for sweep in self._sweeps.values():
-            sweep.add(payload)
-        # A follower that overflows leaves meanwhile.
-        for follower in tuple(self._apart):
-            follower.add(payload)
+        work = 1
+        # Groups may go meanwhile, and their followers.
+        for group in self._groups.wanting(payload.key):
+            work += group.apart
+            group.add(payload, count)
+        self._raise_error()
+        return work
 
-    def _discard(self, removal: Payload) -> None:
-        for sweep in self._sweeps.values():
-            sweep.discard(removal)
-        for follower in tuple(self._apart):
-            follower.discard(removal.key)
+    def _lose(self, lost: Lost, overrun: dict[Follower, Group]) -> None:
+        """Count what didn't find room on its way, and reset those who followed if none of it may be lost."""
+        for key, count in lost.items():
+            for group in self._groups.wanting(key):
+                group.published += count
+                for follower in tuple(group.followers):
+                    if follower in overrun:
+                        follower.overflow()
+        self._raise_error()
 
-    def _overflow(self, overrun: dict[Follower, None], lost: int) -> None:
-        """Reset those who followed when more was handed than may wait for each of them."""
-        self.published += lost
-        for follower in overrun:
-            if follower in self._followers:
-                follower.overflow()
+    def _raise_error(self) -> None:
+        error, self._groups.error = self._groups.error, None
+        if error is not None:
+            raise error
 
-    def _close(self) -> None:
-        """Nothing more will be published: followers end once they have what is pending."""
-        self.is_closed = True
-        for sweep in self._sweeps.values():
-            sweep.dissolve()
-        for follower in tuple(self._followers):
-            follower.feed_closed()
+
+def _number_of(payload: Payload) -> int:
+    return payload.number

@@ -3,7 +3,7 @@
 For tests: `httpng_core.testing.Loopback` runs `async def` handlers with it.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from types import coroutine
 from typing import Any
 
@@ -13,6 +13,7 @@ from httpng_core.app.runner import Runner
 from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import OnGap
+from httpng_core.feeds.keys import KeyFilter
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.results import SendResult
@@ -47,15 +48,16 @@ class SteppedIO(BaseIO):
     @coroutine
     def follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         *,
+        keys: KeyFilter | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
-        return (yield self._begin_follow(feed, max_age, on_gap, timeout, until_draining))
+        return (yield self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining))
 
     @coroutine
     def wait_draining(self, timeout: float | None = None) -> _Call:

@@ -1,6 +1,6 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import anyio
@@ -12,6 +12,7 @@ from httpng_core import (
     BaseIO,
     Exchange,
     Feed,
+    KeyFilter,
     OnGap,
     Pending,
     SendResult,
@@ -166,8 +167,9 @@ class IO(BaseIO):
 
     async def follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         *,
+        keys: KeyFilter | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
@@ -181,7 +183,9 @@ class IO(BaseIO):
         stand in line behind it.
 
         Args:
-            feed: what to follow.
+            feed: what to follow, a feed or several. Of several each in turn has its payload sent.
+            keys: what is wanted of it, `None`: all keys. A set of keys; a function that gets a key and tells
+                whether it is wanted, asked once for each key; or `Keys`, which may change meanwhile.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired since the last one that
                 was sent; the bytes that it returns, if any, are sent before the next one.
@@ -199,7 +203,7 @@ class IO(BaseIO):
             ContentLengthError: the response has a Content-Length.
             ResponseStateError: another follow of this response has not ended.
         """
-        return await self._settled(self._begin_follow(feed, max_age, on_gap, timeout, until_draining))
+        return await self._settled(self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining))
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:
         """Send an informational response (RFC 9110, 15.2) ahead of the response. Doesn't wait for the client.

@@ -4,10 +4,11 @@ local host, core = ...
 
 local settle, text, shown = core.settle, core.text, core.shown
 local misused, result_of = core.misused, core.result_of
+local named, key_of, wanted_keys = core.named, core.key_of, core.wanted_keys
 local IO, handle_of, sending, begun = core.IO, core.handle_of, core.sending, core.begun
 local DONE, FAILED = core.DONE, core.FAILED
 local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
-local setmetatable, sub, tostring, type = setmetatable, string.sub, tostring, type
+local concat, setmetatable, tostring, type = table.concat, setmetatable, tostring, type
 
 -- Keys of ours in a feed: the host's number of it, and what makes the payload of a removed key.
 local NUMBER, ON_REMOVE = {}, {}
@@ -23,15 +24,6 @@ local function number_of(feed)
 end
 
 local NONE = {}
-
--- A wrong argument as the message names it.
-local function named(value)
-  local kind = type(value)
-  if kind == 'string' then
-    return '"' .. sub(value, 1, 40) .. '"'
-  end
-  return (kind == 'number' or kind == 'boolean') and tostring(value) or 'a ' .. kind
-end
 
 local function checked(options, known, ...)
   if options == nil then
@@ -64,19 +56,6 @@ local function payload_of(given)
     error('payload must be a string or a number, not ' .. named(given), 0)
   end
   return payload
-end
-
-local KEYS = { string = true, number = true, boolean = true }
-
-local function key_of(given)
-  if given == nil then
-    return nil
-  elseif not KEYS[type(given)] then
-    error('key must be a string, a number, a boolean or nil, not ' .. named(given), 0)
-  elseif given ~= given then
-    error('key is not a number', 0)
-  end
-  return given
 end
 
 -- Feeds ---------------------------------------------------------------------------------------------
@@ -222,10 +201,31 @@ function core.gap(number, lost)
   return DONE, text(notice)
 end
 
-local FOLLOW_OPTIONS = { max_age = true, on_gap = true, timeout = true, until_draining = true }
+local FOLLOW_OPTIONS = { keys = true, max_age = true, on_gap = true, timeout = true, until_draining = true }
+
+local NEEDS = 'io:follow needs a feed or a table of feeds, as httpng.feed makes them, not '
+
+-- The numbers of a feed, or of each in a table.
+local function numbers_of(feeds)
+  local number = type(feeds) == 'table' and rawget(feeds, NUMBER)
+  if number then
+    return tostring(number)
+  elseif type(feeds) ~= 'table' or #feeds == 0 then
+    error(NEEDS .. named(feeds), 0)
+  end
+  local numbers = {}
+  for i = 1, #feeds do
+    number = type(feeds[i]) == 'table' and rawget(feeds[i], NUMBER)
+    if not number then
+      error(NEEDS .. named(feeds[i]) .. ' in it', 0)
+    end
+    numbers[i] = tostring(number)
+  end
+  return concat(numbers, ' ')
+end
 
 --- io:follow(feed, options)
--- Sends what a feed publishes until it is closed, beginning with the latest value of each key, or, with the policy
+-- Sends what a feed publishes, or each feed in a table, until it is closed, beginning with the latest value of each key, or, with the policy
 -- `'every'`, with the next payload. [Its options](#options-of-follow) may be left out. It begins the response if need be,
 -- and reads the fields of `io` when it starts. `io.send_timeout` doesn't count.
 --
@@ -243,17 +243,16 @@ function IO.follow(io, feed, options)
   if feed == nil then
     error('Not enough parameters', 0)
   end
-  local number = type(feed) == 'table' and rawget(feed, NUMBER)
-  if not number then
-    error('io:follow needs a feed, as httpng.feed makes one, not ' .. named(feed), 0)
-  end
-  options = checked(options, FOLLOW_OPTIONS, 'max_age', 'on_gap', 'timeout', 'until_draining')
+  local numbers = numbers_of(feed)
+  options = checked(options, FOLLOW_OPTIONS, 'keys', 'max_age', 'on_gap', 'timeout', 'until_draining')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local fn = option(options, 'on_gap', 'function', 'a function')
+  local wanted = wanted_keys(options.keys)
   local gap = fn and new_gap(fn) or NONE
-  local code, value = begun(io, host.follow(handle, number, max_age, gap.number, timeout, until_draining, sending(io)))
+  local code, value =
+    begun(io, host.follow(handle, numbers, wanted, max_age, gap.number, timeout, until_draining, sending(io)))
   local result = result_of(settle(code, value))
   -- The use after the wait is what keeps it until then.
   if gap.number then

@@ -1,0 +1,151 @@
+"""Followers of one event loop that want the same keys of a feed.
+
+1. What is published counts for a group if its keys are wanted there. So gaps and books are about those alone.
+2. Those in step share a sweep, as the followers of a whole feed do.
+3. A key that is wanted from now on counts as published when its latest value was given; what is pending of
+   one that is wanted no more counts as never published.
+"""
+
+from collections.abc import Callable, Hashable
+
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.keys import Keys, Predicate
+from httpng_core.sending.host import Host
+
+
+class Group:
+    """Followers that want the same.
+
+    Attributes:
+        keys: what they want, `None`: all; of `Keys`, what they are given in this loop by now is in `given`.
+        given: the keys that are wanted, if they are known beforehand.
+        clock: the clock by which payloads grow old.
+        is_closed: whether the feed was closed.
+        published: how many payloads were published of what is wanted.
+        followers: those who follow.
+        watcher: what `Keys` call when they change.
+    """
+
+    def __init__(
+        self,
+        keys: "frozenset[Hashable] | Keys | Predicate | None",
+        clock: Callable[[], float],
+        backlog: Callable[[], LatestBacklog | EveryBacklog],
+        left: Callable[[Follower, "Group"], None],
+        *,
+        is_closed: bool,
+    ) -> None:
+        """`backlog` makes that of one follower; `left` is called with one that leaves, and calls `remove`."""
+        self.keys = keys
+        self.given = set(keys) if isinstance(keys, (frozenset, Keys)) else set[Hashable]()
+        self.clock = clock
+        self.is_closed = is_closed
+        self.published = 0
+        self.followers: dict[Follower, None] = {}
+        self.watcher: Callable[[Hashable], None] | None = None
+        self._new_backlog = backlog
+        self._left = left
+        self._apart: dict[Follower, None] = {}
+        self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
+
+    @property
+    def apart(self) -> int:
+        """How many are served each for itself."""
+        return len(self._apart)
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The sweeps of those in step. Any thread may ask."""
+        return tuple(self._sweeps.values())
+
+    def wants(self, key: Hashable) -> bool:
+        """Return whether a key is wanted; raises what a function of the user's does."""
+        if self.keys is None:
+            return True
+        return bool(self.keys(key)) if callable(self.keys) else key in self.given
+
+    # What followers do --------------------------------------------------------------------------------
+
+    def join(self, follower: Follower) -> None:
+        """Have `follower` get what is published from now on."""
+        self.followers[follower] = self._apart[follower] = None
+
+    def leave(self, follower: Follower) -> None:
+        """Have `follower` get nothing more."""
+        self._left(follower, self)
+
+    def remove(self, follower: Follower) -> None:
+        """Note that `follower` has left."""
+        self.followers.pop(follower, None)
+        self._apart.pop(follower, None)
+        if not self.followers:
+            # They hold drivers, that may have stopped.
+            self._sweeps.clear()
+
+    def sweep(self, host: Host) -> Sweep:
+        """Return the sweep of those that share the event loop of `host`."""
+        ready = host.feed_ready
+        assert ready is not None
+        sweep = self._sweeps.get(ready)
+        if sweep is None:
+            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready)
+        return sweep
+
+    def stepped_in(self, follower: Follower) -> None:
+        """Have `follower` get nothing for itself until it has stepped out."""
+        del self._apart[follower]
+
+    def stepped_out(self, follower: Follower) -> None:
+        """Have `follower` get what is published for itself."""
+        self._apart[follower] = None
+
+    # What is published --------------------------------------------------------------------------------
+
+    def add(self, payload: Payload, count: int) -> None:
+        """One more was published, which stands for `count` of its key."""
+        self.published += count
+        if not payload.body:
+            self._discard(payload)
+            return
+        # First, as who steps out by this is apart then.
+        for sweep in self._sweeps.values():
+            sweep.add(payload)
+        # A follower that overflows leaves meanwhile.
+        for follower in tuple(self._apart):
+            follower.add(payload)
+
+    def want(self, key: Hashable, payload: Payload | None) -> None:
+        """Have all be given what is published of a key, beginning with its latest value."""
+        self.given.add(key)
+        if payload is not None:
+            self._dissolve()
+            for follower in tuple(self.followers):
+                follower.give(payload)
+
+    def want_no_more(self, key: Hashable) -> None:
+        """Have all be given nothing more of a key."""
+        self.given.discard(key)
+        self._dissolve()
+        for follower in tuple(self.followers):
+            follower.take_back(key)
+
+    def close(self) -> None:
+        """Nothing more will be published: followers end once they have what is pending."""
+        self.is_closed = True
+        self._dissolve()
+        for follower in tuple(self.followers):
+            follower.feed_closed()
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    def _dissolve(self) -> None:
+        for sweep in self._sweeps.values():
+            sweep.dissolve()
+
+    def _discard(self, removal: Payload) -> None:
+        for sweep in self._sweeps.values():
+            sweep.discard(removal)
+        for follower in tuple(self._apart):
+            follower.discard(removal.key)

@@ -1,0 +1,121 @@
+"""Several feeds followed by one response, and what `io.follow` makes of its arguments."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from httpng_core.feeds.feed import Feed
+from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.stats import FollowStats
+from httpng_core.sending import calls
+from httpng_core.sending.host import Host
+
+
+class ManyFollower:
+    """The followers of several feeds in one response; the `Source` of its `Follow`.
+
+    Each feed in turn has its payload sent, if it has one. It is served for itself, in step with nobody.
+    """
+
+    __slots__ = ("_followers", "_next", "_offering")
+
+    def __init__(self, followers: list[Follower]) -> None:
+        self._followers = followers
+        self._next = 0
+        self._offering = followers[0]
+
+    @property
+    def stats(self) -> FollowStats:
+        """Where they stand together. Any thread may ask."""
+        each = [follower.stats for follower in self._followers]
+        return FollowStats(
+            delivered=sum(stats.delivered for stats in each),
+            skipped=sum(stats.skipped for stats in each),
+            expired=sum(stats.expired for stats in each),
+            pending=sum(stats.pending for stats in each),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is pending and nothing will be."""
+        return all(follower.ended for follower in self._followers)
+
+    @property
+    def size(self) -> int:
+        """The length of the payload that would go next; 0: none is pending that could go now."""
+        for follower in self._in_turn():
+            if size := follower.size:
+                return size
+        return 0
+
+    def begin(self, owner: "calls.FollowOwner", host: Host) -> None:
+        """Join the feeds, all or none."""
+        begun: list[Follower] = []
+        try:
+            for follower in self._followers:
+                follower.begin(owner, host)
+                begun.append(follower)
+        except BaseException:
+            for follower in begun:
+                follower.end()
+            raise
+
+    def end(self) -> None:
+        """Leave the feeds; what is pending is skipped."""
+        for follower in self._followers:
+            follower.end()
+
+    def finish(self) -> None:
+        """Take in nothing more: it has ended once what is pending is sent."""
+        for follower in self._followers:
+            follower.finish()
+
+    def offer(self) -> bytes:
+        """Return what to send next, of the feed whose turn it is; raises whatever `on_gap` does."""
+        for follower in self._in_turn():
+            if follower.size and (payload := follower.offer()):
+                self._offering = follower
+                return payload
+        return b""
+
+    def taken(self) -> None:
+        """Note that the kernel took a part of what was offered last: the others come first now."""
+        self._next = self._followers.index(self._offering) + 1
+        self._offering.taken()
+
+    def step_in(self, host: Host) -> None:
+        """Do nothing: nobody else is owed the same."""
+
+    def step_out(self) -> None:
+        """Do nothing."""
+
+    def take_books(self) -> "calls.Swept":
+        """Return that no sweep has sent anything."""
+        return 0, 0, 0.0
+
+    def _in_turn(self) -> list[Follower]:
+        return self._followers[self._next :] + self._followers[: self._next]
+
+
+def follower_of(
+    feeds: Any, *, max_age: float | None = None, on_gap: OnGap | None = None, keys: KeyFilter | None = None
+) -> Follower | ManyFollower:
+    """Return what follows a feed, or each of several, as `io.follow` gets them.
+
+    Raises:
+        TypeError, ValueError: wrong arguments.
+    """
+    if isinstance(feeds, Feed):
+        return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys)
+    if isinstance(feeds, (str, bytes)) or not isinstance(feeds, Iterable):
+        raise TypeError(f"io.follow needs a Feed, or a list of them, not {feeds!r:.80}")
+    listed = list(feeds)
+    if not listed:
+        raise ValueError("io.follow needs at least one Feed, not an empty list")
+    for feed in listed:
+        if not isinstance(feed, Feed):
+            raise TypeError(f"io.follow needs a list of Feeds, not {feed!r:.80} in it")
+    if len(set(map(id, listed))) < len(listed):
+        raise ValueError("io.follow needs each Feed once; it is followed as a whole, or by keys")
+    followers = [feed.follower(max_age=max_age, on_gap=on_gap, keys=keys) for feed in listed]
+    return followers[0] if len(followers) == 1 else ManyFollower(followers)

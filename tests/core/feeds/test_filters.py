@@ -1,0 +1,422 @@
+"""Followers of some keys, and of several feeds: what each gets, how it counts, what publishing costs."""
+
+import random
+import sys
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from tests.core.driving import Driven, result, run_sweeps
+from tests.core.feeds.test_feed import Following
+from tests.core.feeds.test_feed_loops import Following as InLoop
+from tests.core.feeds.test_feed_loops import Loop, follow_stats
+from tests.core.feeds.test_sweep import Stage
+
+from httpng_core import Feed, FeedStats, GeneratorIO, Host, KeyFilter, Keys, Sweep
+from httpng_core.languages import follower_of
+from httpng_core.sending.calls import Pending
+from httpng_core.testing import Clock, Loopback
+
+
+def publish(feed: Feed, *payloads: str) -> None:
+    """Each is the value of the key that is its first letter."""
+    for payload in payloads:
+        feed.publish(payload + ",", payload[0])
+
+
+WANTED: list[Callable[[], KeyFilter]] = [
+    lambda: {"a", "c"},
+    lambda: ["a", "c"],
+    lambda: lambda key: key in "ac",
+    lambda: Keys(["a", "c"]),
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=["set", "list", "function", "Keys"])
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_a_follower_gets_the_keys_that_it_wants(wanted: Callable[[], KeyFilter], policy: Any) -> None:
+    driven = Following(policy=policy)
+    publish(driven.feed, "c0", "b0", "a0")
+    driven.follow(keys=wanted())
+    publish(driven.feed, "b1", "a1", "d1")
+    driven.push()
+    publish(driven.feed, "c1", "b2")
+    driven.push()
+    assert driven.body == (b"c0,a1,c1," if policy == "latest" else b"a1,c1,")
+    assert driven.told == follow_stats(
+        delivered=driven.body.count(b","), skipped=1 if policy == "latest" else 0
+    )
+
+
+@pytest.mark.parametrize("wanted", WANTED, ids=["set", "list", "function", "Keys"])
+def test_gaps_and_books_are_about_what_is_wanted(wanted: Callable[[], KeyFilter]) -> None:
+    driven = Following()
+    driven.follow(keys=wanted(), on_gap=lambda lost: f"[{lost}]")
+    publish(driven.feed, "a1", "b1", "b2", "b3", "a2", "c1", "a3", "b4")
+    driven.push()
+    assert driven.body == b"[2]a3,c1,"
+    assert driven.told == follow_stats(delivered=2, skipped=2)
+    stats = driven.feed.get_stats()
+    assert stats == FeedStats(published=8, followers=1, delivered=2, skipped=2, expired=0)
+
+
+def test_those_who_want_the_same_are_in_step_and_share_the_frames() -> None:
+    stage = Stage(0)
+    for wanted in ({"a"}, {"a"}, {"b"}, None):
+        stage.join(keys=wanted)
+    publish(stage.feed, "a1")
+    assert [client.told[3] for client in stage.clients] == [1, 1, 0, 1]
+    assert not any(client.connection.wants_write for client in stage.clients)
+    assert len(stage.sweeps) == 2
+    frames = {id(sweep.next_sends(9)[0]) for sweep in stage.sweeps}
+    assert len(frames) == 1, "framed once for both"
+    stage.settle()
+    assert stage.bodies == [b"a1,", b"a1,", b"", b"a1,"]
+    assert stage.feed.statistics().loops[0].groups == 3
+
+
+def test_a_removed_key_is_told_to_those_who_want_it() -> None:
+    stage = Stage(0, on_remove=lambda key: f"-{key},")
+    for wanted in ({"a"}, {"b"}):
+        stage.join(keys=wanted)
+    publish(stage.feed, "a1", "b1")
+    stage.settle()
+    stage.feed.remove("a")
+    stage.settle()
+    assert stage.bodies == [b"a1,-a,", b"b1,"]
+
+
+def test_a_function_is_asked_once_for_each_key() -> None:
+    asked: list[Hashable] = []
+
+    def wanted(key: Hashable) -> bool:
+        asked.append(key)
+        return key == "a"
+
+    driven = Following()
+    publish(driven.feed, "b0")
+    driven.follow(keys=wanted)
+    asked.clear()
+    publish(driven.feed, *["a1", "b1", "c1"] * 5)
+    assert sorted(map(str, asked)) == ["a", "b", "c"]
+
+
+def test_what_a_function_raises_is_raised_where_it_was_asked_and_nobody_else_loses() -> None:
+    feed, clients = Feed(clock=Clock()), [Driven(), Driven()]
+    clients[1].exchange.follow(feed.follower(keys=lambda key: 1 // (key != "x")), 0)
+    clients[0].exchange.follow(feed.follower(), 0)
+    with pytest.raises(ZeroDivisionError):
+        publish(feed, "x1")
+    publish(feed, "y1")
+    for client in clients:
+        client.push()
+    assert [client.body for client in clients] == [b"x1,y1,", b"y1,"]
+    late = Driven()
+    with pytest.raises(ZeroDivisionError):
+        late.exchange.follow(feed.follower(keys=lambda key: 1 // (key != "x")), 0)
+    assert feed.get_stats().followers == 2
+
+
+WRONG: list[Any] = ["ab", b"ab", 5, 1.5, [["a"]]]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_are_no_keys_raises(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"keys? must be"):
+        Feed(clock=Clock()).follower(keys=wrong)
+    if wrong != [["a"]]:
+        with pytest.raises(TypeError, match="keys must be a set of keys, not"):
+            Keys(wrong)
+
+
+# Keys that change -------------------------------------------------------------------------------------
+
+
+def test_a_key_that_is_added_brings_its_latest_value_and_what_follows() -> None:
+    driven, keys = Following(), Keys()
+    publish(driven.feed, "a0")
+    driven.follow(keys=keys, on_gap=lambda lost: f"[{lost}]")
+    driven.push()
+    publish(driven.feed, "a1")
+    assert driven.push() == 0
+    keys.add("a")
+    keys.add("a")
+    keys.add("b")
+    driven.push()
+    publish(driven.feed, "a2", "b1")
+    driven.push()
+    assert driven.body == b"a1,a2,b1,"
+    assert driven.told == follow_stats(delivered=3)
+    assert list(keys) == ["a", "b"]
+
+
+def test_of_a_key_that_is_discarded_nothing_more_comes_nor_is_it_told_as_lost() -> None:
+    driven, keys = Following(), Keys(["a", "b"])
+    driven.follow(keys=keys, on_gap=lambda lost: f"[{lost}]")
+    driven.push()
+    publish(driven.feed, "a1", "b1")
+    keys.discard("a")
+    keys.discard("a")
+    publish(driven.feed, "a2")
+    driven.push()
+    assert driven.body == b"b1,"
+    assert driven.told == follow_stats(delivered=1)
+    assert "a" not in keys
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_was_offered_of_a_discarded_key_counts_if_it_is_taken(taken: bool) -> None:
+    driven, keys = Following(), Keys(["a", "b"])
+    driven.follow(keys=keys)
+    driven.push()
+    publish(driven.feed, "a1")
+    offer = b"".join(driven.connection.data_to_send(driven.now))
+    keys.discard("a")
+    size = len(offer) if taken else 0
+    driven.wire += offer[:size]
+    driven.connection.bytes_accepted(size, driven.now)
+    driven.push()
+    assert driven.body == (b"a1," if taken else b"")
+    assert driven.told == follow_stats(delivered=int(taken))
+
+
+def test_a_payload_that_has_begun_goes_on_when_its_key_is_discarded() -> None:
+    stage, keys = Stage(0), Keys(["a", "b"])
+    client = stage.join(keys=keys)
+    client.room = 4
+    publish(stage.feed, "a1")
+    stage.sweep()
+    keys.discard("a")
+    stage.settle()
+    assert client.body == b"a1,"
+    assert client.told == (1, 0, 0, 0)
+
+
+def test_those_in_step_change_together() -> None:
+    stage, keys = Stage(0), Keys(["a"])
+    for _ in range(3):
+        stage.join(keys=keys)
+    publish(stage.feed, "a1", "b1")
+    stage.sweep(1)
+    keys.add("b")
+    keys.discard("a")
+    stage.settle()
+    publish(stage.feed, "a2", "b2")
+    stage.settle()
+    assert stage.bodies == [b"a1,b1,b2,", b"b1,b2,", b"b1,b2,"]
+    assert [client.told for client in stage.clients] == [(3, 0, 0, 0), (2, 0, 0, 0), (2, 0, 0, 0)]
+
+
+def test_keys_reach_the_loops_of_other_threads_and_are_let_go_with_the_last_follower() -> None:
+    feed, loop, keys = Feed(clock=Clock(), lock=nullcontext()), Loop(), Keys()
+    client = InLoop(loop)
+    follow = client.follow(feed, keys=keys)
+    publish(feed, "a1", "b1")
+    keys.add("a")
+    keys.add("b")
+    keys.discard("b")
+    client.turn()
+    assert client.body == b"a1,"
+    client.leave(follow)
+    keys.add("c")
+    assert not loop.waiting, "nobody is told any more"
+    assert feed.statistics().loops == ()
+
+
+def test_a_follow_ends_when_the_feed_has_closed_and_what_was_pending_is_wanted_no_more() -> None:
+    driven, keys = Following(), Keys(["a"])
+    follow = driven.follow(keys=keys)
+    driven.push()
+    publish(driven.feed, "a1")
+    driven.feed.close()
+    assert not follow.settled
+    keys.discard("a")
+    assert follow.settled
+    assert follow.result is None
+
+
+def test_what_is_too_much_for_some_keys_is_not_too_much_for_others() -> None:
+    feed = Feed(clock=Clock(), lock=nullcontext(), policy="every", max_queued=8)
+    loop = Loop()
+    clients = {key: InLoop(loop) for key in "ab"}
+    follows = {key: client.follow(feed, keys=[key]) for key, client in clients.items()}
+    for _ in range(4):
+        publish(feed, "a12")
+    loop.turn()
+    assert result(follows["a"]).cancelled
+    publish(feed, "b1")
+    clients["b"].turn()
+    assert clients["b"].body == b"b1,"
+    assert clients["b"].told == follow_stats(delivered=1)
+
+
+@pytest.mark.parametrize("how", ["discard", "remove"])
+def test_a_follow_that_has_finished_ends_when_nothing_is_pending_any_more(how: str) -> None:
+    """It takes in nothing more, as the server drains."""
+    driven, keys = Following(), Keys(["a"])
+    follow = driven.follow(keys=keys)
+    driven.push()
+    publish(driven.feed, "a1", "b1")
+    driven.follower.finish()
+    keys.add("b")
+    publish(driven.feed, "a2")
+    assert driven.told.pending == 1
+    if how == "discard":
+        keys.discard("a")
+    else:
+        driven.feed.remove("a")
+    assert follow.settled
+    assert driven.told.skipped == (how == "remove")
+
+
+# Several feeds ----------------------------------------------------------------------------------------
+
+
+def many(clock: Clock, *feeds: Feed, **options: Any) -> tuple[Driven, list[Any]]:
+    """A client whose handler follows these, and what its calls returned."""
+    seen: list[Any] = []
+
+    def handler(req: object, io: GeneratorIO) -> Iterator[Pending]:
+        seen.append(io)
+        seen.append((yield io.follow(feeds, **options)))
+
+    loop = Loopback(handler, clock=clock)
+    client = loop.connect()
+    client.get()
+    return client, [seen, loop]  # type: ignore[return-value]
+
+
+def test_several_feeds_are_followed_each_in_turn() -> None:
+    clock = Clock()
+    one, other = Feed(clock=clock), Feed(clock=clock, policy="every")
+    publish(one, "a1", "b1")
+    client: Any
+    client, (seen, loop) = many(clock, one, other, on_gap=lambda lost: f"[{lost}]")
+    client.room = 0
+    publish(other, "x1", "x2")
+    publish(one, "a2", "c1")
+    client.give_room()
+    loop.settle()
+    body = client.responses()[0].body
+    assert sorted(body.replace(b"[1]", b"").split(b",")[:-1]) == [
+        b"a1",
+        b"a2",
+        b"b1",
+        b"c1",
+        b"x1",
+        b"x2",
+    ] or (b"[1]a2," in body)
+    stats = seen[0].get_follow_stats()
+    assert stats.delivered + stats.skipped == 6
+    one.close()
+    loop.settle()
+    assert len(seen) == 1
+    other.close()
+    loop.settle()
+    assert seen[1] is None
+    assert one.get_stats().followers == other.get_stats().followers == 0
+
+
+def test_no_feed_starves_beside_a_busy_one() -> None:
+    clock = Clock()
+    busy, quiet = Feed(clock=clock), Feed(clock=clock)
+    driven = Driven()
+    driven.clock = clock
+    driven.exchange.follow(follower_of([busy, quiet]), driven.now)
+    driven.push()
+    for number in range(10):
+        busy.publish(f"b{number},", number)
+        quiet.publish(f"q{number},", number)
+    driven.push()
+    assert driven.body == b"".join(b"b%d,q%d," % (number, number) for number in range(10))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ([], ValueError, "at least one Feed"),
+        ([5], TypeError, "a list of Feeds, not 5 in it"),
+        ("feed", TypeError, "a Feed, or a list of them, not 'feed'"),
+        (5, TypeError, "a Feed, or a list of them, not 5"),
+    ],
+)
+def test_what_are_no_feeds_raises(wrong: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        follower_of(wrong)
+    feed = Feed(clock=Clock())
+    with pytest.raises(ValueError, match="each Feed once"):
+        follower_of([feed, feed])
+
+
+# What publishing costs --------------------------------------------------------------------------------
+
+
+def calls_of(function: Callable[[], None]) -> int:
+    """How many Python functions it calls."""
+    count = 0
+
+    def profile(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+class Quiet:
+    """What a follower needs of an exchange, and no more, as there are many."""
+
+    def reset(self, now: float, cause: object) -> None:
+        raise AssertionError
+
+    def feed_closed(self, now: float) -> None:
+        raise AssertionError
+
+    def settle_books(self, source: object) -> None:
+        raise AssertionError
+
+    def sweep_fell_short(self, taken: int, now: float) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("kind", ["set", "Keys", "function"])
+def test_publishing_costs_what_the_followers_cost_that_want_the_key(kind: str) -> None:
+    followers = 10_000 if kind == "set" else 1_000
+    feed, chance, owner = Feed(clock=Clock()), random.Random(5), Quiet()
+    wanting: dict[int, int] = {}
+    for _ in range(followers):
+        keys = frozenset(chance.sample(range(5000), 20))
+        for key in keys:
+            wanting[key] = wanting.get(key, 0) + 1
+        wanted: Any = {"set": keys, "Keys": Keys(keys), "function": keys.__contains__}[kind]
+        feed.follower(keys=wanted).begin(owner, Host())
+    for key in range(5000):
+        # A function is asked the first time.
+        feed.publish("x", key)
+    unwanted = calls_of(lambda: feed.publish("x", 5000))
+    by_key = {key: calls_of(lambda key=key: feed.publish("x", key)) for key in range(0, 5000, 100)}  # type: ignore[misc]
+    for key, calls in by_key.items():
+        assert calls <= unwanted + 8 * wanting.get(key, 0) + 2, "each that wants it costs a few calls"
+    assert unwanted <= (40 if kind != "function" else 40 + followers)
+
+
+def test_sweeps_of_followers_with_keys_send_as_those_of_all() -> None:
+    clock, sweeps = Clock(), list[Sweep]()
+    feed, clients = (
+        Feed(clock=clock),
+        [Driven(host=Host(feed_ready=sweeps.append, direct_send=len)) for _ in range(50)],
+    )
+    for number, client in enumerate(clients):
+        client.exchange.follow(feed.follower(keys={number % 2}), clock.now)
+        client.push()
+    feed.publish("x", 0)
+    run_sweeps(sweeps, 100, clock.now)
+    feed.publish("y", 0)
+    assert calls_of(lambda: run_sweeps(sweeps, 100, clock.now)) <= 30
+    assert feed.get_stats().delivered == 50
