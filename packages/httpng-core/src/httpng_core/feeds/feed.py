@@ -22,7 +22,9 @@ from httpng_core.feeds.checks import (
     Policy,
     check_for_latest,
     check_key,
+    check_on_gap,
     check_options,
+    checked_age,
     checked_payload,
 )
 from httpng_core.feeds.follower import Follower, OnGap
@@ -230,7 +232,8 @@ class Feed:
         Raises:
             TypeError, ValueError: wrong arguments.
         """
-        return Follower(self, self._backlog(), max_age, on_gap, checked_keys(keys))
+        check_on_gap(on_gap)
+        return Follower(self, self._backlog(), checked_age(max_age), on_gap, checked_keys(keys))
 
     # What followers do --------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from typing import Final, Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
-from httpng_core.feeds.checks import check_on_gap, checked_age
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import body_bytes
@@ -87,7 +86,7 @@ class Follower:
         self,
         publisher: Publisher,
         backlog: LatestBacklog | EveryBacklog,
-        max_age: float | None,
+        max_age: float,
         on_gap: OnGap | None,
         keys: "frozenset[Hashable] | Keys | Predicate | None" = None,
     ) -> None:
@@ -95,8 +94,7 @@ class Follower:
         self._publisher = publisher
         self._feed: Publication
         self._backlog = backlog
-        self.max_age = checked_age(max_age)
-        check_on_gap(on_gap)
+        self.max_age = max_age
         self._on_gap = on_gap
         self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
