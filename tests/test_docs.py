@@ -271,6 +271,17 @@ def test_every_setting_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) ->
     assert [line for line in lines if "see the page of the settings" in line or " VALUE " in line] == []
 
 
+def test_the_limits_of_the_threat_model_are_settings() -> None:
+    page = (ROOT / "SECURITY.md").read_text().partition("## Limits")[2]
+    told = {name for line in page.splitlines() if line.startswith("| `") for name in _names(line)}
+    assert told <= {setting.name for setting in fields(Settings)}
+    assert {"header_timeout", "max_body_len", "max_reset_rate", "trusted_proxies"} <= told
+
+
+def _names(line: str) -> list[str]:
+    return re.findall(r"`(\w+)`", line.split("|")[1])
+
+
 def test_no_setting_is_told_that_is_none() -> None:
     known = {setting.name for setting in fields(Settings)} | {"handler", "listen", "lua", "sites", "uvloop"}
     assert set(rows(SETTINGS_PAGE)) == known

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,9 @@ def test_the_loop(options: list[str], loop: str) -> None:
         (["--timeout-keep-alive", "2m"], "keepalive_timeout", 120),
         (["--timeout-graceful-shutdown", "5"], "shutdown_timeout", 5),
         (["--backlog", "2048"], "backlog", 2048),
+        (["--limit-concurrency", "9"], "max_conn_per_thread", 9),
+        (["--interface", "native"], "interface", "native"),
+        (["--forwarded-allow-ips", "*"], "trusted_proxies", (ip_network("0.0.0.0/0"), ip_network("::/0"))),
         (["--http", "h11"], "http1_engine", "reference"),
         (["--http", "auto"], "http1_engine", "fast"),
         (["--header", "X-A: 1", "--header", "x-b:2"], "headers", (("x-a", "1"), ("x-b", "2"))),

@@ -161,6 +161,7 @@ _OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "http1_engine": ("--http",),
     "headers": ("--header",),
     "trusted_proxies": ("--forwarded-allow-ips",),
+    "max_conn_per_thread": ("--limit-concurrency",),
 }
 # What stands first is told first; the setting's own name is right as well.
 _SHORT_NAMES: Final = {"default_send_window": "--send-window", "default_send_timeout": "--send-timeout"}
