@@ -42,7 +42,7 @@ help:
 	@touch $@
 
 .venv/dev.stamp: .venv/packages.stamp pyproject.toml
-	$(INSTALL) --group dev
+	$(INSTALL) --group dev --group frameworks
 	@touch $@
 
 .venv/bench.stamp: .venv/packages.stamp pyproject.toml

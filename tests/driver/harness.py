@@ -176,6 +176,11 @@ def turns_of(server: Server) -> int:
     return server._hub.statistics().turns
 
 
+def tasks_of(server: Server) -> int:
+    """How many async handlers run in the server's first loop."""
+    return server._hub.statistics().tasks
+
+
 def pumps_of(server: Server) -> list[Pump]:
     """The server's ends of the connections in its first loop."""
     return server._hub.pumps

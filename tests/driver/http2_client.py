@@ -44,10 +44,10 @@ class Client2(Client):
         self._streams.append(self.http2.request(path, method, tuple(headers), authority=self.authority))
         return self.http2.take()
 
-    def post(self, headers: Headers, body: bytes) -> None:
+    def post(self, headers: Headers, body: bytes, path: str = "/") -> None:
         """Sends a request with a body that fits the windows."""
         self._streams.append(
-            self.http2.request("/", "POST", tuple(headers), body=body, authority=self.authority)
+            self.http2.request(path, "POST", tuple(headers), body=body, authority=self.authority)
         )
         self.say()
 

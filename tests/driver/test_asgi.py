@@ -4,12 +4,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextvars import ContextVar
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.driver.harness import adopted, exchanges_of, in_thread, until, within_bound
+from tests.driver.harness import Client, Serving, adopted, exchanges_of, in_thread, until, within_bound
 from tests.driver.net import Net
 
 from httpng_core import Application, Router
@@ -597,3 +598,75 @@ async def test_an_answer_may_come_before_the_body(net: Net) -> None:
         await in_thread(post, net, client, b"x" * 1000)
         received = await in_thread(client.read_response)
     assert (received.status, received.body) == (403, b"no")
+
+
+# Extensions ---------------------------------------------------------------------------------------------
+
+
+async def test_a_file_by_its_path_and_by_its_descriptor(net: Net, tmp_path: Path) -> None:
+    data = bytes(range(251)) * 1000
+    file = tmp_path / "file"
+    file.write_bytes(data)
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(START)
+        if scope["path"] == "/path":
+            await send({"type": "http.response.pathsend", "path": str(file)})
+        elif scope["path"] == "/missing":
+            await send({"type": "http.response.pathsend", "path": str(file) + "s"})
+        else:
+            with file.open("rb") as opened:
+                message = {"type": "http.response.zerocopysend", "file": opened}
+                await send({**message, "offset": 5, "count": 100_000, "more_body": True})
+                await send({**message, "count": 7, "more_body": False})
+
+    async with net.serving(app, **OFF) as server, net.connect(server) as client:
+        whole = await in_thread(client.get, "/path")
+        parts = await in_thread(client.get, "/descriptor")
+        head = await in_thread(client.get, "/path", "HEAD")
+        missing = await in_thread(client.get, "/missing")
+    assert (whole.body, whole.complete) == (data, True)
+    assert (whole.headers or {})["content-length"] == str(len(data))
+    assert parts.body == data[5:100_005] + data[:7]
+    assert (head.status, head.body) == (200, b"")
+    assert missing.status == 500
+
+
+async def test_hints_trailers_and_tls(net: Net) -> None:
+    @App
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.early_hint", "links": [b"</style.css>; rel=preload"]})
+        await send({**START, "trailers": True})
+        await send(body(b"x"))
+        trailers = {"type": "http.response.trailers"}
+        await send({**trailers, "headers": [(b"sum", b"1")], "more_trailers": True})
+        await send({**trailers, "headers": [(b"more", b"2")]})
+
+    async with net.serving(app, **OFF) as server, net.connect(server) as client:
+        received = await in_thread(client.get, "/", "GET", [("te", "trailers")])
+        await within_bound(app.done)
+    assert (app.raised, received.body, received.complete) == (None, b"x", True)
+    tls = app.scope["extensions"].get("tls")
+    if net.carrier.tls:
+        assert tls is not None
+        assert tls["tls_version"] == 0x0304
+        assert tls["cipher_suite"] >> 8 == 0x13
+    else:
+        assert tls is None
+
+
+async def test_trailers_are_sent(serving: Serving) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.early_hint", "links": [b"</s>; rel=preload"]})
+        await send({**START, "trailers": True})
+        await send(body(b"x"))
+        await send({"type": "http.response.trailers", "headers": [(b"sum", b"1")]})
+
+    async with serving(app, **OFF) as server:
+        with Client(server.addresses[0]) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n")
+            await in_thread(client.read_to_end)
+    wire = bytes(client.wire)
+    assert wire.startswith(b"HTTP/1.1 103 ")
+    assert b"link: </s>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n" in wire
+    assert wire.endswith(b"1\r\nx\r\n0\r\nsum: 1\r\n\r\n")

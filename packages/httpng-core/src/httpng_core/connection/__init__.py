@@ -259,6 +259,11 @@ class Connection:
     # Out ----------------------------------------------------------------------------------------------
 
     @property
+    def tls_numbers(self) -> tuple[int, int] | None:
+        """The numbers of the version of TLS and of the cipher suite (RFC 8446); `None` in plain text."""
+        return None if self._tls is None else self._tls.numbers
+
+    @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
         endpoint = self._endpoint

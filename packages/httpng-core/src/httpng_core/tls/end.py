@@ -6,6 +6,8 @@ from contextlib import suppress
 RECORD = 16 * 1024
 """The most plaintext that one record carries (RFC 8446, 5.1)."""
 
+_VERSIONS = {"SSLv3": 0x0300, "TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+
 
 class TlsError(Exception):
     """What the other end sent is no TLS, or breaks it; `str` says how. An alert may have to be sent."""
@@ -48,6 +50,13 @@ class TlsEnd:
     def version(self) -> str | None:
         """The version of TLS, such as 'TLSv1.3'."""
         return self._object.version()
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """The numbers of the version and of the cipher suite (RFC 8446, 4.1.2 and B.4); 0: not known."""
+        name = (self._object.cipher() or ("",))[0]
+        suites = (one["id"] & 0xFFFF for one in self._object.context.get_ciphers() if one["name"] == name)
+        return _VERSIONS.get(self._object.version() or "", 0), next(suites, 0)
 
     @property
     def session(self) -> ssl.SSLSession | None:

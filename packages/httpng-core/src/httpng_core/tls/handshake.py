@@ -50,6 +50,11 @@ class TlsLayer(Silence):
         endpoint.deadline = now + settings.handshake_timeout
         endpoint.speak(self, now)
 
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """See `TlsEnd`."""
+        return self._end.numbers
+
     def receive_sealed(self, data: bytes, now: float) -> None:
         """Take sealed bytes: go on with the handshake, or give what they say to what is spoken."""
         if not self._end.begun and data[:1].isalpha():

@@ -92,14 +92,15 @@ class Hub:
         self._closed = False
         self._alarm: float | None = None
         self.configuration = application.configuration
-        self._asgi = AsgiHost(application, clock, self.timers, self._soon, self.check_thread)
+        files = DiskFiles(reactor, wall_clock)
+        self._asgi = AsgiHost(application, clock, self.timers, self._soon, self.check_thread, files)
         # Last, as fibers of a script may want a turn at once.
         self.runner = application.runner(
             clock,
             start_async=self._start_async,
             start_asgi=self._start_asgi,
             on_ready=self._soon,
-            files=DiskFiles(reactor, wall_clock),
+            files=files,
             lock=self.lock,
             call_in_loop=self.call_in_loop,
             check_thread=self.check_thread,

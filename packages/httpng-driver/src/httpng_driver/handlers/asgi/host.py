@@ -5,6 +5,7 @@ from typing import Any
 
 from httpng_core import Application, AsgiHandler, Timer, Timers
 from httpng_driver.handlers.asgi.wsgi import as_asgi
+from httpng_driver.handlers.files import DiskFiles
 
 
 class AsgiHost:
@@ -13,9 +14,10 @@ class AsgiHost:
     Attributes:
         clock: the monotonic clock.
         check_thread: raises in another thread than that of the loop.
+        files: where files come from.
     """
 
-    __slots__ = ("_application", "_look", "_timers", "_wrapped", "check_thread", "clock")
+    __slots__ = ("_application", "_look", "_timers", "_wrapped", "check_thread", "clock", "files")
 
     def __init__(
         self,
@@ -24,11 +26,13 @@ class AsgiHost:
         timers: Timers,
         look: Callable[[], None],
         check_thread: Callable[[], None],
+        files: DiskFiles,
     ) -> None:
         """Keep deadlines in `timers`; `look` has the loop look at them again."""
         self._application = application
         self.clock = clock
         self.check_thread = check_thread
+        self.files = files
         self._timers = timers
         self._look = look
         self._wrapped: dict[AsgiHandler, Callable[..., Any]] = {}

@@ -4,7 +4,8 @@
 where they never will be. A task is made for each request; all else only when it is needed.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from math import inf
 from typing import Any
 
@@ -25,6 +26,7 @@ from httpng_core import (
     end_exchange,
 )
 from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_consequence
+from httpng_driver.handlers.asgi.extensions import PIECE, PathFile, extensions, pieces_of
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.scope import http_scope
 from httpng_driver.handlers.io import IO
@@ -37,6 +39,7 @@ class HttpCall:
 
     __slots__ = (
         "_begun",
+        "_body_is_whole",
         "_cancel",
         "_changed",
         "_complete",
@@ -50,6 +53,7 @@ class HttpCall:
         "_refused",
         "_status",
         "_timer",
+        "_trailers",
     )
 
     def __init__(
@@ -70,7 +74,9 @@ class HttpCall:
         # The request body was handed out, or was no good; somebody reads it.
         self._given = self._refused = self._reading = False
         # The response's first bytes were given; its last ones were.
-        self._begun = self._complete = False
+        self._begun = self._body_is_whole = self._complete = False
+        # Those that have come, if the application has said that there will be some.
+        self._trailers: list[Any] | None = None
         self._changed: anyio.Event | None = None
         self._timer: Timer | None = None
 
@@ -86,7 +92,7 @@ class HttpCall:
         """
         exchange, handler, host = self._exchange, self._handler, self._host
         scope = http_scope(request, handler, exchange.settings.root_path, host.state_of(handler))
-        scope["extensions"] = {"httpng": {"io": io}}
+        scope["extensions"] = extensions(exchange, io)
         if exchange.is_over:
             self._over()
         else:
@@ -136,7 +142,7 @@ class HttpCall:
         kind = message["type"]
         if kind == "http.response.body":
             self._host.check_thread()
-            if self._status is None or self._complete:
+            if self._status is None or self._complete or self._body_is_whole:
                 raise self._misplaced(kind)
             body, more = message.get("body", b""), message.get("more_body", False)
             if self._exchange.is_over:
@@ -152,8 +158,10 @@ class HttpCall:
                 raise ClientGoneError("the client has gone")
             self._status = message["status"]
             self._headers = tuple(map(tuple, message.get("headers", ())))
+            if message.get("trailers", False):
+                self._trailers = []
         else:
-            raise RuntimeError(f"{kind!r} is no message for the response of an HTTP request")
+            await self._send_other(kind, message)
 
     # Inside: receiving --------------------------------------------------------------------------------
 
@@ -179,14 +187,74 @@ class HttpCall:
 
     # Inside: sending ----------------------------------------------------------------------------------
 
+    async def _send_other(self, kind: str, message: Message) -> None:
+        """Take a message of an extension."""
+        if kind == "http.response.early_hint":
+            links = [(b"link", link) for link in message["links"]]
+            if self._begun or self._complete:
+                raise self._misplaced(kind)
+            await self._io.write_informational(103, links)
+        elif kind == "http.response.trailers" and self._body_is_whole and not self._complete:
+            assert self._trailers is not None
+            self._trailers += map(tuple, message.get("headers", ()))
+            if not message.get("more_trailers", False):
+                trailers = self._trailers
+                self._in_place(lambda now: self._exchange.close(now, None, trailers))
+        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+            if self._status is None or self._complete or self._body_is_whole:
+                raise self._misplaced(kind)
+            await self._send_file(kind, message)
+        else:
+            raise RuntimeError(f"{kind!r} is no message for an HTTP response, or has no place here")
+
+    async def _send_file(self, kind: str, message: Message) -> None:
+        io = self._io
+        window, io.send_window = io.send_window, _at_most(self._window)
+        try:
+            if kind == "http.response.zerocopysend":
+                await self._send_pieces(pieces_of(message))
+                if not message.get("more_body", False):
+                    await self._send_last(b"")
+                return
+            file = PathFile(self._host.files, message["path"])
+            try:
+                self._declare(await file.size())
+                await self._send_pieces(file.pieces())
+            finally:
+                file.close()
+            await self._send_last(b"")
+        finally:
+            io.send_window = window
+
+    async def _send_pieces(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if self._exchange.is_over:
+                    await self._send_after_end(piece, True)
+                else:
+                    await self._write(piece)
+
+    def _declare(self, size: int) -> None:
+        """Declare the length of the body, if the application hasn't, and trailers allow it."""
+        if self._begun or self._trailers is not None:
+            return
+        if not any(name.lower() == b"content-length" for name, _ in self._headers):
+            self._headers = (*self._headers, (b"content-length", b"%d" % size))
+
     async def _send_last(self, body: Any) -> None:
+        if self._exchange.is_over:
+            await self._send_after_end(body, False)
+            return
+        if self._trailers is not None:
+            await self._write(body)
+            self._body_is_whole = True
+            return
         if not self._begun:
             window = self._window
             if window != "auto" and len(body) <= window:
                 self._in_place(lambda now: self._exchange.answer(self._status, self._headers, body, now))
                 return
-            if not any(name.lower() == b"content-length" for name, _ in self._headers):
-                self._headers = (*self._headers, (b"content-length", b"%d" % len(body)))
+            self._declare(len(body))
         if body or not self._begun:
             await self._write(body)
         self._in_place(self._exchange.close)
@@ -256,7 +324,7 @@ class HttpCall:
         await checkpoint()
 
     def _misplaced(self, kind: str) -> RuntimeError:
-        if self._complete:
+        if self._complete or self._body_is_whole:
             return RuntimeError(f"{kind} after the response's last message")
         if self._status is None:
             return RuntimeError(f"{kind} before http.response.start")
@@ -315,6 +383,11 @@ class HttpCall:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
+
+
+def _at_most(window: Any) -> Any:
+    """Return the window for a file, of which nothing is to be chosen later: two pieces."""
+    return window if window == "auto" else min(window, 2 * PIECE)
 
 
 def _nothing() -> None:
