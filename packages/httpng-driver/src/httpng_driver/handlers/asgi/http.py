@@ -29,7 +29,7 @@ from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_
 from httpng_driver.handlers.asgi.extensions import PIECE, PathFile, extensions, pieces_of
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.scope import http_scope
-from httpng_driver.handlers.io import IO
+from httpng_driver.handlers.io import GONE, IO
 
 Message = MutableMapping[str, Any]
 
@@ -43,6 +43,7 @@ class HttpCall:
         "_cancel",
         "_changed",
         "_complete",
+        "_ended",
         "_exchange",
         "_given",
         "_handler",
@@ -73,6 +74,8 @@ class HttpCall:
         self._headers: tuple[Any, ...] = ()
         # The request body was handed out, or was no good; somebody reads it.
         self._given = self._refused = self._reading = False
+        # The exchange is over, and not as the application has ended its response.
+        self._ended = False
         # The response's first bytes were given; its last ones were.
         self._begun = self._body_is_whole = self._complete = False
         # Those that have come, if the application has said that there will be some.
@@ -105,8 +108,9 @@ class HttpCall:
                 return
             raise
         finally:
-            self._leave()
-        if not self._complete and not self._is_over:
+            if not self._complete or self._timer is not None:
+                self._leave()
+        if not (self._complete or self._refused or self._ended):
             self._check_complete()
 
     async def receive(self) -> Message:
@@ -145,16 +149,16 @@ class HttpCall:
             if self._status is None or self._complete or self._body_is_whole:
                 raise self._misplaced(kind)
             body, more = message.get("body", b""), message.get("more_body", False)
-            if self._exchange.is_over:
-                await self._send_after_end(body, more)
-            elif more:
+            if more and not self._ended:
                 await self._write(body)
-            else:
+            elif not self._ended:
                 await self._send_last(body)
+            else:
+                await self._send_after_end(body, more)
         elif kind == "http.response.start":
             if self._status is not None:
                 raise self._misplaced(kind)
-            if self._is_gone:
+            if (self._ended or self._refused) and self._is_gone:
                 raise ClientGoneError("the client has gone")
             self._status = message["status"]
             self._headers = tuple(map(tuple, message.get("headers", ())))
@@ -229,7 +233,7 @@ class HttpCall:
     async def _send_pieces(self, pieces: AsyncGenerator[bytes, None]) -> None:
         async with aclosing(pieces):
             async for piece in pieces:
-                if self._exchange.is_over:
+                if self._ended:
                     await self._send_after_end(piece, True)
                 else:
                     await self._write(piece)
@@ -242,7 +246,7 @@ class HttpCall:
             self._headers = (*self._headers, (b"content-length", b"%d" % size))
 
     async def _send_last(self, body: Any) -> None:
-        if self._exchange.is_over:
+        if self._ended:
             await self._send_after_end(body, False)
             return
         if self._trailers is not None:
@@ -252,26 +256,31 @@ class HttpCall:
         if not self._begun:
             window = self._window
             if window != "auto" and len(body) <= window:
-                self._in_place(lambda now: self._exchange.answer(self._status, self._headers, body, now))
+                self._in_place(self._exchange.answer, self._status, self._headers, body)
                 return
             self._declare(len(body))
         if body or not self._begun:
             await self._write(body)
         self._in_place(self._exchange.close)
 
-    def _in_place(self, end: Callable[[float], None]) -> None:
+    def _in_place(self, end: Callable[..., None], *args: Any) -> None:
         """End the response, and have it go out now: no turn of the loop need be taken for it."""
-        pump, now = self._io.pump, self._host.clock()
-        if pump.flagged:
-            end(now)
-        else:
-            pump.flagged = True
-            try:
-                end(now)
-            finally:
+        pump, exchange = self._io.pump, self._exchange
+        flagged, pump.flagged = pump.flagged, True
+        # Nobody has to hear of its end any more.
+        self._complete, exchange.on_over = True, None
+        try:
+            end(*args, self._host.clock())
+        except BaseException:
+            self._complete, exchange.on_over = False, self._over
+            raise
+        finally:
+            if not flagged:
                 pump.serve_locked()
-        self._complete = True
-        self._tell()
+        # Nothing is left to do for who has called.
+        self._io.__dict__["pump"] = GONE
+        if self._changed is not None:
+            self._tell()
 
     async def _write(self, body: Any) -> None:
         exchange, io = self._exchange, self._io
@@ -339,12 +348,11 @@ class HttpCall:
 
     @property
     def _is_gone(self) -> bool:
-        exchange = self._exchange
-        return self._refused or (exchange.is_over and exchange.stats(self._host.clock()).cancelled)
+        return self._refused or (self._ended and self._exchange.stats(self._host.clock()).cancelled)
 
     @property
     def _is_over(self) -> bool:
-        return self._complete or self._refused or self._exchange.is_over
+        return self._complete or self._refused or self._ended
 
     def _check_complete(self) -> None:
         if self._status is None and self._exchange.head is not None:
@@ -355,6 +363,7 @@ class HttpCall:
 
     def _over(self) -> None:
         """Note that the exchange is over, in whatever way."""
+        self._ended = True
         self._tell()
         if self._complete:
             return

@@ -1,0 +1,41 @@
+"""What bench/asgi.py serves of FastAPI."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import fanout_apps  # type: ignore[import-not-found]
+from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    fanout_apps.allow_many_files()
+    publisher = asyncio.create_task(fanout_apps._publish_to_queues())
+    yield
+    publisher.cancel()
+
+
+hello = FastAPI()
+fanout = FastAPI(lifespan=_lifespan)
+
+
+@hello.get("/", response_class=PlainTextResponse)
+async def _hello() -> str:
+    return "hello"
+
+
+async def _ticks() -> AsyncIterator[bytes]:
+    queue: asyncio.Queue[bytes] = asyncio.Queue(100)
+    fanout_apps.queues.add(queue)
+    try:
+        while True:
+            yield await queue.get()
+    finally:
+        fanout_apps.queues.discard(queue)
+
+
+@fanout.get("/")
+async def _fanout() -> StreamingResponse:
+    return StreamingResponse(_ticks(), media_type="text/event-stream")
