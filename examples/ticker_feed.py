@@ -11,10 +11,12 @@ became of all quotes.
 
 import json
 import random
-import threading
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
+
+import anyio
 
 from httpng_core import Application
 from httpng_driver import Feed
@@ -33,10 +35,10 @@ class Market:
         self.number = 0
         self.newest = dict.fromkeys(SYMBOLS, 0)
 
-    def trade(self) -> None:
+    async def trade(self) -> None:
         """Publishes quotes, for the followers in all event loops."""
         while True:
-            time.sleep(1 / PER_SECOND)
+            await anyio.sleep(1 / PER_SECOND)
             if self.feed.get_stats().followers:
                 self._quote()
 
@@ -53,9 +55,14 @@ class Market:
         self.feed.publish(f"id: {self.number}\ndata: {quote}\n\n", symbol)
 
 
-market = Market()
-# A thread of its own, as there may be several event loops (--threads), and none of them outlives the others.
-threading.Thread(target=market.trade, daemon=True).start()
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[Market]:
+    """A market that trades for as long as the server runs: each request finds it in `req.state`."""
+    market = Market()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(market.trade)
+        yield market
+        tasks.cancel_scope.cancel()
 
 
 def gap(missed: int) -> str:
@@ -65,6 +72,7 @@ def gap(missed: int) -> str:
 
 async def stream(req: Any, io: Any) -> None:
     """The quotes, from the newest of each symbol on."""
+    market: Market = req.state
     io.headers = EVENT_STREAM
     last = req.headers.get("last-event-id", "")
     missed = market.missed_since(int(last)) if last.isdecimal() else 0
@@ -75,7 +83,7 @@ async def stream(req: Any, io: Any) -> None:
 async def handler(req: Any, io: Any) -> dict[str, Any] | None:
     """Routes."""
     if req.path == "/stats":
-        body = json.dumps(asdict(market.feed.get_stats()))
+        body = json.dumps(asdict(req.state.feed.get_stats()))
         return {"headers": {"content-type": "application/json"}, "body": body}
     if req.path != "/":
         return {"status": 404, "body": "not found"}
@@ -83,4 +91,4 @@ async def handler(req: Any, io: Any) -> dict[str, Any] | None:
     return None
 
 
-app = Application(handler)
+app = Application(handler, lifespan=lifespan)

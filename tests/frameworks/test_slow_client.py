@@ -31,10 +31,10 @@ class Feed:
         self.open = self.given = 0
         self.io: Any = None
         self.app = FastAPI()
-        self.app.get("/")(self._stream)
+        self.app.get("/")(self.stream)
         self._pause = pause
 
-    async def _stream(self, request: Request) -> StreamingResponse:
+    async def stream(self, request: Request) -> StreamingResponse:
         self.io = request.scope["extensions"]["httpng"]["io"]
         return StreamingResponse(self._events(), media_type="text/event-stream")
 
@@ -49,7 +49,7 @@ class Feed:
             self.open -= 1
 
 
-Feed._stream.__annotations__["request"] = Request
+Feed.stream.__annotations__["request"] = Request
 
 
 @pytest.fixture

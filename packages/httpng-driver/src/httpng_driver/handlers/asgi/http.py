@@ -4,7 +4,7 @@
 where they never will be. A task is made for each request; all else only when it is needed.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Callable, MutableMapping
 from contextlib import aclosing
 from math import inf
 from typing import Any
@@ -57,13 +57,7 @@ class HttpCall:
         "_trailers",
     )
 
-    def __init__(
-        self,
-        host: AsgiHost,
-        exchange: Exchange,
-        io: IO,
-        handler: AsgiHandler,
-    ) -> None:
+    def __init__(self, host: AsgiHost, exchange: Exchange, io: IO, handler: AsgiHandler) -> None:
         """Make the call of `handler` on `exchange`."""
         self._host = host
         self._exchange = exchange
@@ -401,7 +395,3 @@ def _at_most(window: Any) -> Any:
 
 def _nothing() -> None:
     """Do nothing: the call hasn't begun."""
-
-
-Send = Callable[[Message], Awaitable[None]]
-Receive = Callable[[], Awaitable[Message]]
