@@ -17,7 +17,7 @@ _FLOORS = {
         "errors timers units compiled config http sending feeds wire http2 http1 tls connection app languages"
         " testing"
     ),
-    "httpng_driver": "reactor handlers loop threads serving command",
+    "httpng_driver": "reactor handlers loop threads serving workers command",
 }
 FLOORS = {top: ["_version", *floors.split()] for top, floors in _FLOORS.items()}
 

@@ -52,6 +52,11 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("max_reset_rate", 100.0, (0.001, inf), (0, -0.001)),
     ("max_control_rate", 100.0, (0.001, inf), (0, -0.001)),
     ("threads", 1, (1, 16), (0, 17, -1, inf)),
+    ("workers", 1, (1, 1024), (0, 1025, -1, inf)),
+    ("reload", False, (True, False), (0, 1, "yes")),
+    ("max_requests", None, (1, 1 << 40), (0, -1, inf)),
+    ("max_requests_jitter", 0, (0, 1 << 40), (-1, inf)),
+    ("worker_max_rss", None, (MIB, 64 * GIB), (MIB - 1, 0, inf)),
     ("thread_termination_timeout", 60.0, (0.0, -1.0, 0.5, 1e9, inf, -inf), ()),
     ("interface", "auto", ("auto", "native", "asgi", "wsgi"), ("", "rsgi", True)),
     ("root_path", "", ("", "/api"), ("api", 5)),
@@ -241,7 +246,7 @@ def test_keys_that_the_caller_handles_are_left_alone(key: str) -> None:
         ("port", "listen"),
         ("host", "listen"),
         ("Bind", "listen"),
-        ("workers", "threads"),
+        ("processes", "workers"),
     ],
 )
 def test_unknown_keys(key: str, nearest: str) -> None:

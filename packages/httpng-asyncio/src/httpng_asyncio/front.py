@@ -10,7 +10,7 @@ from anyio.abc import TaskStatus
 
 from httpng_asyncio.reactor import AsyncioReactor
 from httpng_core import Application, ConfigError, as_application
-from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
+from httpng_driver import Backend, Server, addresses, serve_on, supervise, until_signalled
 
 
 def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg: object) -> None:
@@ -35,6 +35,8 @@ def run(app: object, *, listen: object = None, uvloop: bool | None = None, **cfg
     uvloop = application.uvloop if uvloop is None else uvloop
     if uvloop and not has_uvloop:
         raise ConfigError("uvloop is not installed: pip install 'httpng-asyncio[uvloop]'")
+    if supervise(application, listen):
+        return
     anyio.run(
         until_signalled,
         partial(_serve, application, listen=listen),

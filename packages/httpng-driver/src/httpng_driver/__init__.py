@@ -2,7 +2,7 @@
 
 from httpng_driver._version import __version__
 from httpng_driver.command.cli import main
-from httpng_driver.command.run import addresses, until_signalled
+from httpng_driver.command.run import addresses, supervise, until_signalled
 from httpng_driver.handlers.asgi import ClientGoneError, SendTimeout
 from httpng_driver.handlers.feed import Feed
 from httpng_driver.handlers.in_thread import in_thread
@@ -26,5 +26,6 @@ __all__ = [
     "in_thread",
     "main",
     "serve_on",
+    "supervise",
     "until_signalled",
 ]

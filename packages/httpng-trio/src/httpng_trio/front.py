@@ -7,7 +7,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from httpng_core import ConfigError, as_application
-from httpng_driver import Backend, Server, addresses, serve_on, until_signalled
+from httpng_driver import Backend, Server, addresses, serve_on, supervise, until_signalled
 from httpng_trio.reactor import TrioReactor
 
 
@@ -27,6 +27,8 @@ def run(app: object, *, listen: object = None, **cfg: object) -> None:
         TypeError: a handler takes other arguments, or settings are given beside an `Application`.
     """
     application = as_application(app, None, cfg)
+    if supervise(application, listen):
+        return
     anyio.run(until_signalled, partial(serve, application, listen=listen), backend="trio")
 
 

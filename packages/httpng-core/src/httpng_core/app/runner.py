@@ -194,6 +194,7 @@ class Runner:
 
     Attributes:
         clock: the monotonic clock that every `now` is read from.
+        requests: how many requests it has begun.
         timers: deadlines of handlers that aren't of an exchange (sleeping fibers and the like).
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
         start_asgi: starts an ASGI application likewise, given as its `AsgiHandler`.
@@ -227,6 +228,7 @@ class Runner:
         self.lock = lock
         self.call_in_loop = call_in_loop
         self.check_thread = check_thread
+        self.requests = 0
         self._served = served
         self._context = copy_context()
         self._strangers = LimitedLog(_log, clock, self.timers, self._look_at_timers)
@@ -261,6 +263,7 @@ class Runner:
                     event.exchange.request.state = self._served.state
                 # A context of its own for each request, whoever's work has led to this.
                 self._context.copy().run(self._served.handler.start, event.exchange, self)
+                self.requests += 1
                 started = True
             elif (
                 not isinstance(event, ExchangeEnded)

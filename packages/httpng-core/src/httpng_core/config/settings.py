@@ -113,6 +113,12 @@ class Settings:
             (PING, SETTINGS, window updates), with bursts of ten times that; answers and what is sent allow
             more. Beyond, the connection ends likewise.
         threads: How many threads run an event loop each.
+        workers: How many processes serve, each with its own event loops. For `run` and the command line: each
+            process is the program, run anew.
+        reload: Whether workers are replaced when a file of the application changes; for development.
+        max_requests: After how many requests a worker is replaced. `None`: never for that.
+        max_requests_jitter: How many more requests that may be, by chance, so that workers don't go together.
+        worker_max_rss: At how many bytes of memory a worker is replaced. `None`: never for that.
         thread_termination_timeout: How long threads that are to go may finish what they have; 0 or less: as
             long as it takes.
         interface: What functions are: handlers of httpng ("native"), ASGI applications, WSGI applications, or
@@ -167,6 +173,11 @@ class Settings:
     max_reset_rate: float = _key(100.0, Seconds())
     max_control_rate: float = _key(100.0, Seconds())
     threads: int = _key(1, Whole(1, 16))
+    workers: int = _key(1, Whole(1, 1024), fixed=True)
+    reload: bool = _key(False, _FLAG, fixed=True)
+    max_requests: int | None = _key(None, Whole(1), fixed=True)
+    max_requests_jitter: int = _key(0, Whole(0), fixed=True)
+    worker_max_rss: int | None = _key(None, Whole(1 << 20), fixed=True)
     thread_termination_timeout: float = _key(60.0, Number())
     interface: Interface = _key("auto", _INTERFACE, fixed=True)  # noqa: RUF009 - a string, whatever it is called
     root_path: str = _key("", RootPath(), fixed=True)
@@ -198,7 +209,7 @@ _KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
 # What other servers call it, where our name doesn't resemble that.
 _ELSEWHERE: Final = {
     **dict.fromkeys(("address", "bind", "host", "port", "ssl_certfile", "ssl_keyfile", "uds"), "listen"),
-    **dict.fromkeys(("processes", "worker", "workers"), "threads"),
+    **dict.fromkeys(("processes", "worker"), "workers"),
 }
 
 

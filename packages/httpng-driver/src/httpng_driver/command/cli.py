@@ -129,7 +129,8 @@ def announce(urls: Sequence[str]) -> None:
 def _say(line: str) -> None:
     # A full disk behind stderr, or nobody who reads it, is no reason not to serve.
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        # In one piece: other processes may write there as well.
+        print(f"{line}\n", end="", file=sys.stderr, flush=True)
 
 
 def _with_the_rest(given: dict[str, Given], known: Sequence[Option]) -> dict[str, Given]:

@@ -3,20 +3,24 @@
 import logging
 import signal
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
 
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import ConfigError, ListenAddress, parse_listen
+from httpng_core import Application, ConfigError, ListenAddress, parse_listen
 from httpng_driver.command.cli import announce
 from httpng_driver.command.second_signal import SecondSignal
 from httpng_driver.command.successor import Successor, taken_over
 from httpng_driver.command.systemd import notify
+from httpng_driver.serving.handed_over import INHERITED
 from httpng_driver.serving.server import Server
+from httpng_driver.workers import Worker, supervised, this_worker
 
 _log = logging.getLogger("httpng")
+
+_OF_WORKERS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
 
 
 class Serve(Protocol):
@@ -35,15 +39,26 @@ def addresses(listen: object) -> tuple[ListenAddress, ...] | None:
     return None if listen is None else parse_listen(listen, default=())
 
 
+def supervise(application: Application, listen: object) -> bool:
+    """Serve by several processes, if the settings of `application` say so; return whether it did, to the end.
+
+    In a worker, or if there is to be one process, it does nothing. To be called in the main thread.
+
+    Raises:
+        ConfigError: an address can't be listened on, or a worker can't be started.
+    """
+    return supervised(application, addresses(listen), _listens)
+
+
 async def until_signalled(serve: Serve) -> None:
     """Serve; the first SIGINT or SIGTERM shuts down gracefully, a second one at once.
 
     If it isn't down within a second of that, since a handler doesn't let anything else run, the process ends.
 
-    SIGUSR2 starts this program anew, which takes over the listening sockets and ends this process.
+    SIGUSR2 starts this program anew, which takes over the listening sockets and ends this process. SIGHUP
+    reads the certificates again.
 
-    Where it listens is said each time it begins to. As soon as it does with TLS, SIGHUP reloads the
-    certificates; before that it ends the program as ever.
+    Where it listens is said each time it begins to. A worker is told by its supervisor in place of signals.
 
     Raises:
         ConfigError: the server can't be started.
@@ -51,24 +66,23 @@ async def until_signalled(serve: Serve) -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run is for the main thread, which gets the signals: elsewhere use serve")
+    worker = this_worker()
+    if worker is not None:
+        await _until_told(serve, worker)
+        return
     servers: list[Server] = []
     successor = Successor()
     failure: ConfigError | RuntimeError | None = None
-    watches = False
 
     def listening(server: Server) -> None:
-        nonlocal watches
         servers[:] = [server]
-        urls = [address.url for address in server.addresses]
-        if server.uses_tls and hasattr(signal, "SIGHUP") and not watches:
-            watches = True
-            tasks.start_soon(_watch_hang_ups, server, urls, watch)
-        else:
-            _listens(urls)
+        _listens([address.url for address in server.addresses])
 
     with SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_watch_signals, servers, successor, watch)
+            if hasattr(signal, "SIGHUP"):
+                await tasks.start(_watch_hang_ups, servers, watch)
             if hasattr(signal, "SIGUSR2"):
                 await tasks.start(_watch_successions, servers, successor, watch)
             try:
@@ -81,18 +95,61 @@ async def until_signalled(serve: Serve) -> None:
         raise failure
 
 
-async def _watch_hang_ups(server: Server, urls: list[str], watch: SecondSignal) -> None:
+async def _until_told(serve: Serve, worker: Worker) -> None:
+    """Serve as a worker: until its supervisor has it drain, or is gone."""
+    failure: ConfigError | RuntimeError | None = None
+    watched = False
+
+    def listening(server: Server) -> None:
+        nonlocal watched
+        INHERITED.close()
+        if not watched:
+            watched = True
+            tasks.start_soon(worker.obey, server)
+            tasks.start_soon(worker.heed_limits, server)
+        worker.is_ready(server)
+
+    with SecondSignal() as watch:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(_watch_as_worker, worker, watch)
+            try:
+                await serve(on_listening=listening)
+            except (ConfigError, RuntimeError) as error:
+                failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _watch_as_worker(worker: Worker, watch: SecondSignal, *, task_status: TaskStatus[None]) -> None:
+    """Heed SIGTERM alone: what a terminal sends to all processes is the supervisor's to act on."""
+    numbers = [getattr(signal, name) for name in _OF_WORKERS if hasattr(signal, name)]
+    with anyio.open_signal_receiver(*numbers) as signals:
+        watch.listen()
+        task_status.started()
+        async for number in signals:
+            if number == signal.SIGTERM:
+                worker.leave("it was sent SIGTERM")
+
+
+async def _watch_hang_ups(
+    servers: list[Server], watch: SecondSignal, *, task_status: TaskStatus[None]
+) -> None:
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
         watch.listen()
-        # Not before: who reads that line may send the signal.
-        _listens(urls)
+        # Before anything is said: who reads that it listens may send the signal.
+        task_status.started()
         async for _ in signals:
-            _reload_certificates(server)
+            for server in servers:
+                _reload_certificates(server)
 
 
 def _reload_certificates(server: Server) -> None:
     if not server.uses_tls:
-        _log.info("there are no certificates to reload")
+        _log.info(
+            "SIGHUP: there are no certificates to read again; SIGUSR2 replaces this process, and --workers"
+            " has processes that SIGHUP replaces"
+        )
         return
     try:
         server.reload_certificates()
@@ -102,7 +159,7 @@ def _reload_certificates(server: Server) -> None:
         _log.info("certificates reloaded")
 
 
-def _listens(urls: list[str]) -> None:
+def _listens(urls: Sequence[str]) -> None:
     """Tell all who want to know that it listens there."""
     announce(urls)
     notify("READY=1")

@@ -237,6 +237,12 @@ class Hub:
         """Have connections take no more requests and close when they have answered; then call `on_idle`."""
         self._on_idle = on_idle
         with self.lock:
+            # What has come in time is answered: else a connection that was just accepted would be reset.
+            before, self._in_turn = self._in_turn, True
+            try:
+                self.poller.poll()
+            finally:
+                self._in_turn = before
             for pump in self.pumps:
                 pump.connection.drain(self.clock())
             self.application.drained(self.runner)

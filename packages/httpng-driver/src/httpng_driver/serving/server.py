@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskStatus
 
-from httpng_core import Application, ListenAddress, ServerState, ServerVerb
+from httpng_core import Application, ListenAddress, ServerState, ServerVerb, Settings
 from httpng_driver.handlers.io import until_settled
 from httpng_driver.loop.hub import Hub
 from httpng_driver.reactor import Backend, Reactor
@@ -48,6 +48,16 @@ class Server:
         """Where it listens, with the ports that were picked for port 0; empty until a script calls `cfg`."""
         listening = self._service.listening
         return [] if listening is None else [bound.address for bound in listening.bound]
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it serves with now."""
+        return self._application.settings
+
+    @property
+    def requests(self) -> int:
+        """How many requests its threads have begun, those of threads that are gone left out."""
+        return self._loops.requests
 
     @property
     def sockets(self) -> list[tuple[str, int]]:
@@ -146,7 +156,7 @@ async def serve_on(
     """
     if isinstance(application.control, Service):
         raise RuntimeError("the application is served already: give another server a copy of it")
-    listening = _listening(application, listen)
+    listening = opened(application, listen)
     try:
         async with started(application, backend), backend.reactor() as reactor:
             await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
@@ -159,15 +169,21 @@ async def serve_on(
             listening.close()
 
 
-def _listening(application: Application, listen: Sequence[ListenAddress] | None) -> Listening | None:
+def opened(application: Application, listen: Sequence[ListenAddress] | None) -> Listening | None:
+    """Return what the application listens on, opened; `None` for a script that has yet to call `cfg`.
+
+    Raises:
+        ConfigError: a directory can't be served, a certificate can't be used, or an address can't be
+            listened on.
+    """
     prepared, lifecycle = application.control, application.lifecycle
     if listen is not None and not application.has_ended:
         application.override_listen(listen)
     if isinstance(prepared, Preparation):
-        opened = prepared.take()
-        if opened is None or listen is None or tuple(listen) == tuple(application.listen):
-            return opened
-        opened.close()
+        taken = prepared.take()
+        if taken is None or listen is None or tuple(listen) == tuple(application.listen):
+            return taken
+        taken.close()
     elif lifecycle.state is ServerState.STOPPED and not application.has_ended:
         # A script that has yet to call `cfg`.
         return None

@@ -54,6 +54,12 @@ class Loops:
         return len(self.first.pumps) + sum(worker.load for worker in (*self._workers, *self._leaving))
 
     @property
+    def requests(self) -> int:
+        """How many requests they have begun."""
+        workers = (*self._workers, *self._leaving)
+        return self.first.runner.requests + sum(worker.requests for worker in workers)
+
+    @property
     def is_leaving(self) -> bool:
         """Whether workers that are to go are not gone yet."""
         return bool(self._leaving)

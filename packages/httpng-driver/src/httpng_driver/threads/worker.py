@@ -64,6 +64,12 @@ class Worker:
         """How many connections it has, those on their way included."""
         return self.handed - self.forgotten
 
+    @property
+    def requests(self) -> int:
+        """How many requests its loop has begun."""
+        hub = self._hub
+        return 0 if hub is None else hub.runner.requests
+
     def take(
         self,
         sock: socket.socket,
