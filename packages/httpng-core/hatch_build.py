@@ -25,7 +25,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # * a class can't be changed at run time, and its instances have no attributes but the declared ones.
 _HOT: Final = {
     "": "timers",
-    "sending": "auto_window body calls checks exchange host outgoing positions queue stall states waits",
+    "sending": (
+        "auto_window body calls carrier checks exchange host messages outgoing positions queue stall"
+        " stalling states waits"
+    ),
     "feeds": "backlog broadcast follower per_loop",
     "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
     "http": "body_rate chunks dates request response",
@@ -34,7 +37,7 @@ _HOT: Final = {
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
         "peer_settings requests sending session session_config stream_states streams"
     ),
-    "http2": "blocks intake lifetime protocol requests stream uploads",
+    "http2": "blocks intake lifetime protocol requests stream tunnel uploads",
     "tls": "handshake outbound records",
     "connection": "__init__ negotiation preamble",
     "app": "files handlers",

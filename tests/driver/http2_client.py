@@ -60,6 +60,10 @@ class Client2(Client):
         self.request(path)
         return self._streams.pop()
 
+    def adopt(self, number: int) -> None:
+        """Takes a stream that was begun otherwise for the newest request."""
+        self._streams.append(number)
+
     def read_until(self, number: int, size: int = WIDE) -> ReceivedStream:
         """Reads until `size` body bytes of a stream, or its end, have come in; opens no window."""
         stream = self.http2.streams[number]

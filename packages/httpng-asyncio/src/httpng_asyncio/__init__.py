@@ -14,6 +14,7 @@ from httpng_core import (
     FeedStats,
     FollowStats,
     Keys,
+    HandshakeError,
     ReadTimeoutError,
     Request,
     RequestCancelled,
@@ -29,7 +30,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, in_thread
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread
 
 __all__ = [
     "IO",
@@ -46,6 +47,7 @@ __all__ = [
     "FeedStats",
     "FollowStats",
     "Keys",
+    "HandshakeError",
     "ReadTimeoutError",
     "Request",
     "RequestCancelled",
@@ -56,6 +58,7 @@ __all__ = [
     "SendTimeout",
     "Server",
     "StartupError",
+    "WebSocket",
     "__version__",
     "body_bytes_sent",
     "cancelled",

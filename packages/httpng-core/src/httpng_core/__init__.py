@@ -13,6 +13,7 @@ from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.router import Router, check_awaited
 from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Runner
+from httpng_core.app.websocket import BaseWebSocket, GeneratorWebSocket
 from httpng_core.compiled import COMPILED
 from httpng_core.config.address import (
     LUA_DEFAULT_LISTEN,
@@ -37,6 +38,7 @@ from httpng_core.errors import (
     BodyTooLongError,
     ConfigError,
     ContentLengthError,
+    HandshakeError,
     HttpngError,
     ReadTimeoutError,
     RemoteError,
@@ -93,6 +95,7 @@ __all__ = [
     "Application",
     "AsgiHandler",
     "BaseIO",
+    "BaseWebSocket",
     "BodyError",
     "BodyMalformedError",
     "BodyRead",
@@ -126,6 +129,8 @@ __all__ = [
     "Files",
     "FollowStats",
     "GeneratorIO",
+    "GeneratorWebSocket",
+    "HandshakeError",
     "HeaderSource",
     "Headers",
     "Holder",

@@ -67,6 +67,22 @@ class StartupError(HttpngError, RuntimeError):
     """The application's own start has failed, so nothing is served: its `lifespan` raised, or said so."""
 
 
+class HandshakeError(HttpngError, RuntimeError):
+    """`accept_websocket` on a request that doesn't ask for a WebSocket, or not as RFC 6455 and 8441 say.
+
+    A handler that lets it pass answers with `status` and `headers`.
+
+    Attributes:
+        status: the HTTP status code that says so.
+        headers: what goes with it.
+    """
+
+    def __init__(self, message: str, status: int = 400, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
 class RemoteError(HttpngError):
     """What the peer sent breaks the protocol.
 

@@ -7,6 +7,7 @@ from httpng_driver.handlers.asgi import ClientGoneError, SendTimeout
 from httpng_driver.handlers.feed import Feed
 from httpng_driver.handlers.in_thread import in_thread
 from httpng_driver.handlers.io import IO
+from httpng_driver.handlers.websocket import WebSocket
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.server import Server, serve_on
 from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
@@ -21,6 +22,7 @@ __all__ = [
     "SendTimeout",
     "Server",
     "ServerStatistics",
+    "WebSocket",
     "__version__",
     "addresses",
     "in_thread",

@@ -11,6 +11,7 @@ from httpng_core import (
     FeedStats,
     FollowStats,
     Keys,
+    HandshakeError,
     ReadTimeoutError,
     Request,
     RequestCancelled,
@@ -26,7 +27,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, in_thread
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread
 from httpng_trio._version import __version__
 from httpng_trio.front import run, serve
 from httpng_trio.reactor import TrioReactor
@@ -45,6 +46,7 @@ __all__ = [
     "FeedStats",
     "FollowStats",
     "Keys",
+    "HandshakeError",
     "ReadTimeoutError",
     "Request",
     "RequestCancelled",
@@ -56,6 +58,7 @@ __all__ = [
     "Server",
     "StartupError",
     "TrioReactor",
+    "WebSocket",
     "__version__",
     "body_bytes_sent",
     "cancelled",

@@ -17,6 +17,7 @@ from httpng_core import (
     FeedStats,
     FollowStats,
     Keys,
+    HandshakeError,
     ReadTimeoutError,
     Request,
     RequestCancelled,
@@ -31,7 +32,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, Feed, Server, in_thread
+from httpng_driver import IO, Feed, Server, WebSocket, in_thread
 
 __all__ = [
     "IO",
@@ -46,6 +47,7 @@ __all__ = [
     "FeedStats",
     "FollowStats",
     "Keys",
+    "HandshakeError",
     "Loop",
     "ReadTimeoutError",
     "Request",
@@ -55,6 +57,7 @@ __all__ = [
     "SendResult",
     "SendStats",
     "Server",
+    "WebSocket",
     "__version__",
     "body_bytes_sent",
     "cancelled",

@@ -9,7 +9,7 @@ from typing import Any, cast
 from httpng_core.app.io import GeneratorBody, GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
 from httpng_core.config.settings import Interface
-from httpng_core.errors import BodyError, ConfigError, HttpngError, is_handlers_error
+from httpng_core.errors import BodyError, ConfigError, HandshakeError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
 from httpng_core.sending.ends import Cause, EndKind
@@ -204,6 +204,10 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
         elif type(returned) is dict:
             status, given, body = _parts(returned)
             exchange.answer(status, given, body, now)
+        elif isinstance(returned, HandshakeError) and exchange.head is None:
+            # The client's mistake, not the handler's.
+            fields = {"content-type": "text/plain; charset=utf-8", **returned.headers}
+            exchange.answer(returned.status, fields, str(returned), now)
         elif isinstance(returned, BaseException):
             if isinstance(returned, BodyError):
                 _refuse(exchange, returned, now)

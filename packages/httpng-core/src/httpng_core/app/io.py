@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from httpng_core.app.websocket import GeneratorWebSocket, accepted
 from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
+from httpng_core.errors import ResponseStateError
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, OnGap
 from httpng_core.feeds.keys import KeyFilter
@@ -86,6 +88,19 @@ class BaseIO:
         self._check_thread()
         return self._exchange.stats(self._clock())
 
+    def _accept(self, subprotocol: str | None, headers: Any) -> tuple[Any, ...]:
+        """Accept the WebSocket that is asked for; return what a `BaseWebSocket` is made of."""
+        self._check_thread()
+        session = accepted(self._exchange, self._clock(), subprotocol, headers)
+        return (
+            session,
+            self._clock,
+            self._check_thread,
+            self.send_window,
+            self.send_timeout,
+            self.window_until,
+        )
+
     def _begin_header(self, code: int, headers: Any, timeout: float | None) -> Pending:
         self._check_thread()
         given = self.headers if headers is None else headers
@@ -125,6 +140,11 @@ class BaseIO:
     ) -> Pending:
         self._check_thread()
         follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys)
+        if not isinstance(feed, Feed):
+            raise TypeError(f"io.follow needs a Feed, not {feed!r:.80}")
+        if self._exchange.tunnel is not None:
+            raise ResponseStateError("a WebSocket was accepted: use its follow")
+        follower = feed.follower(max_age=max_age, on_gap=on_gap)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             follower,
@@ -194,6 +214,12 @@ class GeneratorIO(BaseIO):
     def close(self, trailers: HeaderSource | None = None) -> None:
         """End the response cleanly, with `trailers` behind its body; see `Exchange.close`. Doesn't block."""
         self._end(trailers)
+
+    def accept_websocket(
+        self, *, subprotocol: str | None = None, headers: HeaderSource | None = None
+    ) -> GeneratorWebSocket:
+        """Accept the WebSocket that the request asks for. Doesn't block: its calls are yielded."""
+        return GeneratorWebSocket(*self._accept(subprotocol, headers))
 
 
 class GeneratorBody:

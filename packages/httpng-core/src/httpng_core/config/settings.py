@@ -112,6 +112,16 @@ class Settings:
         max_control_rate: How many frames of HTTP/2 a second that say nothing by themselves a client may send
             (PING, SETTINGS, window updates), with bursts of ten times that; answers and what is sent allow
             more. Beyond, the connection ends likewise.
+        ws_max_size: The longest message that a WebSocket takes, in bytes, once it is inflated. A client that
+            sends a longer one is told so with 1009.
+        ws_max_queue: How many messages of a client may wait for its handler, who together have no more than
+            `ws_max_size` bytes or are one; then nothing more is read from it.
+        ws_ping_interval: After how many seconds the client of a WebSocket is pinged. Infinity: never.
+        ws_ping_timeout: After how many seconds without an answer to a ping the client is gone. They don't
+            count while the ping is on its way behind bytes that move, nor while nothing is read.
+        ws_per_message_deflate: Whether messages are compressed with clients that offer it.
+        ws_close_timeout: How long the closing handshake of a WebSocket may take, until all is sent and the
+            client has answered; then the exchange is given up.
         threads: How many threads run an event loop each.
         workers: How many processes serve, each with its own event loops. For `run` and the command line: each
             process is the program, run anew.
@@ -172,6 +182,12 @@ class Settings:
     http2_engine: Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
     max_reset_rate: float = _key(100.0, Seconds())
     max_control_rate: float = _key(100.0, Seconds())
+    ws_max_size: int = _key(16 << 20, Whole(1, 1 << 30))
+    ws_max_queue: int = _key(32, Whole(1, 65536))
+    ws_ping_interval: float = _key(20.0, Seconds())
+    ws_ping_timeout: float = _key(20.0, Seconds())
+    ws_per_message_deflate: bool = _key(True, _FLAG)
+    ws_close_timeout: float = _key(10.0, Seconds(zero=True))
     threads: int = _key(1, Whole(1, 16))
     workers: int = _key(1, Whole(1, 1024), fixed=True)
     reload: bool = _key(False, _FLAG, fixed=True)

@@ -78,6 +78,7 @@ class Follower:
         "_wake",
         "base",
         "keys",
+        "framed",
         "max_age",
         "slot",
     )
@@ -105,6 +106,8 @@ class Follower:
         self._given_up: Payload | None = None
         self._sweep: Sweep | None = None
         self._waits_for: Sweep | None = None
+        # Makes wire bytes of a payload, and of a notice, where each is framed for itself.
+        self.framed: Callable[[bytes], bytes] | None = None
         self.slot = -1
         self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
@@ -192,7 +195,10 @@ class Follower:
             return b""
         # Its notice may have chosen another one than the first.
         assert self._offered is not None
-        return notice + self._offered.body
+        body, framed = self._offered.body, self.framed
+        if framed is not None:
+            return (framed(notice) if notice else b"") + framed(body)
+        return notice + body
 
     def taken(self) -> None:
         """Note that the kernel took a part of what was offered last."""

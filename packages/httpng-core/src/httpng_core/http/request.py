@@ -104,6 +104,7 @@ class Request:
         https: whether it came over TLS.
         peer: the client's end of the connection.
         ouraddr: our end of the connection.
+        protocol: what an extended CONNECT of HTTP/2 asks for (RFC 8441), as "websocket"; else empty.
         route: the path of the route or site that took it, as it was configured; empty without one.
         state: what the application's `lifespan` gave; `None` without one.
         stash: what the placeholders of its route took, percent-decoded, by name; empty without a router.
@@ -122,6 +123,7 @@ class Request:
         "ouraddr",
         "path",
         "peer",
+        "protocol",
         "route",
         "source",
         "stash",
@@ -145,6 +147,7 @@ class Request:
         peer: Address = UNKNOWN_ADDRESS,
         ouraddr: Address = UNKNOWN_ADDRESS,
         stash: Mapping[str, str] = NO_STASH,
+        protocol: str = "",
     ) -> None:
         self.method = method
         self.path = path
@@ -164,6 +167,7 @@ class Request:
         self.route = ""
         self.stash = stash
         self.state: Any = None
+        self.protocol = protocol
 
     @property
     def headers(self) -> Headers:
@@ -265,6 +269,7 @@ class Request:
             peer=self.peer,
             ouraddr=self.ouraddr,
             stash=stash,
+            protocol=self.protocol,
         )
         request.state = self.state
         return request
@@ -305,7 +310,9 @@ class Request:
 
     @property
     def is_websocket(self) -> bool:
-        """Whether the client asks for a WebSocket on this connection (RFC 6455, 4.1)."""
+        """Whether the client asks for a WebSocket (RFC 6455, 4.1; on HTTP/2 RFC 8441)."""
+        if self.version_major > 1:
+            return self.protocol == "websocket"
         if "upgrade" not in self.headers or self.headers["upgrade"].lower() != "websocket":
             return False
         tokens = {token.strip().lower() for token in self.headers.get("connection", "").split(",")}

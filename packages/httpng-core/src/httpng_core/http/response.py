@@ -26,6 +26,7 @@ _NO_VALUES = (Mapping, bytearray, memoryview)
 
 # Ours, as Python's own differ from version to version: RFC 9110 and the registry of IANA.
 _PHRASES: Final = {
+    101: "Switching Protocols",
     102: "Processing",
     103: "Early Hints",
     200: "OK",
@@ -198,6 +199,27 @@ def wire_pairs(headers: HeaderSource) -> list[tuple[bytes, bytes]]:
     is_mapping = type(headers) is dict or isinstance(headers, Mapping)
     pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
     return list(_wire_pairs(_last_spellings(pairs) if is_mapping else pairs))
+
+
+def switching_head(status: int, fields: HeaderSource, headers: HeaderSource | None) -> ResponseHead:
+    """Return the header block that accepts another protocol than HTTP: raw bytes follow, whatever the status.
+
+    `fields` are that protocol's; of the same names in `headers`, a handler's, there can be none.
+
+    Raises:
+        TypeError, ValueError: headers that can't be sent.
+    """
+    own = response_head(200, fields).headers
+    given = response_head(200, headers)
+    if given.content_length is not None:
+        raise ValueError("a WebSocket has no content-length")
+    for name, _ in given.headers:
+        if name == b"upgrade" or any(name == known for known, _ in own) or name.startswith(b"sec-websocket-"):
+            raise ValueError(f"header {name.decode()!r} is made by the handshake itself")
+    upgrades = ((b"connection", b"upgrade"),) if status == 101 else ()
+    head = ResponseHead(status, own + upgrades + given.headers)
+    head.bodiless = False
+    return head
 
 
 def reason_phrase(status: int) -> str:

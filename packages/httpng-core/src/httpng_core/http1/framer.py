@@ -128,7 +128,9 @@ class Framer:
             return self._kept
         framing = self._framing(exchange, head)
         self.keep_alive = self.keep_alive and not head.close
-        if not self.keep_alive:
+        if exchange.tunnel is not None:
+            end = b"\r\n"
+        elif not self.keep_alive:
             end = _CLOSE
         elif exchange.request.version_minor == 0:
             end = _KEEP_ALIVE
@@ -142,6 +144,9 @@ class Framer:
         """Decide how the body will be delimited (RFC 9112, 6.3)."""
         length = exchange.length
         self.chunked = self.until_close = False
+        if exchange.tunnel is not None:
+            self.keep_alive, self.until_close = False, True
+            return b""
         if head.status == 205:
             # It has no content, and a client can't know that from the status alone (RFC 9110, 15.3.6).
             length = 0

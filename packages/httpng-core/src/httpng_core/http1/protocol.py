@@ -105,8 +105,11 @@ class Http1:
         if self._opening is not None and not self._is_http1(data, now):
             return
         if self._phase is not Phase.IDLE and self._phase is not Phase.READING:
-            self._parser.feed(data)
             self._endpoint.at_rest = False
+            if self.exchange is not None and self.exchange.tunnel is not None:
+                self.exchange.tunnel.receive(data, now)
+                return
+            self._parser.feed(data)
             if self._upload is not None:
                 self._move(self._upload, now)
             return
@@ -216,6 +219,8 @@ class Http1:
         if self._phase is Phase.HANDLING or self._phase is Phase.FLUSHING:
             if self._upload is not None:
                 return self._upload.wants_more
+            if self.exchange is not None and self.exchange.tunnel is not None:
+                return self.exchange.tunnel.wants_read
             return self._parser.buffered < self._settings.shuttle_size
         return True
 
@@ -319,6 +324,17 @@ class Http1:
     def closed_window(self) -> Holder | None:
         """Return none: HTTP/1.1 has no windows of its own."""
         return None
+
+    def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
+        """Hand over what the client has sent behind the request."""
+        rest = self._parser.take_rest()
+        if rest and exchange.tunnel is not None:
+            exchange.tunnel.receive(rest, now)
+
+    def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
+        """Have more read."""
+        self._endpoint.at_rest = False
+        self.host.wake()
 
     def can_sweep(self) -> bool:
         """Return whether a sweep may send chunks now: all followers in step get the same bytes."""

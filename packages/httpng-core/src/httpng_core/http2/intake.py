@@ -26,6 +26,7 @@ from httpng_core.http2.engine.session import Session
 from httpng_core.http2.lifetime import Lifetime, Phase
 from httpng_core.http2.requests import Facts, FactsMemo
 from httpng_core.http2.stream import Stream
+from httpng_core.http2.tunnel import TunnelInflow
 from httpng_core.sending.ends import STALLED, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
@@ -89,7 +90,7 @@ class Intake(Lifetime):
             facts = self._memo.kept.get(event.head)
             if facts is None:
                 facts = self._memo.facts(event.head)
-            request = None if event.end else self._streamed(facts)
+            request = None if event.end or facts.protocol else self._streamed(facts)
         except RemoteError as error:
             self._refuse(stream_id, error.status, str(error), now, facts)
             return
@@ -98,7 +99,9 @@ class Intake(Lifetime):
             priority = self._priorities.pop(stream_id, priority)
         stream = Stream(self, self.session.streams.open[stream_id], facts.length, priority, now)
         self.streams[stream_id], self._idle_since = stream, None
-        if event.end:
+        if facts.protocol:
+            stream.inflow = TunnelInflow(event.end)
+        if event.end or facts.protocol:
             self._begin_exchange(stream, self._request(facts, b""), now)
             return
         if request is not None:
@@ -140,6 +143,7 @@ class Intake(Lifetime):
             body=body,
             version_major=2,
             version_minor=0,
+            protocol=facts.protocol,
             https=endpoint.https,
             peer=endpoint.peer,
             ouraddr=endpoint.ouraddr,
@@ -168,6 +172,9 @@ class Intake(Lifetime):
         if stream is None:
             return
         if stream.exchange is not None:
+            if stream.inflow is not None:
+                stream.inflow.take(stream.exchange, data, now)
+                stream.tunnel_resumed(stream.exchange, now)
             if stream.exchange.incoming is not None:
                 stream.exchange.incoming.take(data, now)
                 self.uploads.earn(len(data), now)
@@ -196,6 +203,8 @@ class Intake(Lifetime):
         if stream is None:
             return
         if stream.exchange is not None:
+            if stream.inflow is not None:
+                stream.inflow.end(stream.exchange, now)
             if stream.exchange.incoming is not None:
                 stream.exchange.incoming.end(received_trailers(event.trailers), now)
             return

@@ -108,7 +108,7 @@ class Lifetime:
             endpoint.events.append(ExchangeEnded(exchange, now))
         if not is_complete and self._phase is not Phase.OVER:
             self.session.reset(stream.order, stream.code)
-        elif exchange.incoming is not None and not exchange.incoming.is_complete:
+        elif (exchange.incoming is not None or stream.inflow is not None) and _has_rest(stream):
             # The rest of the request is of no use (RFC 9113, 8.1).
             self.session.reset(stream.order, NO_ERROR)
         if stream.flushes_since is not None:
@@ -268,3 +268,11 @@ class Lifetime:
         endpoint.at_rest = False
         self._arm(self._stuck_due())
         self.host.wake()
+
+
+def _has_rest(stream: Stream) -> bool:
+    """Return whether the client may still send more of its request, or into its tunnel."""
+    if stream.inflow is not None:
+        return not stream.inflow.ended
+    incoming = None if stream.exchange is None else stream.exchange.incoming
+    return incoming is not None and not incoming.is_complete

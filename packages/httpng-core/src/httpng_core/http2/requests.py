@@ -14,13 +14,13 @@ class Facts:
     """What a request head says, as `Request` has it.
 
     Attributes:
-        method, path, host: as of `Request`.
+        method, path, host, protocol: as of `Request`.
         length: the declared Content-Length; negative without one.
         expects_continue: whether the client waits for a 100.
         priority: what the client wants.
     """
 
-    __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority")
+    __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority", "protocol")
 
     def __init__(self, head: RequestHead) -> None:
         """Read a head that is sound.
@@ -28,11 +28,12 @@ class Facts:
         Raises:
             RemoteError: The request can't be served.
         """
-        if head.method == b"CONNECT":
-            raise RemoteError("CONNECT is not supported", 501)
+        if head.method == b"CONNECT" and head.protocol != b"websocket":
+            raise RemoteError("CONNECT is not supported, but for WebSockets (RFC 8441)", 501)
         host = check_host(b"2", [head.authority])
         self.host, self.path = host_and_path(head.method, head.path, host)
         self.method = head.method.decode("ascii")
+        self.protocol = head.protocol.decode("ascii")
         self.length = head.length
         self.expects_continue = False
         self.priority: Priority = FAIR

@@ -15,6 +15,7 @@ from httpng_core.http2.engine import streams
 from httpng_core.http2.engine.errors import INTERNAL_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
+from httpng_core.http2.tunnel import TunnelInflow
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
@@ -73,6 +74,7 @@ class Stream:
         code: what a reset of ours says.
         flushes_since: when the handler was done; `None` while it runs.
         expects_continue: whether the client waits for a 100 before it sends the body.
+        inflow: what comes into the tunnel that the request asks for, if it does.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Stream:
         "held",
         "host",
         "incremental",
+        "inflow",
         "length",
         "order",
         "served",
@@ -119,6 +122,7 @@ class Stream:
         self.code = INTERNAL_ERROR
         self.flushes_since: float | None = None
         self.expects_continue = False
+        self.inflow: TunnelInflow | None = None
         self.host: Host = owner.endpoint.host
         self._owner = owner
         self._session = owner.session
@@ -148,6 +152,18 @@ class Stream:
         if self.flow.window <= 0:
             return Holder.STREAM_WINDOW
         return Holder.CONNECTION_WINDOW if self._session.window <= 0 else None
+
+    def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
+        """Hand over what the client has sent before the tunnel was there."""
+        if self.inflow is not None:
+            self.inflow.open(exchange, now)
+            self.tunnel_resumed(exchange, now)
+
+    def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
+        """Give credit back for what was handed over, if more is wanted."""
+        if self.inflow is not None and (size := self.inflow.credit(exchange)):
+            self._session.consume_stream(self.order, size)
+            self._owner.note_control(now)
 
     def can_sweep(self) -> bool:
         """Return false: followers of a feed in step get the same bytes, and each stream has its own."""

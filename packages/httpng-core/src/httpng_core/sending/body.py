@@ -152,6 +152,14 @@ class ResponseBody:
             self._lag_book = LagBook()
             self._lag_book.accept(self.current, self._lag_since)
 
+    def accept_offered(self, piece: bytes, now: float) -> None:
+        """Accept `piece` ahead of what is buffered: it was offered, and the kernel may have it."""
+        behind, self._pieces = self._pieces, None
+        assert not self._offset, "what was offered goes first"
+        self.accept(piece, now)
+        if behind is not None and self._pieces is not None:
+            self._pieces.extend(behind)
+
     def accept_committed(self, size: int, at: float) -> None:
         """Accept and commit `size` bytes that the kernel has begun to take and that were chosen at `at`."""
         self.stamp(at)

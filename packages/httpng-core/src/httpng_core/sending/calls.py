@@ -8,6 +8,7 @@ from httpng_core.config.types import Until
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.host import Host
+from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.results import SendResult
 from httpng_core.timers import Timer
 
@@ -91,6 +92,73 @@ class Write(Pending):
     def is_long(self) -> bool:
         """Whether the body is longer than its send window, so goes frame by frame."""
         return len(self.body) > self.limit
+
+    @property
+    def reported(self) -> int:
+        """How many bytes a result says were accepted."""
+        return self.accepted
+
+
+class Message(Write):
+    """A message, `body` with its framing: accepted as a whole, or not at all, and so never torn.
+
+    One that is longer than its send window is accepted once the TCP/IP stack has taken a part of it, which is
+    when nothing else is in flight; then the call waits until what is left fits.
+
+    Attributes:
+        size: its length in bytes, as the handler passed it.
+        head: the length of what comes before its payload.
+        positions: those of the messages of its exchange, which its window counts by.
+    """
+
+    __slots__ = ("head", "positions", "size")
+
+    def __init__(
+        self,
+        body: bytes,
+        head: int,
+        size: int,
+        positions: MessagePositions,
+        limit: float,
+        deadline: float,
+        until: Until = "sent",
+        path: PathEstimate | None = None,
+    ) -> None:
+        super().__init__(body, limit, deadline, until, path)
+        self.head = head
+        self.size = size
+        self.positions = positions
+
+    @property
+    def limit(self) -> float:
+        """The send window, in bytes of messages."""
+        return self._limit if self._path is None else self._path.limit(self.size)
+
+    @property
+    def is_long(self) -> bool:
+        """False: no message goes in parts."""
+        return False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing more is to be waited for: it fits, or what is left of it does."""
+        rest = 0 if self.accepted else self.size
+        return self.positions.in_flight(self.until) + rest <= self.limit
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it will never fit, and nothing is in flight: the TCP/IP stack may have it."""
+        return not self.accepted and self.size > self.limit and self.positions.in_flight(self.until) == 0
+
+    @property
+    def reported(self) -> int:
+        """How many bytes a result says were accepted: all, or none."""
+        return self.size if self.accepted else 0
+
+    def accept(self, begin: int) -> None:
+        """Note that it was accepted, and begins at `begin` of the exchange's body."""
+        self.accepted = len(self.body)
+        self.positions.add(begin, self.head, self.accepted, self.size)
 
 
 class FollowOwner(Protocol):
@@ -185,14 +253,21 @@ class HeaderWrite(Pending):
 
 
 class Wait(Pending):
-    """A `wait` for a position."""
+    """A `wait` for a position; `positions` has those of messages, if that is what it counts by."""
 
-    __slots__ = ("position", "until")
+    __slots__ = ("position", "positions", "until")
 
-    def __init__(self, position: int, deadline: float, until: Until = "sent") -> None:
+    def __init__(
+        self,
+        position: int,
+        deadline: float,
+        until: Until = "sent",
+        positions: MessagePositions | None = None,
+    ) -> None:
         super().__init__(deadline)
         self.until = until
         self.position = position
+        self.positions = positions
 
 
 class DrainWait(Pending):

@@ -17,6 +17,7 @@ from httpng_core.http.response import (
     ResponseHead,
     body_bytes,
     response_head,
+    switching_head,
     with_defaults,
 )
 from httpng_core.http.trailers import Fields, trailer_fields
@@ -25,6 +26,7 @@ from httpng_core.sending.calls import (
     DrainWait,
     Follow,
     HeaderWrite,
+    Message,
     Pending,
     Read,
     Source,
@@ -33,16 +35,16 @@ from httpng_core.sending.calls import (
 )
 from httpng_core.sending.checks import (
     checked_position,
-    checked_stall_timeout,
     checked_timeout,
     checked_until,
     checked_window,
 )
-from httpng_core.sending.ends import FELL_SHORT, HANDLER_STALLED, RAISED, Cause, EndKind
-from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
+from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.queue import WriterQueue
+from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, SendResult, SendStats, encode
-from httpng_core.sending.stall import StallWatch
+from httpng_core.sending.stalling import Stalling
 from httpng_core.sending.states import (
     GIVEN_UP,
     LAST_LIVE,
@@ -58,7 +60,7 @@ _ERROR_HEAD: Final = response_head(500, {"content-type": "text/plain; charset=ut
 _STREAMING: Final = ResponseState.STREAMING
 
 
-class Exchange(Outgoing):
+class Exchange(Stalling):
     """One request and its response, with the calls of its handler.
 
     Attributes:
@@ -126,6 +128,8 @@ class Exchange(Outgoing):
             until = self._track(until, limit)
         if self.state > LAST_WRITABLE:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
+        if self.tunnel is not None:
+            raise ResponseStateError("a WebSocket was accepted: use its send")
         if self.head is None or self.stalls is not None:
             self._begin_body(headers, now)
         self.lag_until = until
@@ -136,13 +140,63 @@ class Exchange(Outgoing):
             return DONE
         return self._line_up(Write(data, limit, now + wait_for, until), now)
 
+    def write_message(
+        self,
+        frame: bytes,
+        head: int,
+        size: int,
+        positions: MessagePositions,
+        now: float,
+        timeout: Seconds | None = None,
+        window: WindowSize | None = None,
+        until: Until | None = None,
+    ) -> Pending:
+        """Write a message of `size` bytes, framed as `frame` behind its first `head`, whole or not at all.
+
+        It is accepted once it fits into the window, which counts by `positions`; one that is longer than that
+        when nothing is in flight and the TCP/IP stack has taken a part of it. A result that says that it was
+        accepted means that it goes out: the time was up before what is left of it fitted.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
+        """
+        limit = self.settings.default_send_window if window is None else checked_window(window)
+        deadline = self._deadline(now, timeout)
+        until = self.settings.default_window_until if until is None else until
+        if until != "sent" or limit == "auto":
+            until = self._track(until, limit)
+        path = self.along_path() if limit == "auto" else None
+        fixed = 0 if limit == "auto" else limit
+        message = Message(frame, head, size, positions, fixed, deadline, until, path)
+        if self.state > LAST_WRITABLE:
+            return self._ended_call(message, Call.WRITE)
+        if self.stalls is not None:
+            self.stalls.begin(now)
+        self.lag_until = until
+        if (self.queue is None or not len(self.queue)) and message.is_due:
+            self._calls += 1
+            self.last_whole = self._calls
+            message.accept(self.current)
+            self.accept(frame, now)
+            self.host.wake()
+            return DONE
+        if path is not None:
+            path.refused(now)
+        return self._line_up(message, now)
+
     def wait(
-        self, position: Integer, now: float, timeout: Seconds | None = None, until: Until | None = None
+        self,
+        position: Integer,
+        now: float,
+        timeout: Seconds | None = None,
+        until: Until | None = None,
+        positions: MessagePositions | None = None,
     ) -> Pending:
         """Wait until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
 
         With `until="acked"` it is `acked` that has to come so far. The call always settles with a result.
-        `wait(0)` waits for the header block as well.
+        `wait(0)` waits for the header block as well. `positions` are those of messages, if it counts by them.
 
         Raises:
             TypeError, ValueError: wrong arguments.
@@ -151,7 +205,7 @@ class Exchange(Outgoing):
         checked = checked_position(position)
         deadline = self._deadline(now, timeout)
         until = self.settings.default_window_until if until is None else until
-        wait = Wait(checked, deadline, until if until == "sent" else self._track(until))
+        wait = Wait(checked, deadline, until if until == "sent" else self._track(until), positions)
         self.count_swept()
         if self.state > LAST_LIVE or reached(wait, self, self.head_stage):
             return self._ended_call(wait, Call.WAIT)
@@ -261,6 +315,7 @@ class Exchange(Outgoing):
             queue = self.queue
             assert queue is not None
             queue.remove(pending)
+            self.keep_offered(pending)
             self.note_short(pending)
             self.settle_call(pending)
             # Who stood in line behind it may be accepted now.
@@ -307,12 +362,41 @@ class Exchange(Outgoing):
             TypeError, ValueError: trailers that can't be sent; the response goes on.
         """
         fields = None if trailers is None else trailer_fields(trailers)
-        if self.state <= LAST_WRITABLE:
+        if self.state <= LAST_WRITABLE and self.tunnel is None:
             self.leave_queue()
             self.last_short = 0
             if fields:
                 self._give_trailers(fields, headers)
         self.finish(now, headers)
+
+    def open_tunnel(
+        self, receiver: Receiver, fields: HeaderSource, headers: HeaderSource | None, now: float
+    ) -> None:
+        """Accept what the request asks for in place of HTTP: from now on the body is raw bytes, both ways.
+
+        `receiver` gets what the client sends, with what has come behind the request, and is told of the end.
+        `fields` are those of the protocol that was agreed on, `headers` the handler's.
+
+        Raises:
+            TypeError, ValueError: headers that can't be sent.
+            ResponseStateError: a header block was given before.
+        """
+        if self.head is not None:
+            raise ResponseStateError("Unable to upgrade to WebSockets after sending HTTP headers")
+        head = switching_head(101 if self.request.version_major == 1 else 200, fields, headers)
+        self.state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head_given)
+        self.head_given = True
+        self._give_head(head, None)
+        self.drops, self.tunnel = False, receiver
+        self.host.wake()
+        self.carrier.tunnel_opened(self, now)
+
+    def end_tunnel(self, now: float) -> None:
+        """End a tunnel cleanly: what was accepted is flushed."""
+        if self.state <= LAST_WRITABLE:
+            self.leave_queue()
+            self.last_short = 0
+            self._end(now)
 
     def stats(self, now: float) -> SendStats:
         """Return where the exchange stands."""
@@ -327,34 +411,6 @@ class Exchange(Outgoing):
             stalled_by=self.stalled_by(),
         )
 
-    @property
-    def stall_timeout(self) -> float | None:
-        """Seconds without a byte moving, while some are in flight, that reset the exchange; `None`: never.
-
-        It is read by the next write. How far a byte must come to have moved is what `until` of that says.
-        """
-        return None if self.stalls is None or self.stalls.timeout == inf else self.stalls.timeout
-
-    @stall_timeout.setter
-    def stall_timeout(self, seconds: float | None) -> None:
-        if seconds is None and self.stalls is None:
-            return
-        timeout = checked_stall_timeout(seconds)
-        if self.stalls is not None:
-            self.stalls.timeout = timeout
-        elif timeout < inf:
-            self.stalls = StallWatch(timeout, self.timers, self._stall_due, self._stalled)
-
-    @property
-    def stall_limit(self) -> float:
-        """Seconds without progress after which the exchange is reset, as things stand; infinity: never.
-
-        What is sent need not move further, unless bytes are in flight until acked.
-        """
-        if self.stalls is None or not (self.lag_until == "acked" or self._is_moving):
-            return inf
-        return self.stalls.timeout
-
     # How a handler ends -------------------------------------------------------------------------------
 
     def finish(self, now: float, headers: HeaderSource | None = None) -> None:
@@ -363,6 +419,9 @@ class Exchange(Outgoing):
         `headers` are those of an empty answer, if none was begun.
         """
         if self.state > LAST_WRITABLE:
+            return
+        if self.tunnel is not None:
+            self.tunnel.finish(now)
             return
         if self.head is None:
             head = response_head(200, headers)
@@ -387,6 +446,8 @@ class Exchange(Outgoing):
         head = response_head(status, headers)
         if self.state > LAST_WRITABLE:
             return
+        if self.tunnel is not None:
+            raise ResponseStateError("a WebSocket was accepted: its handler must return None")
         if self.head is None:
             declared = head.content_length
             if declared is not None and declared != size:
@@ -415,6 +476,9 @@ class Exchange(Outgoing):
         After the end it changes nothing.
         """
         if self.state > LAST_WRITABLE:
+            return
+        if self.tunnel is not None:
+            self.tunnel.fail(now, cause)
             return
         if self.head_stage >= HeadStage.COMMITTED or self.offered:
             self.leave_queue()
@@ -634,29 +698,3 @@ class Exchange(Outgoing):
             self.incoming.abandon("its handler is done", now)
         self.carrier.exchange_ended(self, now)
         self.host.wake()
-
-    # Inside: stalls -----------------------------------------------------------------------------------
-
-    @property
-    def _is_moving(self) -> bool:
-        """Whether bytes are in flight, or a writer waits: something has to move."""
-        if self.in_flight(self.lag_until) > 0:
-            return True
-        queue = self.queue
-        return queue is not None and len(queue) > 0 and queue.following is None
-
-    def _stall_due(self, now: float) -> float | None:
-        """Return when it is a stall, or time to look again; `None`: nothing has to move."""
-        assert self.stalls is not None
-        if self._is_moving:
-            return max(self.stalls.began, self.moved_at) + self.stalls.timeout
-        source = None if self.queue is None else self.queue.following
-        if source is None:
-            return None
-        # A payload that waits may just have been published: it is a stall if the last look found one as well.
-        before, waited_at = self.stalls.waited_at, self.sent if source.size else None
-        self.stalls.waited_at = waited_at
-        return now if waited_at is not None and waited_at == before else now + self.stalls.timeout
-
-    def _stalled(self, now: float) -> None:
-        self.reset(now, HANDLER_STALLED)

@@ -6,7 +6,7 @@ A handler's calls are in `exchange.py`. Nothing here calls back into a protocol,
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.config.types import Until
@@ -15,13 +15,15 @@ from httpng_core.http.response import ResponseHead
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
-from httpng_core.sending.calls import DrainWait, Follow, Write
+from httpng_core.sending.calls import DrainWait, Follow, Message, Write
+from httpng_core.sending.carrier import NO_CARRIER, Carrier
 from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.holders import Holder
-from httpng_core.sending.host import NO_HOST, Host
+from httpng_core.sending.host import NO_HOST
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
 from httpng_core.sending.queue import WriterQueue
+from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, encode
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import LAST_LIVE, LAST_WRITABLE, ResponseEvent, ResponseState, next_state
@@ -34,82 +36,6 @@ _ENDED: Final = ResponseState.ENDED
 _CUTTING: Final = ResponseState.CUTTING
 _ALWAYS: Final = 1 << 62
 """No call has a number as high as this."""
-
-
-class Carrier(Protocol):
-    """What an exchange needs of what frames it: a connection of HTTP/1.1, or a stream of HTTP/2."""
-
-    host: Host
-
-    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
-        """Note that the handler is done: the flush begins."""
-
-    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
-        """Note that the exchange reached a final state."""
-
-    def send_interim(self, head: ResponseHead, now: float) -> None:
-        """Send an informational response ahead of the response, unless the client doesn't read."""
-
-    def track_acknowledged(self, exchange: "Outgoing") -> bool:
-        """Have acknowledgements told to `exchange` from now on; return whether they can be."""
-
-    @property
-    def shares(self) -> bool:
-        """Whether what the kernel has may be of other exchanges."""
-
-    def closed_window(self) -> Holder | None:
-        """Return which window of the client's keeps the exchange from being framed, if one does."""
-
-    def can_sweep(self) -> bool:
-        """Return whether a sweep may send chunks of the exchange now: nothing stands before them."""
-
-    def swept(self, size: int) -> None:
-        """Count `size` wire bytes that a sweep has sent."""
-
-    def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
-
-
-class _NoCarrier:
-    """What frames an exchange that is over: nothing. See `Carrier`."""
-
-    def __init__(self) -> None:
-        self.host: Host = NO_HOST
-
-    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    def send_interim(self, head: ResponseHead, now: float) -> None:
-        """Do nothing."""
-
-    def track_acknowledged(self, exchange: "Outgoing") -> bool:
-        """Return false: nothing more will be acknowledged."""
-        return False
-
-    @property
-    def shares(self) -> bool:
-        """Whether what the kernel has may be of other exchanges: it may."""
-        return True
-
-    def closed_window(self) -> Holder | None:
-        """Return none."""
-        return None
-
-    def can_sweep(self) -> bool:
-        """Return false."""
-        return False
-
-    def swept(self, size: int) -> None:
-        """Do nothing."""
-
-    def fell_short(self, taken: int, now: float) -> None:
-        """Do nothing."""
-
-
-NO_CARRIER: Final = _NoCarrier()
 
 
 class Outgoing(ResponseBody):
@@ -137,12 +63,13 @@ class Outgoing(ResponseBody):
         last_whole, last_short: the numbers of the last call, of those with a body and of follows, that was
             accepted whole (of a follow, a payload), and of the last that ended short.
         head_given: whether the handler gave the header block, so that a second one is a mistake.
-        offered_follow: the follow whose payload is offered, or is being framed.
+        offered_follow: the follow whose payload is offered, or is being framed; or the message that is.
         stalls: what resets it when no byte moves for `io.stall_timeout`.
         trailers: fields that go out behind the body, where the client takes them.
         incoming: the request's body, if it comes in while the handler runs.
         draining: whether the server has begun to drain: the handler is to come to its end.
         drain_waits: who waits for that, if anybody does.
+        tunnel: what gets what the client sends, once that and the body are raw bytes; else `None`.
     """
 
     __slots__ = (
@@ -175,6 +102,7 @@ class Outgoing(ResponseBody):
         "substitute",
         "timers",
         "trailers",
+        "tunnel",
         "waits",
     )
 
@@ -213,7 +141,7 @@ class Outgoing(ResponseBody):
         self._calls = 0
         self.last_whole = 0
         self.last_short = 0
-        self.offered_follow: Follow | None = None
+        self.offered_follow: Write | None = None
         self._offered_at = 0.0
         self.head_given = False
         self.stalls: StallWatch | None = None
@@ -221,6 +149,7 @@ class Outgoing(ResponseBody):
         self.trailers: Fields = ()
         self.draining = False
         self.drain_waits: list[DrainWait] | None = None
+        self.tunnel: Receiver | None = None
 
     # What there is to frame ---------------------------------------------------------------------------
 
@@ -287,7 +216,7 @@ class Outgoing(ResponseBody):
         queue = self.queue
         if queue is not None:
             if not self.buffered and queue.chosen:
-                self.offered_follow, self._offered_at = queue.follow, queue.chosen_at
+                self.offered_follow, self._offered_at = queue.chooser, queue.chosen_at
                 return queue.chosen
             if queue.draws(self):
                 queue.draw(self, limit, now)
@@ -433,7 +362,13 @@ class Outgoing(ResponseBody):
         self._give_up(ResponseEvent.RESET, cause, now)
 
     def half_closed(self, now: float) -> None:
-        """Note that the client sends no more; whether that cancels is `cancel_on_half_close`."""
+        """Note that the client sends no more; whether that cancels is `cancel_on_half_close`.
+
+        A tunnel decides for itself.
+        """
+        if self.tunnel is not None:
+            self.tunnel.receive_eof(now)
+            return
         if LAST_WRITABLE < self.state <= LAST_LIVE:
             return
         rule, incoming = self.settings.cancel_on_half_close, self.incoming
@@ -459,6 +394,9 @@ class Outgoing(ResponseBody):
             self.incoming.abandon(self.cause.text or "the response is complete", now)
         if self.drain_waits is not None:
             self.tell_draining()
+        tunnel, self.tunnel = self.tunnel, None
+        if tunnel is not None:
+            tunnel.over(now)
         callback, self.on_over = self.on_over, None
         if callback is not None:
             callback()
@@ -475,11 +413,16 @@ class Outgoing(ResponseBody):
         if self.state > LAST_LIVE:
             return
         self.draining = True
-        if self.drain_waits is not None:
+        is_told = self.drain_waits is not None
+        if is_told:
             self.tell_draining()
         if self.queue is not None and self.queue.finish_follows():
+            is_told = True
             self.queue.advance(self, now, self._settle_write)
             self.host.wake()
+        if self.tunnel is not None and not is_told:
+            # Its handler may wait for the client alone.
+            self.tunnel.drain(now)
 
     def tell_draining(self) -> None:
         """Settle all who wait for the drain: it has begun, or there is nothing more to end."""
@@ -492,11 +435,19 @@ class Outgoing(ResponseBody):
         """Settle all who wait for room as cancelled."""
         if self.queue is not None:
             for write in self.queue.clear():
+                self.keep_offered(write)
                 self.note_short(write)
                 if write.accepted and write.rest:
                     # Whatever goes out behind it, something is missing in its middle.
                     self.last_short = _ALWAYS
                 self.settle_call(write, cancelled=True)
+
+    def keep_offered(self, write: Write) -> None:
+        """Accept a message that is offered to the kernel, which may have taken of it: it leaves the line."""
+        if isinstance(write, Message) and write is self.offered_follow and self.offered:
+            self.offered_follow = None
+            write.accept(self.committed)
+            self.accept_offered(write.body, self._offered_at)
 
     def note_short(self, write: Write) -> None:
         """Remember that a write ends before all of it was accepted, if it does."""
@@ -516,7 +467,7 @@ class Outgoing(ResponseBody):
             write.settle(encode(Call.WAIT, cancelled=cancelled, headers_were_sent=sent))
         else:
             write.settle(
-                encode(Call.WRITE, cancelled=cancelled, headers_were_sent=sent, body_bytes=write.accepted)
+                encode(Call.WRITE, cancelled=cancelled, headers_were_sent=sent, body_bytes=write.reported)
             )
 
     # Inside -------------------------------------------------------------------------------------------
@@ -533,8 +484,11 @@ class Outgoing(ResponseBody):
         if isinstance(write, Follow):
             write.source.end()
 
-    def _take_chosen(self, follow: Follow, size: int) -> None:
-        follow.source.taken()
+    def _take_chosen(self, follow: Write, size: int) -> None:
+        if isinstance(follow, Follow):
+            follow.source.taken()
+        elif isinstance(follow, Message):
+            follow.accept(self.current)
         self.accept_committed(size, self._offered_at)
         if follow.order > self.last_whole:
             # A follow that delivered a payload counts as a write that was accepted whole.

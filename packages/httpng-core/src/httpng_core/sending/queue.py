@@ -6,7 +6,9 @@
 3. A follow that is first in line chooses one payload at a time, whole, which is accepted and committed when
    the kernel has taken a part of it. Its window is open when nothing is in flight or the payload fits.
    Along a path, a payload that waits when something is acknowledged was refused room until then.
-4. What was accepted is never taken back; what was not is never sent once the write has left the line.
+4. A message is accepted whole, once it fits. One that never will goes as a payload does: when nothing is in
+   flight, and it is accepted when the kernel has taken a part of it. The call waits until the rest fits.
+5. What was accepted is never taken back; what was not is never sent once the write has left the line.
 
 A queue exists only while somebody waits. It decides; the exchange settles the calls.
 """
@@ -16,14 +18,15 @@ from collections.abc import Callable
 
 from httpng_core.errors import ContentLengthError
 from httpng_core.sending.body import ResponseBody
-from httpng_core.sending.calls import Follow, Source, Write
+from httpng_core.sending.calls import Follow, Message, Source, Write
 
 
 class WriterQueue:
     """Writes and follows in the order of their calls.
 
     Attributes:
-        chosen: the payload that the follow which is first in line would send next, or nothing.
+        chosen: the payload that the follow which is first in line would send next, or the message that is, or
+            nothing.
         chosen_at: when it was chosen.
     """
 
@@ -47,6 +50,11 @@ class WriterQueue:
         """The follow that is first in line, if one is."""
         first = self._waiting[0] if self._waiting else None
         return first if isinstance(first, Follow) else None
+
+    @property
+    def chooser(self) -> Write | None:
+        """Whose bytes were chosen: the follow or message that is first in line."""
+        return self._waiting[0] if self.chosen else None
 
     @property
     def following(self) -> Source | None:
@@ -101,6 +109,13 @@ class WriterQueue:
             if isinstance(write, Follow):
                 if not write.source.ended or self.chosen or body.current > body.sent:
                     return
+            elif isinstance(write, Message):
+                if not write.is_due:
+                    return
+                if not write.accepted:
+                    self.chosen = b""
+                    write.accept(body.current)
+                    body.accept(write.body, now)
             else:
                 rest = write.rest
                 try:
@@ -141,6 +156,8 @@ class WriterQueue:
         if body.buffered or not self._waiting:
             return False
         first = self._waiting[0]
+        if isinstance(first, Message):
+            return first.goes_alone
         if not isinstance(first, Follow):
             return False
         size = first.source.size
@@ -161,6 +178,9 @@ class WriterQueue:
         called, and nothing may be taken for granted afterwards. It raises whatever that code raises.
         """
         follow = self._waiting[0]
+        if isinstance(follow, Message):
+            self.chosen, self.chosen_at = follow.body, now
+            return
         assert isinstance(follow, Follow)
         follow.refused, self.chosen = 0, b""
         payload = follow.source.offer()

@@ -26,11 +26,14 @@ class HeadStage(IntEnum):
 
 def reached(wait: Wait, body: ResponseBody, stage: HeadStage) -> bool:
     """Return whether the response has come as far as `wait` asks."""
+    positions = wait.positions
     if wait.position > 0:
-        return body.reached(wait.until) >= wait.position
+        reached = body.reached(wait.until) if positions is None else positions.reached(wait.until)
+        return reached >= wait.position
     if wait.position == 0 and _head_pending(wait.until, body, stage):
         return False
-    return body.in_flight(wait.until) <= -wait.position
+    in_flight = body.in_flight(wait.until) if positions is None else positions.in_flight(wait.until)
+    return in_flight <= -wait.position
 
 
 def _head_pending(until: Until, body: ResponseBody, stage: HeadStage) -> bool:

@@ -19,6 +19,7 @@ from httpng_core import (
     Until,
 )
 from httpng_core import HeaderSource as _HeaderSource
+from httpng_driver.handlers.websocket import WebSocket
 
 _GATHERED: Final = 256 * 1024
 """So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
@@ -255,6 +256,35 @@ class IO(BaseIO):
         await self._settled(pending)
         # Its result is no `SendResult`.
         return bool(pending.result)
+
+    async def accept_websocket(
+        self, *, subprotocol: str | None = None, headers: _HeaderSource | None = None
+    ) -> WebSocket:
+        """Accept the WebSocket that the request asks for (RFC 6455; on HTTP/2 RFC 8441). Doesn't wait.
+
+        If the client is gone, so is the WebSocket: no message comes of it, and sends end as cancelled. When
+        the handler returns it is closed, with 1000, or with 1011 if the last message was not sent or the
+        handler raised.
+
+        Args:
+            subprotocol: one of those that the client offers, in its header sec-websocket-protocol.
+            headers: more headers for the answer; `io.headers` aren't sent.
+
+        Raises:
+            HandshakeError: the request asks for none, or not as the RFCs say. A handler that lets it pass
+                answers with 400 or 426.
+            ResponseStateError: the response has begun.
+            ImportError: wsproto isn't installed: it comes with the extra `websocket`.
+            TypeError, ValueError: a subprotocol that isn't offered, or wrong headers.
+        """
+        ws = WebSocket(self._settled, self._until_ended, *self._accept(subprotocol, headers))
+        self.pump.push_now()
+        return ws
+
+    async def _until_ended(self, pending: Pending) -> None:
+        """Wait for something that no timeout of its own ends; cancelling the wait changes nothing of it."""
+        self.pump.push_now()
+        await until_settled(pending)
 
     async def wait_cancelled(self) -> None:
         """Wait until the exchange is over: the client is gone, or the response is complete."""

@@ -149,6 +149,12 @@ class Stream:
         is_own = self.flow.outbound_flow_control_window <= 0
         return Holder.STREAM_WINDOW if is_own else Holder.CONNECTION_WINDOW
 
+    def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
+        """Do nothing: no request asks for a tunnel."""
+
+    def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
+        """Do nothing."""
+
     def can_sweep(self) -> bool:
         """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
         return False

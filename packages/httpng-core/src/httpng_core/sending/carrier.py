@@ -1,0 +1,98 @@
+"""What an exchange needs of what frames it."""
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from httpng_core.http.response import ResponseHead
+from httpng_core.sending.holders import Holder
+from httpng_core.sending.host import NO_HOST, Host
+
+if TYPE_CHECKING:
+    from httpng_core.sending.outgoing import Outgoing
+
+
+class Carrier(Protocol):
+    """What an exchange needs of what frames it: a connection of HTTP/1.1, or a stream of HTTP/2."""
+
+    host: Host
+
+    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
+        """Note that the handler is done: the flush begins."""
+
+    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Note that the exchange reached a final state."""
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response ahead of the response, unless the client doesn't read."""
+
+    def track_acknowledged(self, exchange: "Outgoing") -> bool:
+        """Have acknowledgements told to `exchange` from now on; return whether they can be."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether what the kernel has may be of other exchanges."""
+
+    def closed_window(self) -> Holder | None:
+        """Return which window of the client's keeps the exchange from being framed, if one does."""
+
+    def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
+        """Note that from now on its receiver gets what comes, with what has come behind the request."""
+
+    def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
+        """Note that its receiver may want to read again."""
+
+    def can_sweep(self) -> bool:
+        """Return whether a sweep may send chunks of the exchange now: nothing stands before them."""
+
+    def swept(self, size: int) -> None:
+        """Count `size` wire bytes that a sweep has sent."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+
+
+class _NoCarrier:
+    """What frames an exchange that is over: nothing. See `Carrier`."""
+
+    def __init__(self) -> None:
+        self.host: Host = NO_HOST
+
+    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Do nothing."""
+
+    def track_acknowledged(self, exchange: "Outgoing") -> bool:
+        """Return false: nothing more will be acknowledged."""
+        return False
+
+    @property
+    def shares(self) -> bool:
+        """Whether what the kernel has may be of other exchanges: it may."""
+        return True
+
+    def closed_window(self) -> Holder | None:
+        """Return none."""
+        return None
+
+    def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def can_sweep(self) -> bool:
+        """Return false."""
+        return False
+
+    def swept(self, size: int) -> None:
+        """Do nothing."""
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Do nothing."""
+
+
+NO_CARRIER: Final = _NoCarrier()

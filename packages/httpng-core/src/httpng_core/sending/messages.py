@@ -1,0 +1,105 @@
+"""Positions of an exchange whose body is made of messages (WebSocket): in bytes of messages, before framing.
+
+The body of such an exchange is frames, some of which carry no message (PING, PONG, CLOSE). What a handler
+counts is the bytes that it sent; this maps one to the other. A message that is framed as it is counts byte by
+byte, one that is compressed as a whole, once its last byte has come so far.
+"""
+
+from collections import deque
+
+from httpng_core.config.types import Until
+from httpng_core.sending.body import ResponseBody
+
+_Entry = tuple[int, int, int, int]
+"""Where in the body a message begins, behind its frame head, and ends; and the same in bytes of messages."""
+
+
+class _Mark:
+    """How far messages have come in one respect: sent, or acknowledged."""
+
+    __slots__ = ("entries", "reached")
+
+    def __init__(self, entries: deque[_Entry], reached: int) -> None:
+        self.entries = entries
+        self.reached = reached
+
+    def at(self, offset: int) -> int:
+        """Return how many bytes of messages lie before `offset` of the body; offsets never fall."""
+        entries = self.entries
+        while entries and entries[0][1] <= offset:
+            self.reached = entries.popleft()[3]
+        if entries:
+            start, end, first, last = entries[0]
+            if start < offset and end - start == last - first:
+                return first + offset - start
+        return self.reached
+
+
+class MessagePositions:
+    """Where the messages of one exchange stand, in bytes as the handler passed them.
+
+    Attributes:
+        current: the bytes of messages that were accepted.
+    """
+
+    __slots__ = ("_acked", "_body", "_sent", "current")
+
+    def __init__(self, body: ResponseBody) -> None:
+        self.current = 0
+        self._body = body
+        self._sent = _Mark(deque(), 0)
+        self._acked: _Mark | None = None
+
+    def add(self, begin: int, head: int, frame: int, size: int) -> None:
+        """Note that a message of `size` bytes was accepted, as a frame of `frame` bytes.
+
+        Args:
+            begin: where in the body the frame begins.
+            head: the bytes before the payload.
+            frame: the bytes of all of it.
+            size: the bytes that the handler passed.
+        """
+        before = self.current
+        self.current += size
+        entry = (begin + head, begin + frame, before, self.current)
+        self._sent.entries.append(entry)
+        if self._acked is not None:
+            self._acked.entries.append(entry)
+
+    def reached(self, until: Until) -> int:
+        """Return the position up to which bytes are no longer in flight."""
+        return self.sent if until == "sent" or self._body.acked is None else self._reached_acked()
+
+    def in_flight(self, until: Until) -> int:
+        """Return how many accepted bytes have not come as far as `until`."""
+        return self.current - self.reached(until)
+
+    @property
+    def sent(self) -> int:
+        """How many bytes were passed to the TCP/IP stack."""
+        body = self._body
+        if self._acked is None and body.acked is not None:
+            self._track()
+        return self._sent.at(body.sent)
+
+    @property
+    def acked(self) -> int | None:
+        """How many bytes the client's TCP has acknowledged; `None` where that is not known."""
+        return None if self._body.acked is None else self._reached_acked()
+
+    def _reached_acked(self) -> int:
+        if self._acked is None:
+            self._track()
+        assert self._acked is not None
+        acked = self._body.acked
+        return self._acked.at(0 if acked is None else acked)
+
+    def _track(self) -> None:
+        """Count acknowledged messages from now on; what was sent before counts once all of that is."""
+        sent = self._sent
+        entries = deque(sent.entries)
+        if sent.reached:
+            # As a whole: where its parts lie is forgotten.
+            end = entries[0][0] if entries else self._body.sent
+            entries.appendleft((end, end, 0, sent.reached))
+        self._acked = _Mark(entries, 0)

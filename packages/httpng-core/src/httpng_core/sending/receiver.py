@@ -1,0 +1,31 @@
+"""What an exchange becomes whose client and handler send each other raw bytes: a tunnel."""
+
+from typing import Protocol
+
+from httpng_core.sending.ends import Cause
+
+
+class Receiver(Protocol):
+    """What an exchange became whose client and handler send each other raw bytes: a tunnel."""
+
+    @property
+    def wants_read(self) -> bool:
+        """Whether received bytes have a place to go."""
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take what the client sent."""
+
+    def receive_eof(self, now: float) -> None:
+        """Note that the client sends no more."""
+
+    def finish(self, now: float) -> None:
+        """Note that the handler is done."""
+
+    def fail(self, now: float, cause: Cause) -> None:
+        """Note that the handler raised."""
+
+    def drain(self, now: float) -> None:
+        """Note that the server stops."""
+
+    def over(self, now: float) -> None:
+        """Note that the exchange is over."""

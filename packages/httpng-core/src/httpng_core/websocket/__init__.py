@@ -1,0 +1,8 @@
+"""WebSocket (RFC 6455) on an exchange, over HTTP/1.1 and HTTP/2 (RFC 8441): sans-I/O.
+
+Importing this needs the library wsproto: it is imported when a handler first accepts a WebSocket.
+"""
+
+from httpng_core.websocket.session import WebSocket
+
+__all__ = ["WebSocket"]

@@ -1,0 +1,87 @@
+"""PINGs both ways on one WebSocket: ours by the clock, the client's answered."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from httpng_core.sending.ends import over_limit
+from httpng_core.sending.exchange import Exchange
+from httpng_core.timers import Timer
+from httpng_core.websocket.frames import PING, PONG, control_frame
+from httpng_core.websocket.pings import PingClock, Verdict
+
+NO_PONG: Final = over_limit("ws_ping_timeout", "no PONG has come within ws_ping_timeout")
+SOON: Final = 0.0
+"""A deadline that has always come: others have their turn first."""
+
+
+def _never() -> bool:
+    """Return that nothing is read."""
+    return False
+
+
+class Heartbeat:
+    """What keeps one WebSocket alive, or finds that its client is gone."""
+
+    __slots__ = ("_clock", "_exchange", "_ping_end", "_pong", "_pong_end", "_reads", "_stopped", "_timer")
+
+    def __init__(self, exchange: Exchange, reads: Callable[[], bool], now: float) -> None:
+        """Begin with nothing said; `reads` tells whether anything is read from the client."""
+        settings = exchange.settings
+        self._clock = PingClock(settings.ws_ping_interval, settings.ws_ping_timeout, now)
+        self._exchange = exchange
+        self._reads = reads
+        # The answer that is due, and where in the body the last one ends.
+        self._pong: bytes | None = None
+        self._pong_end = self._ping_end = 0
+        self._stopped = False
+        self._timer: Timer | None = None
+        self._watch()
+
+    def stop(self) -> None:
+        """Say nothing more."""
+        self._stopped, self._reads = True, _never
+        self._exchange.timers.cancel(self._timer)
+
+    def pinged(self, payload: bytes) -> None:
+        """Note a PING of the client's: of several only the last need be answered (RFC 6455, 5.5.3)."""
+        self._pong = payload
+
+    def ponged(self, payload: bytes, now: float) -> None:
+        """Note a PONG of the client's."""
+        self._clock.answered(payload, now)
+        self._watch()
+
+    def answer(self, now: float) -> None:
+        """Answer the last PING, if any, unless an answer still waits for the client to read."""
+        exchange = self._exchange
+        if self._pong is None or self._stopped or exchange.sent < self._pong_end:
+            return
+        exchange.accept(control_frame(PONG, self._pong), now)
+        exchange.host.wake()
+        self._pong, self._pong_end = None, exchange.current
+        # One that comes meanwhile is answered when this is out: what a client can make us hold is bounded.
+        exchange.wait(self._pong_end, now, inf, "sent").on_settle = self._answered
+
+    def _answered(self) -> None:
+        if self._pong is not None and not self._stopped:
+            self._exchange.timers.add(SOON, self.answer)
+
+    def _watch(self) -> None:
+        timers = self._exchange.timers
+        timers.cancel(self._timer)
+        self._timer = None if self._stopped else timers.add(self._clock.due, self._check)
+
+    def _check(self, now: float) -> None:
+        exchange, clock = self._exchange, self._clock
+        was_sent = exchange.sent >= self._ping_end
+        verdict = clock.check(now, sent=was_sent, moved_at=exchange.moved_at, reading=self._reads())
+        if verdict is Verdict.GONE:
+            exchange.cancel(now, NO_PONG)
+            return
+        if verdict is Verdict.PING:
+            assert clock.awaiting is not None
+            exchange.accept(control_frame(PING, clock.awaiting), now)
+            exchange.host.wake()
+            self._ping_end = exchange.current
+        self._watch()

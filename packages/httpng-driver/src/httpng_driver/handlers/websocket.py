@@ -1,0 +1,157 @@
+"""WebSockets of async handlers: the calls awaited, the messages iterated over."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from httpng_core import BaseWebSocket, Feed, OnGap, Pending, SendResult, Until
+
+Awaited = Callable[[Pending], Awaitable[SendResult | None]]
+"""Waits until a call has settled, and returns its result."""
+
+
+class WebSocket(BaseWebSocket):
+    """A WebSocket that was accepted: `async for message in ws` gives text as `str`, binary as `bytes`.
+
+    A slow or vanished client never raises: that is a result, and the end of the messages. `timeout` is in
+    seconds, else `ws.send_timeout`, else `default_send_timeout`. A call whose task is cancelled ends as on a
+    timeout.
+
+    Attributes:
+        send_window: the limit of bytes of messages in flight, as `io.send_window`, which it begins with.
+        send_timeout: seconds that a call may take, as `io.send_timeout`, likewise.
+        window_until: "sent" or "acked", as `io.window_until`, likewise.
+    """
+
+    _settled: Awaited
+    _until_ended: Callable[[Pending], Awaitable[None]]
+
+    def __init__(
+        self, settled: Awaited, until_ended: Callable[[Pending], Awaitable[None]], *of_base: Any
+    ) -> None:
+        """Hold what `io.accept_websocket` has accepted."""
+        super().__init__(*of_base)
+        self._settled = settled
+        self._until_ended = until_ended
+
+    async def send(self, message: str | bytes, timeout: float | None = None) -> SendResult | None:
+        """Send a message, whole or not at all: text for a `str`, else binary.
+
+        It waits while more than the send window would be in flight. A message is dropped if it isn't accepted
+        in time; one that is longer than the window is accepted when its first byte is passed to the TCP/IP
+        stack, and what is left of it goes out even if the time is up.
+
+        Args:
+            message: the message.
+            timeout: seconds.
+
+        Returns:
+            `None` when it was accepted and nothing more is to be waited for; else a result, whose
+            `body_bytes_sent` is 0 if the message was dropped, or its length if it goes out.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        return await self._settled(self._begin_send(message, timeout))
+
+    async def receive(self) -> str | bytes | None:
+        """Wait for the next message; `None` when no more will come: `close_code` tells why.
+
+        A task that is cancelled meanwhile has lost nothing: the next call goes on. While nobody takes
+        messages, the client is held up once `ws_max_queue` of them wait.
+
+        Raises:
+            RuntimeError: another `receive` waits.
+        """
+        self._check_thread()
+        session = self._session
+        # First this: who is cancelled here has taken nothing.
+        await self._settled(_DONE)
+        while (message := session.take(self._clock())) is None:
+            arrival = session.inbox.arrival()
+            if arrival.settled:
+                return None
+            try:
+                await self._until_ended(arrival)
+            finally:
+                session.inbox.forget(arrival)
+        return message
+
+    def __aiter__(self) -> "WebSocket":
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
+        """Wait until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes of messages are in flight.
+
+        As `io.wait`, in bytes of messages as they were passed.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+            AckedUnknownError: `until` is "acked" where the platform can't tell.
+        """
+        result = await self._settled(self._begin_wait(pos, timeout, until))
+        assert result is not None
+        return result
+
+    async def follow(
+        self,
+        feed: Feed,
+        *,
+        binary: bool = False,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        timeout: float | None = None,
+        until_draining: bool = False,
+    ) -> SendResult | None:
+        """Send what `feed` publishes until it is closed, each payload as a message; see `io.follow`.
+
+        What `on_gap` returns is a message of its own. Nothing of it is compressed.
+
+        Args:
+            feed: what to follow.
+            binary: whether the messages are binary; else text, and each payload must be UTF-8.
+            max_age: seconds after which a payload that was not sent is dropped; `None`: never.
+            on_gap: called with the number of payloads that were skipped or expired.
+            timeout: seconds after which to stop; `None`: never.
+            until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
+                then is sent still. Without it the WebSocket is closed with 1001 then.
+
+        Returns:
+            `None` when the feed was closed, or the server drains, and all of it is sent; else a result as of
+            `wait`.
+
+        Raises:
+            TypeError, ValueError: wrong arguments, or a payload that isn't UTF-8.
+        """
+        return await self._settled(self._begin_follow(feed, binary, max_age, on_gap, timeout, until_draining))
+
+    async def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> None:
+        """Close, and wait until the exchange is over; again: wait for that.
+
+        What was accepted goes out first, and calls that wait for room end as cancelled. If the client hasn't
+        read all and answered within `timeout` (`ws_close_timeout`), the exchange is given up. Messages that
+        come meanwhile are dropped. Cancelling the wait changes nothing of this.
+
+        Args:
+            code: 1000, another one that a server may send, or 3000 to 4999.
+            reason: a text of at most 123 bytes.
+            timeout: seconds.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        await self._until_ended(self._begin_close(code, reason, timeout))
+
+
+def _done() -> Pending:
+    pending = Pending()
+    pending.settle(None)
+    return pending
+
+
+_DONE = _done()
