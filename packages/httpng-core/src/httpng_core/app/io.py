@@ -139,12 +139,9 @@ class BaseIO:
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
-        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys)
-        if not isinstance(feed, Feed):
-            raise TypeError(f"io.follow needs a Feed, not {feed!r:.80}")
         if self._exchange.tunnel is not None:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
-        follower = feed.follower(max_age=max_age, on_gap=on_gap)
+        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             follower,

@@ -77,8 +77,8 @@ class Follower:
         "_waits_for",
         "_wake",
         "base",
-        "keys",
         "framed",
+        "keys",
         "max_age",
         "slot",
     )
