@@ -332,6 +332,11 @@ def test_both_backends_offer_the_same() -> None:
     assert offered == set(public_names("httpng_asyncio"))
 
 
+def test_httpng_offers_what_the_backends_do() -> None:
+    missing = set(public_names("httpng_asyncio")) - set(public_names("httpng"))
+    assert missing == {"AsyncioReactor"}
+
+
 # Every function and every field that a script can reach, by the names of the reference.
 _REACHABLE = r"""
 local httpng, fiber, json, log = require 'httpng', require 'fiber', require 'json', require 'log'

@@ -25,6 +25,7 @@ from httpng_core import (
     Router,
     SendResult,
     SendStats,
+    StartupError,
     body_bytes_sent,
     cancelled,
     headers_were_sent,
@@ -32,7 +33,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, Feed, Server, WebSocket, in_thread
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread
 
 __all__ = [
     "IO",
@@ -42,6 +43,7 @@ __all__ = [
     "BodyStreamedError",
     "BodyTimeoutError",
     "BodyTooLongError",
+    "ClientGoneError",
     "ConfigError",
     "Feed",
     "FeedStats",
@@ -56,7 +58,9 @@ __all__ = [
     "Router",
     "SendResult",
     "SendStats",
+    "SendTimeout",
     "Server",
+    "StartupError",
     "WebSocket",
     "__version__",
     "body_bytes_sent",
