@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.driver.harness import BOUND, Client, in_thread, serving_on, until
 from tests.driver.net import HTTP1, Carrier, Net
+from tests.driver.ws_client import WsClient
 
 from httpng_core import ListenAddress
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.anyio
 HTTP2 = Carrier(http2=True)
 FRAMEWORKS = ["starlette", "fastapi", "quart", "litestar", "blacksheep", "falcon", "django"]
 ON_TRIO = ["starlette", "fastapi"]
-WITHOUT = {"django": {"/background", "/state"}}
+WITHOUT = {"django": {"/background", "/state", "/ws"}}
 
 ASYNCIO: Any = ("asyncio", {"use_uvloop": False})
 UVLOOP: Any = ("asyncio", {"use_uvloop": True})
@@ -98,6 +99,16 @@ async def check(net: Net, client: Any, name: str, module: Any) -> None:
         await until(lambda: module.done.count == before + 1)
 
 
+async def check_websocket(client: Any, path: str) -> None:
+    ws = WsClient(client)
+    await in_thread(ws.shake, path)
+    for text in ("hello", "again"):
+        await in_thread(ws.say, text)
+        assert await in_thread(ws.read) == f"{text} back"
+    await in_thread(ws.close)
+    assert await in_thread(ws.read) is None
+
+
 @pytest.mark.parametrize(("name", "carrier", "loop"), CASES)
 async def test_a_framework(name: str, carrier: Carrier, loop: Any, anyio_backend_name: str) -> None:
     module = import_module(f"tests.frameworks.apps.{name}_app")
@@ -107,6 +118,10 @@ async def test_a_framework(name: str, carrier: Carrier, loop: Any, anyio_backend
         net.connect(server) as client,
     ):
         await check(net, client, name, module)
+        if "/ws" not in WITHOUT.get(name, ()):
+            async with net.connect(server) as other:
+                # Falcon has one resource for its paths; any will do.
+                await check_websocket(other, "/hello" if name == "falcon" else "/ws")
         server.shutdown()
 
 

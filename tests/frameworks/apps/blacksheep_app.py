@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from blacksheep import Application, Content, Request, Response, StreamedContent, get, post
+from blacksheep import Application, Content, Request, Response, StreamedContent, WebSocket, get, post
 from blacksheep.server.responses import json as as_json
 from blacksheep.server.responses import text
 from tests.frameworks.apps import PIECES, Done, events
@@ -71,3 +71,10 @@ async def error() -> Response:
 @get("/state")
 async def state() -> Response:
     return Response(200, content=Content(b"text/plain", _found["state"].encode()))
+
+
+@app.router.ws("/ws")
+async def ws(websocket: WebSocket) -> None:
+    await websocket.accept()
+    while True:
+        await websocket.send_text(f"{await websocket.receive_text()} back")

@@ -28,6 +28,11 @@ class Route:
 
     on_post = on_get
 
+    async def on_websocket(self, req: Any, ws: Any) -> None:
+        await ws.accept()
+        while True:
+            await ws.send_text(f"{await ws.receive_text()} back")
+
 
 def _text(resp: Any, body: str) -> None:
     resp.content_type, resp.text = "text/plain", body

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, FastAPI, Form, Request, UploadFile
+from fastapi import BackgroundTasks, FastAPI, Form, Request, UploadFile, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from tests.frameworks.apps import Done, events
 from tests.frameworks.apps.starlette_app import pieces
@@ -65,3 +65,10 @@ async def error() -> None:
 def state(request: Request) -> str:
     """In a worker thread."""
     return str(request.state.found)
+
+
+@app.websocket("/ws")
+async def ws(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(f"{text} back")

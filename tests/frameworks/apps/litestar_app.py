@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from litestar import Litestar, MediaType, Request, Response, get, post
+from litestar import Litestar, MediaType, Request, Response, get, post, websocket_listener
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
@@ -74,8 +74,13 @@ async def state(request: Request[Any, Any, Any]) -> str:
     return str(request.app.state.found)
 
 
+@websocket_listener("/ws")
+async def ws(data: str) -> str:
+    return f"{data} back"
+
+
 app = Litestar(
-    [hello, json, stream, sse, form, upload, background, error, state],
+    [hello, json, stream, sse, form, upload, background, error, state, ws],
     lifespan=[lifespan],
     openapi_config=None,
 )

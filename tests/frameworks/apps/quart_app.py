@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from quart import Quart, Response, current_app, request
+from quart import Quart, Response, current_app, request, websocket
 from tests.frameworks.apps import PIECES, Done, events
 
 done = Done()
@@ -63,3 +63,9 @@ async def error() -> str:
 @app.get("/state")
 async def state() -> str:
     return str(current_app.config["FOUND"])
+
+
+@app.websocket("/ws")
+async def ws() -> None:
+    while True:
+        await websocket.send(str(await websocket.receive()) + " back")

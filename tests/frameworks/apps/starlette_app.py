@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 from tests.frameworks.apps import PIECES, Done, events
 
 done = Done()
@@ -66,6 +67,12 @@ async def state(request: Request) -> Response:
     return PlainTextResponse(request.state.found)
 
 
+async def ws(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(f"{text} back")
+
+
 app = Starlette(
     routes=[
         Route("/hello", hello),
@@ -77,6 +84,7 @@ app = Starlette(
         Route("/background", background),
         Route("/error", error),
         Route("/state", state),
+        WebSocketRoute("/ws", ws),
     ],
     lifespan=lifespan,
 )

@@ -25,7 +25,7 @@ from httpng_core import (
     Timers,
     end_exchange,
 )
-from httpng_driver.handlers.asgi import AsgiHost, HttpCall
+from httpng_driver.handlers.asgi import AsgiHost, call_of
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import GONE, IO
@@ -366,7 +366,7 @@ class Hub:
         io = IO(exchange, self.clock, pump, self.check_thread)
         if exchange.incoming is not None:
             exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
-        call = HttpCall(self._asgi, exchange, io, handler)
+        call = call_of(self._asgi, exchange, io, handler)
         self._tasks += 1
         self._reactor.spawn_cancellable(call.take_cancel, self._run, exchange, call.run, io)
 

@@ -87,15 +87,13 @@ class HttpCall:
         Raises:
             RuntimeError: it has returned without a whole response.
         """
-        exchange, handler, host = self._exchange, self._handler, self._host
-        scope = http_scope(request, handler, exchange.settings.root_path, host.state_of(handler))
-        scope["extensions"] = extensions(exchange, io)
+        exchange, scope = self._exchange, self.scope(request, io)
         if exchange.is_over:
             self._over()
         else:
             exchange.on_over = self._over
         try:
-            await host.app_of(handler)(scope, self.receive, self.send)
+            await self._host.app_of(self._handler)(scope, self.receive, self.send)
         except Exception as error:
             if self._is_gone and is_consequence(error):
                 # The end of the exchange has its line in the log.
@@ -106,6 +104,13 @@ class HttpCall:
                 self._leave()
         if not (self._complete or self._refused or self._ended):
             self._check_complete()
+
+    def scope(self, request: Request, io: IO) -> dict[str, Any]:
+        """Return the scope of the request."""
+        state = self._host.state_of(self._handler)
+        scope = http_scope(request, self._handler, self._exchange.settings.root_path, state)
+        scope["extensions"] = extensions(self._exchange, io)
+        return scope
 
     async def receive(self) -> Message:
         """Return the next piece of the request body; after the last one wait until the exchange is over.
@@ -120,9 +125,7 @@ class HttpCall:
             except BodyError as error:
                 self._refuse(error)
         while not self._is_over:
-            if self._changed is None:
-                self._changed = anyio.Event()
-            await self._changed.wait()
+            await self._change()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -162,6 +165,12 @@ class HttpCall:
             await self._send_other(kind, message)
 
     # Inside: receiving --------------------------------------------------------------------------------
+
+    async def _change(self) -> None:
+        """Wait until something has changed."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        await self._changed.wait()
 
     async def _read(self) -> Message:
         request, incoming = self._exchange.request, self._exchange.incoming
@@ -348,6 +357,11 @@ class HttpCall:
     def _is_over(self) -> bool:
         return self._complete or self._refused or self._ended
 
+    @property
+    def _is_left(self) -> bool:
+        """Whether nobody is there for what may still come, now that the exchange is over."""
+        return self._exchange.drops or self._is_gone
+
     def _check_complete(self) -> None:
         if self._status is None and self._exchange.head is not None:
             # By `io` alone, and that ends as a handler's response does.
@@ -361,7 +375,7 @@ class HttpCall:
         self._tell()
         if self._complete:
             return
-        if not self._exchange.drops and not self._is_gone:
+        if not self._is_left:
             # Its response is whole, and it need not be in a hurry.
             return
         grace = self._exchange.settings.disconnect_grace
