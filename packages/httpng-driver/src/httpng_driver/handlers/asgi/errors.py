@@ -26,3 +26,12 @@ def is_consequence(error: BaseException | None) -> bool:
         if isinstance(one, BaseExceptionGroup):
             pending += one.exceptions
     return False
+
+
+def misplaced(kind: str, *, is_whole: bool, has_begun: bool) -> RuntimeError:
+    """Return the error for a message that has its place, but not there."""
+    if is_whole:
+        return RuntimeError(f"{kind} after the response's last message")
+    if not has_begun:
+        return RuntimeError(f"{kind} before http.response.start")
+    return RuntimeError(f"a second {kind}")

@@ -95,3 +95,8 @@ async def pieces_of(message: MutableMapping[str, Any]) -> AsyncGenerator[bytes, 
             return
         left = None if left is None else left - len(data)
         yield data
+
+
+def at_most(window: Any) -> Any:
+    """Return the window for a file, of which nothing is to be chosen later: two pieces."""
+    return window if window == "auto" else min(window, 2 * PIECE)

@@ -25,8 +25,8 @@ from httpng_core import (
     cancelled,
     end_exchange,
 )
-from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_consequence
-from httpng_driver.handlers.asgi.extensions import PIECE, PathFile, extensions, pieces_of
+from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_consequence, misplaced
+from httpng_driver.handlers.asgi.extensions import PathFile, at_most, extensions, pieces_of
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.scope import http_scope
 from httpng_driver.handlers.io import GONE, IO
@@ -63,7 +63,7 @@ class HttpCall:
         self._exchange = exchange
         self._io = io
         self._handler = handler
-        self._cancel: Callable[[], object] = _nothing
+        self._cancel: Callable[[], object] = lambda: None
         self._status: Any = None
         self._headers: tuple[Any, ...] = ()
         # The request body was handed out, or was no good; somebody reads it.
@@ -216,7 +216,7 @@ class HttpCall:
 
     async def _send_file(self, kind: str, message: Message) -> None:
         io = self._io
-        window, io.send_window = io.send_window, _at_most(self._window)
+        window, io.send_window = io.send_window, at_most(self._window)
         try:
             if kind == "http.response.zerocopysend":
                 await self._send_pieces(pieces_of(message))
@@ -336,11 +336,9 @@ class HttpCall:
         await checkpoint()
 
     def _misplaced(self, kind: str) -> RuntimeError:
-        if self._complete or self._body_is_whole:
-            return RuntimeError(f"{kind} after the response's last message")
-        if self._status is None:
-            return RuntimeError(f"{kind} before http.response.start")
-        return RuntimeError(f"a second {kind}")
+        return misplaced(
+            kind, is_whole=self._complete or self._body_is_whole, has_begun=self._status is not None
+        )
 
     # Inside: ending -----------------------------------------------------------------------------------
 
@@ -400,12 +398,3 @@ class HttpCall:
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-
-
-def _at_most(window: Any) -> Any:
-    """Return the window for a file, of which nothing is to be chosen later: two pieces."""
-    return window if window == "auto" else min(window, 2 * PIECE)
-
-
-def _nothing() -> None:
-    """Do nothing: the call hasn't begun."""
