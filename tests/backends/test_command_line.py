@@ -206,7 +206,8 @@ def test_settings(module: str, folder: Path) -> None:
         assert refused.status == 413
         assert server.ask() == b"a plain function"
         log = server.stop()
-    assert '"GET /" status=200 current=16 sent=16' in log
+    assert '"GET / HTTP/1.1" status=200 ' in log
+    assert " current=16 sent=16 " in log
 
 
 # Ending -----------------------------------------------------------------------------------------------
@@ -222,7 +223,8 @@ def test_signals_let_the_running_exchange_finish(module: str, folder: Path, numb
             received = client.read_response()
         assert received.body == b"begun, done"
         assert received.complete
-        assert server.ended() == ""
+        # It takes about as long as a server waits before it tells for what.
+        assert [line for line in server.ended().splitlines() if "waiting up to" not in line] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -319,7 +321,7 @@ FAILURES: list[tuple[list[str], str]] = [
     (["app.py:hello", "--addr=::1"], "unrecognized arguments: --addr; the nearest known one is --listen"),
     (["app.py:hello", "-b", "0:80"], "unrecognized arguments: -b; the nearest known one is --listen"),
     (["app.py:hello", "-p8000"], "unrecognized arguments: -p8000; the nearest known one is --listen"),
-    (["app.py:hello", "--workers", "4"], "--workers; the nearest known one is --threads"),
+    (["app.py:hello", "--worker", "4"], "--worker; the nearest known one is --workers"),
     (["app.py:hello", "--ssl-cert", "x"], "--ssl-cert; the nearest known one is --certfile"),
     (["--max-body-length", "5"], "--max-body-length; the nearest known one is --max-body-len"),
     (["app.py:hello", "--max_body_len", "5"], "--max_body_len; the nearest known one is --max-body-len"),

@@ -169,7 +169,7 @@ def test_a_body_that_is_too_long_over_http2_names_its_request(caplog: pytest.Log
     loop = Loopback(lambda req: "x", access_log=True, max_body_len=10)
     loop.connect_http2().request("/long", "POST", body=b"x" * 11)
     (line,) = lines(caplog)
-    assert line.startswith('- "POST /long HTTP/2" status=413 end=refused(413): ')
+    assert line.startswith('192.0.2.1 "POST /long HTTP/2" status=413 end=refused(413): ')
 
 
 def test_floods_of_refusals_and_of_aborts_are_a_few_lines_and_a_count(
