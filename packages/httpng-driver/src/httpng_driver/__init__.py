@@ -11,6 +11,7 @@ from httpng_driver.handlers.websocket import WebSocket
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.server import Server, serve_on
 from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
+from httpng_driver.serving.status_handler import status_handler
 
 __all__ = [
     "IO",
@@ -28,6 +29,7 @@ __all__ = [
     "in_thread",
     "main",
     "serve_on",
+    "status_handler",
     "supervise",
     "until_signalled",
 ]

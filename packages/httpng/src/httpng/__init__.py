@@ -33,7 +33,7 @@ from httpng_core import (
     sse_event,
     sse_headers,
 )
-from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread
+from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread, status_handler
 
 __all__ = [
     "IO",
@@ -72,4 +72,5 @@ __all__ = [
     "serve",
     "sse_event",
     "sse_headers",
+    "status_handler",
 ]

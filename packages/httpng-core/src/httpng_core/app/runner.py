@@ -202,6 +202,7 @@ class Runner:
         files: where static files come from; `None` where nothing reads any.
         lock: held while the loop works on its connections, if other threads may as well; else `None`.
         call_in_loop: calls a function in the thread of the loop: at once if called from there, else soon.
+        ends: how often requests and exchanges have ended otherwise than completely, by `EndKind` with detail.
         check_thread: raises in a thread that isn't that of the loop; each call of a generator's `io` asks it.
     """
 
@@ -229,6 +230,7 @@ class Runner:
         self.call_in_loop = call_in_loop
         self.check_thread = check_thread
         self.requests = 0
+        self.ends: dict[str, int] = {}
         self._served = served
         self._context = copy_context()
         self._strangers = LimitedLog(_log, clock, self.timers, self._look_at_timers)
@@ -268,6 +270,7 @@ class Runner:
             elif (
                 not isinstance(event, ExchangeEnded)
                 or event.outcome != "complete"
+                or event.cause
                 or event.exchange.settings.access_log
             ):
                 self.handle(event)
@@ -280,6 +283,8 @@ class Runner:
 
     def handle(self, event: Event) -> None:
         """Act on one event."""
+        if not isinstance(event, RequestReceived) and (not isinstance(event, ExchangeEnded) or event.cause):
+            self.ends[event.end] = self.ends.get(event.end, 0) + 1
         if isinstance(event, RequestReceived):
             self.start(event.exchange)
         elif isinstance(event, ExchangeEnded):

@@ -21,6 +21,7 @@ from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.ends import CONNECTION_RESET, SHUT_DOWN, Cause
+from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
@@ -385,6 +386,10 @@ class Connection:
     def reset_expected(self) -> bool:
         """Whether to close with a reset, as what the client has must not pass for complete."""
         return self._endpoint.ending is Ending.RESET
+
+    def exchanges(self) -> list[Exchange]:
+        """Return those that are under way."""
+        return self._endpoint.protocol.exchanges()
 
     def statistics(self) -> ConnectionStatistics:
         """Return what is going on."""

@@ -288,7 +288,12 @@ class Http1:
         """Go on after an exchange that is over."""
         endpoint, framer, state = self._endpoint, self.framer, exchange.state
         self.exchange = None
-        if endpoint.tells_complete or state is not _CLOSED or exchange.settings.access_log:
+        if (
+            endpoint.tells_complete
+            or state is not _CLOSED
+            or exchange.substitute
+            or exchange.settings.access_log
+        ):
             endpoint.events.append(ExchangeEnded(exchange, now))
         if self._phase is Phase.OVER:
             # The connection was lost, and has seen to its end before.

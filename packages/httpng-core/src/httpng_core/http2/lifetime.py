@@ -104,7 +104,7 @@ class Lifetime:
         exchange, endpoint = stream.exchange, self.endpoint
         assert exchange is not None
         is_complete = exchange.state is _CLOSED
-        if endpoint.tells_complete or not is_complete or exchange.settings.access_log:
+        if endpoint.tells_complete or not is_complete or exchange.substitute or exchange.settings.access_log:
             endpoint.events.append(ExchangeEnded(exchange, now))
         if not is_complete and self._phase is not Phase.OVER:
             self.session.reset(stream.order, stream.code)

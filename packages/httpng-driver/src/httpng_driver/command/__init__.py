@@ -3,11 +3,13 @@
 from httpng_driver.command.cli import main
 from httpng_driver.command.find_application import Wanted, load
 from httpng_driver.command.run import addresses, until_signalled
+from httpng_driver.command.top import top
 
 __all__ = [
     "Wanted",
     "addresses",
     "load",
     "main",
+    "top",
     "until_signalled",
 ]

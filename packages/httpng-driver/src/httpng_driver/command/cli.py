@@ -19,6 +19,7 @@ from httpng_driver.command.options import Option, options
 from httpng_driver.command.print_config import config_lines
 from httpng_driver.command.second_signal import SecondSignal
 from httpng_driver.command.systemd import take_listen_fds
+from httpng_driver.command.top import top
 from httpng_driver.command.variables import read_env_file, unknown_variables, variables
 from httpng_driver.serving.endpoints import check_listening
 
@@ -44,6 +45,8 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
         argv: the arguments, `None` for the program's own.
     """
     arguments, known = sys.argv[1:] if argv is None else argv, options(tuple(loops))
+    if arguments[:1] == ["top"]:
+        return top(list(arguments[1:]))
     parser = Parser(program, version, known)
     app, given = parser.read(arguments)
     with LogOutput():

@@ -30,6 +30,7 @@ from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.files import DiskFiles
 from httpng_driver.handlers.io import GONE, IO
 from httpng_driver.loop.feed_turns import FeedTurns
+from httpng_driver.loop.holder_watch import HolderWatch
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.loop.pump import Pump
 from httpng_driver.loop.statistics import HubStatistics
@@ -81,6 +82,7 @@ class Hub:
         self.thread = get_ident()
         self._reactor = reactor
         self._pumps: set[Pump] = set()
+        self._holders = HolderWatch(self)
         # In the order in which they were flagged; a pump that is flagged twice is served once.
         self._flagged: dict[Pump, None] = {}
         self._tasks = 0
@@ -146,6 +148,7 @@ class Hub:
             return
         pump = Pump(self, sock, peer, ouraddr, certificates, proxied=proxied)
         self._pumps.add(pump)
+        self._holders.begin()
         if not pump.flagged:
             self.flag(pump)
 
@@ -277,8 +280,7 @@ class Hub:
             on_idle()
 
     def _serve(self) -> None:
-        now = self.clock()
-        due = self._next_deadline()
+        now, due = self.clock(), self._next_deadline()
         if due is not None and due <= now:
             # After the loop was held up, sockets come first: what has come, or has room, in time isn't late.
             self.poller.poll()

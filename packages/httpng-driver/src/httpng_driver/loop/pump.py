@@ -116,6 +116,16 @@ class Pump:
         """The socket; for looking at, not for sending on."""
         return self._socket
 
+    @property
+    def hub(self) -> "Hub":
+        """The hub that serves it."""
+        return self._hub
+
+    @property
+    def rtt(self) -> float:
+        """Seconds that a round trip took at the last look; 0 before one."""
+        return 0.0 if self._looks is None else self._looks.rtt
+
     def look(self) -> PathLook | None:
         """Return what the kernel says of the way to the client now; `None` where it can't be told."""
         if self._fd < 0:

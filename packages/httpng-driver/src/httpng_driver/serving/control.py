@@ -62,6 +62,11 @@ class Service:
             deadline=None if self._deadline is None else self._deadline.deadline,
         )
 
+    @property
+    def hubs(self) -> list[Hub]:
+        """The hubs of all loops; whoever looks at one holds its lock."""
+        return self._loops.hubs
+
     def begin(self) -> None:
         """Serve from now on. In the thread of the first loop.
 

@@ -44,6 +44,12 @@ class Loops:
         return self.first.load, *(worker.load for worker in self._workers)
 
     @property
+    def hubs(self) -> "list[hubs.Hub]":
+        """The hubs of all loops, those that are to go included; whoever looks at one holds its lock."""
+        workers = (*self._workers, *self._leaving)
+        return [self.first, *(worker.hub for worker in workers if worker.hub is not None)]
+
+    @property
     def leaving(self) -> int:
         """How many workers that are to go are not gone yet."""
         return len(self._leaving)

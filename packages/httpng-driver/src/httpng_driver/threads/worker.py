@@ -60,6 +60,11 @@ class Worker:
             raise
 
     @property
+    def hub(self) -> "hubs.Hub | None":
+        """The hub of its loop; `None` until that runs."""
+        return self._hub
+
+    @property
     def load(self) -> int:
         """How many connections it has, those on their way included."""
         return self.handed - self.forgotten

@@ -1,0 +1,74 @@
+"""A handler that tells what its server does: as JSON, as a page, as metrics for Prometheus."""
+
+import json
+from html import escape
+from typing import Any
+from urllib.parse import parse_qs
+
+from httpng_core import Request, Response
+from httpng_driver.handlers.io import IO
+from httpng_driver.loop.pump import Pump
+from httpng_driver.serving.control import Service
+from httpng_driver.serving.metrics import prometheus_text
+from httpng_driver.serving.status import status_of
+
+_STYLE = """
+:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
+body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8884 }
+th:first-child, td:first-child, .text { text-align: left }
+h1 { font-size: 1.3rem } p { color: #888 } .late { color: #d33; font-weight: 600 }
+""".strip()
+_COLUMNS = ("target", "client", "age", "lag", "current", "sent", "acked", "rate", "rtt", "stalled_by")
+
+
+async def status_handler(req: Request, io: IO) -> Response:
+    """Answer with the state of the server that serves this request: `sites=[{"path": "/status", …}]`.
+
+    A page for browsers; JSON for `Accept: application/json` or `?format=json`; metrics for
+    `?format=prometheus` or a path that ends in `/metrics`, where prometheus-client is installed. `?limit=`
+    says how many exchanges. It tells the addresses and request targets of clients: mount it where only
+    operators come.
+    """
+    query = parse_qs(req.query or "")
+    wanted = query.get("format", [""])[0]
+    limit = query.get("limit", ["100"])[0]
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6):
+        return Response(status=400, body="limit must be a whole number below 100000")
+    service = io.pump.hub.application.control if isinstance(io.pump, Pump) else None
+    if not isinstance(service, Service):
+        return Response(status=503, body="this server tells nothing of itself")
+    status = status_of(service, int(limit))
+    path = req.path.partition("?")[0]
+    if wanted == "prometheus" or path.endswith("/metrics"):
+        return _metrics(status)
+    if wanted == "json" or "application/json" in req.headers.get("accept", ""):
+        return Response(headers={"content-type": "application/json"}, body=json.dumps(status))
+    return Response(headers={"content-type": "text/html; charset=utf-8"}, body=_page(status))
+
+
+def _metrics(status: dict[str, Any]) -> Response:
+    found = prometheus_text(status)
+    if found is None:
+        return Response(status=501, body="install prometheus-client to have metrics here")
+    kind, text = found
+    return Response(headers={"content-type": kind}, body=text)
+
+
+def _page(status: dict[str, Any]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+    rows = "".join(_line(row) for row in status["exchanges"])
+    ends = ", ".join(f"{escape(end)} {count}" for end, count in status["ends"].items()) or "none"
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
+        f"<title>httpng</title><style>{_STYLE}</style><h1>{status['active']} exchanges on "
+        f"{status['connections']} connections, {status['in_flight']} bytes in flight</h1>"
+        f"<p>{status['begun']} requests so far; ends that were not clean: {ends}.</p>"
+        f"<table><tr>{head}</tr>{rows}</table></html>"
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    cells = "".join(f"<td>{escape('-' if row[name] is None else str(row[name]))}</td>" for name in _COLUMNS)
+    return f'<tr class="late">{cells}</tr>' if row["lag"] >= 1 else f"<tr>{cells}</tr>"
