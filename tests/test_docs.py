@@ -10,6 +10,8 @@ import pytest
 from docs import generate
 from docs.lua_entries import read_entries
 from docs.python_entries import define, methods, public_names
+from tests.core.websocket.speaking import close as close_frame
+from tests.core.websocket.speaking import request as handshake
 from tests.driver.harness import Client, in_thread, serving_on, within_bound
 
 import httpng_core
@@ -352,7 +354,24 @@ local function note(name, value)
   end
 end
 
+-- A WebSocket finds its methods by a function as well: they are one of the tables which that uses.
+local function note_websocket(ws)
+  local find, at = getmetatable(ws).__index, 1
+  repeat
+    local name, value = debug.getupvalue(find, at)
+    if type(value) == 'table' and value.send_text then note('ws', value) end
+    at = at + 1
+  until not name
+  for _, key in ipairs({'close_code', 'close_reason', 'subprotocol'}) do
+    if ws[key] ~= nil then found[#found + 1] = 'ws.' .. key end
+  end
+end
+
 local function handler(req, io)
+  if req.is_websocket then
+    io.headers['sec-websocket-protocol'] = 'chat'
+    return note_websocket(io:upgrade_to_websocket())
+  end
   note('httpng', httpng); note('fiber', fiber); note('json', json); note('log', log)
   note('httpng.router', httpng.router); note('router', httpng.router.new())
   note('feed', httpng.feed()); note('keys', httpng.keys()); note('f', fiber.self())
@@ -381,6 +400,7 @@ def test_all_that_a_script_can_reach_is_told(tmp_path: Path) -> None:
     script.write_text(_REACHABLE)
     clock = Clock()
     loop = Loopback(LuaApplication(script, clock=clock, wall_clock=lambda: 0.0), clock=clock)
+    loop.connect().send(handshake(sec_websocket_protocol="chat") + close_frame())
     client = loop.connect()
     client.get("/?query")
     (response,) = client.responses()

@@ -2,7 +2,6 @@
 
 import pytest
 from tests.driver.net import Carrier
-from tests.lua.requirements import until
 from tests.lua.requirements.scripts import Run, on_four
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +109,6 @@ async def test_a_close_without_io_raises(run: Run, over: Carrier) -> None:
     ]
 
 
-@until.WEBSOCKETS
 @on_four
 async def test_wrong_calls_of_upgrade_to_websocket_raise(run: Run, over: Carrier) -> None:
     source = f"""{TELLING}

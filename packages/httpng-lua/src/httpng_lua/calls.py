@@ -13,6 +13,7 @@ from httpng_core import (
     RequestCancelled,
     Runner,
     SendResult,
+    SendStats,
     body_bytes_sent,
     cancelled,
     headers_were_sent,
@@ -100,6 +101,16 @@ class ExchangeCalls:
                 return FAILED, lua_text(str(error))
 
         return called
+
+    def code(self) -> int:
+        """Return with which code a call ends that need not wait, or has waited."""
+        return TURN if self._budget.is_spent(self.clock()) else DONE
+
+    def told_when_settled(
+        self, handle: ExchangeHandle, pending: Pending, withdraw: Callable[[], None]
+    ) -> Answer:
+        """Return that a call waits which tells only that it has settled; see `wait_elsewhere`."""
+        return WAIT, _wait(self._waits, handle.home, pending, self._home(), withdraw, lambda _: (None, None))
 
     def answer(self, handle: ExchangeHandle, pending: Pending, now: float) -> Answer:
         """Return what a call of an exchange brought, or that it waits."""
@@ -197,13 +208,13 @@ class ExchangeCalls:
         def withdraw() -> None:
             exchange.withdraw(read, self.clock())
 
-        return WAIT, wait_for(self._waits, handle.home, read, self._home(), withdraw)
+        return self.told_when_settled(handle, read, withdraw)
 
     def _take_read(self, handle: ExchangeHandle) -> Answer:
         """Return the piece; at the end nothing, and if that came early by what."""
         read, handle.read = handle.read, None
         assert read is not None
-        code = TURN if self._budget.is_spent(self.clock()) else DONE
+        code = self.code()
         try:
             return code, read.value or None
         except RequestCancelled:
@@ -222,16 +233,7 @@ class ExchangeCalls:
         return (DONE,)
 
     def _stats(self, handle: ExchangeHandle) -> Answer:
-        stats = handle.exchange.stats(self.clock())
-        return (
-            stats.current,
-            stats.sent,
-            stats.cancelled,
-            stats.headers_were_sent,
-            stats.acked,
-            stats.lag,
-            None if stats.stalled_by is None else stats.stalled_by.encode(),
-        )
+        return stats_values(handle.exchange.stats(self.clock()))
 
     def _request_rest(self, number: float) -> Answer:
         """Return what a request has beside its plain fields, in the order of request.lua's `fill`."""
@@ -240,6 +242,19 @@ class ExchangeCalls:
         headers, trailers = lines_of(request.headers.raw), lines_of(request.trailers.raw)
         peer, ours = _address_values(request.peer), _address_values(request.ouraddr)
         return (request.is_websocket, *peer, *ours, headers, trailers)
+
+
+def stats_values(stats: SendStats) -> Answer:
+    """Return where an exchange or a WebSocket stands, in the order of io.lua's `stats_of`."""
+    return (
+        stats.current,
+        stats.sent,
+        stats.cancelled,
+        stats.headers_were_sent,
+        stats.acked,
+        stats.lag,
+        None if stats.stalled_by is None else stats.stalled_by.encode(),
+    )
 
 
 def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
@@ -259,13 +274,6 @@ def wait_elsewhere(
     Call it with the lock of `there` held. `withdraw` ends the call, in that loop, when nobody waits any more.
     """
     return _wait(waits, there, pending, home, withdraw, outcome_of)
-
-
-def wait_for(
-    waits: Waits, there: Runner, pending: Pending, home: Runner, withdraw: Callable[[], None]
-) -> int:
-    """Return the number of a wait that tells only that `pending` has settled; see `wait_elsewhere`."""
-    return _wait(waits, there, pending, home, withdraw, lambda _: (None, None))
 
 
 def _wait(

@@ -42,6 +42,10 @@ class FeedCalls:
         """Return what became of all that each feed published."""
         return tuple(feed.get_stats() for feed in self._by_number.values())
 
+    def feed(self, number: float) -> Feed:
+        """Return the feed of that number."""
+        return self._by_number[int(number)]
+
     def connect(self, runtime: Runtime) -> None:
         """From now on the functions `on_gap` are in `runtime`."""
         self._gap = runtime.function("gap")
@@ -134,7 +138,7 @@ class FeedCalls:
         headers: bytes | None,
     ) -> Answer:
         now, exchange = self._calls.clock(), handle.exchange
-        on_gap = self._on_gap(gap, handle.home)
+        on_gap = self.on_gap(gap, handle.home)
         follower = follower_of(
             [self._by_number[int(float(number))] for number in feeds.split()],
             max_age=max_age,
@@ -179,7 +183,7 @@ class FeedCalls:
         """Lua has let go of the keys; those that follow by them go on."""
         del self._keys[int(number)]
 
-    def _on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
+    def on_gap(self, gap: float | None, home: Runner) -> OnGap | None:
         """Call a function of Lua's by number, in no fiber: a frame is made while nothing in Lua runs."""
         if gap is None:
             return None

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from httpng_core import Exchange, Pending, Read, Runner
+from httpng_lua.receiving import LuaSocket
 
 _FEW: Final = 64
 _FREE: Final = nullcontext()
@@ -26,15 +27,17 @@ class ExchangeHandle:
         home: what runs its handler; whoever else touches the exchange holds the lock of that.
         header: its `write_header` of the old form, which waits after its write does.
         read: the read of its request's body that waits, or was taken last.
+        socket: the WebSocket that it has become.
     """
 
-    __slots__ = ("__weakref__", "exchange", "header", "home", "read")
+    __slots__ = ("__weakref__", "exchange", "header", "home", "read", "socket")
 
     def __init__(self, exchange: Exchange, home: Runner) -> None:
         self.exchange = exchange
         self.home = home
         self.header: Pending | None = None
         self.read: Read | None = None
+        self.socket: LuaSocket | None = None
 
 
 class Exchanges:

@@ -35,6 +35,7 @@ PARTS: Final = (
     "lua/sse.lua",
     "lua/fiber.lua",
     "lua/channel.lua",
+    "lua/websocket.lua",
     "lua/json.lua",
     "lua/json_decode.lua",
     "lua/log.lua",

@@ -19,6 +19,7 @@ from httpng_lua.server import Owner, ServerCalls
 from httpng_lua.sse import sse_calls
 from httpng_lua.statistics import LuaStatistics
 from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
+from httpng_lua.websockets import WebSocketCalls
 
 _NO_CFG: Final = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
 
@@ -72,6 +73,7 @@ class Script:
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls()
+        self._websockets = WebSocketCalls(calls, self._feeds)
         self._server = ServerCalls(owner, waits, lambda: self._fibers.home, kind, overrides)
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
@@ -153,6 +155,7 @@ class Script:
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
         calls |= self._routers.for_lua() | self._server.for_lua() | log_calls() | sse_calls()
+        calls |= self._websockets.for_lua()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()
         # An error of the host's would come to Lua as an object.

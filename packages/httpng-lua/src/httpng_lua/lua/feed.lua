@@ -182,10 +182,22 @@ local gaps = setmetatable({}, { __mode = 'v' })
 local last_gap = 0
 
 local function new_gap(fn)
+  if not fn then
+    return NONE
+  end
   last_gap = last_gap + 1
   local gap = { number = last_gap, fn = fn }
   gaps[last_gap] = gap
   return gap
+end
+
+-- Waits until a follow ends. The use of `gap` after that is what keeps it until then.
+local function followed(gap, code, value)
+  local result = result_of(settle(code, value))
+  if gap.number then
+    gaps[gap.number] = nil
+  end
+  return result
 end
 
 -- What on_gap gives; the host asks, outside of all fibers, so there is nothing that could wait.
@@ -250,13 +262,11 @@ function IO.follow(io, feed, options)
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local fn = option(options, 'on_gap', 'function', 'a function')
   local wanted = wanted_keys(options.keys)
-  local gap = fn and new_gap(fn) or NONE
+  local gap = new_gap(fn)
   local code, value =
     begun(io, host.follow(handle, numbers, wanted, max_age, gap.number, timeout, until_draining, sending(io)))
-  local result = result_of(settle(code, value))
-  -- The use after the wait is what keeps it until then.
-  if gap.number then
-    gaps[gap.number] = nil
-  end
-  return result
+  return followed(gap, code, value)
 end
+
+core.checked_options, core.option = checked, option
+core.feed_number, core.new_gap, core.followed = number_of, new_gap, followed

@@ -265,14 +265,7 @@ function IO.abort(io)
   settle(host.abort(handle_of(io)))
 end
 
---- io:get_send_stats()
--- Where the exchange stands, in bytes of the body.
---
--- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), `lag`, the seconds
--- that the oldest byte in flight has waited, and `stalled_by`, who holds what is on its way: "client", "network",
--- "stream_window", "connection_window", "send_window" or "handler"; `nil` if bytes are moving or that can't be told.
-function IO.get_send_stats(io)
-  local current, sent, cancelled, headers_were_sent, acked, lag, stalled_by = host.stats(handle_of(io))
+local function stats_of(current, sent, cancelled, headers_were_sent, acked, lag, stalled_by)
   return {
     current = current,
     sent = sent,
@@ -282,6 +275,16 @@ function IO.get_send_stats(io)
     lag = lag,
     stalled_by = stalled_by,
   }
+end
+
+--- io:get_send_stats()
+-- Where the exchange stands, in bytes of the body.
+--
+-- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), `lag`, the seconds
+-- that the oldest byte in flight has waited, and `stalled_by`, who holds what is on its way: "client", "network",
+-- "stream_window", "connection_window", "send_window" or "handler"; `nil` if bytes are moving or that can't be told.
+function IO.get_send_stats(io)
+  return stats_of(host.stats(handle_of(io)))
 end
 
 local FIELDS = { headers = true, send_window = true, send_timeout = true, window_until = true, stall_timeout = true }
@@ -327,3 +330,5 @@ end
 
 core.implicit, core.body_of, core.code_of = implicit, body_of, code_of
 core.IO, core.handle_of, core.sending, core.begun = IO, handle_of, sending, begun
+core.optional, core.timeout_of, core.until_of, core.window_of = optional, timeout_of, until_of, window_of
+core.stats_of, core.BEGUN = stats_of, BEGUN

@@ -100,6 +100,9 @@ local function failed(fiber, value)
   if close then
     pcall(close, fiber.co)
   end
+  if fiber.on_failed then
+    fiber.on_failed()
+  end
   if is_cancelled(fiber, value) then
     return DONE
   end
