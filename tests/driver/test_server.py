@@ -260,18 +260,22 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 async def test_no_more_connections_than_allowed(serving: Serving) -> None:
-    async with serving(hello, max_conn_per_thread=2) as server:
+    async def busy(req: Request, io: IO) -> None:
+        await io.write(b"begun")
+        await io.wait_cancelled()
+
+    async with serving(busy, max_conn_per_thread=2) as server:
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(4)]
             for client in clients:
                 client.send(GET)
             for client in clients[:2]:
-                assert (await in_thread(client.read_response)).status == 200
+                assert (await in_thread(client.read_body, 5)).status == 200
             assert server.connections == 2
             assert all(client.receive_ready() == b"" and not client.ended for client in clients[2:])
             for number, client in enumerate(clients[2:]):
                 clients[number].close()
-                assert (await in_thread(client.read_response)).status == 200
+                assert (await in_thread(client.read_body, 5)).status == 200
                 assert server.connections == 2
 
 

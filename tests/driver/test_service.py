@@ -208,13 +208,21 @@ async def test_statistics_tell_how_a_server_stands(serving: Serving) -> None:
 
 @pytest.mark.parametrize("more", [{"max_conn_per_thread": 2}, {"threads": 2, "max_conn_per_thread": 1}])
 async def test_who_waits_for_room_is_let_in_when_a_reload_makes_some(serving: Serving, more: Any) -> None:
-    async with serving(thread_name, max_conn_per_thread=1) as server:
+    async def busy(req: Request, io: IO) -> str | None:
+        if req.path == "/":
+            return thread_name(req)
+        await io.wait_cancelled()
+        return None
+
+    async with serving(busy, max_conn_per_thread=1) as server:
         with Client(server.addresses[0]) as first, Client(server.addresses[0]) as second:
-            await in_thread(first.ask, GET)
+            first.request("/busy")
             second.send(GET)
             await until(lambda: server.statistics().listeners[0].paused)
-            server.reconfigure(thread_name, **more)
+            server.reconfigure(busy, **more)
             assert (await in_thread(second.read_response)).body
+            assert first.receive_ready() == b""
+            assert not first.ended
 
 
 async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> None:

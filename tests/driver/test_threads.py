@@ -52,12 +52,23 @@ async def test_each_loop_gets_as_many_connections(serving: Serving) -> None:
 
 
 async def test_the_limit_of_connections_is_one_for_each_loop(serving: Serving) -> None:
+    async def busy(req: Request, io: IO) -> str | None:
+        name = threading.current_thread().name
+        if req.path == "/done":
+            return name
+        await io.write(name.encode().ljust(20))
+        await io.wait_cancelled()
+        return None
+
     async with (
-        serving(thread_name, threads=2, max_conn_per_thread=1) as server,
+        serving(busy, threads=2, max_conn_per_thread=1) as server,
         clients_of(server, 3) as clients,
     ):
-        assert await name_for(clients[0]) != await name_for(clients[1])
-        clients[2].send(GET)
+        for client in clients[:2]:
+            client.request("/busy")
+        names = {(await in_thread(client.read_body, 20)).body for client in clients[:2]}
+        assert len(names) == 2
+        clients[2].request("/done")
         assert server.connections == 2
         clients[0].close()
         assert (await in_thread(clients[2].read_response)).body

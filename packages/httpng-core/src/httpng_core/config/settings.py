@@ -99,8 +99,8 @@ class Settings:
             forbids and others take.
         use_body_split: Taken for compatibility, has no effect.
         backlog: How many connections may wait in the kernel, at each listener, until they are accepted.
-        max_conn_per_thread: How many connections are open at once in each thread; further ones wait in the
-            kernel.
+        max_conn_per_thread: How many connections are open at once in each thread. For a further one the
+            kept-alive connection gives way that has been idle longest; while none is, it waits in the kernel.
         access_log: Whether every request gets a line in the log `httpng.access`, refused ones included.
         access_log_format: Whether those lines are "text" or "json"; see "The access log".
         h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.

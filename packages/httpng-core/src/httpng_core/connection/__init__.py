@@ -17,6 +17,7 @@ from typing import Final
 from httpng_core.config.settings import Settings
 from httpng_core.connection.negotiation import ProtocolName, speak
 from httpng_core.connection.preamble import Preamble
+from httpng_core.connection.statistics import ConnectionStatistics
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
@@ -43,32 +44,6 @@ _OFFER: Final = Readiness.OFFER
 def no_date() -> bytes | None:
     """Return no date: there is no clock."""
     return None
-
-
-class ConnectionStatistics:
-    """What is going on in a connection; a snapshot, for tests and operators.
-
-    Attributes:
-        draining: whether no more requests are taken.
-        exchanges: those that are under way.
-        timers: how many deadlines of calls are pending.
-        ledger: how many wire bytes were committed.
-        tracks: whether acknowledgements are tracked.
-        offer_limit: how many bytes are offered at most.
-        spoken: the name of the class of what is spoken.
-    """
-
-    __slots__ = ("draining", "exchanges", "ledger", "offer_limit", "spoken", "timers", "tracks")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        outbound = endpoint.outbound
-        self.draining = endpoint.draining
-        self.exchanges = endpoint.protocol.exchanges()
-        self.timers = len(endpoint.timers)
-        self.ledger = outbound.ledger.pushed
-        self.tracks = outbound.ledger.tracks
-        self.offer_limit = outbound.size.limit
-        self.spoken = type(endpoint.protocol).__name__
 
 
 class Connection:

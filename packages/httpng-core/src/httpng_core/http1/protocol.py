@@ -244,6 +244,11 @@ class Http1:
         return self._phase is Phase.FLUSHING or self._phase is Phase.AWAITING
 
     @property
+    def idle_since(self) -> float | None:
+        """When the last response was out, if nothing of a next request has come; else `None`."""
+        return self._endpoint.outbound.moved_at if self._phase is Phase.IDLE else None
+
+    @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
         phase = self._phase

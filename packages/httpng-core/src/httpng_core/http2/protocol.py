@@ -132,6 +132,14 @@ class Http2(Intake):
         return self._flushing > 0
 
     @property
+    def idle_since(self) -> float | None:
+        """Since when there have been no streams, once the client's settings are in; else `None`."""
+        session = self.session
+        if self._phase is not _OPEN or not session.has_settings or session.is_partial or session.control:
+            return None
+        return self._idle_since
+
+    @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
         if self._phase is Phase.FAILED or self._phase is Phase.OVER or self._stuck_due() < inf:

@@ -35,6 +35,10 @@ class HttpProtocol(Protocol):
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
 
+    @property
+    def idle_since(self) -> float | None:
+        """When it was last busy, if it waits for a next request and nothing of that has come; else `None`."""
+
     def prepare(self) -> Readiness:
         """Return whether `fill` would make something, and if the socket must be asked before that."""
 
@@ -80,6 +84,7 @@ class Silence:
 
     wants_read: Final = True
     is_flushing: Final = False
+    idle_since: Final = None
 
     @property
     def stall_limit(self) -> float:

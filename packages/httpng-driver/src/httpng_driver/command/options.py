@@ -120,7 +120,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "max_fields": (_REQUESTS, "NUMBER", "the most header fields of a request"),
     "shuttle_size": (_REQUESTS, "BYTES", "the longest request head"),
     "use_body_split": (_OTHER, "", "taken for compatibility, has no effect"),
-    "max_conn_per_thread": (_REQUESTS, "NUMBER", "connections open in each thread at most; more wait"),
+    "max_conn_per_thread": (_REQUESTS, "NUMBER", "connections open in each thread at most"),
     "access_log": (_LOG, "", "log a line for each request"),
     "h2c_upgrade": (_HTTP2, "", "allow the upgrade to HTTP/2 in clear text"),
     "http1_engine": (_REQUESTS, "ENGINE", "what reads HTTP/1.1: fast, or reference (h11)"),

@@ -228,6 +228,25 @@ class Pump:
         if not self.flagged:
             self._hub.flag(self)
 
+    def give_way(self) -> bool:
+        """Close an idle connection, to make room for another one; return whether it did.
+
+        What came in time is read first: its request is answered, and the connection stays.
+        """
+        hub, connection = self._hub, self.connection
+        with hub.lock:
+            since = connection.statistics().idle_since
+            if self._fd < 0 or since is None:
+                return False
+            self.on_ready(READABLE)
+            if connection.statistics().idle_since != since:
+                return self._fd < 0
+            connection.drain(hub.clock())
+            # HTTP/2 and TLS say goodbye.
+            self.serve()
+            self.close()
+        return True
+
     def close(self) -> None:
         """Close the socket, with a reset if the connection says so. Calling it again does nothing."""
         if self._fd < 0:

@@ -278,7 +278,14 @@ class Service:
             certificates = listening.certificates(bound.address)
             # One by one: if there is no room for the next, the end closes those that are there.
             self._listeners.append(
-                Listener(self._hub, bound, self._loops.take, self._loops.has_room, certificates)
+                Listener(
+                    self._hub,
+                    bound,
+                    self._loops.take,
+                    self._loops.has_room,
+                    certificates,
+                    self._loops.make_room,
+                )
             )
 
     def hand_over(self) -> None:

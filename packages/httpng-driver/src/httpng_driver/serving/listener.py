@@ -246,8 +246,18 @@ class Listener:
         take: Take,
         has_room: Callable[[], bool],
         certificates: Certificates | None = None,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Accept while `has_room()` tells that one more may be open; `certificates` are for TLS."""
+        """Accept while there is room.
+
+        Args:
+            hub: that of the loop.
+            bound: what it accepts from.
+            take: serves what was accepted.
+            has_room: tells whether one more connection may be open.
+            certificates: for TLS.
+            make_room: tries to make some for a client that waits; returns whether it made any.
+        """
         self._hub = hub
         self._take = take
         self._bound = bound
@@ -255,9 +265,12 @@ class Listener:
         self._prepare = bound.prepare
         self._certificates = certificates
         self._has_room = has_room
+        self._make_room = make_room
         self.paused = False
         self.shortages = 0
         self._warned = False
+        # Whether it will look again after a pause.
+        self._looks_again = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
 
     @property
@@ -267,9 +280,8 @@ class Listener:
 
     def resume(self) -> None:
         """Accept again, if it had stopped for want of room."""
-        if self.paused and self._socket.fileno() >= 0 and self._has_room():
-            self.paused = False
-            self._hub.poller.modify(self._socket.fileno(), READABLE)
+        if self._has_room():
+            self._go_on()
 
     def hand_over(self) -> None:
         """Leave the file of a Unix socket alone from now on: another process listens there."""
@@ -282,14 +294,23 @@ class Listener:
             self._bound.close()
 
     def _on_ready(self, mask: int) -> None:
+        if not self._has_room():
+            # Where some was made, the poller tells again of whoever waits.
+            if not self._make_room():
+                self._wait_for_room()
+            return
         for _ in range(_ACCEPTS_PER_EVENT):
-            if not self._has_room():
-                self._pause()
-                # In another thread a connection may have closed before it could see that this had stopped.
-                self.resume()
+            # Whether somebody waits for whom room is to be made, the poller will tell.
+            if not self._accept() or not self._has_room():
                 return
-            if not self._accept():
-                return
+
+    def _wait_for_room(self) -> None:
+        self._pause()
+        # In another thread a connection may have closed before it could see that this had stopped.
+        self.resume()
+        if self.paused:
+            # Those that are busy now may be idle then.
+            self._look_later()
 
     def _accept(self) -> bool:
         try:
@@ -315,11 +336,25 @@ class Listener:
             self._warned = True
             _log.warning("can't accept connections on %s for now: %s", self.address.url, error.strerror)
         self._pause()
-        self._hub.timers.add(self._hub.clock() + _PAUSE, lambda now: self.resume())
+        self._look_later()
 
     def _pause(self) -> None:
         self.paused = True
         self._hub.poller.modify(self._socket.fileno(), 0)
+
+    def _go_on(self) -> None:
+        if self.paused and self._socket.fileno() >= 0:
+            self.paused = False
+            self._hub.poller.modify(self._socket.fileno(), READABLE)
+
+    def _look_later(self) -> None:
+        if not self._looks_again:
+            self._looks_again = True
+            self._hub.timers.add(self._hub.clock() + _PAUSE, self._look_again)
+
+    def _look_again(self, now: float) -> None:
+        self._looks_again = False
+        self._go_on()
 
 
 def _address(sock: socket.socket, name: Any) -> Address:

@@ -2,12 +2,18 @@
 
 import socket
 from collections.abc import Callable
+from heapq import nsmallest
 from threading import Lock
 
 from httpng_core import Address, Application, Certificates, ConfigError
 from httpng_driver.loop import hub as hubs
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.worker import Worker
+
+_MOST_TRIED = 32
+"""So many idle connections are asked to give way at once, at most."""
+_PART_AT_ONCE = 8
+"""Of those that are idle one in so many gives way at once, so that a crowd isn't looked through for each."""
 
 
 class Loops:
@@ -73,6 +79,29 @@ class Loops:
     def has_room(self) -> bool:
         """Return whether one more connection may be open."""
         return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
+
+    def make_room(self) -> bool:
+        """Have those give way that have been idle longest, of all loops; return whether one has already.
+
+        Those of another thread take a moment, of which `on_forget` tells.
+        """
+        idle = [
+            (since, worker, pump)
+            for worker in (None, *self._workers)
+            for pump in (self.first if worker is None else worker).pumps
+            if (since := pump.connection.statistics().idle_since) is not None
+        ]
+        wanted, gone = max(len(idle) // _PART_AT_ONCE, 1), 0
+        for _, worker, pump in nsmallest(_MOST_TRIED, idle, key=lambda one: one[0]):
+            if worker is None:
+                gone += pump.give_way()
+            else:
+                # Its own thread looks whether it is idle still.
+                worker.have_give_way(pump)
+                wanted -= 1
+            if gone >= wanted:
+                break
+        return gone > 0
 
     def take(
         self,

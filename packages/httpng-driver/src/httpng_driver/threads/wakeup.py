@@ -25,7 +25,7 @@ class Doorbell:
         self._inside, self._outside = socket.socketpair()
         self._inside.setblocking(False)
         self._outside.setblocking(False)
-        self._functions: deque[Callable[[], None]] = deque()
+        self._functions: deque[Callable[[], object]] = deque()
         self._poller: Poller | None = None
         self._thread: int | None = None
         self._closed = False
@@ -35,7 +35,7 @@ class Doorbell:
         self._poller, self._thread = poller, get_ident()
         poller.register(self._inside.fileno(), READABLE, self._answer)
 
-    def call(self, function: Callable[[], None]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
         """Have `function` called soon, in the thread of the loop. From any thread."""
         self._functions.append(function)
         if self._closed:
@@ -81,7 +81,7 @@ class Doorbell:
             _call(function)
 
 
-def _call(function: Callable[[], None]) -> None:
+def _call(function: Callable[[], object]) -> None:
     try:
         function()
     except Exception:

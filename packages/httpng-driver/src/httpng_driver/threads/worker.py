@@ -10,6 +10,7 @@ import anyio
 
 from httpng_core import Address, Application, Certificates
 from httpng_driver.loop import hub as hubs
+from httpng_driver.loop.pump import Pump
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.wakeup import Doorbell
 
@@ -87,6 +88,16 @@ class Worker:
         """Serve an accepted, non-blocking socket from now on."""
         self.handed += 1
         self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates, proxied=proxied))
+
+    @property
+    def pumps(self) -> list[Pump]:
+        """Its open connections: to be looked at only, as they belong to its thread."""
+        hub = self._hub
+        return [] if hub is None else hub.pumps
+
+    def have_give_way(self, pump: Pump) -> None:
+        """Have one of its connections give way soon, if it is idle still."""
+        self._doorbell.call(pump.give_way)
 
     def drain(self) -> None:
         """Finish what runs, take no more requests, and end."""

@@ -143,6 +143,13 @@ class Http2(Lifetime):
         return self._flushing > 0
 
     @property
+    def idle_since(self) -> float | None:
+        """Since when there have been no streams, once the client's settings are in; else `None`."""
+        if self._phase is not Phase.OPEN or not self._intake.begun or self._watch.begun or self._control:
+            return None
+        return self._idle_since
+
+    @property
     def stall_limit(self) -> float:
         """Seconds without progress after which the client is given up, as things stand; infinity: never."""
         if self._phase in (Phase.FAILED, Phase.OVER) or self._stuck_due() < inf:

@@ -1,0 +1,31 @@
+"""What is going on in a connection, to be looked at."""
+
+from httpng_core.wire.endpoint import Endpoint
+
+
+class ConnectionStatistics:
+    """What is going on in a connection; a snapshot, for tests and operators.
+
+    Attributes:
+        draining: whether no more requests are taken.
+        exchanges: those that are under way.
+        idle_since: when it was last busy, if it is kept alive and nothing has come since; else `None`.
+        timers: how many deadlines of calls are pending.
+        ledger: how many wire bytes were committed.
+        tracks: whether acknowledgements are tracked.
+        offer_limit: how many bytes are offered at most.
+        spoken: the name of the class of what is spoken.
+    """
+
+    __slots__ = ("draining", "exchanges", "idle_since", "ledger", "offer_limit", "spoken", "timers", "tracks")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        outbound, protocol = endpoint.outbound, endpoint.protocol
+        self.draining = endpoint.draining
+        self.exchanges = protocol.exchanges()
+        self.idle_since = protocol.idle_since if outbound.is_empty and not endpoint.eof else None
+        self.timers = len(endpoint.timers)
+        self.ledger = outbound.ledger.pushed
+        self.tracks = outbound.ledger.tracks
+        self.offer_limit = outbound.size.limit
+        self.spoken = type(protocol).__name__

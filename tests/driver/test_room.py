@@ -1,0 +1,157 @@
+"""At `max_conn_per_thread` idle connections give way to new clients, the one that is idle longest first."""
+
+import logging
+import threading
+from contextlib import AsyncExitStack
+
+import anyio
+import pytest
+from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, until
+from tests.driver.net import Net
+
+from httpng_core import Request
+from httpng_driver import IO, Server
+
+pytestmark = pytest.mark.anyio
+
+
+def hello(req: Request) -> str:
+    return "hello"
+
+
+def is_waiting(server: Server) -> bool:
+    """Whether the listener has stopped for want of room."""
+    return server.statistics().listeners[0].paused
+
+
+async def served(client: Client) -> bool:
+    """Whether the client is answered, on the connection that it has."""
+    return (await in_thread(client.get)).body == b"hello"
+
+
+async def test_the_one_that_is_idle_longest_gives_way(net: Net) -> None:
+    async with net.serving(hello, max_conn_per_thread=3) as server, AsyncExitStack() as stack:
+        clients = []
+        for _ in range(3):
+            client = await stack.enter_async_context(net.connect(server))
+            assert await served(client)
+            clients.append(client)
+        first, second, third = clients
+        assert await served(first)
+        fourth = await stack.enter_async_context(net.connect(server))
+        assert await served(fourth)
+        await in_thread(second.read_to_end)
+        assert second.ended == "fin"
+        assert server.connections == 3
+        for client in (first, third, fourth):
+            assert await served(client)
+
+
+async def test_busy_connections_do_not(net: Net) -> None:
+    """The new client waits until one of them is idle: it needn't leave."""
+    go_on = anyio.Event()
+
+    async def handler(req: Request, io: IO) -> str:
+        if req.path == "/busy":
+            await go_on.wait()
+        return "hello"
+
+    async with net.serving(handler, max_conn_per_thread=1) as server, net.connect(server) as busy:
+        busy.request("/busy")
+        await until(lambda: server.requests == 1)
+        with net.client(server) as later:
+            await until(lambda: is_waiting(server))
+            assert server.connections == 1
+            go_on.set()
+            assert (await in_thread(busy.read_response)).body == b"hello"
+            await in_thread(later.shake)
+            assert await served(later)
+        await in_thread(busy.read_to_end)
+        assert busy.ended == "fin"
+
+
+async def test_a_request_that_has_come_in_time_is_answered(net: Net) -> None:
+    """Nobody has looked at it yet when the new client is found to wait."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handler(req: Request) -> str:
+        if req.path == "/hold":
+            begun.set()
+            assert go_on.wait(BOUND)
+        return "hello"
+
+    async with (
+        net.serving(handler, max_conn_per_thread=2) as server,
+        net.connect(server) as idle,
+        net.connect(server) as holder,
+    ):
+        for client in (idle, holder):
+            assert await served(client)
+        request, come = idle.prepare(), list[Client]()
+
+        def meanwhile() -> None:
+            assert begun.wait(BOUND)
+            come.append(net.client(server))
+            # It comes behind the new client, and will be found behind it.
+            idle.send(request)
+            go_on.set()
+
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
+        holder.request("/hold")
+        await in_thread(thread.join)
+        with come[0] as later:
+            await in_thread(later.shake)
+            assert await served(later)
+            assert (await in_thread(idle.read_response)).body == b"hello"
+            assert await served(idle)
+        assert (await in_thread(holder.read_response)).body == b"hello"
+        await in_thread(holder.read_to_end)
+
+
+@pytest.mark.parametrize("began", [b"", GET[:7]], ids=["silent", "half a head"])
+async def test_who_has_not_been_answered_yet_does_not(serving: Serving, began: bytes) -> None:
+    async with serving(hello, max_conn_per_thread=1) as server:
+        with Client(server.addresses[0]) as first, Client(server.addresses[0]) as later:
+            first.send(began)
+            await until(lambda: is_waiting(server))
+            assert (await in_thread(first.ask, GET[len(began) :])).body == b"hello"
+            assert await served(later)
+            await in_thread(first.read_to_end)
+
+
+@pytest.mark.parametrize("oldest", [0, 1])
+async def test_in_whichever_thread_it_is(net: Net, oldest: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "httpng.access")
+
+    def done() -> int:
+        return sum(record.name == "httpng.access" for record in caplog.records)
+
+    async with (
+        net.serving(hello, threads=2, max_conn_per_thread=1, access_log=True) as server,
+        net.connect(server) as first,
+        net.connect(server) as second,
+    ):
+        both = [first, second]
+        assert await served(both[oldest])
+        # The client has the response before the other thread knows that it is idle.
+        await until(lambda: done() == 1)
+        assert await served(both[1 - oldest])
+        await until(lambda: done() == 2)
+        async with net.connect(server) as later:
+            assert await served(later)
+            await in_thread(both[oldest].read_to_end)
+            assert await served(both[1 - oldest])
+            assert server.statistics().loops == (1, 1)
+
+
+async def test_a_lower_limit_is_reached_as_new_clients_come(serving: Serving) -> None:
+    async with serving(hello, max_conn_per_thread=40) as server, AsyncExitStack() as stack:
+        clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(40)]
+        for client in clients:
+            assert await served(client)
+        server.reconfigure(hello, max_conn_per_thread=2)
+        later = stack.enter_context(Client(server.addresses[0]))
+        assert await served(later)
+        assert server.connections <= 2
+        assert await served(clients[-1])
