@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.backends.test_command_line import command, run, running
 from tests.certificates import make_pair, trusting
-from tests.driver.harness import BOUND, Client
+from tests.driver.harness import Client
 from tests.driver.test_tls import get_over
 
 from httpng_core import ListenAddress
@@ -66,12 +66,6 @@ def test_one_file_for_both_and_a_reload(module: str, folder: Path) -> None:
         assert server.line().endswith(" INFO httpng: certificates reloaded\n")
         assert get_over(new, server.addresses[0])
         assert server.stop() == ""
-
-
-def test_without_tls_a_hang_up_ends_the_program(module: str, folder: Path) -> None:
-    with running(command(module, "app.py:app", "--listen", "127.0.0.1:0"), folder) as server:
-        server.process.send_signal(signal.SIGHUP)
-        assert server.process.wait(BOUND) == -signal.SIGHUP
 
 
 def test_a_script_that_starts_again_with_tls(module: str, folder: Path) -> None:

@@ -131,8 +131,12 @@ def test_the_connection_ends(wired: Wire, act: Act, code: int, tls: bool) -> Non
     assert one.end.connection.half_close_expected() or one.end.connection.close_expected()
 
 
+# Whole connections announce what an engine alone doesn't.
+STREAMS = {name: row for name, row in STREAM.items() if name != "extended CONNECT that wasn't announced"}
+
+
 @BOTH
-@pytest.mark.parametrize(("act", "code"), STREAM.values(), ids=STREAM)
+@pytest.mark.parametrize(("act", "code"), STREAMS.values(), ids=STREAMS)
 def test_the_stream_is_reset_and_the_connection_goes_on(wired: Wire, act: Act, code: int, tls: bool) -> None:
     one = wired(tls)
     one.send(act(one))
