@@ -288,9 +288,9 @@ async def test_a_server_that_stops_says_so(net: Net) -> None:
         assert await in_thread(ws.read) == "here"
         server.shutdown()
         assert await in_thread(ws.read) is None
-        assert ws.closed == (1001, "")
-        ws.close(1001)
-        assert await handler.outcome() == 1001
+        assert ws.closed == (1012, "")
+        ws.close(1012)
+        assert await handler.outcome() == 1012
 
 
 async def test_a_client_that_does_not_answer_pings_is_gone(net: Net) -> None:

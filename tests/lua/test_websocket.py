@@ -280,6 +280,103 @@ def test_the_handler_s_end_closes(serve: Serve, ends: str, code: int) -> None:
     assert [payload[:2] for payload in speaker.closes] == [code.to_bytes(2, "big")]
 
 
+def drain(served: Served) -> None:
+    """As a signal does it; `httpng.shutdown()` resets connections."""
+    assert served.app.control is not None
+    served.app.control.shutdown(resets=False)
+    served.loop.settle()
+
+
+def test_a_server_that_drains_closes_with_1012(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    served = serve("""
+    function handler(req, io)
+      local ws = io:upgrade_to_websocket()
+      local message, why = ws:receive()
+      require 'log'.error('%s %s %s %s', message, why, ws.close_code, io.draining)
+    end
+    """)
+    speaker = Speaker(served)
+    drain(served)
+    assert speaker.closes == [b"\x03\xf4"]
+    speaker.send(close(1012))
+    assert speaker.client.closed
+    assert "nil closed 1012 true" in caplog.text
+
+
+def test_a_handler_that_waits_for_the_drain_says_goodbye_itself(serve: Serve) -> None:
+    served = serve("""
+    function handler(req, io)
+      local ws = io:upgrade_to_websocket(nil, function(data) see(data) end)
+      io:wait_draining()
+      ws:send_text('bye')
+      ws:close(4000)
+    end
+    """)
+    speaker = Speaker(served)
+    drain(served)
+    assert speaker.messages == ["bye"]
+    assert speaker.closes == [b"\x0f\xa0"]
+    speaker.send(close(4000))
+    assert speaker.client.closed
+
+
+def test_what_is_over_leaves_nothing(serve: Serve) -> None:
+    """Neither fibers nor waits nor exchanges, however it ended."""
+    served = serve("""
+    local which = 0
+    function handler(req, io)
+      if req.path == '/collect' then collectgarbage() collectgarbage() return '' end
+      which = which + 1
+      local taker = which % 2 == 0 and function(data) fiber.sleep(1) end or nil
+      local ws = io:upgrade_to_websocket(nil, taker)
+      if not taker then ws:receive(3000) ws:receive(0) ws:receive(1) end
+      if which % 3 == 0 then error('no') end
+      ws:close()
+    end
+    """)
+    speakers = [Speaker(served) for _ in range(12)]
+    for speaker in speakers:
+        speaker.send(frame(TEXT, b"one"))
+    for speaker in speakers[:6]:
+        speaker.client.reset()
+    for speaker in speakers[6:]:
+        speaker.send(close())
+    served.loop.advance(100)
+    served.loop.forget()
+    served.answer("/collect")
+    told = served.app.statistics()
+    assert (told.fibers, told.waits) == (0, 0)
+    assert told.exchanges_held <= 1
+
+
+@pytest.mark.parametrize("limits", [{"lua_memory_limit": 8 << 20}, {"handler_time_limit": 5}], ids=str)
+def test_it_works_in_a_state_that_is_confined(serve: Serve, limits: dict[str, object]) -> None:
+    served = serve(ECHO, sandbox=True, **limits)
+    speaker = Speaker(served)
+    speaker.send(frame(TEXT, b"one"), frame(BINARY, b"two"))
+    speaker.send(close())
+    assert speaker.messages == ["one", b"two"]
+    assert served.seen() == ["3 text nil", "3 binary nil", "closed 1000 "]
+
+
+def test_no_script_in_the_sandbox_gets_at_what_others_share(serve: Serve) -> None:
+    served = serve(
+        """
+    function handler(req, io)
+      local ws = io:upgrade_to_websocket()
+      see(getmetatable(ws), pcall(setmetatable, ws, {}))
+      see(pcall(ws.send_text, setmetatable({}, {}), 'a'))
+    end
+    """,
+        sandbox=True,
+    )
+    Speaker(served)
+    assert served.seen() == [
+        "false false cannot change a protected metatable",
+        "false websocket is invalid",
+    ]
+
+
 # What it agrees on, and mistakes -----------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from tests.core.websocket.speaking import BINARY, TEXT, Socket, close, frame
 from httpng_core import Feed
 from httpng_core.websocket.closing import TABLE, Action, Event, State
 
-_CODE = {code: code.to_bytes(2, "big") for code in (1000, 1001, 1011, 3000)}
+_CODE = {code: code.to_bytes(2, "big") for code in (1000, 1001, 1011, 1012, 3000)}
 
 
 def test_the_table_has_every_state_and_event() -> None:
@@ -212,12 +212,12 @@ def test_a_handler_that_raises_says_1011() -> None:
     assert socket.closes == [_CODE[1011]]
 
 
-def test_a_server_that_drains_says_that_it_goes_away() -> None:
+def test_a_server_that_drains_says_that_it_restarts() -> None:
     socket = Socket()
     socket.connection.drain(socket.now)
     socket.push()
-    assert socket.closes == [_CODE[1001]]
-    socket.receive(close(1001))
+    assert socket.closes == [_CODE[1012]]
+    socket.receive(close(1012))
     socket.push()
     assert socket.outcomes == ["complete"]
 
@@ -234,7 +234,7 @@ def test_in_a_drain_what_is_followed_is_sent_first() -> None:
     socket.exchange.finish(socket.now)
     socket.push()
     assert socket.messages == ["last"]
-    assert socket.closes == [_CODE[1001]]
+    assert socket.closes == [_CODE[1012]]
 
 
 def test_an_aborted_server_resets() -> None:

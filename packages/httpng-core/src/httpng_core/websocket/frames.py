@@ -11,7 +11,6 @@ _FIN: Final = 0x80
 _COMPRESSED: Final = 0x40
 
 NORMAL: Final = 1000
-GOING_AWAY: Final = 1001
 PROTOCOL_ERROR: Final = 1002
 NO_STATUS: Final = 1005
 """What is told of a CLOSE without a code; it isn't sent."""
@@ -20,6 +19,8 @@ ABNORMAL: Final = 1006
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
+RESTART: Final = 1012
+"""The server stops or is replaced: a client may connect anew (IANA's registry of close codes)."""
 
 MAX_REASON: Final = 123
 """How many bytes the reason of a CLOSE may have: a control frame has at most 125 (RFC 6455, 5.5)."""

@@ -212,12 +212,12 @@ class WebSocket:
         return pending
 
     def finish(self, now: float) -> None:
-        """Note that the handler is done: close, with 1000 (1001 in a drain) if its last message was sent."""
+        """Note that the handler is done: close, with 1000 (1012 in a drain) if its last message was sent."""
         exchange = self.exchange
         short = exchange.last_short > exchange.last_whole
         code = frames.INTERNAL_ERROR if short else frames.NORMAL
         if exchange.draining and not short:
-            code = frames.GOING_AWAY
+            code = frames.RESTART
         self._end(now, code, "the last message was not sent" if short else "")
 
     def fail(self, now: float, cause: Cause) -> None:
@@ -248,8 +248,8 @@ class WebSocket:
             self._act(Event.EOF, now)
 
     def drain(self, now: float) -> None:
-        """Note that the server stops: say that it goes away."""
-        self._act(Event.ASK, now, frames.GOING_AWAY, "", self.exchange.settings.ws_close_timeout)
+        """Note that the server stops: say that the client may connect anew."""
+        self._act(Event.ASK, now, frames.RESTART, "", self.exchange.settings.ws_close_timeout)
 
     def over(self, now: float) -> None:
         """Note that the exchange is over."""

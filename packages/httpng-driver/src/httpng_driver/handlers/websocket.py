@@ -119,7 +119,7 @@ class WebSocket(BaseWebSocket):
             on_gap: called with the number of payloads that were skipped or expired.
             timeout: seconds after which to stop; `None`: never.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
-                then is sent still. Without it the WebSocket is closed with 1001 then.
+                then is sent still. Without it the WebSocket is closed with 1012 then.
 
         Returns:
             `None` when the feed was closed, or the server drains, and all of it is sent; else a result as of
