@@ -5,7 +5,8 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.driver.harness import GET, Client, Serving, in_thread
+from tests.driver.harness import BOUND, GET, Client, Serving, in_thread
+from tests.driver.net import HTTP1, Carrier, Net
 
 from httpng_core import Connection, Request
 from httpng_driver import Server
@@ -77,6 +78,43 @@ async def test_a_body_in_chunks_of_one_byte(serving: Serving, pieces: list[int])
     assert max(pieces) <= AT_ONCE
     # Its own piece, and what came first of the other's.
     assert waited[0] <= 3
+
+
+@pytest.mark.parametrize("carrier", [HTTP1, Carrier(tls=True)], ids=str)
+async def test_others_have_their_turn_while_tiny_chunks_are_read(net: Net) -> None:
+    """All of the body is in the kernel, and in front of what the other one asks for."""
+    served: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+    body = b"1\r\nx\r\n" * 10_000
+    chunked = b"POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n" % body
+
+    def handler(req: Request) -> str:
+        if req.path == "/hold":
+            begun.set()
+            assert go_on.wait(BOUND)
+        served.append(req.path)
+        return f"{len(req.body)}"
+
+    async with (
+        net.serving(handler) as server,
+        net.connect(server) as holder,
+        net.connect(server) as first,
+        net.connect(server) as other,
+    ):
+
+        def meanwhile() -> None:
+            assert begun.wait(BOUND)
+            first.send(chunked)
+            other.request("/me")
+            go_on.set()
+
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
+        holder.request("/hold")
+        await in_thread(thread.join)
+        assert (await in_thread(first.read_response)).body == b"10000"
+        assert (await in_thread(other.read_response)).body == b"0"
+    assert served == ["/hold", "/me", "/chunks"]
 
 
 async def test_requests_that_come_without_a_pause(serving: Serving) -> None:

@@ -101,10 +101,12 @@ class RequestParser:
             `next_request` give the request once more, whole.
         trailers: The fields behind the last chunked body that was read to its end.
         has_rest: Whether there may be bytes that aren't read yet.
+        steps_at_once: So many calls of `next_request` may be made before others have their turn.
         wants_continue: Whether the client waits for 100 before it sends the body of the request that is being
             read; whoever sends it sets this to False.
     """
 
+    steps_at_once: Final = 4
     __slots__ = (
         "_at",
         "_behind",

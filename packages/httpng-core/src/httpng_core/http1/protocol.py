@@ -66,6 +66,7 @@ class Http1:
         "_body_due",
         "_endpoint",
         "_fin",
+        "_goes_on",
         "_opening",
         "_parser",
         "_phase",
@@ -92,6 +93,8 @@ class Http1:
         # What may yet turn out to be the preface of HTTP/2; `None` once it is known not to be.
         self._opening: bytes | None = b""
         self._fin = False
+        # Whether more of a body is in than was read in one go: a timer has the next.
+        self._goes_on = False
         # Until when what has come of a body pays for the time that it takes; `None` while none is read.
         self._body_due: float | None = None
         self._began = now
@@ -110,8 +113,12 @@ class Http1:
                 self.exchange.tunnel.receive(data, now)
                 return
             self._parser.feed(data)
-            if self._upload is not None:
+            if self._upload is not None and not self._goes_on:
                 self._move(self._upload, now)
+            return
+        if self._goes_on:
+            self._parser.feed(data)
+            self._await_body(now, len(data))
             return
         try:
             head = self._parser.receive(data)
@@ -125,6 +132,9 @@ class Http1:
 
     def receive_eof(self, now: float) -> None:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
+        while self._goes_on:
+            # Who heeds `wants_read` doesn't see the FIN that soon.
+            self._go_on(now)
         if self._phase in (Phase.IDLE, Phase.READING):
             self._read_to_the_end(now)
         elif self._phase is Phase.DISCARDING:
@@ -183,6 +193,9 @@ class Http1:
                 self.exchange.reset(now, STALLED)
             else:
                 self._reset()
+        elif phase is Phase.READING and self._goes_on:
+            # What has come, and only waits to be read, isn't late.
+            self._await_body(now, 0)
         elif phase is Phase.READING and self._parser.state is not Reading.NOTHING:
             slow = self._body_due is not None and self._body_due <= now
             self._refuse(
@@ -218,11 +231,11 @@ class Http1:
         """Whether received bytes have a place to go."""
         if self._phase is Phase.HANDLING or self._phase is Phase.FLUSHING:
             if self._upload is not None:
-                return self._upload.wants_more
+                return self._upload.wants_more and not self._goes_on
             if self.exchange is not None and self.exchange.tunnel is not None:
                 return self.exchange.tunnel.wants_read
             return self._parser.buffered < self._settings.shuttle_size
-        return True
+        return not self._goes_on
 
     def prepare(self) -> Readiness:
         """Return whether there is something to frame, and if the socket must be asked before that."""
@@ -409,14 +422,16 @@ class Http1:
         """Read on, after `size` bytes have come."""
         parser, phase = self._parser, self._phase
         try:
-            head = parser.next_request()
-            while head is MORE:
-                # What is given at once is bounded by who gives it.
+            for _ in range(parser.steps_at_once):
                 head = parser.next_request()
+                if head is not MORE:
+                    break
         except RemoteError as error:
             self._refuse(error.status, str(error), now)
             return
-        if head is not None:
+        if head is MORE:
+            self._pause(now)
+        elif head is not None:
             self._begin(head, now)
             return
         reading = parser.state
@@ -430,6 +445,20 @@ class Http1:
         elif phase is Phase.IDLE and reading is Reading.HEAD:
             self._endpoint.at_rest = False
             self._enter(Phase.READING, now, self._settings.header_timeout)
+
+    def _pause(self, now: float) -> None:
+        """Read on once others have had their turn; until then what comes waits in the kernel."""
+        self._goes_on, self._endpoint.at_rest = True, False
+        self._endpoint.timers.add(now, self._go_on)
+
+    def _go_on(self, now: float) -> None:
+        if not self._goes_on:
+            return
+        self._goes_on = False
+        if self._upload is not None:
+            self._move(self._upload, now)
+        elif self._phase is Phase.READING:
+            self._read(now)
 
     def _await_body(self, now: float, size: int) -> None:
         """Set the deadline of a body that goes on, after `size` bytes of it, in whatever coding."""
@@ -467,6 +496,8 @@ class Http1:
                 self._next_request(now)
         elif self._phase is Phase.DISCARDING and (upload.is_broken or upload.dropped > MAX_DROPPED):
             self._linger(now)
+        elif upload.has_more:
+            self._pause(now)
 
     def _discard(self, upload: Upload, now: float) -> None:
         """Drop the rest of a body that nobody has read, if it is short, for the sake of the next request."""

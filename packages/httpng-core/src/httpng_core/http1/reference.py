@@ -31,6 +31,8 @@ _Pairs = tuple[tuple[bytes, bytes], ...]
 class ReferenceParser:
     """What `RequestParser` is, in the same words; bodies are always read whole, whatever `stream` says."""
 
+    # Steps go by bytes here: all that comes in one read is taken at once, whatever it holds.
+    steps_at_once: Final = 32
     __slots__ = (
         "_body",
         "_body_size",

@@ -21,15 +21,25 @@ class Upload:
 
     Attributes:
         dropped: how many bytes came that nobody reads.
+        has_more: whether more is in than was moved in one go.
         is_broken: whether what came can't be told apart from the next request any more.
     """
 
-    __slots__ = ("_endpoint", "_exchange", "_framer", "_incoming", "_parser", "dropped", "is_broken")
+    __slots__ = (
+        "_endpoint",
+        "_exchange",
+        "_framer",
+        "_incoming",
+        "_parser",
+        "dropped",
+        "has_more",
+        "is_broken",
+    )
 
     def __init__(self, exchange: Exchange, parser: RequestParser, framer: Framer, endpoint: Endpoint) -> None:
         settings = exchange.settings
         self.dropped = 0
-        self.is_broken = False
+        self.has_more = self.is_broken = False
         self._exchange = exchange
         self._parser = parser
         self._framer = framer
@@ -50,11 +60,15 @@ class Upload:
     def move(self, now: float) -> bool:
         """Give what has come to who reads; return whether that was the end of the body."""
         incoming, parser = self._incoming, self._parser
+        self.has_more = False
         if self.is_broken:
             parser.take_rest()
             return False
         try:
-            while piece := parser.next_piece():
+            for _ in range(parser.steps_at_once):
+                piece = parser.next_piece()
+                if not piece:
+                    break
                 if incoming.drops:
                     self.dropped += len(piece)
                 incoming.take(piece, now)
@@ -64,6 +78,10 @@ class Upload:
             incoming.fail(_body_error(error), now)
             return False
         if piece is None:
+            return False
+        if piece:
+            # The end of the body may be all that is left.
+            self.has_more = True
             return False
         incoming.end(parser.trailers, now)
         return True
