@@ -473,6 +473,50 @@ def test_a_request_that_asks_for_none_is_an_error_of_the_handler(serve: Serve) -
     assert served.seen() == ["false false GET / doesn't ask for a WebSocket"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "told"),
+    [
+        ({"sec_websocket_version": "8"}, 426, b"sec-websocket-version is 8, must be 13"),
+        ({"sec_websocket_key": "short"}, 400, b"sec-websocket-key must be there once: 16 bytes in base64"),
+    ],
+)
+def test_a_handshake_that_is_not_sound_is_its_client_s_mistake(
+    serve: Serve, caplog: pytest.LogCaptureFixture, headers: dict[str, str], status: int, told: bytes
+) -> None:
+    served = serve("""
+    function handler(req, io)
+      if req.headers['x-late'] then fiber.sleep(1) end
+      io:upgrade_to_websocket()
+    end
+    """)
+    for late in ("", "yes"):
+        speaker = Speaker(served, inf, x_late=late, **headers)
+        served.loop.advance(1)
+        [response] = speaker.client.responses()
+        assert (response.status, response.body, response.complete) == (status, told, True)
+        assert response.headers.get("sec-websocket-version") == ("13" if status == 426 else None)
+    assert caplog.text == ""
+
+
+def test_one_that_the_handler_has_caught_is_as_any_other(serve: Serve) -> None:
+    served = serve("""
+    function handler(req, io)
+      local ok, why = pcall(io.upgrade_to_websocket, io)
+      if req.headers['x-then'] == 'answer' then return {status = 403, body = why} end
+      if req.headers['x-then'] == 'begin' then io:write('a') io:wait(0) error(why, 0) end
+      error('another')
+    end
+    """)
+    wrong = {"sec_websocket_version": "8"}
+    [answered] = Speaker(served, inf, x_then="answer", **wrong).client.responses()
+    assert (answered.status, answered.body) == (403, b"sec-websocket-version is 8, must be 13")
+    [failed] = Speaker(served, inf, x_then="other", **wrong).client.responses()
+    assert failed.status == 500
+    begun = Speaker(served, inf, x_then="begin", **wrong)
+    assert begun.head.startswith("HTTP/1.1 200 ")
+    assert begun.said == b"1\r\na\r\n"
+
+
 # Feeds -------------------------------------------------------------------------------------------------
 
 

@@ -206,7 +206,7 @@ def as_answer(values: Any) -> Answer:
 def outcome_of(answer: Answer) -> Outcome:
     """Return how a fiber ended, from the answer of its last step."""
     code, *values = answer
-    return Ended(tuple(values)) if code == DONE else Failed(text_of(values[0]))
+    return Ended(tuple(values)) if code == DONE else Failed(text_of(values[0]), *values[1:])
 
 
 def _log_failure(outcome: object) -> None:

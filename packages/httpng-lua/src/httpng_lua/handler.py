@@ -99,7 +99,10 @@ class LuaHandler:
 
 
 def _end(exchange: Exchange, outcome: object, now: float) -> None:
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Failed) and outcome.told is not None and exchange.head is None:
+        fields = (("content-type", b"text/plain; charset=utf-8"), *pairs(outcome.fields))
+        exchange.answer(int(outcome.status), fields, outcome.told, now)
+    elif isinstance(outcome, Failed):
         request = exchange.request
         _log.error("handler error on %s %s: %s", request.method, request.path, outcome.message)
         broken = None if exchange.incoming is None else exchange.incoming.error

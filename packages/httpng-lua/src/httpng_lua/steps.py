@@ -63,9 +63,19 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A fiber that raised: message and traceback."""
+    """A fiber that raised.
+
+    Attributes:
+        message: message and traceback.
+        told: what its client is told whose doing it is; `None`: it is the handler's.
+        status: the status that says so.
+        fields: the headers that go with it, as they cross the border.
+    """
 
     message: str
+    told: bytes | None = None
+    status: int = 500
+    fields: bytes | None = None
 
 
 def guarded(call: Callable[..., Answer]) -> Callable[..., Answer]:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-from httpng_core import GeneratorIO, GeneratorWebSocket, nearest_key
+from httpng_core import GeneratorIO, GeneratorWebSocket, HandshakeError, nearest_key
 from httpng_lua.calls import ExchangeCalls, pairs, stats_values, until_of, whole, window_of
 from httpng_lua.feeds import FeedCalls
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.receiving import LuaSocket
-from httpng_lua.runtime import text_of
-from httpng_lua.steps import DONE, Answer, guarded
+from httpng_lua.runtime import lua_text, text_of
+from httpng_lua.steps import DONE, FAILED, Answer, guarded
 
 _FIELDS: Final = ("send_window", "send_timeout", "window_until")
 _SUBPROTOCOL: Final = "sec-websocket-protocol"
@@ -50,10 +50,15 @@ class WebSocketCalls:
         # A client that says CLOSE with its handshake may have sent messages before it.
         is_there = not handle.exchange.is_over
         io = GeneratorIO(handle.exchange, self._calls.clock, _any_thread)
-        ws = io.accept_websocket(
-            subprotocol=named[0].decode("latin-1") if named else None,
-            headers=[field for field in given if field[0].lower() != _SUBPROTOCOL],
-        )
+        try:
+            ws = io.accept_websocket(
+                subprotocol=named[0].decode("latin-1") if named else None,
+                headers=[field for field in given if field[0].lower() != _SUBPROTOCOL],
+            )
+        except HandshakeError as error:
+            if not handle.exchange.request.is_websocket:
+                raise
+            return FAILED, lua_text(str(error)), error.status, _lines(error.headers)
         handle.socket = LuaSocket(ws, handle.exchange)
         return DONE, is_there, named[0] if named else None
 
@@ -159,6 +164,11 @@ def _prepared(
     ws.send_window = None if window is None else window_of(window)
     ws.window_until = until_of(until)
     return ws
+
+
+def _lines(fields: dict[str, str]) -> bytes | None:
+    """Return headers as they cross the border; `None` for none."""
+    return "\n".join(part for field in fields.items() for part in field).encode() or None
 
 
 def _text(given: bytes, wrong: str = "a text message isn't UTF-8: use send_binary") -> str:

@@ -106,7 +106,17 @@ local function failed(fiber, value)
   if is_cancelled(fiber, value) then
     return DONE
   end
+  local refusal = fiber.refusal
+  if refusal and rawequal(refusal.told, value) then
+    return FAILED, failure, value, refusal.status, refusal.fields
+  end
   return FAILED, failure
+end
+
+-- The fiber that runs is about to raise `told`: what is wrong is the client's doing, and so to be answered, unless that
+-- is caught.
+function core.blame_client(told, status, fields)
+  current.refusal = { told = told, status = status, fields = fields }
 end
 
 -- What the function of a fiber returned, until its step tells: ours return three values at most.

@@ -5,7 +5,7 @@ local host, core = ...
 local settle, text, misused, result_of = core.settle, core.text, core.misused, core.result_of
 local flat, handle_of, optional = core.flat, core.handle_of, core.optional
 local timeout_of, until_of, window_of = core.timeout_of, core.until_of, core.window_of
-local DONE, TURN, WAIT, BEGUN = core.DONE, core.TURN, core.WAIT, core.BEGUN
+local DONE, TURN, WAIT, FAILED, BEGUN = core.DONE, core.TURN, core.WAIT, core.FAILED, core.BEGUN
 local IO = core.IO
 local error, rawget, rawset, select = error, rawget, rawset, select
 local setmetatable, tostring, type = setmetatable, tostring, type
@@ -251,8 +251,9 @@ end
 -- raises is logged, and closes with 1011. Without it there is `ws:receive`.
 --
 -- Returns: the WebSocket, `ws`; `nil` if the client is gone.
--- Raises: `Unable to upgrade to WebSockets after sending HTTP headers`, a request that is no sound handshake, a subprotocol
--- that the client doesn't offer, [headers](#headers) that can't be: nothing was sent then.
+-- Raises: `Unable to upgrade to WebSockets after sending HTTP headers`, a request that asks for none, or not as the RFCs say
+-- (then a handler that lets that pass is answered for with 400, or 426 if the version is another), a subprotocol that the
+-- client doesn't offer, [headers](#headers) that can't be: nothing was sent then.
 function IO.upgrade_to_websocket(...)
   local count, io, headers, fn = select('#', ...), ...
   if count == 0 then
@@ -266,7 +267,10 @@ function IO.upgrade_to_websocket(...)
   if count == 1 then
     headers = io.headers
   end
-  local code, is_there, subprotocol = host.ws_accept(handle, flat(headers))
+  local code, is_there, subprotocol, fields = host.ws_accept(handle, flat(headers))
+  if code == FAILED and subprotocol then
+    core.blame_client(is_there, subprotocol, fields)
+  end
   settle(code, is_there)
   io[BEGUN] = true
   if not is_there then
