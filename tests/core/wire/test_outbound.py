@@ -18,18 +18,12 @@ BODY = b"".join(PIECES)
 LENGTH = {"content-length": len(BODY)}
 
 
-class Tiny(OfferSize):
+def tiny() -> OfferSize:
     """So small that an offer can be cut at each of its bytes in no time."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__()
-        # The most body bytes of one frame, but for a single piece.
-        self.frame = 10
-
-    def taken(self, offered: int, taken: int) -> None:
-        """Stay as it is."""
+    size = OfferSize(grows=False)
+    # The most body bytes of one frame, but for a single piece.
+    size.frame, size.asks_first = 10, False
+    return size
 
 
 @dataclass
@@ -70,7 +64,7 @@ def offered(request: bytes, headers: dict[str, int], ended: bool, size: int | No
     if ended:
         driven.exchange.finish(driven.now)
     outbound, framer = Outbound(driven.now), Framer(lambda: None)
-    outbound.size = Tiny()
+    outbound.size = tiny()
     framer.begin(True)
     framer.fill(driven.exchange, outbound, None, driven.now)
     assert not outbound.is_empty

@@ -9,7 +9,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower, OnGap
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource
-from httpng_core.sending.calls import Pending
+from httpng_core.sending.calls import Pending, TakenLater
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.results import SendStats
 
@@ -165,30 +165,6 @@ class BaseWebSocket:
         return self.send_timeout if timeout is None else timeout
 
 
-class _Receive(Pending):
-    """A `receive` of a generator: its result is the message, or `None` at the end."""
-
-    __slots__ = ("_clock", "_session")
-
-    def __init__(self, session: "Session", clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._session = session
-        self._clock = clock
-        arrival = session.inbox.arrival()
-        if arrival.settled:
-            self.settle(None)
-        else:
-            arrival.on_settle = self._arrived
-
-    def _arrived(self) -> None:
-        self.settle(None)
-
-    @property
-    def result(self) -> Any:
-        """The message."""
-        return self._session.take(self._clock())
-
-
 class GeneratorWebSocket(BaseWebSocket):
     """What a generator handler gets: each call returns a `Pending` to `yield`."""
 
@@ -199,7 +175,14 @@ class GeneratorWebSocket(BaseWebSocket):
     def receive(self) -> Pending:
         """Yield it to get the next message, or `None` when no more will come."""
         self._check_thread()
-        return _Receive(self._session, self._clock)
+        session, clock = self._session, self._clock
+        call = TakenLater(lambda: session.take(clock()))
+        arrival = session.inbox.arrival()
+        if arrival.settled:
+            call.settle(None)
+        else:
+            arrival.on_settle = lambda: call.settle(None)
+        return call
 
     def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> Pending:
         """Wait for a position; see `wait` of an async handler's."""

@@ -297,6 +297,21 @@ class Turn(Pending):
     __slots__ = ()
 
 
+class TakenLater(Pending):
+    """A call whose result is made when its caller goes on, not when it settles."""
+
+    __slots__ = ("_take",)
+
+    def __init__(self, take: Callable[[], Any]) -> None:
+        super().__init__()
+        self._take = take
+
+    @property
+    def result(self) -> Any:
+        """What `take` returns or raises."""
+        return self._take()
+
+
 class Later(Pending):
     """A call of ours that could not be answered at once: settled, it holds any value, or an error."""
 
