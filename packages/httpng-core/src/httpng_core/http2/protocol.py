@@ -43,7 +43,7 @@ def session_config(settings: Settings) -> Config:
 class Http2(Intake):
     """HTTP/2 on one connection. See `HttpProtocol`."""
 
-    __slots__ = ("_scheduler",)
+    __slots__ = ("_goes_on", "_scheduler")
 
     def __init__(
         self, endpoint: Endpoint, settings: Settings, now: float, upgrade: bytes | None = None
@@ -59,6 +59,8 @@ class Http2(Intake):
             raise ValueError(error.reason) from error
         super().__init__(endpoint, session, settings, now)
         self._scheduler: Scheduler[Stream] | None = None
+        # Whether more frames are in than were read in one go: a timer has the next.
+        self._goes_on = False
 
     # What the connection tells ------------------------------------------------------------------------
 
@@ -70,9 +72,10 @@ class Http2(Intake):
         session = self.session
         self.endpoint.at_rest = False
         self._act(session.receive(data, now), now)
-        while session.has_more and self._phase is not Phase.OVER:
-            # What is given at once is bounded by who gives it.
-            self._act(session.receive(b"", now), now)
+        if session.has_more and not self._goes_on:
+            # Others have their turn first; until then what comes waits in the kernel.
+            self._goes_on = True
+            self.endpoint.timers.add(now, self._go_on)
         if not session.is_partial:
             self._block_since = None
         elif self._block_since is None and not session.has_failed:
@@ -83,6 +86,9 @@ class Http2(Intake):
 
     def receive_eof(self, now: float) -> None:
         """Note that the client sends no more: half requests are gone, exchanges go by the setting."""
+        while self._goes_on:
+            # Who heeds `wants_read` doesn't see the FIN that soon.
+            self._go_on(now)
         for stream in list(self.streams.values()):
             if stream.exchange is None:
                 self._forget(stream, now)
@@ -123,8 +129,8 @@ class Http2(Intake):
 
     @property
     def wants_read(self) -> bool:
-        """Always: window updates and resets must get through. What comes is bounded otherwise."""
-        return True
+        """Whether all that came is read: window updates and resets must get through."""
+        return not self._goes_on
 
     @property
     def is_flushing(self) -> bool:
@@ -136,6 +142,8 @@ class Http2(Intake):
         """Since when there have been no streams, once the client's settings are in; else `None`."""
         session = self.session
         if self._phase is not _OPEN or not session.has_settings or session.is_partial or session.control:
+            return None
+        if self._goes_on:
             return None
         return self._idle_since
 
@@ -184,6 +192,18 @@ class Http2(Intake):
             outbound.queue(made)
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _go_on(self, now: float) -> None:
+        if self._goes_on:
+            self._goes_on = False
+            self.receive(b"", now)
+
+    def expired(self, now: float) -> None:
+        """End what has taken too long; what has come, and only waits to be read, isn't late."""
+        if self._goes_on:
+            self._arm(now)
+        else:
+            super().expired(now)
 
     def _ready(self, now: float) -> list[Stream]:
         """Return the streams that can send. Code of users runs in this, not while frames are made."""
