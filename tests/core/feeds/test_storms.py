@@ -186,6 +186,44 @@ class InStep(Driven):
         return Host(feed_ready=self.sweeps.append, direct_send=len)
 
 
+LOST_ON_ITS_WAY: dict[str, tuple[Any, list[tuple[str, str]], int]] = {
+    "conflated": ({}, [("a", "key"), ("b", "key"), ("c", "key")], 2),
+    "removed": ({}, [("a", "key"), ("b", "key"), ("", "key"), ("c", "next")], 2),
+    "too much": (
+        {"policy": "every", "max_queued": 2, "overflow": "drop_oldest"},
+        [("a", "key"), ("b", "key"), ("c", "key")],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "published", "lost"), LOST_ON_ITS_WAY.values(), ids=LOST_ON_ITS_WAY)
+def test_those_in_step_are_told_what_was_lost_on_its_way(
+    options: Any, published: list[tuple[str, str]], lost: int
+) -> None:
+    feed, loop, sweeps, gaps = shared(**options), Loop(), list[Sweep](), list[int]()
+    client = Following(loop, sweeps)
+    client.follow(feed, on_gap=gaps.append)
+    feed.publish("begun", "first")
+    client.turn()
+    with loop:
+        run_sweeps(sweeps, 1, client.now)
+    assert client.told == follow_stats(delivered=1)
+    assert feed.statistics().loops[0].in_step == 1
+    for value, key in published:
+        if value:
+            feed.publish(value, key)
+        else:
+            feed.remove(key)
+    client.turn()
+    while sweeps:
+        with loop:
+            run_sweeps(sweeps, 10, client.now)
+    client.turn()
+    assert gaps == [lost]
+    assert client.told.skipped == lost
+
+
 @pytest.mark.skipif(COMPILED, reason="a compiled backlog can't be watched")
 @pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("policy", ["latest", "every"])

@@ -126,6 +126,10 @@ class Sweep:
             self._scheduled = True
             self._schedule(self)
 
+    def tell_gap(self) -> None:
+        """Something was skipped for all: those step out who may be told so."""
+        self._step_out(0, lambda member: member.notes_gaps)
+
     def discard(self, removal: Payload) -> None:
         """Nothing of its key is to be sent any more. Who steps out by that is to be told for itself."""
         key = removal.key

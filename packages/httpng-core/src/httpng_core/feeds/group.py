@@ -105,16 +105,24 @@ class Group:
 
     def add(self, payload: Payload, count: int) -> None:
         """One more was published, which stands for `count` of its key."""
-        self.published += count
+        self.skip(count - bool(payload.body))
         if not payload.body:
             self._discard(payload)
             return
+        self.published += 1
         # First, as who steps out by this is apart then.
         for sweep in self._sweeps.values():
             sweep.add(payload)
         # A follower that overflows leaves meanwhile.
         for follower in tuple(self._apart):
             follower.add(payload)
+
+    def skip(self, count: int) -> None:
+        """So many were published that have not come here: who may be told of a gap is, ahead of the next."""
+        self.published += count
+        if count:
+            for sweep in self._sweeps.values():
+                sweep.tell_gap()
 
     def want(self, key: Hashable, payload: Payload | None) -> None:
         """Have all be given what is published of a key, beginning with its latest value."""

@@ -260,7 +260,7 @@ class Branch:
         """Count what didn't find room on its way, and reset those who followed if none of it may be lost."""
         for key, count in lost.items():
             for group in self._groups.wanting(key):
-                group.published += count
+                group.skip(count)
                 for follower in tuple(group.followers):
                     if follower in overrun:
                         follower.overflow()
