@@ -72,7 +72,6 @@ async def until_signalled(serve: Serve) -> None:
         return
     servers: list[Server] = []
     successor = Successor()
-    failure: ConfigError | RuntimeError | None = None
 
     def listening(server: Server) -> None:
         servers[:] = [server]
@@ -85,11 +84,7 @@ async def until_signalled(serve: Serve) -> None:
                 await tasks.start(_watch_hang_ups, servers, watch)
             if hasattr(signal, "SIGUSR2"):
                 await tasks.start(_watch_successions, servers, successor, watch)
-            try:
-                await serve(on_listening=listening)
-            except (ConfigError, RuntimeError) as error:
-                # Out of a task group it would come wrapped.
-                failure = error
+            failure = await _failure_of(serve, listening)
             tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
@@ -97,7 +92,6 @@ async def until_signalled(serve: Serve) -> None:
 
 async def _until_told(serve: Serve, worker: Worker) -> None:
     """Serve as a worker: until its supervisor has it drain, or is gone."""
-    failure: ConfigError | RuntimeError | None = None
     watched = False
 
     def listening(server: Server) -> None:
@@ -112,13 +106,19 @@ async def _until_told(serve: Serve, worker: Worker) -> None:
     with SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_watch_as_worker, worker, watch)
-            try:
-                await serve(on_listening=listening)
-            except (ConfigError, RuntimeError) as error:
-                failure = error
+            failure = await _failure_of(serve, listening)
             tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def _failure_of(serve: Serve, listening: Callable[[Server], None]) -> ConfigError | RuntimeError | None:
+    """Serve; return the error that ended it, which out of a task group would come wrapped."""
+    try:
+        await serve(on_listening=listening)
+    except (ConfigError, RuntimeError) as error:
+        return error
+    return None
 
 
 async def _watch_as_worker(worker: Worker, watch: SecondSignal, *, task_status: TaskStatus[None]) -> None:
