@@ -355,22 +355,22 @@ class Hub:
             self.turn()
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
-        # An exchange that was cancelled before its handler began has let go of its pump.
-        pump = GONE if exchange.is_over else exchange.host.driver
-        io = IO(exchange, self.clock, pump, self.check_thread)
-        if exchange.incoming is not None:
-            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
         self._tasks += 1
-        self._reactor.spawn(self._run, exchange, function, io)
+        self._reactor.spawn(self._run, exchange, function, self._io_of(exchange))
 
     def _start_asgi(self, exchange: Exchange, handler: AsgiHandler) -> None:
-        pump = GONE if exchange.is_over else exchange.host.driver
-        io = IO(exchange, self.clock, pump, self.check_thread)
-        if exchange.incoming is not None:
-            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
+        io = self._io_of(exchange)
         call = call_of(self._asgi, exchange, io, handler)
         self._tasks += 1
         self._reactor.spawn_cancellable(call.take_cancel, self._run, exchange, call.run, io)
+
+    def _io_of(self, exchange: Exchange) -> IO:
+        """Return the `io` of a handler that gets a task, and let its request read a body that comes in."""
+        # One that was cancelled before its handler began has let go of its pump.
+        pump = GONE if exchange.is_over else exchange.host.driver
+        if exchange.incoming is not None:
+            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
+        return IO(exchange, self.clock, pump, self.check_thread)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:
