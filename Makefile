@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DEMO_SECONDS ?= 20
-BENCHES ?= core hello bulk idle fanout http2 lua
+BENCHES ?= core hello bulk idle fanout http2 lua asgi hostile
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -113,7 +113,7 @@ test-compiled: .venv-compiled/stamp
 
 bench: .venv/bench.stamp
 	@# All of them run, whichever misses a target.
-	@missed=; for name in $(BENCHES); do $(BIN)/python bench/$$name.py || missed="$$missed $$name"; done; \
+	@missed=; for name in $(BENCHES); do PYTHONPATH=. $(BIN)/python bench/$$name.py || missed="$$missed $$name"; done; \
 		if [ -n "$$missed" ]; then echo "targets missed:$$missed"; exit 1; fi
 
 bench-freshness: .venv/bench.stamp

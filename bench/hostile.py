@@ -1,8 +1,9 @@
 """Attacks, one line each: what the peer sees, what memory it buys, how long a healthy client waits beside it.
 
 The attacks are those of tests/hostile, which holds their bounds. Memory is the most that Python's heap grew
-by (tracemalloc). Turns are those of the event loop that a request waited at most, and between is how many
-requests of the attacker were handled meanwhile. The wait in time is of a run of its own, without tracemalloc.
+by (tracemalloc). Turns are those of the event loop that a request waited at most, and together is how many
+requests of the attacker were handled in one turn at most. The wait in time is of a run of its own, without
+tracemalloc.
 
     python -m bench.hostile [--engine reference] [--only WORD ...]
 """
@@ -34,13 +35,13 @@ async def _line(attack: Attack, settings: dict[str, Any]) -> str:
         statuses or "nothing",
         f"{seen.memory / 1024:,.0f} KiB",
         seen.turns,
-        seen.between,
+        seen.together,
         f"{wait * 1000:.1f} ms",
     )
 
 
 async def _table(attacks: Sequence[Attack], settings: dict[str, Any]) -> None:
-    print(_COLUMNS.format("attack", "peer sees", "memory", "turns", "between", "wait"))
+    print(_COLUMNS.format("attack", "peer sees", "memory", "turns", "together", "wait"))
     for attack in attacks:
         print(await _line(attack, settings), flush=True)
 

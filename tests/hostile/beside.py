@@ -29,7 +29,7 @@ class Seen:
         body: of the last of them.
         memory: the most bytes that the process took more than before.
         turns: the most turns of the loop that a request of the healthy client waited to be handled.
-        between: the most requests of the attacker that were handled while it waited.
+        together: the most requests of the attacker that were handled in one turn of the loop.
         seconds: the longest that the healthy client waited for a response.
         healthy: how many responses it got.
     """
@@ -38,46 +38,54 @@ class Seen:
     body: bytes
     memory: int
     turns: int
-    between: int
+    together: int
     seconds: float
     healthy: int
 
 
 class Target:
-    """An application that tells when it handles the requests of the healthy client."""
+    """An application that tells in which turn it handles the requests of the healthy client.
+
+    Attributes:
+        server: the one that calls it.
+        together: the most requests of others that it has handled in one turn.
+    """
 
     def __init__(self) -> None:
         self.server: Server | None = None
-        self.handled = 0
+        self.together = 0
+        self._turn = self._handled = 0
 
     def __call__(self, req: Request) -> str:
-        if req.path != "/healthy" or self.server is None:
-            self.handled += 1
-            return f"{len(req.body)} bytes"
-        return str(turns_of(self.server))
+        turn = turns_of(self.server) if self.server is not None else 0
+        if req.path == "/healthy":
+            return str(turn)
+        if turn != self._turn:
+            self._turn, self._handled = turn, 0
+        self._handled += 1
+        self.together = max(self.together, self._handled)
+        return f"{len(req.body)} bytes"
 
 
 class Healthy:
     """Asks again and again, one request after the other, in the loop of the server: so turns are exact."""
 
-    def __init__(self, server: Server, target: Target) -> None:
-        self.turns = self.between = self.count = 0
+    def __init__(self, server: Server) -> None:
+        self.turns = self.count = 0
         self.seconds = 0.0
         self._server = server
-        self._target = target
 
     async def run(self) -> None:
         """Ask until it is cancelled."""
         address = self._server.addresses[0]
         async with await anyio.connect_tcp(address.host, address.port) as stream:
             while True:
-                turns, handled = turns_of(self._server), self._target.handled
+                turns = turns_of(self._server)
                 began = time.perf_counter()
                 await stream.send(HEALTHY)
                 response = await stream.receive()
                 self.seconds = max(self.seconds, time.perf_counter() - began)
                 self.turns = max(self.turns, int(response.partition(b"\r\n\r\n")[2]) - turns)
-                self.between = max(self.between, self._target.handled - handled)
                 self.count += 1
 
 
@@ -135,7 +143,7 @@ async def beside(server: Server, target: Target, attack: Attack, *, memory: bool
     Without `memory` that isn't measured, which would slow all down.
     """
     target.server = server
-    healthy = Healthy(server, target)
+    healthy = Healthy(server)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(healthy.run)
         await until(lambda: healthy.count, "the healthy client is served")
@@ -143,7 +151,7 @@ async def beside(server: Server, target: Target, attack: Attack, *, memory: bool
             statuses, body = await in_thread(_attack, server.addresses[0], attack)
             size = grown()
         tasks.cancel_scope.cancel()
-    return Seen(statuses, body, size, healthy.turns, healthy.between, healthy.seconds, healthy.count)
+    return Seen(statuses, body, size, healthy.turns, target.together, healthy.seconds, healthy.count)
 
 
 @contextmanager

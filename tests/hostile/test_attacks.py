@@ -9,8 +9,8 @@ pytestmark = pytest.mark.anyio
 
 MOST_TURNS = 3
 """So many turns a request may wait beside an attack: one passes anyway, and a turn may be under way."""
-MOST_BETWEEN = 64
-"""So many requests of one connection are handled at most before another's turn comes."""
+MOST_TOGETHER = 24
+"""So many requests of one connection are handled at most in one turn."""
 LONGEST_ECHO = 300
 
 
@@ -22,6 +22,6 @@ async def test_an_attack_gets_its_answer_and_costs_nobody_else(serving: Serving,
     assert seen.statuses == [attack.status] * attack.responses
     assert seen.memory <= attack.memory
     assert seen.turns <= MOST_TURNS
-    assert seen.between <= MOST_BETWEEN
+    assert seen.together <= MOST_TOGETHER
     assert seen.healthy > 0
     assert len(seen.body) <= LONGEST_ECHO
