@@ -11,6 +11,8 @@ from httpng_core.websocket.frames import PING, PONG, control_frame
 from httpng_core.websocket.pings import PingClock, Verdict
 
 NO_PONG: Final = over_limit("ws_ping_timeout", "no PONG has come within ws_ping_timeout")
+MOST_PONGS: Final = 16
+"""So many PINGs are answered one by one; of more at once only the last ones (RFC 6455, 5.5.3)."""
 SOON: Final = 0.0
 """A deadline that has always come: others have their turn first."""
 
@@ -23,7 +25,7 @@ def _never() -> bool:
 class Heartbeat:
     """What keeps one WebSocket alive, or finds that its client is gone."""
 
-    __slots__ = ("_clock", "_exchange", "_ping_end", "_pong", "_pong_end", "_reads", "_stopped", "_timer")
+    __slots__ = ("_clock", "_exchange", "_ping_end", "_pong_end", "_pongs", "_reads", "_stopped", "_timer")
 
     def __init__(self, exchange: Exchange, reads: Callable[[], bool], now: float) -> None:
         """Begin with nothing said; `reads` tells whether anything is read from the client."""
@@ -31,8 +33,8 @@ class Heartbeat:
         self._clock = PingClock(settings.ws_ping_interval, settings.ws_ping_timeout, now)
         self._exchange = exchange
         self._reads = reads
-        # The answer that is due, and where in the body the last one ends.
-        self._pong: bytes | None = None
+        # The answers that are due, and where in the body the last ones end.
+        self._pongs: list[bytes] = []
         self._pong_end = self._ping_end = 0
         self._stopped = False
         self._timer: Timer | None = None
@@ -44,8 +46,10 @@ class Heartbeat:
         self._exchange.timers.cancel(self._timer)
 
     def pinged(self, payload: bytes) -> None:
-        """Note a PING of the client's: of several only the last need be answered (RFC 6455, 5.5.3)."""
-        self._pong = payload
+        """Note a PING of the client's; of many that have no answer yet the first is forgotten."""
+        if len(self._pongs) == MOST_PONGS:
+            del self._pongs[0]
+        self._pongs.append(payload)
 
     def ponged(self, payload: bytes, now: float) -> None:
         """Note a PONG of the client's."""
@@ -53,18 +57,19 @@ class Heartbeat:
         self._watch()
 
     def answer(self, now: float) -> None:
-        """Answer the last PING, if any, unless an answer still waits for the client to read."""
-        exchange = self._exchange
-        if self._pong is None or self._stopped or exchange.sent < self._pong_end:
+        """Answer the PINGs that wait, if any, unless an answer still waits for the client to read."""
+        exchange, pongs = self._exchange, self._pongs
+        if not pongs or self._stopped or exchange.sent < self._pong_end:
             return
-        exchange.accept(control_frame(PONG, self._pong), now)
+        exchange.accept(b"".join(control_frame(PONG, payload) for payload in pongs), now)
         exchange.host.wake()
-        self._pong, self._pong_end = None, exchange.current
+        pongs.clear()
+        self._pong_end = exchange.current
         # One that comes meanwhile is answered when this is out: what a client can make us hold is bounded.
         exchange.wait(self._pong_end, now, inf, "sent").on_settle = self._answered
 
     def _answered(self) -> None:
-        if self._pong is not None and not self._stopped:
+        if self._pongs and not self._stopped:
             self._exchange.timers.add(SOON, self.answer)
 
     def _watch(self) -> None:
