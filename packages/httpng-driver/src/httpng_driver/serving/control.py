@@ -25,6 +25,7 @@ class Service:
     Attributes:
         listening: what is open, or was until a shutdown; `None` before anything.
         on_started: called in the first loop when a script has started the server again.
+        on_stopping: called in the first loop when the server begins to stop.
         over: set when all is down and nothing is left that could start it again.
     """
 
@@ -32,6 +33,7 @@ class Service:
         self.listening = listening
         self.over = anyio.Event()
         self.on_started: Callable[[], None] = lambda: None
+        self.on_stopping: Callable[[], None] = lambda: None
         self._application = application
         self._hub = hub
         self._loops = loops
@@ -174,6 +176,7 @@ class Service:
             self._is_stopping, self._first_is_idle = True, False
             self._loops.shrink(1)
             self._hub.drain(self._idle)
+            self.on_stopping()
             self._told = self._hub.timers.add(self._hub.clock() + PATIENCE, lambda now: self._tell_waiting())
         if resets:
             self._hub.reset()

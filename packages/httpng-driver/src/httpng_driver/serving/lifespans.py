@@ -1,7 +1,7 @@
 """What an application does of its own before the first request and after the last one."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,15 +15,22 @@ _log = logging.getLogger("httpng")
 
 
 @asynccontextmanager
-async def started(application: Application, backend: Backend) -> AsyncIterator[None]:
+async def started(application: Application, backend: Backend) -> AsyncIterator[Callable[[], None]]:
     """Start the application, and stop it at the end: its own `lifespan`, and those of its ASGI applications.
+
+    Gives what is to be called, in this loop, when the server begins to stop.
 
     Raises:
         ConfigError: there is one of WSGI, which can't be run here.
         StartupError: one of them failed.
     """
-    async with _own(application), _asgi(application, backend):
-        yield
+    async with _own(application), _asgi(application, backend) as lifespans:
+
+        def notify() -> None:
+            for lifespan in lifespans:
+                lifespan.notify()
+
+        yield notify
 
 
 @asynccontextmanager
@@ -47,7 +54,7 @@ async def _own(application: Application) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _asgi(application: Application, backend: Backend) -> AsyncIterator[None]:
+async def _asgi(application: Application, backend: Backend) -> AsyncIterator[list[AsgiLifespan]]:
     apps: dict[int, Any] = {}
     for handler in application.asgi_handlers:
         if handler.is_wsgi:
@@ -56,7 +63,7 @@ async def _asgi(application: Application, backend: Backend) -> AsyncIterator[Non
             apps[id(handler.app)] = handler.app
     mode = application.settings.lifespan
     if mode == "off" or not apps:
-        yield
+        yield []
         return
     # Around that of the server: its tasks are gone before an application is told to stop.
     async with backend.reactor() as reactor:
@@ -68,7 +75,7 @@ async def _asgi(application: Application, backend: Backend) -> AsyncIterator[Non
                 reactor.spawn(lifespan.run)
                 await lifespan.start()
                 application.asgi_states[number] = lifespan.state
-            yield
+            yield lifespans
         finally:
             with anyio.CancelScope(shield=True):
                 for lifespan in reversed(lifespans):

@@ -158,8 +158,10 @@ async def serve_on(
         raise RuntimeError("the application is served already: give another server a copy of it")
     listening = opened(application, listen)
     try:
-        async with started(application, backend), backend.reactor() as reactor:
-            await _serve(Server(application, reactor, backend, listening), on_listening, task_status)
+        async with started(application, backend) as notify, backend.reactor() as reactor:
+            server = Server(application, reactor, backend, listening)
+            server._service.on_stopping = notify
+            await _serve(server, on_listening, task_status)
         if application.failure is not None:
             raise application.failure
     finally:

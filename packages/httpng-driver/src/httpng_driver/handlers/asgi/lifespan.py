@@ -1,6 +1,7 @@
 """The lifespan of one ASGI application: https://asgi.readthedocs.io/en/latest/specs/lifespan.html."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from httpng_core import StartupError
 
 _log = logging.getLogger("httpng")
 
+NOTICE: Final = "lifespan.shutdown.notice"
+"""What an application that asks for it is told when its server begins to stop, ahead of the shutdown."""
 _SECONDS_TO_LEAVE: Final = 1.0
 """So long an application may go on after it has said that its shutdown is complete."""
 
@@ -26,11 +29,13 @@ class AsgiLifespan:
         self.state: dict[str, Any] = {}
         self._app = app
         self._is_required = is_required
-        self._asked = self._is_up = False
+        self._is_up = self._is_stopping = self._wants_notice = False
+        # What it is told, as it asks.
+        self._messages = deque(["lifespan.startup"])
+        self._more = anyio.Event()
         self._failure: str | None = None
         self._error: Exception | None = None
         self._started = anyio.Event()
-        self._stopping = anyio.Event()
         self._stopped = anyio.Event()
         self._left = anyio.Event()
         # Whoever cancels the server lets it end all the same.
@@ -42,6 +47,7 @@ class AsgiLifespan:
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
             "state": self.state,
+            "extensions": {NOTICE: {}},
         }
         try:
             with self._scope:
@@ -70,10 +76,16 @@ class AsgiLifespan:
             raise StartupError(f"the ASGI application doesn't support lifespan: {why}") from self._error
         _log.info("the ASGI application doesn't seem to support lifespan: %s", why)
 
+    def notify(self) -> None:
+        """Tell the application, if it has asked for that, that the server begins to stop."""
+        if self._wants_notice:
+            self._tell(NOTICE)
+
     async def stop(self) -> None:
         """Have the application shut down, and wait until it has. Does nothing if it isn't up."""
         if self._is_up and not self._left.is_set():
-            self._stopping.set()
+            self._is_stopping = True
+            self._tell("lifespan.shutdown")
             await self._stopped.wait()
             with anyio.move_on_after(_SECONDS_TO_LEAVE):
                 await self._left.wait()
@@ -82,25 +94,26 @@ class AsgiLifespan:
         if self._is_up and self._error is not None:
             _log.error("the ASGI application failed in its lifespan", exc_info=self._error)
 
+    def _tell(self, kind: str) -> None:
+        self._messages.append(kind)
+        self._more.set()
+        self._more = anyio.Event()
+
     async def _receive(self) -> MutableMapping[str, Any]:
-        if not self._asked:
-            self._asked = True
-            return {"type": "lifespan.startup"}
-        await self._stopping.wait()
-        if self._stopped.is_set():
-            # It has been told.
-            await anyio.sleep_forever()
-        return {"type": "lifespan.shutdown"}
+        while not self._messages:
+            await self._more.wait()
+        return {"type": self._messages.popleft()}
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         kind = message["type"]
         if kind == "lifespan.startup.complete" and not self._started.is_set():
             self._is_up = True
+            self._wants_notice = bool(message.get("shutdown_notice", False))
             self._started.set()
         elif kind == "lifespan.startup.failed" and not self._started.is_set():
             self._failure = message.get("message", "")
             self._started.set()
-        elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed") and self._stopping.is_set():
+        elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed") and self._is_stopping:
             if kind == "lifespan.shutdown.failed":
                 _log.error("the shutdown of the ASGI application failed: %s", message.get("message", ""))
             self._stopped.set()
