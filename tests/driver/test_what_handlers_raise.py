@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.driver.harness import GET, Client, Received, Serving, in_thread
+from tests.driver.harness import GET, Client, Received, Serving, in_thread, until
 from tests.driver.net import Net
 
 from httpng_core import GeneratorIO, Pending, Request, Router
@@ -212,4 +212,45 @@ async def test_what_on_gap_raises_is_raised_by_follow(
             assert (received.body[-6:], received.complete) == (b"failed", True)
             assert raised[0] is error or raised[0].__cause__ is error
             assert (await in_thread(other.ask)).body == b"good"
+            assert await is_at_rest(polls)
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+@pytest.mark.parametrize("by_thread", [False, True], ids=["in the loop", "from a thread"])
+async def test_what_a_filter_of_keys_raises_is_raised_by_its_follow_alone(
+    serving: Serving, kind: str, by_thread: bool, polls: list[None]
+) -> None:
+    """It runs in the loop of its follower, in the middle of somebody else's publishing."""
+    feed = Feed()
+
+    def wanted(key: str) -> bool:
+        raise PanicError(key)
+
+    async def coroutine(req: Request, io: IO) -> str | None:
+        try:
+            await io.follow(feed, keys=wanted if req.path == "/follow" else None)
+        except RuntimeError as told:
+            return str(told)
+        return None
+
+    def generator(req: Request, io: GeneratorIO) -> Generator[Pending, Any, str | None]:
+        try:
+            yield io.follow(feed, keys=wanted if req.path == "/follow" else None)
+        except RuntimeError as told:
+            return str(told)
+        return None
+
+    async with serving(coroutine if kind == "coroutine" else generator) as server:
+        with Client(server.addresses[0]) as ill, Client(server.addresses[0]) as well:
+            ill.send(b"GET /follow HTTP/1.1\r\nHost: x\r\n\r\n")
+            well.send(GET)
+            await until(lambda: feed.get_stats().followers == 2)
+            if by_thread:
+                await in_thread(feed.publish_threadsafe, "first", "k")
+            else:
+                feed.publish("first", "k")
+            assert (await in_thread(ill.read_response)).body == b"keys raised PanicError"
+            feed.publish("second", "l")
+            feed.close()
+            assert (await in_thread(well.read_response)).body == b"firstsecond"
             assert await is_at_rest(polls)

@@ -102,20 +102,84 @@ def test_a_function_is_asked_once_for_each_key() -> None:
     assert sorted(map(str, asked)) == ["a", "b", "c"]
 
 
-def test_what_a_function_raises_is_raised_where_it_was_asked_and_nobody_else_loses() -> None:
-    feed, clients = Feed(clock=Clock()), [Driven(), Driven()]
-    clients[1].exchange.follow(feed.follower(keys=lambda key: 1 // (key != "x")), 0)
-    clients[0].exchange.follow(feed.follower(), 0)
-    with pytest.raises(ZeroDivisionError):
-        publish(feed, "x1")
-    publish(feed, "y1")
+class PanicError(BaseException):
+    """What extensions written in Rust raise for a panic is no Exception either."""
+
+
+ERRORS = [
+    ZeroDivisionError,
+    PanicError,
+    GeneratorExit,
+    lambda: BaseExceptionGroup("several", [PanicError(), ValueError()]),
+]
+
+
+def feed_of_x() -> Feed:
+    """Has a value of x."""
+    feed = Feed(clock=Clock())
+    publish(feed, "x0")
+    return feed
+
+
+def raising(error: Callable[[], BaseException]) -> Callable[[str], bool]:
+    """Wants all keys, but raises for x."""
+
+    def wanted(key: str) -> bool:
+        if key == "x":
+            raise error()
+        return True
+
+    return wanted
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["Exception", "BaseException", "GeneratorExit", "group"])
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_what_a_function_raises_ends_the_follow_alone_that_it_is_for(
+    policy: Any, error: Callable[[], BaseException]
+) -> None:
+    """Not the one who publishes, nor those who follow as well."""
+    feed, clients, wanted = Feed(clock=Clock(), policy=policy), [Driven() for _ in range(3)], raising(error)
+    follows = [
+        client.exchange.follow(feed.follower(keys=keys), 0)
+        for client, keys in zip(clients, (wanted, None, wanted), strict=True)
+    ]
+    publish(feed, "w1", "x1", "y1")
+    feed.close()
     for client in clients:
         client.push()
-    assert [client.body for client in clients] == [b"x1,y1,", b"y1,"]
+    assert clients[1].body == b"w1,x1,y1,"
+    assert clients[0].body in (b"w1,", b"")
+    assert follows[1].result is None
+    for failed in follows[::2]:
+        with pytest.raises((ZeroDivisionError, RuntimeError)) as raised:
+            assert failed.result
+        told = raised.value if isinstance(raised.value, ZeroDivisionError) else raised.value.__cause__
+        assert type(told) is type(error())
+    assert feed.get_stats().followers == 0
     late = Driven()
-    with pytest.raises(ZeroDivisionError):
-        late.exchange.follow(feed.follower(keys=lambda key: 1 // (key != "x")), 0)
-    assert feed.get_stats().followers == 2
+    with pytest.raises(type(error())):
+        late.exchange.follow(feed_of_x().follower(keys=wanted), 0)
+
+
+def test_the_end_of_such_a_follow_lets_others_of_its_response_go_on() -> None:
+    driven = Driven()
+    feeds = [Feed(clock=Clock()), Feed(clock=Clock())]
+    follow = driven.exchange.follow(follower_of(feeds, keys=raising(PanicError)), 0)
+    behind = driven.exchange.write(b"behind", 0)
+    feeds[1].publish("x1", "x")
+    with pytest.raises(RuntimeError, match="keys raised PanicError"):
+        assert follow.result
+    driven.push()
+    assert (driven.body, behind.result) == (b"behind", None)
+    assert [feed.get_stats().followers for feed in feeds] == [0, 0]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_is_meant_for_the_program_reaches_it(error: type[BaseException]) -> None:
+    feed, client = Feed(clock=Clock()), Driven()
+    client.exchange.follow(feed.follower(keys=raising(error)), 0)
+    with pytest.raises(error):
+        feed.publish("x1", "x")
 
 
 WRONG: list[Any] = ["ab", b"ab", 5, 1.5, [["a"]]]
@@ -376,6 +440,9 @@ class Quiet:
         raise AssertionError
 
     def feed_closed(self, now: float) -> None:
+        raise AssertionError
+
+    def follow_failed(self, error: BaseException, now: float) -> None:
         raise AssertionError
 
     def settle_books(self, source: object) -> None:

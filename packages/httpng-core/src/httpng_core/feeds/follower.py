@@ -111,10 +111,9 @@ class Follower:
         self.slot = -1
         self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
-        self._noted = self._told = 0
+        self._noted = self._told = self._asks = 0
         # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
         self._asked: tuple[int, Payload, calls.Later] | None = None
-        self._asks = 0
         # Whether it takes in nothing more, though its feed goes on.
         self._finished = False
 
@@ -331,9 +330,13 @@ class Follower:
         if self._owner is not None:
             self._owner.reset(self._feed.clock(), _TOO_MANY)
 
+    def fail(self, error: BaseException) -> None:
+        """Note that the function that says what is wanted has raised: its follow ends with that."""
+        if self._owner is not None:
+            self._owner.follow_failed(error, self._feed.clock())
+
     def feed_closed(self) -> None:
         """Nothing more will be published."""
-        # It may have left meanwhile, with another that its exchange followed.
         if self._owner is not None:
             self._owner.feed_closed(self._feed.clock())
 

@@ -3,11 +3,13 @@
 1. Keys that are known beforehand, of sets and of `Keys`, are in an index.
 2. A function is asked once for each key and group: when something of the key is published first, or is there
    already as the group is made. What it said is kept, for so many keys.
+3. What a function raises is the affair of those who gave it: it ends their follows, and touches nobody else.
 """
 
 from collections.abc import Hashable
 from typing import Final
 
+from httpng_core.errors import is_handlers_error
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.keys import Keys
 
@@ -19,11 +21,11 @@ class Groups:
     """The groups of one event loop.
 
     Attributes:
-        error: what a function raised that was asked last, if it did; then its group doesn't want the key.
+        failed: the groups whose functions raised since this was emptied, with what they raised.
     """
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.failed: list[tuple[Group, BaseException]] = []
         self._by_wanted: dict[object, Group] = {}
         self._index: dict[Hashable, dict[Group, None]] = {}
         self._asking: dict[Group, None] = {}
@@ -84,8 +86,11 @@ class Groups:
             try:
                 if group.wants(key):
                     answers[group] = None
-            except Exception as error:
-                self.error, complete = error, False
+            except BaseException as error:
+                if not is_handlers_error(error):
+                    raise
+                self.failed.append((group, error))
+                complete = False
         if complete:
             if len(self._answers) >= _KEYS_ASKED:
                 self._answers.clear()

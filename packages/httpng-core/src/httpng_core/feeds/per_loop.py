@@ -253,7 +253,8 @@ class Branch:
         for group in self._groups.wanting(payload.key):
             work += group.apart
             group.add(payload, count)
-        self._raise_error()
+        if self._groups.failed:
+            self._end_failed()
         return work
 
     def _lose(self, lost: Lost, overrun: dict[Follower, Group]) -> None:
@@ -264,12 +265,15 @@ class Branch:
                 for follower in tuple(group.followers):
                     if follower in overrun:
                         follower.overflow()
-        self._raise_error()
+        if self._groups.failed:
+            self._end_failed()
 
-    def _raise_error(self) -> None:
-        error, self._groups.error = self._groups.error, None
-        if error is not None:
-            raise error
+    def _end_failed(self) -> None:
+        """End the follows whose functions raised, after all others have been given what is theirs."""
+        failed, self._groups.failed = self._groups.failed, []
+        for group, error in failed:
+            for follower in tuple(group.followers):
+                follower.fail(error)
 
 
 def _number_of(payload: Payload) -> int:

@@ -170,6 +170,9 @@ class FollowOwner(Protocol):
     def feed_closed(self, now: float) -> None:
         """Note that nothing more will become pending."""
 
+    def follow_failed(self, error: BaseException, now: float) -> None:
+        """End the follow: what a function of the user's raised, that says what is wanted, is raised by it."""
+
     def settle_books(self, source: "Source") -> None:
         """Count what a sweep has sent of `source`."""
 

@@ -41,6 +41,7 @@ from httpng_core.sending.checks import (
 )
 from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
 from httpng_core.sending.messages import MessagePositions
+from httpng_core.sending.outgoing import of_users
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, SendResult, SendStats, encode
@@ -247,7 +248,7 @@ class Exchange(Stalling):
         if self.state > LAST_WRITABLE:
             follow.settle(self._follow_cancelled())
             return follow
-        if self.queue is not None and self.queue.has_follow:
+        if self.queue is not None and self.queue.any_follow is not None:
             raise ResponseStateError(
                 "this response follows a feed already, and would never come to the second one: "
                 "follow again when that call has returned"
@@ -517,6 +518,17 @@ class Exchange(Stalling):
         """Note that the feed which is followed has closed."""
         if self.queue is not None:
             self.queue.advance(self, now, self._settle_write)
+        # Who stood in line behind it may have been accepted.
+        self.host.wake()
+
+    def follow_failed(self, error: BaseException, now: float) -> None:
+        """End the follow: what a function of the user's raised, that says what is wanted, is raised by it."""
+        queue = self.queue
+        if queue is None or (follow := queue.any_follow) is None:
+            return
+        queue.remove(follow)
+        self._settle_write(follow, of_users(error, "keys"))
+        queue.advance(self, now, self._settle_write)
         # Who stood in line behind it may have been accepted.
         self.host.wake()
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.config.types import Until
+from httpng_core.errors import is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
 from httpng_core.http.trailers import Fields
@@ -499,15 +500,11 @@ class Outgoing(ResponseBody):
     def _choice_failed(self, error: BaseException, now: float) -> None:
         """Settle the follow whose `on_gap` raised, unless that has ended the exchange before."""
         queue = self.queue
-        if not isinstance(error, Exception):
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise error
-            wrapped = RuntimeError(f"on_gap raised {type(error).__name__}")
-            wrapped.__cause__ = error
-            error = wrapped
+        if not is_handlers_error(error):
+            raise error
         if queue is not None and (follow := queue.follow) is not None and not follow.settled:
             queue.remove(follow)
-            self._settle_write(follow, error)
+            self._settle_write(follow, of_users(error, "on_gap"))
 
     def _give_up(self, event: ResponseEvent, cause: Cause, now: float) -> None:
         if self.state > LAST_LIVE:
@@ -528,3 +525,12 @@ class Outgoing(ResponseBody):
         host = self.host
         if host.direct_send is not None and host.feed_ready is not None and self.carrier.can_sweep():
             source.step_in(host)
+
+
+def of_users(error: BaseException, name: str) -> Exception:
+    """Return what a call raises as the function of the user's that it was given as `name` raised `error`."""
+    if isinstance(error, Exception):
+        return error
+    wrapped = RuntimeError(f"{name} raised {type(error).__name__}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -63,9 +63,12 @@ class WriterQueue:
         return None if first is None else first.source
 
     @property
-    def has_follow(self) -> bool:
-        """Whether a follow stands in the line, first or not."""
-        return any(isinstance(write, Follow) for write in self._waiting)
+    def any_follow(self) -> Follow | None:
+        """The follow that stands in the line, first or not, if one does: there is one at most."""
+        for write in self._waiting:
+            if isinstance(write, Follow):
+                return write
+        return None
 
     @property
     def rest(self) -> int:

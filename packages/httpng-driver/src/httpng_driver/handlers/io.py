@@ -186,7 +186,9 @@ class IO(BaseIO):
         Args:
             feed: what to follow, a feed or several. Of several each in turn has its payload sent.
             keys: what is wanted of it, `None`: all keys. A set of keys; a function that gets a key and tells
-                whether it is wanted, asked once for each key; or `Keys`, which may change meanwhile.
+                whether it is wanted, asked once for each key; or `Keys`, which may change meanwhile. What the
+                function raises is raised here, one that is no `Exception` as the cause of a `RuntimeError`;
+                who publishes doesn't notice.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired since the last one that
                 was sent; the bytes that it returns, if any, are sent before the next one.
