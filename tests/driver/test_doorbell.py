@@ -6,8 +6,7 @@ from threading import Thread, get_ident
 
 import pytest
 
-from httpng_driver.loop import Poller, make_poller
-from httpng_driver.threads import Doorbell
+from httpng_driver.loop import Doorbell, Poller, make_poller
 
 
 @pytest.fixture

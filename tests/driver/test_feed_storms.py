@@ -11,7 +11,7 @@ from tests.driver.harness import GET, Client, Serving, in_thread, until
 
 from httpng_core import Request
 from httpng_driver import IO, Feed
-from httpng_driver.threads import Doorbell
+from httpng_driver.loop import Doorbell
 from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from tests.driver.harness import BOUND, GET, Client, Serving, in_thread, pumps_o
 from httpng_core import Application, ConfigError, Request, ServerState, parse_listen
 from httpng_driver import IO, ListenerStatistics, Server, ServerStatistics
 from httpng_driver.command import Wanted, load
-from httpng_driver.loop import Hub, make_poller
+from httpng_driver.loop import Accepted, Hub, make_poller
 from httpng_driver.serving import Listener, open_listeners
 from httpng_lua import LuaApplication
 
@@ -229,11 +229,11 @@ async def test_a_listener_that_stops_accepting_in_just_that_moment_goes_on() -> 
     """A connection of another thread closes after it has been counted, before the listener has stopped."""
     (bound,) = open_listeners(list(parse_listen("127.0.0.1:0", default=())), 0)
     hub, has_room = SimpleNamespace(poller=make_poller()), iter([False, True, True, True])
-    taken: list[object] = []
+    taken: list[Accepted] = []
 
-    def take(sock: socket.socket, *_: object, **_options: object) -> None:
-        taken.append(sock)
-        sock.close()
+    def take(accepted: Accepted) -> None:
+        taken.append(accepted)
+        accepted.socket.close()
 
     listener = Listener(cast(Hub, hub), bound, take, lambda: next(has_room))
     with Client(listener.address):

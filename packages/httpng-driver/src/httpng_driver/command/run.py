@@ -4,7 +4,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 from anyio.abc import TaskStatus
@@ -23,11 +23,8 @@ _log = logging.getLogger("httpng")
 _OF_WORKERS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR2")
 
 
-class Serve(Protocol):
-    """A backend's `serve`, its application and listeners bound."""
-
-    def __call__(self, *, on_listening: Callable[[Server], None]) -> Awaitable[None]:
-        """Serve until it is over."""
+Serve = Callable[..., Awaitable[None]]
+"""A backend's `serve`, its application and listeners bound; what is left is `on_listening`."""
 
 
 def addresses(listen: object) -> tuple[ListenAddress, ...] | None:

@@ -6,7 +6,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from httpng_core import Incoming, Read
-from httpng_driver.handlers.io import Driving, Turn
+from httpng_driver.handlers.driving import Driving
+from httpng_driver.handlers.io import Turn
 
 
 class BodyReader:

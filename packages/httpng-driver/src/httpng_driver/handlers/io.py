@@ -1,7 +1,7 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -19,53 +19,11 @@ from httpng_core import (
     Until,
 )
 from httpng_core import HeaderSource as _HeaderSource
+from httpng_driver.handlers.driving import Driving
 from httpng_driver.handlers.websocket import WebSocket
 
 _GATHERED: Final = 256 * 1024
 """So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
-
-
-class Driving(Protocol):
-    """What `io` needs of what drives its exchange: a `Pump`, or none any more.
-
-    Attributes:
-        flagged: whether it is served now, or in this turn.
-    """
-
-    flagged: bool
-
-    def push_now(self) -> None:
-        """Ask the kernel in this very turn, as a call waits."""
-
-    def wake(self) -> None:
-        """Note that there is something to send."""
-
-    def serve(self) -> None:
-        """Do whatever the connection wants now."""
-
-    def serve_locked(self) -> None:
-        """Likewise, outside of a turn: the lock is taken."""
-
-
-class NoPump:
-    """The pump of an exchange that was over before its handler began. See `Pump`."""
-
-    flagged = True
-
-    def push_now(self) -> None:
-        """Do nothing."""
-
-    def wake(self) -> None:
-        """Do nothing."""
-
-    def serve(self) -> None:
-        """Do nothing."""
-
-    def serve_locked(self) -> None:
-        """Do nothing."""
-
-
-GONE = NoPump()
 
 
 class IO(BaseIO):

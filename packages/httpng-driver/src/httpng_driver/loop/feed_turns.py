@@ -3,29 +3,32 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from httpng_core import Sweep
-from httpng_driver.loop.pump import Pump
+from httpng_driver.handlers.driving import Driving
+
+P = TypeVar("P", bound=Driving)
 
 _PAYLOADS_PER_TURN = 256
 _log = logging.getLogger("httpng")
 
 
-class FeedTurns:
+class FeedTurns(Generic[P]):
     """Payloads that wait for single followers, and sweeps over those that are in step."""
 
-    def __init__(self, flag: Callable[[Pump], None], soon: Callable[[], None]) -> None:
+    def __init__(self, flag: Callable[[P], None], soon: Callable[[], None]) -> None:
         """Take `flag`, which has a pump served in this turn, and `soon`, which has a turn taken."""
         self._flag = flag
         self._soon = soon
-        self._followers: deque[Pump] = deque()
+        self._followers: deque[P] = deque()
         self._sweeps: deque[Sweep] = deque()
 
     def __bool__(self) -> bool:
         """Return whether anything waits to be sent."""
         return bool(self._followers or self._sweeps)
 
-    def has_payload(self, pump: Pump) -> None:
+    def has_payload(self, pump: P) -> None:
         """Note that a feed has something for this client alone."""
         self._followers.append(pump)
         if len(self._followers) == 1:

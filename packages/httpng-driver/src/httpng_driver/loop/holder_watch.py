@@ -1,8 +1,10 @@
 """Looks once a second who holds the bytes of exchanges that take long, for their lines in the access log."""
 
-from typing import Any, Final
+from typing import Final
 
 from httpng_core import Timer
+from httpng_driver.loop.pump import Pump
+from httpng_driver.loop.turns import Turns
 
 EVERY: Final = 1.0
 """Seconds between two looks; what is over before the first has none."""
@@ -15,7 +17,7 @@ class HolderWatch:
 
     __slots__ = ("_hub", "_next", "_timer")
 
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: Turns[Pump]) -> None:
         self._hub = hub
         self._next = 0
         self._timer: Timer | None = None

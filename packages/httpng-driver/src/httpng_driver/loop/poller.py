@@ -7,7 +7,6 @@ trip through the loop.
 import select
 import selectors
 from collections.abc import Callable
-from typing import Protocol
 
 READABLE = 0x001
 WRITABLE = 0x004
@@ -21,55 +20,33 @@ MAYBE_SHUT = 1 << 32
 Callback = Callable[[int], None]
 
 
-class Poller(Protocol):
-    """Readiness of many sockets behind one descriptor. ERROR and HANG_UP are always reported."""
-
-    def fileno(self) -> int:
-        """Return the descriptor to watch: readable when `poll` has something to tell."""
-
-    def register(self, fd: int, interest: int, callback: Callback) -> None:
-        """Start reporting `fd`."""
-
-    def modify(self, fd: int, interest: int) -> None:
-        """Change what is reported."""
-
-    def unregister(self, fd: int) -> None:
-        """Stop reporting `fd`; call it before the socket is closed."""
-
-    def poll(self) -> int:
-        """Call the callbacks of all that is ready now; return how many. Doesn't wait."""
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-
-
 class EpollPoller:
-    """The poller of Linux."""
+    """Readiness of many sockets behind one descriptor, on Linux. ERROR and HANG_UP are always reported."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
 
     def fileno(self) -> int:
-        """See `Poller`."""
+        """Return the descriptor to watch: readable when `poll` has something to tell."""
         return self._epoll.fileno()
 
     def register(self, fd: int, interest: int, callback: Callback) -> None:
-        """See `Poller`."""
+        """Start reporting `fd`."""
         self._epoll.register(fd, interest)
         self._callbacks[fd] = callback
 
     def modify(self, fd: int, interest: int) -> None:
-        """See `Poller`."""
+        """Change what is reported."""
         self._epoll.modify(fd, interest)
 
     def unregister(self, fd: int) -> None:
-        """See `Poller`."""
+        """Stop reporting `fd`; call it before the socket is closed."""
         del self._callbacks[fd]
         self._epoll.unregister(fd)
 
     def poll(self) -> int:
-        """See `Poller`."""
+        """Call the callbacks of all that is ready now; return how many. Doesn't wait."""
         ready = self._epoll.poll(0)
         for fd, mask in ready:
             # An earlier callback of this batch may have closed it.
@@ -79,7 +56,7 @@ class EpollPoller:
         return len(ready)
 
     def close(self) -> None:
-        """See `Poller`."""
+        """Give the descriptor back."""
         self._epoll.close()
 
 
@@ -91,28 +68,28 @@ class SelectorPoller:
         self._callbacks: dict[int, Callback] = {}
 
     def fileno(self) -> int:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         return int(self._selector.fileno())  # type: ignore[attr-defined]
 
     def register(self, fd: int, interest: int, callback: Callback) -> None:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         self._callbacks[fd] = callback
         self.modify(fd, interest)
 
     def modify(self, fd: int, interest: int) -> None:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         self._forget(fd)
         # A selector can't watch a descriptor for nothing.
         if _events(interest):
             self._selector.register(fd, _events(interest))
 
     def unregister(self, fd: int) -> None:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         del self._callbacks[fd]
         self._forget(fd)
 
     def poll(self) -> int:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         ready = self._selector.select(0)
         for key, events in ready:
             callback = self._callbacks.get(key.fd)
@@ -121,12 +98,15 @@ class SelectorPoller:
         return len(ready)
 
     def close(self) -> None:
-        """See `Poller`."""
+        """See `EpollPoller`."""
         self._selector.close()
 
     def _forget(self, fd: int) -> None:
         if fd in self._selector.get_map():
             self._selector.unregister(fd)
+
+
+Poller = EpollPoller | SelectorPoller
 
 
 def make_poller() -> Poller:

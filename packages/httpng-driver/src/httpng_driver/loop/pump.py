@@ -4,22 +4,23 @@ No decision about bytes or time is made here: those are the core's. What a clien
 callback that reads it: the handler runs, and its answer is sent, before the next socket is looked at.
 """
 
+import logging
 import select
 import socket
 import struct
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
 
-from httpng_core import Address, Certificates, Connection, Host, PathLook, Readiness, Timer, lost
+from httpng_core import DEFECT, Connection, Host, PathLook, Readiness, Settings, Timer, lost
+from httpng_driver.handlers.driving import Driving
+from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
+from httpng_driver.loop.turns import Turns
 
-if TYPE_CHECKING:
-    from httpng_driver.loop.hub import Hub
-
+_log = logging.getLogger("httpng")
 _RECEIVE_SIZE = 64 * 1024
 _OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
@@ -28,7 +29,7 @@ _NOTHING = Readiness.NOTHING
 _ASK = Readiness.ASK
 
 
-class Pump:
+class Pump(Driving):
     """Drives one accepted, non-blocking socket that it owns.
 
     Attributes:
@@ -52,23 +53,11 @@ class Pump:
         "_watched",
         "alarm",
         "connection",
-        "flagged",
     )
 
-    def __init__(
-        self,
-        hub: "Hub",
-        sock: socket.socket,
-        peer: Address,
-        ouraddr: Address,
-        certificates: Certificates | None = None,
-        *,
-        proxied: bool = False,
-    ) -> None:
-        """Watch `sock` from now on; with `certificates` it speaks TLS.
-
-        Where it is `proxied`, a proxy says first who the client is, by the PROXY protocol.
-        """
+    def __init__(self, hub: "Turns[Pump]", accepted: Accepted) -> None:
+        """Watch a socket from now on, for `hub`."""
+        sock, ouraddr = accepted.socket, accepted.ouraddr
         self.flagged = False
         self.alarm: Timer | None = None
         self._hub = hub
@@ -95,13 +84,13 @@ class Pump:
                 call_soon=hub.wakeup.call,
                 driver=self,
             ),
-            peer=peer,
+            peer=accepted.peer,
             ouraddr=ouraddr,
             date=hub.date,
             # Of a Unix socket the kernel counts something else.
             tells_acknowledged=CAN_TELL and ouraddr.family != "AF_UNIX",
-            certificates=certificates,
-            proxy_protocol=proxied,
+            certificates=accepted.certificates,
+            proxy_protocol=accepted.is_proxied,
             tells_complete=False,
         )
         hub.poller.register(self._fd, self._interest, self.on_ready)
@@ -117,7 +106,7 @@ class Pump:
         return self._socket
 
     @property
-    def hub(self) -> "Hub":
+    def hub(self) -> "Turns[Pump]":
         """The hub that serves it."""
         return self._hub
 
@@ -148,7 +137,7 @@ class Pump:
                 self._read(mask)
             except Exception:
                 # A defect of ours: else the poller would find the socket ready again, for ever.
-                self._hub.failed(self)
+                self._fail()
         self.serve()
 
     def wake(self) -> None:
@@ -179,10 +168,10 @@ class Pump:
                 more = self._follow()
             elif self._fd >= 0:
                 # The deadline of an idle connection may be earlier than that of the request before it.
-                hub.set_alarm(self)
+                self._set_alarm()
         except Exception:
             # A defect of ours must not take the other connections with it.
-            hub.failed(self)
+            self._fail()
         self.flagged = False
         if more:
             hub.flag(self)
@@ -191,6 +180,11 @@ class Pump:
         """Serve, outside of a turn."""
         with self._hub.lock:
             self.serve()
+
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Give the connection other settings."""
+        self.connection.reconfigure(settings, now)
+        self._set_alarm()
 
     def push(self) -> bool:
         """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
@@ -260,6 +254,7 @@ class Pump:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._socket.close()
         self.connection.release()
+        self._hub.timers.cancel(self.alarm)
         self._hub.forget(self)
 
     # Inside -------------------------------------------------------------------------------------------
@@ -340,12 +335,28 @@ class Pump:
         self._rests = interest == READABLE | PEER_SHUT and self._stall_limit == inf
         if connection.wants_acknowledged:
             self._watch_acks().follow()
-        self._hub.set_alarm(self)
+        self._set_alarm()
         return not self._blocked and connection.wants_write
+
+    def _set_alarm(self) -> None:
+        """Have the deadline of the connection looked at in time.
+
+        Deadlines mostly move away: an alarm that turns out too early is cheaper than moving it each time.
+        """
+        deadline, alarm = self.connection.next_deadline(), self.alarm
+        if deadline is None or (alarm is not None and alarm.deadline <= deadline):
+            return
+        self.alarm = self._hub.alarm_at(deadline, alarm, self.expire)
+
+    def _fail(self) -> None:
+        """Give the connection up, as it has met a defect of the server; the others go on."""
+        _log.exception("a connection failed and is aborted")
+        self.connection.abort(self._hub.clock(), DEFECT)
+        self.close()
 
     def _watch_acks(self) -> AckWatch:
         if self._acks is None:
-            self._acks = AckWatch(self, self._hub)
+            self._acks = AckWatch(self._socket, self.connection, self._hub.timers, self._hub.clock, self.wake)
         return self._acks
 
     def _shut_down(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
 from httpng_core import Address, Certificates, ConfigError, ListenAddress, Settings
+from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.poller import READABLE
 from httpng_driver.loop.tcp_options import keep_alive
@@ -216,21 +217,6 @@ def _warn_once(text: str) -> None:
         _log.warning(text)
 
 
-class Take(Protocol):
-    """Serves an accepted, non-blocking socket."""
-
-    def __call__(
-        self,
-        sock: socket.socket,
-        peer: Address,
-        ouraddr: Address,
-        certificates: Certificates | None,
-        *,
-        proxied: bool = False,
-    ) -> None:
-        """Serve it, over TLS with `certificates`; `proxied`: a proxy says first who the client is."""
-
-
 class Listener:
     """Accepts from one listening socket, in the loop of one hub. It owns the socket.
 
@@ -243,7 +229,7 @@ class Listener:
         self,
         hub: Hub,
         bound: Bound,
-        take: Take,
+        take: Callable[[Accepted], None],
         has_room: Callable[[], bool],
         certificates: Certificates | None = None,
         make_room: Callable[[], bool] = lambda: False,
@@ -326,8 +312,8 @@ class Listener:
         if self._prepare is not None:
             self._prepare(sock)
         sock.setblocking(False)
-        ours, proxied = _address(sock, sock.getsockname()), self._bound.address.proxy_protocol
-        self._take(sock, _address(sock, peer), ours, self._certificates, proxied=proxied)
+        ours, is_proxied = _address(sock, sock.getsockname()), self._bound.address.proxy_protocol
+        self._take(Accepted(sock, _address(sock, peer), ours, self._certificates, is_proxied))
         return True
 
     def _run_out(self, error: OSError) -> None:

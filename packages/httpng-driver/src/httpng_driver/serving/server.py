@@ -10,6 +10,7 @@ from anyio.abc import TaskStatus
 
 from httpng_core import Application, ListenAddress, ServerState, ServerVerb, Settings
 from httpng_driver.handlers.io import until_settled
+from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.hub import Hub
 from httpng_driver.reactor import Backend, Reactor
 from httpng_driver.serving.control import Service
@@ -18,7 +19,6 @@ from httpng_driver.serving.lifespans import started
 from httpng_driver.serving.statistics import ServerStatistics
 from httpng_driver.threads.lua_gate import LuaGate
 from httpng_driver.threads.pool import Loops
-from httpng_driver.threads.wakeup import Doorbell
 
 
 class Server:

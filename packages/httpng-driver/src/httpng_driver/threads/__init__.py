@@ -2,7 +2,6 @@
 
 from httpng_driver.threads.lua_gate import LuaGate
 from httpng_driver.threads.pool import Loops
-from httpng_driver.threads.wakeup import Doorbell
 from httpng_driver.threads.worker import Worker
 
-__all__ = ["Doorbell", "Loops", "LuaGate", "Worker"]
+__all__ = ["Loops", "LuaGate", "Worker"]

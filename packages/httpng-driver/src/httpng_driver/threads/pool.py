@@ -1,12 +1,12 @@
 """The event loops of a server: the first one, and those in threads of their own."""
 
-import socket
 from collections.abc import Callable
 from heapq import nsmallest
 from threading import Lock
 
-from httpng_core import Address, Application, Certificates, ConfigError
+from httpng_core import Application, ConfigError
 from httpng_driver.loop import hub as hubs
+from httpng_driver.loop.accepted import Accepted
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.worker import Worker
 
@@ -103,19 +103,11 @@ class Loops:
                 break
         return gone > 0
 
-    def take(
-        self,
-        sock: socket.socket,
-        peer: Address,
-        ouraddr: Address,
-        certificates: Certificates | None,
-        *,
-        proxied: bool = False,
-    ) -> None:
+    def take(self, accepted: Accepted) -> None:
         """Have an accepted socket served where there are the fewest."""
         loops: tuple[hubs.Hub | Worker, ...] = (self.first, *self._workers)
         least = min(loops, key=lambda loop: loop.load)
-        least.take(sock, peer, ouraddr, certificates, proxied=proxied)
+        least.take(accepted)
 
     def grow(self, count: int) -> None:
         """Start workers until there are `count` loops. From any thread.

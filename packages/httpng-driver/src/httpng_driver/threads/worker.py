@@ -1,18 +1,18 @@
 """A worker: one more event loop, in a thread of its own, for the connections that it is given."""
 
 import logging
-import socket
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
 
 import anyio
 
-from httpng_core import Address, Application, Certificates
+from httpng_core import Application
 from httpng_driver.loop import hub as hubs
+from httpng_driver.loop.accepted import Accepted
+from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.pump import Pump
 from httpng_driver.reactor import Backend
-from httpng_driver.threads.wakeup import Doorbell
 
 _log = logging.getLogger("httpng")
 
@@ -76,18 +76,10 @@ class Worker:
         hub = self._hub
         return 0 if hub is None else hub.runner.requests
 
-    def take(
-        self,
-        sock: socket.socket,
-        peer: Address,
-        ouraddr: Address,
-        certificates: Certificates | None,
-        *,
-        proxied: bool = False,
-    ) -> None:
-        """Serve an accepted, non-blocking socket from now on."""
+    def take(self, accepted: Accepted) -> None:
+        """Serve an accepted socket from now on."""
         self.handed += 1
-        self._doorbell.call(partial(self._adopt, sock, peer, ouraddr, certificates, proxied=proxied))
+        self._doorbell.call(partial(self._take, accepted))
 
     @property
     def pumps(self) -> list[Pump]:
@@ -150,24 +142,16 @@ class Worker:
         if self._over is not None:
             self._over.set()
 
-    def _adopt(
-        self,
-        sock: socket.socket,
-        peer: Address,
-        ouraddr: Address,
-        certificates: Certificates | None,
-        *,
-        proxied: bool = False,
-    ) -> None:
+    def _take(self, accepted: Accepted) -> None:
         if self._hub is None:
             # The thread has failed before it began.
-            sock.close()
+            accepted.socket.close()
             self._forgot()
             return
         try:
-            self._hub.adopt(sock, peer, ouraddr, certificates, proxied=proxied)
+            self._hub.take(accepted)
         except BaseException:
-            sock.close()
+            accepted.socket.close()
             self._forgot()
             raise
 

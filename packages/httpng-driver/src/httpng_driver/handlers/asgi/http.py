@@ -29,7 +29,8 @@ from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_
 from httpng_driver.handlers.asgi.extensions import PathFile, at_most, extensions, pieces_of
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.scope import http_scope
-from httpng_driver.handlers.io import GONE, IO
+from httpng_driver.handlers.driving import GONE
+from httpng_driver.handlers.io import IO
 
 Message = MutableMapping[str, Any]
 
@@ -280,7 +281,6 @@ class HttpCall:
         finally:
             if not flagged:
                 pump.serve_locked()
-        # Nothing is left to do for who has called.
         self._io.__dict__["pump"] = GONE
         if self._changed is not None:
             self._tell()

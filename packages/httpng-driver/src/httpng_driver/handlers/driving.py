@@ -1,0 +1,37 @@
+"""What drives the exchange of a handler, as handlers and turns see it."""
+
+from typing import Final
+
+from httpng_core import Settings
+
+
+class Driving:
+    """What drives an exchange: a `Pump`. This itself drives one that is over, so it does nothing.
+
+    Attributes:
+        flagged: whether it is served now, or in this turn.
+    """
+
+    __slots__ = ("flagged",)
+
+    def __init__(self) -> None:
+        self.flagged = True
+
+    def push_now(self) -> None:
+        """Ask the kernel in this very turn, as a call waits."""
+
+    def wake(self) -> None:
+        """Note that there is something to send."""
+
+    def serve(self) -> None:
+        """Do whatever the connection wants now."""
+
+    def serve_locked(self) -> None:
+        """Likewise, outside of a turn: the lock is taken."""
+
+    def reconfigure(self, settings: Settings, now: float) -> None:
+        """Give the connection other settings."""
+
+
+GONE: Final = Driving()
+"""What drives an exchange that is over: nothing is left to do for it."""
