@@ -21,7 +21,7 @@ from tests.driver.harness import (
 )
 from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
-from httpng_core import Keys, Request, SendResult
+from httpng_core import Keys, Request, SendResult, json_merge
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -145,6 +145,31 @@ async def test_other_threads_publish(net: Net) -> None:
         await in_thread(publish)
         seen = await read_until(client, 1000)
         assert seen == sorted(set(seen))
+
+
+async def test_what_several_threads_publish_at_once_is_merged_and_none_of_it_lost(net: Net) -> None:
+    feed, threads, each = Feed(merge=json_merge("sum")), 4, 300
+
+    def publish() -> None:
+        for _ in range(each):
+            feed.publish_threadsafe("1\n")
+
+    async with net.serving(follower_of(feed)) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(threads):
+                tasks.start_soon(in_thread, publish)
+
+        def read() -> None:
+            while sum(map(int, client.body.split())) < threads * each and client.receive():
+                pass
+
+        client.open_windows()
+        await in_thread(read)
+        assert sum(map(int, client.body.split())) == threads * each
+        stats = feed.get_stats()
+        assert stats.published == threads * each == stats.delivered + stats.merged
 
 
 async def test_a_follow_ends_when_the_client_is_gone(net: Net) -> None:

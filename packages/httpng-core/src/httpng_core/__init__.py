@@ -49,10 +49,12 @@ from httpng_core.errors import (
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.checks import Overflow, Policy
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
-from httpng_core.feeds.follower import OnGap
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
+from httpng_core.feeds.values import json_merge
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.fields import QueryParams
 from httpng_core.http.file_info import FileInfo
@@ -142,6 +144,7 @@ __all__ = [
     "Keys",
     "Lifecycle",
     "ListenAddress",
+    "Merge",
     "OnGap",
     "OnRemove",
     "Overflow",
@@ -184,6 +187,7 @@ __all__ = [
     "check_awaited",
     "end_exchange",
     "headers_were_sent",
+    "json_merge",
     "lost",
     "nearest_key",
     "parse_listen",

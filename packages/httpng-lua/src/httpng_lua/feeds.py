@@ -10,6 +10,7 @@ from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
+from httpng_lua.values import merge_of
 
 
 class _GateLock:
@@ -79,6 +80,7 @@ class FeedCalls:
         max_queued: float | None,
         overflow: bytes | None,
         snapshot_end: bytes | None,
+        merge: bytes | None,
     ) -> Answer:
         feed = Feed(
             clock=self._calls.clock,
@@ -86,6 +88,7 @@ class FeedCalls:
             max_queued=MAX_QUEUED if max_queued is None else whole(max_queued),
             overflow=cast(Overflow, _word(overflow, "close")),
             snapshot_end=snapshot_end,
+            merge=merge_of(merge),
             lock=self._lock,
         )
         self._last += 1
@@ -117,7 +120,7 @@ class FeedCalls:
 
     def _stats(self, number: float) -> Answer:
         stats = self._by_number[int(number)].get_stats()
-        return stats.published, stats.followers, stats.delivered, stats.skipped, stats.expired
+        return stats.published, stats.followers, stats.delivered, stats.skipped, stats.expired, stats.merged
 
     def _forget(self, number: float) -> None:
         """Lua has let go of the feed; those that follow it go on."""

@@ -31,6 +31,7 @@ PARTS: Final = (
     "lua/httpng.lua",
     "lua/router.lua",
     "lua/keys.lua",
+    "lua/values.lua",
     "lua/feed.lua",
     "lua/sse.lua",
     "lua/fiber.lua",

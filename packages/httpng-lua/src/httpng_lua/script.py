@@ -19,6 +19,7 @@ from httpng_lua.server import Owner, ServerCalls
 from httpng_lua.sse import sse_calls
 from httpng_lua.statistics import LuaStatistics
 from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
+from httpng_lua.values import value_calls
 from httpng_lua.websockets import WebSocketCalls
 
 _NO_CFG: Final = "No handlers specified: the script ended without httpng.cfg{handler = ...}"
@@ -154,7 +155,8 @@ class Script:
         self, exchange: ExchangeCalls, wall_clock: Callable[[], float] | None
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
-        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls() | sse_calls()
+        calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
+        calls |= sse_calls() | value_calls()
         calls |= self._websockets.for_lua()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()

@@ -8,7 +8,8 @@ from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import ResponseStateError
 from httpng_core.feeds.feed import Feed
-from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.stats import FollowStats

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from httpng_core.config.settings import nearest_key
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
-from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource
 from httpng_core.sending.calls import Pending, TakenLater

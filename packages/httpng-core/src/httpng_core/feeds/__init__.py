@@ -4,10 +4,13 @@ from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.checks import Overflow, Policy
 from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
-from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.per_loop import FeedLoopStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
+from httpng_core.feeds.values import json_merge
 
 __all__ = [
     "MAX_QUEUED",
@@ -21,10 +24,12 @@ __all__ = [
     "KeyFilter",
     "Keys",
     "LatestBacklog",
+    "Merge",
     "OnGap",
     "OnRemove",
     "Overflow",
     "Payload",
     "Policy",
     "Sweep",
+    "json_merge",
 ]

@@ -19,9 +19,10 @@ class Payload:
         at: when they were published.
         number: the number of the publication, counted from 1.
         removes: whether the key has no value any more, which these tell; no bytes: nothing is to tell it.
+        published: what was published last of all that it was merged of; `None`: it was published so itself.
     """
 
-    __slots__ = ("_chunk", "at", "body", "key", "number", "removes")
+    __slots__ = ("_chunk", "at", "body", "key", "number", "published", "removes")
 
     def __init__(
         self, body: bytes, key: Hashable, at: float, number: int = 0, *, removes: bool = False
@@ -31,6 +32,7 @@ class Payload:
         self.at = at
         self.number = number
         self.removes = removes
+        self.published: Payload | None = None
         self._chunk = b""
 
     @property
@@ -60,6 +62,9 @@ class Backlog(Protocol):
 
     def first(self) -> Payload | None:
         """Return the next to be sent."""
+
+    def get(self, key: Hashable) -> Payload | None:
+        """Return what a newer payload of a key would take the place of."""
 
     def drop(self, payload: Payload) -> None:
         """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
@@ -101,6 +106,10 @@ class LatestBacklog:
         for payload in self._newest.values():
             return payload
         return None
+
+    def get(self, key: Hashable) -> Payload | None:
+        """See `Backlog`."""
+        return self._newest.get(key)
 
     def drop(self, payload: Payload) -> None:
         """See `Backlog`. A newer one of the key has become pending behind those that wait."""
@@ -156,6 +165,10 @@ class EveryBacklog:
     def first(self) -> Payload | None:
         """See `Backlog`."""
         return self._payloads[0] if self._payloads else None
+
+    def get(self, key: Hashable) -> Payload | None:
+        """See `Backlog`."""
+        return None
 
     def drop(self, payload: Payload) -> None:
         """See `Backlog`."""

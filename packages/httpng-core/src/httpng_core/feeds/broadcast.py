@@ -8,7 +8,7 @@
 4. What a follower was sent is the difference of the totals, now and when it stepped in. So a payload that is
    taken whole costs a call of `send()` and a comparison, and no books.
 5. A newer value of the key that a pass is sending ends the pass: those that were not reached skip the older
-   one and come first in the next.
+   one and come first in the next. Where values are merged it doesn't: all get both, one after the other.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from math import inf
 from typing import Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.merging import Merger
 
 Send = Callable[[bytes], int]
 Books = tuple[int, int, int]
@@ -69,11 +70,13 @@ class Sweep:
         "_gone",
         "_max_age",
         "_members",
+        "_merger",
         "_payload",
         "_schedule",
         "_scheduled",
         "_sends",
         "_totals",
+        "merged",
         "moved_at",
     )
 
@@ -82,9 +85,13 @@ class Sweep:
         backlog: LatestBacklog | EveryBacklog,
         clock: Callable[[], float],
         schedule: Callable[["Sweep"], None],
+        merger: Merger | None = None,
     ) -> None:
         self.moved_at = 0.0
         """When the last payload was sent."""
+        self.merged = 0
+        """How many payloads went into newer ones here."""
+        self._merger = merger
         self._backlog = backlog
         self._clock = clock
         self._schedule = schedule
@@ -112,6 +119,8 @@ class Sweep:
 
     def add(self, payload: Payload) -> None:
         """One more was published. Followers that step out by that are to be given it for themselves."""
+        if self._merger is not None and self._merges(payload, self._merger):
+            return
         backlog, current = self._backlog, self._payload
         if backlog.would_lose(payload):
             self._step_out(0, lambda member: member.notes_gaps or not backlog.replaces)
@@ -240,6 +249,17 @@ class Sweep:
 
     # Inside -------------------------------------------------------------------------------------------
 
+    def _merges(self, payload: Payload, merger: Merger) -> bool:
+        """Put a payload into the older one of its key that is pending; return whether it was."""
+        older = self._backlog.get(payload.key)
+        merged = None if older is None else merger.merged(older, payload)
+        # What ran in that may have had all leave.
+        if merged is None or self._backlog.get(payload.key) is not older:
+            return False
+        self._backlog.add(merged)
+        self.merged += 1
+        return True
+
     def _begin(self) -> Payload | None:
         """Take the next payload off the backlog, for a pass over all."""
         payload = self._backlog.first()
@@ -266,6 +286,8 @@ class Sweep:
         """Rule 5, if `payload` is a newer value of what is being sent."""
         current = self._payload
         if current is None or not self._backlog.replaces or current.key != payload.key:
+            return
+        if self._merger is not None:
             return
         # With others pending behind it, the order would not be the same for all.
         apart = len(self._backlog) > 0

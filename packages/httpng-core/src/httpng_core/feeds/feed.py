@@ -6,7 +6,7 @@
    or replaced, and a follower never gets an older value of a key after a newer one.
 3. Publishing marks the followers and returns; those that are in step with each other are marked as one. A
    follower that is behind costs it next to nothing.
-4. For each follower, published = delivered + skipped + expired + pending, since it joined.
+4. For each follower, published = delivered + skipped + merged + expired + pending, since it joined.
 5. Each event loop that follows has its own branch of the feed. What is published waits in the inbox of each,
    where it is coalesced at once, and is taken in the thread of its loop.
 """
@@ -27,10 +27,12 @@ from httpng_core.feeds.checks import (
     checked_age,
     checked_payload,
 )
-from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.keys import KeyFilter, checked_keys
+from httpng_core.feeds.merging import Merge, asked_merge, can_merge, merged_payload
 from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, keep
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.sending.host import CallInLoop, Host
@@ -77,6 +79,7 @@ class Feed:
         overflow: Overflow = "close",
         on_remove: OnRemove | None = None,
         snapshot_end: bytes | str | None = None,
+        merge: Merge | None = None,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Start with nothing published.
@@ -92,6 +95,10 @@ class Feed:
                 nothing does.
             snapshot_end: a payload for each new follower, behind the values that it begins with. It never
                 expires, and counts as published for that follower.
+            merge: gets a payload that was not sent and a newer one of its key, and returns what is sent in
+                place of both, where a newer one alone would be otherwise. It must not matter in which order
+                several are put together, and it must not touch the feed. It runs in any thread that
+                publishes, or where a follower is served. If it raises, the newer one is sent.
             lock: held while the feed is changed, for use in several threads; the same thread may enter it
                 again while it holds it.
 
@@ -99,7 +106,7 @@ class Feed:
             TypeError, ValueError: wrong arguments.
         """
         check_options(policy, max_queued, overflow)
-        check_for_latest(policy, on_remove, snapshot_end)
+        check_for_latest(policy, on_remove, snapshot_end, merge)
         self.clock = clock
         self.is_closed = False
         self.published = 0
@@ -107,13 +114,14 @@ class Feed:
         self._max_queued = max_queued
         self._drops_oldest = overflow == "drop_oldest"
         self._on_remove = on_remove
+        self._merge = None if merge is None else asked_merge(merge)
         self._begun = () if snapshot_end is None else (Payload(checked_payload(snapshot_end), _Mark(), inf),)
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest: Latest = {}
         self._branches: dict[CallInLoop | None, Branch] = {}
-        # What became of the payloads for followers that are gone: delivered, skipped and expired.
-        self._gone = (0, 0, 0)
+        # What became of the payloads for followers that are gone: delivered, skipped, expired and merged.
+        self._gone = (0, 0, 0, 0)
 
     def publish(self, payload: bytes | str, key: Hashable = None) -> None:
         """Make `payload` the newest value of `key`, for all that follow now or later. Never waits.
@@ -202,19 +210,21 @@ class Feed:
     def get_stats(self) -> FeedStats:
         """Return what became of all that was published; what other threads do just now may be missing."""
         with self._lock:
-            delivered, skipped, expired = self._gone
+            delivered, skipped, expired, merged = self._gone
             followers = [follower for branch in self._branches.values() for follower in branch.followers]
         for follower in followers:
             stats = follower.stats
             delivered += stats.delivered
             skipped += stats.skipped
             expired += stats.expired
+            merged += stats.merged
         return FeedStats(
             published=self.published,
             followers=len(followers),
             delivered=delivered,
             skipped=skipped,
             expired=expired,
+            merged=merged,
         )
 
     def statistics(self) -> FeedStatistics:
@@ -242,7 +252,9 @@ class Feed:
         with self._lock:
             branch = self._branches.get(host.call_in_loop)
             if branch is None:
-                branch = Branch(host, self._lock, self.clock, self._backlog, self._inbox(), self._left)
+                branch = Branch(
+                    host, self._lock, self.clock, self._backlog, self._inbox(), self._left, self._merge
+                )
                 self._branches[host.call_in_loop] = branch
             # By the policy "every" the latest values are none.
             group = branch.join(follower, self._latest, is_closed=self.is_closed)
@@ -257,8 +269,8 @@ class Feed:
     def delivered_late(self) -> None:
         """Note that a follower that left with a payload offered has delivered it after all."""
         with self._lock:
-            delivered, skipped, expired = self._gone
-            self._gone = delivered + 1, skipped - 1, expired
+            delivered, skipped, expired, merged = self._gone
+            self._gone = delivered + 1, skipped - 1, expired, merged
 
     # Inside -------------------------------------------------------------------------------------------
 
@@ -270,9 +282,14 @@ class Feed:
     def _left(self, follower: Follower, branch: Branch) -> None:
         """Count what became of all for a follower that is gone; a branch goes with its last one."""
         with self._lock:
-            delivered, skipped, expired = self._gone
+            delivered, skipped, expired, merged = self._gone
             stats = follower.stats
-            self._gone = delivered + stats.delivered, skipped + stats.skipped, expired + stats.expired
+            self._gone = (
+                delivered + stats.delivered,
+                skipped + stats.skipped,
+                expired + stats.expired,
+                merged + stats.merged,
+            )
             self._remove_from(branch, follower)
 
     def _remove_from(self, branch: Branch, follower: Follower) -> None:
@@ -287,6 +304,8 @@ class Feed:
 
     def _publish(self, body: bytes, key: Hashable) -> bool:
         """Publish, unless the feed is closed; return whether it was not."""
+        if self._merge is not None:
+            return self._publish_merged(body, key)
         with self._lock:
             if self.is_closed:
                 return False
@@ -296,6 +315,36 @@ class Feed:
                 keep(self._latest, payload)
             called = self._hand(payload)
         # Without the lock, as it may be the thread of a loop, which takes it at once.
+        for branch in called:
+            branch.call()
+        return True
+
+    def _publish_merged(self, body: bytes, key: Hashable) -> bool:
+        """Publish what may be merged with a payload that is on its way to a loop.
+
+        It is merged without the lock, and anew if another thread has published or taken one meanwhile.
+        """
+        assert self._merge is not None
+        made: dict[Payload, bytes | None] = {}
+        while True:
+            with self._lock:
+                if self.is_closed:
+                    return False
+                branches = list(self._branches.values())
+                waiting = {branch: branch.waiting(key) for branch in branches}
+                missing = [each for each in waiting.values() if each is not None and each not in made]
+                if not missing:
+                    self.published += 1
+                    payload = Payload(body, key, self.clock(), self.published)
+                    keep(self._latest, payload)
+                    called = [
+                        branch
+                        for branch, older in waiting.items()
+                        if branch.hand(payload, _merged(made, older, payload))
+                    ]
+                    break
+            for older in missing:
+                made[older] = None if older.removes else self._merge.answer(older.body, body)
         for branch in called:
             branch.call()
         return True
@@ -321,6 +370,12 @@ class Feed:
 
     def _hand(self, payload: Payload) -> list[Branch]:
         return [branch for branch in self._branches.values() if branch.hand(payload)]
+
+
+def _merged(made: dict[Payload, bytes | None], older: Payload | None, payload: Payload) -> Payload | None:
+    """Return what stands for both, if these are merged; `made` has the bytes of it."""
+    body = None if older is None or not can_merge(older, payload) else made[older]
+    return None if body is None else merged_payload(body, payload)
 
 
 class _Mark:

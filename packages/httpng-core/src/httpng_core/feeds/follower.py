@@ -2,78 +2,44 @@
 
 from collections.abc import Callable, Hashable
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.gaps import Gaps, OnGap
 from httpng_core.feeds.keys import Keys, Predicate
+from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.publication import Publication, Publisher
 from httpng_core.feeds.stats import FollowStats
-from httpng_core.http.response import body_bytes
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
 from httpng_core.sending.host import Host
 
-OnGap = Callable[[int], "bytes | str | calls.Later | None"]
-"""Gets how many updates were lost; may return bytes that tell the client, also `Later`."""
 _TOO_MANY: Final = over_limit("max_queued", "too many bytes of a feed waited (max_queued)")
-_ASKS: Final = 8
-"""How often a notice that comes later is asked for, if each time more was lost meanwhile."""
 _MUCH: Final = 64
 """Payloads that wait for a follower, of which it has to send some before it can be in step with others."""
-
-
-class Publisher(Protocol):
-    """What a follower needs of a feed before it follows."""
-
-    def join(self, follower: "Follower", host: Host) -> tuple["Publication", list[Payload]]:
-        """Have `follower` get what is published from now on: where from, and what it starts with."""
-
-    def delivered_late(self) -> None:
-        """Note that a follower that left with a payload offered has delivered it after all."""
-
-
-class Publication(Protocol):
-    """What a follower needs of its feed's branch."""
-
-    clock: Callable[[], float]
-    is_closed: bool
-    published: int
-
-    def leave(self, follower: "Follower") -> None:
-        """Have `follower` get nothing more."""
-
-    def sweep(self, host: Host) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`."""
-
-    def stepped_in(self, follower: "Follower") -> None:
-        """Have `follower` get nothing for itself until it has stepped out."""
-
-    def stepped_out(self, follower: "Follower") -> None:
-        """Have `follower` get what is published for itself."""
 
 
 class Follower:
     """One exchange on a feed; the `Source` of its `Follow`."""
 
     __slots__ = (
-        "_asked",
-        "_asks",
         "_backlog",
         "_begun",
         "_delivered",
         "_expired",
         "_feed",
         "_finished",
+        "_gaps",
         "_given_up",
+        "_held",
         "_joined_at",
         "_left_at",
-        "_noted",
+        "_merged",
         "_offered",
-        "_on_gap",
         "_owner",
         "_publisher",
         "_sweep",
-        "_told",
         "_waits_for",
         "_wake",
         "base",
@@ -85,7 +51,7 @@ class Follower:
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publisher["Follower"],
         backlog: LatestBacklog | EveryBacklog,
         max_age: float,
         on_gap: OnGap | None,
@@ -93,10 +59,10 @@ class Follower:
     ) -> None:
         self.keys = keys
         self._publisher = publisher
-        self._feed: Publication
+        self._feed: Publication[Follower]
         self._backlog = backlog
         self.max_age = max_age
-        self._on_gap = on_gap
+        self._gaps = None if on_gap is None else Gaps(on_gap)
         self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
         self._joined_at = self._left_at = 0
@@ -104,6 +70,9 @@ class Follower:
         self._begun: Payload | None = None
         # What was under way when its key was given up; if it is taken, it was published for this one.
         self._given_up: Payload | None = None
+        # An older value of a key that is pending: it may be under way, and is merged if it was not.
+        self._held: Payload | None = None
+        self._merged = 0
         self._sweep: Sweep | None = None
         self._waits_for: Sweep | None = None
         # Makes wire bytes of a payload, and of a notice, where each is framed for itself.
@@ -111,9 +80,6 @@ class Follower:
         self.slot = -1
         self.base: Books = (0, 0, 0)
         self._delivered = self._expired = 0
-        self._noted = self._told = self._asks = 0
-        # A notice that was asked for and isn't there yet: of how many lost, ahead of which payload.
-        self._asked: tuple[int, Payload, calls.Later] | None = None
         # Whether it takes in nothing more, though its feed goes on.
         self._finished = False
 
@@ -125,12 +91,13 @@ class Follower:
             skipped=self._lost() - self._expired,
             expired=self._expired,
             pending=self._pending(),
+            merged=self._merged_by_now(),
         )
 
     @property
     def notes_gaps(self) -> bool:
         """Whether its client may be told what was skipped."""
-        return self._on_gap is not None
+        return self._gaps is not None
 
     @property
     def ended(self) -> bool:
@@ -140,7 +107,7 @@ class Follower:
     @property
     def size(self) -> int:
         """The length of the payload that is pending first; 0: none is that could go now."""
-        if self._asked is not None and not self._asked[2].settled:
+        if self._gaps is not None and self._gaps.is_awaited:
             return 0
         payload = self._backlog.first()
         return 0 if payload is None else len(payload.body)
@@ -152,15 +119,15 @@ class Follower:
         self._owner, self._wake = owner, host.payload_ready
         self._feed, payloads = self._publisher.join(self, host)
         self._joined_at = self._feed.published - len(payloads)
+        self._merged = -self._feed.merged
         for payload in payloads:
             self._backlog.add(payload)
 
     def end(self) -> None:
         """Leave the feed; what is pending is skipped."""
         self.step_out()
-        self._owner = None
-        if not self._finished:
-            self._left_at = self._feed.published
+        self._take_leave()
+        self._owner = self._held = None
         self._backlog.clear()
         self._feed.leave(self)
 
@@ -169,7 +136,8 @@ class Follower:
         if self._owner is None or self._finished:
             return
         self.step_out()
-        self._finished, self._left_at = True, self._feed.published
+        self._take_leave()
+        self._finished = True
 
     def offer(self) -> bytes:
         """Return what to send next, chosen anew each time; nothing if all that was pending has expired.
@@ -183,18 +151,21 @@ class Follower:
             self._offered, self._begun = payload, None
             return payload.body
         self._given_up = None
+        if self._held is not None:
+            self._merge_held(self._held)
         self._drop_expired()
         first = self._offered = self._backlog.first()
         if first is None:
             return b""
-        self._noted = self._lost()
-        notice = self._gap_notice(first, self._noted - self._told)
-        if notice is None:
-            self._offered = None
-            return b""
-        # Its notice may have chosen another one than the first.
-        assert self._offered is not None
-        body, framed = self._offered.body, self.framed
+        notice = b""
+        if self._gaps is not None:
+            # The notice may choose another one than the first.
+            told, first = self._gaps.notice(first, self._lost(), self._is_old, self._wake)
+            if told is None:
+                self._offered = None
+                return b""
+            notice, self._offered = told, first
+        body, framed = first.body, self.framed
         if framed is not None:
             return (framed(notice) if notice else b"") + framed(body)
         return notice + body
@@ -203,7 +174,9 @@ class Follower:
         """Note that the kernel took a part of what was offered last."""
         payload, self._offered = self._offered, None
         assert payload is not None
-        self._told = self._noted
+        self._held = None
+        if self._gaps is not None:
+            self._gaps.told = self._gaps.noted
         if payload is self._given_up:
             self._joined_at -= 1
         else:
@@ -229,16 +202,17 @@ class Follower:
         Who waits for very much is not asked: with each payload it would cost as much as all that wait.
         """
         own = self._backlog
-        if len(own) != len(backlog) or len(own) > _MUCH:
+        if len(own) != len(backlog) or len(own) > _MUCH or self._held is not None:
             return False
         if any(a is not b for a, b in zip(own.payloads(), backlog.payloads(), strict=True)):
             return False
-        return self._on_gap is None or self._lost() == self._told
+        return self._gaps is None or self._lost() == self._gaps.told
 
     def stepped_in(self, sweep: Sweep) -> None:
         """Note that it is in step; what was pending for it is pending there."""
         self._backlog.clear()
         self._sweep, self._waits_for = sweep, None
+        self._merged -= sweep.merged
         self._feed.stepped_in(self)
 
     def step_out(self) -> None:
@@ -252,7 +226,11 @@ class Follower:
         assert self._owner is not None
         self._owner.settle_books(self)
         for payload in sweep.pending(self):
+            if self._feed.merger is not None:
+                # No more than one can be there: what a pass is sending.
+                self._held = self._backlog.get(payload.key) or self._held
             self._backlog.add(payload)
+        self._merged += sweep.merged
         sweep.remove(self)
         self._sweep = None
         self._feed.stepped_out(self)
@@ -292,16 +270,22 @@ class Follower:
             return  # It left meanwhile, with another that its exchange followed; or takes in no more.
         if not backlog:
             self._wake()
-        backlog.add(payload)
+        merger = self._feed.merger
+        if merger is None or (older := backlog.get(payload.key)) is None:
+            backlog.add(payload)
+        else:
+            self._replace(older, payload, merger)
         if backlog.overflows:
             self.overflow()
 
     def discard(self, key: Hashable) -> None:
         """Skip what is pending of a key."""
         self._backlog.discard(key)
-        if self._asked is not None and self._asked[1].key == key:
+        if self._held is not None and self._held.key == key:
+            self._held = None
+        if self._gaps is not None:
             # It doesn't go out with its notice either.
-            self._asks = 0
+            self._gaps.forget(key)
         self._tell_if_ended()
 
     def give(self, payload: Payload) -> None:
@@ -318,11 +302,16 @@ class Follower:
         if self._owner is None:
             return
         under_way = self._offered or self._begun
-        if under_way is not None and under_way.key == key and self._backlog.first() is under_way:
+        held = self._held
+        if held is not None and held.key == key:
+            self._held, self._joined_at = None, self._joined_at + 1
+            if held is under_way:
+                self._given_up = under_way
+        elif under_way is not None and under_way.key == key and self._backlog.first() is under_way:
             self._given_up = under_way
         self._joined_at += self._backlog.discard(key)
-        if self._asked is not None and self._asked[1].key == key:
-            self._asks = 0
+        if self._gaps is not None:
+            self._gaps.forget(key)
         self._tell_if_ended()
 
     def overflow(self) -> None:
@@ -347,17 +336,53 @@ class Follower:
         if self._owner is not None and self.ended:
             self._owner.feed_closed(self._feed.clock())
 
+    def _take_leave(self) -> None:
+        """Take over the counts of its group, which go on without it."""
+        if not self._finished:
+            self._left_at = self._feed.published
+            self._merged += self._feed.merged
+
+    def _replace(self, older: Payload, newer: Payload, merger: Merger) -> None:
+        """Put a newer payload of a key in the place of one that is pending, merged if it can be."""
+        if older is self._offered or older is self._begun:
+            self._held = older
+            self._backlog.add(newer)
+            return
+        merged = merger.merged(older, newer)
+        # What ran in that may have ended the follow.
+        if self._owner is None or self._backlog.get(newer.key) is not older:
+            return
+        self._backlog.add(newer if merged is None else merged)
+        self._merged += merged is not None
+
+    def _merge_held(self, older: Payload) -> None:
+        """Merge what was not sent after all with what was published since."""
+        self._held = None
+        merger, newer = self._feed.merger, self._backlog.get(older.key)
+        merged = None if merger is None or newer is None else merger.merged(older, newer)
+        if merged is not None and self._backlog.get(older.key) is newer:
+            self._backlog.add(merged)
+            self._merged += 1
+
     def _lost(self) -> int:
-        """Return how many were neither delivered nor are they pending."""
+        """Return how many were neither delivered nor merged, nor are they pending."""
         follows = self._owner is not None and not self._finished
         published = self._feed.published if follows else self._left_at
-        return published - self._joined_at - self._delivered_by_now() - self._pending()
+        settled = self._delivered_by_now() + self._merged_by_now() + self._pending()
+        return published - self._joined_at - settled
+
+    def _merged_by_now(self) -> int:
+        follows = self._owner is not None and not self._finished
+        merged = self._merged + (self._feed.merged if follows else 0)
+        return merged if self._sweep is None else merged + self._sweep.merged
 
     def _delivered_by_now(self) -> int:
         return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
 
     def _pending(self) -> int:
-        return len(self._backlog) if self._sweep is None else self._sweep.count_pending(self)
+        if self._sweep is not None:
+            return self._sweep.count_pending(self)
+        return len(self._backlog) + (self._held is not None)
 
     def _is_old(self, payload: Payload) -> bool:
         return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
@@ -366,35 +391,3 @@ class Follower:
         while (payload := self._backlog.first()) is not None and self._is_old(payload):
             self._backlog.drop(payload)
             self._expired += 1
-
-    def _gap_notice(self, first: Payload, lost: int) -> bytes | None:
-        """Return what tells the client of a gap, nothing if there is none to tell; `None`: not yet."""
-        if self._on_gap is None or lost <= 0:
-            return b""
-        notice = self._asked_notice(self._on_gap, first, lost)
-        if isinstance(notice, calls.Later):
-            if not notice.settled:
-                notice.on_settle = self._wake
-                return None
-            notice = notice.value
-        self._asks = 0
-        return b"" if notice is None else body_bytes(notice)
-
-    def _asked_notice(self, on_gap: OnGap, first: Payload, lost: int) -> "bytes | str | calls.Later | None":
-        """Return a notice of what is lost now, or the one that was asked for before."""
-        if self._asked is not None:
-            noted, payload, later = self._asked
-            if not later.settled:
-                return later
-            self._asked = None
-            if noted == self._noted:
-                return later
-            if self._asks >= _ASKS and not self._is_old(payload):
-                # The payload of then goes out with it. What is lost by now was lost for newer ones, which are
-                # pending: the next of these tells the rest.
-                self._noted, self._offered = noted, payload
-                return later
-        notice = on_gap(lost)
-        if isinstance(notice, calls.Later):
-            self._asked, self._asks = (self._noted, first, notice), self._asks + 1
-        return notice

@@ -12,6 +12,7 @@ from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.keys import Keys, Predicate
+from httpng_core.feeds.merging import Merger
 from httpng_core.sending.host import Host
 
 
@@ -24,6 +25,8 @@ class Group:
         clock: the clock by which payloads grow old.
         is_closed: whether the feed was closed.
         published: how many payloads were published of what is wanted.
+        merged: how many of these had been merged before they came here.
+        merger: what merges payloads, if the feed does.
         followers: those who follow.
         watcher: what `Keys` call when they change.
     """
@@ -42,7 +45,8 @@ class Group:
         self.given = set(keys) if isinstance(keys, (frozenset, Keys)) else set[Hashable]()
         self.clock = clock
         self.is_closed = is_closed
-        self.published = 0
+        self.published = self.merged = 0
+        self.merger: Merger | None = None
         self.followers: dict[Follower, None] = {}
         self.watcher: Callable[[Hashable], None] | None = None
         self._new_backlog = backlog
@@ -90,7 +94,7 @@ class Group:
         assert ready is not None
         sweep = self._sweeps.get(ready)
         if sweep is None:
-            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready)
+            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready, self.merger)
         return sweep
 
     def stepped_in(self, follower: Follower) -> None:
@@ -103,9 +107,11 @@ class Group:
 
     # What is published --------------------------------------------------------------------------------
 
-    def add(self, payload: Payload, count: int) -> None:
-        """One more was published, which stands for `count` of its key."""
-        self.skip(count - bool(payload.body))
+    def add(self, payload: Payload, count: int, merged: int) -> None:
+        """One more was published, which stands for `count` of its key, `merged` of which went into others."""
+        self.published += merged
+        self.merged += merged
+        self.skip(count - merged - bool(payload.body))
         if not payload.body:
             self._discard(payload)
             return

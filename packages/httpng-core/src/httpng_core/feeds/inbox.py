@@ -5,7 +5,8 @@
 2. By the policy "latest" one payload waits for each key, the newest, in the place of the first.
 3. By the policy "every" at most `max_queued` bytes wait. What is beyond that would be too much for each
    follower as well: the oldest go, or the inbox overflows.
-4. Each that waits stands for as many as were published in its place, so that none is lost from the count.
+4. Each that waits stands for as many as were published in its place, so that none is lost from the count, and
+   knows how many of these were merged. That is done before: nothing of the user's runs with the lock held.
    What goes by the policy "every" is counted for each key, as followers may want some keys alone.
 """
 
@@ -14,8 +15,8 @@ from collections.abc import Hashable
 
 from httpng_core.feeds.backlog import Payload
 
-Handed = tuple[Payload, int]
-"""A payload, and how many publications it stands for: those that it has replaced, and itself."""
+Handed = tuple[Payload, int, int]
+"""A payload; how many publications it stands for, itself among them; how many of these were merged."""
 Lost = dict[Hashable, int]
 """How many payloads of which keys."""
 
@@ -32,12 +33,25 @@ class LatestInbox:
         """Return how many wait."""
         return len(self._waiting)
 
-    def put(self, payload: Payload) -> bool:
-        """Add a payload; return whether that was too much for those who follow in this loop: never."""
+    def get(self, key: Hashable) -> Payload | None:
+        """Return what a newer payload of a key would take the place of."""
+        waiting = self._waiting.get(key)
+        return None if waiting is None else waiting[0]
+
+    def put(self, payload: Payload, merged: Payload | None = None) -> bool:
+        """Add a payload; return whether that was too much for those who follow in this loop: never.
+
+        `merged` is put in its place, where there is one, and in that of what waits.
+        """
         before = self._waiting.get(payload.key)
         # What tells of nothing but that the key is gone was not published.
         count = 1 if payload.body else 0
-        self._waiting[payload.key] = payload, count if before is None else before[1] + count
+        if before is None:
+            self._waiting[payload.key] = payload, count, 0
+        elif merged is None:
+            self._waiting[payload.key] = payload, before[1] + count, before[2]
+        else:
+            self._waiting[payload.key] = merged, before[1] + count, before[2] + 1
         return False
 
     def take_lost(self) -> Lost:
@@ -69,7 +83,11 @@ class EveryInbox:
         """Return how many wait."""
         return len(self._waiting)
 
-    def put(self, payload: Payload) -> bool:
+    def get(self, key: Hashable) -> Payload | None:
+        """Return what a newer payload of a key would take the place of: none."""
+        return None
+
+    def put(self, payload: Payload, merged: Payload | None = None) -> bool:
         """Add a payload; return whether that was too much for those who follow in this loop."""
         self._waiting.append(payload)
         self._queued += len(payload.body)
@@ -92,7 +110,7 @@ class EveryInbox:
             return None
         payload = self._waiting.popleft()
         self._queued -= len(payload.body)
-        return payload, 1
+        return payload, 1, 0
 
     def clear(self) -> None:
         """Forget all."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from httpng_core.feeds.feed import Feed
-from httpng_core.feeds.follower import Follower, OnGap
+from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.sending import calls
@@ -33,6 +34,7 @@ class ManyFollower:
             skipped=sum(stats.skipped for stats in each),
             expired=sum(stats.expired for stats in each),
             pending=sum(stats.pending for stats in each),
+            merged=sum(stats.merged for stats in each),
         )
 
     @property

@@ -17,6 +17,7 @@ from httpng_core.feeds.group import Group
 from httpng_core.feeds.groups import Groups
 from httpng_core.feeds.inbox import EveryInbox, Handed, LatestInbox, Lost
 from httpng_core.feeds.keys import Keys, Predicate
+from httpng_core.feeds.merging import Asked, Merger
 from httpng_core.sending.host import Host
 
 Latest = dict[Hashable, Payload]
@@ -72,6 +73,7 @@ class Branch:
         backlog: Callable[[], LatestBacklog | EveryBacklog],
         inbox: LatestInbox | EveryInbox,
         left: Callable[[Follower, "Branch"], None],
+        merge: Asked | None = None,
     ) -> None:
         """`backlog` makes that of one follower; `left` is called with one that has left."""
         self.call_in_loop = host.call_in_loop
@@ -81,6 +83,7 @@ class Branch:
         self._new_backlog = backlog
         self._keeps_latest = isinstance(inbox, LatestInbox)
         self._left = left
+        self._merger = None if merge is None else Merger(merge)
         self._is_closed = False
         # Those that a follower begins with: no newer ones than have come here, for the rest is on its way.
         self._latest: Latest = {}
@@ -103,11 +106,18 @@ class Branch:
 
     # What is done in any thread: the feed holds its lock in all but `call` ----------------------------
 
-    def hand(self, payload: Payload) -> bool:
-        """Have followers be told of a payload; return whether `call` has to be called for that."""
+    def waiting(self, key: Hashable) -> Payload | None:
+        """Return what a newer payload of a key would take the place of, before it comes to the loop."""
+        return self._inbox.get(key)
+
+    def hand(self, payload: Payload, merged: Payload | None = None) -> bool:
+        """Have followers be told of a payload; return whether `call` has to be called for that.
+
+        `merged` is made of it and of what `waiting` returns.
+        """
         if not self._followers:
             return False
-        if self._inbox.put(payload):
+        if self._inbox.put(payload, merged):
             self._overrun.update(self._followers)
         return self._must_call()
 
@@ -183,7 +193,7 @@ class Branch:
             # Before they are read, so that no change is missed.
             keys.watch(watcher := partial(self._keys_changed, keys))
         group = Group(keys, self._clock, self._new_backlog, self._leave, is_closed=self._is_closed)
-        group.watcher = watcher
+        group.watcher, group.merger = watcher, self._merger
         self._groups.add(group)
         return group
 
@@ -241,18 +251,20 @@ class Branch:
 
     def _add(self, handed: Handed) -> int:
         """Give a payload to those who want it; return how much work that was."""
-        payload, count = handed
+        payload, count, merged = handed
         if not self._followers:
             return 1  # It was on its way when all had left.
         if payload.removes:
             self._latest.pop(payload.key, None)
         elif self._keeps_latest:
-            keep(self._latest, payload)
+            keep(self._latest, payload.published or payload)
         work = 1
         # Groups may go meanwhile, and their followers.
         for group in self._groups.wanting(payload.key):
             work += group.apart
-            group.add(payload, count)
+            group.add(payload, count, merged)
+        if self._merger is not None:
+            self._merger.forget()
         if self._groups.failed:
             self._end_failed()
         return work

@@ -12,12 +12,14 @@ class FollowStats:
         skipped: how many never will, as newer ones took their place or too many bytes waited.
         expired: how many never will, as they had become older than `max_age`.
         pending: how many wait.
+        merged: how many went into newer ones, by the feed's `merge`.
     """
 
     delivered: int
     skipped: int
     expired: int
     pending: int
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class FeedStats:
         delivered: how many went out, to all followers together, those that are gone included.
         skipped: how many of these never will, as newer ones took their place or too many bytes waited.
         expired: how many of these never will, as they had become older than `max_age`.
+        merged: how many went into newer ones, by the feed's `merge`.
     """
 
     published: int
@@ -37,3 +40,4 @@ class FeedStats:
     delivered: int
     skipped: int
     expired: int
+    merged: int = 0

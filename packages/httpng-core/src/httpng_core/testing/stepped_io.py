@@ -12,7 +12,7 @@ from httpng_core.app.io import BaseIO, GeneratorBody
 from httpng_core.app.runner import Runner
 from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
-from httpng_core.feeds.follower import OnGap
+from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange

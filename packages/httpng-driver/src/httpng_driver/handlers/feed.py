@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import RLock
 
-from httpng_core import MAX_QUEUED, OnRemove, Overflow, Policy
+from httpng_core import MAX_QUEUED, Merge, OnRemove, Overflow, Policy
 from httpng_core import Feed as CoreFeed
 
 
@@ -22,6 +22,7 @@ class Feed(CoreFeed):
         overflow: Overflow = "close",
         on_remove: OnRemove | None = None,
         snapshot_end: bytes | str | None = None,
+        merge: Merge | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start with nothing published; see `httpng_core.Feed` for the arguments."""
@@ -32,5 +33,6 @@ class Feed(CoreFeed):
             overflow=overflow,
             on_remove=on_remove,
             snapshot_end=snapshot_end,
+            merge=merge,
             lock=RLock(),
         )

@@ -9,6 +9,7 @@ local IO, handle_of, sending, begun = core.IO, core.handle_of, core.sending, cor
 local DONE, FAILED = core.DONE, core.FAILED
 local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
 local concat, setmetatable, tostring, type = table.concat, setmetatable, tostring, type
+local unpack = table.unpack or unpack
 
 -- Keys of ours in a feed: the host's number of it, and what makes the payload of a removed key.
 local NUMBER, ON_REMOVE = {}, {}
@@ -70,7 +71,11 @@ local function new_feed(number, on_remove)
   return register(number, setmetatable({ [NUMBER] = number, [ON_REMOVE] = on_remove, is_closed = false }, Feed))
 end
 
-local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true, on_remove = true, snapshot_end = true }
+local FEED_NAMES = { 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end', 'merge' }
+local FEED_OPTIONS = {}
+for i = 1, #FEED_NAMES do
+  FEED_OPTIONS[FEED_NAMES[i]] = true
+end
 
 --- httpng.feed(options)
 -- A feed: what is published once, each client that follows it gets when it can take it. [Its options](#options-of-a-feed)
@@ -79,16 +84,17 @@ local FEED_OPTIONS = { policy = true, max_queued = true, overflow = true, on_rem
 -- Returns: the feed.
 -- Raises: an unknown option, with the nearest known one; a value that can't be.
 function core.httpng.feed(options)
-  options = checked(options, FEED_OPTIONS, 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end')
+  options = checked(options, FEED_OPTIONS, unpack(FEED_NAMES))
   local policy = option(options, 'policy', 'string', '"latest" or "every"')
   local max_queued = option(options, 'max_queued', 'number', 'an integer')
   local overflow = option(options, 'overflow', 'string', '"close" or "drop_oldest"')
   local on_remove = option(options, 'on_remove', 'function', 'a function')
   local snapshot_end = option(options, 'snapshot_end', 'string', 'a string')
+  local merge = core.made_by(options, 'merge', 'httpng.json_merge')
   if on_remove and policy == 'every' then
     error('on_remove is for the policy "latest": with "every" no values are kept', 0)
   end
-  return new_feed(settle(host.feed(policy, max_queued, overflow, snapshot_end)), on_remove)
+  return new_feed(settle(host.feed(policy, max_queued, overflow, snapshot_end, merge)), on_remove)
 end
 
 --- feed:publish(payload, key)
@@ -163,15 +169,16 @@ end
 -- What became of all that was published.
 --
 -- Returns: a fresh table: `published`, `followers`, and of all followers together, past ones too: `delivered`, `skipped`,
--- `expired`.
+-- `expired`, `merged`.
 function Feed.get_stats(feed)
-  local published, followers, delivered, skipped, expired = host.feed_stats(number_of(feed))
+  local published, followers, delivered, skipped, expired, merged = host.feed_stats(number_of(feed))
   return {
     published = published,
     followers = followers,
     delivered = delivered,
     skipped = skipped,
     expired = expired,
+    merged = merged,
   }
 end
 
