@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.driver.harness import BOUND, Client
+from tests.driver.operator_client import ask
 
 from httpng_core import ListenAddress
 from httpng_driver.workers import Backoff, Channel, FileWatch, is_ours
@@ -161,6 +162,38 @@ def test_one_that_dies_is_replaced_and_signals_change_the_number(folder: Path) -
             server.until(lambda: "GET /deaf; a second signal" in server.log, "it says what it waits for")
             server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(BOUND) == 0
+
+
+def test_any_worker_answers_operators_for_all_and_the_socket_stays(folder: Path) -> None:
+    place = ListenAddress("", 0, path=str(folder / "a"))
+    options = ("--workers", "2", "--admin", "unix:a", "--uds", "s")
+    with program(folder, *command("httpng_asyncio", "app.py:app", *options)) as server:
+
+        def pids() -> set[int]:
+            return {worker["pid"] for worker in ask(place).data["workers"]}
+
+        server.until(lambda: len(pids()) == 2, "both answer")
+        before = pids()
+        with Client(server.address) as one, Client(server.address) as two:
+            for client in (one, two):
+                client.send(b"GET /deaf HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert client.read_body(1).body
+            found = ask(place, "/status?part=deaf").data
+            assert (found["active"], len(found["exchanges"])) == (2, 2)
+            # Whichever worker is asked, the one does it that has the exchange.
+            for row in found["exchanges"]:
+                answer = ask(place, "/window", {"exchange": row["id"], "bytes": 5})
+                assert (answer.status, answer.data) == (200, {"done": row["id"]})
+                assert ask(place, "/kill", {"exchange": row["id"]}).status == 200
+                assert ask(place, "/kill", {"exchange": row["id"]}).status == 404
+        server.process.send_signal(signal.SIGHUP)
+        server.until(lambda: len(pids()) == 2 and not pids() & before, "the old ones are gone")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(folder / "s"))
+        assert "operators ask at unix:a" in server.log
+        assert server.end() == 0
+    assert not (folder / "a").exists()
+    assert not (folder / "s").exists()
 
 
 def test_one_that_cannot_start_ends_the_program(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from httpng_core import ConfigError, HttpngError
+from httpng_core import ConfigError, HttpngError, ListenAddress
 from httpng_core.app import Application
 from httpng_core.config import (
     Settings,
@@ -57,6 +57,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("ws_ping_timeout", 20.0, (0.001, inf), (0, -0.001)),
     ("ws_per_message_deflate", True, (True, False), (0, 1, "yes")),
     ("ws_close_timeout", 10.0, (0.0, inf), (-0.001,)),
+    ("admin", None, (ListenAddress("127.0.0.1", 9000),), (9000, "0.0.0.0:9000", "fd:3")),
     ("threads", 1, (1, 16), (0, 17, -1, inf)),
     ("workers", 1, (1, 1024), (0, 1025, -1, inf)),
     ("reload", False, (True, False), (0, 1, "yes")),

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, cast
 
 from httpng_core.config.address import PORT, WILDCARDS, CertificateFiles, ListenAddress, SocketLike, TlsFiles
-from httpng_core.config.settings import nearest_key
+from httpng_core.config.nearest import nearest_key
 from httpng_core.errors import ConfigError
 
 _PORTS_OF_SCHEMES: Final = {"http": 80, "https": 443}

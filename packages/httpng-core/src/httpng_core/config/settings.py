@@ -1,11 +1,14 @@
 """Settings: every key, its default and its range, each written once, in the fields of `Settings`."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, Literal, TypeVar, cast, get_args
 
+from httpng_core.config.address import ListenAddress
+from httpng_core.config.admin import AdminPlace
+from httpng_core.config.nearest import nearest_key as nearest_key
+from httpng_core.config.nearest import unknown_key as unknown_key
 from httpng_core.config.rules import (
     HeaderFields,
     Networks,
@@ -123,6 +126,8 @@ class Settings:
         ws_per_message_deflate: Whether messages are compressed with clients that offer it.
         ws_close_timeout: How long the closing handshake of a WebSocket may take, until all is sent and the
             client has answered; then the exchange is given up.
+        admin: Where operators ask the server and end exchanges: a Unix socket ("unix:PATH"), or an address of
+            this machine for itself; see "See what a server does". `None`: nowhere.
         threads: How many threads run an event loop each.
         workers: How many processes serve, each with its own event loops. For `run` and the command line: each
             process is the program, run anew.
@@ -189,6 +194,7 @@ class Settings:
     ws_ping_timeout: float = _key(20.0, Seconds())
     ws_per_message_deflate: bool = _key(True, _FLAG)
     ws_close_timeout: float = _key(10.0, Seconds(zero=True))
+    admin: ListenAddress | None = _key(None, AdminPlace(), fixed=True)  # noqa: RUF009 - nothing, or frozen
     threads: int = _key(1, Whole(1, 16))
     workers: int = _key(1, Whole(1, 1024), fixed=True)
     reload: bool = _key(False, _FLAG, fixed=True)
@@ -221,13 +227,6 @@ LUA_KEYS: Final = ("sandbox", "lua_memory_limit", "handler_time_limit")
 ASGI_KEYS: Final = ("interface", "root_path", "lifespan", "disconnect_grace")
 """Settings of applications in Python that aren't written for httpng."""
 _KNOWN: Final = sorted(_RULES.keys() | OWN_KEYS)
-
-
-# What other servers call it, where our name doesn't resemble that.
-_ELSEWHERE: Final = {
-    **dict.fromkeys(("address", "bind", "host", "port", "ssl_certfile", "ssl_keyfile", "uds"), "listen"),
-    **dict.fromkeys(("processes", "worker"), "workers"),
-}
 
 
 def parse_settings(
@@ -323,19 +322,6 @@ def parse_uvloop(value: object) -> bool | None:
         return None
     _check_range("uvloop", _FLAG, value, value)
     return value is True
-
-
-def nearest_key(name: str, known: Iterable[str]) -> str | None:
-    """Return the one of `known` that others call `name`, or that resembles it most, if there is one."""
-    known, elsewhere = tuple(known), _ELSEWHERE.get(name.lower())
-    if elsewhere in known:
-        return elsewhere
-    return next(iter(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.0)), None)
-
-
-def unknown_key(name: object, known: Iterable[str]) -> ConfigError:
-    """Return the error for a key that is none of `known`; a Lua table may well have a number as a key."""
-    return ConfigError(f"unknown parameter {name}; the nearest known one is {nearest_key(str(name), known)}")
 
 
 def _refuse_other_keys(cfg: Mapping[str, object]) -> None:

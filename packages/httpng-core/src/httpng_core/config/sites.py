@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from httpng_core.config.settings import nearest_key
+from httpng_core.config.nearest import nearest_key
 from httpng_core.errors import ConfigError
 from httpng_core.http.response import Response
 

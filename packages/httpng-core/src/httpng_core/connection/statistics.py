@@ -15,9 +15,20 @@ class ConnectionStatistics:
         tracks: whether acknowledgements are tracked.
         offer_limit: how many bytes are offered at most.
         spoken: the name of the class of what is spoken.
+        peer: the client's end, as a proxy has told it if one did.
     """
 
-    __slots__ = ("draining", "exchanges", "idle_since", "ledger", "offer_limit", "spoken", "timers", "tracks")
+    __slots__ = (
+        "draining",
+        "exchanges",
+        "idle_since",
+        "ledger",
+        "offer_limit",
+        "peer",
+        "spoken",
+        "timers",
+        "tracks",
+    )
 
     def __init__(self, endpoint: Endpoint) -> None:
         outbound, protocol = endpoint.outbound, endpoint.protocol
@@ -29,3 +40,4 @@ class ConnectionStatistics:
         self.tracks = outbound.ledger.tracks
         self.offer_limit = outbound.size.limit
         self.spoken = type(protocol).__name__
+        self.peer = endpoint.peer

@@ -105,6 +105,13 @@ class ResponseBody:
             return 0.0
         return round(max(now - self._lag_since, 0.0), 3)
 
+    @property
+    def lags_since(self) -> float:
+        """When the oldest byte in flight was accepted; infinity: none is in flight."""
+        if self._lag_book is not None:
+            return self._lag_book.since
+        return inf if self.current == self.reached(self.lag_until) else self._lag_since
+
     def note_lag(self, now: float) -> None:
         """Have `largest_lag` know of what is in flight: it is paid now, or dropped."""
         lag = self.lag(now)

@@ -83,6 +83,10 @@ class Write(Pending):
         """The send window, in bytes; one that follows the path may change while the write waits."""
         return self._limit if self._path is None else self._path.limit(len(self.body))
 
+    def set_limit(self, limit: int) -> None:
+        """Have this send window from now on, in bytes, whatever it was."""
+        self._limit, self._path = limit, None
+
     @property
     def rest(self) -> int:
         """How many bytes are not accepted yet."""

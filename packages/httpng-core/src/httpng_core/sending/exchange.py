@@ -73,6 +73,7 @@ class Exchange(Stalling):
         cause: why it ended; `CLEAN` until it does otherwise.
         first_sent: when the TCP/IP stack had the header block; 0 before that.
         largest_lag: the longest that a byte was in flight so far, in seconds.
+        window: the send window that an operator has set, in bytes; `None`: none did.
     """
 
     __slots__ = ()
@@ -122,6 +123,8 @@ class Exchange(Stalling):
         data = body if type(body) is bytes else body_bytes(body)
         settings = self.settings
         limit = settings.default_send_window if window is None else checked_window(window)
+        if self.window is not None:
+            limit = self.window
         if timeout is not None:
             timeout = checked_timeout(timeout)
         until = settings.default_window_until if until is None else until
@@ -163,6 +166,8 @@ class Exchange(Stalling):
             AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
         """
         limit = self.settings.default_send_window if window is None else checked_window(window)
+        if self.window is not None:
+            limit = self.window
         deadline = self._deadline(now, timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
@@ -237,6 +242,8 @@ class Exchange(Stalling):
             ResponseStateError: it follows already; the next follow may begin when that has ended.
         """
         size = 0 if window is None else checked_window(window)
+        if self.window is not None:
+            size = self.window
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or size == "auto":
@@ -462,7 +469,7 @@ class Exchange(Stalling):
             self._calls += 1
             self.last_whole = self._calls
             # With "auto" it is the payload: there is nothing to choose later.
-            window = self.settings.default_send_window
+            window = self.settings.default_send_window if self.window is None else self.window
             if self.drops or window == "auto" or self.current - self.sent + size <= window:
                 self.accept(data, now)
                 if self.drops and self.waits is not None:

@@ -18,6 +18,7 @@ from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import DrainWait, Follow, Message, Write
 from httpng_core.sending.carrier import NO_CARRIER, Carrier
+from httpng_core.sending.checks import checked_window
 from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST
@@ -71,6 +72,7 @@ class Outgoing(ResponseBody):
         draining: whether the server has begun to drain: the handler is to come to its end.
         drain_waits: who waits for that, if anybody does.
         tunnel: what gets what the client sends, once that and the body are raw bytes; else `None`.
+        window: the send window that an operator has set, in bytes; `None`: none did.
     """
 
     __slots__ = (
@@ -105,6 +107,7 @@ class Outgoing(ResponseBody):
         "trailers",
         "tunnel",
         "waits",
+        "window",
     )
 
     def __init__(
@@ -151,6 +154,7 @@ class Outgoing(ResponseBody):
         self.draining = False
         self.drain_waits: list[DrainWait] | None = None
         self.tunnel: Receiver | None = None
+        self.window: int | None = None
 
     # What there is to frame ---------------------------------------------------------------------------
 
@@ -242,6 +246,28 @@ class Outgoing(ResponseBody):
         if is_owed or (held is not None and self.sent and not self.carrier.shares):
             return held
         return Holder.HANDLER if self.state <= LAST_WRITABLE else held
+
+    def set_window(self, size: int, now: float) -> None:
+        """Have this send window from now on, in bytes, whatever its handler says: an operator does.
+
+        It is that of calls that wait, too. What was accepted beyond it stays so. After the end it changes
+        nothing.
+
+        Raises:
+            TypeError, ValueError: it is no number of bytes.
+        """
+        checked = checked_window(size)
+        if checked == "auto":
+            raise ValueError('the window that an operator sets is a number of bytes, not "auto"')
+        if self.state > LAST_LIVE:
+            return
+        self.window = checked
+        if self.queue is not None:
+            if (source := self.queue.following) is not None:
+                source.step_out()
+            self.queue.set_limit(checked)
+            self.queue.advance(self, now, self._settle_write)
+        self.host.wake()
 
     # What became of the frames ------------------------------------------------------------------------
 

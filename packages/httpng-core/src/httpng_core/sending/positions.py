@@ -45,6 +45,11 @@ class LagBook:
         """Nothing is in flight any more."""
         self._stamps.clear()
 
+    @property
+    def since(self) -> float:
+        """When the oldest byte in flight was accepted; infinity: none is in flight."""
+        return self._stamps[0][1] if self._stamps else inf
+
     def lag(self, now: float) -> float:
         """Return the seconds that the oldest byte in flight has waited, to the millisecond."""
         return round(max(now - self._stamps[0][1], 0.0), 3) if self._stamps else 0.0

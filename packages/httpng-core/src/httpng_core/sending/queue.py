@@ -94,6 +94,11 @@ class WriterQueue:
                 found = True
         return found
 
+    def set_limit(self, limit: int) -> None:
+        """Have all that wait go by this send window."""
+        for write in self._waiting:
+            write.set_limit(limit)
+
     def clear(self) -> list[Write]:
         """Empty the line, and return who stood in it."""
         left = list(self._waiting)

@@ -123,8 +123,10 @@ def _look_only(
         print("httpng: the configuration is right")
 
 
-def announce(urls: Sequence[str]) -> None:
-    """Say where a server listens, a line each."""
+def announce(urls: Sequence[str], admin: str | None = None) -> None:
+    """Say where a server listens, a line each, and where operators ask it."""
+    if admin is not None:
+        _say(f"httpng: operators ask at {admin}")
     for url in urls:
         _say(f"httpng: listening on {url}")
 

@@ -133,6 +133,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "ws_ping_timeout": (_WEBSOCKET, "SECONDS", "how long a client may take to answer a ping"),
     "ws_per_message_deflate": (_WEBSOCKET, "", "compress messages, where the client does too"),
     "ws_close_timeout": (_WEBSOCKET, "SECONDS", "how long the closing handshake may take"),
+    "admin": (_LISTEN, "PLACE", "where operators ask, and httpng top: unix:PATH or a loopback ADDR:PORT"),
     "workers": (_RUN, "NUMBER", "processes that serve"),
     "reload": (_RUN, "", "start anew when a file of the application changes"),
     "max_requests": (_RUN, "NUMBER", "requests after which a process is replaced"),

@@ -93,6 +93,8 @@ def _option(
     source = given.source if given is not None else own if value != default else "default"
     if option.key == "trusted_proxies" and value is not None:
         value = [str(network) for network in value]
+    if option.key == "admin" and value is not None:
+        value = value.authority
     if option.key == "headers" and value is not None:
         value = [f"{name}: {text}" for name, text in value]
     yield _line(option.key, value, source)

@@ -72,7 +72,7 @@ async def until_signalled(serve: Serve) -> None:
 
     def listening(server: Server) -> None:
         servers[:] = [server]
-        _listens([address.url for address in server.addresses])
+        _listens([address.url for address in server.addresses], server.admin)
 
     with SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
@@ -94,6 +94,8 @@ async def _until_told(serve: Serve, worker: Worker) -> None:
     def listening(server: Server) -> None:
         nonlocal watched
         INHERITED.close()
+        # The files of Unix sockets are the supervisor's: others go on listening there.
+        server.hand_over()
         if not watched:
             watched = True
             tasks.start_soon(worker.obey, server)
@@ -156,9 +158,9 @@ def _reload_certificates(server: Server) -> None:
         _log.info("certificates reloaded")
 
 
-def _listens(urls: Sequence[str]) -> None:
+def _listens(urls: Sequence[str], admin: ListenAddress | None) -> None:
     """Tell all who want to know that it listens there."""
-    announce(urls)
+    announce(urls, None if admin is None else admin.url)
     notify("READY=1")
     taken_over()
 

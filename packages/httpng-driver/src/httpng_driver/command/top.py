@@ -1,86 +1,45 @@
-"""`httpng top URL`: a live view of a running server, from where its `status_handler` is mounted."""
+"""`httpng top WHERE`: a live view of a running server, from its admin listener or a status handler."""
 
 import argparse
-import http.client
 import json
-import os
-import select
-import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from typing import Any, Final
 
-Status = dict[str, Any]
+from httpng_driver.command.asking import Status, fetch, tell
+from httpng_driver.command.keyboard import DOWN, UP, Keyboard, keyboard
+from httpng_driver.command.top_table import KEYS, rows_of, table
 
-_SORTS = {"l": "lag", "a": "age", "r": "rate", "s": "sent", "f": "current"}
-_KEYS = "sort by l lag, a age, r rate, s sent, f current; / filter by path or client; q quit"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
-        self.sock.connect(self._path)
-
-
-def fetch(where: str, limit: int) -> Status:
-    """Return what a server tells at `http://HOST:PORT/PATH` or `unix:/SOCKET:/PATH`.
-
-    Raises:
-        OSError, ValueError: it can't be reached, or tells something else.
-    """
-    connection: http.client.HTTPConnection
-    if where.startswith("unix:"):
-        name, _, path = where[5:].partition(":")
-        connection = _UnixConnection(name)
-    else:
-        parts = urlsplit(where if "//" in where else f"http://{where}")
-        path = parts.path
-        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = make(parts.netloc, timeout=10)
-    try:
-        connection.request("GET", f"{path or '/'}?format=json&limit={limit}")
-        answer = connection.getresponse()
-        body = answer.read()
-    except http.client.HTTPException as error:
-        raise ValueError(f"{where}: this is no HTTP: {error}") from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise ValueError(f"{where}: answered with {answer.status}: is httpng.status_handler mounted there?")
-    found = json.loads(body)
-    if not isinstance(found, dict) or "exchanges" not in found:
-        raise ValueError(f"{where}: this is no status of httpng")
-    return found
+_SORTS: Final = {"l": "lag", "a": "age", "r": "rate", "s": "sent", "f": "current"}
+_TOLD_FOR: Final = 3.0
+"""Seconds for which it is told what came of a verb."""
 
 
 def top(arguments: list[str]) -> int:
     """Run `httpng top`; return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="httpng top", description="A live view of a running server.", epilog=_KEYS
+        prog="httpng top", description="A live view of a running server.", epilog=f"Keys: {KEYS}."
     )
-    parser.add_argument("where", metavar="URL", help="where httpng.status_handler is, or unix:/SOCKET:/PATH")
+    parser.add_argument(
+        "where",
+        metavar="WHERE",
+        help="what --admin says of the server, unix:/SOCKET or ADDR:PORT; or the URL of an"
+        " httpng.status_handler, behind a Unix socket unix:/SOCKET:/PATH",
+    )
     parser.add_argument("--json", action="store_true", help="print the state once, as JSON")
     parser.add_argument("--limit", type=int, default=100, help="so many exchanges at most (default: 100)")
+    parser.add_argument("--sort", choices=_SORTS.values(), default="lag", help="by what (default: lag)")
+    parser.add_argument("--filter", default="", metavar="TEXT", help="only those with it in target or client")
+    parser.add_argument("--connections", type=int, default=0, help="with --json: so many connections as well")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two looks (default: 1)")
     given = parser.parse_args(arguments)
+    wanted = {"limit": given.limit, "sort": given.sort, "part": given.filter}
     try:
-        status = fetch(given.where, given.limit)
         if given.json:
-            print(json.dumps(status, indent=2))
+            print(json.dumps(fetch(given.where, **wanted, connections=given.connections), indent=2))
             return 0
-        return _watch(given.where, given.limit, given.interval)
+        return _watch(given.where, given.interval, wanted)
     except (OSError, ValueError) as error:
         print(f"httpng top: {error}", file=sys.stderr)
         return 1
@@ -88,110 +47,118 @@ def top(arguments: list[str]) -> int:
         return 0
 
 
-def _watch(where: str, limit: int, interval: float) -> int:
+def _watch(where: str, interval: float, wanted: dict[str, Any]) -> int:
     try:
         from rich.console import Console
         from rich.live import Live
     except ImportError:
         print("httpng top: install httpng[top], or use --json", file=sys.stderr)
         return 1
-    by, wanted = "lag", ""
     console = Console()
-    with _keys() as read, Live(console=console, screen=True, auto_refresh=False) as live:
-        due, status = 0.0, fetch(where, limit)
-        while True:
+    # Before the screen is taken: what is wrong is to be seen.
+    fetch(where, **wanted)
+    with keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+        view = View(where, wanted, lambda shown: live.update(shown, refresh=True))
+        due = 0.0
+        while not view.is_over:
             if time.monotonic() >= due:
-                status, due = fetch(where, limit), time.monotonic() + interval
-            live.update(table(status, by, wanted, console.width, console.height), refresh=True)
-            key = read(max(due - time.monotonic(), 0.01))
-            if key in ("q", "\x03", "\x04"):
-                return 0
-            if key == "/":
-                wanted = _line(read, lambda text: live.update(f"filter: {text}", refresh=True))
-            by = _SORTS.get(key, by)
+                view.look()
+                due = time.monotonic() + interval
+            view.draw(console.width, console.height)
+            view.press(keys.key(max(due - time.monotonic(), 0.01)), keys)
+            if view.is_stale:
+                due = 0.0
+    return 0
 
 
-def table(status: Status, by: str, wanted: str, width: int, height: int) -> Any:
-    """Return what is to be seen: totals, and the exchanges that `wanted` is a part of, sorted by `by`."""
-    from rich.table import Table
-    from rich.text import Text
+class View:
+    """What is looked at, and what is done with it.
 
-    rows = [row for row in status["exchanges"] if wanted in row["target"] or wanted in row["client"]]
-    rows.sort(key=lambda row: row[by], reverse=True)
-    names = ["target", "client", "age", "lag", "current", "sent", "acked", "rate", "rtt", "stalled_by"]
-    if width < 110:
-        names = ["target", "client", "age", "lag", "sent", "rate", "stalled_by"]
-    title = (
-        f"{status['active']} exchanges, {status['connections']} connections, {len(status['loops'])} loops, "
-    )
-    title += f"{_size(status['in_flight'])} in flight, {status['begun']} requests; by {by}"
-    shown = Table(title=title, caption=_KEYS, expand=True, box=None, header_style="bold")
-    for name in names:
-        is_text = name in ("target", "client", "stalled_by")
-        shown.add_column(
-            name, no_wrap=True, justify="left" if is_text else "right", ratio=2 if name == "target" else None
-        )
-    for row in rows[: max(height - 5, 1)]:
-        # Of a stranger: no markup, and nothing that a terminal obeys.
-        cells = [
-            Text("".join(c if c.isprintable() else "?" for c in _cell(name, row[name]))) for name in names
-        ]
-        shown.add_row(*cells, style="red" if row["lag"] >= 1 else "")
-    return shown
+    Attributes:
+        is_over: whether whoever looks has had enough.
+        is_stale: whether something else is wanted than was asked for last.
+    """
+
+    def __init__(self, where: str, wanted: dict[str, Any], show: Callable[[Any], None]) -> None:
+        self.is_over = self.is_stale = False
+        self._where = where
+        self._wanted = wanted
+        self._show = show
+        self._status: Status = {}
+        self._kind = "e"
+        self._chosen = ""
+        self._told, self._told_until = "", 0.0
+
+    def look(self) -> None:
+        """Ask the server."""
+        connections = self._wanted["limit"] if self._kind == "c" else 0
+        self._status = fetch(self._where, **self._wanted, connections=connections)
+        self.is_stale = False
+        if self._chosen not in self._ids:
+            self._chosen = ""
+
+    def draw(self, width: int, height: int) -> None:
+        """Show what is known."""
+        told = self._told if time.monotonic() < self._told_until else ""
+        if not told and self._wanted["part"]:
+            told = f"with {self._wanted['part']!r} in target or client; / for another one"
+        by = self._wanted["sort"]
+        self._show(table(self._status, self._kind, self._chosen, told, by, width, height))
+
+    def press(self, key: str, keys: Keyboard) -> None:
+        """Do what a key says."""
+        if key in ("q", "\x03", "\x04"):
+            self.is_over = True
+        elif key in _SORTS:
+            self._wanted["sort"], self.is_stale = _SORTS[key], True
+        elif key in ("e", "c", "v") and key != self._kind:
+            self._kind, self._chosen, self.is_stale = key, "", True
+        elif key == "/":
+            self._wanted["part"] = keys.line(lambda text: self._show(f"filter: {text}"))
+            self.is_stale = True
+        elif key == "?":
+            self._tell(KEYS)
+        elif key in (UP, DOWN):
+            self._choose(1 if key == DOWN else -1)
+        elif key in ("k", "K", "w"):
+            self._act(key, keys)
+
+    @property
+    def _ids(self) -> list[str]:
+        return [row["id"] for row in rows_of(self._status, self._kind) if "id" in row]
+
+    def _choose(self, step: int) -> None:
+        ids = self._ids
+        if ids:
+            at = ids.index(self._chosen) + step if self._chosen in ids else 0
+            self._chosen = ids[max(0, min(at, len(ids) - 1))]
+
+    def _act(self, key: str, keys: Keyboard) -> None:
+        row = next((row for row in rows_of(self._status, self._kind) if row.get("id") == self._chosen), None)
+        if row is None:
+            self._tell("choose one first, by the arrows up and down")
+        elif self._kind == "c" or key == "K":
+            name = row["id"] if self._kind == "c" else row["connection"]
+            if self._is_sure(f"kill connection {name} of {row['client']}", keys):
+                self._tell(f"kill {name}: {tell(self._where, 'kill', connection=name)}")
+        elif key == "k":
+            if self._is_sure(f"kill {row['method']} {row['target']} of {row['client']}", keys):
+                self._tell(f"kill {row['id']}: {tell(self._where, 'kill', exchange=row['id'])}")
+        else:
+            text = keys.line(lambda text: self._show(f"send window of {row['target']}, in bytes: {text}"))
+            if text.isascii() and text.isdigit():
+                done = tell(self._where, "window", exchange=row["id"], bytes=int(text))
+                self._tell(f"window of {row['id']}: {done}")
+        self.is_stale = True
+
+    def _is_sure(self, what: str, keys: Keyboard) -> bool:
+        self._show(f"{printable(what)}? y or n")
+        return keys.key(60) == "y"
+
+    def _tell(self, text: str) -> None:
+        self._told, self._told_until = text, time.monotonic() + _TOLD_FOR
 
 
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name in ("current", "sent", "acked", "rate"):
-        return _size(value)
-    if name == "rtt":
-        return f"{value * 1000:.1f}ms"
-    return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-def _size(value: float) -> str:
-    for unit in ("", "k", "M"):
-        if value < 10_000:
-            return f"{value:.0f}{unit}"
-        value /= 1000
-    return f"{value:.0f}G"
-
-
-def _line(read: Any, show: Any) -> str:
-    text = ""
-    while True:
-        show(text)
-        key = read(3600)
-        if key in ("\r", "\n", "\x1b", ""):
-            return text
-        text = text[:-1] if key in ("\x7f", "\b") else text + key
-
-
-def _key(descriptor: int, seconds: float) -> str:
-    # Not by sys.stdin, which reads ahead: what it has `select` doesn't see.
-    ready = select.select([descriptor], [], [], seconds)[0]
-    return os.read(descriptor, 1).decode("latin-1") if ready else ""
-
-
-def _nothing(seconds: float) -> str:
-    time.sleep(seconds)
-    return ""
-
-
-@contextmanager
-def _keys() -> Iterator[Any]:
-    """Give a function that waits for one key; empty if none comes in time. Without a terminal none does."""
-    if not sys.stdin.isatty():
-        yield _nothing
-        return
-    import termios
-    import tty
-
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
-    try:
-        yield partial(_key, descriptor)
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+def printable(text: str) -> str:
+    """Return a text without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -54,7 +54,14 @@ def unknown_variables(
 
 
 _OTHERS: Final = frozenset(
-    {"HTTPNG_COMPILE", "HTTPNG_COMPILE_LEVEL", "HTTPNG_INHERITED", "HTTPNG_PREDECESSOR", "HTTPNG_WORKER"}
+    {
+        "HTTPNG_COMPILE",
+        "HTTPNG_COMPILE_LEVEL",
+        "HTTPNG_INHERITED",
+        "HTTPNG_PREDECESSOR",
+        "HTTPNG_WORKER",
+        "HTTPNG_WORKERS_FOLDER",
+    }
 )
 
 

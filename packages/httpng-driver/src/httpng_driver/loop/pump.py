@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 from functools import partial
+from itertools import count
 from math import inf
 
 from httpng_core import DEFECT, Connection, Host, PathLook, Readiness, Settings, Timer, lost
@@ -25,6 +26,7 @@ _RECEIVE_SIZE = 64 * 1024
 _OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
 _RESET = struct.pack("ii", 1, 0)
+_numbers = count(1)
 _NOTHING = Readiness.NOTHING
 _ASK = Readiness.ASK
 
@@ -34,6 +36,7 @@ class Pump(Driving):
 
     Attributes:
         connection: the connection.
+        number: its number; no other connection of this process has it.
         flagged: whether it is served now, or the hub has it on its list for this turn.
         alarm: when the hub will look at its deadline next, or `None`.
     """
@@ -53,12 +56,14 @@ class Pump(Driving):
         "_watched",
         "alarm",
         "connection",
+        "number",
     )
 
     def __init__(self, hub: "Turns[Pump]", accepted: Accepted) -> None:
         """Watch a socket from now on, for `hub`."""
         sock, ouraddr = accepted.socket, accepted.ouraddr
         self.flagged = False
+        self.number = next(_numbers)
         self.alarm: Timer | None = None
         self._hub = hub
         self._socket = sock

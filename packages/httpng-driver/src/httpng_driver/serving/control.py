@@ -7,7 +7,7 @@ from threading import Lock
 
 import anyio
 
-from httpng_core import Application, Configuration, Pending, ServerState, ServerVerb, Timer
+from httpng_core import Application, ConfigError, Configuration, Pending, ServerState, ServerVerb, Timer
 from httpng_driver.loop.hub import Hub
 from httpng_driver.serving.draining import PATIENCE, log_waiting
 from httpng_driver.serving.endpoints import Listening, check_configuration
@@ -35,6 +35,7 @@ class Service:
         self.on_started: Callable[[], None] = lambda: None
         self.on_stopping: Callable[[], None] = lambda: None
         self._application = application
+        self._admin = application.settings.admin
         self._hub = hub
         self._loops = loops
         self._listeners: list[Listener] = []
@@ -87,10 +88,13 @@ class Service:
         """See `Control`.
 
         Raises:
+            ConfigError: operators are to ask elsewhere than where they do.
             RuntimeError: the server was told from outside to stop, so a script can't start it again.
         """
         if self._is_final:
             raise RuntimeError("shutdown is in progress")
+        if configuration.settings.admin != self._admin:
+            raise ConfigError("admin is for the first cfg of a script, called before it first waits")
         listening = Listening(configuration)
         try:
             self._loops.grow(configuration.settings.threads)

@@ -1,6 +1,7 @@
 """Serving: from open listeners to the last connection, within a running event loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,9 +14,11 @@ from httpng_driver.handlers.io import until_settled
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.hub import Hub
 from httpng_driver.reactor import Backend, Reactor
+from httpng_driver.serving.admin import admin_application
 from httpng_driver.serving.control import Service
 from httpng_driver.serving.endpoints import Listening, Preparation
 from httpng_driver.serving.lifespans import started
+from httpng_driver.serving.peers import own_peers
 from httpng_driver.serving.statistics import ServerStatistics
 from httpng_driver.threads.lua_gate import LuaGate
 from httpng_driver.threads.pool import Loops
@@ -41,7 +44,13 @@ class Server:
             raise
         self._loops = Loops(application, backend, self._hub)
         self._service = Service(application, self._hub, self._loops, listening)
+        self._admin: Server | None = None
         application.control = self._service
+
+    @property
+    def admin(self) -> ListenAddress | None:
+        """Where operators ask it, with its real port; `None`: nowhere."""
+        return None if self._admin is None else self._admin.addresses[0]
 
     @property
     def addresses(self) -> list[ListenAddress]:
@@ -64,11 +73,14 @@ class Server:
         """What it listens on, for a process that is to take over: places and descriptors."""
         listening = self._service.listening
         bound = [] if listening is None else listening.bound
-        return [(one.key, one.socket.fileno()) for one in bound if one.socket.fileno() >= 0]
+        own = [(one.key, one.socket.fileno()) for one in bound if one.socket.fileno() >= 0]
+        return own if self._admin is None or not own else [*own, *self._admin.sockets]
 
     def hand_over(self) -> None:
         """Leave the files of Unix sockets alone at the end: another process listens there."""
         self._service.hand_over()
+        if self._admin is not None:
+            self._admin.hand_over()
 
     @property
     def connections(self) -> int:
@@ -161,7 +173,7 @@ async def serve_on(
         async with started(application, backend) as notify, backend.reactor() as reactor:
             server = Server(application, reactor, backend, listening)
             server._service.on_stopping = notify
-            await _serve(server, on_listening, task_status)
+            await _serve(server, backend, on_listening, task_status)
         if application.failure is not None:
             raise application.failure
     finally:
@@ -197,17 +209,50 @@ def opened(application: Application, listen: Sequence[ListenAddress] | None) -> 
     return listening
 
 
-async def _serve(
-    server: Server, on_listening: Callable[[Server], None] | None, task_status: TaskStatus[Any]
-) -> None:
+@asynccontextmanager
+async def _administered(server: Server, backend: Backend) -> AsyncIterator[None]:
+    """Let operators ask the server, if its settings say where, as long as it runs: while it drains, too.
+
+    A server of its own does that in the same loop, so nothing of it counts as the other's.
+
+    Raises:
+        ConfigError: that can't be listened on.
+    """
+    place, service = server.settings.admin, server._service
+    if place is None:
+        yield
+        return
+    application = admin_application(service, place, own_peers())
+    listening = Listening(application.configuration)
     try:
-        server._service.begin()
-        if on_listening is not None:
-            server._service.on_started = partial(on_listening, server)
-            on_listening(server)
-        task_status.started(server)
-    except BaseException:
-        server._service.over.set()
+        async with backend.reactor() as reactor:
+            admin = server._admin = Server(application, reactor, backend, listening)
+            try:
+                admin._service.begin()
+                yield
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await admin._service.close()
+    finally:
+        listening.close()
+
+
+async def _serve(
+    server: Server,
+    backend: Backend,
+    on_listening: Callable[[Server], None] | None,
+    task_status: TaskStatus[Any],
+) -> None:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(_administered(server, backend))
+            server._service.begin()
+            if on_listening is not None:
+                server._service.on_started = partial(on_listening, server)
+                on_listening(server)
+            task_status.started(server)
+        except BaseException:
+            server._service.over.set()
+            await server.run()
+            raise
         await server.run()
-        raise
-    await server.run()

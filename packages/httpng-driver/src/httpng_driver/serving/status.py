@@ -1,10 +1,14 @@
 """What a running server tells of itself: which exchanges lag, who holds them, how the others have ended.
 
 Nothing is counted for this on the way of a byte: it is looked up. What a look costs grows with the number of
-open exchanges, but only those that lag most are asked about in the kernel.
+open exchanges, so it does little for each; only those that are told of are asked about in the kernel.
 """
 
-from heapq import nlargest
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import heappush, heappushpop, nlargest
+from math import inf
 from typing import Any, Final
 
 from httpng_core import Exchange
@@ -15,68 +19,211 @@ from httpng_driver.serving.control import Service
 MOST: Final = 1000
 """So many exchanges are told of at most."""
 
+_SUMS: Final = ("connections", "active", "begun", "in_flight")
+_OF_WORKERS: Final = ("pid", "state", *_SUMS)
+
 Row = dict[str, Any]
+_Found = tuple[Pump, Exchange]
+
+SORTS: Final[dict[str, Callable[[Exchange, float], float]]] = {
+    "lag": lambda exchange, now: now - exchange.lags_since,
+    "age": lambda exchange, now: now - exchange.started,
+    "rate": lambda exchange, now: exchange.sent / max(now - exchange.started, 1e-3),
+    "sent": lambda exchange, now: exchange.sent,
+    "current": lambda exchange, now: exchange.current,
+}
+"""By what exchanges can be sorted, the largest first."""
 
 
-def status_of(service: Service, limit: int = 100) -> dict[str, Any]:
-    """Return what a server does now, as plain data for JSON; `limit` is how many exchanges, `MOST` at most.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked of a status.
+
+    Attributes:
+        limit: how many exchanges, `MOST` at most.
+        sort: by what, of `SORTS`.
+        part: what the target or the client's address has in it; empty: anything.
+        connections: how many connections, `MOST` at most: those with the most exchanges, then the idlest.
+    """
+
+    limit: int = 100
+    sort: str = "lag"
+    part: str = ""
+    connections: int = 0
+
+
+def status_of(service: Service, wanted: Wanted = Wanted()) -> dict[str, Any]:
+    """Return what a server does now, as plain data for JSON.
 
     To be called in the thread of the first loop, or in any.
     """
-    hubs = service.hubs
-    limit = max(0, min(limit, MOST))
+    limit = max(0, min(wanted.limit, MOST))
     rows: list[Row] = []
+    open_ones: list[Row] = []
     loops: list[Row] = []
     ends: dict[str, int] = {}
-    for number, hub in enumerate(hubs):
+    for number, hub in enumerate(service.hubs):
         with hub.lock:
-            found, loop = _loop_of(hub, number, limit)
+            look = _Look(hub, limit, wanted)
             for end, count in hub.runner.ends.items():
                 ends[end] = ends.get(end, 0) + count
-        rows += found
-        loops.append(loop)
-    rows = nlargest(limit, rows, key=lambda row: (row["lag"], row["age"]))
-    begun, active = sum(loop["begun"] for loop in loops), sum(loop["exchanges"] for loop in loops)
-    return {
+            rows += look.rows(number)
+            loops.append(look.loop(number))
+            if wanted.connections:
+                open_ones += look.connections(wanted.connections, number)
+    status = {
+        "pid": os.getpid(),
         "state": service.statistics().state.name.lower(),
-        "connections": sum(loop["connections"] for loop in loops),
-        "active": active,
-        "begun": begun,
-        "in_flight": sum(loop["in_flight"] for loop in loops),
+        **{name: sum(loop[name] for loop in loops) for name in _SUMS},
         "ends": dict(sorted(ends.items())),
         "loops": loops,
-        "exchanges": rows,
+        "exchanges": _first_of(rows, limit, wanted.sort),
+        "open": _busiest(open_ones, wanted.connections),
     }
+    return status | {"workers": [{key: status[key] for key in _OF_WORKERS}]}
 
 
-def _loop_of(hub: Hub, number: int, limit: int) -> tuple[list[Row], Row]:
-    now, pumps = hub.clock(), hub.pumps
-    open_ones: list[tuple[float, float, int, Pump, Exchange]] = []
-    in_flight = 0
-    for pump in pumps:
-        for exchange in pump.connection.exchanges():
-            waiting = exchange.current - exchange.sent
-            in_flight += waiting
-            # Of those with nothing in flight nothing need be asked.
-            lag = exchange.lag(now) if waiting or exchange.acked is not None else 0.0
-            # With a number that no other has, so that no two are compared further.
-            open_ones.append((lag, now - exchange.started, -len(open_ones), pump, exchange))
-    most = nlargest(limit, open_ones)
-    loop = {
-        "loop": number,
-        "connections": len(pumps),
-        "exchanges": len(open_ones),
-        "in_flight": in_flight,
-        "begun": hub.runner.requests,
-        "turns": hub.statistics().turns,
-    }
-    return [_row(lag, age, pump, exchange, number) for lag, age, _, pump, exchange in most], loop
-
-
-def _row(lag: float, age: float, pump: Pump, exchange: Exchange, number: int) -> Row:
-    request, holder = exchange.request, exchange.stalled_by()
+def merged(statuses: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
+    """Return the statuses of several processes as that of one server; the first is whose state it has."""
+    rows = [row for status in statuses for row in status["exchanges"]]
+    ends: dict[str, int] = {}
+    for status in statuses:
+        for end, count in status["ends"].items():
+            ends[end] = ends.get(end, 0) + count
     return {
+        **statuses[0],
+        **{name: sum(status[name] for status in statuses) for name in _SUMS},
+        "ends": dict(sorted(ends.items())),
+        "loops": [loop for status in statuses for loop in status["loops"]],
+        "exchanges": _first_of(rows, max(0, min(wanted.limit, MOST)), wanted.sort),
+        "open": _busiest([one for status in statuses for one in status["open"]], wanted.connections),
+        "workers": [worker for status in statuses for worker in status["workers"]],
+    }
+
+
+def _first_of(rows: list[Row], limit: int, sort: str) -> list[Row]:
+    """Return those that come first; what lags as much as another one comes first if it is older."""
+    return nlargest(limit, rows, key=lambda row: (row[sort], row["age"]))
+
+
+def _busiest(rows: list[Row], limit: int) -> list[Row]:
+    return nlargest(min(limit, MOST), rows, key=lambda row: (row["exchanges"], row["idle"] or 0.0))
+
+
+def name_of(pump: Pump) -> str:
+    """Return what tells a connection from all others, of other processes too."""
+    return f"{os.getpid()}.{pump.number}"
+
+
+def identity(pump: Pump, exchange: Exchange) -> str:
+    """Return what tells an exchange from all others: the name of its connection, and more.
+
+    Nothing is kept for that: it is made of where the exchange is and when it began.
+    """
+    return f"{name_of(pump)}-{(id(exchange) ^ int(exchange.started * 1e6)) & 0xFFFFFF:06x}"
+
+
+class _Look:
+    """A look at the exchanges of one loop, whose lock is held."""
+
+    def __init__(self, hub: Hub, limit: int, wanted: Wanted) -> None:
+        self._hub = hub
+        self._now = hub.clock()
+        self._pumps = hub.pumps
+        self._active = self._in_flight = 0
+        if wanted.sort == "lag" and not wanted.part:
+            self._most = self._that_lag(limit)
+        else:
+            self._most = self._by_key(limit, wanted)
+
+    def loop(self, number: int) -> Row:
+        """Return the sums of the loop."""
+        return {
+            "pid": os.getpid(),
+            "loop": number,
+            "connections": len(self._pumps),
+            "active": self._active,
+            "in_flight": self._in_flight,
+            "begun": self._hub.runner.requests,
+            "turns": self._hub.statistics().turns,
+        }
+
+    def rows(self, number: int) -> list[Row]:
+        """Return what is told of those that come first."""
+        return [_row(pump, exchange, number, self._now) for pump, exchange in self._most]
+
+    def connections(self, limit: int, number: int) -> list[Row]:
+        """Return what is told of the connections that come first."""
+        return _busiest([_connection_row(pump, number, self._now) for pump in self._pumps], limit)
+
+    def _that_lag(self, limit: int) -> list[_Found]:
+        """Return the exchanges that lag most, then the oldest of the others."""
+        late: list[tuple[float, int, Pump, Exchange]] = []
+        idle: list[_Found] = []
+        bound, active, in_flight = -inf, 0, 0
+        for pump in self._pumps:
+            for exchange in pump.connection.exchanges():
+                active += 1
+                waiting = exchange.current - exchange.sent
+                if not waiting and exchange.acked is None:
+                    if len(late) < limit:
+                        idle.append((pump, exchange))
+                    continue
+                in_flight += waiting
+                # Bytes can't have waited longer than there is an exchange: that spares most of them a call.
+                # With a number that no other has, so that no two exchanges are compared.
+                if -exchange.started > bound and (rank := -exchange.lags_since) > bound:
+                    if len(late) < limit:
+                        heappush(late, (rank, active, pump, exchange))
+                    elif limit:
+                        heappushpop(late, (rank, active, pump, exchange))
+                        bound = late[0][0]
+        self._active, self._in_flight = active, in_flight
+        found = [(pump, exchange) for _, _, pump, exchange in sorted(late, reverse=True)]
+        rest = nlargest(limit - len(found), idle, key=lambda one: -one[1].started)
+        return [*found, *rest]
+
+    def _by_key(self, limit: int, wanted: Wanted) -> list[_Found]:
+        key, now = SORTS[wanted.sort], self._now
+        found = [(pump, exchange) for pump, exchange in self._all() if _has(exchange, wanted.part)]
+        return nlargest(limit, found, key=lambda one: key(one[1], now))
+
+    def _all(self) -> Iterator[_Found]:
+        for pump in self._pumps:
+            for exchange in pump.connection.exchanges():
+                self._active += 1
+                self._in_flight += exchange.current - exchange.sent
+                yield pump, exchange
+
+
+def _has(exchange: Exchange, part: str) -> bool:
+    return not part or part in exchange.request.path or part in exchange.request.peer.host
+
+
+def _connection_row(pump: Pump, number: int, now: float) -> Row:
+    told = pump.connection.statistics()
+    return {
+        "id": name_of(pump),
         "loop": number,
+        "client": told.peer.host,
+        "port": told.peer.port,
+        "protocol": told.spoken,
+        "exchanges": len(told.exchanges),
+        "idle": None if told.idle_since is None else round(now - told.idle_since, 3),
+        "sent": pump.taken,
+        "rtt": round(pump.rtt, 6),
+    }
+
+
+def _row(pump: Pump, exchange: Exchange, number: int, now: float) -> Row:
+    request, age = exchange.request, now - exchange.started
+    # With what feeds have sent and not told it yet.
+    stats = exchange.stats(now)
+    follow = None if exchange.queue is None else getattr(exchange.queue.following, "stats", None)
+    return {
+        "id": identity(pump, exchange),
+        "loop": number,
+        "connection": name_of(pump),
         "client": request.peer.host,
         "port": request.peer.port,
         "protocol": f"{request.version_major}.{request.version_minor}" + ("s" if request.https else ""),
@@ -84,11 +231,12 @@ def _row(lag: float, age: float, pump: Pump, exchange: Exchange, number: int) ->
         "target": request.path[:256],
         "route": request.route,
         "age": round(age, 3),
-        "lag": round(lag, 3),
-        "current": exchange.current,
-        "sent": exchange.sent,
-        "acked": exchange.acked,
-        "rate": round(exchange.sent / age, 1) if age > 0 else 0.0,
+        "lag": stats.lag,
+        "current": stats.current,
+        "sent": stats.sent,
+        "acked": stats.acked,
+        "rate": round(stats.sent / age, 1) if age > 0 else 0.0,
         "rtt": round(pump.rtt, 6),
-        "stalled_by": None if holder is None else holder.value,
+        "stalled_by": None if stats.stalled_by is None else stats.stalled_by.value,
+        "skipped": None if follow is None else follow.skipped + follow.expired,
     }

@@ -10,7 +10,7 @@ from httpng_driver.handlers.io import IO
 from httpng_driver.loop.pump import Pump
 from httpng_driver.serving.control import Service
 from httpng_driver.serving.metrics import prometheus_text
-from httpng_driver.serving.status import status_of
+from httpng_driver.serving.status import SORTS, Wanted, status_of
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -28,22 +28,43 @@ async def status_handler(req: Request, io: IO) -> Response:
 
     A page for browsers; JSON for `Accept: application/json` or `?format=json`; metrics for
     `?format=prometheus` or a path that ends in `/metrics`, where prometheus-client is installed. `?limit=`
-    says how many exchanges. It tells the addresses and request targets of clients: mount it where only
-    operators come.
+    says how many exchanges, `?sort=` by what, `?part=` what their target or client has in it, and
+    `?connections=` how many connections. It tells the addresses and request targets of clients: mount it
+    where only operators come.
     """
-    query = parse_qs(req.query or "")
-    wanted = query.get("format", [""])[0]
-    limit = query.get("limit", ["100"])[0]
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 6):
-        return Response(status=400, body="limit must be a whole number below 100000")
     service = io.pump.hub.application.control if isinstance(io.pump, Pump) else None
     if not isinstance(service, Service):
         return Response(status=503, body="this server tells nothing of itself")
-    status = status_of(service, int(limit))
-    path = req.path.partition("?")[0]
-    if wanted == "prometheus" or path.endswith("/metrics"):
+    try:
+        wanted = wanted_of(req)
+    except ValueError as error:
+        return Response(status=400, body=f"{error}\n")
+    return rendered(req, status_of(service, wanted))
+
+
+def wanted_of(req: Request) -> Wanted:
+    """Return what the query of a request asks for.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    query = {key: values[-1] for key, values in parse_qs(req.query or "").items()}
+    limit, sort = query.get("limit", "100"), query.get("sort", "lag")
+    connections = query.get("connections", "0")
+    for name, number in (("limit", limit), ("connections", connections)):
+        if not (number.isascii() and number.isdigit() and len(number) < 6):
+            raise ValueError(f"{name} must be a whole number below 100000")
+    if sort not in SORTS:
+        raise ValueError(f"sort must be {', '.join(SORTS)}")
+    return Wanted(int(limit), sort, query.get("part", ""), int(connections))
+
+
+def rendered(req: Request, status: dict[str, Any]) -> Response:
+    """Return a status in the form that a request asks for."""
+    form = parse_qs(req.query or "").get("format", [""])[-1]
+    if form == "prometheus" or req.path.partition("?")[0].endswith("/metrics"):
         return _metrics(status)
-    if wanted == "json" or "application/json" in req.headers.get("accept", ""):
+    if form == "json" or "application/json" in req.headers.get("accept", ""):
         return Response(headers={"content-type": "application/json"}, body=json.dumps(status))
     return Response(headers={"content-type": "text/html; charset=utf-8"}, body=_page(status))
 

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from math import inf
 from typing import Final
 
 from httpng_driver.serving.handed_over import VARIABLE as INHERITED
+from httpng_driver.serving.peers import VARIABLE as FOLDER
 from httpng_driver.workers.channel import VARIABLE, Channel
 
 # The arguments may name files of the folder in which the program began.
@@ -45,7 +47,11 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, sockets: Sequence[tuple[str, int]], given: Sequence[int], replaces: "WorkerProcess | None"
+        self,
+        sockets: Sequence[tuple[str, int]],
+        given: Sequence[int],
+        replaces: "WorkerProcess | None",
+        folder: str | None = None,
     ) -> None:
         """Start this program anew, as a worker.
 
@@ -53,6 +59,7 @@ class WorkerProcess:
             sockets: what it is to listen on: places and descriptors.
             given: descriptors that it has by their numbers.
             replaces: see above.
+            folder: where workers listen for each other, if operators ask them.
 
         Raises:
             OSError: there is no room for another process.
@@ -65,7 +72,10 @@ class WorkerProcess:
         self.replaces = replaces
         self._timeout = 0.0
         self._kill_at = inf
+        self._folder = folder
         environment = {**os.environ, INHERITED: json.dumps(list(sockets)), VARIABLE: str(theirs.fileno())}
+        if folder is not None:
+            environment[FOLDER] = folder
         try:
             with theirs:
                 self._process = subprocess.Popen(
@@ -113,6 +123,12 @@ class WorkerProcess:
         self.stage = Stage.LEAVING
         self.channel.tell("stop")
         self._kill_at = min(self._kill_at, time.monotonic() + _LAST_GRACE)
+
+    def clean_up(self) -> None:
+        """Remove what it may have left, once it has ended."""
+        if self._folder is not None:
+            with suppress(OSError):
+                os.unlink(os.path.join(self._folder, str(self.pid)))
 
     def kill_if_due(self) -> bool:
         """End it by force if it takes too long; return whether that was so."""

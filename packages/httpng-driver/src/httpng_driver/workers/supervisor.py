@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
@@ -23,6 +25,9 @@ from httpng_driver.workers.watch import FileWatch
 from httpng_driver.workers.worker import this_worker
 
 _log = logging.getLogger("httpng")
+
+Announce = Callable[[Sequence[str], ListenAddress | None], None]
+"""Told where a server listens, and where operators ask it."""
 
 _SHORT_LIVED: Final = 10.0
 """A worker that dies sooner than that is replaced later each time."""
@@ -62,12 +67,12 @@ def needs_workers(settings: Settings) -> bool:
 def supervised(
     application: Application,
     listen: Sequence[ListenAddress] | None,
-    announce: Callable[[Sequence[str]], None],
+    announce: Announce,
 ) -> bool:
     """Serve by workers, if the settings say so and this process is none; return whether it did, to the end.
 
     A worker is this program run anew, up to the same place, where it serves. `announce` is called with the
-    URLs once all workers serve. To be called in the main thread.
+    URLs, and where operators ask, once all workers serve. To be called in the main thread.
 
     Raises:
         ConfigError: an address can't be listened on, or a worker can't be started, whose own error is on
@@ -78,8 +83,15 @@ def supervised(
     listening = opened(application, listen)
     if listening is None:
         raise ConfigError("workers are for scripts that call httpng.cfg before they first wait")
+    place = application.settings.admin
     try:
-        Supervisor(listening, application.settings, announce).run()
+        operators = replace(application.configuration, sites=(), listen=() if place is None else (place,))
+        admin = None if place is None else Listening(operators)
+        try:
+            Supervisor(listening, admin, application.settings, announce).run()
+        finally:
+            if admin is not None:
+                admin.close()
     finally:
         listening.close()
     return True
@@ -89,9 +101,11 @@ class Supervisor:
     """Keeps workers running until it is told to end."""
 
     def __init__(
-        self, listening: Listening, settings: Settings, announce: Callable[[Sequence[str]], None]
+        self, listening: Listening, admin: Listening | None, settings: Settings, announce: Announce
     ) -> None:
         self._listening = listening
+        self._admin = admin
+        self._folder: str | None = None
         self._target = settings.workers
         self._reloads = settings.reload
         self._announce = announce
@@ -120,6 +134,8 @@ class Supervisor:
                 stack.callback(sock.close)
             stack.callback(self._selector.close)
             self._selector.register(self._inside, selectors.EVENT_READ)
+            if self._admin is not None:
+                self._folder = stack.enter_context(TemporaryDirectory(prefix="httpng-"))
             self._hear_signals(stack)
             if self._reloads:
                 stack.callback(FileWatch(self._note_change).close)
@@ -213,10 +229,11 @@ class Supervisor:
         ]
 
     def _start(self, replaces: WorkerProcess | None = None) -> None:
-        sockets = [(bound.key, bound.socket.fileno()) for bound in self._listening.bound if bound.key]
+        opened_here = [*self._listening.bound, *(() if self._admin is None else self._admin.bound)]
+        sockets = [(bound.key, bound.socket.fileno()) for bound in opened_here if bound.key]
         given = [bound.socket.fileno() for bound in self._listening.bound if not bound.key]
         try:
-            worker = WorkerProcess(sockets, given, replaces)
+            worker = WorkerProcess(sockets, given, replaces, self._folder)
         except OSError as error:
             _log.error("can't start a worker: %s", error)
             self._to_replace.clear()
@@ -274,11 +291,13 @@ class Supervisor:
         serving = [one for one in self._workers if one.stage is Stage.SERVING]
         if not self._announced and len(serving) >= self._target:
             self._announced = True
-            self._announce([bound.address.url for bound in self._listening.bound])
+            admin = None if self._admin is None else self._admin.bound[0].address
+            self._announce([bound.address.url for bound in self._listening.bound], admin)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """Take note of a worker that has ended."""
         self._workers.remove(worker)
+        worker.clean_up()
         if worker.channel.fileno() >= 0:
             self._selector.unregister(worker.channel)
             worker.channel.close()
