@@ -188,8 +188,8 @@ def test_any_worker_answers_operators_for_all_and_the_socket_stays(folder: Path)
                 assert ask(place, "/kill", {"exchange": row["id"]}).status == 404
         server.process.send_signal(signal.SIGHUP)
         server.until(lambda: len(pids()) == 2 and not pids() & before, "the old ones are gone")
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(folder / "s"))
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(folder / "s"))
         assert "operators ask at unix:a" in server.log
         assert server.end() == 0
     assert not (folder / "a").exists()

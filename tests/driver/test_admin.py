@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,20 @@ async def asked(server: Server, *args: Any, **options: Any) -> Answer:
     return await in_thread(lambda place: ask(place, *args, **options), server.admin)
 
 
+async def told(server: Server, condition: Callable[[Any], object]) -> Any:
+    """What is told once it is so."""
+    with anyio.fail_after(30):
+        while not condition(status := (await asked(server)).data):
+            await anyio.sleep(0.01)
+    return status
+
+
 async def the_row(server: Server) -> dict[str, Any]:
     """What is told of the only exchange, once it waits for its client."""
-    with anyio.fail_after(20):
-        while True:
-            rows = (await asked(server)).data["exchanges"]
-            if rows and rows[0]["stalled_by"] == "client":
-                (row,) = rows
-                return dict(row)
-            await anyio.sleep(0.01)
+    status = await told(
+        server, lambda status: [row["stalled_by"] for row in status["exchanges"]] == ["client"]
+    )
+    return dict(status["exchanges"][0])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -70,16 +76,14 @@ async def test_an_exchange_is_killed_and_nothing_else(serving: Serving, tmp_path
             assert stuck.was_cancelled
             await in_thread(slow.read_to_end)
             assert slow.ended == "reset"
-            left = (await asked(server)).data
-            assert left["ends"] == {"killed": 1}
-            assert left["active"] == 1
+            await told(server, lambda left: left["ends"] == {"killed": 1} and left["active"] == 1)
             again = await asked(server, "/kill", {"exchange": row["id"]})
             assert again.status == 404
             assert "is over, or never was" in again.data["error"]
             row = await the_row(server)
             assert (await asked(server, "/kill", {"connection": row["connection"]})).status == 200
             await until(lambda: server.connections == 0, "the connections are closed")
-            assert (await asked(server)).data["ends"] == {"killed": 2}
+            await told(server, lambda left: left["ends"] == {"killed": 2})
     assert not place.exists()
 
 
