@@ -48,7 +48,7 @@ async def asked(server: Server, *args: Any, **options: Any) -> Answer:
 async def told(server: Server, condition: Callable[[Any], object]) -> Any:
     """What is told once it is so."""
     with anyio.fail_after(30):
-        while not condition(status := (await asked(server)).data):
+        while not condition(status := (await asked(server)).data):  # noqa: ASYNC110 - it has no event
             await anyio.sleep(0.01)
     return status
 
