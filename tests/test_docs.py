@@ -230,7 +230,7 @@ def default_of(setting: "Field[Any]") -> str:
         return "None"
     if isinstance(default, bool):
         return str(default).lower()
-    return f'"{default}"' if isinstance(default, str) else str(int(default))
+    return f'"{default}"' if isinstance(default, str) else str(default).removesuffix(".0")
 
 
 def range_of(setting: "Field[Any]") -> str:

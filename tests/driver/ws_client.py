@@ -16,6 +16,7 @@ class WsClient:
     Attributes:
         client: what carries it.
         closed: code and reason of the server's CLOSE, once it has come.
+        answers: whether PINGs are answered while it reads.
         pings: the payloads of the server's PINGs.
         pongs: those of its PONGs.
         status: what the handshake was answered with.
@@ -34,6 +35,7 @@ class WsClient:
         self._compressed = compressed
         self.messages: deque[str | bytes] = deque()
         self.closed: tuple[int, str] | None = None
+        self.answers = False
         self.pings: list[bytes] = []
         self.pongs: list[bytes] = []
         self.status = 0
@@ -99,7 +101,7 @@ class WsClient:
         self.send(frame(8, code.to_bytes(2, "big")))
 
     def read(self) -> str | bytes | None:
-        """Reads the next message; `None` behind the server's CLOSE or end. Answers no PING."""
+        """Reads the next message; `None` behind the server's CLOSE or end. Answers PINGs if it is to."""
         self.decode()
         while not self.messages and self.closed is None and self._receive():
             pass
@@ -124,6 +126,8 @@ class WsClient:
             elif one.opcode.iscontrol():
                 assert isinstance(one.payload, bytes)
                 (self.pings if one.opcode is Opcode.PING else self.pongs).append(one.payload)
+                if one.opcode is Opcode.PING and self.answers:
+                    self.send(frame(10, one.payload))
             else:
                 assert not isinstance(one.payload, tuple)
                 self._parts.append(one.payload)

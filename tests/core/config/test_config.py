@@ -24,7 +24,7 @@ MIB = 1 << 20
 # key, default, values it takes, values out of its range
 TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("default_send_window", MIB, (0, 1, 1 << 62), (-1, inf)),
-    ("default_window_until", "sent", ("sent", "acked"), ("Acked", "", True, 1)),
+    ("default_window_until", "sent", ("sent", "acked"), ("Acked", "confirmed", "", True, 1)),
     ("default_send_timeout", 30.0, (0.0, 0.001, 1e9, inf), (-0.001, -inf)),
     ("stall_timeout", 30.0, (0.001, 1e9, inf), (0, -1, -inf)),
     ("headers", None, ((("x-a", "b"),), ()), (1, True, "x")),
@@ -58,6 +58,9 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("ws_per_message_deflate", True, (True, False), (0, 1, "yes")),
     ("ws_close_timeout", 10.0, (0.0, inf), (-0.001,)),
     ("admin", None, (ListenAddress("127.0.0.1", 9000),), (9000, "0.0.0.0:9000", "fd:3")),
+    ("confirm_every", 16384, (1, 2**31 - 1), (0, 2**31, -1, inf)),
+    ("confirm_interval", 0.1, (0.0, 1e9, inf), (-0.001,)),
+    ("confirm_timeout", 30.0, (0.001, inf), (0, -0.001)),
     ("threads", 1, (1, 16), (0, 17, -1, inf)),
     ("workers", 1, (1, 1024), (0, 1025, -1, inf)),
     ("reload", False, (True, False), (0, 1, "yes")),

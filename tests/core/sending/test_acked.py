@@ -93,7 +93,7 @@ def test_asking_for_acked_where_it_cannot_be_told_is_an_error_at_the_call() -> N
     with pytest.raises(AckedUnknownError):
         driven.exchange.write(b"x", driven.now, 1, 100, None, "acked")
     assert driven.stats.current == 0
-    with pytest.raises(ValueError, match='until must be "sent" or "acked"'):
+    with pytest.raises(ValueError, match='until must be "sent", "acked" or "confirmed"'):
         driven.exchange.wait(0, driven.now, 1, "done")  # type: ignore[arg-type]
 
 

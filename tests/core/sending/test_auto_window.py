@@ -224,7 +224,7 @@ def test_wrong_arguments_raise_before_anything_else() -> None:
         with pytest.raises(TypeError, match='send_window must be an integer or "auto", not str'):
             io.write(b"x")
         io.send_window, io.window_until = "auto", "done"
-        with pytest.raises(ValueError, match='until must be "sent" or "acked"'):
+        with pytest.raises(ValueError, match='until must be "sent", "acked" or "confirmed"'):
             io.write(b"x")
         told.append("both")
         yield io.wait(0)

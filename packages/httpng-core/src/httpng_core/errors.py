@@ -21,6 +21,10 @@ class AckedUnknownError(HttpngError):
     """Something counts on acknowledged bytes where the platform can't tell them."""
 
 
+class ConfirmedUnknownError(HttpngError):
+    """Something counts on bytes that the client confirms where nothing confirms them."""
+
+
 class BodyStreamedError(HttpngError, RuntimeError):
     """`req.body` was asked for where the handler starts before the body is in: it is read piece by piece."""
 

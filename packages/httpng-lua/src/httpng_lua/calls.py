@@ -254,6 +254,7 @@ def stats_values(stats: SendStats) -> Answer:
         stats.acked,
         stats.lag,
         None if stats.stalled_by is None else stats.stalled_by.encode(),
+        stats.confirmed,
     )
 
 

@@ -41,8 +41,8 @@ class BaseIO:
         send_window: the limit of bytes in flight, "auto": about as much as the path holds, counted until
             acknowledged; `None`: `default_send_window`.
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
-        window_until: "sent" or "acked": how far a byte must have come to be no longer in flight; `None`:
-            `default_window_until`.
+        window_until: "sent", "acked" or "confirmed": how far a byte must have come to be no longer in flight;
+            `None`: `default_window_until`.
         stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
             reset; `None`: never before the handler has returned.
     """

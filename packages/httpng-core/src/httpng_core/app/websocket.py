@@ -46,7 +46,7 @@ class BaseWebSocket:
     Attributes:
         send_window: the limit of bytes of messages in flight, as `io.send_window`, which it begins with.
         send_timeout: seconds that a call may take, as `io.send_timeout`, likewise.
-        window_until: "sent" or "acked", as `io.window_until`, likewise.
+        window_until: "sent", "acked" or "confirmed", as `io.window_until`, likewise.
     """
 
     send_window: WindowSize | None

@@ -22,7 +22,7 @@ from httpng_core.config.rules import (
     SecurityLevel,
     Whole,
 )
-from httpng_core.config.types import Until, WindowSize
+from httpng_core.config.types import WindowSize
 from httpng_core.errors import ConfigError
 
 HalfClose = Literal["streaming", "always", "never"]
@@ -41,7 +41,7 @@ _FIXED_FLAG: Final = "fixed"
 _HALF_CLOSE: Final = OneOf(get_args(HalfClose))
 _ENGINE: Final = OneOf(get_args(Engine))
 _FORWARDED: Final = OneOf(get_args(ForwardedHeader))
-_UNTIL: Final = OneOf(get_args(Until))
+_UNTIL: Final = OneOf(("sent", "acked"))
 _LOG_FORMAT: Final = OneOf(get_args(LogFormat))
 _FLAG: Final = OneOf((True, False))
 _SHUTTLE: Final = Whole(1024, 16 << 20)
@@ -128,6 +128,13 @@ class Settings:
             client has answered; then the exchange is given up.
         admin: Where operators ask the server and end exchanges: a Unix socket ("unix:PATH"), or an address of
             this machine for itself; see "See what a server does". `None`: nowhere.
+        confirm_every: How many bytes are sent at most until a client whose confirmations are asked for is
+            asked for the next one, unless one is under way; see "Confirmed by the client".
+        confirm_interval: After how many seconds it is asked at the latest. It is asked at once while a call
+            waits for its answer.
+        confirm_timeout: After how many seconds without an answer the exchange is reset: the client stalls.
+            They don't count while the question is on its way behind bytes that move, nor while nothing is
+            read.
         threads: How many threads run an event loop each.
         workers: How many processes serve, each with its own event loops. For `run` and the command line: each
             process is the program, run anew.
@@ -195,6 +202,9 @@ class Settings:
     ws_per_message_deflate: bool = _key(True, _FLAG)
     ws_close_timeout: float = _key(10.0, Seconds(zero=True))
     admin: ListenAddress | None = _key(None, AdminPlace(), fixed=True)  # noqa: RUF009 - nothing, or frozen
+    confirm_every: int = _key(16384, Whole(1, (1 << 31) - 1))
+    confirm_interval: float = _key(0.1, Seconds(zero=True))
+    confirm_timeout: float = _key(30.0, Seconds())
     threads: int = _key(1, Whole(1, 16))
     workers: int = _key(1, Whole(1, 1024), fixed=True)
     reload: bool = _key(False, _FLAG, fixed=True)

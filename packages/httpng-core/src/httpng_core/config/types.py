@@ -2,7 +2,7 @@
 
 from typing import Literal, SupportsFloat, SupportsIndex
 
-Until = Literal["sent", "acked"]
+Until = Literal["sent", "acked", "confirmed"]
 """How far a byte must have come to be no longer in flight."""
 
 Integer = SupportsIndex

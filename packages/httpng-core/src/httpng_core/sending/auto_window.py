@@ -8,9 +8,10 @@ those of one response body, so a response that shares its connection is measured
 2. A record that is acknowledged gives two samples. The *round trip* is the time since it was sent. The
    *rate* is the bytes acknowledged since it was sent, over that time, or over the time in which they were
    sent if that was longer. Where the time is shorter than any round trip, it says nothing of the rate.
-3. A record is *app-limited* unless the window was full with it, and had been for a round: the handler was
-   refused room for what it offered next. Else less was under way than the window would have let, and the
-   rate says what the handler wanted, not what the path can do.
+3. A record is *app-limited* unless the window was full with it, or with one that is acknowledged together
+   with it, and had been for a round: the handler was refused room for what it offered next. Else less was
+   under way than the window would have let, and the rate says what the handler wanted, not what the path can
+   do.
 4. The path's rate is the highest sample of the last 10 rounds; an app-limited sample counts only if it
    raises it. A round ends when something is acknowledged that was sent after the last one ended. One that
    took longer than a round trip counts for as many as it took, at most four: a queue of ours makes rounds
@@ -170,10 +171,12 @@ class PathEstimate:
         self._acked, self._acked_at = offset, now
         if self._room_since is None:
             self._room_since = now
-        records, record = self._records, None
+        records, record, app_limited = self._records, None, True
         while records and records[0].offset <= offset:
             record = records.popleft()
+            app_limited = app_limited and record.app_limited
         if record is not None and now > record.sent_at:
+            record.app_limited = app_limited
             self._acked_sent_at = record.sent_at
             self._sample(record, now)
 

@@ -1,8 +1,9 @@
 """The body of one response: its positions, and the bytes that were accepted and not committed yet.
 
-1. `acked <= sent <= committed <= current`, and no position ever falls. All count body bytes as the handler
-   passed them.
-2. *In flight* is `current - sent`, or `current - acked` where a window counts until acked.
+1. `acked <= sent <= committed <= current`, `confirmed <= sent`, and no position ever falls. All count body
+   bytes as the handler passed them.
+2. *In flight* is `current - sent`, or `current - acked` where a window counts until acked; likewise
+   `current - confirmed`.
 3. A body fits when `in flight + its length <= send window`.
 4. Where `acked` is not known, or no longer, in flight counts from `sent`.
 
@@ -16,6 +17,7 @@ from typing import Final
 from httpng_core.config.types import Until
 from httpng_core.errors import ContentLengthError
 from httpng_core.sending.auto_window import PathEstimate
+from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.positions import LagBook
 
 SMALL_PIECE: Final = 4096
@@ -32,12 +34,15 @@ class ResponseBody:
         committed: framed into wire bytes of which the kernel has taken some.
         sent: passed to the TCP/IP stack.
         acked: acknowledged by the client's TCP; `None` while that is not tracked.
+        confirmed: confirmed by the client's program; `None` while it isn't asked.
+        confirming: how far that has come, once it is asked.
         length: the declared Content-Length, or `None`.
         largest_lag: the longest that a byte was in flight so far, in seconds.
         drops: whether body bytes are dropped by rule (HEAD, 204, 205, 304).
         buffered: how many bytes wait to be committed.
         lag_until: how far a byte must have come to lag no more.
         path: what the path holds, once a window follows it.
+        path_until: how far bytes have to come along that path.
     """
 
     __slots__ = (
@@ -48,12 +53,15 @@ class ResponseBody:
         "acked",
         "buffered",
         "committed",
+        "confirmed",
+        "confirming",
         "current",
         "drops",
         "lag_until",
         "largest_lag",
         "length",
         "path",
+        "path_until",
         "sent",
     )
 
@@ -62,11 +70,14 @@ class ResponseBody:
         self.committed = 0
         self.sent = 0
         self.acked: int | None = None
+        self.confirmed: int | None = None
+        self.confirming: Confirming | None = None
         self.length: int | None = None
         self.drops = False
         self.buffered = 0
         self.lag_until: Until = "sent"
         self.path: PathEstimate | None = None
+        self.path_until: Until = "acked"
         self._pieces: deque[bytes] | None = None
         self._offset = 0
         self._lag_since = 0.0
@@ -77,7 +88,10 @@ class ResponseBody:
 
     def reached(self, until: Until) -> int:
         """Return the position up to which bytes are no longer in flight."""
-        return self.sent if until == "sent" or self.acked is None else self.acked
+        if until == "sent":
+            return self.sent
+        position = self.acked if until == "acked" else self.confirmed
+        return self.sent if position is None else position
 
     def in_flight(self, until: Until) -> int:
         """Return how many accepted bytes have not come as far as `until`."""
@@ -118,10 +132,10 @@ class ResponseBody:
         if lag > self.largest_lag:
             self.largest_lag = lag
 
-    def along_path(self) -> PathEstimate:
-        """Return what the path holds; it is measured from the first call on."""
-        if self.path is None:
-            self.path = PathEstimate(self.sent)
+    def along_path(self, until: Until) -> PathEstimate:
+        """Return what the path holds as far as `until`; it is measured from the first call on."""
+        if self.path is None or self.path_until != until:
+            self.path, self.path_until = PathEstimate(self.sent), until
         return self.path
 
     # In -----------------------------------------------------------------------------------------------
@@ -135,6 +149,8 @@ class ResponseBody:
             self.sent += size
             if self.acked is not None:
                 self.acked += size
+            if self.confirmed is not None:
+                self.confirmed += size
         elif size:
             if self.current == self.sent and self.lag_until == "sent":
                 self._lag_since = now
@@ -253,6 +269,8 @@ class ResponseBody:
         assert self.sent <= self.committed, f"sent {self.sent} of {self.committed} committed bytes"
         if self.path is not None:
             self.path.sent(self.sent, now)
+        if self.confirming is not None and self.confirming.is_complete:
+            self.confirmed = self.sent
         if self._lag_book is not None:
             self._pay_lag()
 
@@ -264,8 +282,20 @@ class ResponseBody:
             self.note_lag(now)
         self.acked += size
         assert self.acked <= self.sent, f"{self.acked} acknowledged of {self.sent} sent bytes"
-        if self.path is not None:
+        if self.path is not None and self.path_until == "acked":
             self.path.acknowledged(self.acked, now)
+        if self._lag_book is not None:
+            self._pay_lag()
+
+    def note_confirmed(self, position: int, now: float) -> None:
+        """Note that the client has confirmed everything before `position`, which it was sent."""
+        assert self.confirming is not None, "it was not asked"
+        if self.lag_until == "confirmed" and now - self._lag_since > self.largest_lag + 0.001:
+            self.note_lag(now)
+        self.confirming.answered(position, now)
+        self.confirmed = self.sent if self.confirming.is_complete else position
+        if self.path is not None and self.path_until == "confirmed":
+            self.path.acknowledged(position, now)
         if self._lag_book is not None:
             self._pay_lag()
 

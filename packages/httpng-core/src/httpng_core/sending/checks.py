@@ -68,8 +68,8 @@ def checked_until(until: Until) -> Until:
     """Return how far a byte must have come.
 
     Raises:
-        ValueError: neither "sent" nor "acked".
+        ValueError: neither "sent", "acked" nor "confirmed".
     """
-    if until not in ("sent", "acked"):
-        raise ValueError(f'until must be "sent" or "acked", not {until!r}')
+    if until not in ("sent", "acked", "confirmed"):
+        raise ValueError(f'until must be "sent", "acked" or "confirmed", not {until!r}')
     return until

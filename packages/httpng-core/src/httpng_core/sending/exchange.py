@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
-from httpng_core.errors import AckedUnknownError, ContentLengthError, ResponseStateError
+from httpng_core.errors import ContentLengthError, ResponseStateError
 from httpng_core.http.interim import interim_head
 from httpng_core.http.response import (
     HeaderSource,
@@ -36,7 +36,6 @@ from httpng_core.sending.calls import (
 from httpng_core.sending.checks import (
     checked_position,
     checked_timeout,
-    checked_until,
     checked_window,
 )
 from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
@@ -45,7 +44,6 @@ from httpng_core.sending.outgoing import of_users
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, SendResult, SendStats, encode
-from httpng_core.sending.stalling import Stalling
 from httpng_core.sending.states import (
     GIVEN_UP,
     LAST_LIVE,
@@ -54,6 +52,7 @@ from httpng_core.sending.states import (
     ResponseState,
     next_state,
 )
+from httpng_core.sending.tracking import Tracking
 from httpng_core.sending.waits import HeadStage, Waits, reached
 
 HANDLER_ERROR: Final = b"Path handler execution error"
@@ -61,7 +60,7 @@ _ERROR_HEAD: Final = response_head(500, {"content-type": "text/plain; charset=ut
 _STREAMING: Final = ResponseState.STREAMING
 
 
-class Exchange(Stalling):
+class Exchange(Tracking):
     """One request and its response, with the calls of its handler.
 
     Attributes:
@@ -113,11 +112,12 @@ class Exchange(Stalling):
 
         See the specification's rules 1 to 7. `headers` are for the implicit header block of a first write
         without `write_header`; `until` tells how far a byte must have come to be no longer in flight. The
-        window "auto" counts until acked, whatever `until` says.
+        window "auto" counts until acked, or confirmed if `until` says so.
 
         Raises:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
+            ConfirmedUnknownError: `until` is "confirmed" where nothing confirms.
             ContentLengthError: more than the declared Content-Length; nothing of the body is sent.
         """
         data = body if type(body) is bytes else body_bytes(body)
@@ -139,7 +139,7 @@ class Exchange(Stalling):
         self.lag_until = until
         wait_for = settings.default_send_timeout if timeout is None else timeout
         if limit == "auto":
-            return self._write_along_path(data, now + wait_for, now)
+            return self._write_along_path(data, now + wait_for, until, now)
         if self._take_now(data, limit, until, now):
             return DONE
         return self._line_up(Write(data, limit, now + wait_for, until), now)
@@ -164,6 +164,7 @@ class Exchange(Stalling):
         Raises:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
+            ConfirmedUnknownError: `until` is "confirmed" where nothing confirms.
         """
         limit = self.settings.default_send_window if window is None else checked_window(window)
         if self.window is not None:
@@ -172,7 +173,7 @@ class Exchange(Stalling):
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
             until = self._track(until, limit)
-        path = self.along_path() if limit == "auto" else None
+        path = self.along_path(until) if limit == "auto" else None
         fixed = 0 if limit == "auto" else limit
         message = Message(frame, head, size, positions, fixed, deadline, until, path)
         if self.state > LAST_WRITABLE:
@@ -201,12 +202,14 @@ class Exchange(Stalling):
     ) -> Pending:
         """Wait until `sent >= position`, or for 0 and below until at most `-position` bytes are in flight.
 
-        With `until="acked"` it is `acked` that has to come so far. The call always settles with a result.
-        `wait(0)` waits for the header block as well. `positions` are those of messages, if it counts by them.
+        With another `until` it is `acked` or `confirmed` that has to come so far. The call always settles
+        with a result. `wait(0)` waits for the header block as well. `positions` are those of messages, if it
+        counts by them.
 
         Raises:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
+            ConfirmedUnknownError: `until` is "confirmed" where nothing confirms.
         """
         checked = checked_position(position)
         deadline = self._deadline(now, timeout)
@@ -232,12 +235,13 @@ class Exchange(Stalling):
         With `until_draining` it goes on as if the feed were closed once the server drains.
 
         The next payload is sent when all before it has come as far as `until`, or already when it fits into
-        `window`. The window "auto" follows the path and counts until acked, whatever `until` says. Without a
-        timeout it goes on for ever. Where body bytes are dropped by rule it ends at once.
+        `window`. The window "auto" follows the path and counts until acked, or confirmed if `until` says so.
+        Without a timeout it goes on for ever. Where body bytes are dropped by rule it ends at once.
 
         Raises:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked", or `window` "auto", where the platform can't tell.
+            ConfirmedUnknownError: `until` is "confirmed" where nothing confirms.
             ContentLengthError: the response has a Content-Length, and a feed has none.
             ResponseStateError: it follows already; the next follow may begin when that has ended.
         """
@@ -249,7 +253,7 @@ class Exchange(Stalling):
         if until != "sent" or size == "auto":
             until = self._track(until, size)
         if size == "auto":
-            follow = Follow(source, 0, deadline, until, self.along_path())
+            follow = Follow(source, 0, deadline, until, self.along_path(until))
         else:
             follow = Follow(source, size, deadline, until)
         if self.state > LAST_WRITABLE:
@@ -413,6 +417,7 @@ class Exchange(Stalling):
             current=self.current,
             sent=self.sent,
             acked=self.acked,
+            confirmed=self.confirmed,
             cancelled=self.state in GIVEN_UP,
             headers_were_sent=self.head_stage >= HeadStage.SENT,
             lag=self.lag(now),
@@ -559,28 +564,7 @@ class Exchange(Stalling):
         """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
         self.carrier.fell_short(taken, now)
 
-    # Acknowledgements ---------------------------------------------------------------------------------
-
-    def track_acknowledged(self) -> bool:
-        """Count what the client's TCP acknowledges from now on; return whether that can be told.
-
-        Then an acknowledgement is progress as well, so that a client that takes long is not a stall.
-        """
-        if self.acked is None and self.state <= LAST_LIVE:
-            self._step_out()
-            if not self.carrier.track_acknowledged(self):
-                return False
-            self.acked = 0
-        return True
-
     # Inside -------------------------------------------------------------------------------------------
-
-    def _track(self, until: Until, window: WindowSize = 0) -> Until:
-        if checked_until(until) == "sent" and window != "auto":
-            return until
-        if not self.track_acknowledged():
-            raise AckedUnknownError("what a client has acknowledged can't be told on this platform")
-        return "acked"
 
     def _deadline(self, now: float, timeout: Seconds | None) -> float:
         return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
@@ -627,7 +611,7 @@ class Exchange(Stalling):
         size = len(data)
         if self.length is not None:
             self.check_length(size)
-        reached = self.sent if self.acked is None or until == "sent" else self.acked
+        reached = self.sent if until == "sent" else self.reached(until)
         if not self.drops and self.current - reached + size > room:
             return False
         if size:
@@ -640,12 +624,12 @@ class Exchange(Stalling):
         self.host.wake()
         return True
 
-    def _write_along_path(self, data: bytes, deadline: float, now: float) -> Pending:
-        path = self.along_path()
-        if self._take_now(data, path.limit(len(data)), "acked", now):
+    def _write_along_path(self, data: bytes, deadline: float, until: Until, now: float) -> Pending:
+        path = self.along_path(until)
+        if self._take_now(data, path.limit(len(data)), until, now):
             return DONE
         path.refused(now)
-        return self._line_up(Write(data, 0, deadline, "acked", path), now)
+        return self._line_up(Write(data, 0, deadline, until, path), now)
 
     def _line_up(self, write: Write, now: float) -> Write:
         write.timer = self.timers.add(write.deadline, lambda at: self.withdraw(write, at))
@@ -657,6 +641,8 @@ class Exchange(Stalling):
         queue.append(write)
         if len(queue) == 1:
             queue.advance(self, now, self._settle_write)
+        if self.confirming is not None:
+            self.confirming.look()
         self.host.wake()
         return write
 
@@ -666,12 +652,9 @@ class Exchange(Stalling):
             self.waits = Waits(self.timers)
         wait.timer = self.timers.add(wait.deadline, lambda now: self.withdraw(wait, now))
         self.waits.pending.append(wait)
+        if self.confirming is not None:
+            self.confirming.look()
         return wait
-
-    def _step_out(self) -> None:
-        """Let no sweep send any more: someone waits for positions, or wants them acknowledged."""
-        if self.queue is not None and (source := self.queue.following) is not None:
-            source.step_out()
 
     def _ended_call(self, pending: Pending, call: Call) -> Pending:
         """Settle a call at once: the exchange is over, or what it waits for is there already."""

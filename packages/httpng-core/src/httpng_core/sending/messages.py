@@ -42,13 +42,14 @@ class MessagePositions:
         current: the bytes of messages that were accepted.
     """
 
-    __slots__ = ("_acked", "_body", "_sent", "current")
+    __slots__ = ("_acked", "_body", "_confirmed", "_sent", "current")
 
     def __init__(self, body: ResponseBody) -> None:
         self.current = 0
         self._body = body
         self._sent = _Mark(deque(), 0)
         self._acked: _Mark | None = None
+        self._confirmed: _Mark | None = None
 
     def add(self, begin: int, head: int, frame: int, size: int) -> None:
         """Note that a message of `size` bytes was accepted, as a frame of `frame` bytes.
@@ -65,10 +66,15 @@ class MessagePositions:
         self._sent.entries.append(entry)
         if self._acked is not None:
             self._acked.entries.append(entry)
+        if self._confirmed is not None:
+            self._confirmed.entries.append(entry)
+        if self._body.confirming is not None:
+            self._body.confirming.owe(begin + frame)
 
     def reached(self, until: Until) -> int:
         """Return the position up to which bytes are no longer in flight."""
-        return self.sent if until == "sent" or self._body.acked is None else self._reached_acked()
+        position = None if until == "sent" else self.acked if until == "acked" else self.confirmed
+        return self.sent if position is None else position
 
     def in_flight(self, until: Until) -> int:
         """Return how many accepted bytes have not come as far as `until`."""
@@ -78,28 +84,39 @@ class MessagePositions:
     def sent(self) -> int:
         """How many bytes were passed to the TCP/IP stack."""
         body = self._body
+        # Those first: the entries that they have yet to come to are dropped here.
         if self._acked is None and body.acked is not None:
-            self._track()
+            self._acked = self._track()
+        if self._confirmed is None and body.confirmed is not None:
+            self._confirmed = self._track()
         return self._sent.at(body.sent)
 
     @property
     def acked(self) -> int | None:
         """How many bytes the client's TCP has acknowledged; `None` where that is not known."""
-        return None if self._body.acked is None else self._reached_acked()
-
-    def _reached_acked(self) -> int:
-        if self._acked is None:
-            self._track()
-        assert self._acked is not None
         acked = self._body.acked
-        return self._acked.at(0 if acked is None else acked)
+        if acked is None:
+            return None
+        if self._acked is None:
+            self._acked = self._track()
+        return self._acked.at(acked)
 
-    def _track(self) -> None:
-        """Count acknowledged messages from now on; what was sent before counts once all of that is."""
+    @property
+    def confirmed(self) -> int | None:
+        """How many bytes the client's program has confirmed; `None` while it isn't asked."""
+        confirmed = self._body.confirmed
+        if confirmed is None:
+            return None
+        if self._confirmed is None:
+            self._confirmed = self._track()
+        return self._confirmed.at(confirmed)
+
+    def _track(self) -> _Mark:
+        """Count from now on how far messages come; what was sent before counts once all of that has."""
         sent = self._sent
         entries = deque(sent.entries)
         if sent.reached:
             # As a whole: where its parts lie is forgotten.
             end = entries[0][0] if entries else self._body.sent
             entries.appendleft((end, end, 0, sent.reached))
-        self._acked = _Mark(entries, 0)
+        return _Mark(entries, 0)

@@ -19,6 +19,7 @@ from httpng_core.sending.body import Buffer, ResponseBody
 from httpng_core.sending.calls import DrainWait, Follow, Message, Write
 from httpng_core.sending.carrier import NO_CARRIER, Carrier
 from httpng_core.sending.checks import checked_window
+from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.ends import ABORTED, CLEAN, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST
@@ -116,10 +117,13 @@ class Outgoing(ResponseBody):
         # Those of `ResponseBody`, here for the sake of a call.
         self.current = self.committed = self.sent = self.buffered = self._offset = 0
         self.acked: int | None = None
+        self.confirmed: int | None = None
+        self.confirming: Confirming | None = None
         self.length: int | None = None
         self.drops = False
         self.lag_until: Until = "sent"
         self.path: PathEstimate | None = None
+        self.path_until: Until = "acked"
         self._pieces: deque[bytes] | None = None
         self._lag_since = 0.0
         self._lag_book: LagBook | None = None
@@ -292,7 +296,8 @@ class Outgoing(ResponseBody):
     def taken(self, head: bool, size: int, end: bool, now: float) -> None:
         """Note that the kernel took whole frames at once: what `commit_frames` and `paid` say, in one."""
         self.offered = False
-        if self.offered_follow is not None or self.queue is not None or self.path is not None:
+        followed = self.path is not None or self.confirming is not None
+        if followed or self.offered_follow is not None or self.queue is not None:
             self.commit_frames(head=head, size=size, end=end)
             self.paid(head=head, size=size, end=end, now=now)
             return
@@ -352,14 +357,34 @@ class Outgoing(ResponseBody):
         if head and self.head_stage is HeadStage.SENT:
             self.head_stage = HeadStage.ACKED
         if size:
-            queue, path = self.queue, self.path
-            if path is not None and queue is not None and queue.is_refused(self):
-                path.refused(path.changed_at)
+            self._note_refusal("acked")
             self.acknowledge(size, now)
-            if queue is not None:
-                queue.advance(self, now, self._settle_write)
+            if self.queue is not None:
+                self.queue.advance(self, now, self._settle_write)
         if self.waits is not None and self.waits.pending:
             self.settle_waits()
+
+    def begin_confirming(self, confirming: Confirming) -> None:
+        """Count from now on what the client confirms; what was sent before counts once it has."""
+        self.confirming, self.confirmed = confirming, self.sent if confirming.is_complete else 0
+
+    def confirm(self, position: int, now: float) -> None:
+        """Note that the client says that it has everything before `position`.
+
+        What lies beyond `sent`, or is confirmed already, changes nothing: it is stale, or made up.
+        """
+        confirming = self.confirming
+        if confirming is None or self.state > LAST_LIVE or not confirming.at < position <= self.sent:
+            return
+        self.moved_at = now
+        self._note_refusal("confirmed")
+        self.note_confirmed(position, now)
+        if self.queue is not None:
+            self.queue.advance(self, now, self._settle_write)
+        if self.waits is not None and self.waits.pending:
+            self.settle_waits()
+        confirming.look()
+        self.host.wake()
 
     def acknowledgements_lost(self, now: float) -> None:
         """Note that acknowledgements can't be told any more: `acked` is unknown and waits for it settle."""
@@ -506,6 +531,14 @@ class Outgoing(ResponseBody):
             self.last_whole = write.order
         write.settle(None, error)
 
+    def _note_refusal(self, until: Until) -> None:
+        """Tell the path of a payload that had no room until now."""
+        path, queue = self.path, self.queue
+        if path is None or queue is None or self.path_until != until:
+            return
+        if queue.is_refused(self):
+            path.refused(path.changed_at)
+
     def _release(self, write: Write) -> None:
         self.timers.cancel(write.timer)
         if isinstance(write, Follow):
@@ -544,7 +577,7 @@ class Outgoing(ResponseBody):
     def _step_in(self) -> None:
         """Let a sweep send what a feed publishes next, if all before it is sent and nothing is tracked."""
         assert self.queue is not None
-        if self.buffered or self.current > self.sent or self.acked is not None:
+        if self.buffered or self.current > self.sent or self.acked is not None or self.confirming is not None:
             return
         if self.head_stage < HeadStage.SENT or (source := self.queue.following) is None:
             return

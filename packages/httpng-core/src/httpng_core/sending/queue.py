@@ -16,6 +16,7 @@ A queue exists only while somebody waits. It decides; the exchange settles the c
 from collections import deque
 from collections.abc import Callable
 
+from httpng_core.config.types import Until
 from httpng_core.errors import ContentLengthError
 from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import Follow, Message, Source, Write
@@ -69,6 +70,10 @@ class WriterQueue:
             if isinstance(write, Follow):
                 return write
         return None
+
+    def waits_until(self, until: Until) -> bool:
+        """Return whether who is first in line waits for bytes to come as far as `until`."""
+        return bool(self._waiting) and self._waiting[0].until == until
 
     @property
     def rest(self) -> int:
@@ -147,8 +152,8 @@ class WriterQueue:
         first = self._waiting[0]
         if not first.is_long or not first.rest:
             return False
-        # Until sent, the socket says when there is room; until acked, the window does.
-        return first.until == "sent" or body.in_flight("acked") <= first.limit
+        # Until sent, the socket says when there is room; beyond that, the window does.
+        return first.until == "sent" or body.in_flight(first.until) <= first.limit
 
     def draw(self, body: ResponseBody, limit: int, now: float) -> None:
         """Accept up to `limit` bytes of the long write that is first in line."""

@@ -12,6 +12,9 @@ class Receiver(Protocol):
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
 
+    def begin_confirming(self) -> None:
+        """Ask the client from now on how far it has come, if there is a way to."""
+
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
 

@@ -96,6 +96,7 @@ class SendStats:
         acked: acknowledged by the client's TCP; `None` where that is not known.
         cancelled: the client is gone, or the server gave the exchange up.
         headers_were_sent: the TCP/IP stack has taken the whole header block.
+        confirmed: confirmed by the client's program; `None` while it isn't asked.
         lag: seconds that the oldest byte in flight has waited, to the millisecond.
         stalled_by: who holds what is on its way, a `Holder`; "handler" if nothing is. `None`: nobody, bytes
             are moving right now; or it is over; or the platform can't tell.
@@ -107,6 +108,7 @@ class SendStats:
     cancelled: bool
     headers_were_sent: bool
     lag: float
+    confirmed: int | None = None
     stalled_by: Holder | None = field(default=None, compare=False)
 
 

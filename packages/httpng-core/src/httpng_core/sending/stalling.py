@@ -35,9 +35,9 @@ class Stalling(Outgoing):
     def stall_limit(self) -> float:
         """Seconds without progress after which the exchange is reset, as things stand; infinity: never.
 
-        What is sent need not move further, unless bytes are in flight until acked.
+        What is sent need not move further, unless bytes are in flight until acked or confirmed.
         """
-        if self.stalls is None or not (self.lag_until == "acked" or self._is_moving):
+        if self.stalls is None or (self.lag_until == "sent" and not self._is_moving):
             return inf
         return self.stalls.timeout
 

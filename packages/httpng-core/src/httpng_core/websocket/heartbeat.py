@@ -1,20 +1,19 @@
-"""PINGs both ways on one WebSocket: ours by the clock, the client's answered."""
+"""PINGs both ways on a WebSocket: the client's answered; ours by the clock, or to have messages confirmed."""
 
 from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from httpng_core.sending.asking import SOON, Asker
 from httpng_core.sending.ends import over_limit
 from httpng_core.sending.exchange import Exchange
 from httpng_core.timers import Timer
-from httpng_core.websocket.frames import PING, PONG, control_frame
-from httpng_core.websocket.pings import PingClock, Verdict
+from httpng_core.websocket.frames import PONG, control_frame
+from httpng_core.websocket.pings import PingClock, Verdict, ping_at, position_of
 
 NO_PONG: Final = over_limit("ws_ping_timeout", "no PONG has come within ws_ping_timeout")
 MOST_PONGS: Final = 16
 """So many PINGs are answered one by one; of more at once only the last ones (RFC 6455, 5.5.3)."""
-SOON: Final = 0.0
-"""A deadline that has always come: others have their turn first."""
 
 
 def _never() -> bool:
@@ -25,7 +24,7 @@ def _never() -> bool:
 class Heartbeat:
     """What keeps one WebSocket alive, or finds that its client is gone."""
 
-    __slots__ = ("_clock", "_exchange", "_ping_end", "_pong_end", "_pongs", "_reads", "_stopped", "_timer")
+    __slots__ = ("_asker", "_clock", "_exchange", "_pong_end", "_pongs", "_reads", "_stopped", "_timer")
 
     def __init__(self, exchange: Exchange, reads: Callable[[], bool], now: float) -> None:
         """Begin with nothing said; `reads` tells whether anything is read from the client."""
@@ -35,15 +34,30 @@ class Heartbeat:
         self._reads = reads
         # The answers that are due, and where in the body the last ones end.
         self._pongs: list[bytes] = []
-        self._pong_end = self._ping_end = 0
+        self._pong_end = 0
+        self._asker: Asker | None = None
         self._stopped = False
         self._timer: Timer | None = None
         self._watch()
 
-    def stop(self) -> None:
-        """Say nothing more."""
+    def begin_confirming(self) -> None:
+        """Have messages confirmed from now on, by the answers to PINGs behind them."""
+        self._asker = Asker(self._exchange, ping_at, lambda: self._reads())
+        if self._stopped:
+            self._asker.stop()
+
+    def stop(self, now: float, *, ask: bool) -> None:
+        """Say nothing more; if CLOSE comes next (`ask`), what isn't confirmed is asked for before it."""
+        if self._stopped:
+            return
         self._stopped, self._reads = True, _never
         self._exchange.timers.cancel(self._timer)
+        if self._asker is None:
+            return
+        if ask:
+            self._asker.ask_last(now)
+        else:
+            self._asker.stop()
 
     def pinged(self, payload: bytes) -> None:
         """Note a PING of the client's; of many that have no answer yet the first is forgotten."""
@@ -52,8 +66,19 @@ class Heartbeat:
         self._pongs.append(payload)
 
     def ponged(self, payload: bytes, now: float) -> None:
-        """Note a PONG of the client's."""
-        self._clock.answered(payload, now)
+        """Note a PONG of the client's.
+
+        It says that the client has what lies before the PING that it answers, and has answered those before
+        that, though it need not say so (RFC 6455, 5.5.3). One that answers none of those that are under way,
+        or one that isn't sent yet, says nothing.
+        """
+        exchange, confirming = self._exchange, self._exchange.confirming
+        position = position_of(payload)
+        asked = () if confirming is None else confirming.asked
+        if (position != self._clock.awaiting and position not in asked) or position > exchange.sent:
+            return
+        self._clock.answered(position, now)
+        exchange.confirm(position, now)
         self._watch()
 
     def answer(self, now: float) -> None:
@@ -79,14 +104,13 @@ class Heartbeat:
 
     def _check(self, now: float) -> None:
         exchange, clock = self._exchange, self._clock
-        was_sent = exchange.sent >= self._ping_end
+        was_sent = clock.awaiting is not None and exchange.sent >= clock.awaiting
         verdict = clock.check(now, sent=was_sent, moved_at=exchange.moved_at, reading=self._reads())
         if verdict is Verdict.GONE:
             exchange.cancel(now, NO_PONG)
             return
         if verdict is Verdict.PING:
-            assert clock.awaiting is not None
-            exchange.accept(control_frame(PING, clock.awaiting), now)
+            exchange.accept(ping_at(exchange.current), now)
             exchange.host.wake()
-            self._ping_end = exchange.current
+            clock.pinged(exchange.current, now)
         self._watch()

@@ -2,6 +2,26 @@
 
 from enum import Enum, auto
 from math import inf
+from typing import Final
+
+from httpng_core.sending.answer_time import AnswerTime
+from httpng_core.websocket.frames import PING, control_frame
+
+_SIZE: Final = 8
+_FRAME: Final = 2 + _SIZE
+
+
+def ping_at(begin: int) -> bytes:
+    """Return the PING that begins at a position of the body; its payload is the position where it ends.
+
+    So no two are alike, and an answer tells what the client has.
+    """
+    return control_frame(PING, (begin + _FRAME).to_bytes(_SIZE, "big"))
+
+
+def position_of(payload: bytes) -> int:
+    """Return the position that a PONG tells; -1 for one that answers no PING of ours."""
+    return int.from_bytes(payload, "big") if len(payload) == _SIZE else -1
 
 
 class Verdict(Enum):
@@ -15,57 +35,45 @@ class Verdict(Enum):
 class PingClock:
     """The PINGs of one WebSocket.
 
-    The time of an answer runs only while the client could give one: not before the TCP/IP stack has the
-    PING, as long as anything moves, nor while nothing is read as the handler takes no messages.
-
     Attributes:
         due: when to `check` again.
-        awaiting: the payload of the PING that is to be answered, or `None`.
+        awaiting: the position that the PING tells which is to be answered, or `None`.
     """
 
     def __init__(self, interval: float, timeout: float, now: float) -> None:
         """Ping every `interval` seconds, and wait `timeout` seconds for the answer; infinity: for ever."""
         self.due = now + interval
-        self.awaiting: bytes | None = None
+        self.awaiting: int | None = None
         self._interval = interval
-        self._timeout = timeout
-        self._count = 0
-        self._since = now
-        self._was_sent = False
+        self._answer = AnswerTime(timeout)
 
-    def answered(self, payload: bytes, now: float) -> None:
-        """Note a PONG; one that nobody asked for changes nothing."""
-        if payload == self.awaiting:
+    def pinged(self, position: int, now: float) -> None:
+        """Note that the PING which was due has been accepted."""
+        timeout = self._answer.timeout
+        self.awaiting = position
+        self._answer.begin(now)
+        self.due = now + (self._interval if timeout == inf else timeout)
+
+    def answered(self, position: int, now: float) -> None:
+        """Note that the client has answered a PING of ours, and so is there; that answers those before it."""
+        if self.awaiting is not None and self.awaiting <= position:
             self.awaiting = None
+        if self.awaiting is None:
             self.due = now + self._interval
 
     def check(self, now: float, *, sent: bool, moved_at: float, reading: bool) -> Verdict:
-        """Return what is to be done now; after `PING` send one with the payload `awaiting`.
+        """Return what is to be done now; after `PING` call `pinged`.
 
-        Args:
-            now: the time.
-            sent: whether the TCP/IP stack has all of the last PING.
-            moved_at: when it last took bytes.
-            reading: whether anything is read from the client.
+        The arguments are those of `AnswerTime.late_at`.
         """
         if self.awaiting is None:
-            return self._ping(now) if self.due <= now else Verdict.WAIT
-        if not self._was_sent:
-            self._since, self._was_sent = max(self._since, moved_at), sent
-        if not reading:
-            self._since = now
-        if self._timeout == inf:
+            return Verdict.PING if self.due <= now else Verdict.WAIT
+        late_at = self._answer.late_at(now, sent=sent, moved_at=moved_at, reading=reading)
+        if late_at == inf:
             # Nobody has to answer; the next may go once this one has.
             if sent and self.due <= now:
-                return self._ping(now)
+                return Verdict.PING
             self.due = max(self.due, now + self._interval)
             return Verdict.WAIT
-        self.due = self._since + self._timeout
+        self.due = late_at
         return Verdict.GONE if self.due <= now else Verdict.WAIT
-
-    def _ping(self, now: float) -> Verdict:
-        self._count += 1
-        self.awaiting = self._count.to_bytes(4, "big")
-        self._since, self._was_sent = now, False
-        self.due = now + min(self._timeout, self._interval if self._timeout == inf else inf)
-        return Verdict.PING

@@ -8,6 +8,7 @@ from typing import Final
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.feeds.follower import Follower
 from httpng_core.http.response import HeaderSource
+from httpng_core.sending.asking import SOON
 from httpng_core.sending.calls import DONE, Pending
 from httpng_core.sending.checks import checked_timeout
 from httpng_core.sending.ends import Cause, broke_protocol, over_limit
@@ -21,7 +22,7 @@ from httpng_core.websocket import frames
 from httpng_core.websocket.closing import TABLE, Action, Event, State
 from httpng_core.websocket.deflate import WORTH, deflated
 from httpng_core.websocket.handshake import Handshake
-from httpng_core.websocket.heartbeat import SOON, Heartbeat
+from httpng_core.websocket.heartbeat import Heartbeat
 from httpng_core.websocket.inbox import Inbox
 from httpng_core.websocket.receiving import Control, Failure, FrameReader
 from httpng_core.websocket.source import MessageSource
@@ -162,6 +163,7 @@ class WebSocket:
             current=positions.current,
             sent=positions.sent,
             acked=positions.acked,
+            confirmed=positions.confirmed,
             cancelled=exchange.state in GIVEN_UP,
             headers_were_sent=exchange.head_stage >= HeadStage.SENT,
             lag=exchange.lag(now),
@@ -233,6 +235,10 @@ class WebSocket:
         """Whether received bytes have a place to go."""
         return self._state >= State.ENDING or not (self._lags or (self.inbox.is_full and not self._drops))
 
+    def begin_confirming(self) -> None:
+        """Have the client confirm what it has: it answers the PINGs that are sent behind messages."""
+        self._beat.begin_confirming()
+
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
         if self._state < State.ENDING:
@@ -256,7 +262,7 @@ class WebSocket:
         self._act(Event.LOST, now)
         if self.close_code is None:
             self.close_code = frames.ABNORMAL
-        self._beat.stop()
+        self._beat.stop(now, ask=False)
         self.exchange.timers.cancel(self._late)
         for pending in self._closing:
             pending.settle(None)
@@ -333,7 +339,7 @@ class WebSocket:
             self.close_code, self.close_reason = code, reason
             self.inbox.end()
         if event is not Event.LATE:
-            self._beat.stop()
+            self._beat.stop(now, ask=action is Action.SAY)
         if action is Action.SAY or action is Action.ANSWER:
             exchange.leave_queue()
             answer = "" if event is Event.CLOSED else reason

@@ -37,7 +37,7 @@ class IO(BaseIO):
         headers: sent with the first `write`, or by `write_header` without headers of its own.
         send_window: the limit of bytes in flight, `None`: `default_send_window`.
         send_timeout: seconds that a call may take, `None`: `default_send_timeout`.
-        window_until: "sent" or "acked", `None`: `default_window_until`.
+        window_until: "sent", "acked" or "confirmed", `None`: `default_window_until`.
         stall_timeout: seconds without a byte moving, while some are in flight, after which the exchange is
             reset; `None`: never before the handler has returned.
     """
@@ -106,12 +106,13 @@ class IO(BaseIO):
         """Wait until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes are in flight.
 
         `wait(0)` waits until all is sent, the header block included. With `until="acked"` the client TCP must
-        have the bytes, not just our TCP/IP stack: the next hop's kernel, which may be a proxy's.
+        have the bytes, not just our TCP/IP stack: the next hop's kernel, which may be a proxy's. With
+        "confirmed" its program must, whatever stands in between; a WebSocket's can tell.
 
         Args:
             pos: a position, or minus a number of bytes.
             timeout: seconds.
-            until: "sent" or "acked"; `None`: `io.window_until`.
+            until: "sent", "acked" or "confirmed"; `None`: `io.window_until`.
 
         Returns:
             Always a result; `reached` tells whether the position was.
@@ -119,6 +120,7 @@ class IO(BaseIO):
         Raises:
             TypeError, ValueError: wrong arguments.
             AckedUnknownError: `until` is "acked" where the platform can't tell.
+            ConfirmedUnknownError: `until` is "confirmed" where nothing confirms.
         """
         result = await self._settled(self._begin_wait(pos, timeout, until))
         assert result is not None

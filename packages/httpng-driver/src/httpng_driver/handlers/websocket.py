@@ -19,7 +19,7 @@ class WebSocket(BaseWebSocket):
     Attributes:
         send_window: the limit of bytes of messages in flight, as `io.send_window`, which it begins with.
         send_timeout: seconds that a call may take, as `io.send_timeout`, likewise.
-        window_until: "sent" or "acked", as `io.window_until`, likewise.
+        window_until: "sent", "acked" or "confirmed", as `io.window_until`, likewise.
     """
 
     _settled: Awaited
@@ -88,7 +88,8 @@ class WebSocket(BaseWebSocket):
     async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
         """Wait until `sent >= pos`, or for `pos <= 0` until at most `-pos` bytes of messages are in flight.
 
-        As `io.wait`, in bytes of messages as they were passed.
+        As `io.wait`, in bytes of messages as they were passed. With `until="confirmed"` the client's program
+        must have answered a PING that was sent behind them.
 
         Raises:
             TypeError, ValueError: wrong arguments.

@@ -61,7 +61,7 @@ local function until_of(io, given)
   if choice == nil then
     choice = io.window_until
   end
-  return optional(choice, 'string', 'until must be "sent" or "acked", not a ')
+  return optional(choice, 'string', 'until must be "sent", "acked" or "confirmed", not a ')
 end
 
 local function stall_of(io)
@@ -197,10 +197,12 @@ end
 
 --- io:wait(pos, timeout, until)
 -- Waits until `sent >= pos`, or for `pos` of 0 and below until at most `-pos` bytes are in flight: `io:wait(0)` until all
--- is sent, the header block included. With `'acked'` as `until` the client's TCP must have the bytes.
+-- is sent, the header block included. With `'acked'` as `until` the client's TCP must have the bytes, with `'confirmed'`
+-- its program.
 --
 -- Returns: always a `send_result`; `httpng.reached` tells whether the position was.
--- Raises: `Not enough parameters`, `position is not an integer`, `'acked'` where the platform can't tell.
+-- Raises: `Not enough parameters`, `position is not an integer`, `'acked'` where the platform can't tell, `'confirmed'`
+-- where nothing confirms.
 -- Waits: for that, `timeout` seconds at most.
 function IO.wait(io, position, timeout, choice)
   local handle = handle_of(io, position)
@@ -265,13 +267,14 @@ function IO.abort(io)
   settle(host.abort(handle_of(io)))
 end
 
-local function stats_of(current, sent, cancelled, headers_were_sent, acked, lag, stalled_by)
+local function stats_of(current, sent, cancelled, headers_were_sent, acked, lag, stalled_by, confirmed)
   return {
     current = current,
     sent = sent,
     cancelled = cancelled,
     headers_were_sent = headers_were_sent,
     acked = acked,
+    confirmed = confirmed,
     lag = lag,
     stalled_by = stalled_by,
   }
@@ -280,9 +283,10 @@ end
 --- io:get_send_stats()
 -- Where the exchange stands, in bytes of the body.
 --
--- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` (or `nil`), `lag`, the seconds
--- that the oldest byte in flight has waited, and `stalled_by`, who holds what is on its way: "client", "network",
--- "stream_window", "connection_window", "send_window" or "handler"; `nil` if bytes are moving or that can't be told.
+-- Returns: a fresh table: `current`, `sent`, `cancelled`, `headers_were_sent`, `acked` and `confirmed` (`nil` until asked
+-- for), `lag`, the seconds that the oldest byte in flight has waited, and `stalled_by`, who holds what is on its way:
+-- "client", "network", "stream_window", "connection_window", "send_window" or "handler"; `nil` if bytes are moving or that
+-- can't be told.
 function IO.get_send_stats(io)
   return stats_of(host.stats(handle_of(io)))
 end

@@ -112,7 +112,8 @@ function WS.receive(ws, timeout)
 end
 
 --- ws:wait(pos, timeout, until)
--- As `io:wait`, in bytes of messages as they were passed: `ws:wait(0)` waits until all are sent.
+-- As `io:wait`, in bytes of messages as they were passed: `ws:wait(0)` waits until all are sent, and
+-- `ws:wait(0, 10, 'confirmed')` until the client's program has them all.
 --
 -- Returns: always a `send_result`; `httpng.reached` tells whether the position was.
 -- Raises: `Not enough parameters`, `position is not an integer`, `'acked'` where the platform can't tell.

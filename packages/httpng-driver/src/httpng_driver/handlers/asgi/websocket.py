@@ -108,6 +108,11 @@ class WebSocketCall(HttpCall):
             await self._send_last(b"")
 
     async def _send_message(self, ws: WebSocket, data: str | bytes) -> None:
+        io = self._io
+        wanted = io.send_window, io.send_timeout, io.window_until
+        if (ws.send_window, ws.send_timeout, ws.window_until) != wanted:
+            # The application has nothing else to say it to.
+            ws.send_window, ws.send_timeout, ws.window_until = wanted
         result = await ws.send(data)
         if result is None:
             return
