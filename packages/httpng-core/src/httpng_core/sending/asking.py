@@ -7,7 +7,7 @@ from httpng_core.sending.answer_time import AnswerTime
 from httpng_core.sending.calls import Wait
 from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.ends import Cause, EndKind
-from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.tracking import Tracking
 from httpng_core.timers import Timer
 
 NOT_CONFIRMED: Final = Cause(EndKind.STALLED, "stalled: the client has confirmed nothing for confirm_timeout")
@@ -32,7 +32,7 @@ class Asker:
     __slots__ = ("_answer", "_exchange", "_late", "_next", "_question", "_reads", "_timer")
 
     def __init__(
-        self, exchange: Outgoing, question: Callable[[int], bytes], reads: Callable[[], bool]
+        self, exchange: Tracking, question: Callable[[int], bytes], reads: Callable[[], bool]
     ) -> None:
         """Begin to count what the client confirms.
 

@@ -357,34 +357,12 @@ class Outgoing(ResponseBody):
         if head and self.head_stage is HeadStage.SENT:
             self.head_stage = HeadStage.ACKED
         if size:
-            self._note_refusal("acked")
+            self.note_refusal("acked")
             self.acknowledge(size, now)
             if self.queue is not None:
                 self.queue.advance(self, now, self._settle_write)
         if self.waits is not None and self.waits.pending:
             self.settle_waits()
-
-    def begin_confirming(self, confirming: Confirming) -> None:
-        """Count from now on what the client confirms; what was sent before counts once it has."""
-        self.confirming, self.confirmed = confirming, self.sent if confirming.is_complete else 0
-
-    def confirm(self, position: int, now: float) -> None:
-        """Note that the client says that it has everything before `position`.
-
-        What lies beyond `sent`, or is confirmed already, changes nothing: it is stale, or made up.
-        """
-        confirming = self.confirming
-        if confirming is None or self.state > LAST_LIVE or not confirming.at < position <= self.sent:
-            return
-        self.moved_at = now
-        self._note_refusal("confirmed")
-        self.note_confirmed(position, now)
-        if self.queue is not None:
-            self.queue.advance(self, now, self._settle_write)
-        if self.waits is not None and self.waits.pending:
-            self.settle_waits()
-        confirming.look()
-        self.host.wake()
 
     def acknowledgements_lost(self, now: float) -> None:
         """Note that acknowledgements can't be told any more: `acked` is unknown and waits for it settle."""
@@ -531,7 +509,7 @@ class Outgoing(ResponseBody):
             self.last_whole = write.order
         write.settle(None, error)
 
-    def _note_refusal(self, until: Until) -> None:
+    def note_refusal(self, until: Until) -> None:
         """Tell the path of a payload that had no room until now."""
         path, queue = self.path, self.queue
         if path is None or queue is None or self.path_until != until:

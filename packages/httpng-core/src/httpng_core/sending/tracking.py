@@ -3,6 +3,7 @@
 from httpng_core.config.types import Until, WindowSize
 from httpng_core.errors import AckedUnknownError, ConfirmedUnknownError
 from httpng_core.sending.checks import checked_until
+from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.stalling import Stalling
 from httpng_core.sending.states import LAST_LIVE
 
@@ -29,6 +30,28 @@ class Tracking(Stalling):
         if self.confirming is None and self.tunnel is not None:
             self.tunnel.begin_confirming()
         return self.confirming is not None or self.state > LAST_LIVE
+
+    def begin_confirming(self, confirming: Confirming) -> None:
+        """Count from now on what the client confirms; what was sent before counts once it has."""
+        self.confirming, self.confirmed = confirming, self.sent if confirming.is_complete else 0
+
+    def confirm(self, position: int, now: float) -> None:
+        """Note that the client says that it has everything before `position`.
+
+        What lies beyond `sent`, or is confirmed already, changes nothing: it is stale, or made up.
+        """
+        confirming = self.confirming
+        if confirming is None or self.state > LAST_LIVE or not confirming.at < position <= self.sent:
+            return
+        self.moved_at = now
+        self.note_refusal("confirmed")
+        self.note_confirmed(position, now)
+        if self.queue is not None:
+            self.queue.advance(self, now, self._settle_write)
+        if self.waits is not None and self.waits.pending:
+            self.settle_waits()
+        confirming.look()
+        self.host.wake()
 
     def _track(self, until: Until, window: WindowSize = 0) -> Until:
         """Return how far bytes have to come for a call that asks for `until` and `window`.
