@@ -87,6 +87,10 @@ NO_STASH: Mapping[str, str] = MappingProxyType({})
 class HeaderFields(Protocol):
     """Header fields that are split when they are asked for."""
 
+    @property
+    def upgrade(self) -> tuple[bytes, ...]:
+        """The protocols of HTTP/1.1 that the client offers to switch to, in lower case (RFC 9110, 7.8)."""
+
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return names (lower-case) and values, in order."""
 
@@ -175,6 +179,13 @@ class Request:
         if self._headers is None:
             self._headers = Headers() if self._block is None else Headers(self._block.fields())
         return self._headers
+
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Names, in lower case, and values as they came, in order: those of `headers`."""
+        if self._headers is None and self._block is not None:
+            return self._block.fields()
+        return self.headers.raw
 
     @property
     def body(self) -> bytes:
@@ -313,6 +324,8 @@ class Request:
         """Whether the client asks for a WebSocket (RFC 6455, 4.1; on HTTP/2 RFC 8441)."""
         if self.version_major > 1:
             return self.protocol == "websocket"
+        if self._block is not None:
+            return self._block.upgrade == (b"websocket",)
         if "upgrade" not in self.headers or self.headers["upgrade"].lower() != "websocket":
             return False
         tokens = {token.strip().lower() for token in self.headers.get("connection", "").split(",")}

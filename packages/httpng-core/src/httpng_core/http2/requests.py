@@ -22,6 +22,9 @@ class Facts:
 
     __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority", "protocol")
 
+    upgrade: Final[tuple[bytes, ...]] = ()
+    """HTTP/2 has no such field (RFC 9113, 8.2.2)."""
+
     def __init__(self, head: RequestHead) -> None:
         """Read a head that is sound.
 

@@ -7,7 +7,7 @@ from anyio.lowlevel import checkpoint
 
 from httpng_core import Incoming, Read
 from httpng_driver.handlers.driving import Driving
-from httpng_driver.handlers.io import Turn
+from httpng_driver.handlers.turn import LoopTurns, Turn
 
 
 class BodyReader:
@@ -19,12 +19,14 @@ class BodyReader:
         clock: Callable[[], float],
         pump: Driving,
         check_thread: Callable[[], None],
+        turns: LoopTurns,
     ) -> None:
         """Read `incoming`, which comes by `pump`; `check_thread` raises in other threads."""
         self._incoming = incoming
         self._clock = clock
         self._pump = pump
         self._check_thread = check_thread
+        self._turns = turns
         self._turn: Turn | None = None
 
     @property
@@ -40,8 +42,8 @@ class BodyReader:
             await self._until_settled(read)
             self._turn = None
         elif self._turn is None:
-            self._turn = Turn.begun(self._clock)
-        elif self._turn.is_over(self._clock):
+            self._turn = Turn(self._clock, self._turns)
+        elif self._turn.is_over(self._clock, self._turns):
             # There was something to read for long enough: let others run.
             await self._let_others_run(read)
         piece: bytes = read.value

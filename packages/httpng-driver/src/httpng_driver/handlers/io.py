@@ -7,8 +7,6 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from httpng_core import (
-    CALLS_PER_TURN,
-    SECONDS_PER_TURN,
     BaseIO,
     Exchange,
     Feed,
@@ -20,6 +18,7 @@ from httpng_core import (
 )
 from httpng_core import HeaderSource as _HeaderSource
 from httpng_driver.handlers.driving import Driving
+from httpng_driver.handlers.turn import LoopTurns, Turn
 from httpng_driver.handlers.websocket import WebSocket
 
 _GATHERED: Final = 256 * 1024
@@ -43,7 +42,8 @@ class IO(BaseIO):
     """
 
     pump: Driving
-    _turn: "Turn | None" = None
+    _turn: Turn | None = None
+    _turns: LoopTurns
     _over: anyio.Event | None = None
 
     def __init__(
@@ -52,11 +52,17 @@ class IO(BaseIO):
         clock: Callable[[], float],
         pump: Driving,
         check_thread: Callable[[], None],
+        turns: LoopTurns,
     ) -> None:
         """Make the `io` of an exchange that `pump` drives; `check_thread` raises in other threads."""
         # Past `__setattr__`, and in one go: most handlers need no more than this.
         self.__dict__.update(
-            headers={}, _exchange=exchange, _clock=clock, pump=pump, _check_thread=check_thread
+            headers={},
+            _exchange=exchange,
+            _clock=clock,
+            pump=pump,
+            _check_thread=check_thread,
+            _turns=turns,
         )
 
     async def write_header(
@@ -267,7 +273,7 @@ class IO(BaseIO):
             self.pump.push_now()
         if self._turn is None:
             self._begin_turn()
-        elif self._turn.is_over(self._clock):
+        elif self._turn.is_over(self._clock, self._turns):
             # This handler had room for long enough: let others run.
             await checkpoint()
             self._begin_turn()
@@ -292,27 +298,34 @@ class IO(BaseIO):
         self._begin_turn()
 
     def _begin_turn(self) -> None:
-        self._turn = Turn.begun(self._clock)
+        if self._turn is None:
+            # Past `__setattr__` again.
+            self.__dict__["_turn"] = Turn(self._clock, self._turns)
+        else:
+            self._turn.begin(self._clock, self._turns)
 
 
-class Turn:
-    """How long a handler has gone on without letting others run."""
+def begin_write(io: IO, body: bytes | str | bytearray | memoryview) -> Pending | None:
+    """Begin a `write` for a caller that awaits only what has to wait.
 
-    __slots__ = ("calls", "ends")
+    Returns:
+        `None` if the body is accepted and nothing is to be awaited, else what `settled` is to be awaited for.
+    """
+    pending, turn = io._begin_write(body, None), io._turn
+    if (
+        not pending.settled
+        or turn is None
+        or io._exchange.buffered >= _GATHERED
+        or turn.is_over(io._clock, io._turns)
+        or pending.result is not None
+    ):
+        return pending
+    return None
 
-    @classmethod
-    def begun(cls, clock: Callable[[], float]) -> "Turn":
-        """Return one that begins now."""
-        return cls(clock() + SECONDS_PER_TURN)
 
-    def __init__(self, ends: float) -> None:
-        self.calls = 0
-        self.ends = ends
-
-    def is_over(self, clock: Callable[[], float]) -> bool:
-        """Count one more call that had room; return whether others should run now."""
-        self.calls += 1
-        return self.calls >= CALLS_PER_TURN or clock() >= self.ends
+async def settled(io: IO, pending: Pending) -> SendResult | None:
+    """Wait until a call of `io` has settled, and let others run if they have waited; return its result."""
+    return await io._settled(pending)
 
 
 def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:

@@ -11,7 +11,7 @@ from httpng_core import (
     Exchange,
     end_exchange,
 )
-from httpng_driver.handlers.asgi import AsgiHost, call_of
+from httpng_driver.handlers.asgi import AsgiHost, start_call
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.driving import GONE
 from httpng_driver.handlers.files import DiskFiles
@@ -41,7 +41,17 @@ class Hub(Turns[Pump]):
         super().__init__(application, reactor, clock, wall_clock, doorbell or Doorbell())
         self._holders = HolderWatch(self)
         files = DiskFiles(reactor, wall_clock)
-        self._asgi = AsgiHost(application, clock, self.timers, self._soon, self.check_thread, files)
+        self._asgi = AsgiHost(
+            application,
+            reactor,
+            clock,
+            self.timers,
+            look=self._soon,
+            check_thread=self.check_thread,
+            files=files,
+            io_of=self._io_of,
+            task_ended=self._task_ended,
+        )
         # Last, as fibers of a script may want a turn at once.
         self.runner = application.runner(
             clock,
@@ -58,7 +68,7 @@ class Hub(Turns[Pump]):
 
     def statistics(self) -> HubStatistics:
         """Return what is going on."""
-        return HubStatistics(len(self._pumps), self._tasks, len(self.timers), self._turns)
+        return HubStatistics(len(self._pumps), self._tasks, len(self.timers), self._turns.count)
 
     def take(self, accepted: Accepted) -> None:
         """Serve an accepted socket from now on; it belongs to the hub."""
@@ -111,18 +121,22 @@ class Hub(Turns[Pump]):
         self._reactor.spawn(self._run, exchange, function, self._io_of(exchange))
 
     def _start_asgi(self, exchange: Exchange, handler: AsgiHandler) -> None:
-        io = self._io_of(exchange)
-        call = call_of(self._asgi, exchange, io, handler)
         self._tasks += 1
-        self._reactor.spawn_cancellable(call.take_cancel, self._run, exchange, call.run, io)
+        start_call(self._asgi, exchange, handler)
+
+    def _task_ended(self) -> None:
+        self._tasks -= 1
+        if self._on_idle is not None:
+            self._soon()
 
     def _io_of(self, exchange: Exchange) -> IO:
         """Return the `io` of a handler that gets a task, and let its request read a body that comes in."""
         # One that was cancelled before its handler began has let go of its pump.
         pump = GONE if exchange.is_over else exchange.host.driver
         if exchange.incoming is not None:
-            exchange.request.source = BodyReader(exchange.incoming, self.clock, pump, self.check_thread)
-        return IO(exchange, self.clock, pump, self.check_thread)
+            reader = BodyReader(exchange.incoming, self.clock, pump, self.check_thread, self._turns)
+            exchange.request.source = reader
+        return IO(exchange, self.clock, pump, self.check_thread, self._turns)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:
@@ -134,9 +148,7 @@ class Hub(Turns[Pump]):
                 raise
             returned = error
         finally:
-            self._tasks -= 1
-            if self._on_idle is not None:
-                self._soon()
+            self._task_ended()
         pump = io.pump
         if pump.flagged:
             end_exchange(exchange, returned, self.clock(), io.headers)

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from httpng_core import Application, HttpDate, Runner, Timer, Timers
 from httpng_driver.handlers.driving import Driving
+from httpng_driver.handlers.turn import LoopTurns
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.poller import make_poller
@@ -67,7 +68,7 @@ class Turns(Generic[P]):
         # In the order in which they were flagged; a pump that is flagged twice is served once.
         self._flagged: dict[P, None] = {}
         self._tasks = 0
-        self._turns = 0
+        self._turns = LoopTurns()
         self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
         # Whether the reactor was asked to call `_woken`, and hasn't yet.
@@ -195,7 +196,7 @@ class Turns(Generic[P]):
     def _on_ready(self) -> None:
         if self._closed:
             return  # A loop may tell what it found before, in the same turn.
-        self._turns += 1
+        self._turns.count += 1
         with self.lock:
             self._in_turn = True
             try:
@@ -227,7 +228,7 @@ class Turns(Generic[P]):
 
     def _woken(self) -> None:
         self._scheduled = False
-        self._turns += 1
+        self._turns.count += 1
         self.turn()
 
     def _set_alarm(self) -> None:

@@ -3,7 +3,7 @@
 from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.lifespan import AsgiLifespan
-from httpng_driver.handlers.asgi.websocket import call_of
+from httpng_driver.handlers.asgi.websocket import start_call
 from httpng_driver.handlers.asgi.wsgi import check_wsgi
 
-__all__ = ["AsgiHost", "AsgiLifespan", "ClientGoneError", "SendTimeout", "call_of", "check_wsgi"]
+__all__ = ["AsgiHost", "AsgiLifespan", "ClientGoneError", "SendTimeout", "check_wsgi", "start_call"]

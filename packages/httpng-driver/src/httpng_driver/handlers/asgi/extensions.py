@@ -11,27 +11,14 @@ import anyio.to_thread
 
 from httpng_core import Exchange
 from httpng_driver.handlers.files import DiskFiles
-from httpng_driver.handlers.io import IO, until_settled
+from httpng_driver.handlers.io import until_settled
 
 PIECE: Final = 65536
 """How much of a file is read at once."""
 
 
-def extensions(exchange: Exchange, io: IO) -> dict[str, dict[str, Any]]:
-    """Return what the scope of an HTTP request tells of them."""
-    found: dict[str, dict[str, Any]] = {
-        "httpng": {"io": io},
-        "http.response.trailers": {},
-        "http.response.early_hint": {},
-        "http.response.pathsend": {},
-        "http.response.zerocopysend": {},
-    }
-    if exchange.request.https:
-        found["tls"] = _tls(exchange)
-    return found
-
-
-def _tls(exchange: Exchange) -> dict[str, Any]:
+def tls(exchange: Exchange) -> dict[str, Any]:
+    """Return what the extension `tls` tells of a connection."""
     # An exchange that is over has let go of its connection.
     numbers = None if exchange.is_over else exchange.host.driver.connection.tls_numbers
     version, suite = numbers or (None, None)

@@ -1,51 +1,72 @@
 """What the calls of ASGI applications need of their event loop."""
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
-from httpng_core import Application, AsgiHandler, Timer, Timers
+from httpng_core import Application, AsgiHandler, Exchange, Timer, Timers
 from httpng_driver.handlers.asgi.wsgi import as_asgi
 from httpng_driver.handlers.files import DiskFiles
+from httpng_driver.handlers.io import IO
+from httpng_driver.reactor import Reactor
 
 
 class AsgiHost:
     """One event loop, as the calls of ASGI applications see it.
 
     Attributes:
+        application: whose they are, or among whose handlers.
+        reactor: the loop.
         clock: the monotonic clock.
-        check_thread: raises in another thread than that of the loop.
+        thread: the thread of the loop.
+        check_thread: raises in another one.
         files: where files come from.
+        io_of: makes the `io` of an exchange.
+        task_ended: to be called when one has ended.
     """
 
-    __slots__ = ("_application", "_look", "_timers", "_wrapped", "check_thread", "clock", "files")
+    __slots__ = (
+        "_look",
+        "_timers",
+        "_wrapped",
+        "application",
+        "check_thread",
+        "clock",
+        "files",
+        "io_of",
+        "reactor",
+        "task_ended",
+        "thread",
+    )
 
     def __init__(
         self,
         application: Application,
+        reactor: Reactor,
         clock: Callable[[], float],
         timers: Timers,
+        *,
         look: Callable[[], None],
         check_thread: Callable[[], None],
         files: DiskFiles,
+        io_of: Callable[[Exchange], IO],
+        task_ended: Callable[[], None],
     ) -> None:
-        """Keep deadlines in `timers`; `look` has the loop look at them again."""
-        self._application = application
+        """Keep deadlines in `timers`; `look` has the loop look at them again. In the thread of the loop."""
+        self.application = application
+        self.reactor = reactor
         self.clock = clock
+        self.thread = get_ident()
         self.check_thread = check_thread
         self.files = files
-        self._timers = timers
+        self.io_of = io_of
+        self.task_ended = task_ended
         self._look = look
+        self._timers = timers
         self._wrapped: dict[AsgiHandler, Callable[..., Any]] = {}
 
-    def state_of(self, handler: AsgiHandler) -> dict[str, Any]:
-        """Return a copy of what the application has put into its state when it was started."""
-        state = self._application.asgi_states.get(id(handler.app))
-        return {} if state is None else state.copy()
-
-    def app_of(self, handler: AsgiHandler) -> Callable[..., Any]:
-        """Return the ASGI application; one of WSGI is made one."""
-        if not handler.is_wsgi:
-            return handler.app
+    def wrapped(self, handler: AsgiHandler) -> Callable[..., Any]:
+        """Return a WSGI application as one of ASGI."""
         if handler not in self._wrapped:
             self._wrapped[handler] = as_asgi(handler.app)
         return self._wrapped[handler]

@@ -1,117 +1,37 @@
 """One request to an ASGI application: `receive` and `send` upon an exchange.
 
 `send` tells the truth: it returns when the bytes are accepted into the send window, and raises an OSError
-where they never will be. A task is made for each request; all else only when it is needed.
+where they never will be.
 """
 
-from collections.abc import AsyncGenerator, Callable, MutableMapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from math import inf
+from threading import get_ident
 from typing import Any
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from httpng_core import (
-    AsgiHandler,
     BodyError,
     Cause,
     ContentLengthError,
     EndKind,
-    Exchange,
-    Request,
+    Pending,
     SendResult,
-    Timer,
     cancelled,
     end_exchange,
 )
-from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_consequence, misplaced
-from httpng_driver.handlers.asgi.extensions import PathFile, at_most, extensions, pieces_of
-from httpng_driver.handlers.asgi.host import AsgiHost
-from httpng_driver.handlers.asgi.scope import http_scope
-from httpng_driver.handlers.driving import GONE
-from httpng_driver.handlers.io import IO
-
-Message = MutableMapping[str, Any]
+from httpng_driver.handlers.asgi.call import AsgiCall, Message
+from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
+from httpng_driver.handlers.asgi.extensions import PathFile, at_most, pieces_of
+from httpng_driver.handlers.io import begin_write, settled
 
 
-class HttpCall:
+class HttpCall(AsgiCall):
     """The call of an ASGI application for one request."""
 
-    __slots__ = (
-        "_begun",
-        "_body_is_whole",
-        "_cancel",
-        "_changed",
-        "_complete",
-        "_ended",
-        "_exchange",
-        "_given",
-        "_handler",
-        "_headers",
-        "_host",
-        "_io",
-        "_reading",
-        "_refused",
-        "_status",
-        "_timer",
-        "_trailers",
-    )
-
-    def __init__(self, host: AsgiHost, exchange: Exchange, io: IO, handler: AsgiHandler) -> None:
-        """Make the call of `handler` on `exchange`."""
-        self._host = host
-        self._exchange = exchange
-        self._io = io
-        self._handler = handler
-        self._cancel: Callable[[], object] = lambda: None
-        self._status: Any = None
-        self._headers: tuple[Any, ...] = ()
-        # The request body was handed out, or was no good; somebody reads it.
-        self._given = self._refused = self._reading = False
-        # The exchange is over, and not as the application has ended its response.
-        self._ended = False
-        # The response's first bytes were given; its last ones were.
-        self._begun = self._body_is_whole = self._complete = False
-        # Those that have come, if the application has said that there will be some.
-        self._trailers: list[Any] | None = None
-        self._changed: anyio.Event | None = None
-        self._timer: Timer | None = None
-
-    def take_cancel(self, cancel: Callable[[], object]) -> None:
-        """Take what cancels the task in which the call runs."""
-        self._cancel = cancel
-
-    async def run(self, request: Request, io: IO) -> None:
-        """Call the application.
-
-        Raises:
-            RuntimeError: it has returned without a whole response.
-        """
-        exchange, scope = self._exchange, self.scope(request, io)
-        if exchange.is_over:
-            self._over()
-        else:
-            exchange.on_over = self._over
-        try:
-            await self._host.app_of(self._handler)(scope, self.receive, self.send)
-        except Exception as error:
-            if self._is_gone and is_consequence(error):
-                # The end of the exchange has its line in the log.
-                return
-            raise
-        finally:
-            if not self._complete or self._timer is not None:
-                self._leave()
-        if not (self._complete or self._refused or self._ended):
-            self._check_complete()
-
-    def scope(self, request: Request, io: IO) -> dict[str, Any]:
-        """Return the scope of the request."""
-        state = self._host.state_of(self._handler)
-        scope = http_scope(request, self._handler, self._exchange.settings.root_path, state)
-        scope["extensions"] = extensions(self._exchange, io)
-        return scope
+    __slots__ = ()
 
     async def receive(self) -> Message:
         """Return the next piece of the request body; after the last one wait until the exchange is over.
@@ -119,7 +39,9 @@ class HttpCall:
         A body that breaks the protocol, is too long or too slow is answered in the application's place, which
         is told that its client has gone.
         """
-        self._host.check_thread()
+        host = self._host
+        if get_ident() != host.thread:
+            host.check_thread()
         if not (self._given or self._reading or self._is_over):
             try:
                 return await self._read()
@@ -143,35 +65,30 @@ class HttpCall:
         """
         kind = message["type"]
         if kind == "http.response.body":
-            self._host.check_thread()
+            host = self._host
+            if get_ident() != host.thread:
+                host.check_thread()
             if self._status is None or self._complete or self._body_is_whole:
                 raise self._misplaced(kind)
-            body, more = message.get("body", b""), message.get("more_body", False)
-            if more and not self._ended:
-                await self._write(body)
-            elif not self._ended:
-                await self._send_last(body)
+            body = message.get("body", b"")
+            if not message.get("more_body", False):
+                if not self._answered(body):
+                    await self._send_last(body)
+            elif self._ended:
+                await self._send_after_end(body, True)
             else:
-                await self._send_after_end(body, more)
+                before = self._exchange.current
+                if not self._begun:
+                    self._begin()
+                pending = begin_write(self._io, body)
+                if pending is not None:
+                    await self._written(pending, body, before)
         elif kind == "http.response.start":
-            if self._status is not None:
-                raise self._misplaced(kind)
-            if (self._ended or self._refused) and self._is_gone:
-                raise ClientGoneError("the client has gone")
-            self._status = message["status"]
-            self._headers = tuple(map(tuple, message.get("headers", ())))
-            if message.get("trailers", False):
-                self._trailers = []
+            self._start(message)
         else:
             await self._send_other(kind, message)
 
     # Inside: receiving --------------------------------------------------------------------------------
-
-    async def _change(self) -> None:
-        """Wait until something has changed."""
-        if self._changed is None:
-            self._changed = anyio.Event()
-        await self._changed.wait()
 
     async def _read(self) -> Message:
         request, incoming = self._exchange.request, self._exchange.incoming
@@ -195,6 +112,17 @@ class HttpCall:
 
     # Inside: sending ----------------------------------------------------------------------------------
 
+    def _start(self, message: Message) -> None:
+        """Keep what the response begins with, until its first bytes come."""
+        if self._status is not None:
+            raise self._misplaced("http.response.start")
+        if (self._ended or self._refused) and self._is_gone:
+            raise ClientGoneError("the client has gone")
+        self._status = message["status"]
+        self._headers = tuple(map(tuple, message.get("headers", ())))
+        if message.get("trailers", False):
+            self._trailers = []
+
     async def _send_other(self, kind: str, message: Message) -> None:
         """Take a message of an extension."""
         if kind == "http.response.early_hint":
@@ -207,7 +135,7 @@ class HttpCall:
             self._trailers += map(tuple, message.get("headers", ()))
             if not message.get("more_trailers", False):
                 trailers = self._trailers
-                self._in_place(lambda now: self._exchange.close(now, None, trailers))
+                self._finish(lambda now: self._exchange.close(now, None, trailers))
         elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
             if self._status is None or self._complete or self._body_is_whole:
                 raise self._misplaced(kind)
@@ -249,6 +177,18 @@ class HttpCall:
         if not any(name.lower() == b"content-length" for name, _ in self._headers):
             self._headers = (*self._headers, (b"content-length", b"%d" % size))
 
+    def _answered(self, body: Any) -> bool:
+        """Give the whole response at once, if the body is all of it and no longer than the window."""
+        if self._begun or self._ended or self._trailers is not None:
+            return False
+        window = self._io.send_window
+        if window is None:
+            window = self._exchange.settings.default_send_window
+        if window == "auto" or len(body) > window:
+            return False
+        self._finish(self._exchange.answer, self._status, self._headers, body)
+        return True
+
     async def _send_last(self, body: Any) -> None:
         if self._ended:
             await self._send_after_end(body, False)
@@ -257,47 +197,29 @@ class HttpCall:
             await self._write(body)
             self._body_is_whole = True
             return
-        if not self._begun:
-            window = self._window
-            if window != "auto" and len(body) <= window:
-                self._in_place(self._exchange.answer, self._status, self._headers, body)
-                return
-            self._declare(len(body))
+        self._declare(len(body))
         if body or not self._begun:
             await self._write(body)
-        self._in_place(self._exchange.close)
-
-    def _in_place(self, end: Callable[..., None], *args: Any) -> None:
-        """End the response, and have it go out now: no turn of the loop need be taken for it."""
-        pump, exchange = self._io.pump, self._exchange
-        flagged, pump.flagged = pump.flagged, True
-        # Nobody has to hear of its end any more.
-        self._complete, exchange.on_over = True, None
-        try:
-            end(*args, self._host.clock())
-        except BaseException:
-            self._complete, exchange.on_over = False, self._over
-            raise
-        finally:
-            if not flagged:
-                pump.serve_locked()
-        self._io.__dict__["pump"] = GONE
-        if self._changed is not None:
-            self._tell()
+        self._finish(self._exchange.close)
 
     async def _write(self, body: Any) -> None:
-        exchange, io = self._exchange, self._io
+        before = self._exchange.current
         if not self._begun:
             self._begin()
-        before = exchange.current
-        may_tear = len(body) > self._window if self._window != "auto" else False
+        pending = begin_write(self._io, body)
+        if pending is not None:
+            await self._written(pending, body, before)
+
+    async def _written(self, pending: Pending, body: Any, before: int) -> None:
+        """Wait until a body is accepted, of which none was `before`."""
+        exchange, io, window = self._exchange, self._io, self._window
         try:
-            result = await io.write(body)
+            result = await settled(io, pending)
         except BaseException:
-            if may_tear and before < exchange.current < before + len(body):
-                exchange.reset(
-                    self._host.clock(), Cause(EndKind.HANDLER_ABORT, "a send that had begun was cancelled")
-                )
+            is_torn = window != "auto" and len(body) > window
+            if is_torn and before < exchange.current < before + len(body):
+                told = "a send that had begun was cancelled"
+                exchange.reset(self._host.clock(), Cause(EndKind.HANDLER_ABORT, told))
                 io.pump.wake()
             raise
         if result is not None:
@@ -335,66 +257,7 @@ class HttpCall:
         # A loop of them must let others run.
         await checkpoint()
 
-    def _misplaced(self, kind: str) -> RuntimeError:
-        return misplaced(
-            kind, is_whole=self._complete or self._body_is_whole, has_begun=self._status is not None
-        )
-
-    # Inside: ending -----------------------------------------------------------------------------------
-
     @property
     def _window(self) -> Any:
         window = self._io.send_window
         return self._exchange.settings.default_send_window if window is None else window
-
-    @property
-    def _is_gone(self) -> bool:
-        return self._refused or (self._ended and self._exchange.stats(self._host.clock()).cancelled)
-
-    @property
-    def _is_over(self) -> bool:
-        return self._complete or self._refused or self._ended
-
-    @property
-    def _is_left(self) -> bool:
-        """Whether nobody is there for what may still come, now that the exchange is over."""
-        return self._exchange.drops or self._is_gone
-
-    def _check_complete(self) -> None:
-        if self._status is None and self._exchange.head is not None:
-            # By `io` alone, and that ends as a handler's response does.
-            return
-        missing = "a response" if self._status is None else "the last message of its response"
-        raise RuntimeError(f"the ASGI application has returned without {missing}")
-
-    def _over(self) -> None:
-        """Note that the exchange is over, in whatever way."""
-        self._ended = True
-        self._tell()
-        if self._complete:
-            return
-        if not self._is_left:
-            # Its response is whole, and it need not be in a hurry.
-            return
-        grace = self._exchange.settings.disconnect_grace
-        if grace == 0:
-            self._cancel()
-        elif grace < inf:
-            self._timer = self._host.call_later(grace, self._expired)
-
-    def _expired(self) -> None:
-        self._timer = None
-        if not self._complete:
-            self._cancel()
-
-    def _leave(self) -> None:
-        if self._exchange.on_over == self._over:
-            self._exchange.on_over = None
-        if self._timer is not None:
-            self._host.forget(self._timer)
-            self._timer = None
-
-    def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None

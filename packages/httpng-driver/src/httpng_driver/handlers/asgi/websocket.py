@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from httpng_core import AsgiHandler, Cause, EndKind, Exchange, Request, cancelled
+from httpng_core import AsgiHandler, Cause, EndKind, Exchange, cancelled
+from httpng_driver.handlers.asgi.call import Message
 from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
-from httpng_driver.handlers.asgi.extensions import extensions
 from httpng_driver.handlers.asgi.host import AsgiHost
-from httpng_driver.handlers.asgi.http import HttpCall, Message
-from httpng_driver.handlers.asgi.scope import http_scope
-from httpng_driver.handlers.io import IO
+from httpng_driver.handlers.asgi.http import HttpCall
+from httpng_driver.handlers.asgi.scope import websocket_scope
 from httpng_driver.handlers.websocket import WebSocket
 
 _PREFIX = "websocket."
@@ -21,22 +20,10 @@ class WebSocketCall(HttpCall):
 
     _ws: WebSocket | None
 
-    def scope(self, request: Request, io: IO) -> dict[str, Any]:
+    def scope(self) -> dict[str, Any]:
         """Return the scope of the WebSocket."""
         self._ws = None
-        settings = self._exchange.settings
-        scope = http_scope(request, self._handler, settings.root_path, self._host.state_of(self._handler))
-        del scope["method"]
-        offered = request.headers.get("sec-websocket-protocol", "")
-        scope.update(
-            type="websocket",
-            scheme="wss" if request.https else "ws",
-            subprotocols=[name.strip() for name in offered.split(",") if name.strip()],
-        )
-        told = extensions(self._exchange, io)
-        scope["extensions"] = {name: told[name] for name in ("httpng", "tls") if name in told}
-        scope["extensions"]["websocket.http.response"] = {}
-        return scope
+        return websocket_scope(self._exchange, self._io, self._handler, self._state())
 
     async def receive(self) -> Message:
         """Return that the client asks for it, then its messages, and why it has ended."""
@@ -87,9 +74,8 @@ class WebSocketCall(HttpCall):
     def _is_left(self) -> bool:
         return True
 
-    def _check_complete(self) -> None:
-        if self._ws is None:
-            super()._check_complete()
+    def _missing(self) -> Exception | None:
+        return super()._missing() if self._ws is None else None
 
     async def _accept(self, message: Message) -> None:
         if self._ended:
@@ -127,10 +113,8 @@ class WebSocketCall(HttpCall):
         raise SendTimeout(told)
 
 
-def call_of(host: AsgiHost, exchange: Exchange, io: IO, handler: AsgiHandler) -> HttpCall:
-    """Return the call of an application for what a client asks for."""
-    request = exchange.request
-    # Looked at once by their names alone: nearly no request asks for another protocol.
-    may_be = request.version_major > 1 or b"upgrade" in dict(request.headers.raw)
-    kind = WebSocketCall if may_be and request.is_websocket and not handler.is_wsgi else HttpCall
-    return kind(host, exchange, io, handler)
+def start_call(host: AsgiHost, exchange: Exchange, handler: AsgiHandler) -> None:
+    """Call an application for what a client asks for, in a task of its own."""
+    asks = exchange.request.is_websocket and not handler.is_wsgi
+    call = (WebSocketCall if asks else HttpCall)(host, exchange, handler)
+    host.reactor.spawn_cancellable(call.take_cancel, call.run)
