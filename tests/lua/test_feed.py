@@ -100,6 +100,51 @@ def test_what_cant_merge_raises(serve: Serve, given: str, told: str) -> None:
     assert told in seen
 
 
+# Deltas -----------------------------------------------------------------------------------------------
+
+
+def test_what_has_changed_of_an_object_is_sent(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed)", "delta = httpng.json_delta('id'), full_every = 3"))
+    client = served.ask()
+    for number in range(4):
+        publish(served, f'{{"id":"ACME","bid":{number},"ask":10,"venue":"somewhere"}}')
+    first, *deltas, last = body(client).replace(b"}{", b"}\n{").split(b"\n")
+    assert first == b'{"id":"ACME","bid":0,"ask":10,"venue":"somewhere"}'
+    assert deltas == [b'{"delta":{"id":"ACME","bid":1}}', b'{"delta":{"id":"ACME","bid":2}}']
+    assert last == b'{"id":"ACME","bid":3,"ask":10,"venue":"somewhere"}'
+
+
+def test_what_has_changed_of_a_text_is_sent(serve: Serve) -> None:
+    served = serve(feed_script("io:follow(feed)", "delta = httpng.text_delta()"))
+    client = served.ask()
+    publish(served, "a-long-text-with-1")
+    publish(served, "a-long-text-with-2")
+    assert body(client) == b'a-long-text-with-1\0[17,1,"2"]'
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("httpng.json_delta(5)", "a member must be named by a string without NUL, not 5"),
+        ("httpng.json_delta('a\\0b')", "a member must be named by a string without NUL"),
+        ("httpng.feed{delta = function() end}", "delta must be what httpng.json_delta or httpng.text_delta"),
+        ("httpng.feed{delta = httpng.json_merge('sum')}", "delta must be what httpng.json_delta or"),
+        (
+            "httpng.feed{merge = httpng.json_delta()}",
+            "merge must be what httpng.json_merge returns, not a table",
+        ),
+        ("httpng.feed{full_every = 'x'}", 'full_every must be an integer, not "x"'),
+        ("httpng.feed{full_every = 0}", "full_every must be 1 or more"),
+        ("httpng.feed{policy = 'every', delta = httpng.text_delta()}", 'delta is for the policy "latest"'),
+    ],
+)
+def test_what_makes_no_deltas_raises(serve: Serve, given: str, told: str) -> None:
+    served = serve(f"function handler(req, io) see(select(2, pcall(function() return {given} end))) end")
+    served.ask()
+    [seen] = served.seen()
+    assert told in seen
+
+
 # Following --------------------------------------------------------------------------------------------
 
 

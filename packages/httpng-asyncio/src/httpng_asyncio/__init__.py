@@ -26,10 +26,12 @@ from httpng_core import (
     body_bytes_sent,
     cancelled,
     headers_were_sent,
+    json_delta,
     json_merge,
     reached,
     sse_event,
     sse_headers,
+    text_delta,
 )
 from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread
 
@@ -65,10 +67,12 @@ __all__ = [
     "cancelled",
     "headers_were_sent",
     "in_thread",
+    "json_delta",
     "json_merge",
     "reached",
     "run",
     "serve",
     "sse_event",
     "sse_headers",
+    "text_delta",
 ]

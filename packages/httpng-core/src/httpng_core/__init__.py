@@ -48,12 +48,14 @@ from httpng_core.errors import (
     StartupError,
 )
 from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.changes import json_delta, text_delta
 from httpng_core.feeds.checks import Overflow, Policy
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
+from httpng_core.feeds.deltas import FULL_EVERY, Delta
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, OnRemove
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.merging import Merge
-from httpng_core.feeds.per_loop import FeedLoopStatistics
+from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.feeds.values import json_merge
 from httpng_core.http.dates import DateSource, HttpDate
@@ -86,6 +88,7 @@ __all__ = [
     "COMPILED",
     "DEFECT",
     "FELL_SHORT",
+    "FULL_EVERY",
     "KILLED",
     "LUA_DEFAULT_LISTEN",
     "MAX_QUEUED",
@@ -119,6 +122,7 @@ __all__ = [
     "ContentLengthError",
     "Control",
     "DateSource",
+    "Delta",
     "EndKind",
     "Event",
     "Exchange",
@@ -189,6 +193,7 @@ __all__ = [
     "check_awaited",
     "end_exchange",
     "headers_were_sent",
+    "json_delta",
     "json_merge",
     "lost",
     "nearest_key",
@@ -197,4 +202,5 @@ __all__ = [
     "reached",
     "sse_event",
     "sse_headers",
+    "text_delta",
 ]

@@ -3,14 +3,25 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from httpng_core import MAX_QUEUED, Feed, FeedStats, KeyFilter, Keys, OnGap, Overflow, Policy, Runner
+from httpng_core import (
+    FULL_EVERY,
+    MAX_QUEUED,
+    Feed,
+    FeedStats,
+    KeyFilter,
+    Keys,
+    OnGap,
+    Overflow,
+    Policy,
+    Runner,
+)
 from httpng_core.languages import Later, follower_of, unknown_key
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
-from httpng_lua.values import merge_of
+from httpng_lua.values import delta_of, merge_of
 
 
 class _GateLock:
@@ -81,6 +92,8 @@ class FeedCalls:
         overflow: bytes | None,
         snapshot_end: bytes | None,
         merge: bytes | None,
+        delta: bytes | None,
+        full_every: float | None,
     ) -> Answer:
         feed = Feed(
             clock=self._calls.clock,
@@ -89,6 +102,8 @@ class FeedCalls:
             overflow=cast(Overflow, _word(overflow, "close")),
             snapshot_end=snapshot_end,
             merge=merge_of(merge),
+            delta=delta_of(delta),
+            full_every=FULL_EVERY if full_every is None else whole(full_every),
             lock=self._lock,
         )
         self._last += 1

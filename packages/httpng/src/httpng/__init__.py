@@ -29,10 +29,12 @@ from httpng_core import (
     body_bytes_sent,
     cancelled,
     headers_were_sent,
+    json_delta,
     json_merge,
     reached,
     sse_event,
     sse_headers,
+    text_delta,
 )
 from httpng_driver import IO, ClientGoneError, Feed, SendTimeout, Server, WebSocket, in_thread, status_handler
 
@@ -68,6 +70,7 @@ __all__ = [
     "cancelled",
     "headers_were_sent",
     "in_thread",
+    "json_delta",
     "json_merge",
     "reached",
     "run",
@@ -75,4 +78,5 @@ __all__ = [
     "sse_event",
     "sse_headers",
     "status_handler",
+    "text_delta",
 ]

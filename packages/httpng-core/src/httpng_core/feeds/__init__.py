@@ -2,18 +2,22 @@
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.changes import json_delta, text_delta
 from httpng_core.feeds.checks import Overflow, Policy
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, FeedStatistics, OnRemove
+from httpng_core.feeds.deltas import FULL_EVERY, Delta
+from httpng_core.feeds.feed import MAX_QUEUED, Feed, OnRemove
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.merging import Merge
-from httpng_core.feeds.per_loop import FeedLoopStatistics
+from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.feeds.values import json_merge
 
 __all__ = [
+    "FULL_EVERY",
     "MAX_QUEUED",
+    "Delta",
     "EveryBacklog",
     "Feed",
     "FeedLoopStatistics",
@@ -31,5 +35,7 @@ __all__ = [
     "Payload",
     "Policy",
     "Sweep",
+    "json_delta",
     "json_merge",
+    "text_delta",
 ]

@@ -20,9 +20,10 @@ class Payload:
         number: the number of the publication, counted from 1.
         removes: whether the key has no value any more, which these tell; no bytes: nothing is to tell it.
         published: what was published last of all that it was merged of; `None`: it was published so itself.
+        place: how many were published of the key before it, since that has a value; counted where it matters.
     """
 
-    __slots__ = ("_chunk", "at", "body", "key", "number", "published", "removes")
+    __slots__ = ("_chunk", "at", "body", "key", "number", "place", "published", "removes")
 
     def __init__(
         self, body: bytes, key: Hashable, at: float, number: int = 0, *, removes: bool = False
@@ -33,6 +34,7 @@ class Payload:
         self.number = number
         self.removes = removes
         self.published: Payload | None = None
+        self.place = 0
         self._chunk = b""
 
     @property

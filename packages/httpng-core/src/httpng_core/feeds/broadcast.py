@@ -8,7 +8,7 @@
 4. What a follower was sent is the difference of the totals, now and when it stepped in. So a payload that is
    taken whole costs a call of `send()` and a comparison, and no books.
 5. A newer value of the key that a pass is sending ends the pass: those that were not reached skip the older
-   one and come first in the next. Where values are merged it doesn't: all get both, one after the other.
+   one and come first in the next. Where values are merged or sent as deltas it doesn't: all get both.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from math import inf
 from typing import Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.deltas import Bases, Deltas
 from httpng_core.feeds.merging import Merger
 
 Send = Callable[[bytes], int]
@@ -26,25 +27,33 @@ MAX_PAYLOAD = 16 * 1024
 """Longer payloads are sent to each follower for itself: there the copy costs more than the books."""
 
 
-class Member(Protocol):
-    """A follower, as a sweep sees it.
+class Place(Protocol):
+    """Where a follower stands in a sweep.
 
     Attributes:
         slot: its place, while it is in step.
         base: the totals up to which its books were taken.
-        max_age: seconds after which it wants a payload no more.
     """
 
     slot: int
     base: Books
+
+
+class Member(Place, Protocol):
+    """A follower, as a sweep sees it.
+
+    Attributes:
+        max_age: seconds after which it wants a payload no more.
+    """
+
     max_age: float
 
     @property
     def notes_gaps(self) -> bool:
         """Whether its client may be told what was skipped."""
 
-    def is_owed(self, backlog: LatestBacklog | EveryBacklog) -> bool:
-        """Return whether the same is pending for it."""
+    def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
+        """Return whether the same is pending for it, and will be sent as the same."""
 
     def stepped_in(self, sweep: "Sweep") -> None:
         """Note that it is in step; what was pending for it is pending here."""
@@ -52,8 +61,8 @@ class Member(Protocol):
     def step_out(self) -> None:
         """Note that it is to be served for itself."""
 
-    def fell_short(self, payload: Payload, taken: int, now: float) -> None:
-        """Note that its socket took only `taken` wire bytes of a payload."""
+    def fell_short(self, payload: Payload, sent_as: bytes, taken: int, now: float) -> None:
+        """Note that its socket took only `taken` wire bytes of what is sent of a payload."""
 
     def give_up(self, now: float) -> None:
         """Note that what its client has is not known any more: its exchange is reset."""
@@ -64,6 +73,7 @@ class Sweep:
 
     __slots__ = (
         "_backlog",
+        "_bases",
         "_candidates",
         "_clock",
         "_cursor",
@@ -75,6 +85,7 @@ class Sweep:
         "_schedule",
         "_scheduled",
         "_sends",
+        "_sent_as",
         "_totals",
         "merged",
         "moved_at",
@@ -86,17 +97,22 @@ class Sweep:
         clock: Callable[[], float],
         schedule: Callable[["Sweep"], None],
         merger: Merger | None = None,
+        deltas: Deltas | None = None,
     ) -> None:
         self.moved_at = 0.0
         """When the last payload was sent."""
         self.merged = 0
         """How many payloads went into newer ones here."""
         self._merger = merger
+        # What all who are in step were sent last, if they are sent deltas.
+        self._bases = None if deltas is None else Bases(deltas)
         self._backlog = backlog
         self._clock = clock
         self._schedule = schedule
         self._scheduled = False
+        # What a pass is sending, and what is sent of it.
         self._payload: Payload | None = None
+        self._sent_as: Payload | None = None
         self._totals: Books = (0, 0, 0)
         self._cursor = 0
         self._members: list[Member | None] = []
@@ -119,6 +135,8 @@ class Sweep:
 
     def add(self, payload: Payload) -> None:
         """One more was published. Followers that step out by that are to be given it for themselves."""
+        if self._bases is not None and self._gone < len(self._members):
+            self._bases.published(payload)
         if self._merger is not None and self._merges(payload, self._merger):
             return
         backlog, current = self._backlog, self._payload
@@ -142,6 +160,8 @@ class Sweep:
     def discard(self, removal: Payload) -> None:
         """Nothing of its key is to be sent any more. Who steps out by that is to be told for itself."""
         key = removal.key
+        if self._bases is not None:
+            self._bases.forget(key)
         if self._payload is not None and self._payload.key == key:
             self._step_out(self._cursor, lambda member: True)
         if self._backlog.would_lose(removal):
@@ -158,22 +178,22 @@ class Sweep:
         """Note that `member` may not step in after all."""
         self._candidates.pop(member, None)
 
-    def take_books(self, member: Member) -> Books:
+    def take_books(self, member: Place) -> Books:
         """Return what was sent to `member` since this was asked last."""
         taken = self.unbooked(member)
         before = member.base
         member.base = before[0] + taken[0], before[1] + taken[1], before[2] + taken[2]
         return taken
 
-    def unbooked(self, member: Member) -> Books:
+    def unbooked(self, member: Place) -> Books:
         """Return what `take_books` would tell now."""
         count, body, wire = self._totals
-        if self._payload is not None and member.slot < self._cursor:
-            count, body, wire = _plus(self._totals, self._payload)
+        if self._sent_as is not None and member.slot < self._cursor:
+            count, body, wire = _plus(self._totals, self._sent_as)
         before = member.base
         return count - before[0], body - before[1], wire - before[2]
 
-    def count_pending(self, member: Member) -> int:
+    def count_pending(self, member: Place) -> int:
         """Return how many payloads `member` has not been sent."""
         return len(self._backlog) + (self._payload is not None and member.slot >= self._cursor)
 
@@ -183,6 +203,13 @@ class Sweep:
         if self._payload is not None and member.slot >= self._cursor:
             payloads.insert(0, self._payload)
         return payloads
+
+    def give_bases(self, member: Place, bases: Bases) -> None:
+        """Note in `bases` what `member` was sent last of each key."""
+        if self._bases is not None:
+            bases.take_over(self._bases)
+        if self._payload is not None and member.slot < self._cursor:
+            bases.sent(self._payload)
 
     def remove(self, member: Member) -> None:
         """Note that `member` steps out; its books were taken, and what is pending for it is now its own."""
@@ -202,14 +229,14 @@ class Sweep:
 
         Call `fell_short` at once for one that takes less than the whole.
         """
-        payload = self._payload or self._begin()
-        if payload is None:
+        payload, sent_as = self._payload or self._begin(), self._sent_as
+        if payload is None or sent_as is None:
             return b"", [], range(0)
         if self._clock() - payload.at > self._max_age:
             age = self._clock() - payload.at
             self._step_out(self._cursor, lambda member: member.max_age < age)
         stop = min(self._cursor + limit, len(self._members))
-        return payload.chunk, self._sends, range(self._cursor, stop)
+        return sent_as.chunk, self._sends, range(self._cursor, stop)
 
     def fell_short(self, index: int, taken: int, now: float) -> None:
         """Note that the send at `index` took only `taken` bytes; all before it took the whole.
@@ -217,11 +244,12 @@ class Sweep:
         If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
         """
         self._cursor = index
-        member, payload = self._members[index], self._payload
+        member, payload, sent_as = self._members[index], self._payload, self._sent_as
         assert member is not None
         assert payload is not None
+        assert sent_as is not None
         try:
-            member.fell_short(payload, taken, now)
+            member.fell_short(payload, sent_as.body, taken, now)
         except Exception:
             # Its client has a part of a payload that no books know of.
             self._give_up(member, now)
@@ -245,7 +273,8 @@ class Sweep:
         self._candidates.clear()
         self._members, self._sends, self._gone = [], [], 0
         self._scheduled, self._payload, self._cursor = False, None, 0
-        self._backlog.clear()
+        self._sent_as = None
+        self._forget()
 
     # Inside -------------------------------------------------------------------------------------------
 
@@ -266,20 +295,31 @@ class Sweep:
         if payload is not None and len(payload.body) >= MAX_PAYLOAD:
             self.dissolve()
         if payload is None or self._gone == len(self._members):
-            self._backlog.clear()
+            self._forget()
             return None
         self._backlog.drop(payload)
-        self._payload = payload
+        self._payload = self._sent_as = payload
+        if self._bases is not None:
+            self._sent_as = self._bases.sent_as(payload)
         return payload
 
+    def _forget(self) -> None:
+        """Keep nothing for those in step: there are none."""
+        self._backlog.clear()
+        if self._bases is not None:
+            self._bases.clear()
+
     def _end_pass(self) -> None:
-        if self._payload is not None:
-            self._totals = _plus(self._totals, self._payload)
-        self._payload, self._cursor = None, 0
+        if self._payload is not None and self._sent_as is not None:
+            self._totals = _plus(self._totals, self._sent_as)
+            if self._bases is not None:
+                self._bases.sent(self._payload)
+        self._payload = self._sent_as = None
+        self._cursor = 0
         if self._gone:
             self._renumber()
         if not self._members:
-            self._backlog.clear()
+            self._forget()
         self._admit()
 
     def _supersede(self, payload: Payload) -> None:
@@ -287,7 +327,7 @@ class Sweep:
         current = self._payload
         if current is None or not self._backlog.replaces or current.key != payload.key:
             return
-        if self._merger is not None:
+        if self._merger is not None or self._bases is not None:
             return
         # With others pending behind it, the order would not be the same for all.
         apart = len(self._backlog) > 0
@@ -305,8 +345,10 @@ class Sweep:
         if not self._candidates:
             return
         candidates, self._candidates = self._candidates, {}
+        if self._bases is not None and self._gone == len(self._members):
+            self._bases.clear()
         for member, send in candidates.items():
-            if member.is_owed(self._backlog):
+            if member.is_owed(self._backlog, self._bases):
                 member.slot, member.base = len(self._members), self._totals
                 self._members.append(member)
                 self._sends.append(send)

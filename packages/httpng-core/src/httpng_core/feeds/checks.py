@@ -45,17 +45,28 @@ def check_options(policy: str, max_queued: int, overflow: str) -> None:
         raise ValueError(f"max_queued must be 1 or more bytes, not {max_queued}")
 
 
-def check_for_latest(policy: Policy, on_remove: object, snapshot_end: object, merge: object) -> None:
+def check_for_latest(
+    policy: Policy, on_remove: object, snapshot_end: object, merge: object, delta: object
+) -> None:
     """Raise if these are none, or are given with a policy that has no use for them."""
     if on_remove is not None and not callable(on_remove):
         raise TypeError(f"on_remove must be a function that gets the key, or None, not {on_remove!r:.80}")
-    if merge is not None and not callable(merge):
-        raise TypeError(f"merge must be a function that gets two payloads, or None, not {merge!r:.80}")
-    for name, given in (("on_remove", on_remove), ("snapshot_end", snapshot_end)):
+    for name, given in (("merge", merge), ("delta", delta)):
+        if given is not None and not callable(given):
+            raise TypeError(f"{name} must be a function that gets two payloads, or None, not {given!r:.80}")
+    for name, given in (("on_remove", on_remove), ("snapshot_end", snapshot_end), ("delta", delta)):
         if given is not None and policy == "every":
             raise ValueError(f'{name} is for the policy "latest": with "every" no values are kept')
     if merge is not None and policy == "every":
         raise ValueError('merge is for the policy "latest": with "every" no value takes another\'s place')
+
+
+def check_full_every(full_every: object) -> None:
+    """Raise if it is no number of values."""
+    if isinstance(full_every, bool) or not isinstance(full_every, int):
+        raise TypeError(f"full_every must be an integer, not {full_every!r:.80}")
+    if full_every < 1:
+        raise ValueError(f"full_every must be 1 or more values of a key, not {full_every}")
 
 
 def checked_age(max_age: float | None) -> float:

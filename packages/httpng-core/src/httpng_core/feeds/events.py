@@ -1,7 +1,9 @@
 """Payloads that are one server-sent event each: what of them is data, and putting other data in its place."""
 
+import re
 from typing import Final
 
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _FIELDS: Final = frozenset((b"", b"data", b"event", b"id", b"retry"))
 
 Fields = list[tuple[bytes, bytes]]
@@ -10,13 +12,14 @@ Fields = list[tuple[bytes, bytes]]
 
 def split_event(payload: bytes) -> tuple[Fields, bytes] | None:
     """Return the other fields of an event and its data; `None`: the payload isn't one event with data."""
-    if not payload.endswith(b"\n\n") or b"\r" in payload:
+    *lines, last, end = _LINE_END.split(payload) if begins_as_event(payload) else (b"", b"", b"")
+    if last or end or not all(lines):
         return None
     fields: Fields = []
     data: list[bytes] = []
-    for line in payload[:-2].split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if name not in _FIELDS or not (name or colon):
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name not in _FIELDS:
             return None
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -24,6 +27,12 @@ def split_event(payload: bytes) -> tuple[Fields, bytes] | None:
         else:
             fields.append((name, value))
     return (fields, b"\n".join(data)) if data else None
+
+
+def begins_as_event(payload: bytes) -> bool:
+    """Return whether the first line of a payload is one of an event."""
+    name, colon, _ = payload.partition(b":")
+    return bool(colon) and name in _FIELDS
 
 
 def event_of(fields: Fields, data: bytes) -> bytes:

@@ -13,7 +13,6 @@
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from math import inf
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
@@ -21,19 +20,21 @@ from httpng_core.feeds.checks import (
     Overflow,
     Policy,
     check_for_latest,
+    check_full_every,
     check_key,
     check_on_gap,
     check_options,
     checked_age,
     checked_payload,
 )
+from httpng_core.feeds.deltas import FULL_EVERY, Delta, Latest, note_place
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.keys import KeyFilter, checked_keys
-from httpng_core.feeds.merging import Merge, asked_merge, can_merge, merged_payload
-from httpng_core.feeds.per_loop import Branch, FeedLoopStatistics, Latest, keep
+from httpng_core.feeds.merging import Asked, Merge, asked_merge, merged_of
+from httpng_core.feeds.per_loop import Branch, FeedStatistics, keep
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.sending.host import CallInLoop, Host
 
@@ -42,21 +43,6 @@ OnRemove = Callable[[Hashable], bytes | str | None]
 
 MAX_QUEUED = 1 << 20
 """How many bytes may wait for a follower, unless a feed says otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedStatistics:
-    """What a feed keeps. A snapshot; what became of all that was published is `Feed.get_stats`.
-
-    Attributes:
-        values: how many payloads are kept for those that join.
-        waiting: how many payloads wait for the threads of event loops, all together.
-        loops: what it keeps for the followers of each event loop that follows it.
-    """
-
-    values: int
-    waiting: int
-    loops: tuple[FeedLoopStatistics, ...]
 
 
 class Feed:
@@ -80,6 +66,8 @@ class Feed:
         on_remove: OnRemove | None = None,
         snapshot_end: bytes | str | None = None,
         merge: Merge | None = None,
+        delta: Delta | None = None,
+        full_every: int = FULL_EVERY,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Start with nothing published.
@@ -99,6 +87,12 @@ class Feed:
                 place of both, where a newer one alone would be otherwise. It must not matter in which order
                 several are put together, and it must not touch the feed. It runs in any thread that
                 publishes, or where a follower is served. If it raises, the newer one is sent.
+            delta: gets what a follower was sent last of a key, and a newer payload; returns what is sent in
+                place of that, from which the client can tell that it is none and make it, or `None`: the
+                payload is sent, as where there is nothing of the key yet or the delta would be longer. It
+                must not touch the feed, and runs where a follower is served. If it raises, the payload is
+                sent.
+            full_every: after so many values of a key each follower is sent a whole one.
             lock: held while the feed is changed, for use in several threads; the same thread may enter it
                 again while it holds it.
 
@@ -106,7 +100,8 @@ class Feed:
             TypeError, ValueError: wrong arguments.
         """
         check_options(policy, max_queued, overflow)
-        check_for_latest(policy, on_remove, snapshot_end, merge)
+        check_for_latest(policy, on_remove, snapshot_end, merge, delta)
+        check_full_every(full_every)
         self.clock = clock
         self.is_closed = False
         self.published = 0
@@ -115,7 +110,12 @@ class Feed:
         self._drops_oldest = overflow == "drop_oldest"
         self._on_remove = on_remove
         self._merge = None if merge is None else asked_merge(merge)
-        self._begun = () if snapshot_end is None else (Payload(checked_payload(snapshot_end), _Mark(), inf),)
+        self._delta = (
+            None if delta is None else (Asked("delta", delta, "values are sent whole then"), full_every)
+        )
+        mark = b"" if snapshot_end is None else checked_payload(snapshot_end)
+        # It is no value, and nothing is a delta to it.
+        self._begun = (Payload(mark, _Mark(), inf, removes=True),) if mark else ()
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest: Latest = {}
@@ -252,9 +252,7 @@ class Feed:
         with self._lock:
             branch = self._branches.get(host.call_in_loop)
             if branch is None:
-                branch = Branch(
-                    host, self._lock, self.clock, self._backlog, self._inbox(), self._left, self._merge
-                )
+                branch = self._new_branch(host)
                 self._branches[host.call_in_loop] = branch
             # By the policy "every" the latest values are none.
             group = branch.join(follower, self._latest, is_closed=self.is_closed)
@@ -273,6 +271,18 @@ class Feed:
             self._gone = delivered + 1, skipped - 1, expired, merged
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _new_branch(self, host: Host) -> Branch:
+        return Branch(
+            host,
+            self._lock,
+            self.clock,
+            self._backlog,
+            self._inbox(),
+            self._left,
+            self._merge,
+            self._delta,
+        )
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
@@ -312,6 +322,8 @@ class Feed:
             self.published += 1
             payload = Payload(body, key, self.clock(), self.published)
             if not self._keeps_every:
+                if self._delta is not None:
+                    note_place(payload, self._latest)
                 keep(self._latest, payload)
             called = self._hand(payload)
         # Without the lock, as it may be the thread of a loop, which takes it at once.
@@ -336,11 +348,12 @@ class Feed:
                 if not missing:
                     self.published += 1
                     payload = Payload(body, key, self.clock(), self.published)
+                    note_place(payload, self._latest)
                     keep(self._latest, payload)
                     called = [
                         branch
                         for branch, older in waiting.items()
-                        if branch.hand(payload, _merged(made, older, payload))
+                        if branch.hand(payload, merged_of(made, older, payload))
                     ]
                     break
             for older in missing:
@@ -370,12 +383,6 @@ class Feed:
 
     def _hand(self, payload: Payload) -> list[Branch]:
         return [branch for branch in self._branches.values() if branch.hand(payload)]
-
-
-def _merged(made: dict[Payload, bytes | None], older: Payload | None, payload: Payload) -> Payload | None:
-    """Return what stands for both, if these are merged; `made` has the bytes of it."""
-    body = None if older is None or not can_merge(older, payload) else made[older]
-    return None if body is None else merged_payload(body, payload)
 
 
 class _Mark:

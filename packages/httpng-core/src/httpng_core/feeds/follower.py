@@ -5,12 +5,13 @@ from math import inf
 from typing import Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.deltas import Bases
 from httpng_core.feeds.gaps import Gaps, OnGap
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Merger
 from httpng_core.feeds.publication import Publication, Publisher
-from httpng_core.feeds.stats import FollowStats
+from httpng_core.feeds.standing import Standing
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
 from httpng_core.sending.host import Host
@@ -20,33 +21,25 @@ _MUCH: Final = 64
 """Payloads that wait for a follower, of which it has to send some before it can be in step with others."""
 
 
-class Follower:
+class Follower(Standing):
     """One exchange on a feed; the `Source` of its `Follow`."""
 
     __slots__ = (
-        "_backlog",
+        "_bases",
         "_begun",
-        "_delivered",
-        "_expired",
+        "_begun_as",
         "_feed",
         "_finished",
         "_gaps",
         "_given_up",
-        "_held",
-        "_joined_at",
-        "_left_at",
-        "_merged",
         "_offered",
         "_owner",
         "_publisher",
-        "_sweep",
         "_waits_for",
         "_wake",
-        "base",
         "framed",
         "keys",
         "max_age",
-        "slot",
     )
 
     def __init__(
@@ -57,42 +50,27 @@ class Follower:
         on_gap: OnGap | None,
         keys: "frozenset[Hashable] | Keys | Predicate | None" = None,
     ) -> None:
+        super().__init__(backlog)
         self.keys = keys
         self._publisher = publisher
         self._feed: Publication[Follower]
-        self._backlog = backlog
         self.max_age = max_age
         self._gaps = None if on_gap is None else Gaps(on_gap)
         self._owner: calls.FollowOwner | None = None
         self._wake: Callable[[], None] = lambda: None
-        self._joined_at = self._left_at = 0
         self._offered: Payload | None = None
+        # Of what a sweep has sent a part: the payload, and what is sent of it.
         self._begun: Payload | None = None
+        self._begun_as = b""
+        # What the client was sent last of each key, if it is sent deltas.
+        self._bases: Bases | None = None
         # What was under way when its key was given up; if it is taken, it was published for this one.
         self._given_up: Payload | None = None
-        # An older value of a key that is pending: it may be under way, and is merged if it was not.
-        self._held: Payload | None = None
-        self._merged = 0
-        self._sweep: Sweep | None = None
         self._waits_for: Sweep | None = None
         # Makes wire bytes of a payload, and of a notice, where each is framed for itself.
         self.framed: Callable[[bytes], bytes] | None = None
-        self.slot = -1
-        self.base: Books = (0, 0, 0)
-        self._delivered = self._expired = 0
         # Whether it takes in nothing more, though its feed goes on.
         self._finished = False
-
-    @property
-    def stats(self) -> FollowStats:
-        """Where the follower stands. Nothing is booked for this: any thread may ask."""
-        return FollowStats(
-            delivered=self._delivered_by_now(),
-            skipped=self._lost() - self._expired,
-            expired=self._expired,
-            pending=self._pending(),
-            merged=self._merged_by_now(),
-        )
 
     @property
     def notes_gaps(self) -> bool:
@@ -118,10 +96,13 @@ class Follower:
         """Join the feed; the hooks of `host` are called when something becomes pending."""
         self._owner, self._wake = owner, host.payload_ready
         self._feed, payloads = self._publisher.join(self, host)
-        self._joined_at = self._feed.published - len(payloads)
-        self._merged = -self._feed.merged
+        self._join(self._feed, len(payloads))
+        deltas = self._feed.deltas
+        self._bases = None if deltas is None else Bases(deltas)
         for payload in payloads:
             self._backlog.add(payload)
+            if self._bases is not None:
+                self._bases.begin(payload.key)
 
     def end(self) -> None:
         """Leave the feed; what is pending is skipped."""
@@ -149,7 +130,7 @@ class Follower:
         if payload is not None:
             # Its first bytes are out, without a notice.
             self._offered, self._begun = payload, None
-            return payload.body
+            return self._begun_as
         self._given_up = None
         if self._held is not None:
             self._merge_held(self._held)
@@ -165,7 +146,8 @@ class Follower:
                 self._offered = None
                 return b""
             notice, self._offered = told, first
-        body, framed = first.body, self.framed
+        body = first.body if self._bases is None else self._bases.sent_as(first).body
+        framed = self.framed
         if framed is not None:
             return (framed(notice) if notice else b"") + framed(body)
         return notice + body
@@ -181,6 +163,8 @@ class Follower:
             self._joined_at -= 1
         else:
             self._backlog.drop(payload)
+            if self._bases is not None:
+                self._bases.sent(payload)
         self._delivered += 1
         if self._owner is None:
             self._publisher.delivered_late()
@@ -196,7 +180,7 @@ class Follower:
         self._waits_for = self._feed.sweep(host)
         self._waits_for.step_in(self, send)
 
-    def is_owed(self, backlog: LatestBacklog | EveryBacklog) -> bool:
+    def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
         """Return whether the same is pending for it, with no gap to be told.
 
         Who waits for very much is not asked: with each payload it would cost as much as all that wait.
@@ -205,6 +189,8 @@ class Follower:
         if len(own) != len(backlog) or len(own) > _MUCH or self._held is not None:
             return False
         if any(a is not b for a, b in zip(own.payloads(), backlog.payloads(), strict=True)):
+            return False
+        if self._bases is not None and not self._bases.equals(bases):
             return False
         return self._gaps is None or self._lost() == self._gaps.told
 
@@ -231,19 +217,21 @@ class Follower:
                 self._held = self._backlog.get(payload.key) or self._held
             self._backlog.add(payload)
         self._merged += sweep.merged
+        if self._bases is not None:
+            sweep.give_bases(self, self._bases)
         sweep.remove(self)
         self._sweep = None
         self._feed.stepped_out(self)
         if self._backlog:
             self._wake()
 
-    def fell_short(self, payload: Payload, taken: int, now: float) -> None:
-        """Note that its socket took only `taken` wire bytes of a payload."""
+    def fell_short(self, payload: Payload, sent_as: bytes, taken: int, now: float) -> None:
+        """Note that its socket took only `taken` wire bytes of what is sent of a payload."""
         owner = self._owner
         assert owner is not None
         self.step_out()
         if taken:
-            self._begun = payload
+            self._begun, self._begun_as = payload, sent_as
         owner.sweep_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
@@ -266,6 +254,8 @@ class Follower:
     def add(self, payload: Payload) -> None:
         """One more was published."""
         owner, backlog = self._owner, self._backlog
+        if self._bases is not None:
+            self._bases.published(payload)
         if owner is None or self._finished:
             return  # It left meanwhile, with another that its exchange followed; or takes in no more.
         if not backlog:
@@ -281,6 +271,8 @@ class Follower:
     def discard(self, key: Hashable) -> None:
         """Skip what is pending of a key."""
         self._backlog.discard(key)
+        if self._bases is not None:
+            self._bases.forget(key)
         if self._held is not None and self._held.key == key:
             self._held = None
         if self._gaps is not None:
@@ -295,6 +287,8 @@ class Follower:
         if not self._backlog:
             self._wake()
         self._joined_at -= 1
+        if self._bases is not None:
+            self._bases.begin(payload.key)
         self._backlog.add(payload)
 
     def take_back(self, key: Hashable) -> None:
@@ -310,6 +304,8 @@ class Follower:
         elif under_way is not None and under_way.key == key and self._backlog.first() is under_way:
             self._given_up = under_way
         self._joined_at += self._backlog.discard(key)
+        if self._bases is not None:
+            self._bases.forget(key)
         if self._gaps is not None:
             self._gaps.forget(key)
         self._tell_if_ended()
@@ -336,12 +332,6 @@ class Follower:
         if self._owner is not None and self.ended:
             self._owner.feed_closed(self._feed.clock())
 
-    def _take_leave(self) -> None:
-        """Take over the counts of its group, which go on without it."""
-        if not self._finished:
-            self._left_at = self._feed.published
-            self._merged += self._feed.merged
-
     def _replace(self, older: Payload, newer: Payload, merger: Merger) -> None:
         """Put a newer payload of a key in the place of one that is pending, merged if it can be."""
         if older is self._offered or older is self._begun:
@@ -363,26 +353,6 @@ class Follower:
         if merged is not None and self._backlog.get(older.key) is newer:
             self._backlog.add(merged)
             self._merged += 1
-
-    def _lost(self) -> int:
-        """Return how many were neither delivered nor merged, nor are they pending."""
-        follows = self._owner is not None and not self._finished
-        published = self._feed.published if follows else self._left_at
-        settled = self._delivered_by_now() + self._merged_by_now() + self._pending()
-        return published - self._joined_at - settled
-
-    def _merged_by_now(self) -> int:
-        follows = self._owner is not None and not self._finished
-        merged = self._merged + (self._feed.merged if follows else 0)
-        return merged if self._sweep is None else merged + self._sweep.merged
-
-    def _delivered_by_now(self) -> int:
-        return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
-
-    def _pending(self) -> int:
-        if self._sweep is not None:
-            return self._sweep.count_pending(self)
-        return len(self._backlog) + (self._held is not None)
 
     def _is_old(self, payload: Payload) -> bool:
         return self.max_age < inf and self._feed.clock() - payload.at > self.max_age

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Merger
@@ -27,6 +28,7 @@ class Group:
         published: how many payloads were published of what is wanted.
         merged: how many of these had been merged before they came here.
         merger: what merges payloads, if the feed does.
+        deltas: what makes deltas, if the feed sends them.
         followers: those who follow.
         watcher: what `Keys` call when they change.
     """
@@ -47,6 +49,7 @@ class Group:
         self.is_closed = is_closed
         self.published = self.merged = 0
         self.merger: Merger | None = None
+        self.deltas: Deltas | None = None
         self.followers: dict[Follower, None] = {}
         self.watcher: Callable[[Hashable], None] | None = None
         self._new_backlog = backlog
@@ -94,7 +97,8 @@ class Group:
         assert ready is not None
         sweep = self._sweeps.get(ready)
         if sweep is None:
-            sweep = self._sweeps[ready] = Sweep(self._new_backlog(), self.clock, ready, self.merger)
+            sweep = Sweep(self._new_backlog(), self.clock, ready, self.merger, self.deltas)
+            self._sweeps[ready] = sweep
         return sweep
 
     def stepped_in(self, follower: Follower) -> None:

@@ -68,8 +68,14 @@ def can_merge(older: Payload, newer: Payload) -> bool:
 def merged_payload(body: bytes, newer: Payload) -> Payload:
     """Return what stands for payloads of which `newer` is the last."""
     merged = Payload(body, newer.key, newer.at, newer.number)
-    merged.published = newer.published or newer
+    merged.published, merged.place = newer.published or newer, newer.place
     return merged
+
+
+def merged_of(made: dict[Payload, bytes | None], older: Payload | None, newer: Payload) -> Payload | None:
+    """Return what stands for both, if these are merged; `made` has the bytes of it."""
+    body = None if older is None or not can_merge(older, newer) else made[older]
+    return None if body is None else merged_payload(body, newer)
 
 
 class Merger:

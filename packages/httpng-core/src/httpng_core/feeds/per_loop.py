@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.deltas import Deltas, Latest
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.groups import Groups
@@ -19,9 +20,6 @@ from httpng_core.feeds.inbox import EveryInbox, Handed, LatestInbox, Lost
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Asked, Merger
 from httpng_core.sending.host import Host
-
-Latest = dict[Hashable, Payload]
-"""The newest payload of each key, in the order of their publication."""
 
 _WORK_PER_TURN: Final = 2048
 """How much is taken out of an inbox in one turn: a payload counts 1, and each follower that is given it 1."""
@@ -52,6 +50,21 @@ class FeedLoopStatistics:
     groups: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedStatistics:
+    """What a feed keeps. A snapshot; what became of all that was published is `Feed.get_stats`.
+
+    Attributes:
+        values: how many payloads are kept for those that join.
+        waiting: how many payloads wait for the threads of event loops, all together.
+        loops: what it keeps for the followers of each event loop that follows it.
+    """
+
+    values: int
+    waiting: int
+    loops: tuple[FeedLoopStatistics, ...]
+
+
 def keep(latest: Latest, payload: Payload) -> None:
     """Put a payload into the place of an older one of its key."""
     latest.pop(payload.key, None)
@@ -74,8 +87,12 @@ class Branch:
         inbox: LatestInbox | EveryInbox,
         left: Callable[[Follower, "Branch"], None],
         merge: Asked | None = None,
+        delta: tuple[Asked, int] | None = None,
     ) -> None:
-        """`backlog` makes that of one follower; `left` is called with one that has left."""
+        """`backlog` makes that of one follower; `left` is called with one that has left.
+
+        `delta` is asked for deltas, but for each so many values of a key.
+        """
         self.call_in_loop = host.call_in_loop
         self._call_soon = host.call_soon
         self._clock = clock
@@ -87,6 +104,7 @@ class Branch:
         self._is_closed = False
         # Those that a follower begins with: no newer ones than have come here, for the rest is on its way.
         self._latest: Latest = {}
+        self._deltas = None if delta is None else Deltas(*delta, self._latest)
         self._groups = Groups()
         # These are changed with the lock held.
         self._followers: dict[Follower, Group] = {}
@@ -136,7 +154,8 @@ class Branch:
         """Have `follower` get what comes from now on; if it is the first, take over where the feed stands."""
         if not self._followers:
             self._is_closed = is_closed
-            self._latest = latest.copy()
+            self._latest.clear()
+            self._latest.update(latest)
         group = self._groups.get(follower.keys) or self._new_group(follower.keys)
         self._followers[follower] = group
         return group
@@ -193,7 +212,7 @@ class Branch:
             # Before they are read, so that no change is missed.
             keys.watch(watcher := partial(self._keys_changed, keys))
         group = Group(keys, self._clock, self._new_backlog, self._leave, is_closed=self._is_closed)
-        group.watcher, group.merger = watcher, self._merger
+        group.watcher, group.merger, group.deltas = watcher, self._merger, self._deltas
         self._groups.add(group)
         return group
 
@@ -254,6 +273,8 @@ class Branch:
         payload, count, merged = handed
         if not self._followers:
             return 1  # It was on its way when all had left.
+        if self._deltas is not None:
+            self._deltas.before = self._latest.get(payload.key)
         if payload.removes:
             self._latest.pop(payload.key, None)
         elif self._keeps_latest:
@@ -265,6 +286,8 @@ class Branch:
             group.add(payload, count, merged)
         if self._merger is not None:
             self._merger.forget()
+        if self._deltas is not None and payload.removes:
+            self._deltas.forget(payload.key)
         if self._groups.failed:
             self._end_failed()
         return work

@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from httpng_core.feeds.backlog import Payload
 from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.merging import Merger
 from httpng_core.sending.host import Host
 
@@ -21,6 +22,7 @@ class Publication(Protocol[F_contra]):
         published: how many payloads were published of what is wanted.
         merged: how many of these had been merged before they came here.
         merger: what merges payloads, if the feed does.
+        deltas: what makes deltas, if the feed sends them.
     """
 
     clock: Callable[[], float]
@@ -28,6 +30,7 @@ class Publication(Protocol[F_contra]):
     published: int
     merged: int
     merger: Merger | None
+    deltas: Deltas | None
 
     def leave(self, follower: F_contra) -> None:
         """Have `follower` get nothing more."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import RLock
 
-from httpng_core import MAX_QUEUED, Merge, OnRemove, Overflow, Policy
+from httpng_core import FULL_EVERY, MAX_QUEUED, Delta, Merge, OnRemove, Overflow, Policy
 from httpng_core import Feed as CoreFeed
 
 
@@ -23,6 +23,8 @@ class Feed(CoreFeed):
         on_remove: OnRemove | None = None,
         snapshot_end: bytes | str | None = None,
         merge: Merge | None = None,
+        delta: Delta | None = None,
+        full_every: int = FULL_EVERY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start with nothing published; see `httpng_core.Feed` for the arguments."""
@@ -34,5 +36,7 @@ class Feed(CoreFeed):
             on_remove=on_remove,
             snapshot_end=snapshot_end,
             merge=merge,
+            delta=delta,
+            full_every=full_every,
             lock=RLock(),
         )

@@ -71,7 +71,8 @@ local function new_feed(number, on_remove)
   return register(number, setmetatable({ [NUMBER] = number, [ON_REMOVE] = on_remove, is_closed = false }, Feed))
 end
 
-local FEED_NAMES = { 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end', 'merge' }
+local FEED_NAMES =
+  { 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end', 'merge', 'delta', 'full_every' }
 local FEED_OPTIONS = {}
 for i = 1, #FEED_NAMES do
   FEED_OPTIONS[FEED_NAMES[i]] = true
@@ -91,10 +92,13 @@ function core.httpng.feed(options)
   local on_remove = option(options, 'on_remove', 'function', 'a function')
   local snapshot_end = option(options, 'snapshot_end', 'string', 'a string')
   local merge = core.made_by(options, 'merge', 'httpng.json_merge')
+  local delta = core.made_by(options, 'delta', 'httpng.json_delta or httpng.text_delta')
+  local full_every = option(options, 'full_every', 'number', 'an integer')
   if on_remove and policy == 'every' then
     error('on_remove is for the policy "latest": with "every" no values are kept', 0)
   end
-  return new_feed(settle(host.feed(policy, max_queued, overflow, snapshot_end, merge)), on_remove)
+  local number = settle(host.feed(policy, max_queued, overflow, snapshot_end, merge, delta, full_every))
+  return new_feed(number, on_remove)
 end
 
 --- feed:publish(payload, key)

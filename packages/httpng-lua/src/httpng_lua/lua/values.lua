@@ -1,10 +1,11 @@
--- httpng.json_merge: what feeds do to payloads. The functions are the host's, as any loop may have to call them.
+-- What feeds do to payloads: httpng.json_merge, httpng.json_delta, httpng.text_delta. The functions are the host's, as any
+-- loop may have to call them.
 
 local host, core = ...
 
 local settle, named = core.settle, core.named
 local error, find, next, pairs, rawget, type = error, string.find, next, pairs, rawget, type
-local concat = table.concat
+local concat, select = table.concat, select
 
 -- Keys of ours in what is made here: for which option it is, and how the host makes the function.
 local OPTION, SPEC = {}, {}
@@ -53,4 +54,30 @@ function core.httpng.json_merge(how)
   end
   settle(host.check_merge(spec))
   return made('merge', spec)
+end
+
+--- httpng.json_delta(...)
+-- How a feed makes deltas, for its option `delta`, of payloads that are JSON objects, or server-sent events that have such
+-- data: merge patches (RFC 7396), with the members that have changed, and those that are named here, so that a client
+-- knows of what it is one. Of an event it is the data, and the event's type ends with `delta`; else it is the only
+-- member, `delta`, of an object.
+--
+-- Returns: what the option takes.
+-- Raises: a name that is no string.
+function core.httpng.json_delta(...)
+  local parts = { 'json' }
+  for i = 1, select('#', ...) do
+    parts[i + 1] = member((select(i, ...)))
+  end
+  return made('delta', concat(parts, '\0'))
+end
+
+--- httpng.text_delta()
+-- How a feed makes deltas, for its option `delta`, of payloads that are text, or server-sent events that have such data: a
+-- JSON array of where it begins, how much is taken out there and what is put in its place, counted as JavaScript does. Of
+-- an event it is the data, and the event's type ends with `delta`; else it comes behind a NUL.
+--
+-- Returns: what the option takes.
+function core.httpng.text_delta()
+  return made('delta', 'text')
 end

@@ -1,0 +1,95 @@
+"""What became of the payloads for one follower of a feed: its books."""
+
+from typing import Protocol
+
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.stats import FollowStats
+
+
+class Counts(Protocol):
+    """What all followers of a group have in common.
+
+    Attributes:
+        published: how many payloads were published of what is wanted.
+        merged: how many of these had been merged before they came to the group.
+    """
+
+    published: int
+    merged: int
+
+
+class Standing:
+    """Where a follower stands. Nothing is booked for it: any thread may ask.
+
+    For each published = delivered + skipped + merged + expired + pending, since it joined. What was skipped
+    is what is left.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_counts",
+        "_delivered",
+        "_expired",
+        "_held",
+        "_joined_at",
+        "_left_at",
+        "_merged",
+        "_sweep",
+        "base",
+        "slot",
+    )
+
+    def __init__(self, backlog: LatestBacklog | EveryBacklog) -> None:
+        self._backlog = backlog
+        # Those of its group, while it takes in what is published.
+        self._counts: Counts | None = None
+        self._joined_at = self._left_at = 0
+        self._delivered = self._expired = self._merged = 0
+        # An older value of a key that is pending: it may be under way, and is merged if it was not.
+        self._held: Payload | None = None
+        self._sweep: Sweep | None = None
+        self.slot = -1
+        self.base: Books = (0, 0, 0)
+
+    @property
+    def stats(self) -> FollowStats:
+        """Where it stands now."""
+        return FollowStats(
+            delivered=self._delivered_by_now(),
+            skipped=self._lost() - self._expired,
+            expired=self._expired,
+            pending=self._pending(),
+            merged=self._merged_by_now(),
+        )
+
+    def _join(self, counts: Counts, begins_with: int) -> None:
+        """Count from now on, beginning with so many payloads."""
+        self._counts = counts
+        self._joined_at = counts.published - begins_with
+        self._merged = -counts.merged
+
+    def _take_leave(self) -> None:
+        """Take over the counts of the group, which go on without it."""
+        counts, self._counts = self._counts, None
+        if counts is not None:
+            self._left_at = counts.published
+            self._merged += counts.merged
+
+    def _lost(self) -> int:
+        """Return how many were neither delivered nor merged, nor are they pending."""
+        published = self._left_at if self._counts is None else self._counts.published
+        settled = self._delivered_by_now() + self._merged_by_now() + self._pending()
+        return published - self._joined_at - settled
+
+    def _merged_by_now(self) -> int:
+        merged = self._merged if self._counts is None else self._merged + self._counts.merged
+        return merged if self._sweep is None else merged + self._sweep.merged
+
+    def _delivered_by_now(self) -> int:
+        return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
+
+    def _pending(self) -> int:
+        if self._sweep is not None:
+            return self._sweep.count_pending(self)
+        return len(self._backlog) + (self._held is not None)
