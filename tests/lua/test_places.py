@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.core.websocket.speaking import request
 from tests.lua.conftest import BEFORE, Serve, Write
 
 from httpng_core import ConfigError
@@ -130,3 +131,19 @@ def test_a_module_that_is_not_there_is_named(write: Write, lua: str) -> None:
 def test_an_error_of_several_lines_is_shown_whole(write: Write, lua: str) -> None:
     told = error_of(write("error('one\\ntwo')"), lua)
     assert told.endswith("script.lua:1: one two")
+
+
+WAITS = [
+    ("req:read()", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"),
+    ("io:upgrade_to_websocket():receive()", request()),
+]
+
+
+@pytest.mark.parametrize(("call", "sent"), WAITS, ids=["read", "receive"])
+def test_a_wait_for_the_client_that_is_cancelled_names_the_line(
+    serve: Serve, caplog: pytest.LogCaptureFixture, call: str, sent: bytes
+) -> None:
+    script = f"function handler(req, io)\nfiber.self():cancel()\nlocal got = {call}\nend"
+    served = serve(script, stream_bodies=True)
+    served.loop.connect().send(sent)
+    assert f"script.lua:{FIRST + 2}: fiber is cancelled" in caplog.messages[0].partition("\n")[0]

@@ -77,6 +77,18 @@ function core.settle(code, value)
   return result
 end
 
+-- Ends a call that may have to wait until there is something to be taken: what `take` brings then.
+function core.settle_taken(take, handle, code, value, more)
+  if code == WAIT then
+    core.settle(code, value)
+    code, value, more = take(handle)
+  end
+  if code ~= DONE then
+    core.settle(code, value)
+  end
+  return value, more
+end
+
 -- Fibers --------------------------------------------------------------------------------------------
 
 local function failure_of(fiber, value)

@@ -2,7 +2,7 @@
 
 local host, core = ...
 
-local settle, DONE, WAIT = core.settle, core.DONE, core.WAIT
+local settle_taken = core.settle_taken
 local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
@@ -137,15 +137,7 @@ function Request:read(timeout)
     error('timeout must be a number of seconds, not ' .. type(timeout), 2)
   end
   local handle = core.handle_of(io)
-  local code, piece, why = host.read(handle, timeout)
-  if code == WAIT then
-    settle(code, piece)
-    code, piece, why = host.take_read(handle)
-  end
-  if code ~= DONE then
-    settle(code, piece)
-  end
-  return piece, why
+  return settle_taken(host.take_read, handle, host.read(handle, timeout))
 end
 
 function core.new_request(io, handle, method, path, query, name, body, https, major, minor)

@@ -2,10 +2,10 @@
 
 local host, core = ...
 
-local settle, text, misused, result_of = core.settle, core.text, core.misused, core.result_of
+local settle, settle_taken, text, misused, result_of = core.settle, core.settle_taken, core.text, core.misused, core.result_of
 local flat, handle_of, optional = core.flat, core.handle_of, core.optional
 local timeout_of, until_of, window_of = core.timeout_of, core.until_of, core.window_of
-local DONE, TURN, WAIT, FAILED, BEGUN = core.DONE, core.TURN, core.WAIT, core.FAILED, core.BEGUN
+local TURN, FAILED, BEGUN = core.TURN, core.FAILED, core.BEGUN
 local IO = core.IO
 local error, rawget, rawset, select = error, rawget, rawset, select
 local setmetatable, tostring, type = setmetatable, tostring, type
@@ -85,15 +85,7 @@ end
 
 -- As receive does, for who gets the messages.
 local function next_message(handle, timeout)
-  local code, data, kind = host.ws_receive(handle, timeout)
-  if code == WAIT then
-    settle(code, data)
-    code, data, kind = host.ws_take(handle)
-  end
-  if code ~= DONE then
-    settle(code, data)
-  end
-  return data, kind
+  return settle_taken(host.ws_take, handle, host.ws_receive(handle, timeout))
 end
 
 --- ws:receive(timeout)
