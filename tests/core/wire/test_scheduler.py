@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpng_core.http.priority import FAIR, Priority, parse_priority, parse_priority_update
-from httpng_core.wire.scheduler import Scheduler
+from httpng_core.wire.scheduler import Entry, Scheduler
 
 
 @dataclass
-class One:
+class One(Entry):
     order: int
     urgency: int = 3
     incremental: bool = True

@@ -6,7 +6,7 @@
 from httpng_core.app.dispatch import handler_of
 from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
-from httpng_core.app.runner import Handler, HandlerSteps, at_once
+from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
 from httpng_core.feeds.many import follower_of
@@ -24,6 +24,7 @@ __all__ = [
     "Match",
     "NoMatch",
     "RouteTable",
+    "Served",
     "Turn",
     "at_once",
     "follower_of",

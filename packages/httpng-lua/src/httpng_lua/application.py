@@ -201,7 +201,7 @@ class LuaApplication(Application):
         self._script.kind.refuse_change(cfg)
         super().override(**cfg)
 
-    def configure(self, given: Mapping[str, object]) -> None:
+    def _take_configuration(self, given: Mapping[str, object]) -> None:
         """Take over what the script has given to `cfg`; its own call of that, and nobody else's.
 
         Raises:
@@ -243,7 +243,9 @@ class LuaApplication(Application):
         if self._new_control is not None:
             self.control = self._new_control(self.lifecycle)
         self._serve_nothing()
-        self._script = Script(self._path, kind, overrides, self, self._clock, self._wall_clock)
+        self._script = Script(
+            self._path, kind, overrides, self, self._take_configuration, self._clock, self._wall_clock
+        )
         self._script.run()
 
     def _serve_nothing(self) -> None:

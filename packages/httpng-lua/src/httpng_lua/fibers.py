@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from httpng_core import Pending, Runner, Settings
-from httpng_core.languages import Handler, Later, Turn
+from httpng_core import Pending, Runner
+from httpng_core.languages import Later, Served, Turn
 from httpng_lua.calls import plain
 from httpng_lua.gate import Gate, OpenGate, ignore
 from httpng_lua.handles import Waits, holding
@@ -25,22 +25,6 @@ _log = logging.getLogger("httpng")
 
 Outcome = Ended | Failed
 Steps = Generator[Pending, Any, Outcome]
-
-
-class _Nothing:
-    """What a runner without connections serves."""
-
-    @property
-    def handler(self) -> Handler:
-        raise AssertionError("nothing is served yet")
-
-    @property
-    def settings(self) -> Settings:
-        raise AssertionError("nothing is served yet")
-
-    @property
-    def state(self) -> object:
-        return None
 
 
 class Fibers:
@@ -55,7 +39,7 @@ class Fibers:
         self.clock = clock
         self.gate: Gate = OpenGate()
         # Before a server runs this one keeps what the script waits for.
-        self._main = Runner(_Nothing(), clock=clock)
+        self._main = Runner(Served(), clock=clock)
         self._launched = False
         self._homes = [self._main]
         self._budget = budget

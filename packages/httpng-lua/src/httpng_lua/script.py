@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from httpng_core import ConfigError, Runner
+from httpng_core import Application, ConfigError, Runner
 from httpng_lua.calls import ExchangeCalls
 from httpng_lua.feeds import FeedCalls
 from httpng_lua.fibers import Fibers, as_answer
@@ -15,7 +15,7 @@ from httpng_lua.kinds import LuaKind
 from httpng_lua.logs import log_calls
 from httpng_lua.routers import RouterCalls
 from httpng_lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
-from httpng_lua.server import Owner, ServerCalls
+from httpng_lua.server import ServerCalls
 from httpng_lua.sse import sse_calls
 from httpng_lua.statistics import LuaStatistics
 from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
@@ -53,11 +53,14 @@ class Script:
         path: Path,
         kind: LuaKind,
         overrides: Mapping[str, object],
-        owner: Owner,
+        application: Application,
+        configure: Callable[[Mapping[str, object]], None],
         clock: Callable[[], float],
         wall_clock: Callable[[], float] | None = None,
     ) -> None:
         """Start the Lua; what `overrides` says of it the script's cfg can't change.
+
+        It calls `configure` with what it gives to `cfg`, and asks the rest of `application`.
 
         Raises:
             ConfigError: there is no such Lua.
@@ -75,7 +78,7 @@ class Script:
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls()
         self._websockets = WebSocketCalls(calls, self._feeds)
-        self._server = ServerCalls(owner, waits, lambda: self._fibers.home, kind, overrides)
+        self._server = ServerCalls(application, configure, waits, lambda: self._fibers.home, kind, overrides)
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)

@@ -1,32 +1,13 @@
 """The calls of httpng.lua that are about the server: configure it, stop it, be rid of its threads."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from httpng_core import ConfigError, Lifecycle, Pending, Runner
+from httpng_core import Application, ConfigError, Pending, Runner
 from httpng_lua.handles import Waits
 from httpng_lua.kinds import LuaKind
 from httpng_lua.runtime import read_value
 from httpng_lua.steps import DONE, WAIT, Answer, guarded
-
-
-class Owner(Protocol):
-    """What a script needs of its application.
-
-    Attributes:
-        lifecycle: what may be asked of the server now.
-    """
-
-    lifecycle: Lifecycle
-
-    def configure(self, given: Mapping[str, object]) -> None:
-        """Take over what the script has given to `cfg`."""
-
-    def shutdown(self) -> Pending:
-        """See `Application`."""
-
-    def force_decrease_threads(self) -> Pending:
-        """See `Application`."""
 
 
 class ServerCalls:
@@ -40,13 +21,14 @@ class ServerCalls:
 
     def __init__(
         self,
-        owner: Owner,
+        application: Application,
+        configure: Callable[[Mapping[str, object]], None],
         waits: Waits,
         home: Callable[[], Runner],
         kind: LuaKind,
         overrides: Mapping[str, object],
     ) -> None:
-        """`home` tells what runs the fiber that calls.
+        """`configure` takes what the script has given to `cfg`; `home` tells what runs the fiber that calls.
 
         `kind` is the Lua that runs the script. Its first cfg may ask for another one, but not against the
         `overrides`.
@@ -54,7 +36,8 @@ class ServerCalls:
         self.was_configured = False
         self.wanted: LuaKind | None = None
         self.may_choose = True
-        self._owner = owner
+        self._application = application
+        self._take = configure
         self._waits = waits
         self._home = home
         self._kind = kind
@@ -69,12 +52,12 @@ class ServerCalls:
             "configure": self._configure,
             "end_cfg": self._end_cfg,
             "shutdown": self._shutdown,
-            "force_decrease_threads": lambda: self._await(self._owner.force_decrease_threads()),
+            "force_decrease_threads": lambda: self._await(self._application.force_decrease_threads()),
         }
         return {name: guarded(call) for name, call in calls.items()}
 
     def _begin_cfg(self) -> Answer:
-        self._owner.lifecycle.begin_configuring()
+        self._application.lifecycle.begin_configuring()
         self._row.clear()
         return (DONE,)
 
@@ -86,12 +69,12 @@ class ServerCalls:
         given = _by_key(read_value(iter(self._row)))
         if not self.was_configured:
             self._choose({**given, **self._overrides})
-        self._owner.configure(given)
+        self._take(given)
         self.was_configured = True
         return (DONE,)
 
     def _end_cfg(self, done: bool) -> Answer:
-        self._owner.lifecycle.end_configuring(done=done)
+        self._application.lifecycle.end_configuring(done=done)
         return (DONE,)
 
     def _choose(self, cfg: Mapping[str, object]) -> None:
@@ -103,7 +86,7 @@ class ServerCalls:
             raise ConfigError(f"the script is run again, in {wanted.runtime}")
 
     def _shutdown(self, waits: bool) -> Answer:
-        pending = self._owner.shutdown()
+        pending = self._application.shutdown()
         return self._await(pending) if waits else (DONE,)
 
     def _await(self, pending: Pending) -> Answer:

@@ -13,7 +13,7 @@ from httpng_core.app.files import Files
 from httpng_core.app.handlers import AsgiHandler, as_handler, checked_lifespan
 from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
-from httpng_core.app.runner import Handler, Runner, at_once, streams_body
+from httpng_core.app.runner import Handler, Runner, Served, at_once, streams_body
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_asgi_keys, refuse_lua_keys
@@ -34,7 +34,7 @@ _PYTHON: Final = Language(
 )
 
 
-class Application:
+class Application(Served):
     """Handlers and the settings they are served with. What it has may be replaced while a server runs it.
 
     Attributes:

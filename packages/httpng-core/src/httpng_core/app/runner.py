@@ -17,7 +17,7 @@ from httpng_core.app.access_log import AccessLog
 from httpng_core.app.files import Files
 from httpng_core.app.io import any_thread
 from httpng_core.app.limited_log import LimitedLog, shortened
-from httpng_core.config.settings import Settings
+from httpng_core.config.configuration import Configuration
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.reading import BodyRead, GivenRead
@@ -173,20 +173,12 @@ def at_once(function: Callable[[], None]) -> None:
     function()
 
 
-class Served(Protocol):
-    """What a runner serves; both may be replaced while it runs."""
+class Served:
+    """What a runner serves: an `Application`, or nothing yet. All of it may be replaced meanwhile."""
 
-    @property
-    def handler(self) -> Handler:
-        """How the handler of a request is started."""
-
-    @property
-    def settings(self) -> Settings:
-        """The settings."""
-
-    @property
-    def state(self) -> object:
-        """What `lifespan` gave, for `req.state`."""
+    configuration: Configuration
+    handler: Handler
+    state: object = None
 
 
 class Runner:
@@ -298,7 +290,7 @@ class Runner:
             self._strangers.info(
                 "refused a request of %s: %d %s", event.peer.host, event.status, event.reason
             )
-            settings = self._served.settings
+            settings = self._served.configuration.settings
             if settings.access_log:
                 self._access.refused(event, as_json=settings.access_log_format == "json")
 

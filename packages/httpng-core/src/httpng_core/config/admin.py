@@ -18,11 +18,11 @@ class AdminPlace:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "unix:PATH or a loopback address with its port, such as 127.0.0.1:9000"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`. A Unix socket is for its owner alone then, if nothing else is said."""
+        """See `Whole`. A Unix socket is for its owner alone then, if nothing else is said."""
         try:
             places = parse_listen(value, default=())
         except ConfigError:
@@ -35,7 +35,7 @@ class AdminPlace:
         return replace(place, host="127.0.0.1") if place.host == "localhost" else place
 
     def takes(self, value: ListenAddress | None) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         if value is None or value.tls is not None or value.is_open or value.proxy_protocol:
             return False
         return value.path is not None or _is_loopback(value.host)

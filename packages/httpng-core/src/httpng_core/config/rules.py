@@ -1,4 +1,9 @@
-"""What values a setting takes: each rule reads a value, and tells and checks its range."""
+"""What values a setting takes: each rule reads a value, and tells and checks its range.
+
+A rule has a `range` in words, for "must be ...". Its `read(name, value)` returns a value in the type of the
+setting `name`, or raises ConfigError; what isn't such a value it may leave to `takes`. That tells whether
+what was read is in the range, and raises ConfigError where there is a text of its own for that.
+"""
 
 import math
 import re
@@ -6,34 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Final, Literal, Protocol, get_args
+from typing import Final, Literal, get_args
 
 from httpng_core.errors import ConfigError
 from httpng_core.units import read_number, read_seconds, read_size
 
 ProtoVersion = Literal["ssl3", "tls1", "tls1.1", "tls1.2", "tls1.3"]
-
-
-class Rule(Protocol):
-    """What a key takes."""
-
-    @property
-    def range(self) -> str:
-        """The range in words, for "must be ..."."""
-
-    def read(self, name: str, value: object) -> Any:
-        """Return the value in the type of the setting `name`; what isn't such a value may be left to `takes`.
-
-        Raises:
-            ConfigError: it can't be made one.
-        """
-
-    def takes(self, value: Any) -> bool:
-        """Return whether what was read is in the range.
-
-        Raises:
-            ConfigError: it isn't, and there is a text of its own for that.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +29,20 @@ class Whole:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """The range in words, for "must be ..."."""
         if self.high is not None:
             return f"an integer, {self.low} .. {self.high}"
         return f"an integer >= {self.low}" + (f" or {self.word}" if self.word else "")
 
     def read(self, name: str, value: object) -> int | float | str:
-        """See `Rule`."""
+        """Return the value in the type of the setting `name`."""
         if isinstance(value, str) and value == self.word:
             return value
         number = _number(name, value, read_size)
         return number if math.isinf(number) else int(number)
 
     def takes(self, value: int | float | str) -> bool:
-        """See `Rule`."""
+        """Return whether what was read is in the range."""
         if isinstance(value, str):
             return True
         return self.low <= value < math.inf and (self.high is None or value <= self.high)
@@ -74,15 +57,15 @@ class Seconds:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return f"a number {'>= 0' if self.zero else '> 0'}, {'or infinity' if self.infinity else 'finite'}"
 
     def read(self, name: str, value: object) -> float:
-        """See `Rule`."""
+        """See `Whole`."""
         return float(_number(name, value, read_seconds))
 
     def takes(self, value: float) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         return (self.zero if value == 0 else value > 0) and (self.infinity or value < math.inf)
 
 
@@ -92,15 +75,15 @@ class Number:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "a number"
 
     def read(self, name: str, value: object) -> float:
-        """See `Rule`."""
+        """See `Whole`."""
         return float(_number(name, value, read_seconds))
 
     def takes(self, value: float) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         return True
 
 
@@ -112,16 +95,16 @@ class OneOf:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         *others, last = (str(one).lower() for one in self.allowed)
         return f"{', '.join(others)} or {last}"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`."""
+        """See `Whole`."""
         return value
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         # 1 == True, yet only a boolean is a boolean.
         return any(value == one and type(value) is type(one) for one in self.allowed)
 
@@ -132,15 +115,15 @@ class RootPath:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "empty, or a path that begins with '/' and doesn't end with one"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`."""
+        """See `Whole`."""
         return value
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         if not isinstance(value, str) or not value.isprintable():
             return False
         return not value or (value.startswith("/") and not value.endswith("/"))
@@ -152,16 +135,16 @@ class OldestTls:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         *others, last = get_args(ProtoVersion)
         return f"{', '.join(others)} or {last}"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`. The original has two names for one of them."""
+        """See `Whole`. The original has two names for one of them."""
         return "tls1" if value == "tls1.0" else value
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         if not isinstance(value, str):
             raise ConfigError("min_proto_version is not a string")
         if value not in get_args(ProtoVersion):
@@ -175,16 +158,16 @@ class SecurityLevel:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "an integer, 0 .. 5"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`."""
+        """See `Whole`."""
         number = read_number(value) if isinstance(value, str) else value
         return int(number) if isinstance(number, float) and math.isfinite(number) else number
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError("openssl_security_level is not a number")
         if not 0 <= value <= 5:
@@ -198,11 +181,11 @@ class Networks:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "addresses and networks"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`."""
+        """See `Whole`."""
         items = value.split(",") if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             return value
@@ -210,7 +193,7 @@ class Networks:
         return tuple(network for part in parts for network in self._networks(name, part))
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         return isinstance(value, tuple)
 
     def _networks(self, name: str, item: object) -> list[IPv4Network | IPv6Network]:
@@ -234,18 +217,18 @@ class HeaderFields:
 
     @property
     def range(self) -> str:
-        """See `Rule`."""
+        """See `Whole`."""
         return "a table of header names and values"
 
     def read(self, name: str, value: object) -> object:
-        """See `Rule`. The names are lower-case then."""
+        """See `Whole`. The names are lower-case then."""
         pairs = list(value.items()) if isinstance(value, Mapping) else value
         if not isinstance(pairs, list | tuple):
             return value
         return tuple(self._field(pair) for pair in pairs)
 
     def takes(self, value: object) -> bool:
-        """See `Rule`."""
+        """See `Whole`."""
         return isinstance(value, tuple)
 
     def _field(self, pair: object) -> tuple[str, str]:

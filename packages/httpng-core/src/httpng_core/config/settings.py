@@ -17,7 +17,6 @@ from httpng_core.config.rules import (
     OneOf,
     ProtoVersion,
     RootPath,
-    Rule,
     Seconds,
     SecurityLevel,
     Whole,
@@ -51,7 +50,21 @@ _LIFESPAN: Final = OneOf(get_args(AsgiLifespanMode))
 _RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
 
 
-def _key(default: _T, rule: Rule, *, fixed: bool = False) -> _T:
+_Rule = (
+    Whole
+    | Seconds
+    | Number
+    | OneOf
+    | RootPath
+    | OldestTls
+    | SecurityLevel
+    | Networks
+    | HeaderFields
+    | AdminPlace
+)
+
+
+def _key(default: _T, rule: _Rule, *, fixed: bool = False) -> _T:
     """Return a setting; one that is `fixed` can't be changed while a server runs."""
     return field(default=default, metadata={_RULE: rule, _FIXED_FLAG: fixed})
 
@@ -227,7 +240,7 @@ class Settings:
     openssl_security_level: int = _key(1, SecurityLevel(), fixed=True)
 
 
-_RULES: Final[Mapping[str, Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
+_RULES: Final[Mapping[str, _Rule]] = {one.name: one.metadata[_RULE] for one in fields(Settings)}
 _FIXED: Final = tuple(one.name for one in fields(Settings) if one.metadata[_FIXED_FLAG])
 _LATE_KEYS: Final = frozenset({"min_proto_version", "openssl_security_level", "shuttle_size"})
 OWN_KEYS: Final = frozenset({"handler", "listen", "lua", "sites", "uvloop"})
@@ -256,7 +269,9 @@ def parse_settings(
             can't be changed while the server runs.
     """
     _refuse_other_keys(cfg)
-    values = {name: rule.read(name, cfg[name]) for name, rule in _RULES.items() if cfg.get(name) is not None}
+    values: dict[str, Any] = {
+        name: rule.read(name, cfg[name]) for name, rule in _RULES.items() if cfg.get(name) is not None
+    }
     if lua_handler and values.get("shuttle_size", _SHUTTLE.low) < _SHUTTLE.low:
         raise ConfigError("shuttle_size is too small for Lua handlers")
     for name, value in values.items():
@@ -363,6 +378,6 @@ def _check_kept(name: str, value: object, running: Settings) -> None:
         raise unchangeable(name)
 
 
-def _check_range(name: str, rule: Rule, value: Any, given: object) -> None:
+def _check_range(name: str, rule: _Rule, value: Any, given: object) -> None:
     if not rule.takes(value):
         raise ConfigError(f"{name} is {given!r}, must be {rule.range}")

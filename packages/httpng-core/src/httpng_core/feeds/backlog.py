@@ -5,7 +5,7 @@ A backlog gives its first payload as often as it is asked; only `drop` takes one
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
-from typing import Final, Protocol
+from typing import Final
 
 from httpng_core.http.chunks import CHUNK_END, chunk_head
 
@@ -45,47 +45,13 @@ class Payload:
         return self._chunk
 
 
-class Backlog(Protocol):
-    """The payloads that wait for one follower, in the order in which it is their turn."""
-
-    @property
-    def replaces(self) -> bool:
-        """Whether a payload takes the place of an older one of its key."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-
-    @property
-    def overflows(self) -> bool:
-        """Whether the follower is too far behind to be served at all."""
-
-    def add(self, payload: Payload) -> None:
-        """One more was published."""
-
-    def first(self) -> Payload | None:
-        """Return the next to be sent."""
-
-    def get(self, key: Hashable) -> Payload | None:
-        """Return what a newer payload of a key would take the place of."""
-
-    def drop(self, payload: Payload) -> None:
-        """Note that the first, as `first` gave it, was sent or is too old; it may have been replaced."""
-
-    def discard(self, key: Hashable) -> int:
-        """Forget what is pending of a key; return how many that were."""
-
-    def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
-        """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
-
-    def payloads(self) -> list[Payload]:
-        """Return all of them, in order."""
-
-    def clear(self) -> None:
-        """Forget all of them."""
-
-
 class LatestBacklog:
-    """The newest payload of each key, in the order in which the keys became pending."""
+    """The newest payload of each key, in the order in which the keys became pending.
+
+    Attributes:
+        overflows: whether the follower is too far behind to be served at all: never.
+        replaces: whether a payload takes the place of an older one of its key.
+    """
 
     __slots__ = ("_newest",)
     overflows: Final = False
@@ -96,43 +62,46 @@ class LatestBacklog:
         self._newest: OrderedDict[Hashable, Payload] = OrderedDict()
 
     def __len__(self) -> int:
-        """See `Backlog`."""
+        """Return how many there are."""
         return len(self._newest)
 
     def add(self, payload: Payload) -> None:
-        """See `Backlog`. A key that is pending keeps its place."""
+        """Take one that was published. A key that is pending keeps its place."""
         self._newest[payload.key] = payload
 
     def first(self) -> Payload | None:
-        """See `Backlog`."""
+        """Return the next to be sent."""
         for payload in self._newest.values():
             return payload
         return None
 
     def get(self, key: Hashable) -> Payload | None:
-        """See `Backlog`."""
+        """Return what a newer payload of a key would take the place of."""
         return self._newest.get(key)
 
     def drop(self, payload: Payload) -> None:
-        """See `Backlog`. A newer one of the key has become pending behind those that wait."""
+        """Note that the first, as `first` gave it, was sent or is too old.
+
+        If it was replaced, the newer one has become pending behind those that wait.
+        """
         newest = self._newest.pop(payload.key, payload)
         if newest is not payload:
             self._newest[payload.key] = newest
 
     def discard(self, key: Hashable) -> int:
-        """See `Backlog`."""
+        """Forget what is pending of a key; return how many that were."""
         return 0 if self._newest.pop(key, None) is None else 1
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
-        """See `Backlog`."""
+        """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
         return payload.key in self._newest
 
     def payloads(self) -> list[Payload]:
-        """See `Backlog`."""
+        """Return all of them, in order."""
         return list(self._newest.values())
 
     def clear(self) -> None:
-        """See `Backlog`."""
+        """Forget all of them."""
         self._newest.clear()
 
 
@@ -150,11 +119,11 @@ class EveryBacklog:
         self._drops_oldest = drops_oldest
 
     def __len__(self) -> int:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         return len(self._payloads)
 
     def add(self, payload: Payload) -> None:
-        """See `Backlog`. The one that was published last is kept, whatever its length."""
+        """See `LatestBacklog`. The one that was published last is kept, whatever its length."""
         payloads = self._payloads
         payloads.append(payload)
         self._queued += len(payload.body)
@@ -165,36 +134,36 @@ class EveryBacklog:
             self._queued -= len(payloads.popleft().body)
 
     def first(self) -> Payload | None:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         return self._payloads[0] if self._payloads else None
 
     def get(self, key: Hashable) -> Payload | None:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         return None
 
     def drop(self, payload: Payload) -> None:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         if self._payloads and self._payloads[0] is payload:
             self._payloads.popleft()
             self._queued -= len(payload.body)
 
     def discard(self, key: Hashable) -> int:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         kept = deque(payload for payload in self._payloads if payload.key != key)
         lost, self._payloads = len(self._payloads) - len(kept), kept
         self._queued = sum(len(payload.body) for payload in kept)
         return lost
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
-        """See `Backlog`; to overflow counts as well."""
+        """See `LatestBacklog`; to overflow counts as well."""
         queued = self._queued + ahead
         return queued > 0 and queued + len(payload.body) > self._max_queued
 
     def payloads(self) -> list[Payload]:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         return list(self._payloads)
 
     def clear(self) -> None:
-        """See `Backlog`."""
+        """See `LatestBacklog`."""
         self._payloads.clear()
         self._queued = 0

@@ -23,6 +23,7 @@ from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
+from httpng_core.wire.scheduler import Entry
 
 BODY_WINDOW: Final = 256 * 1024
 """How much of a body may be on its way once it gets more credit than the first."""
@@ -55,12 +56,11 @@ class StreamOwner(Protocol):
         """Note that control frames may wait."""
 
 
-class Stream:
+class Stream(Entry):
     """A stream, the carrier of its exchange, and an entry of the scheduler.
 
     Attributes:
-        order: the stream id.
-        urgency, incremental, served: see `scheduler.Entry`.
+        order: the stream id. See `Entry` for others.
         flow: its windows and state, as the engine keeps them.
         length: the declared Content-Length of the request; negative without one.
         body: what has come of the body.
@@ -92,15 +92,11 @@ class Stream:
         "grace_ends",
         "held",
         "host",
-        "incremental",
         "inflow",
         "length",
-        "order",
-        "served",
         "size",
         "touched",
         "unpaid",
-        "urgency",
     )
 
     def __init__(

@@ -9,13 +9,16 @@
 
 import heapq
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
+
+from httpng_core.compiled import mypyc_attr
 
 URGENCIES = 8
 
 
-class Entry(Protocol):
-    """One that wants frames.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Entry:
+    """One that wants frames; streams derive from it.
 
     Attributes:
         order: a number of its own; the oldest has the lowest.
@@ -24,6 +27,7 @@ class Entry(Protocol):
         served: how many bytes it was served, and what it was lifted by; the scheduler's.
     """
 
+    __slots__ = ("incremental", "order", "served", "urgency")
     order: int
     urgency: int
     incremental: bool

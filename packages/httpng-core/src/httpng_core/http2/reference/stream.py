@@ -26,6 +26,7 @@ from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
 from httpng_core.wire.ledger import Span
 from httpng_core.wire.outbound import Outbound
+from httpng_core.wire.scheduler import Entry
 
 # RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
 _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
@@ -60,12 +61,11 @@ class StreamOwner(Protocol):
         """Note that control frames may wait."""
 
 
-class Stream:
+class Stream(Entry):
     """A stream, the carrier of its exchange, and an entry of the scheduler.
 
     Attributes:
-        order: the stream id.
-        urgency, incremental, served: see `scheduler.Entry`.
+        order: the stream id. See `Entry` for others.
         head: the head of its request.
         body: what has come of the body.
         size: how much that is, in bytes.
@@ -94,12 +94,8 @@ class Stream:
         "head",
         "held",
         "host",
-        "incremental",
-        "order",
-        "served",
         "size",
         "touched",
-        "urgency",
     )
 
     def __init__(self, owner: StreamOwner, flow: H2Stream, head: RequestHead, now: float) -> None:
