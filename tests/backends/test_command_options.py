@@ -160,6 +160,8 @@ def test_the_loop(options: list[str], loop: str) -> None:
         (["--forwarded-allow-ips", "*"], "trusted_proxies", (ip_network("0.0.0.0/0"), ip_network("::/0"))),
         (["--http", "h11"], "http1_engine", "reference"),
         (["--http", "auto"], "http1_engine", "fast"),
+        (["--ws", "none"], "ws", "none"),
+        (["--ws", "wsproto"], "ws", "auto"),
         (["--header", "X-A: 1", "--header", "x-b:2"], "headers", (("x-a", "1"), ("x-b", "2"))),
         (["--max-body-len", "50M"], "max_body_len", 50 << 20),
         (["--no-access-log"], "access_log", False),

@@ -49,3 +49,43 @@ def test_the_script_is_installed(tmp_path: Path) -> None:
 def test_a_loop_that_is_none() -> None:
     with pytest.raises(ConfigError, match=r"^loop is 'curio', must be auto, asyncio, uvloop or trio$"):
         httpng.run(lambda req: "", loop="curio")  # type: ignore[arg-type]
+
+
+FAILS = """
+from contextlib import asynccontextmanager
+
+from httpng import Application
+
+
+async def asgi(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+
+@asynccontextmanager
+async def lifespan():
+    raise LookupError("no database")
+    yield
+
+
+native = Application(lambda req: "hello", lifespan=lifespan)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("asgi", [], "httpng: the start of the ASGI application failed: no database\n"),
+        ("asgi", ["--loop", "trio"], "httpng: the start of the ASGI application failed: no database\n"),
+        ("native", [], "httpng: the lifespan of the application raised LookupError: no database\n"),
+        ("asgi", ["--workers", "2"], "httpng: a worker can't start: it ended with status 3, see above\n"),
+    ],
+)
+def test_a_start_that_fails_ends_it_with_status_3(
+    tmp_path: Path, name: str, options: list[str], told: str
+) -> None:
+    (tmp_path / "fails.py").write_text(FAILS)
+    status, out, err = run(command("httpng", f"fails:{name}", "--port", "0", *options), tmp_path)
+    assert (status, out) == (3, "")
+    assert told in err
+    assert "listening" not in err

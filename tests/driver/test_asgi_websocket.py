@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.driver.harness import in_thread, within_bound
+from tests.driver.harness import Client, Serving, in_thread, within_bound
 from tests.driver.net import Net
 from tests.driver.ws_client import WsClient
 
@@ -55,6 +55,19 @@ async def test_messages_go_both_ways(net: Net) -> None:
     assert app.ended == {"type": "websocket.disconnect", "code": 3000, "reason": ""}
     assert app.scope["scheme"] == ("wss" if net.carrier.tls else "ws")
     assert (app.scope["path"], app.scope["subprotocols"]) == ("/a", ["one", "two"])
+
+
+async def test_where_none_are_accepted_it_is_a_request(serving: Serving) -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.request"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["type"].encode()})
+
+    async with serving(app, ws="none", **OFF) as server:
+        with Client(server.addresses[0]) as client:
+            ws = WsClient(client)
+            await in_thread(ws.shake)
+            assert ws.status == 200
 
 
 async def test_it_may_be_refused(net: Net) -> None:

@@ -51,6 +51,7 @@ TABLE: list[tuple[str, object, tuple[object, ...], tuple[object, ...]]] = [
     ("http2_engine", "fast", ("fast", "reference"), ("h2", "", True, 1)),
     ("max_reset_rate", 100.0, (0.001, inf), (0, -0.001)),
     ("max_control_rate", 100.0, (0.001, inf), (0, -0.001)),
+    ("ws", "auto", ("auto", "none"), ("", "wsproto", True)),
     ("ws_max_size", 16 * MIB, (1, GIB), (0, GIB + 1, -1, inf)),
     ("ws_max_queue", 32, (1, 65536), (0, 65537, -1, inf)),
     ("ws_ping_interval", 20.0, (0.001, inf), (0, -0.001)),

@@ -35,6 +35,13 @@ def test_it_is_announced() -> None:
     assert Socket2().client.h2.remote_settings.enable_connect_protocol == 1
 
 
+def test_a_server_that_accepts_none_does_not_announce_it() -> None:
+    socket = Socket2(ws="none")
+    assert not socket.client.h2.remote_settings.enable_connect_protocol
+    assert socket.ask().reset is not None
+    assert socket.exchanges == []
+
+
 def test_it_is_accepted_with_200_and_no_key() -> None:
     socket = Socket2()
     stream = socket.accept()

@@ -65,6 +65,14 @@ def test_only_get_of_http_1_1_asks_for_one(line: bytes) -> None:
         Socket(head)
 
 
+def test_a_server_may_accept_none() -> None:
+    driven = Driven(request(), ws="none")
+    with pytest.raises(HandshakeError, match="ws is 'none'") as refused:
+        WebSocket(driven.exchange, driven.now)
+    assert refused.value.status == 501
+    assert driven.exchange.head is None
+
+
 def test_two_keys_are_none() -> None:
     with pytest.raises(HandshakeError, match="once"):
         Socket(request().replace(b"\r\n\r\n", b"\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"))

@@ -31,6 +31,7 @@ ForwardedHeader = Literal["x-forwarded", "forwarded"]
 LuaRuntime = Literal["luajit21", "lua54"]
 Interface = Literal["auto", "native", "asgi", "wsgi"]
 AsgiLifespanMode = Literal["auto", "on", "off"]
+WebSockets = Literal["auto", "none"]
 
 _T = TypeVar("_T")
 
@@ -47,6 +48,7 @@ _SHUTTLE: Final = Whole(1024, 16 << 20)
 _RUNTIME: Final = OneOf(get_args(LuaRuntime))
 _INTERFACE: Final = OneOf(get_args(Interface))
 _LIFESPAN: Final = OneOf(get_args(AsgiLifespanMode))
+_WEB_SOCKETS: Final = OneOf(get_args(WebSockets))
 _RUNTIME_DEFAULT: Final[LuaRuntime] = "luajit21"
 
 
@@ -129,6 +131,8 @@ class Settings:
         max_control_rate: How many frames of HTTP/2 a second that say nothing by themselves a client may send
             (PING, SETTINGS, window updates), with bursts of ten times that; answers and what is sent allow
             more. Beyond, the connection ends likewise.
+        ws: Whether handlers may accept WebSockets: "auto", or "none". Then ASGI applications get what asks
+            for one as a request like any other, `accept_websocket` answers with 501, HTTP/2 offers none.
         ws_max_size: The longest message that a WebSocket takes, in bytes, once it is inflated. A client that
             sends a longer one is told so with 1009.
         ws_max_queue: How many messages of a client may wait for its handler, who together have no more than
@@ -208,6 +212,7 @@ class Settings:
     http2_engine: Engine = _key("fast", _ENGINE)  # noqa: RUF009 - a string, whatever it is called
     max_reset_rate: float = _key(100.0, Seconds())
     max_control_rate: float = _key(100.0, Seconds())
+    ws: WebSockets = _key("auto", _WEB_SOCKETS)  # noqa: RUF009 - a string, whatever it is called
     ws_max_size: int = _key(16 << 20, Whole(1, 1 << 30))
     ws_max_queue: int = _key(32, Whole(1, 65536))
     ws_ping_interval: float = _key(20.0, Seconds())

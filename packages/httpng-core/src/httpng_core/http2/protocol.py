@@ -36,7 +36,7 @@ def session_config(settings: Settings) -> Config:
         max_fields=settings.max_fields,
         max_reset_rate=settings.max_reset_rate,
         max_control_rate=settings.max_control_rate,
-        has_connect=True,
+        has_connect=settings.ws != "none",
     )
 
 

@@ -6,6 +6,7 @@ It sits on a tunnel, an exchange whose body is raw bytes both ways, and is the `
 from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
+from httpng_core.errors import HandshakeError
 from httpng_core.feeds.follower import Follower
 from httpng_core.http.response import HeaderSource
 from httpng_core.sending.asking import SOON
@@ -78,6 +79,8 @@ class WebSocket:
         """
         settings = exchange.settings
         handshake = Handshake(exchange.request)
+        if settings.ws == "none":
+            raise HandshakeError("this server accepts no WebSockets (ws is 'none')", 501)
         fields, deflate = handshake.answer(
             subprotocol, settings.ws_max_size, deflate=settings.ws_per_message_deflate
         )

@@ -127,6 +127,7 @@ _SETTINGS: Final[Mapping[str, tuple[str, str, str]]] = {
     "http2_engine": (_HTTP2, "ENGINE", "what speaks HTTP/2: fast, or reference (h2)"),
     "max_reset_rate": (_HTTP2, "NUMBER", "requests a second that a client may begin in vain"),
     "max_control_rate": (_HTTP2, "NUMBER", "frames a second without content that a client may send"),
+    "ws": (_WEBSOCKET, "WORD", "whether WebSockets are accepted: auto or none"),
     "ws_max_size": (_WEBSOCKET, "BYTES", "the longest message that is received"),
     "ws_max_queue": (_WEBSOCKET, "NUMBER", "received messages that may wait for the application"),
     "ws_ping_interval": (_WEBSOCKET, "SECONDS", "how often a client is pinged"),
@@ -165,6 +166,7 @@ _SHORT_NAMES: Final = {"default_send_window": "--send-window", "default_send_tim
 _LISTS: Final = frozenset({"headers", "trusted_proxies"})
 _WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "http1_engine": {"auto": "fast", "httptools": "fast", "h11": "reference"},
+    "ws": {"websockets": "auto", "websockets-sansio": "auto", "wsproto": "auto"},
 }
 
 

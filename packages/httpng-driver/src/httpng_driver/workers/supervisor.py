@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Final
 
-from httpng_core import Application, ConfigError, ListenAddress, Settings
+from httpng_core import Application, ConfigError, ListenAddress, Settings, StartupError
 from httpng_driver.serving.endpoints import Listening
 from httpng_driver.serving.server import opened
 from httpng_driver.workers.process import Stage, WorkerProcess
@@ -37,6 +37,8 @@ _AFTER_CHANGE: Final = 1.0
 """Seconds that exchanges of a worker may go on when a file has changed."""
 _LOOK_EVERY: Final = 0.25
 _LAST_WAIT: Final = 3.0
+_START_FAILED: Final = 3
+"""The status with which the command ends by a `StartupError`."""
 
 
 class Backoff:
@@ -77,6 +79,7 @@ def supervised(
     Raises:
         ConfigError: an address can't be listened on, or a worker can't be started, whose own error is on
             stderr.
+        StartupError: a worker can't, as what the application does at its start fails.
     """
     if this_worker() is not None or not needs_workers(application.settings):
         return False
@@ -116,7 +119,7 @@ class Supervisor:
         self._backoff = Backoff()
         self._start_at = 0.0
         self._stopping = False
-        self._failure: ConfigError | None = None
+        self._failure: ConfigError | StartupError | None = None
         self._signals: deque[int] = deque()
         self._changed = False
         self._selector = selectors.DefaultSelector()
@@ -127,6 +130,7 @@ class Supervisor:
 
         Raises:
             ConfigError: no worker can be started.
+            StartupError: none can, as what the application does at its start fails.
         """
         with ExitStack() as stack:
             for sock in (self._inside, self._outside):
@@ -309,7 +313,8 @@ class Supervisor:
             self._to_replace.clear()
             worker.replaces.wants_to_go = False
         elif not worker.was_ready and not any(one.was_ready for one in self._workers):
-            self._failure = ConfigError(f"a worker can't start: it ended with status {status}, see above")
+            kind = StartupError if status == _START_FAILED else ConfigError
+            self._failure = kind(f"a worker can't start: it ended with status {status}, see above")
             self._stop()
         else:
             delay = self._backoff.next_delay(time.monotonic() - worker.began)
