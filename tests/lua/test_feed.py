@@ -1,5 +1,7 @@
 """Feeds from Lua, a test a sentence: what is published, who gets it, and what on_gap may do."""
 
+import re
+
 import pytest
 from tests.lua.conftest import Serve, Served
 from tests.lua.test_leaks import MEMORY, fibers_of, memory_of, waits_of
@@ -840,3 +842,71 @@ def test_after_a_mistake_the_response_has_not_begun(serve: Serve) -> None:
     response = served.answer()
     assert (response.status, response.body) == (200, b"x")
     assert response.headers["a"] == "b"
+
+
+# Coming back ------------------------------------------------------------------------------------------
+
+BACK = """
+local feed = httpng.feed{%s}
+function handler(req, io)
+  local since = req.query:match('since=([%%w_.-]+)')
+  for key, value in req.query:gmatch('([ab])=(%%w*)') do
+    if value == '' then feed:remove(key) else feed:publish(key .. value .. ',', key) end
+  end
+  see(tostring(feed:knows(since or '')))
+  io:follow(feed, {since = since, timeout = 0})
+  io:close()
+end
+"""
+
+
+SECONDS = "retry must be seconds, or "
+
+
+def came(served: Served, path: str, since: str | None = None) -> str:
+    """What a client is sent, without the feed's name in the ids."""
+    path += "" if since is None else f"since={since}"
+    return re.sub(r"[\w-]{8}\.", "", served.answer(path).body.decode())
+
+
+def test_a_client_that_comes_back_gets_what_has_changed_since(serve: Serve) -> None:
+    options = "on_remove = function(key) return '-' .. key .. ',' end, "
+    served = serve(BACK % (options + "resume = {id_line = '<{id}>', first = 'hello,', retry = 2}"))
+    body = served.answer("/?a=1&b=1").body.decode()
+    name = body[1:9]
+    assert re.sub(r"[\w-]{8}\.", "", body) == "<0>hello,<1>a1,<2>b1,"
+    assert came(served, "/?b=2&a=&", f"{name}.2") == "<2>hello,<3>b2,<4>-a,"
+    assert came(served, "/?", "else.2") == "<2>hello,<2>event: gap\ndata: null\n\n<4>b2,"
+    assert served.seen() == ["false", "true", "false"]
+
+
+def test_each_message_is_sent_again_out_of_so_many_bytes(serve: Serve) -> None:
+    options = (
+        "policy = 'every', resume = {id_line = '<{id}>', first = false, gap = '{lost},', max_replay = 6}"
+    )
+    served = serve(BACK % options)
+    body = served.answer("/?a=1&b=1&a=2&b=2").body.decode()
+    assert body == ""
+    assert came(served, "/?", "x") == "<2>null,<3>a2,<4>b2,"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("httpng.feed{resume = 5}", "resume must be true, false or a table, not 5"),
+        ("httpng.feed{resume = {frist = ''}}", "unknown parameter frist; the nearest known one is first"),
+        ("httpng.feed{resume = {retry = 'x'}}", f'{SECONDS}a table of two numbers of them, not "x"'),
+        (
+            "httpng.feed{resume = {retry = {3, 1}}}",
+            "retry must be seconds, or the least and the most of them, not (3, 1)",
+        ),
+        ("httpng.feed{resume = {gap = true}}", "gap must be a string or false, not true"),
+        ("httpng.feed{resume = {id_line = 'x'}}", "id_line must have {id} in it, once, not 'x'"),
+        ("httpng.feed():knows(5)", "id must be a string, not 5"),
+        ("io:follow(httpng.feed(), {since = 5})", "since must be an id as the feed has given it, not 5"),
+    ],
+)
+def test_mistakes_about_coming_back_are_told(serve: Serve, code: str, text: str) -> None:
+    served = serve(f"function handler(req, io) see(select(2, pcall(function() {code} end))) io:close() end")
+    served.ask()
+    assert served.seen() == [text]

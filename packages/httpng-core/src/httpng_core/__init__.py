@@ -56,6 +56,7 @@ from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
+from httpng_core.feeds.resume import Resume
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.feeds.values import json_merge
 from httpng_core.http.dates import DateSource, HttpDate
@@ -168,6 +169,7 @@ __all__ = [
     "RequestRefused",
     "Response",
     "ResponseStateError",
+    "Resume",
     "Router",
     "Runner",
     "SendResult",

@@ -13,6 +13,7 @@ from httpng_core import (
     OnGap,
     Overflow,
     Policy,
+    Resume,
     Runner,
 )
 from httpng_core.languages import Later, follower_of, unknown_key
@@ -78,6 +79,7 @@ class FeedCalls:
         }
         return {name: guarded(call) for name, call in calls.items()} | {
             "feed_has": self._has,
+            "feed_knows": self._knows,
             "listed_key": self._listed_key,
             "feed_stats": self._stats,
             "forget_feed": self._forget,
@@ -94,6 +96,8 @@ class FeedCalls:
         merge: bytes | None,
         delta: bytes | None,
         full_every: float | None,
+        resumes: bool,
+        *resume: Any,
     ) -> Answer:
         feed = Feed(
             clock=self._calls.clock,
@@ -104,6 +108,7 @@ class FeedCalls:
             merge=merge_of(merge),
             delta=delta_of(delta),
             full_every=FULL_EVERY if full_every is None else whole(full_every),
+            resume=_resume(*resume) if resumes else None,
             lock=self._lock,
         )
         self._last += 1
@@ -116,6 +121,9 @@ class FeedCalls:
 
     def _has(self, number: float, key: bytes | float | bool | None) -> bool:
         return self._by_number[int(number)].has(_key(key))
+
+    def _knows(self, number: float, since: bytes) -> bool:
+        return self._by_number[int(number)].knows(since.decode("latin-1"))
 
     def _remove(self, number: float, key: bytes | float | bool | None, payload: bytes | None) -> Answer:
         return DONE, self._by_number[int(number)].remove(_key(key), payload)
@@ -146,6 +154,7 @@ class FeedCalls:
         handle: ExchangeHandle,
         feeds: bytes,
         keys: float | None,
+        since: bytes | None,
         max_age: float | None,
         gap: float | None,
         timeout: float | None,
@@ -162,6 +171,7 @@ class FeedCalls:
             max_age=max_age,
             on_gap=on_gap,
             keys=self._wanted(keys),
+            since=None if since is None else since.decode("latin-1"),
         )
         exchange.stall_timeout = stall
         pending = exchange.follow(
@@ -216,6 +226,25 @@ class FeedCalls:
             return later if answer is None else _notice(answer)
 
         return on_gap
+
+
+def _resume(
+    id_line: bytes | None = None,
+    first: bytes | bool | None = None,
+    gap: bytes | bool | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    max_replay: float | None = None,
+) -> Resume:
+    """Return how clients come back; what is `None` is as it is by itself, and `False` nothing."""
+    given: dict[str, Any] = {
+        name: None if text is False else text_of(text)
+        for name, text in (("id_line", id_line), ("first", first), ("gap", gap))
+        if text is not None and text is not True
+    }
+    if least is not None:
+        given["retry"] = least if most is None else (least, most)
+    return Resume(**given, max_replay=None if max_replay is None else whole(max_replay))
 
 
 def _notice(answer: Answer) -> bytes | None:

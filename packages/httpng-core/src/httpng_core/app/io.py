@@ -134,6 +134,7 @@ class BaseIO:
         self,
         feed: Feed | Iterable[Feed],
         keys: KeyFilter | None,
+        since: str | None,
         max_age: float | None,
         on_gap: OnGap | None,
         timeout: float | None,
@@ -142,7 +143,7 @@ class BaseIO:
         self._check_thread()
         if self._exchange.tunnel is not None:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
-        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys)
+        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             follower,
@@ -193,13 +194,14 @@ class GeneratorIO(BaseIO):
         feed: Feed | Iterable[Feed],
         *,
         keys: KeyFilter | None = None,
+        since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
-        """See `Exchange.follow`; `keys`, `max_age` and `on_gap` as for an async handler."""
-        return self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining)
+        """See `Exchange.follow`; `keys`, `since`, `max_age` and `on_gap` as for an async handler."""
+        return self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining)
 
     def wait_draining(self, timeout: float | None = None) -> Pending:
         """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""

@@ -11,6 +11,7 @@ from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
+from httpng_core.feeds.resume import Resume
 from httpng_core.feeds.stats import FeedStats, FollowStats
 from httpng_core.feeds.values import json_merge
 
@@ -34,6 +35,7 @@ __all__ = [
     "Overflow",
     "Payload",
     "Policy",
+    "Resume",
     "Sweep",
     "json_delta",
     "json_merge",

@@ -7,7 +7,8 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Final
 
-from httpng_core.http.chunks import CHUNK_END, chunk_head
+from httpng_core.feeds.owed import Owed
+from httpng_core.http.chunks import chunk
 
 
 class Payload:
@@ -41,8 +42,12 @@ class Payload:
     def chunk(self) -> bytes:
         """The body framed as a chunk of HTTP/1.1, once for all followers."""
         if not self._chunk:
-            self._chunk = b"".join((chunk_head(len(self.body)), self.body, CHUNK_END))
+            self._chunk = chunk(self.body)
         return self._chunk
+
+
+class Mark:
+    """The key of a payload that is no value, and to which nothing is a delta: it `removes`."""
 
 
 class LatestBacklog:
@@ -53,13 +58,15 @@ class LatestBacklog:
         replaces: whether a payload takes the place of an older one of its key.
     """
 
-    __slots__ = ("_newest",)
+    __slots__ = ("_newest", "_owed")
     overflows: Final = False
     replaces: Final = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, resumes: bool = False) -> None:
+        """If it `resumes`, `owed_without` may be asked."""
         # Not a dict: finding its first is a walk past all that were taken off before.
         self._newest: OrderedDict[Hashable, Payload] = OrderedDict()
+        self._owed = Owed() if resumes else None
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -67,6 +74,11 @@ class LatestBacklog:
 
     def add(self, payload: Payload) -> None:
         """Take one that was published. A key that is pending keeps its place."""
+        if self._owed is not None:
+            before = self._newest.get(payload.key)
+            if before is not None:
+                self._owed.discard(before.number)
+            self._owed.add(payload.number)
         self._newest[payload.key] = payload
 
     def first(self) -> Payload | None:
@@ -87,10 +99,15 @@ class LatestBacklog:
         newest = self._newest.pop(payload.key, payload)
         if newest is not payload:
             self._newest[payload.key] = newest
+        elif self._owed is not None:
+            self._owed.discard(payload.number)
 
     def discard(self, key: Hashable) -> int:
         """Forget what is pending of a key; return how many that were."""
-        return 0 if self._newest.pop(key, None) is None else 1
+        payload = self._newest.pop(key, None)
+        if payload is not None and self._owed is not None:
+            self._owed.discard(payload.number)
+        return 0 if payload is None else 1
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """Return whether adding it would cost another one its place; `ahead` bytes wait before all these."""
@@ -100,9 +117,16 @@ class LatestBacklog:
         """Return all of them, in order."""
         return list(self._newest.values())
 
+    def owed_without(self, payload: Payload | None) -> int | None:
+        """Return the lowest number of all but the first, which is `payload`; `None`: there are no others."""
+        assert self._owed is not None
+        return self._owed.lowest(0 if payload is None else payload.number)
+
     def clear(self) -> None:
         """Forget all of them."""
         self._newest.clear()
+        if self._owed is not None:
+            self._owed.clear()
 
 
 class EveryBacklog:
@@ -162,6 +186,13 @@ class EveryBacklog:
     def payloads(self) -> list[Payload]:
         """See `LatestBacklog`."""
         return list(self._payloads)
+
+    def owed_without(self, payload: Payload | None) -> int | None:
+        """See `LatestBacklog`. Their numbers ascend; what has none comes before them."""
+        for other in self._payloads:
+            if other is not payload and other.number:
+                return other.number
+        return None
 
     def clear(self) -> None:
         """See `LatestBacklog`."""

@@ -9,6 +9,7 @@
    taken whole costs a call of `send()` and a comparison, and no books.
 5. A newer value of the key that a pass is sending ends the pass: those that were not reached skip the older
    one and come first in the next. Where values are merged or sent as deltas it doesn't: all get both.
+6. Where payloads have ids, one is chosen with each pass: what is owed to all is the same.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Protocol
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.deltas import Bases, Deltas
 from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.resume import Ids
 
 Send = Callable[[bytes], int]
 Books = tuple[int, int, int]
@@ -78,6 +80,7 @@ class Sweep:
         "_clock",
         "_cursor",
         "_gone",
+        "_ids",
         "_max_age",
         "_members",
         "_merger",
@@ -98,6 +101,7 @@ class Sweep:
         schedule: Callable[["Sweep"], None],
         merger: Merger | None = None,
         deltas: Deltas | None = None,
+        ids: Ids | None = None,
     ) -> None:
         self.moved_at = 0.0
         """When the last payload was sent."""
@@ -106,6 +110,7 @@ class Sweep:
         self._merger = merger
         # What all who are in step were sent last, if they are sent deltas.
         self._bases = None if deltas is None else Bases(deltas)
+        self._ids = ids
         self._backlog = backlog
         self._clock = clock
         self._schedule = schedule
@@ -297,10 +302,13 @@ class Sweep:
         if payload is None or self._gone == len(self._members):
             self._forget()
             return None
+        line = b"" if self._ids is None else self._ids.line_before(self._backlog, payload)
         self._backlog.drop(payload)
         self._payload = self._sent_as = payload
         if self._bases is not None:
             self._sent_as = self._bases.sent_as(payload)
+        if line:
+            self._sent_as = Payload(line + self._sent_as.body, payload.key, payload.at)
         return payload
 
     def _forget(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from math import inf
 
-from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Mark, Payload
 from httpng_core.feeds.checks import (
     Overflow,
     Policy,
@@ -34,7 +34,9 @@ from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.keys import KeyFilter, checked_keys
 from httpng_core.feeds.merging import Asked, Merge, asked_merge, merged_of
+from httpng_core.feeds.past import Past, progress_since
 from httpng_core.feeds.per_loop import Branch, FeedStatistics, keep
+from httpng_core.feeds.resume import Resume, checked_resume
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.sending.host import CallInLoop, Host
 
@@ -52,6 +54,7 @@ class Feed:
 
     Attributes:
         clock: the clock by which payloads grow old.
+        incarnation: what its ids begin with, up to the last full stop; `None`: it gives none.
         is_closed: whether it was closed.
         published: how many payloads were published.
     """
@@ -68,6 +71,7 @@ class Feed:
         merge: Merge | None = None,
         delta: Delta | None = None,
         full_every: int = FULL_EVERY,
+        resume: Resume | bool | None = None,
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         """Start with nothing published.
@@ -93,6 +97,8 @@ class Feed:
                 must not touch the feed, and runs where a follower is served. If it raises, the payload is
                 sent.
             full_every: after so many values of a key each follower is sent a whole one.
+            resume: whether payloads get ids, by which clients come back: `True` as server-sent events have
+                them, a `Resume` in another way. What that has sent first counts as published.
             lock: held while the feed is changed, for use in several threads; the same thread may enter it
                 again while it holds it.
 
@@ -113,9 +119,11 @@ class Feed:
         self._delta = (
             None if delta is None else (Asked("delta", delta, "values are sent whole then"), full_every)
         )
-        mark = b"" if snapshot_end is None else checked_payload(snapshot_end)
-        # It is no value, and nothing is a delta to it.
-        self._begun = (Payload(mark, _Mark(), inf, removes=True),) if mark else ()
+        end = b"" if snapshot_end is None else checked_payload(snapshot_end)
+        self._begun = (Payload(end, Mark(), inf, removes=True),) if end else ()
+        how = checked_resume(resume, merge)
+        self._past = None if how is None else Past(how, max_queued, keeps_every=self._keeps_every)
+        self.incarnation = None if self._past is None else self._past.incarnation
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest: Latest = {}
@@ -234,16 +242,26 @@ class Feed:
         waiting = sum(loop.handed for loop in loops)
         return FeedStatistics(values=len(self._latest), waiting=waiting, loops=loops)
 
+    def knows(self, since: str) -> bool:
+        """Return whether an id is one of this feed's, however long ago it was given."""
+        return self._past is not None and self._past.knows(since)
+
     def follower(
-        self, *, max_age: float | None = None, on_gap: OnGap | None = None, keys: KeyFilter | None = None
+        self,
+        *,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        keys: KeyFilter | None = None,
+        since: str | None = None,
     ) -> Follower:
-        """Return a follower that has not joined yet, for `Exchange.follow`.
+        """Return a follower that has not joined yet, for `Exchange.follow`; see there and `io.follow`.
 
         Raises:
             TypeError, ValueError: wrong arguments.
         """
         check_on_gap(on_gap)
-        return Follower(self, self._backlog(), checked_age(max_age), on_gap, checked_keys(keys))
+        progress = progress_since(since, self._past)
+        return Follower(self, self._backlog(), checked_age(max_age), on_gap, checked_keys(keys), progress)
 
     # What followers do --------------------------------------------------------------------------------
 
@@ -255,7 +273,7 @@ class Feed:
                 branch = self._new_branch(host)
                 self._branches[host.call_in_loop] = branch
             # By the policy "every" the latest values are none.
-            group = branch.join(follower, self._latest, is_closed=self.is_closed)
+            group = branch.join(follower, self._latest, self.published, is_closed=self.is_closed)
         try:
             # What is published meanwhile waits in the inbox: it is for this one as well.
             return group, [*branch.begin(follower, group), *self._begun]
@@ -273,21 +291,13 @@ class Feed:
     # Inside -------------------------------------------------------------------------------------------
 
     def _new_branch(self, host: Host) -> Branch:
-        return Branch(
-            host,
-            self._lock,
-            self.clock,
-            self._backlog,
-            self._inbox(),
-            self._left,
-            self._merge,
-            self._delta,
-        )
+        inbox, left, merge, delta = self._inbox(), self._left, self._merge, self._delta
+        return Branch(host, self._lock, self.clock, self._backlog, inbox, left, merge, delta, self._past)
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
             return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
-        return LatestBacklog()
+        return LatestBacklog(resumes=self._past is not None)
 
     def _left(self, follower: Follower, branch: Branch) -> None:
         """Count what became of all for a follower that is gone; a branch goes with its last one."""
@@ -325,6 +335,8 @@ class Feed:
                 if self._delta is not None:
                     note_place(payload, self._latest)
                 keep(self._latest, payload)
+            if self._past is not None:
+                self._past.keep(payload)
             called = self._hand(payload)
         # Without the lock, as it may be the thread of a loop, which takes it at once.
         for branch in called:
@@ -370,7 +382,10 @@ class Feed:
             if self._latest.pop(key, None) is None:
                 return False
             self.published += body is not None
-            called = self._hand(Payload(body or b"", key, self.clock(), self.published, removes=True))
+            removal = Payload(body or b"", key, self.clock(), self.published, removes=True)
+            if self._past is not None:
+                self._past.keep(removal)
+            called = self._hand(removal)
         for branch in called:
             branch.call()
         return True
@@ -383,7 +398,3 @@ class Feed:
 
     def _hand(self, payload: Payload) -> list[Branch]:
         return [branch for branch in self._branches.values() if branch.hand(payload)]
-
-
-class _Mark:
-    """The key of a mark, which no other payload has."""

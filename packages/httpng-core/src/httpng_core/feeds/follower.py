@@ -11,6 +11,7 @@ from httpng_core.feeds.gaps import Gaps, OnGap
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Merger
 from httpng_core.feeds.publication import Publication, Publisher
+from httpng_core.feeds.resume import Progress
 from httpng_core.feeds.standing import Standing
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
@@ -22,7 +23,11 @@ _MUCH: Final = 64
 
 
 class Follower(Standing):
-    """One exchange on a feed; the `Source` of its `Follow`."""
+    """One exchange on a feed; the `Source` of its `Follow`.
+
+    Attributes:
+        progress: where it stands, if its feed gives ids.
+    """
 
     __slots__ = (
         "_bases",
@@ -40,6 +45,7 @@ class Follower(Standing):
         "framed",
         "keys",
         "max_age",
+        "progress",
     )
 
     def __init__(
@@ -49,9 +55,11 @@ class Follower(Standing):
         max_age: float,
         on_gap: OnGap | None,
         keys: "frozenset[Hashable] | Keys | Predicate | None" = None,
+        progress: Progress | None = None,
     ) -> None:
         super().__init__(backlog)
         self.keys = keys
+        self.progress = progress
         self._publisher = publisher
         self._feed: Publication[Follower]
         self.max_age = max_age
@@ -103,6 +111,8 @@ class Follower(Standing):
             self._backlog.add(payload)
             if self._bases is not None:
                 self._bases.begin(payload.key)
+        if self.progress is not None and self._feed.ids is not None:
+            self.progress.begin(self._feed.ids, self._backlog)
 
     def end(self) -> None:
         """Leave the feed; what is pending is skipped."""
@@ -147,6 +157,8 @@ class Follower(Standing):
                 return b""
             notice, self._offered = told, first
         body = first.body if self._bases is None else self._bases.sent_as(first).body
+        if self.progress is not None:
+            body = self.progress.line_before(self._backlog, first) + body
         framed = self.framed
         if framed is not None:
             return (framed(notice) if notice else b"") + framed(body)
@@ -165,6 +177,8 @@ class Follower(Standing):
             self._backlog.drop(payload)
             if self._bases is not None:
                 self._bases.sent(payload)
+        if self.progress is not None:
+            self.progress.taken()
         self._delivered += 1
         if self._owner is None:
             self._publisher.delivered_late()
@@ -287,6 +301,8 @@ class Follower(Standing):
         if not self._backlog:
             self._wake()
         self._joined_at -= 1
+        if self.progress is not None:
+            self.progress.owe(payload)
         if self._bases is not None:
             self._bases.begin(payload.key)
         self._backlog.add(payload)

@@ -14,6 +14,7 @@ from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.resume import Ids
 from httpng_core.sending.host import Host
 
 
@@ -29,6 +30,7 @@ class Group:
         merged: how many of these had been merged before they came here.
         merger: what merges payloads, if the feed does.
         deltas: what makes deltas, if the feed sends them.
+        ids: what puts ids before payloads; `None`: they have none.
         followers: those who follow.
         watcher: what `Keys` call when they change.
     """
@@ -50,6 +52,7 @@ class Group:
         self.published = self.merged = 0
         self.merger: Merger | None = None
         self.deltas: Deltas | None = None
+        self.ids: Ids | None = None
         self.followers: dict[Follower, None] = {}
         self.watcher: Callable[[Hashable], None] | None = None
         self._new_backlog = backlog
@@ -97,7 +100,7 @@ class Group:
         assert ready is not None
         sweep = self._sweeps.get(ready)
         if sweep is None:
-            sweep = Sweep(self._new_backlog(), self.clock, ready, self.merger, self.deltas)
+            sweep = Sweep(self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids)
             self._sweeps[ready] = sweep
         return sweep
 

@@ -15,8 +15,9 @@ from collections.abc import Hashable
 
 from httpng_core.feeds.backlog import Payload
 
-Handed = tuple[Payload, int, int]
-"""A payload; how many publications it stands for, itself among them; how many of these were merged."""
+Handed = tuple[Payload, int, int, int]
+"""A payload; how many publications it stands for, itself among them; how many of these were merged; the
+number of the first."""
 Lost = dict[Hashable, int]
 """How many payloads of which keys."""
 
@@ -24,10 +25,11 @@ Lost = dict[Hashable, int]
 class LatestInbox:
     """The newest payload of each key."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_last", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Hashable, Handed] = OrderedDict()
+        self._last = 0
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -46,12 +48,13 @@ class LatestInbox:
         before = self._waiting.get(payload.key)
         # What tells of nothing but that the key is gone was not published.
         count = 1 if payload.body else 0
+        number = self._last = payload.number
         if before is None:
-            self._waiting[payload.key] = payload, count, 0
+            self._waiting[payload.key] = payload, count, 0, number
         elif merged is None:
-            self._waiting[payload.key] = payload, before[1] + count, before[2]
+            self._waiting[payload.key] = payload, before[1] + count, before[2], before[3]
         else:
-            self._waiting[payload.key] = merged, before[1] + count, before[2] + 1
+            self._waiting[payload.key] = merged, before[1] + count, before[2] + 1, before[3]
         return False
 
     def take_lost(self) -> Lost:
@@ -62,6 +65,12 @@ class LatestInbox:
         """Take the one that has waited longest."""
         return self._waiting.popitem(last=False)[1] if self._waiting else None
 
+    def taken_until(self) -> int:
+        """Return the number of the newest before which none waits, or has been replaced by one that does."""
+        for waiting in self._waiting.values():
+            return waiting[3] - 1
+        return self._last
+
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
@@ -70,13 +79,14 @@ class LatestInbox:
 class EveryInbox:
     """Every payload, with at most `max_queued` bytes."""
 
-    __slots__ = ("_drops_oldest", "_lost", "_max_queued", "_queued", "_waiting")
+    __slots__ = ("_drops_oldest", "_last", "_lost", "_max_queued", "_queued", "_waiting")
 
     def __init__(self, max_queued: int, *, drops_oldest: bool) -> None:
         self._max_queued = max_queued
         self._drops_oldest = drops_oldest
         self._waiting: deque[Payload] = deque()
         self._queued = 0
+        self._last = 0
         self._lost: Lost = {}
 
     def __len__(self) -> int:
@@ -90,6 +100,7 @@ class EveryInbox:
     def put(self, payload: Payload, merged: Payload | None = None) -> bool:
         """Add a payload; return whether that was too much for those who follow in this loop."""
         self._waiting.append(payload)
+        self._last = payload.number
         self._queued += len(payload.body)
         while self._queued > self._max_queued and len(self._waiting) > 1:
             if not self._drops_oldest:
@@ -110,7 +121,11 @@ class EveryInbox:
             return None
         payload = self._waiting.popleft()
         self._queued -= len(payload.body)
-        return payload, 1, 0
+        return payload, 1, 0, payload.number
+
+    def taken_until(self) -> int:
+        """Return the number of the newest before which none waits."""
+        return self._waiting[0].number - 1 if self._waiting else self._last
 
     def clear(self) -> None:
         """Forget all."""

@@ -7,6 +7,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.resume import Progress
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.sending import calls
 from httpng_core.sending.host import Host
@@ -55,6 +56,10 @@ class ManyFollower:
         begun: list[Follower] = []
         try:
             for follower in self._followers:
+                if follower.progress is not None:
+                    follower.progress.id_of = self._id_of
+                    # One that tells of ids will do.
+                    follower.progress.greets = all(other.progress is None for other in begun)
                 follower.begin(owner, host)
                 begun.append(follower)
         except BaseException:
@@ -66,6 +71,8 @@ class ManyFollower:
         """Leave the feeds; what is pending is skipped."""
         for follower in self._followers:
             follower.end()
+            if follower.progress is not None:
+                follower.progress.id_of = None
 
     def finish(self) -> None:
         """Take in nothing more: it has ended once what is pending is sent."""
@@ -95,12 +102,26 @@ class ManyFollower:
         """Return that no sweep has sent anything."""
         return 0, 0, 0.0
 
+    def _id_of(self, offering: Progress, mark: int) -> str:
+        """Return the ids of all feeds that give some, as one: what the client has had of each."""
+        each = [follower.progress for follower in self._followers if follower.progress is not None]
+        return ",".join(
+            place.ids.id_of(mark if place is offering else place.mark)
+            for place in each
+            if place.ids is not None
+        )
+
     def _in_turn(self) -> list[Follower]:
         return self._followers[self._next :] + self._followers[: self._next]
 
 
 def follower_of(
-    feeds: Any, *, max_age: float | None = None, on_gap: OnGap | None = None, keys: KeyFilter | None = None
+    feeds: Any,
+    *,
+    max_age: float | None = None,
+    on_gap: OnGap | None = None,
+    keys: KeyFilter | None = None,
+    since: str | None = None,
 ) -> Follower | ManyFollower:
     """Return what follows a feed, or each of several, as `io.follow` gets them.
 
@@ -108,7 +129,7 @@ def follower_of(
         TypeError, ValueError: wrong arguments.
     """
     if isinstance(feeds, Feed):
-        return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys)
+        return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys, since=since)
     if isinstance(feeds, (str, bytes)) or not isinstance(feeds, Iterable):
         raise TypeError(f"io.follow needs a Feed, or a list of them, not {feeds!r:.80}")
     listed = list(feeds)
@@ -119,5 +140,12 @@ def follower_of(
             raise TypeError(f"io.follow needs a list of Feeds, not {feed!r:.80} in it")
     if len(set(map(id, listed))) < len(listed):
         raise ValueError("io.follow needs each Feed once; it is followed as a whole, or by keys")
-    followers = [feed.follower(max_age=max_age, on_gap=on_gap, keys=keys) for feed in listed]
+    if since is not None and all(feed.incarnation is None for feed in listed):
+        raise ValueError("since is for feeds whose payloads have ids: Feed(resume=True)")
+    followers = [
+        feed.follower(
+            max_age=max_age, on_gap=on_gap, keys=keys, since=None if feed.incarnation is None else since
+        )
+        for feed in listed
+    ]
     return followers[0] if len(followers) == 1 else ManyFollower(followers)

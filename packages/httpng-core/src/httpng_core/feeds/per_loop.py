@@ -19,6 +19,8 @@ from httpng_core.feeds.groups import Groups
 from httpng_core.feeds.inbox import EveryInbox, Handed, LatestInbox, Lost
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Asked, Merger
+from httpng_core.feeds.past import Past, Removed, Ring
+from httpng_core.feeds.resume import UNKNOWN, Ids, Progress
 from httpng_core.sending.host import Host
 
 _WORK_PER_TURN: Final = 2048
@@ -88,10 +90,11 @@ class Branch:
         left: Callable[[Follower, "Branch"], None],
         merge: Asked | None = None,
         delta: tuple[Asked, int] | None = None,
+        past: Past | None = None,
     ) -> None:
         """`backlog` makes that of one follower; `left` is called with one that has left.
 
-        `delta` is asked for deltas, but for each so many values of a key.
+        `delta` is asked for deltas, but for each so many values of a key. With a `past` they may come back.
         """
         self.call_in_loop = host.call_in_loop
         self._call_soon = host.call_soon
@@ -105,6 +108,9 @@ class Branch:
         # Those that a follower begins with: no newer ones than have come here, for the rest is on its way.
         self._latest: Latest = {}
         self._deltas = None if delta is None else Deltas(*delta, self._latest)
+        self._past = past
+        self._ids = None if past is None else past.new_ids()
+        self._removed = Removed()
         self._groups = Groups()
         # These are changed with the lock held.
         self._followers: dict[Follower, Group] = {}
@@ -150,12 +156,14 @@ class Branch:
 
     # What is done in the thread of the loop: the first two with the lock held -------------------------
 
-    def join(self, follower: Follower, latest: Latest, *, is_closed: bool) -> Group:
+    def join(self, follower: Follower, latest: Latest, published: int, *, is_closed: bool) -> Group:
         """Have `follower` get what comes from now on; if it is the first, take over where the feed stands."""
         if not self._followers:
             self._is_closed = is_closed
             self._latest.clear()
             self._latest.update(latest)
+            if self._ids is not None and self._past is not None:
+                self._ids.handed, self._removed = published, self._past.removed.copy()
         group = self._groups.get(follower.keys) or self._new_group(follower.keys)
         self._followers[follower] = group
         return group
@@ -173,8 +181,16 @@ class Branch:
 
     def begin(self, follower: Follower, group: Group) -> list[Payload]:
         """Return what one that has joined starts with; raises what a function of the user's does."""
+        if self._ids is not None and follower.progress is not None:
+            opening = self._opening(follower.progress, group, self._ids)
+        else:
+            opening = None
         if not self._is_closed:
             group.join(follower)
+        return self._values(group) if opening is None else opening
+
+    def _values(self, group: Group) -> list[Payload]:
+        """Return the latest values that a group wants."""
         latest = self._latest
         if group.keys is None:
             return list(latest.values())
@@ -182,6 +198,37 @@ class Branch:
             return [payload for payload in tuple(latest.values()) if group.wants(payload.key)]
         found = [latest[key] for key in group.given if key in latest]
         return sorted(found, key=_number_of)
+
+    def _opening(self, progress: Progress, group: Group, ids: Ids) -> list[Payload]:
+        """Return what one that may have been here before starts with."""
+        lost, missed = self._missed(progress.since, group, ids)
+        return ids.opening(lost, greets=progress.greets) + (self._values(group) if missed is None else missed)
+
+    def _missed(self, since: int | None, group: Group, ids: Ids) -> tuple[int, list[Payload] | None]:
+        """Return what one has lost that had all up to `since`, and what it gets; `None`: it begins anew."""
+        if since is None:
+            return 0, None
+        while since > ids.handed and len(self._inbox):
+            self._take()  # In another loop it was ahead of this one.
+        if since > ids.handed:
+            since = UNKNOWN
+        if self._past is not None and self._past.ring is not None:
+            return self._replayed(since, group, self._past.ring, ids.handed)
+        if since < self._removed.horizon:
+            return UNKNOWN, None
+        found = [payload for payload in self._values(group) if payload.number > since]
+        found += [payload for payload in self._removed.since(since) if group.wants(payload.key)]
+        return 0, sorted(found, key=_number_of)
+
+    def _replayed(self, since: int, group: Group, ring: Ring, until: int) -> tuple[int, list[Payload]]:
+        with self._lock:
+            # What is newer than that waits in the inbox still.
+            lost, found = max(0, min(ring.dropped, until) - since), ring.since(since, until)
+        if group.keys is None and since != UNKNOWN:
+            return lost, found
+        # Nobody knows how much of that was of these keys.
+        wanted = [payload for payload in found if group.wants(payload.key)]
+        return UNKNOWN if lost or since == UNKNOWN else 0, wanted
 
     def statistics(self) -> FeedLoopStatistics:
         """Return what is kept for this loop."""
@@ -212,7 +259,8 @@ class Branch:
             # Before they are read, so that no change is missed.
             keys.watch(watcher := partial(self._keys_changed, keys))
         group = Group(keys, self._clock, self._new_backlog, self._leave, is_closed=self._is_closed)
-        group.watcher, group.merger, group.deltas = watcher, self._merger, self._deltas
+        group.watcher, group.merger = watcher, self._merger
+        group.deltas, group.ids = self._deltas, self._ids
         self._groups.add(group)
         return group
 
@@ -270,7 +318,7 @@ class Branch:
 
     def _add(self, handed: Handed) -> int:
         """Give a payload to those who want it; return how much work that was."""
-        payload, count, merged = handed
+        payload, count, merged, _ = handed
         if not self._followers:
             return 1  # It was on its way when all had left.
         if self._deltas is not None:
@@ -288,9 +336,16 @@ class Branch:
             self._merger.forget()
         if self._deltas is not None and payload.removes:
             self._deltas.forget(payload.key)
+        if self._ids is not None:
+            self._note_handed(payload, self._ids)
         if self._groups.failed:
             self._end_failed()
         return work
+
+    def _note_handed(self, payload: Payload, ids: Ids) -> None:
+        self._removed.keep(payload)
+        with self._lock:
+            ids.handed = max(ids.handed, self._inbox.taken_until())
 
     def _lose(self, lost: Lost, overrun: dict[Follower, Group]) -> None:
         """Count what didn't find room on its way, and reset those who followed if none of it may be lost."""

@@ -7,6 +7,7 @@ from httpng_core.feeds.backlog import Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.resume import Ids
 from httpng_core.sending.host import Host
 
 F_contra = TypeVar("F_contra", contravariant=True)
@@ -23,6 +24,7 @@ class Publication(Protocol[F_contra]):
         merged: how many of these had been merged before they came here.
         merger: what merges payloads, if the feed does.
         deltas: what makes deltas, if the feed sends them.
+        ids: what puts ids before payloads; `None`: they have none.
     """
 
     clock: Callable[[], float]
@@ -31,6 +33,7 @@ class Publication(Protocol[F_contra]):
     merged: int
     merger: Merger | None
     deltas: Deltas | None
+    ids: Ids | None
 
     def leave(self, follower: F_contra) -> None:
         """Have `follower` get nothing more."""

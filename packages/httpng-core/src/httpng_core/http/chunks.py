@@ -7,3 +7,8 @@ def chunk_head(size: int) -> bytes:
 
 
 CHUNK_END = b"\r\n"
+
+
+def chunk(body: bytes) -> bytes:
+    """Return a chunk of a body, one byte at least."""
+    return b"%x\r\n%b\r\n" % (len(body), body)

@@ -51,13 +51,14 @@ class SteppedIO(BaseIO):
         feed: Feed | Iterable[Feed],
         *,
         keys: KeyFilter | None = None,
+        since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
-        return (yield self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining))
+        return (yield self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining))
 
     @coroutine
     def wait_draining(self, timeout: float | None = None) -> _Call:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import RLock
 
-from httpng_core import FULL_EVERY, MAX_QUEUED, Delta, Merge, OnRemove, Overflow, Policy
+from httpng_core import FULL_EVERY, MAX_QUEUED, Delta, Merge, OnRemove, Overflow, Policy, Resume
 from httpng_core import Feed as CoreFeed
 
 
@@ -25,6 +25,7 @@ class Feed(CoreFeed):
         merge: Merge | None = None,
         delta: Delta | None = None,
         full_every: int = FULL_EVERY,
+        resume: Resume | bool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start with nothing published; see `httpng_core.Feed` for the arguments."""
@@ -38,5 +39,6 @@ class Feed(CoreFeed):
             merge=merge,
             delta=delta,
             full_every=full_every,
+            resume=resume,
             lock=RLock(),
         )

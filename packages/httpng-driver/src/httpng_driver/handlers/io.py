@@ -137,6 +137,7 @@ class IO(BaseIO):
         feed: Feed | Iterable[Feed],
         *,
         keys: KeyFilter | None = None,
+        since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         timeout: float | None = None,
@@ -155,6 +156,9 @@ class IO(BaseIO):
                 whether it is wanted, asked once for each key; or `Keys`, which may change meanwhile. What the
                 function raises is raised here, one that is no `Exception` as the cause of a `RuntimeError`;
                 who publishes doesn't notice.
+            since: the id up to which the client has had all, as in its header `Last-Event-ID`, of a
+                `Feed(resume=True)`: it gets what has changed since. If the feed doesn't know the id, it is
+                told of a gap, and begins anew. `None` or empty: it begins anew.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired since the last one that
                 was sent; the bytes that it returns, if any, are sent before the next one.
@@ -172,7 +176,9 @@ class IO(BaseIO):
             ContentLengthError: the response has a Content-Length.
             ResponseStateError: another follow of this response has not ended.
         """
-        return await self._settled(self._begin_follow(feed, keys, max_age, on_gap, timeout, until_draining))
+        return await self._settled(
+            self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining)
+        )
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:
         """Send an informational response (RFC 9110, 15.2) ahead of the response. Doesn't wait for the client.

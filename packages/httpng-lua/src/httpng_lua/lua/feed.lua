@@ -72,10 +72,44 @@ local function new_feed(number, on_remove)
 end
 
 local FEED_NAMES =
-  { 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end', 'merge', 'delta', 'full_every' }
+  { 'policy', 'max_queued', 'overflow', 'on_remove', 'snapshot_end', 'merge', 'delta', 'full_every', 'resume' }
 local FEED_OPTIONS = {}
 for i = 1, #FEED_NAMES do
   FEED_OPTIONS[FEED_NAMES[i]] = true
+end
+
+local RESUME_OPTIONS = { id_line = true, first = true, gap = true, retry = true, max_replay = true }
+
+-- What may be false as well: then nothing is sent in that place.
+local function text_or_none(options, name)
+  if options[name] == false then
+    return false
+  end
+  return option(options, name, 'string', 'a string or false')
+end
+
+-- Whether clients may come back, and how, as the host takes it.
+local function resume_of(options)
+  local resume = options.resume
+  if resume == nil or resume == false then
+    return false
+  elseif resume == true then
+    return true
+  elseif type(resume) ~= 'table' then
+    error('resume must be true, false or a table, not ' .. named(resume), 0)
+  end
+  checked(resume, RESUME_OPTIONS, 'id_line', 'first', 'gap', 'retry', 'max_replay')
+  local least, most = resume.retry, nil
+  if type(least) == 'table' then
+    least, most = least[1], least[2]
+  elseif least == nil then
+    least = nil -- no box.NULL
+  end
+  if least ~= nil and type(least) ~= 'number' or most ~= nil and type(most) ~= 'number' then
+    error('retry must be seconds, or a table of two numbers of them, not ' .. named(resume.retry), 0)
+  end
+  local id_line, max_replay = option(resume, 'id_line', 'string', 'a string'), option(resume, 'max_replay', 'number', 'an integer')
+  return true, id_line, text_or_none(resume, 'first'), text_or_none(resume, 'gap'), least, most, max_replay
 end
 
 --- httpng.feed(options)
@@ -97,7 +131,9 @@ function core.httpng.feed(options)
   if on_remove and policy == 'every' then
     error('on_remove is for the policy "latest": with "every" no values are kept', 0)
   end
-  local number = settle(host.feed(policy, max_queued, overflow, snapshot_end, merge, delta, full_every))
+  local number = settle(
+    host.feed(policy, max_queued, overflow, snapshot_end, merge, delta, full_every, resume_of(options))
+  )
   return new_feed(number, on_remove)
 end
 
@@ -155,6 +191,19 @@ function Feed.clear(feed)
   for i = 1, count do
     Feed.remove(feed, keys[i])
   end
+end
+
+--- feed:knows(id)
+-- Whether an id is one of this feed's, however long ago it was given; `false` for a feed without `resume`.
+--
+-- Returns: a boolean.
+-- Raises: `feed is invalid`, an id that isn't a string.
+function Feed.knows(feed, id)
+  local number = number_of(feed)
+  if type(id) ~= 'string' then
+    error('id must be a string, not ' .. named(id), 0)
+  end
+  return host.feed_knows(number, id)
 end
 
 --- feed:close()
@@ -224,7 +273,8 @@ function core.gap(number, lost)
   return DONE, text(notice)
 end
 
-local FOLLOW_OPTIONS = { keys = true, max_age = true, on_gap = true, timeout = true, until_draining = true }
+local FOLLOW_OPTIONS =
+  { keys = true, since = true, max_age = true, on_gap = true, timeout = true, until_draining = true }
 
 local NEEDS = 'io:follow needs a feed or a table of feeds, as httpng.feed makes them, not '
 
@@ -267,7 +317,8 @@ function IO.follow(io, feed, options)
     error('Not enough parameters', 0)
   end
   local numbers = numbers_of(feed)
-  options = checked(options, FOLLOW_OPTIONS, 'keys', 'max_age', 'on_gap', 'timeout', 'until_draining')
+  options = checked(options, FOLLOW_OPTIONS, 'keys', 'since', 'max_age', 'on_gap', 'timeout', 'until_draining')
+  local since = option(options, 'since', 'string', 'an id as the feed has given it')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
@@ -275,7 +326,7 @@ function IO.follow(io, feed, options)
   local wanted = wanted_keys(options.keys)
   local gap = new_gap(fn)
   local code, value =
-    begun(io, host.follow(handle, numbers, wanted, max_age, gap.number, timeout, until_draining, sending(io)))
+    begun(io, host.follow(handle, numbers, wanted, since, max_age, gap.number, timeout, until_draining, sending(io)))
   return followed(gap, code, value)
 end
 
