@@ -169,8 +169,8 @@ class Row:
 def main() -> int:
     """Measures and prints a table; the exit status tells whether the targets were met."""
     options = _options()
-    _check_machine()
-    signal.signal(signal.SIGTERM, _on_signal)
+    check_machine()
+    signal.signal(signal.SIGTERM, on_signal)
     chosen = [each for each in CANDIDATES if not options.only or each.name in options.only]
     missing = [each for each in chosen if not _is_installed(each.needs)]
     for each in missing:
@@ -220,7 +220,7 @@ def _running(candidate: Candidate, made: links.Links, index: int, seconds: float
         host, port = made.address(index), str(FIRST_PORT + index)
         if candidate.needs == "nginx":
             _write_nginx_conf(Path(folder), f"{host}:{port} {candidate.listen_options}")
-        if candidate.scheme in ("https", "h2"):
+        if candidate.scheme in ("https", "h2", "wss"):
             make_pair(Path(folder))
         command = list(candidate.command)
         # The floor waits for its client as long as the others take to start.
@@ -384,7 +384,7 @@ def _is_installed(name: str) -> bool:
     return not name or importlib.util.find_spec(name) is not None
 
 
-def _check_machine() -> None:
+def check_machine() -> None:
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise SystemExit("bench/freshness.py makes network namespaces: it needs Linux and root")
     missing = [tool for tool in ("ip", "tc", "ss") if shutil.which(tool) is None]
@@ -392,7 +392,7 @@ def _check_machine() -> None:
         raise SystemExit(f"bench/freshness.py needs {', '.join(missing)} (Debian: apt-get install iproute2)")
 
 
-def _on_signal(number: int, frame: object) -> NoReturn:
+def on_signal(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 

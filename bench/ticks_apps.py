@@ -31,12 +31,12 @@ async def feed(req: Any, io: Any) -> None:
     io.window_until = "acked"
     feed = Feed()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_publish, feed)
+        tasks.start_soon(publish, feed)
         await io.follow(feed)
         tasks.cancel_scope.cancel()
 
 
-async def _publish(feed: Feed) -> None:
+async def publish(feed: Feed) -> None:
     number = ticks.newest()
     for _ in range(LAST):
         await anyio.sleep(ticks.until_after(number))

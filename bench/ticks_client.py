@@ -2,8 +2,9 @@
 
     python -m bench.ticks_client SECONDS WARM_UP SCHEME://ADDR:PORT/PATH ...
 
-The schemes are http, h2c (HTTP/2 by prior knowledge), https and h2 (HTTP/2 over TLS, by ALPN). Prints JSON:
-for each, its pairs of arrival (CLOCK_MONOTONIC) and number, from the warm-up on.
+The schemes are http, h2c (HTTP/2 by prior knowledge), https and h2 (HTTP/2 over TLS, by ALPN), ws and wss, of
+which each message is a tick. Prints JSON: for each, its pairs of arrival (CLOCK_MONOTONIC) and number, from
+the warm-up on.
 """
 
 import json
@@ -19,6 +20,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived
 from h2.settings import SettingCodes
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import BytesMessage, Ping, Request
 
 LARGEST_WINDOW = 2**31 - 1
 """No tick waits for the client's flow control."""
@@ -62,15 +65,34 @@ class Http2:
         return body, self._h2.data_to_send()
 
 
+class Messages:
+    """The messages of a WebSocket that come in; PINGs are answered, as everybody does."""
+
+    def __init__(self, path: str) -> None:
+        self._ws = WSConnection(ConnectionType.CLIENT)
+        self.asked = self._ws.send(Request(host="bench", target=path))
+
+    def body(self, data: bytes) -> tuple[bytes, bytes]:
+        """The bytes of messages in `data`, and what is to be sent back."""
+        self._ws.receive_data(data)
+        body = answer = b""
+        for event in self._ws.events():
+            if isinstance(event, BytesMessage):
+                body += event.data
+            elif isinstance(event, Ping):
+                answer += self._ws.send(event.response())
+        return body, answer
+
+
 class Reader:
     """One connection: a plain reader that takes what there is, when it is there."""
 
     def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
         self.arrived: list[tuple[float, int]] = []
         self._socket = socket.create_connection((host, port), timeout=30)
-        if scheme in ("https", "h2"):
+        if scheme in ("https", "h2", "wss"):
             self._socket = _over_tls(self._socket, "h2" if scheme == "h2" else "http/1.1")
-        self._response = Http2(path) if scheme in ("h2c", "h2") else Http1(path)
+        self._response = _SPOKEN[scheme](path)
         self._body = bytearray()
         self._socket.sendall(self._response.asked)
         self._socket.setblocking(False)
@@ -107,6 +129,16 @@ class Reader:
         return data, False
 
 
+_SPOKEN: dict[str, type[Http1 | Http2 | Messages]] = {
+    "http": Http1,
+    "https": Http1,
+    "h2c": Http2,
+    "h2": Http2,
+    "ws": Messages,
+    "wss": Messages,
+}
+
+
 def _over_tls(sock: socket.socket, protocol: str) -> ssl.SSLSocket:
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -114,7 +146,8 @@ def _over_tls(sock: socket.socket, protocol: str) -> ssl.SSLSocket:
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols([protocol])
     sealed = context.wrap_socket(sock)
-    if sealed.selected_alpn_protocol() != protocol:
+    # A proxy may have no word for HTTP/1.1.
+    if sealed.selected_alpn_protocol() not in ((protocol,) if protocol == "h2" else (protocol, None)):
         raise RuntimeError(f"the server doesn't speak {protocol}")
     return sealed
 

@@ -119,6 +119,16 @@ def test_a_change_of_the_rate_is_followed(milliseconds: int, change: float) -> N
     assert median(seen.ages) <= floor + payload_trip(delay, after)
 
 
+def test_a_link_that_lets_the_first_bytes_pass_at_once_does_not_pass_for_a_fast_one() -> None:
+    """As a token bucket does: what comes next passes at the link's own rate, after a longer round trip."""
+    ticker = Ticker("auto", ScriptedPath(0.0005, 400_000), ticks_a_second=50)
+    ticker.run(0.01)
+    ticker.path.rate = 8000
+    seen = ticker.run(20, skipped=20)
+    assert median(seen.ages) <= 1.2 * (TICK + 7) / 8000
+    assert seen.rate >= 0.9 * 8000
+
+
 @pytest.mark.parametrize("longer", [2, 5])
 def test_a_longer_path_is_followed(longer: int) -> None:
     ticker = Ticker("auto", ScriptedPath(0.01, RATE))

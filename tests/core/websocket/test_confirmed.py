@@ -564,10 +564,11 @@ _MARK = re.compile(rb"<(\d+\.\d+)\.*>")
 
 
 class Ticker:
-    """Offers the latest tick a thousand times a second to a client that answers, down a path."""
+    """Offers the latest tick again and again to a client that answers, down a path."""
 
-    def __init__(self, path: ScriptedPath, window: WindowSize) -> None:
+    def __init__(self, path: ScriptedPath, window: WindowSize, ticks_a_second: float = 1000) -> None:
         self.path = path
+        self._interval = 1 / ticks_a_second
         self._window = window
         self._answered = 0
         self.loop = Loopback(self._handle, ws_per_message_deflate=False)
@@ -594,7 +595,8 @@ class Ticker:
         while True:
             yield ws.send(f"<{self.loop.clock():.4f}".ljust(TICK - 1, ".") + ">", 0)
             nap = Pending()
-            self.loop.runner.timers.add(self.loop.clock() + 0.001, lambda now, nap=nap: nap.settle(None))  # type: ignore[misc]
+            due = self.loop.clock() + self._interval
+            self.loop.runner.timers.add(due, lambda now, nap=nap: nap.settle(None))  # type: ignore[misc]
             yield nap
 
     def ages(self, seconds: float, skipped: float) -> list[float]:
@@ -615,6 +617,20 @@ def test_a_window_that_follows_the_path_fills_it_with_fresh_messages(millisecond
     ages = Ticker(ScriptedPath(delay, RATE), "auto").ages(1, 30 * delay)
     assert len(ages) * TICK >= 0.93 * RATE
     assert median(ages) <= delay + TICK / RATE + 0.6 * 2 * delay + 0.001
+
+
+def test_a_client_that_asks_by_itself_does_not_keep_the_path_from_being_measured() -> None:
+    """What answers it lies behind the question, and nobody confirms that."""
+    ticker = Ticker(ScriptedPath(0.0005, 400_000), "auto", ticks_a_second=50)
+    ticker.loop.advance(0.01)
+    ticker.path.rate = 8000
+    for _ in range(100):
+        ticker.loop.advance(0.09)
+        ticker.client.send(frame(PING, b"x"))
+    ticker.path.rate = 100_000
+    ages = ticker.ages(5, 15)
+    assert median(ages) <= 0.05
+    assert len(ages) >= 5 * 40
 
 
 def test_one_at_a_time_is_as_fresh_as_can_be_on_a_slow_path() -> None:

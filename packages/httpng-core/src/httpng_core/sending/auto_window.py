@@ -20,8 +20,10 @@ those of one response body, so a response that shares its connection is measured
    that has become longer would look slow, and the window would feed on itself.
 6. Their product is what the path holds, and the *window* is that times a gain.
 7. At the start the gain is 2, so the window doubles each round, until the rate has grown by less than a
-   quarter in three rounds that are not app-limited. It begins anew if the round trip becomes
-   half as long again: what was measured with the old one was too little.
+   quarter in three rounds that are not app-limited. If the round trip becomes half as long again, that may be
+   a queue of ours: one payload goes by itself and tells, and then it begins anew. The old rates were those of
+   another path: too low for this one, or far too high, as of the first bytes that an idle link lets pass at
+   once.
 8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.9, or for
    as long as it takes, and twenty keep to 1.2. Without probing a rate that has grown would not be seen;
    without draining our own queue would pass for a longer path; at 1 a path nearly full would pass for full.
@@ -58,16 +60,17 @@ _LONGEST_ROUND = 4
 class _Record:
     """Bytes that were sent up to `offset`; `acked` of all bytes had been acknowledged by then."""
 
-    __slots__ = ("acked", "acked_at", "acked_sent_at", "app_limited", "offset", "sent_at")
+    __slots__ = ("acked", "acked_at", "acked_sent_at", "alone", "app_limited", "offset", "sent_at")
 
     def __init__(
-        self, offset: int, sent_at: float, acked: int, acked_at: float, acked_sent_at: float
+        self, offset: int, sent_at: float, acked: int, acked_at: float, acked_sent_at: float, alone: bool
     ) -> None:
         self.offset = offset
         self.sent_at = sent_at
         self.acked = acked
         self.acked_at = acked_at
         self.acked_sent_at = acked_sent_at
+        self.alone = alone
         self.app_limited = True
 
 
@@ -87,6 +90,7 @@ class PathEstimate:
         "_room_since",
         "_round",
         "_round_ends",
+        "_seeks_trip",
         "_sent",
         "_trips",
         "_watched_round",
@@ -108,6 +112,7 @@ class PathEstimate:
         self._round_ends = start
         self._watched_round = 0
         self._without_growth = 0
+        self._seeks_trip = False
         self._phase: int | None = None
         self._phase_began = 0.0
         self._probed_rate = 0.0
@@ -134,7 +139,7 @@ class PathEstimate:
     @property
     def window(self) -> float:
         """How many bytes may be unacknowledged when one more payload is accepted."""
-        return self.gain * self.rate * self.round_trip
+        return 0.0 if self._seeks_trip else self.gain * self.rate * self.round_trip
 
     def limit(self, size: int) -> float:
         """Return the send window for a payload of `size` bytes."""
@@ -153,16 +158,17 @@ class PathEstimate:
         if self._records and self._records[-1].acked >= self._full_from:
             self._records[-1].app_limited = False
 
-    def sent(self, offset: int, now: float) -> None:
-        """Note that the first `offset` bytes have been sent."""
-        if self._sent == self._acked:
+    def sent(self, offset: int, now: float, *, idle: bool = False) -> None:
+        """Note that the first `offset` bytes have been sent; `idle`: none of those before were under way."""
+        alone = idle or self._sent == self._acked
+        if alone:
             # Nothing was under way: no time has passed in which bytes could have been acknowledged.
             self._acked_at = self._acked_sent_at = now
         self._sent = offset
         if len(self._records) >= MAX_RECORDS:
             self._records[-1].offset = offset
             return
-        self._records.append(_Record(offset, now, self._acked, self._acked_at, self._acked_sent_at))
+        self._records.append(_Record(offset, now, self._acked, self._acked_at, self._acked_sent_at, alone))
 
     def acknowledged(self, offset: int, now: float) -> None:
         """Note that the first `offset` bytes have been acknowledged."""
@@ -171,21 +177,27 @@ class PathEstimate:
         self._acked, self._acked_at = offset, now
         if self._room_since is None:
             self._room_since = now
-        records, record, app_limited = self._records, None, True
+        records, record, app_limited, alone = self._records, None, True, False
         while records and records[0].offset <= offset:
             record = records.popleft()
             app_limited = app_limited and record.app_limited
+            alone = alone or record.alone
         if record is not None and now > record.sent_at:
-            record.app_limited = app_limited
+            record.app_limited, record.alone = app_limited, alone
             self._acked_sent_at = record.sent_at
             self._sample(record, now)
 
     def _sample(self, record: _Record, now: float) -> None:
         trip = now - record.sent_at
+        if self._seeks_trip:
+            if not record.alone:
+                return
+            self._begin_anew()
         before = self.round_trip
         self._trips.add(trip, self._round + int(now * TRIPS_A_SECOND))
         if 0 < before * _LONGER_PATH < self.round_trip:
-            self._phase, self._without_growth = None, 0
+            self._seeks_trip = True
+            return
         if record.acked >= self._round_ends:
             self._round += min(round(trip / self.round_trip), _LONGEST_ROUND)
             self._round_ends = self._acked
@@ -194,6 +206,12 @@ class PathEstimate:
             self._follow_phases(now)
         elif not record.app_limited and self._watched_round < self._round:
             self._watch_growth(now)
+
+    def _begin_anew(self) -> None:
+        """Forget what was measured: it was on another path."""
+        self._seeks_trip = False
+        self._rates, self._trips = _Best(ge, ROUNDS), _Best(le, TRIPS)
+        self._phase, self._without_growth, self._probed_rate = None, 0, 0.0
 
     def _sample_rate(self, record: _Record) -> None:
         seconds = max(self._acked_at - record.acked_at, record.sent_at - record.acked_sent_at)

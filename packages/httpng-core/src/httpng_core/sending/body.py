@@ -268,7 +268,9 @@ class ResponseBody:
         self.sent += size
         assert self.sent <= self.committed, f"sent {self.sent} of {self.committed} committed bytes"
         if self.path is not None:
-            self.path.sent(self.sent, now)
+            # Frames without a message are confirmed by nobody.
+            idle = self.path_until == "confirmed" and self.confirmed == self.sent - size
+            self.path.sent(self.sent, now, idle=idle)
         if self.confirming is not None and self.confirming.is_complete:
             self.confirmed = self.sent
         if self._lag_book is not None:

@@ -135,8 +135,8 @@ class Message(Write):
 
     @property
     def limit(self) -> float:
-        """The send window, in bytes of messages."""
-        return self._limit if self._path is None else self._path.limit(self.size)
+        """The send window, in bytes of messages; of frames, where it follows the path that carries those."""
+        return self._limit if self._path is None else self._path.limit(len(self.body))
 
     @property
     def is_long(self) -> bool:
@@ -146,13 +146,22 @@ class Message(Write):
     @property
     def is_due(self) -> bool:
         """Whether nothing more is to be waited for: it fits, or what is left of it does."""
-        rest = 0 if self.accepted else self.size
-        return self.positions.in_flight(self.until) + rest <= self.limit
+        return self._in_flight + (0 if self.accepted else self._length) <= self.limit
 
     @property
     def goes_alone(self) -> bool:
         """Whether it will never fit, and nothing is in flight: the TCP/IP stack may have it."""
-        return not self.accepted and self.size > self.limit and self.positions.in_flight(self.until) == 0
+        return not self.accepted and self._length > self.limit and self._in_flight == 0
+
+    @property
+    def _length(self) -> int:
+        """Its length by what the window counts."""
+        return self.size if self._path is None else len(self.body)
+
+    @property
+    def _in_flight(self) -> int:
+        positions = self.positions
+        return (positions if self._path is None else positions.body).in_flight(self.until)
 
     @property
     def reported(self) -> int:

@@ -39,14 +39,15 @@ class MessagePositions:
     """Where the messages of one exchange stand, in bytes as the handler passed them.
 
     Attributes:
+        body: what they are framed into.
         current: the bytes of messages that were accepted.
     """
 
-    __slots__ = ("_acked", "_body", "_confirmed", "_sent", "current")
+    __slots__ = ("_acked", "_confirmed", "_sent", "body", "current")
 
     def __init__(self, body: ResponseBody) -> None:
         self.current = 0
-        self._body = body
+        self.body = body
         self._sent = _Mark(deque(), 0)
         self._acked: _Mark | None = None
         self._confirmed: _Mark | None = None
@@ -68,8 +69,8 @@ class MessagePositions:
             self._acked.entries.append(entry)
         if self._confirmed is not None:
             self._confirmed.entries.append(entry)
-        if self._body.confirming is not None:
-            self._body.confirming.owe(begin + frame)
+        if self.body.confirming is not None:
+            self.body.confirming.owe(begin + frame)
 
     def reached(self, until: Until) -> int:
         """Return the position up to which bytes are no longer in flight."""
@@ -83,7 +84,7 @@ class MessagePositions:
     @property
     def sent(self) -> int:
         """How many bytes were passed to the TCP/IP stack."""
-        body = self._body
+        body = self.body
         # Those first: the entries that they have yet to come to are dropped here.
         if self._acked is None and body.acked is not None:
             self._acked = self._track()
@@ -94,7 +95,7 @@ class MessagePositions:
     @property
     def acked(self) -> int | None:
         """How many bytes the client's TCP has acknowledged; `None` where that is not known."""
-        acked = self._body.acked
+        acked = self.body.acked
         if acked is None:
             return None
         if self._acked is None:
@@ -104,7 +105,7 @@ class MessagePositions:
     @property
     def confirmed(self) -> int | None:
         """How many bytes the client's program has confirmed; `None` while it isn't asked."""
-        confirmed = self._body.confirmed
+        confirmed = self.body.confirmed
         if confirmed is None:
             return None
         if self._confirmed is None:
@@ -117,6 +118,6 @@ class MessagePositions:
         entries = deque(sent.entries)
         if sent.reached:
             # As a whole: where its parts lie is forgotten.
-            end = entries[0][0] if entries else self._body.sent
+            end = entries[0][0] if entries else self.body.sent
             entries.appendleft((end, end, 0, sent.reached))
         return _Mark(entries, 0)
