@@ -153,6 +153,10 @@ def test_a_longer_path_is_seen_soon_as_long_rounds_count_for_more() -> None:
     for _ in range(TRIPS // 4 + 1):
         played.round(10, trip=0.05)
     assert played.path.round_trip == pytest.approx(0.05)
+    # It may be a queue of ours: one payload goes by itself.
+    assert (played.payloads, played.path.limit(SIZE)) == (0, SIZE)
+    played.round(1, trip=0.04)
+    assert (played.path.round_trip, played.path.rate) == pytest.approx((0.04, SIZE / 0.04))
     assert played.path.gain == 2
 
 

@@ -90,7 +90,7 @@ class PathEstimate:
         "_room_since",
         "_round",
         "_round_ends",
-        "_seeks_trip",
+        "_seeks_from",
         "_sent",
         "_trips",
         "_watched_round",
@@ -112,7 +112,7 @@ class PathEstimate:
         self._round_ends = start
         self._watched_round = 0
         self._without_growth = 0
-        self._seeks_trip = False
+        self._seeks_from: int | None = None
         self._phase: int | None = None
         self._phase_began = 0.0
         self._probed_rate = 0.0
@@ -139,7 +139,7 @@ class PathEstimate:
     @property
     def window(self) -> float:
         """How many bytes may be unacknowledged when one more payload is accepted."""
-        return 0.0 if self._seeks_trip else self.gain * self.rate * self.round_trip
+        return 0.0 if self._seeks_from is not None else self.gain * self.rate * self.round_trip
 
     def limit(self, size: int) -> float:
         """Return the send window for a payload of `size` bytes."""
@@ -189,14 +189,14 @@ class PathEstimate:
 
     def _sample(self, record: _Record, now: float) -> None:
         trip = now - record.sent_at
-        if self._seeks_trip:
-            if not record.alone:
+        if self._seeks_from is not None:
+            if not record.alone or record.offset <= self._seeks_from:
                 return
             self._begin_anew()
         before = self.round_trip
         self._trips.add(trip, self._round + int(now * TRIPS_A_SECOND))
         if 0 < before * _LONGER_PATH < self.round_trip:
-            self._seeks_trip = True
+            self._seeks_from = self._sent
             return
         if record.acked >= self._round_ends:
             self._round += min(round(trip / self.round_trip), _LONGEST_ROUND)
@@ -209,7 +209,7 @@ class PathEstimate:
 
     def _begin_anew(self) -> None:
         """Forget what was measured: it was on another path."""
-        self._seeks_trip = False
+        self._seeks_from = None
         self._rates, self._trips = _Best(ge, ROUNDS), _Best(le, TRIPS)
         self._phase, self._without_growth, self._probed_rate = None, 0, 0.0
 
