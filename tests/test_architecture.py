@@ -335,7 +335,7 @@ LONG_FILES = {
 }
 MOST_PROTOCOL_CLASSES = 22
 """Interfaces; the goal is 8: one implementer needs none."""
-PUBLIC_NAMES_OF_CONNECTION = 29
+PUBLIC_NAMES_OF_CONNECTION = 30
 """Verbs and questions; the goal is 25."""
 
 

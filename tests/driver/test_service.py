@@ -192,6 +192,9 @@ async def test_statistics_tell_how_a_server_stands(serving: Serving) -> None:
             loops=(2, 1),
             leaving=0,
             listeners=(ListenerStatistics(address=server.addresses[0], paused=False, shortages=0),),
+            exchanges=3,
+            held=None,
+            ends={},
             deadline=None,
         )
         before = time.monotonic()

@@ -318,3 +318,23 @@ def test_an_answer_goes_between_messages_that_wait_for_room() -> None:
         (0x80 | TEXT, b"x" * 100),
         (0x80 | TEXT, b"y" * 10),
     ]
+
+
+def test_what_is_not_taken_is_held() -> None:
+    socket = Socket()
+    connection = socket.connection
+    socket.push()
+    socket.advance(1)
+    socket.receive(frame(TEXT, b"hello"))
+    part = frame(BINARY, bytes(1000))
+    socket.receive(part[:600])
+    began = socket.now
+    socket.advance(1)
+    (holding,) = connection.holdings()
+    assert (holding.size, holding.since) == (5 + 592, began)
+    assert socket.ws.take(socket.now) == "hello"
+    socket.receive(part[600:])
+    (holding,) = connection.holdings()
+    assert (holding.size, holding.since) == (1000, socket.now)
+    assert socket.take_all() == [bytes(1000)]
+    assert connection.holdings() == []

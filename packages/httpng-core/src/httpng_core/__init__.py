@@ -62,14 +62,26 @@ from httpng_core.feeds.values import json_merge
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.fields import QueryParams
 from httpng_core.http.file_info import FileInfo
+from httpng_core.http.forwarded import client_of
 from httpng_core.http.reading import BodyRead, BodySource, BodyStream
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.http.server_sent_events import sse_event, sse_headers
+from httpng_core.sending.admission import Admission
 from httpng_core.sending.calls import Pending, Read
-from httpng_core.sending.ends import DEFECT, FELL_SHORT, KILLED, SHUT_DOWN, Cause, EndKind, lost
+from httpng_core.sending.ends import (
+    DEFECT,
+    FELL_SHORT,
+    KILLED,
+    SHUT_DOWN,
+    Cause,
+    EndKind,
+    lost,
+    over_limit,
+)
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder, PathLook
+from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.results import (
@@ -82,7 +94,14 @@ from httpng_core.sending.results import (
 )
 from httpng_core.timers import Timer, Timers
 from httpng_core.tls.certificates import Certificates
-from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, RequestRefused, TlsFailed
+from httpng_core.wire.events import (
+    ConnectionDropped,
+    Event,
+    ExchangeEnded,
+    RequestReceived,
+    RequestRefused,
+    TlsFailed,
+)
 
 __all__ = [
     "CALLS_PER_TURN",
@@ -99,6 +118,7 @@ __all__ = [
     "SHUT_DOWN",
     "AckedUnknownError",
     "Address",
+    "Admission",
     "Application",
     "AsgiHandler",
     "BaseIO",
@@ -119,6 +139,7 @@ __all__ = [
     "Configuration",
     "ConfirmedUnknownError",
     "Connection",
+    "ConnectionDropped",
     "ConnectionStatistics",
     "ContentLengthError",
     "Control",
@@ -143,6 +164,7 @@ __all__ = [
     "HeaderSource",
     "Headers",
     "Holder",
+    "Holding",
     "Host",
     "HttpDate",
     "HttpngError",
@@ -193,12 +215,14 @@ __all__ = [
     "body_bytes_sent",
     "cancelled",
     "check_awaited",
+    "client_of",
     "end_exchange",
     "headers_were_sent",
     "json_delta",
     "json_merge",
     "lost",
     "nearest_key",
+    "over_limit",
     "parse_listen",
     "parse_settings",
     "reached",

@@ -26,7 +26,7 @@ from httpng_core.sending.calls import Pending, Read, Turn
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import CallInLoop
 from httpng_core.timers import Timers
-from httpng_core.wire.events import Event, ExchangeEnded, RequestReceived, TlsFailed
+from httpng_core.wire.events import ConnectionDropped, Event, ExchangeEnded, RequestReceived, TlsFailed
 
 _log = logging.getLogger("httpng")
 _access = logging.getLogger("httpng.access")
@@ -286,6 +286,8 @@ class Runner:
                 self._access.ended(event)
         elif isinstance(event, TlsFailed):
             self._strangers.info("TLS with %s failed: %s", event.peer.host, event.reason)
+        elif isinstance(event, ConnectionDropped):
+            self._strangers.info("dropped a connection of %s: %s", event.peer.host, event.reason)
         else:
             self._strangers.info(
                 "refused a request of %s: %d %s", event.peer.host, event.status, event.reason

@@ -119,6 +119,15 @@ class Settings:
         backlog: How many connections may wait in the kernel, at each listener, until they are accepted.
         max_conn_per_thread: How many connections are open at once in each thread. For a further one the
             kept-alive connection gives way that has been idle longest; while none is, it waits in the kernel.
+        max_connections_per_address: How many connections one client may have at once, in the whole process; a
+            further one is reset. Of IPv6 the first 64 bits of the address tell clients apart. Unix sockets,
+            and those that `trusted_proxies` open, aren't counted. `None`: as many as it likes.
+        max_exchanges: How many exchanges run at once in the whole process; a request beyond gets 503 with
+            Retry-After. `None`: as many as come.
+        memory_budget: How many bytes of bodies, send windows and what is read ahead the whole process holds
+            for clients. Once it is reached, exchanges that stand still are ended, the longest first, and new
+            ones get 503 with Retry-After while that isn't enough; see "Budgets" in "Run in production".
+            `None`: as much as the other limits allow.
         access_log: Whether every request gets a line in the log `httpng.access`, refused ones included.
         access_log_format: Whether those lines are "text" or "json"; see "The access log".
         h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
@@ -206,6 +215,9 @@ class Settings:
     use_body_split: bool = _key(False, _FLAG)
     backlog: int = _key(1024, Whole(1, (1 << 31) - 1), fixed=True)
     max_conn_per_thread: int = _key(65536, Whole(1, 1 << 20))
+    max_connections_per_address: int | None = _key(None, Whole(1))
+    max_exchanges: int | None = _key(None, Whole(1))
+    memory_budget: int | None = _key(None, Whole(1 << 20))
     access_log: bool = _key(False, _FLAG)
     access_log_format: LogFormat = _key("text", _LOG_FORMAT)  # noqa: RUF009 - a string, whatever it is called
     h2c_upgrade: bool = _key(False, _FLAG)

@@ -23,13 +23,14 @@ from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.ends import CONNECTION_RESET, SHUT_DOWN, Cause
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import NO_HOST, Host
 from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
 from httpng_core.tls.handshake import TlsLayer
 from httpng_core.tls.outbound import SealedOutbound
 from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, BodyRule, Ending, Endpoint
-from httpng_core.wire.events import Event
+from httpng_core.wire.events import ConnectionDropped, Event
 from httpng_core.wire.outbound import Outbound
 from httpng_core.wire.protocol import Readiness
 
@@ -366,6 +367,23 @@ class Connection:
         """Return those that are under way."""
         return self._endpoint.protocol.exchanges()
 
+    def holdings(self) -> list[Holding]:
+        """Return the bytes that are held: for each exchange, for requests that come in, and those committed.
+
+        What is told is what is kept from now on: pieces of which most is sent are let go.
+        """
+        endpoint = self._endpoint
+        found, outbound = endpoint.protocol.holdings(), endpoint.outbound
+        if not outbound.is_empty and (size := outbound.detached()):
+            found.append(Holding(size, outbound.moved_at, self._drop))
+        return found
+
     def statistics(self) -> ConnectionStatistics:
         """Return what is going on."""
         return ConnectionStatistics(self._endpoint)
+
+    def _drop(self, now: float, cause: Cause) -> None:
+        endpoint = self._endpoint
+        if endpoint.ending < CLOSED and not endpoint.protocol.exchanges():
+            endpoint.tell(ConnectionDropped(endpoint.peer, cause))
+        self.abort(now, cause)

@@ -3,7 +3,7 @@
 from httpng_core.errors import RemoteError
 from httpng_core.sending.ends import broke_protocol
 from httpng_core.wire.endpoint import Endpoint
-from httpng_core.wire.events import RequestRefused
+from httpng_core.wire.events import ConnectionDropped, RequestRefused
 from httpng_core.wire.proxy_header import read_proxy_header
 
 
@@ -38,6 +38,13 @@ class Preamble:
         if found is None:
             return b""
         self.is_over = True
+        greet = endpoint.host.greet
+        if greet is not None and found.peer is not None and (cause := greet(found.peer)) is not None:
+            endpoint.tell(ConnectionDropped(found.peer, cause))
+            protocol = endpoint.protocol
+            endpoint.abort()
+            protocol.lost(now, cause)
+            return b""
         endpoint.peer, endpoint.ouraddr = found.peer or endpoint.peer, found.ouraddr or endpoint.ouraddr
         if found.https is not None:
             endpoint.https = found.https or self._sealed

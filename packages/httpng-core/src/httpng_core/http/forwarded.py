@@ -53,6 +53,30 @@ def is_trusted(host: str, trusted: Networks) -> bool:
     return any(address in network for network in trusted)
 
 
+def client_of(peer: Address, trusted: Networks | None) -> str:
+    """Return what the connections of one client have in common: its address, of IPv6 the first 64 bits.
+
+    Nothing, for those who stand for many clients: trusted proxies, and whoever comes by a Unix socket.
+    """
+    host = peer.host
+    if peer.family == "AF_UNIX" or (trusted is not None and is_trusted(host, trusted)):
+        return ""
+    return host if peer.family == "AF_INET" else _network_of(host)
+
+
+@lru_cache(maxsize=1024)
+def _network_of(host: str) -> str:
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{address.exploded[:19]}/64"
+
+
 def _apply_x_forwarded(request: Request, trusted: Networks) -> None:
     headers = request.headers
     hops = _listed(headers.get_all("x-forwarded-for"))

@@ -24,6 +24,9 @@ _SHORT = (str, bytes)
 _NO_VALUES = (Mapping, bytearray, memoryview)
 
 
+RETRY_AFTER: Final = 1
+"""Seconds after which a client may try again that was told that a limit of the server's is reached."""
+
 # Ours, as Python's own differ from version to version: RFC 9110 and the registry of IANA.
 _PHRASES: Final = {
     101: "Switching Protocols",

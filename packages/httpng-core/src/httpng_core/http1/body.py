@@ -10,16 +10,18 @@ _FULL: Final = 65536
 
 
 class BodyBuffer:
-    """The pieces of a body in few objects, however small they came."""
+    """The pieces of a body in few objects, however small they came: `size` bytes."""
 
-    __slots__ = ("_pieces", "_small")
+    __slots__ = ("_pieces", "_small", "size")
 
     def __init__(self) -> None:
+        self.size = 0
         self._pieces: list[bytes] = []
         self._small = bytearray()
 
     def add(self, piece: bytes) -> None:
         """Add `piece` behind what came before."""
+        self.size += len(piece)
         if len(piece) < _LARGE:
             self._small += piece
             if len(self._small) >= _FULL:
@@ -34,7 +36,7 @@ class BodyBuffer:
         if self._small:
             self._put_aside()
         pieces = self._pieces
-        self._pieces = []
+        self._pieces, self.size = [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _put_aside(self) -> None:

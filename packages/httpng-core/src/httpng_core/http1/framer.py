@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from httpng_core.http.chunks import CHUNK_END
-from httpng_core.http.response import ResponseHead, status_line
+from httpng_core.http.response import RETRY_AFTER, ResponseHead, status_line
 from httpng_core.http.trailers import trailer_lines, wants_trailers
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.outgoing import Outgoing
@@ -188,5 +188,7 @@ def refusal(status: int, reason: str, date: bytes | None) -> bytes:
     if date is not None:
         lines.append(date_line(date))
     lines.append(b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n" % len(body))
+    if status == 503:
+        lines.append(b"retry-after: %d\r\n" % RETRY_AFTER)
     lines.append(_CLOSE)
     return b"".join([*lines, body])

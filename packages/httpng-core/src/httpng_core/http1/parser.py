@@ -175,6 +175,11 @@ class RequestParser:
         """The number of bytes that came and aren't read yet."""
         return len(self._data) - self._at + len(self._behind)
 
+    @property
+    def held(self) -> int:
+        """The number of bytes that are kept: those that aren't read, and those of a whole body."""
+        return len(self._data) + len(self._behind) + (0 if self._body is None else self._body.size)
+
     def feed(self, data: bytes) -> None:
         """Add received bytes."""
         self.has_rest = True
@@ -241,6 +246,11 @@ class RequestParser:
         self._behind = bytearray()
         self.has_rest = False
         return rest
+
+    def drop(self) -> None:
+        """Forget all that came, as the connection doesn't go on."""
+        self.take_rest()
+        self._body = None
 
     def next_request(self) -> ParsedHead | More | None:
         """Return the next request; `None` if that takes more bytes, MORE if it takes another call.

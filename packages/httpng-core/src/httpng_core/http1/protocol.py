@@ -18,6 +18,7 @@ from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.ends import STALLED, Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
+from httpng_core.sending.holdings import Holding, holding_of
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -71,6 +72,7 @@ class Http1:
         "_parser",
         "_phase",
         "_settings",
+        "_touched",
         "_upload",
         "exchange",
         "framer",
@@ -97,7 +99,7 @@ class Http1:
         self._goes_on = False
         # Until when what has come of a body pays for the time that it takes; `None` while none is read.
         self._body_due: float | None = None
-        self._began = now
+        self._began = self._touched = now
         self._phase = Phase.READING
         self._enter(Phase.READING, now, settings.header_timeout)
 
@@ -105,6 +107,7 @@ class Http1:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
+        self._touched = now
         if self._opening is not None and not self._is_http1(data, now):
             return
         if self._phase is not Phase.IDLE and self._phase is not Phase.READING:
@@ -167,6 +170,14 @@ class Http1:
     def exchanges(self) -> list[Exchange]:
         """Return the one that is under way, if any."""
         return [] if self.exchange is None else [self.exchange]
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held for the exchange under way, or for the request that comes in."""
+        kept, exchange = self._parser.held, self.exchange
+        if exchange is None:
+            return [Holding(kept, self._touched, self._turn_away)] if kept else []
+        found = holding_of(exchange, kept, exchange.reset)
+        return [] if found is None else [found]
 
     def count_swept(self) -> None:
         """Count what a sweep has sent."""
@@ -306,6 +317,7 @@ class Http1:
         """Go on after an exchange that is over."""
         endpoint, framer, state = self._endpoint, self.framer, exchange.state
         self.exchange = None
+        self.host.admission.under_way -= 1
         if (
             endpoint.tells_complete
             or state is not _CLOSED
@@ -508,7 +520,10 @@ class Http1:
         self._endpoint.at_rest = False
 
     def _begin(self, head: ParsedHead, now: float) -> None:
-        settings, endpoint = self._settings, self._endpoint
+        settings, endpoint, admission = self._settings, self._endpoint, self.host.admission
+        if admission.full is not None and (cause := admission.full(len(head.body) > 0)) is not None:
+            self._turn_away(now, cause)
+            return
         self._body_due = None
         request = head.request
         if request is not None:
@@ -538,6 +553,7 @@ class Http1:
         if endpoint.draining:
             exchange.draining = True
         self.exchange = exchange
+        admission.under_way += 1
         self.framer.begin(head.keep_alive and not endpoint.draining)
         self._phase = Phase.HANDLING
         endpoint.deadline, endpoint.at_rest = None, True
@@ -567,19 +583,21 @@ class Http1:
         else:
             self._refuse(400, "the request ended before it was whole", now)
 
-    def _refuse(self, status: int, reason: str, now: float) -> None:
+    def _turn_away(self, now: float, cause: Cause) -> None:
+        """Refuse a request that isn't at fault: a limit of the server's is reached."""
+        if self._phase is Phase.IDLE or self._phase is Phase.READING:
+            self._refuse(503, cause.text, now, cause)
+        else:
+            self._reset()
+
+    def _refuse(self, status: int, reason: str, now: float, cause: Cause | None = None) -> None:
         endpoint = self._endpoint
-        known = self._parser.asked()
-        endpoint.tell(
-            RequestRefused(
-                status,
-                reason,
-                endpoint.peer,
-                method=known.method,
-                target=known.target,
-                version=known.version,
-            )
+        method, target, version = self._parser.asked()
+        refused = RequestRefused(
+            status, reason, endpoint.peer, method=method, target=target, version=version, cause=cause
         )
+        endpoint.tell(refused)
+        self._parser.drop()
         self._began, endpoint.watches, endpoint.at_rest = now, True, False
         self._enter(Phase.FLUSHING, now, self._settings.stall_timeout)
         endpoint.outbound.push(refusal(status, reason, endpoint.date()))

@@ -88,6 +88,11 @@ class ReferenceParser:
         return len(self._waiting) + len(self._h11.trailing_data[0])
 
     @property
+    def held(self) -> int:
+        """The number of bytes that are kept: those that aren't read yet, and what there is of the request."""
+        return len(self._waiting) + (self._fed if self._head is None else self._body.size)
+
+    @property
     def has_rest(self) -> bool:
         """Whether there are bytes that aren't read yet."""
         return self.buffered > 0
@@ -110,6 +115,11 @@ class ReferenceParser:
         rest = bytes(self._waiting)
         self._waiting.clear()
         return rest
+
+    def drop(self) -> None:
+        """Forget all that came, as the connection doesn't go on."""
+        self.take_rest()
+        self._body = BodyBuffer()
 
     def next_request(self) -> ParsedHead | More | None:
         """Return the next request; `None` if that takes more bytes, MORE if it takes another call.

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from httpng_core.http.response import ResponseHead
+from httpng_core.http.response import RETRY_AFTER, ResponseHead
 from httpng_core.http.trailers import Fields
 from httpng_core.http2.engine.hpack_encoder import encode, encode_field, encode_head
 
@@ -44,6 +44,8 @@ def _of_http2(fields: Fields) -> list[tuple[bytes, bytes]]:
 def refusal_block(status: int, date: bytes | None) -> bytes:
     """Return the block of a response without a body, to a request that isn't served."""
     fields = [(b"content-length", b"0")]
+    if status == 503:
+        fields.append((b"retry-after", b"%d" % RETRY_AFTER))
     if date is not None:
         fields.append((b"date", date))
     return encode_head(status, fields)

@@ -9,7 +9,7 @@ from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.request import Request
 from httpng_core.http.trailers import received_trailers
 from httpng_core.http2.blocks import CONTINUE, refusal_block
-from httpng_core.http2.engine.errors import CANCEL, NO_ERROR, REFUSED_STREAM
+from httpng_core.http2.engine.errors import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM
 from httpng_core.http2.engine.events import (
     ConnectionFailed,
     DataReceived,
@@ -27,7 +27,7 @@ from httpng_core.http2.lifetime import Lifetime, Phase
 from httpng_core.http2.requests import Facts, FactsMemo
 from httpng_core.http2.stream import Stream
 from httpng_core.http2.tunnel import TunnelInflow
-from httpng_core.sending.ends import STALLED, broke_protocol
+from httpng_core.sending.ends import STALLED, Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
 from httpng_core.wire.endpoint import Endpoint
@@ -86,10 +86,14 @@ class Intake(Lifetime):
 
     def _take_request(self, event: RequestBegan, now: float) -> None:
         stream_id, facts = event.stream_id, None
+        admission = self.host.admission
         try:
             facts = self._memo.kept.get(event.head)
             if facts is None:
                 facts = self._memo.facts(event.head)
+            if admission.full is not None and (cause := admission.full(False)) is not None:
+                self._refuse(stream_id, 503, cause.text, now, facts, cause)
+                return
             request = None if event.end or facts.protocol else self._streamed(facts)
         except RemoteError as error:
             self._refuse(stream_id, error.status, str(error), now, facts)
@@ -155,6 +159,7 @@ class Intake(Lifetime):
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         endpoint = self.endpoint
         exchange = stream.exchange = Exchange(request, self.settings, endpoint.timers, stream, now)
+        self.host.admission.under_way += 1
         if endpoint.draining:
             exchange.draining = True
         endpoint.events.append(RequestReceived(exchange))
@@ -208,6 +213,10 @@ class Intake(Lifetime):
             if stream.exchange.incoming is not None:
                 stream.exchange.incoming.end(received_trailers(event.trailers), now)
             return
+        admission = self.host.admission
+        if admission.full is not None and (cause := admission.full(True)) is not None:
+            self.give_up(stream, now, cause)
+            return
         body = b"".join(stream.body)
         facts = self._bodies.pop(stream_id)
         self.uploads.gone(stream, now)
@@ -216,14 +225,33 @@ class Intake(Lifetime):
             request.give_trailers(received_trailers(event.trailers))
         self._begin_exchange(stream, request, now)
 
+    def give_up(self, stream: Stream, now: float, cause: Cause) -> None:
+        """End the exchange of a stream, or refuse the request that comes in: a limit of ours is reached."""
+        if stream.exchange is not None:
+            stream.code = ENHANCE_YOUR_CALM
+            stream.exchange.reset(now, cause)
+        elif stream.order in self.streams:
+            self._refuse(stream.order, 503, cause.text, now, None, cause)
+            self.note_control(now)
+
     def _refuse(
-        self, stream_id: int, status: int, reason: str, now: float, facts: Facts | None = None
+        self,
+        stream_id: int,
+        status: int,
+        reason: str,
+        now: float,
+        facts: Facts | None = None,
+        cause: Cause | None = None,
     ) -> None:
         """Answer a request that can't be served; the rest of it is of no use (RFC 9113, 8.1)."""
         endpoint, session = self.endpoint, self.session
         facts = self._bodies.pop(stream_id, None) if facts is None else facts
         method, path = ("", "") if facts is None else (facts.method, facts.path)
-        endpoint.tell(RequestRefused(status, reason, endpoint.peer, method=method, target=path, version="2"))
+        endpoint.tell(
+            RequestRefused(
+                status, reason, endpoint.peer, method=method, target=path, version="2", cause=cause
+            )
+        )
         if session.is_open(stream_id):
             session.push_head(stream_id, refusal_block(status, endpoint.date()), True)
             session.reset(stream_id, NO_ERROR)
@@ -262,10 +290,7 @@ class Intake(Lifetime):
     def expired(self, now: float) -> None:
         """End what has taken too long."""
         if self._stuck_due() <= now:
-            # What is committed can't be taken back stream by stream.
-            self._phase = Phase.OVER
-            self.endpoint.reset()
-            self._end_all(now, STALLED, resets=True)
+            self.reset_all(now, STALLED)
             return
         for stream in list(self.streams.values()):
             if stream.due() <= now:

@@ -11,10 +11,11 @@ from httpng_core.http2.stream import Stream
 from httpng_core.http2.uploads import Uploads
 from httpng_core.sending.ends import Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import Host
 from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import Endpoint
-from httpng_core.wire.events import ExchangeEnded, RequestRefused
+from httpng_core.wire.events import ConnectionDropped, ExchangeEnded, RequestRefused
 
 _CLOSED: Final = ResponseState.CLOSED
 PING: Final = b"httpng\0\0"
@@ -59,6 +60,7 @@ class Lifetime:
         "_kept_stall_timeout",
         "_must_move_since",
         "_phase",
+        "_touched",
         "endpoint",
         "host",
         "session",
@@ -81,7 +83,7 @@ class Lifetime:
         # Whether it is known that control frames wait.
         self._has_control = False
         self._idle_since: float | None = now
-        self._must_move_since = now
+        self._must_move_since = self._touched = now
         self._block_since: float | None = None
         self._answer_due = inf
         self._arm(now + settings.header_timeout)
@@ -103,6 +105,7 @@ class Lifetime:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange, endpoint = stream.exchange, self.endpoint
         assert exchange is not None
+        self.host.admission.under_way -= 1
         is_complete = exchange.state is _CLOSED
         if endpoint.tells_complete or not is_complete or exchange.substitute or exchange.settings.access_log:
             endpoint.events.append(ExchangeEnded(exchange, now))
@@ -126,6 +129,21 @@ class Lifetime:
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
         return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held for each stream, and what the client has to be told and doesn't read."""
+        found = []
+        for stream in self.streams.values():
+            if (holding := stream.holding()) is not None:
+                found.append(holding)
+        if held := self.session.held:
+            found.append(Holding(held, self._touched, self._drop))
+        return found
+
+    def _drop(self, now: float, cause: Cause) -> None:
+        if not self.exchanges():
+            self.endpoint.tell(ConnectionDropped(self.endpoint.peer, cause))
+        self.reset_all(now, cause)
 
     # Time ---------------------------------------------------------------------------------------------
 
@@ -186,6 +204,12 @@ class Lifetime:
         """Cancel everything: the connection is gone."""
         self._phase = Phase.OVER
         self._end_all(now, cause)
+
+    def reset_all(self, now: float, cause: Cause) -> None:
+        """Give the connection up: what is committed can't be taken back stream by stream."""
+        self._phase = Phase.OVER
+        self.endpoint.reset()
+        self._end_all(now, cause, resets=True)
 
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""

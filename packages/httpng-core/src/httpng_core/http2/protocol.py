@@ -69,7 +69,7 @@ class Http2(Intake):
         phase = self._phase
         if phase is Phase.FAILED or phase is Phase.OVER:
             return
-        session = self.session
+        session, self._touched = self.session, now
         self.endpoint.at_rest = False
         self._act(session.receive(data, now), now)
         if session.has_more and not self._goes_on:

@@ -17,8 +17,10 @@ from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.http2.tunnel import TunnelInflow
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
+from httpng_core.sending.holdings import Holding, holding_of
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
@@ -54,6 +56,9 @@ class StreamOwner(Protocol):
 
     def note_control(self, now: float) -> None:
         """Note that control frames may wait."""
+
+    def give_up(self, stream: "Stream", now: float, cause: Cause) -> None:
+        """End the exchange of a stream, or the request that comes in, which isn't at fault."""
 
 
 class Stream(Entry):
@@ -200,6 +205,17 @@ class Stream(Entry):
 
     def body_failed(self, now: float) -> None:
         """Do nothing: the end of the exchange resets the stream."""
+
+    def holding(self) -> Holding | None:
+        """Return what is held for the request that comes in, or for its exchange; `None`: nothing is."""
+        exchange = self.exchange
+        if exchange is None:
+            return Holding(self.size, self.touched, self._give_up) if self.size else None
+        kept = len(self._rest) + (0 if self.inflow is None else self.inflow.held)
+        return holding_of(exchange, kept, self._give_up)
+
+    def _give_up(self, now: float, cause: Cause) -> None:
+        self._owner.give_up(self, now, cause)
 
     # Time ---------------------------------------------------------------------------------------------
 

@@ -18,6 +18,11 @@ class TunnelInflow:
         self._early: list[bytes] = []
         self._unpaid = 0
 
+    @property
+    def held(self) -> int:
+        """How many bytes are held until the tunnel is there."""
+        return sum(map(len, self._early))
+
     def take(self, exchange: Outgoing, data: bytes, now: float) -> None:
         """Take what came."""
         self._unpaid += len(data)

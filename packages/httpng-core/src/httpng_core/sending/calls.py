@@ -58,9 +58,9 @@ class Pending:
 
 
 class Write(Pending):
-    """A `write`: `accepted` of the bytes of `body` were accepted so far."""
+    """A `write`: `accepted` of the bytes of `body` were accepted so far; it waits since `began`."""
 
-    __slots__ = ("_limit", "_path", "accepted", "body", "order", "until")
+    __slots__ = ("_limit", "_path", "accepted", "began", "body", "order", "until")
 
     def __init__(
         self,
@@ -74,6 +74,7 @@ class Write(Pending):
         self.until = until
         self.body = body
         self.accepted = 0
+        self.began = 0.0
         self.order = 0
         self._limit = limit
         self._path = path

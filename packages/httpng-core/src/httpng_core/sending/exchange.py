@@ -140,9 +140,11 @@ class Exchange(Tracking):
         wait_for = settings.default_send_timeout if timeout is None else timeout
         if limit == "auto":
             return self._write_along_path(data, now + wait_for, until, now)
-        if self._take_now(data, limit, until, now):
+        room = self.host.admission.window
+        room = limit if limit <= room else max(room, min(limit, len(data)))
+        if self._take_now(data, room, until, now):
             return DONE
-        return self._line_up(Write(data, limit, now + wait_for, until), now)
+        return self._line_up(Write(data, room, now + wait_for, until), now)
 
     def write_message(
         self,
@@ -175,6 +177,8 @@ class Exchange(Tracking):
             until = self._track(until, limit)
         path = self.along_path(until) if limit == "auto" else None
         fixed = 0 if limit == "auto" else limit
+        if fixed > self.host.admission.window:
+            fixed = max(self.host.admission.window, min(fixed, size))
         message = Message(frame, head, size, positions, fixed, deadline, until, path)
         if self.state > LAST_WRITABLE:
             return self._ended_call(message, Call.WRITE)
@@ -637,7 +641,7 @@ class Exchange(Tracking):
             self.queue = WriterQueue()
         queue = self.queue
         self._calls += 1
-        write.order = self._calls
+        write.order, write.began = self._calls, now
         queue.append(write)
         if len(queue) == 1:
             queue.advance(self, now, self._settle_write)

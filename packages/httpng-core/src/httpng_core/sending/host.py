@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from httpng_core.http.request import Address
+from httpng_core.sending.admission import Admission
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import PathLook
 
 CallInLoop = Callable[[Callable[[], None]], None]
@@ -35,14 +38,19 @@ class Host:
             is spread over several turns by it. `None`: they take all that was published at once.
         look: returns what the kernel says of the way to the client now. `None`: it can't be told.
         driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
+        admission: whether exchanges may begin. One for all connections of a loop; `None`: one of its own.
+        greet: called with the address of the client, where a proxy tells that; returns why the connection is
+            to be closed at once, or `None`. `None` itself: none is.
     """
 
     __slots__ = (
+        "admission",
         "call_in_loop",
         "call_soon",
         "direct_send",
         "driver",
         "feed_ready",
+        "greet",
         "look",
         "payload_ready",
         "wake",
@@ -59,6 +67,8 @@ class Host:
         call_soon: CallInLoop | None = None,
         look: Callable[[], PathLook | None] | None = None,
         driver: Any = None,
+        admission: Admission | None = None,
+        greet: Callable[[Address], Cause | None] | None = None,
     ) -> None:
         self.wake = wake
         self.feed_ready = feed_ready
@@ -68,6 +78,8 @@ class Host:
         self.call_soon = call_soon
         self.look = look
         self.driver = driver
+        self.admission = Admission() if admission is None else admission
+        self.greet = greet
 
 
 NO_HOST = Host()

@@ -64,6 +64,7 @@ class Incoming:
     Attributes:
         held: how many bytes have come and are not read.
         received: how many bytes have come in all.
+        touched: when bytes have come or were read last.
         is_complete: whether all of it has come.
         error: why it will never be complete, if so; what is held can be read before that is raised.
         drops: whether what comes is of no use: the exchange is over, or its handler is.
@@ -87,12 +88,14 @@ class Incoming:
         "held",
         "is_complete",
         "received",
+        "touched",
         "trailers",
     )
 
     def __init__(self, owner: BodyOwner, timers: Timers, settings: Settings, limit: int | None) -> None:
         """Begin with nothing; more than `limit` bytes are an error of the client's."""
         self.held = self.received = 0
+        self.touched = 0.0
         self.is_complete = self.drops = False
         self.error: BodyError | None = None
         self.trailers: Fields = ()
@@ -115,6 +118,11 @@ class Incoming:
     def is_read(self) -> bool:
         """Whether all has come and nothing is left to be read."""
         return self.is_complete and not self.held
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are kept to be read, those before them in the same piece included."""
+        return self.held + self._offset
 
     def read(self, limit: int | None, now: float, timeout: Seconds | None = None) -> Read:
         """Read what is held, or wait for what comes next; the value of the call is a piece, `b""` at the end.
@@ -178,6 +186,7 @@ class Incoming:
         else:
             pieces.append(data)
         self.held += size
+        self.touched = now
         if self._read is not None:
             self._give(self._stop_waiting(now), now)
 
@@ -264,6 +273,7 @@ class Incoming:
         piece = self._take(read.limit)
         size = len(piece)
         self.held -= size
+        self.touched = now
         if self._given_back:
             # That much was consumed before.
             before = min(self._given_back, size)

@@ -80,6 +80,11 @@ class WriterQueue:
         """How many bytes of all that wait were not accepted yet."""
         return sum(write.rest for write in self._waiting)
 
+    @property
+    def since(self) -> float:
+        """When the one that is first in line called; it is of no use when nobody waits."""
+        return self._waiting[0].began if self._waiting else 0.0
+
     def append(self, write: Write) -> None:
         """Put `write` at the end of the line."""
         self._waiting.append(write)

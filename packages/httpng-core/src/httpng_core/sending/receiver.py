@@ -6,7 +6,17 @@ from httpng_core.sending.ends import Cause
 
 
 class Receiver(Protocol):
-    """What an exchange became whose client and handler send each other raw bytes: a tunnel."""
+    """What an exchange became whose client and handler send each other raw bytes: a tunnel.
+
+    Attributes:
+        touched: when bytes have come or were taken last.
+    """
+
+    touched: float
+
+    @property
+    def held(self) -> int:
+        """How many bytes have come and were not taken."""
 
     @property
     def wants_read(self) -> bool:

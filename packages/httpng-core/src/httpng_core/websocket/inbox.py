@@ -9,11 +9,12 @@ class Inbox:
     """Messages that have come, the oldest first.
 
     Attributes:
+        held: how many bytes they have together, of text characters.
         messages: those that were not taken.
         ended: whether no more will come.
     """
 
-    __slots__ = ("_arrival", "_held", "_max_count", "_max_size", "ended", "messages")
+    __slots__ = ("_arrival", "_max_count", "_max_size", "ended", "held", "messages")
 
     def __init__(self, max_count: int, max_size: int) -> None:
         """Be full with so many messages, or with so many bytes, of text characters."""
@@ -21,18 +22,18 @@ class Inbox:
         self.ended = False
         self._max_count = max_count
         self._max_size = max_size
-        self._held = 0
+        self.held = 0
         self._arrival: Pending | None = None
 
     @property
     def is_full(self) -> bool:
         """Whether nothing more is to be put in."""
-        return len(self.messages) >= self._max_count or self._held >= self._max_size
+        return len(self.messages) >= self._max_count or self.held >= self._max_size
 
     def put(self, message: str | bytes) -> None:
         """Add a message; the one that makes it full is always taken."""
         self.messages.append(message)
-        self._held += len(message)
+        self.held += len(message)
         self._arrived()
 
     def take(self) -> str | bytes | None:
@@ -40,7 +41,7 @@ class Inbox:
         if not self.messages:
             return None
         message = self.messages.popleft()
-        self._held -= len(message)
+        self.held -= len(message)
         return message
 
     def end(self) -> None:
@@ -51,7 +52,7 @@ class Inbox:
     def clear(self) -> None:
         """Forget the messages that nobody will take."""
         self.messages.clear()
-        self._held = 0
+        self.held = 0
 
     def arrival(self) -> Pending:
         """Return a call that settles when there is a message to take, or none will come.

@@ -45,11 +45,13 @@ class FrameReader:
 
     Attributes:
         size: the length of the message that comes in, so far.
+        unread: how many bytes have come that `next` has yet to read, or some more.
     """
 
     def __init__(self, max_size: int, deflate: Deflate | None = None) -> None:
         """Refuse messages of more than `max_size` bytes, inflated."""
         self.size = 0
+        self.unread = 0
         self._max_size = max_size
         self._frames = FrameProtocol(client=False, extensions=[] if deflate is None else [deflate])
         self._parts: list[str | bytes] = []
@@ -57,6 +59,7 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Take what came; `next` reads it."""
         self._frames.receive_bytes(data)
+        self.unread += len(data)
 
     def next(self) -> str | bytes | Control | bool | None:
         """Read one frame: return the message that it completes, or the control frame that it is.
@@ -73,6 +76,7 @@ class FrameReader:
             reason = "message too big" if failed.code == TOO_BIG else str(failed)
             raise Failure(int(failed.code), reason) from None
         if frame is None:
+            self.unread = 0
             return None
         payload = frame.payload
         if frame.opcode is Opcode.CLOSE:

@@ -43,6 +43,7 @@ class WebSocket:
             1006 if it is gone without a CLOSE. `None` while it is open.
         close_reason: the text that goes with it.
         inbox: the messages that have come and were not taken.
+        touched: when bytes have come or messages were taken last.
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class WebSocket:
         "exchange",
         "inbox",
         "subprotocol",
+        "touched",
     )
 
     def __init__(
@@ -88,6 +90,7 @@ class WebSocket:
         self.subprotocol = subprotocol
         self.close_code: int | None = None
         self.close_reason = ""
+        self.touched = now
         self.inbox = Inbox(settings.ws_max_queue, settings.ws_max_size)
         self._bits = 0 if deflate is None else deflate.server_max_window_bits
         self._reader = FrameReader(settings.ws_max_size, deflate)
@@ -181,7 +184,7 @@ class WebSocket:
 
     def take(self, now: float) -> str | bytes | None:
         """Take the oldest message that has come; `None` if there is none."""
-        was_full = self.inbox.is_full
+        was_full, self.touched = self.inbox.is_full, now
         message = self.inbox.take()
         if was_full and not self.inbox.is_full and self._state is State.OPEN and not self._lags:
             self._read_on(now)
@@ -234,6 +237,11 @@ class WebSocket:
     # What the tunnel tells (`Receiver`) ---------------------------------------------------------------
 
     @property
+    def held(self) -> int:
+        """How many bytes have come and were not taken."""
+        return self.inbox.held + self._reader.size + self._reader.unread
+
+    @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
         return self._state >= State.ENDING or not (self._lags or (self.inbox.is_full and not self._drops))
@@ -244,6 +252,7 @@ class WebSocket:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
+        self.touched = now
         if self._state < State.ENDING:
             self._reader.feed(data)
             self._read(now)

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from httpng_core.http.request import Address
-from httpng_core.sending.ends import EndKind
+from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -61,9 +61,10 @@ class RequestRefused:
         reason: why, in one line.
         peer: the client's end.
         method, target, version: what is known of the request; empty where nothing is.
+        end: why it ended, as `EndKind` has it: "refused(400)", or "limit(max_exchanges)".
     """
 
-    __slots__ = ("method", "peer", "reason", "status", "target", "version")
+    __slots__ = ("end", "method", "peer", "reason", "status", "target", "version")
 
     def __init__(
         self,
@@ -74,18 +75,15 @@ class RequestRefused:
         method: str = "",
         target: str = "",
         version: str = "",
+        cause: Cause | None = None,
     ) -> None:
+        self.end = f"{EndKind.REFUSED.value}({status})" if cause is None else cause.label
         self.status = status
         self.reason = reason
         self.peer = peer
         self.method = method
         self.target = target
         self.version = version
-
-    @property
-    def end(self) -> str:
-        """Why it ended, as `EndKind` has it: "refused(400)"."""
-        return f"{EndKind.REFUSED.value}({self.status})"
 
 
 class TlsFailed:
@@ -105,7 +103,24 @@ class TlsFailed:
         self.peer = peer
 
 
-Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed
+class ConnectionDropped:
+    """A connection without an exchange was reset, as a limit of the server's is reached.
+
+    Attributes:
+        reason: why, in one line.
+        end: the same, as `EndKind` has it: "limit(max_connections_per_address)".
+        peer: the client's end.
+    """
+
+    __slots__ = ("end", "peer", "reason")
+
+    def __init__(self, peer: Address, cause: Cause) -> None:
+        self.reason = cause.text
+        self.end = cause.label
+        self.peer = peer
+
+
+Event = RequestReceived | ExchangeEnded | RequestRefused | TlsFailed | ConnectionDropped
 """What `Connection.next_event` gives."""
 
 _OUTCOMES: dict[ResponseState, Outcome] = {

@@ -70,6 +70,15 @@ class Outbound:
         """How many wire bytes the kernel took."""
         return self.ledger.accepted
 
+    def detached(self) -> int:
+        """Copy what is left of larger pieces, so that these can go; return how many bytes are committed."""
+        size = 0
+        for index, buffer in enumerate(self.tail):
+            if isinstance(buffer, memoryview):
+                self.tail[index] = bytes(buffer)
+            size += len(buffer)
+        return size
+
     # In -----------------------------------------------------------------------------------------------
 
     def push(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from httpng_core.config.settings import Settings
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holdings import Holding
 
 
 class Readiness(Enum):
@@ -44,6 +45,9 @@ class HttpProtocol(Protocol):
 
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held for each exchange, and for requests that come in."""
 
     def receive(self, data: bytes, now: float) -> None:
         """Take what the client sent."""
@@ -97,6 +101,10 @@ class Silence:
 
     def exchanges(self) -> list[Exchange]:
         """Return none."""
+        return []
+
+    def holdings(self) -> list[Holding]:
+        """Return that nothing is held."""
         return []
 
     def receive(self, data: bytes, now: float) -> None:

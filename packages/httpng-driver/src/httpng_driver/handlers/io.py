@@ -1,7 +1,6 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -20,9 +19,6 @@ from httpng_core import HeaderSource as _HeaderSource
 from httpng_driver.handlers.driving import Driving
 from httpng_driver.handlers.turn import LoopTurns, Turn
 from httpng_driver.handlers.websocket import WebSocket
-
-_GATHERED: Final = 256 * 1024
-"""So many bytes are offered to the kernel at once, in the middle of a handler's turn."""
 
 
 class IO(BaseIO):
@@ -274,7 +270,7 @@ class IO(BaseIO):
         if not pending.settled:
             await self._until_settled(pending)
             return pending.result
-        if self._exchange.buffered >= _GATHERED:
+        if self._exchange.buffered >= self._turns.gathered:
             # More would go out in several offers anyway, and by then it would be out of the caches.
             self.pump.push_now()
         if self._turn is None:
@@ -321,7 +317,7 @@ def begin_write(io: IO, body: bytes | str | bytearray | memoryview) -> Pending |
     if (
         not pending.settled
         or turn is None
-        or io._exchange.buffered >= _GATHERED
+        or io._exchange.buffered >= io._turns.gathered
         or turn.is_over(io._clock, io._turns)
         or pending.result is not None
     ):

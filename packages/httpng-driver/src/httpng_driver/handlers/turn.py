@@ -1,8 +1,12 @@
 """When a handler lets others run: one whose calls always have room must not keep the loop to itself."""
 
 from collections.abc import Callable
+from typing import Final
 
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
+
+GATHERED: Final = 256 * 1024
+"""More would go out in several offers anyway, and later be out of the caches."""
 
 
 class LoopTurns:
@@ -10,13 +14,15 @@ class LoopTurns:
 
     Attributes:
         count: how often.
+        gathered: when so many bytes of a handler's wait, the kernel is asked in the middle of its turn.
     """
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "gathered")
 
     def __init__(self) -> None:
         """Begin at 0."""
         self.count = 0
+        self.gathered = GATHERED
 
 
 class Turn:

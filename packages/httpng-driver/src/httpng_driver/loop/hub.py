@@ -8,6 +8,8 @@ from httpng_core import (
     SHUT_DOWN,
     Application,
     AsgiHandler,
+    Cause,
+    ConnectionDropped,
     Exchange,
     end_exchange,
 )
@@ -19,8 +21,10 @@ from httpng_driver.handlers.io import IO
 from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.holder_watch import HolderWatch
+from httpng_driver.loop.limits import Limits
 from httpng_driver.loop.pump import Pump
 from httpng_driver.loop.statistics import HubStatistics
+from httpng_driver.loop.tcp_options import reset
 from httpng_driver.loop.turns import Turns
 from httpng_driver.reactor import Reactor
 
@@ -36,9 +40,14 @@ class Hub(Turns[Pump]):
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         doorbell: Doorbell | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        """Make a hub in the thread of its loop. It owns the `doorbell`, by which other threads reach it."""
-        super().__init__(application, reactor, clock, wall_clock, doorbell or Doorbell())
+        """Make a hub in the thread of its loop. It owns the `doorbell`, by which other threads reach it.
+
+        The `limits` are those of all loops of the server; `None`: there is this one alone.
+        """
+        limits = Limits(application.settings) if limits is None else limits
+        super().__init__(application, reactor, clock, wall_clock, doorbell or Doorbell(), limits)
         self._holders = HolderWatch(self)
         files = DiskFiles(reactor, wall_clock)
         self._asgi = AsgiHost(
@@ -76,7 +85,13 @@ class Hub(Turns[Pump]):
             accepted.socket.close()
             self.on_forget()
             return
-        pump = Pump(self, accepted)
+        client = "" if accepted.is_proxied else self.share.limits.join(accepted.peer)
+        if isinstance(client, Cause):
+            self.runner.handle(ConnectionDropped(accepted.peer, client))
+            reset(accepted.socket)
+            self.on_forget()
+            return
+        pump = Pump(self, accepted, client)
         self._pumps.add(pump)
         self._holders.begin()
         if not pump.flagged:
@@ -111,6 +126,7 @@ class Hub(Turns[Pump]):
         self._closed = True
         self.reset()
         self.runner.close()
+        self.share.close()
         self.wakeup.close()
         self.poller.close()
 

@@ -7,25 +7,23 @@ callback that reads it: the handler runs, and its answer is sent, before the nex
 import logging
 import select
 import socket
-import struct
 from functools import partial
 from itertools import count
 from math import inf
 
-from httpng_core import DEFECT, Connection, Host, PathLook, Readiness, Settings, Timer, lost
+from httpng_core import DEFECT, Address, Cause, Connection, Host, PathLook, Readiness, Settings, Timer, lost
 from httpng_driver.handlers.driving import Driving
 from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
-from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after
+from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after, reset
 from httpng_driver.loop.turns import Turns
 
 _log = logging.getLogger("httpng")
 _RECEIVE_SIZE = 64 * 1024
 _OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
-_RESET = struct.pack("ii", 1, 0)
 _numbers = count(1)
 _NOTHING = Readiness.NOTHING
 _ASK = Readiness.ASK
@@ -39,6 +37,7 @@ class Pump(Driving):
         number: its number; no other connection of this process has it.
         flagged: whether it is served now, or the hub has it on its list for this turn.
         alarm: when the hub will look at its deadline next, or `None`.
+        client: whose connection it counts as; empty: nobody's.
     """
 
     __slots__ = (
@@ -55,16 +54,18 @@ class Pump(Driving):
         "_stall_limit",
         "_watched",
         "alarm",
+        "client",
         "connection",
         "number",
     )
 
-    def __init__(self, hub: "Turns[Pump]", accepted: Accepted) -> None:
-        """Watch a socket from now on, for `hub`."""
-        sock, ouraddr = accepted.socket, accepted.ouraddr
+    def __init__(self, hub: "Turns[Pump]", accepted: Accepted, client: str = "") -> None:
+        """Watch a socket from now on, for `hub`; it was counted as one of `client`."""
+        sock = accepted.socket
         self.flagged = False
         self.number = next(_numbers)
         self.alarm: Timer | None = None
+        self.client = client
         self._hub = hub
         self._socket = sock
         self._fd = sock.fileno()
@@ -88,12 +89,14 @@ class Pump(Driving):
                 look=self.look,
                 call_soon=hub.wakeup.call,
                 driver=self,
+                admission=hub.share.admission,
+                greet=self._greet if accepted.is_proxied else None,
             ),
             peer=accepted.peer,
-            ouraddr=ouraddr,
+            ouraddr=accepted.ouraddr,
             date=hub.date,
             # Of a Unix socket the kernel counts something else.
-            tells_acknowledged=CAN_TELL and ouraddr.family != "AF_UNIX",
+            tells_acknowledged=CAN_TELL and accepted.ouraddr.family != "AF_UNIX",
             certificates=accepted.certificates,
             proxy_protocol=accepted.is_proxied,
             tells_complete=False,
@@ -180,6 +183,8 @@ class Pump(Driving):
         self.flagged = False
         if more:
             hub.flag(self)
+        if hub.share.is_on:
+            self._settle()
 
     def serve_locked(self) -> None:
         """Serve, outside of a turn."""
@@ -190,6 +195,8 @@ class Pump(Driving):
         """Give the connection other settings."""
         self.connection.reconfigure(settings, now)
         self._set_alarm()
+        if self._hub.share.is_on:
+            self._settle()
 
     def push(self) -> bool:
         """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
@@ -213,10 +220,12 @@ class Pump(Driving):
         if self._fd < 0:
             return
         with self._hub.lock:
-            if self.flagged:
-                self.push()
-            else:
+            if not self.flagged:
                 self.serve()
+                return
+            self.push()
+            if self._hub.share.is_on:
+                self._settle()
 
     def expire(self, now: float) -> None:
         """Look at a deadline, which may have come."""
@@ -256,9 +265,12 @@ class Pump(Driving):
             self._acks.close()
             self._acks = None
         if self.connection.reset_expected:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._socket.close()
+            reset(self._socket)
+        else:
+            self._socket.close()
         self.connection.release()
+        self._hub.share.forget(self.connection)
+        self._hub.share.limits.leave(self.client)
         self._hub.timers.cancel(self.alarm)
         self._hub.forget(self)
 
@@ -358,6 +370,20 @@ class Pump(Driving):
         _log.exception("a connection failed and is aborted")
         self.connection.abort(self._hub.clock(), DEFECT)
         self.close()
+
+    def _settle(self) -> None:
+        try:
+            self._hub.share.settle(self.connection)
+        except Exception:
+            self._fail()
+
+    def _greet(self, peer: Address) -> Cause | None:
+        """Count the connection as one of the client that a proxy has named, if that may have one more."""
+        client = self._hub.share.limits.join(peer)
+        if isinstance(client, Cause):
+            return client
+        self.client = client
+        return None
 
     def _watch_acks(self) -> AckWatch:
         if self._acks is None:

@@ -28,6 +28,7 @@ _FLAGS = (
     _SOFTWARE | _TX_ACK | _OPT_ID | _OPT_TSONLY,
 )
 _QUEUED_AT_MOST = 1024
+_RESET = struct.pack("ii", 1, 0)
 
 GIVE_UP_MARGIN = 5.0
 """Seconds by which the kernel gives a client up later than we do."""
@@ -126,3 +127,9 @@ def since_last_sent(sock: socket.socket) -> int:
         return int(struct.unpack_from("I", info, _LAST_DATA_SENT_AT)[0])
     except (OSError, struct.error):
         return 0
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a socket with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    sock.close()

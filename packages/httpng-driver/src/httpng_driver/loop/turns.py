@@ -15,6 +15,7 @@ from httpng_driver.handlers.driving import Driving
 from httpng_driver.handlers.turn import LoopTurns
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.feed_turns import FeedTurns
+from httpng_driver.loop.limits import Limits, Share
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.reactor import Reactor
 
@@ -35,6 +36,7 @@ class Turns(Generic[P]):
         runner: runs the handlers; the hub makes it, last of all.
         timers: deadlines of the driver's own and the next one of each connection.
         feed_turns: what feeds have for the connections.
+        share: what the connections hold, of what all loops may.
         wakeup: by which other threads reach the loop.
         lock: held while the loop works.
         thread: the thread of the loop.
@@ -50,6 +52,7 @@ class Turns(Generic[P]):
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         doorbell: Doorbell,
+        limits: Limits,
     ) -> None:
         self.application = application
         self.configuration = application.configuration
@@ -75,6 +78,7 @@ class Turns(Generic[P]):
         self._scheduled = False
         self._closed = False
         self._alarm: float | None = None
+        self.share = Share(limits, self._turns, clock, self.alarm_at, self.ring)
 
     @property
     def pumps(self) -> list[P]:
@@ -152,6 +156,7 @@ class Turns(Generic[P]):
         settings = configuration.settings
         with self.lock:
             self.configuration, now = configuration, self.clock()
+            self.share.renew(settings)
             for pump in self.pumps:
                 pump.reconfigure(settings, now)
         self._soon()

@@ -7,7 +7,16 @@ from threading import Lock
 
 import anyio
 
-from httpng_core import Application, ConfigError, Configuration, Pending, ServerState, ServerVerb, Timer
+from httpng_core import (
+    Application,
+    ConfigError,
+    Configuration,
+    Pending,
+    ServerState,
+    ServerVerb,
+    Settings,
+    Timer,
+)
 from httpng_driver.loop.hub import Hub
 from httpng_driver.serving.draining import PATIENCE, log_waiting
 from httpng_driver.serving.endpoints import Listening, check_configuration
@@ -53,6 +62,7 @@ class Service:
 
     def statistics(self) -> ServerStatistics:
         """Return how the server stands. In the thread of the first loop."""
+        limits = self._hub.share.limits
         return ServerStatistics(
             state=self._application.lifecycle.state,
             connections=self._loops.connections,
@@ -62,8 +72,16 @@ class Service:
                 ListenerStatistics(address=one.address, paused=one.paused, shortages=one.shortages)
                 for one in self._listeners
             ),
+            exchanges=limits.under_way,
+            held=None if limits.budget is None else limits.held,
+            ends=self._loops.ends,
             deadline=None if self._deadline is None else self._deadline.deadline,
         )
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that it serves with now."""
+        return self._application.settings
 
     @property
     def hubs(self) -> list[Hub]:

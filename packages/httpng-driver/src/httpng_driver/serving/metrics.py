@@ -36,6 +36,9 @@ class _Collector:
         yield GaugeMetricFamily(
             "httpng_in_flight_bytes", "accepted from handlers and not sent", status["in_flight"]
         )
+        if status["held"] is not None:
+            yield GaugeMetricFamily("httpng_held_bytes", "held for clients", status["held"])
+            yield GaugeMetricFamily("httpng_memory_budget_bytes", "that may be held", status["memory_budget"])
         yield GaugeMetricFamily(
             "httpng_lag_max_seconds", "the largest lag of an exchange", rows[0]["lag"] if rows else 0.0
         )

@@ -1,5 +1,6 @@
 """What a server tells of itself: for operators, and for tests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from httpng_core import ListenAddress, ServerState
@@ -31,6 +32,9 @@ class ServerStatistics:
             come first.
         leaving: how many threads that are to go are not gone yet.
         listeners: what it listens on; nothing while it is stopped or about to stop.
+        exchanges: how many exchanges run.
+        held: how many bytes are held for clients; `None`: there is no `memory_budget`, so nobody counts them.
+        ends: how often requests and exchanges have ended otherwise than completely, by `EndKind` with detail.
         deadline: when what still runs is given up, by the monotonic clock; `None`: nothing is to end.
     """
 
@@ -39,4 +43,7 @@ class ServerStatistics:
     loops: tuple[int, ...]
     leaving: int
     listeners: tuple[ListenerStatistics, ...]
+    exchanges: int
+    held: int | None
+    ends: Mapping[str, int]
     deadline: float | None

@@ -61,21 +61,21 @@ def status_of(service: Service, wanted: Wanted = Wanted()) -> dict[str, Any]:
     rows: list[Row] = []
     open_ones: list[Row] = []
     loops: list[Row] = []
-    ends: dict[str, int] = {}
     for number, hub in enumerate(service.hubs):
         with hub.lock:
             look = _Look(hub, limit, wanted)
-            for end, count in hub.runner.ends.items():
-                ends[end] = ends.get(end, 0) + count
             rows += look.rows(number)
             loops.append(look.loop(number))
             if wanted.connections:
                 open_ones += look.connections(wanted.connections, number)
+    statistics = service.statistics()
     status = {
         "pid": os.getpid(),
-        "state": service.statistics().state.name.lower(),
+        "state": statistics.state.name.lower(),
         **{name: sum(loop[name] for loop in loops) for name in _SUMS},
-        "ends": dict(sorted(ends.items())),
+        "held": statistics.held,
+        "memory_budget": service.settings.memory_budget,
+        "ends": dict(statistics.ends),
         "loops": loops,
         "exchanges": _first_of(rows, limit, wanted.sort),
         "open": _busiest(open_ones, wanted.connections),
@@ -93,12 +93,19 @@ def merged(statuses: list[dict[str, Any]], wanted: Wanted) -> dict[str, Any]:
     return {
         **statuses[0],
         **{name: sum(status[name] for status in statuses) for name in _SUMS},
+        **{name: _sum_of_some(statuses, name) for name in ("held", "memory_budget")},
         "ends": dict(sorted(ends.items())),
         "loops": [loop for status in statuses for loop in status["loops"]],
         "exchanges": _first_of(rows, max(0, min(wanted.limit, MOST)), wanted.sort),
         "open": _busiest([one for status in statuses for one in status["open"]], wanted.connections),
         "workers": [worker for status in statuses for worker in status["workers"]],
     }
+
+
+def _sum_of_some(statuses: list[dict[str, Any]], name: str) -> int | None:
+    """Return the sum of what is told; `None` if nobody tells it."""
+    told = [status[name] for status in statuses if status[name] is not None]
+    return sum(told) if told else None
 
 
 def _first_of(rows: list[Row], limit: int, sort: str) -> list[Row]:
@@ -239,4 +246,5 @@ def _row(pump: Pump, exchange: Exchange, number: int, now: float) -> Row:
         "rtt": round(pump.rtt, 6),
         "stalled_by": None if stats.stalled_by is None else stats.stalled_by.value,
         "skipped": None if follow is None else follow.skipped + follow.expired,
+        "held": sum(holding.size for holding in pump.connection.holdings()),
     }

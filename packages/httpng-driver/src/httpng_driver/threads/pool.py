@@ -72,6 +72,16 @@ class Loops:
         return self.first.runner.requests + sum(worker.requests for worker in workers)
 
     @property
+    def ends(self) -> dict[str, int]:
+        """How often what has ended otherwise than completely; see `Runner.ends`."""
+        found: dict[str, int] = {}
+        for hub in self.hubs:
+            # A copy, as another thread may add to it.
+            for end, count in hub.runner.ends.copy().items():
+                found[end] = found.get(end, 0) + count
+        return dict(sorted(found.items()))
+
+    @property
     def is_leaving(self) -> bool:
         """Whether workers that are to go are not gone yet."""
         return bool(self._leaving)
@@ -157,7 +167,14 @@ class Loops:
     def _worker(self) -> Worker:
         self._last_number += 1
         number = self._last_number
-        return Worker(self._application, self._backend, number, lambda: self.on_forget(), self._ended)
+        return Worker(
+            self._application,
+            self._backend,
+            self.first.share.limits,
+            number,
+            lambda: self.on_forget(),
+            self._ended,
+        )
 
     def _ended(self, worker: Worker) -> None:
         self.first.ring(lambda: self._left(worker))

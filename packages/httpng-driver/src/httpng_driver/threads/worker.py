@@ -11,6 +11,7 @@ from httpng_core import Application
 from httpng_driver.loop import hub as hubs
 from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.doorbell import Doorbell
+from httpng_driver.loop.limits import Limits
 from httpng_driver.loop.pump import Pump
 from httpng_driver.reactor import Backend
 
@@ -29,6 +30,7 @@ class Worker:
         self,
         application: Application,
         backend: Backend,
+        limits: Limits,
         number: int,
         on_forget: Callable[[], None],
         on_ended: Callable[["Worker"], None],
@@ -38,6 +40,7 @@ class Worker:
         Args:
             application: what is served.
             backend: runs the loop.
+            limits: those of all loops.
             number: for the name of the thread.
             on_forget: called in the worker's thread when a connection has been closed.
             on_ended: likewise when nothing of the worker is left but its thread.
@@ -48,6 +51,7 @@ class Worker:
         self.handed = self.forgotten = 0
         self._application = application
         self._backend = backend
+        self._limits = limits
         self._on_forget = on_forget
         self._on_ended = on_ended
         self._doorbell = Doorbell()
@@ -130,7 +134,7 @@ class Worker:
     async def _serve(self) -> None:
         self._over = anyio.Event()
         async with self._backend.reactor() as reactor:
-            hub = hubs.Hub(self._application, reactor, doorbell=self._doorbell)
+            hub = hubs.Hub(self._application, reactor, doorbell=self._doorbell, limits=self._limits)
             hub.on_forget = self._forgot
             self._hub = hub
             try:

@@ -111,6 +111,11 @@ class FrameReader:
         self.dependency = -1
         self.is_partial = False
 
+    @property
+    def held(self) -> int:
+        """How many bytes are kept of frames, and of a header block, that aren't whole."""
+        return len(self._buffer) + self._block_size
+
     def feed(self, data: bytes) -> None:
         """Take `data`, which came after what came before."""
         # What is left over is less than a frame once the frames that are whole have been taken.
@@ -129,6 +134,9 @@ class FrameReader:
         while True:
             at = self._at
             if len(buffer) - at < HEAD_SIZE:
+                if len(buffer) == at:
+                    # All is read: it isn't kept until more comes.
+                    self._buffer, self._at = b"", 0
                 self.is_partial = len(buffer) > at or self._started is not None
                 return None
             high, low, kind, flags, stream_id = _HEAD.unpack_from(buffer, at)

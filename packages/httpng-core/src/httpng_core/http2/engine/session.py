@@ -87,6 +87,11 @@ class Session(Intake):
         self.streams.highest = self.last_stream = 1
         self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN)
 
+    @property
+    def held(self) -> int:
+        """How many bytes are kept of frames that aren't whole, and of answers that the client has to read."""
+        return self._reader.held + self.control_size
+
     def reconfigure(self, config: Config, now: float) -> None:
         """Hold the client to other limits from now on: to the number of fields, and to rates.
 

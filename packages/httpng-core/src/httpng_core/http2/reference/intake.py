@@ -12,6 +12,7 @@ from httpng_core.errors import RemoteError
 from httpng_core.http.forwarded import apply_forwarded
 from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority_update
 from httpng_core.http.request import Request
+from httpng_core.http.response import RETRY_AFTER
 from httpng_core.http.trailers import Fields, received_trailers
 from httpng_core.http2.reference.guard import Allowance
 from httpng_core.http2.reference.request import (
@@ -24,6 +25,7 @@ from httpng_core.http2.reference.request import (
 from httpng_core.http2.reference.stream import Stream, StreamOwner
 from httpng_core.http2.reference.uploads import Uploads
 from httpng_core.http2.reference.wire import MAX_STREAMS
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.events import RequestReceived, RequestRefused
 
@@ -106,10 +108,10 @@ class Intake:
         self._owner.opened(stream)
         self._begin_exchange(stream, request, now)
 
-    def refuse(self, stream_id: int, error: RemoteError, now: float) -> None:
+    def refuse(self, stream_id: int, error: RemoteError, now: float, cause: Cause | None = None) -> None:
         """Answers a request that can't be served; one that is malformed is reset (RFC 9113, 8.1.1)."""
         owner = self._owner
-        owner.endpoint.tell(RequestRefused(error.status, str(error), owner.endpoint.peer))
+        owner.endpoint.tell(RequestRefused(error.status, str(error), owner.endpoint.peer, cause=cause))
         if isinstance(error, MalformedError):
             owner.reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
         elif owner.h2.is_open(stream_id):
@@ -121,6 +123,8 @@ class Intake:
 
     def _answer(self, stream_id: int, status: int) -> None:
         fields = [(b":status", b"%d" % status), (b"content-length", b"0")]
+        if status == 503:
+            fields.append((b"retry-after", b"%d" % RETRY_AFTER))
         date = self._owner.endpoint.date()
         if date is not None:
             fields.append((b"date", date))
@@ -141,6 +145,9 @@ class Intake:
             self._check_length(head, 0, ended=ended)
         except RemoteError as error:
             self.refuse(stream_id, error, now)
+            return
+        if (cause := self._full(False)) is not None:
+            self.refuse(stream_id, RemoteError(cause.text, 503), now, cause)
             return
         stream = Stream(owner, owner.h2.streams[stream_id], head, now)
         stream.prioritise(self._priorities.pop(stream_id, head.priority))
@@ -199,7 +206,14 @@ class Intake:
         stream = self._owner.streams.get(stream_id)
         return stream if stream is not None and stream.exchange is None else None
 
+    def _full(self, has_body: bool) -> Cause | None:
+        full = self._owner.endpoint.host.admission.full
+        return None if full is None else full(has_body)
+
     def _request_whole(self, stream: Stream, now: float, trailers: Fields = ()) -> None:
+        if stream.body and (cause := self._full(True)) is not None:
+            self._owner.give_up(stream, now, cause)
+            return
         endpoint = self._owner.endpoint
         request = stream.head.request(
             b"".join(stream.body), endpoint.peer, endpoint.ouraddr, https=endpoint.https
@@ -214,6 +228,7 @@ class Intake:
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         owner = self._owner
         exchange = stream.exchange = Exchange(request, owner.settings, owner.endpoint.timers, stream, now)
+        owner.endpoint.host.admission.under_way += 1
         if owner.endpoint.draining:
             exchange.draining = True
         owner.endpoint.tell(RequestReceived(exchange))

@@ -17,6 +17,7 @@ from httpng_core.http2.reference.stream import Stream
 from httpng_core.http2.reference.wire import MAX_STREAMS, PREFACE, ServerH2
 from httpng_core.sending.ends import STALLED, Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.holdings import Holding
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 
@@ -112,6 +113,7 @@ class Lifetime:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange = stream.exchange
         assert exchange is not None
+        self.host.admission.under_way -= 1
         self.endpoint.tell(ExchangeEnded(exchange, now))
         if not stream.is_complete and self._phase is not Phase.OVER:
             self.reset(stream.order, stream.code)
@@ -124,6 +126,20 @@ class Lifetime:
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
         return self._intake.uploads.rate_due
+
+    def give_up(self, stream: Stream, now: float, cause: Cause) -> None:
+        """End the exchange of a stream, or refuse the request that comes in: a limit of ours is reached."""
+        if stream.exchange is not None:
+            stream.code = ErrorCodes.ENHANCE_YOUR_CALM
+            stream.exchange.reset(now, cause)
+        elif stream.order in self.streams:
+            self._intake.refuse(stream.order, RemoteError(cause.text, 503), now, cause)
+            self.take_control(now)
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held for each stream."""
+        holdings = [stream.holding() for stream in self.streams.values()]
+        return [holding for holding in holdings if holding is not None]
 
     # Inside: time -------------------------------------------------------------------------------------
 

@@ -18,8 +18,10 @@ from httpng_core.http2.reference.hpack import content_length_field
 from httpng_core.http2.reference.request import RequestHead
 from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
+from httpng_core.sending.holdings import Holding, holding_of
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -59,6 +61,9 @@ class StreamOwner(Protocol):
 
     def take_control(self, now: float) -> None:
         """Note that control frames may wait."""
+
+    def give_up(self, stream: "Stream", now: float, cause: Cause) -> None:
+        """End the exchange of a stream, or the request that comes in, which isn't at fault."""
 
 
 class Stream(Entry):
@@ -169,6 +174,15 @@ class Stream(Entry):
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Note that the exchange is complete, cancelled or given up."""
         self._owner.stream_over(self, now)
+
+    def holding(self) -> Holding | None:
+        """Return what is held for the request that comes in, or for its exchange; `None`: nothing is."""
+        if self.exchange is None:
+            return Holding(self.size, self.touched, self._give_up) if self.size else None
+        return holding_of(self.exchange, len(self._rest), self._give_up)
+
+    def _give_up(self, now: float, cause: Cause) -> None:
+        self._owner.give_up(self, now, cause)
 
     # Time ---------------------------------------------------------------------------------------------
 
