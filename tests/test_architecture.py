@@ -69,6 +69,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cryptography": ("httpng_core.tls",),
     "lupa": ("httpng_lua",),
     "a2wsgi": ("httpng_driver.handlers.asgi",),
+    "opentelemetry": ("httpng_driver.loop.telemetry",),
+    "prometheus_client": ("httpng_driver.serving.metrics",),
     "pytest": (CONFORMANCE,),
 }
 # Where other packages enter: by the names that stand in `__all__` there. testing is for tests, languages for

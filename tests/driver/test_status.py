@@ -101,7 +101,7 @@ async def test_the_page_and_the_metrics(serving: Serving) -> None:
             assert b"1 exchanges on 1 connections" in page.body
             assert b"<script>" not in page.body
             text = (await asked(client, "/status/metrics")).body.decode()
-            assert "http_server_active_requests 1.0" in text
+            assert 'http_server_active_requests{http_request_method="GET",url_scheme="http"} 1.0' in text
             assert "httpng_requests_total 2.0" in text
             assert (await asked(client, "/status?limit=x")).status == 400
 

@@ -318,6 +318,8 @@ class Http1:
         endpoint, framer, state = self._endpoint, self.framer, exchange.state
         self.exchange = None
         self.host.admission.under_way -= 1
+        if (note := endpoint.host.note_end) is not None:
+            note(exchange, now)
         if (
             endpoint.tells_complete
             or state is not _CLOSED

@@ -107,6 +107,8 @@ class Lifetime:
         assert exchange is not None
         self.host.admission.under_way -= 1
         is_complete = exchange.state is _CLOSED
+        if (note := endpoint.host.note_end) is not None:
+            note(exchange, now)
         if endpoint.tells_complete or not is_complete or exchange.substitute or exchange.settings.access_log:
             endpoint.events.append(ExchangeEnded(exchange, now))
         if not is_complete and self._phase is not Phase.OVER:

@@ -636,7 +636,7 @@ class Exchange(Tracking):
         return self._line_up(Write(data, 0, deadline, until, path), now)
 
     def _line_up(self, write: Write, now: float) -> Write:
-        write.timer = self.timers.add(write.deadline, lambda at: self.withdraw(write, at))
+        write.timer = self.timers.add(write.deadline, lambda at: self._time_out(write, at))
         if self.queue is None:
             self.queue = WriterQueue()
         queue = self.queue
@@ -649,6 +649,11 @@ class Exchange(Tracking):
             self.confirming.look()
         self.host.wake()
         return write
+
+    def _time_out(self, write: Write, now: float) -> None:
+        if (note := self.host.note_timeout) is not None:
+            note()
+        self.withdraw(write, now)
 
     def _await(self, wait: Wait | HeaderWrite) -> Pending:
         self._step_out()

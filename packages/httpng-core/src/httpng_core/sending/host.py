@@ -37,6 +37,8 @@ class Host:
         call_soon: does so in a turn of the loop to come, also when called from there: what feeds are to send
             is spread over several turns by it. `None`: they take all that was published at once.
         look: returns what the kernel says of the way to the client now. `None`: it can't be told.
+        note_end: called with each exchange that is over, however it ended, and the time. `None`: none is.
+        note_timeout: called when a write or a follow ends as its time is up. `None`: it isn't told.
         driver: whatever the driver wants to find when it has an exchange in its hands; core leaves it alone.
         admission: whether exchanges may begin. One for all connections of a loop; `None`: one of its own.
         greet: called with the address of the client, where a proxy tells that; returns why the connection is
@@ -52,6 +54,8 @@ class Host:
         "feed_ready",
         "greet",
         "look",
+        "note_end",
+        "note_timeout",
         "payload_ready",
         "wake",
     )
@@ -66,6 +70,8 @@ class Host:
         call_in_loop: CallInLoop | None = None,
         call_soon: CallInLoop | None = None,
         look: Callable[[], PathLook | None] | None = None,
+        note_end: Callable[[Any, float], None] | None = None,
+        note_timeout: Callable[[], None] | None = None,
         driver: Any = None,
         admission: Admission | None = None,
         greet: Callable[[Address], Cause | None] | None = None,
@@ -77,6 +83,8 @@ class Host:
         self.call_in_loop = call_in_loop
         self.call_soon = call_soon
         self.look = look
+        self.note_end = note_end
+        self.note_timeout = note_timeout
         self.driver = driver
         self.admission = Admission() if admission is None else admission
         self.greet = greet

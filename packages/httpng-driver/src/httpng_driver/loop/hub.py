@@ -22,9 +22,11 @@ from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.holder_watch import HolderWatch
 from httpng_driver.loop.limits import Limits
+from httpng_driver.loop.meter import LagWatch
 from httpng_driver.loop.pump import Pump
 from httpng_driver.loop.statistics import HubStatistics
 from httpng_driver.loop.tcp_options import reset
+from httpng_driver.loop.telemetry import meter_for
 from httpng_driver.loop.turns import Turns
 from httpng_driver.reactor import Reactor
 
@@ -41,14 +43,19 @@ class Hub(Turns[Pump]):
         wall_clock: Callable[[], float] = time.time,
         doorbell: Doorbell | None = None,
         limits: Limits | None = None,
+        counts: bool = True,
     ) -> None:
         """Make a hub in the thread of its loop. It owns the `doorbell`, by which other threads reach it.
 
-        The `limits` are those of all loops of the server; `None`: there is this one alone.
+        The `limits` are those of all loops of the server; `None`: there is this one alone. Unless it `counts`,
+        nothing of it is in metrics.
         """
         limits = Limits(application.settings) if limits is None else limits
         super().__init__(application, reactor, clock, wall_clock, doorbell or Doorbell(), limits)
         self._holders = HolderWatch(self)
+        if counts and (meter := meter_for(self, application.settings)) is not None:
+            self.meter = meter
+            LagWatch(self.timers, clock, meter)
         files = DiskFiles(reactor, wall_clock)
         self._asgi = AsgiHost(
             application,

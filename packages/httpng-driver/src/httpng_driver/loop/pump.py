@@ -87,6 +87,8 @@ class Pump(Driving):
                 direct_send=sock.send,
                 call_in_loop=hub.wakeup.call_in_loop,
                 look=self.look,
+                note_end=None if hub.meter is None else hub.meter.ended,
+                note_timeout=None if hub.meter is None else hub.meter.timed_out,
                 call_soon=hub.wakeup.call,
                 driver=self,
                 admission=hub.share.admission,

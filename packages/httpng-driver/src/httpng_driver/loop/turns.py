@@ -16,6 +16,7 @@ from httpng_driver.handlers.turn import LoopTurns
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.limits import Limits, Share
+from httpng_driver.loop.meter import Meter
 from httpng_driver.loop.poller import make_poller
 from httpng_driver.reactor import Reactor
 
@@ -41,6 +42,7 @@ class Turns(Generic[P]):
         lock: held while the loop works.
         thread: the thread of the loop.
         on_forget: called when a connection has been closed.
+        meter: counts how exchanges end, where somebody asks for that; else `None`.
     """
 
     runner: Runner
@@ -61,6 +63,7 @@ class Turns(Generic[P]):
         self.poller = make_poller()
         self.timers = Timers()
         self.lock = RLock()
+        self.meter: Meter | None = None
         self.on_forget: Callable[[], None] = _nothing
         self.feed_turns = FeedTurns(self.flag, self._soon)
         self.wakeup = doorbell
@@ -233,6 +236,8 @@ class Turns(Generic[P]):
 
     def _woken(self) -> None:
         self._scheduled = False
+        if self._closed:
+            return
         self._turns.count += 1
         self.turn()
 

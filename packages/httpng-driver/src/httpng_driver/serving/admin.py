@@ -16,9 +16,10 @@ from urllib.parse import urlencode
 from httpng_core import Application, ListenAddress, Request, Response
 from httpng_driver.handlers.io import IO
 from httpng_driver.serving.control import Service
+from httpng_driver.serving.measures import measures_of
 from httpng_driver.serving.peers import Peers
 from httpng_driver.serving.status import Wanted, merged, status_of
-from httpng_driver.serving.status_handler import rendered, wanted_of
+from httpng_driver.serving.status_handler import asks_for_metrics, metrics, rendered, wanted_of
 from httpng_driver.serving.verbs import kill_connection, kill_exchange, set_window
 
 _HEADERS: Final = {
@@ -55,10 +56,21 @@ class _Admin:
 
     async def _look(self, req: Request) -> Response:
         wanted, target = wanted_of(req), req.path.partition("?")[0]
+        if asks_for_metrics(req):
+            return await self._metrics(is_asked_by_peer="own" in req.query_params)
         status = status_of(self._service, wanted)
         if self._peers is not None and "own" not in req.query_params:
             status = await _with_others(self._peers, status, wanted)
         return Response(json=status) if target == "/status" else rendered(req, status)
+
+    async def _metrics(self, *, is_asked_by_peer: bool) -> Response:
+        own = measures_of(self._service)
+        if is_asked_by_peer:
+            return Response(json=own)
+        if self._peers is None:
+            return metrics([own])
+        others = await self._peers.ask("/metrics?own=1")
+        return metrics([own, *(answer for status, answer in others if status == 200)], of_workers=True)
 
     async def _do(self, req: Request) -> Response:
         given = json.loads(req.body)

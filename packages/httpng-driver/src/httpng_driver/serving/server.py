@@ -31,14 +31,23 @@ class Server:
     """
 
     def __init__(
-        self, application: Application, reactor: Reactor, backend: Backend, listening: Listening | None
+        self,
+        application: Application,
+        reactor: Reactor,
+        backend: Backend,
+        listening: Listening | None,
+        *,
+        counts: bool = True,
     ) -> None:
-        """Serve what `listening` has opened; `None`: the application has stopped, and may start again."""
+        """Serve what `listening` has opened; `None`: the application has stopped, and may start again.
+
+        Unless it `counts`, nothing of it is in metrics.
+        """
         self._application = application
         doorbell = Doorbell()
         try:
             application.use_gate(LuaGate(doorbell.call))
-            self._hub = Hub(application, reactor, doorbell=doorbell)
+            self._hub = Hub(application, reactor, doorbell=doorbell, counts=counts)
         except BaseException:
             doorbell.close()
             raise
@@ -226,7 +235,7 @@ async def _administered(server: Server, backend: Backend) -> AsyncIterator[None]
     listening = Listening(application.configuration)
     try:
         async with backend.reactor() as reactor:
-            admin = server._admin = Server(application, reactor, backend, listening)
+            admin = server._admin = Server(application, reactor, backend, listening, counts=False)
             try:
                 admin._service.begin()
                 yield

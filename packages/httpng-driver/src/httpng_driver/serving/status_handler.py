@@ -1,6 +1,7 @@
 """A handler that tells what its server does: as JSON, as a page, as metrics for Prometheus."""
 
 import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 from urllib.parse import parse_qs
@@ -9,6 +10,7 @@ from httpng_core import Request, Response
 from httpng_driver.handlers.io import IO
 from httpng_driver.loop.pump import Pump
 from httpng_driver.serving.control import Service
+from httpng_driver.serving.measures import Measures, measures_of
 from httpng_driver.serving.metrics import prometheus_text
 from httpng_driver.serving.status import SORTS, Wanted, status_of
 
@@ -39,6 +41,8 @@ async def status_handler(req: Request, io: IO) -> Response:
         wanted = wanted_of(req)
     except ValueError as error:
         return Response(status=400, body=f"{error}\n")
+    if asks_for_metrics(req):
+        return metrics([measures_of(service)])
     return rendered(req, status_of(service, wanted))
 
 
@@ -60,21 +64,28 @@ def wanted_of(req: Request) -> Wanted:
 
 
 def rendered(req: Request, status: dict[str, Any]) -> Response:
-    """Return a status in the form that a request asks for."""
-    form = parse_qs(req.query or "").get("format", [""])[-1]
-    if form == "prometheus" or req.path.partition("?")[0].endswith("/metrics"):
-        return _metrics(status)
-    if form == "json" or "application/json" in req.headers.get("accept", ""):
+    """Return a status in the form that a request asks for: JSON or a page."""
+    if _form(req) == "json" or "application/json" in req.headers.get("accept", ""):
         return Response(headers={"content-type": "application/json"}, body=json.dumps(status))
     return Response(headers={"content-type": "text/html; charset=utf-8"}, body=_page(status))
 
 
-def _metrics(status: dict[str, Any]) -> Response:
-    found = prometheus_text(status)
+def asks_for_metrics(req: Request) -> bool:
+    """Return whether a request is one of Prometheus, and no status is wanted."""
+    return _form(req) == "prometheus" or req.path.partition("?")[0].endswith("/metrics")
+
+
+def metrics(measures: Sequence[Measures], *, of_workers: bool = False) -> Response:
+    """Return what servers have measured, in the text of Prometheus."""
+    found = prometheus_text(measures, of_workers=of_workers)
     if found is None:
         return Response(status=501, body="install prometheus-client to have metrics here")
     kind, text = found
     return Response(headers={"content-type": kind}, body=text)
+
+
+def _form(req: Request) -> str:
+    return parse_qs(req.query or "").get("format", [""])[-1]
 
 
 def _page(status: dict[str, Any]) -> str:

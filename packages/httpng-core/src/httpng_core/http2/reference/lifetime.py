@@ -114,6 +114,8 @@ class Lifetime:
         exchange = stream.exchange
         assert exchange is not None
         self.host.admission.under_way -= 1
+        if (note := self.endpoint.host.note_end) is not None:
+            note(exchange, now)
         self.endpoint.tell(ExchangeEnded(exchange, now))
         if not stream.is_complete and self._phase is not Phase.OVER:
             self.reset(stream.order, stream.code)
