@@ -690,12 +690,6 @@ class Exchange(Tracking):
             self.carrier.exchange_ended(self, now)
             self.host.wake()
 
-    def _is_too_short(self) -> bool:
-        if self.length is None or self.drops:
-            return False
-        waiting = 0 if self.queue is None else self.queue.rest
-        return self.current + waiting < self.length
-
     def _cut(self, cause: Cause, now: float) -> None:
         self.cause = cause
         self._flush(ResponseEvent.CUT, now)

@@ -502,6 +502,12 @@ class Outgoing(ResponseBody):
 
     # Inside -------------------------------------------------------------------------------------------
 
+    def _is_too_short(self) -> bool:
+        if self.length is None or self.drops:
+            return False
+        waiting = 0 if self.queue is None else self.queue.rest
+        return self.current + waiting < self.length
+
     def _settle_write(self, write: Write, error: Exception | None) -> None:
         """End a call of the queue: it is through, or its turn came and its length can't be."""
         self._release(write)
