@@ -65,6 +65,10 @@ def name(requirement: str) -> str:
     return re.split(r"[^\w-]", requirement)[0].lower()
 
 
+CALLED = {"opentelemetry": "opentelemetry-api"}
+"""Distributions that aren't called as what they bring."""
+
+
 def imported(package: str) -> set[str]:
     """The distributions that the modules of a package import, none of ours or of Python's."""
     found: set[str] = set()
@@ -79,7 +83,8 @@ def imported(package: str) -> set[str]:
         }
         for node in set(ast.walk(tree)) - typing_only:
             found |= {one.partition(".")[0] for one in imported_by(node)}
-    return {top for top in found - sys.stdlib_module_names if not top.startswith("httpng")}
+    found = {top for top in found - sys.stdlib_module_names if not top.startswith("httpng")}
+    return {CALLED.get(top, top) for top in found}
 
 
 def imported_by(node: ast.AST) -> list[str]:
