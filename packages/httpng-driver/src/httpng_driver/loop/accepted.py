@@ -1,9 +1,13 @@
 """An accepted socket, on its way from a listener to the loop that serves it."""
 
+from itertools import count
 from socket import socket
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from httpng_core import Address, Certificates
+
+NUMBERS: Final = count(1)
+"""The numbers of connections, none of which a process gives twice."""
 
 
 class Accepted(NamedTuple):

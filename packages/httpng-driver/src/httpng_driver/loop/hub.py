@@ -47,8 +47,8 @@ class Hub(Turns[Pump]):
     ) -> None:
         """Make a hub in the thread of its loop. It owns the `doorbell`, by which other threads reach it.
 
-        The `limits` are those of all loops of the server; `None`: there is this one alone. Unless it `counts`,
-        nothing of it is in metrics.
+        The `limits` are those of all loops of the server; `None`: there is this one alone. Unless it
+        `counts`, nothing of it is in metrics.
         """
         limits = Limits(application.settings) if limits is None else limits
         super().__init__(application, reactor, clock, wall_clock, doorbell or Doorbell(), limits)

@@ -8,12 +8,11 @@ import logging
 import select
 import socket
 from functools import partial
-from itertools import count
 from math import inf
 
 from httpng_core import DEFECT, Address, Cause, Connection, Host, PathLook, Readiness, Settings, Timer, lost
 from httpng_driver.handlers.driving import Driving
-from httpng_driver.loop.accepted import Accepted
+from httpng_driver.loop.accepted import NUMBERS, Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
@@ -24,7 +23,6 @@ _log = logging.getLogger("httpng")
 _RECEIVE_SIZE = 64 * 1024
 _OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
-_numbers = count(1)
 _NOTHING = Readiness.NOTHING
 _ASK = Readiness.ASK
 
@@ -63,7 +61,7 @@ class Pump(Driving):
         """Watch a socket from now on, for `hub`; it was counted as one of `client`."""
         sock = accepted.socket
         self.flagged = False
-        self.number = next(_numbers)
+        self.number = next(NUMBERS)
         self.alarm: Timer | None = None
         self.client = client
         self._hub = hub
