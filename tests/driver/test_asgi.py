@@ -1,6 +1,7 @@
 """ASGI applications: what `send` and `receive` do, whatever the client does."""
 
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextvars import ContextVar
 from math import inf
@@ -651,6 +652,8 @@ async def test_hints_trailers_and_tls(net: Net) -> None:
         assert tls is not None
         assert tls["tls_version"] == 0x0304
         assert tls["cipher_suite"] >> 8 == 0x13
+        assert ssl.PEM_cert_to_DER_cert(tls["server_cert"])
+        assert (tls["client_cert_chain"], tls["client_cert_name"]) == ([], None)
     else:
         assert tls is None
 

@@ -42,6 +42,11 @@ def refusal(pair: CertificateFiles, settings: Settings = DEFAULTS) -> str:
     return str(raised.value)
 
 
+def shown_by(end: TlsEnd, pair: CertificateFiles) -> bool:
+    """Whether an end of a server tells that it has shown the certificate of `pair`."""
+    return end.certificate == Path(pair.certificate_file).read_text()
+
+
 # Files ------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +60,22 @@ def test_one_file_with_both(tmp_path: Path) -> None:
     pair = make_pair(tmp_path)
     both = tmp_path / "both.pem"
     both.write_bytes(Path(pair.certificate_key_file).read_bytes() + Path(pair.certificate_file).read_bytes())
-    shake(load(CertificateFiles(str(both), str(both))), trusting(pair))
+    server, _ = shake(load(CertificateFiles(str(both), str(both))), trusting(pair))
+    assert shown_by(server, pair), "without its key"
+
+
+def test_what_was_shown_is_told(tmp_path: Path) -> None:
+    one, other = make_pair(tmp_path, ["one"]), make_pair(tmp_path, ["other"], stem="other")
+    both = load(one, other, uses_sni=True)
+    for pair, name in ((one, "one"), (other, "other")):
+        server, client = shake(both, trusting(pair), name)
+        assert shown_by(server, pair)
+        assert client.certificate is None
+    # Files of a chain: the server's own certificate is the first.
+    chain = tmp_path / "chain.pem"
+    chain.write_text(Path(one.certificate_file).read_text() + Path(other.certificate_file).read_text())
+    server, _ = shake(load(CertificateFiles(str(chain), one.certificate_key_file)), trusting(one), "one")
+    assert shown_by(server, one)
 
 
 def test_a_certificate_file_that_is_missing(tmp_path: Path) -> None:

@@ -236,9 +236,12 @@ class Connection:
     # Out ----------------------------------------------------------------------------------------------
 
     @property
-    def tls_numbers(self) -> tuple[int, int] | None:
-        """The numbers of the version of TLS and of the cipher suite (RFC 8446); `None` in plain text."""
-        return None if self._tls is None else self._tls.numbers
+    def tls_facts(self) -> tuple[int, int, str | None] | None:
+        """The numbers of TLS's version and of the cipher suite (RFC 8446), and in PEM the certificate shown.
+
+        `None` in plain text.
+        """
+        return None if self._tls is None else self._tls.facts
 
     @property
     def wants_read(self) -> bool:

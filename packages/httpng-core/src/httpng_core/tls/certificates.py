@@ -4,6 +4,7 @@ import ssl
 import warnings
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from httpng_core.config.address import CertificateFiles, TlsFiles
 from httpng_core.config.settings import Settings
@@ -23,6 +24,14 @@ _VERSIONS: Final = {
 # Forward secrecy always; SHA-1 for what is older than TLS 1.2, which has nothing better.
 _CIPHERS: Final = "ECDH+AESGCM:ECDH+CHACHA20:ECDH+AES:DHE+AESGCM:!aNULL:!eNULL:!aDSS:!AESCCM"
 _CERTIFICATE_TOO_WEAK: Final = {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}
+
+_SHOWN: "Final[WeakKeyDictionary[ssl.SSLContext, str]]" = WeakKeyDictionary()
+"""The certificate that a context proves its name with, which OpenSSL doesn't tell again."""
+
+
+def certificate_of(context: ssl.SSLContext) -> str | None:
+    """Return in PEM the certificate that a context made here shows to clients; `None` for another one."""
+    return _SHOWN.get(context)
 
 
 class Certificates:
@@ -73,7 +82,7 @@ class Certificates:
         context.set_ciphers(f"{level}:{_CIPHERS}" + (":!SHA1" if modern else ""))
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
         context.set_alpn_protocols(self.alpn)
-        _bind(context, pair)
+        _SHOWN[context] = _bind(context, pair)
         return context
 
 
@@ -87,9 +96,10 @@ def _set_versions(context: ssl.SSLContext, name: str) -> None:
         context.minimum_version = version
 
 
-def _bind(context: ssl.SSLContext, pair: CertificateFiles) -> None:
+def _bind(context: ssl.SSLContext, pair: CertificateFiles) -> str:
+    """Load a certificate with its key; return it, in PEM."""
     certificate, key = pair.certificate_file, pair.certificate_key_file
-    _check_certificate(certificate)
+    shown = _first_certificate(certificate)
     try:
         # Without any password, OpenSSL would ask for it on the terminal.
         password = pair.certificate_key_password or ""
@@ -104,15 +114,21 @@ def _bind(context: ssl.SSLContext, pair: CertificateFiles) -> None:
         raise ConfigError(f"can't bind private key to ssl_ctx: {key}: {why}") from None
     except OSError as error:
         raise ConfigError(f"can't bind private key to ssl_ctx: {key}: {error.strerror}") from None
+    return shown
 
 
-def _check_certificate(file: str) -> None:
-    """Check that there is a certificate in the file; `load_cert_chain` doesn't say which file it dislikes."""
+def _first_certificate(file: str) -> str:
+    """Return the certificate in the file, its own before those of its chain, in PEM.
+
+    That there is one is checked, as `load_cert_chain` doesn't say which file it dislikes.
+    """
     text = _read(file).decode("ascii", "ignore")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
         raise ConfigError(f"can't bind certificate file to ssl_ctx: {file}: no certificate in it") from None
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    return begin + text.partition(begin)[2].partition(end)[0] + end + "\n"
 
 
 def _read(file: str) -> bytes:

@@ -3,6 +3,8 @@
 import ssl
 from contextlib import suppress
 
+from httpng_core.tls.certificates import certificate_of
+
 RECORD = 16 * 1024
 """The most plaintext that one record carries (RFC 8446, 5.1)."""
 
@@ -57,6 +59,11 @@ class TlsEnd:
         name = (self._object.cipher() or ("",))[0]
         suites = (one["id"] & 0xFFFF for one in self._object.context.get_ciphers() if one["name"] == name)
         return _VERSIONS.get(self._object.version() or "", 0), next(suites, 0)
+
+    @property
+    def certificate(self) -> str | None:
+        """The certificate that this end, the server's, has proved its name with, in PEM."""
+        return certificate_of(self._object.context)
 
     @property
     def session(self) -> ssl.SSLSession | None:

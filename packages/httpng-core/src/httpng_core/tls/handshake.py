@@ -51,9 +51,9 @@ class TlsLayer(Silence):
         endpoint.speak(self, now)
 
     @property
-    def numbers(self) -> tuple[int, int]:
-        """See `TlsEnd`."""
-        return self._end.numbers
+    def facts(self) -> tuple[int, int, str | None]:
+        """The numbers and the certificate of `TlsEnd`."""
+        return (*self._end.numbers, self._end.certificate)
 
     def receive_sealed(self, data: bytes, now: float) -> None:
         """Take sealed bytes: go on with the handshake, or give what they say to what is spoken."""

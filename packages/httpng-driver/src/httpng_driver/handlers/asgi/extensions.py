@@ -20,10 +20,11 @@ PIECE: Final = 65536
 def tls(exchange: Exchange) -> dict[str, Any]:
     """Return what the extension `tls` tells of a connection."""
     # An exchange that is over has let go of its connection.
-    numbers = None if exchange.is_over else exchange.host.driver.connection.tls_numbers
-    version, suite = numbers or (None, None)
+    facts = None if exchange.is_over else exchange.host.driver.connection.tls_facts
+    version, suite, certificate = facts or (None, None, None)
     return {
-        "server_cert": None,
+        "server_cert": certificate,
+        # No client is asked for one.
         "client_cert_chain": [],
         "client_cert_name": None,
         "client_cert_error": None,
