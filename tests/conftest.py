@@ -1,5 +1,6 @@
 """What every test may ask for: a system program, which is named at the end of the run where it is missing."""
 
+import gc
 import os
 import re
 import shutil
@@ -22,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="fast",
         help="what the servers of tests/driver read HTTP/1.1 and speak HTTP/2 with",
     )
+
+
+def pytest_collection_finish() -> None:
+    # Modules and thousands of tests stay to the end: without them a collection takes little time.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
