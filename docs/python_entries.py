@@ -41,7 +41,13 @@ class Definition:
 
 @cache
 def tree_of(module: str) -> ast.Module:
-    """Return the syntax tree of a module."""
+    """Return the syntax tree of a module of ours.
+
+    Raises:
+        LookupError: it isn't ours; such a one may have no source.
+    """
+    if not module.startswith("httpng"):
+        raise LookupError(f"{module} is not ours")
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin is not None

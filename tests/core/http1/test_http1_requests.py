@@ -301,6 +301,15 @@ EXPECTING = head(b"host: x", b"content-length: 2", b"expect: 100-continue", firs
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+def test_there_is_more_behind_a_100_that_is_not_sent_yet() -> None:
+    driven = Driven(EXPECTING)
+    driven.receive(b"ab")
+    # Its handler may run, and write, before the 100 is sent.
+    driven.write(b"x")
+    assert b"".join(driven.connection.data_to_send(driven.now)) == CONTINUE
+    assert driven.connection.bytes_accepted(len(CONTINUE), driven.now)
+
+
 def test_a_client_that_waits_for_100_gets_it_before_its_body() -> None:
     driven = Driven(EXPECTING)
     assert driven.exchanges == []

@@ -422,6 +422,20 @@ def test_continue_and_a_body(make: Make) -> None:
     assert sealed.exchange.request.body == b"b" * 40_000
 
 
+def test_there_is_more_behind_tickets_that_come_with_the_first_request(make: Make) -> None:
+    sealed = make()
+    sealed.client.shake()
+    sealed.receive(sealed.client.take())
+    sealed.push()
+    assert sealed.client.shake()
+    sealed.send(GET)
+    # Its handler may run, and write, before the tickets are sent.
+    sealed.write(b"x" * 1000)
+    tickets = sealed.offer()
+    assert sealed.exchange.committed == 0
+    assert sealed.connection.bytes_accepted(len(tickets), sealed.now)
+
+
 # Loopback ---------------------------------------------------------------------------------------------
 
 

@@ -255,9 +255,10 @@ class Runner:
             if isinstance(event, RequestReceived):
                 if self._served.state is not None:
                     event.exchange.request.state = self._served.state
+                # Before, as a handler may run here and now, and ask for the count.
+                self.requests += 1
                 # A context of its own for each request, whoever's work has led to this.
                 self._context.copy().run(self._served.handler.start, event.exchange, self)
-                self.requests += 1
                 started = True
             elif (
                 not isinstance(event, ExchangeEnded)

@@ -558,7 +558,8 @@ class Http1:
         admission.under_way += 1
         self.framer.begin(head.keep_alive and not endpoint.draining)
         self._phase = Phase.HANDLING
-        endpoint.deadline, endpoint.at_rest = None, True
+        # What is still to be sent, such as 100 Continue, hides what the handler may write soon.
+        endpoint.deadline, endpoint.at_rest = None, endpoint.outbound.is_empty
         endpoint.events.append(RequestReceived(exchange))
         if head.body_follows:
             assert isinstance(self._parser, RequestParser)

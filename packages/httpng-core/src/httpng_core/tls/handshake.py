@@ -71,6 +71,9 @@ class TlsLayer(Silence):
         except TlsError as error:
             self._fail(str(error), now)
         self._outbound.take_sealed()
+        if not self._outbound.is_empty:
+            # Tickets come with the first request: they hide what its handler may write soon.
+            self._endpoint.at_rest = False
         self._endpoint.host.wake()
 
     # While hands are shaken ---------------------------------------------------------------------------
