@@ -29,7 +29,7 @@ _HOT: Final = {
         "auto_window body calls carrier checks exchange host messages outgoing positions queue stall"
         " stalling states waits"
     ),
-    "feeds": "backlog broadcast follower per_loop standing",
+    "feeds": "backlog broadcast follower limited paced per_loop standing",
     "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
     "http": "body_rate chunks dates request response",
     "http1": "body chunked framer grammar head parser protocol refused",

@@ -172,6 +172,22 @@ async def test_what_several_threads_publish_at_once_is_merged_and_none_of_it_los
         assert stats.published == threads * each == stats.delivered + stats.merged
 
 
+async def test_what_had_to_wait_is_sent_when_its_time_comes(net: Net) -> None:
+    feed = Feed()
+
+    async def follow(req: Request, io: IO) -> None:
+        await io.follow(feed, max_rate=20, max_bandwidth=10_000)
+
+    async with net.serving(follow) as server, net.connect(server) as client:
+        client.request()
+        await followed(feed)
+        for number in range(1, 5):
+            feed.publish(tick(number))
+            # Nothing happens meanwhile but that time passes.
+            assert number in await read_until(client, number)
+        assert feed.get_stats().delivered == 4
+
+
 async def test_a_follow_ends_when_the_client_is_gone(net: Net) -> None:
     feed = Feed()
     follow = follower_of(feed)

@@ -147,6 +147,68 @@ def test_what_makes_no_deltas_raises(serve: Serve, given: str, told: str) -> Non
     assert told in seen
 
 
+# Limits -----------------------------------------------------------------------------------------------
+
+
+def test_a_client_is_sent_so_many_in_a_second_until_that_changes(serve: Serve) -> None:
+    script = """
+      local fiber = require 'fiber'
+      see(io:get_follow_stats())
+      fiber.create(function()
+        fiber.sleep(0.6)
+        io:set_follow_pace{max_rate = 10, max_bandwidth = 1000}
+        local s = io:get_follow_stats()
+        see(s.max_rate, s.max_bandwidth, s.delivered, s.skipped, s.pending, s.expired, s.merged)
+        io:set_follow_pace{max_rate = false, max_bandwidth = false, priority = false}
+        see(io:get_follow_stats().max_rate)
+      end)
+      io:follow(feed, {max_rate = 1, priority = {a = 2, [5] = 3, [true] = 4}})
+    """
+    served = serve(feed_script(script))
+    client = served.ask()
+    for number in range(4):
+        publish(served, f"{number},")
+        served.loop.advance(0.25)
+    assert body(client) == b"0,1,2,3,".replace(b"1,", b"")
+    assert served.seen()[0] == "nil"
+    assert served.seen()[1].split()[2:] == ["1", "1", "1", "0", "0"]
+    assert served.seen()[2] == "nil"
+
+
+def test_keys_go_by_their_priority(serve: Serve) -> None:
+    script = "for _, k in ipairs{'a', 'b', 'c'} do feed:publish(k, k) end"
+    served = serve(feed_script(f"{script} io:follow(feed, {{priority = {{b = 9}}}})"))
+    assert body(served.ask()) == b"bac"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("{max_rate = 'x'}", 'max_rate must be a number, not "x"'),
+        ("{max_rate = 0}", "max_rate must be more than 0 payloads"),
+        ("{max_bandwidth = -1}", "max_bandwidth must be more than 0 bytes"),
+        ("{priority = 5}", "priority must be a table of keys and numbers, not 5"),
+        ("{priority = {a = 'x'}}", 'the priority of "a" must be an integer, not "x"'),
+        ("{priority = {a = 1.5}}", "must be an integer"),
+        ("{priority = {a = 101}}", "must be 1 to 100, not 101"),
+        ("{priority = {[{}] = 1}}", "key must be a string"),
+    ],
+)
+@pytest.mark.parametrize("call", ["follow(feed, %s)", "set_follow_pace(%s)"])
+def test_what_are_no_limits_raises(serve: Serve, options: str, told: str, call: str) -> None:
+    made = call % options
+    begun = "" if "feed" in call else "require('fiber').create(io.follow, io, feed)"
+    served = serve(feed_script(f"{begun} see(select(2, pcall(function() io:{made} end)))"))
+    served.ask()
+    assert told in served.seen()[-1]
+
+
+def test_an_unknown_limit_raises(serve: Serve) -> None:
+    served = serve(feed_script("see(select(2, pcall(io.set_follow_pace, io, {max_rat = 1})))"))
+    served.ask()
+    assert "max_rate" in served.seen()[-1]
+
+
 # Following --------------------------------------------------------------------------------------------
 
 

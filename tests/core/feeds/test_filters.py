@@ -436,6 +436,8 @@ def calls_of(function: Callable[[], None]) -> int:
 class Quiet:
     """What a follower needs of an exchange, and no more, as there are many."""
 
+    timers: Any = None
+
     def reset(self, now: float, cause: object) -> None:
         raise AssertionError
 

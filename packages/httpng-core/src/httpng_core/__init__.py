@@ -49,12 +49,13 @@ from httpng_core.errors import (
 )
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.changes import json_delta, text_delta
-from httpng_core.feeds.checks import Overflow, Policy
+from httpng_core.feeds.checks import MAX_QUEUED, OnRemove, Overflow, Policy
 from httpng_core.feeds.deltas import FULL_EVERY, Delta
-from httpng_core.feeds.feed import MAX_QUEUED, Feed, OnRemove
+from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
 from httpng_core.feeds.merging import Merge
+from httpng_core.feeds.pace import Priority
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
 from httpng_core.feeds.resume import Resume
 from httpng_core.feeds.stats import FeedStats, FollowStats
@@ -180,6 +181,7 @@ __all__ = [
     "PathLook",
     "Pending",
     "Policy",
+    "Priority",
     "QueryParams",
     "Read",
     "ReadTimeoutError",

@@ -9,13 +9,15 @@ from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
-from httpng_core.feeds.many import follower_of
+from httpng_core.feeds.many import Followed, follower_of
+from httpng_core.feeds.pace import checked_pace
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop
 
 __all__ = [
     "LUA_KEYS",
     "CallInLoop",
+    "Followed",
     "Handler",
     "HandlerSteps",
     "Language",
@@ -27,6 +29,7 @@ __all__ = [
     "Served",
     "Turn",
     "at_once",
+    "checked_pace",
     "follower_of",
     "handler_of",
     "parse_lua_runtime",

@@ -16,10 +16,11 @@ from httpng_core import (
     Resume,
     Runner,
 )
-from httpng_core.languages import Later, follower_of, unknown_key
+from httpng_core.languages import Later, checked_pace, follower_of, unknown_key
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
+from httpng_lua.paces import PaceCalls
 from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
 from httpng_lua.values import delta_of, merge_of
@@ -39,7 +40,11 @@ class _GateLock:
 
 
 class FeedCalls:
-    """The feeds of one script, for as long as Lua holds them."""
+    """The feeds of one script, for as long as Lua holds them.
+
+    Attributes:
+        paces: the limits of those who follow them.
+    """
 
     def __init__(self, calls: ExchangeCalls, fibers: Fibers) -> None:
         self._calls = calls
@@ -48,6 +53,7 @@ class FeedCalls:
         self._by_number: dict[int, Feed] = {}
         self._keys: dict[int, Keys] = {}
         self._last = 0
+        self.paces = PaceCalls(calls)
         self._gap: Callable[..., Any]
         self._listed: tuple[Hashable, ...] = ()
 
@@ -157,6 +163,9 @@ class FeedCalls:
         since: bytes | None,
         max_age: float | None,
         gap: float | None,
+        max_rate: float | None,
+        max_bandwidth: float | None,
+        priority: float | None,
         timeout: float | None,
         until_draining: bool | None,
         window: float | bytes | None,
@@ -172,6 +181,7 @@ class FeedCalls:
             on_gap=on_gap,
             keys=self._wanted(keys),
             since=None if since is None else since.decode("latin-1"),
+            pace=checked_pace(max_rate, max_bandwidth, self.paces.priority(priority)),
         )
         exchange.stall_timeout = stall
         pending = exchange.follow(
@@ -183,6 +193,7 @@ class FeedCalls:
             until_of(until),
             until_draining=bool(until_draining),
         )
+        handle.follower = follower
         return self._calls.answer(handle, pending, now)
 
     def _wanted(self, keys: float | None) -> KeyFilter | None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from httpng_core import Exchange, Pending, Read, Runner
+from httpng_core.languages import Followed
 from httpng_lua.receiving import LuaSocket
 
 _FEW: Final = 64
@@ -28,9 +29,10 @@ class ExchangeHandle:
         header: its `write_header` of the old form, which waits after its write does.
         read: the read of its request's body that waits, or was taken last.
         socket: the WebSocket that it has become.
+        follower: what follows a feed for it, or did last.
     """
 
-    __slots__ = ("__weakref__", "exchange", "header", "home", "read", "socket")
+    __slots__ = ("__weakref__", "exchange", "follower", "header", "home", "read", "socket")
 
     def __init__(self, exchange: Exchange, home: Runner) -> None:
         self.exchange = exchange
@@ -38,6 +40,7 @@ class ExchangeHandle:
         self.header: Pending | None = None
         self.read: Read | None = None
         self.socket: LuaSocket | None = None
+        self.follower: Followed | None = None
 
 
 class Exchanges:

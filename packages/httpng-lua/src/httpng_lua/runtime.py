@@ -32,6 +32,7 @@ PARTS: Final = (
     "lua/router.lua",
     "lua/keys.lua",
     "lua/values.lua",
+    "lua/pace.lua",
     "lua/feed.lua",
     "lua/sse.lua",
     "lua/fiber.lua",

@@ -159,7 +159,7 @@ class Script:
     ) -> dict[str, Callable[..., Any]]:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
         calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
-        calls |= sse_calls() | value_calls()
+        calls |= sse_calls() | value_calls() | self._feeds.paces.for_lua()
         calls |= self._websockets.for_lua()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()

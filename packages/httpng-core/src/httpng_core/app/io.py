@@ -1,6 +1,7 @@
 """The response of one exchange as handlers hold it, whatever runs them."""
 
 from collections.abc import Callable, Iterable
+from types import EllipsisType
 from typing import Any, Final
 
 from httpng_core.app.websocket import GeneratorWebSocket, accepted
@@ -12,6 +13,7 @@ from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.feeds.many import ManyFollower, follower_of
+from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
 from httpng_core.http.trailers import Fields
@@ -137,13 +139,15 @@ class BaseIO:
         since: str | None,
         max_age: float | None,
         on_gap: OnGap | None,
+        limits: Limits,
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
         if self._exchange.tunnel is not None:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
-        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since)
+        pace = checked_pace(*limits)
+        follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             follower,
@@ -156,6 +160,29 @@ class BaseIO:
         )
         self._follower = follower
         return pending
+
+    def set_follow_pace(
+        self,
+        *,
+        max_rate: float | EllipsisType | None = ...,
+        max_bandwidth: float | EllipsisType | None = ...,
+        priority: Priority | EllipsisType | None = ...,
+    ) -> None:
+        """Change the limits of the follow that goes on; `None` takes one away. Doesn't block.
+
+        What isn't given stays as it is. If no follow goes on, nothing happens.
+
+        Args:
+            max_rate: how many payloads of each key may be sent in a second.
+            max_bandwidth: how many bytes may be sent in a second, in the mean.
+            priority: as how many times as long as others some keys count to have waited.
+
+        Raises:
+            TypeError, ValueError: wrong arguments; nothing changes.
+        """
+        self._check_thread()
+        if self._follower is not None:
+            self._follower.set_pace(max_rate, max_bandwidth, priority)
 
     def abort(self) -> None:
         """Give the exchange up at once: what is in flight is lost, and the client can tell. Doesn't block."""
@@ -197,11 +224,15 @@ class GeneratorIO(BaseIO):
         since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
-        """See `Exchange.follow`; `keys`, `since`, `max_age` and `on_gap` as for an async handler."""
-        return self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining)
+        """See `Exchange.follow`; what it hasn't is as for an async handler."""
+        limits = (max_rate, max_bandwidth, priority)
+        return self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining)
 
     def wait_draining(self, timeout: float | None = None) -> Pending:
         """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""

@@ -1,6 +1,7 @@
 """A WebSocket as handlers hold it, whatever runs them."""
 
 from collections.abc import Callable
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final
 
 from httpng_core.config.settings import nearest_key
@@ -8,6 +9,7 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
+from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource
 from httpng_core.sending.calls import Pending, TakenLater
@@ -117,6 +119,22 @@ class BaseWebSocket:
         self._check_thread()
         return None if self._follower is None else self._follower.stats
 
+    def set_follow_pace(
+        self,
+        *,
+        max_rate: float | EllipsisType | None = ...,
+        max_bandwidth: float | EllipsisType | None = ...,
+        priority: Priority | EllipsisType | None = ...,
+    ) -> None:
+        """Change the limits of the follow that goes on; see `io.set_follow_pace`. Doesn't block.
+
+        Raises:
+            TypeError, ValueError: wrong arguments; nothing changes.
+        """
+        self._check_thread()
+        if self._follower is not None:
+            self._follower.set_pace(max_rate, max_bandwidth, priority)
+
     def abort(self) -> None:
         """Give the exchange up at once: what is in flight is lost, and the client can tell. Doesn't block."""
         self._check_thread()
@@ -139,13 +157,14 @@ class BaseWebSocket:
         binary: bool,
         max_age: float | None,
         on_gap: OnGap | None,
+        limits: Limits,
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
         if not isinstance(feed, Feed):
             raise TypeError(f"ws.follow needs a Feed, not {feed!r:.80}")
-        follower = feed.follower(max_age=max_age, on_gap=on_gap)
+        follower = feed.follower(max_age=max_age, on_gap=on_gap, pace=checked_pace(*limits))
         pending = self._session.follow(
             follower,
             self._clock(),
@@ -196,11 +215,15 @@ class GeneratorWebSocket(BaseWebSocket):
         binary: bool = False,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
         """Send what a feed publishes; see `follow` of an async handler's."""
-        return self._begin_follow(feed, binary, max_age, on_gap, timeout, until_draining)
+        limits = (max_rate, max_bandwidth, priority)
+        return self._begin_follow(feed, binary, max_age, on_gap, limits, timeout, until_draining)
 
     def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> Pending:
         """Yield it to close and wait for the end; see `close` of an async handler's."""

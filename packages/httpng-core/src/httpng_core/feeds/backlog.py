@@ -68,6 +68,11 @@ class LatestBacklog:
         self._newest: OrderedDict[Hashable, Payload] = OrderedDict()
         self._owed = Owed() if resumes else None
 
+    @property
+    def resumes(self) -> bool:
+        """Whether `owed_without` may be asked."""
+        return self._owed is not None
+
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._newest)

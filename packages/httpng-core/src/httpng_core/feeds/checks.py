@@ -1,5 +1,6 @@
 """Checks of what feeds are given: a mistake raises at the call, before anything else happens."""
 
+from collections.abc import Callable, Hashable
 from math import inf
 from typing import Any, Literal
 
@@ -8,6 +9,12 @@ Policy = Literal["latest", "every"]
 
 Overflow = Literal["close", "drop_oldest"]
 """What is done when more waits than may: the exchange is reset, or the oldest payloads are skipped."""
+
+OnRemove = Callable[[Hashable], bytes | str | None]
+"""Gets a key that was removed; may return the payload that tells it."""
+
+MAX_QUEUED = 1 << 20
+"""How many bytes may wait for a follower, unless a feed says otherwise."""
 
 
 def checked_payload(payload: Any) -> bytes:

@@ -26,6 +26,11 @@ _BASES: Final = 16
 """For so many bases of a payload deltas are kept."""
 
 
+def asked_delta(delta: Delta, full_every: int) -> tuple[Asked, int]:
+    """Return what asks a function of the user's for deltas, but for each so many values of a key."""
+    return Asked("delta", delta, "values are sent whole then"), full_every
+
+
 def note_place(payload: Payload, latest: Latest) -> None:
     """Note how many values of the key come before it."""
     before = latest.get(payload.key)

@@ -17,6 +17,8 @@ from math import inf
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Mark, Payload
 from httpng_core.feeds.checks import (
+    MAX_QUEUED,
+    OnRemove,
     Overflow,
     Policy,
     check_for_latest,
@@ -27,24 +29,20 @@ from httpng_core.feeds.checks import (
     checked_age,
     checked_payload,
 )
-from httpng_core.feeds.deltas import FULL_EVERY, Delta, Latest, note_place
+from httpng_core.feeds.deltas import FULL_EVERY, Delta, Latest, asked_delta, note_place
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.keys import KeyFilter, checked_keys
-from httpng_core.feeds.merging import Asked, Merge, asked_merge, merged_of
+from httpng_core.feeds.merging import Merge, asked_merge, merged_of
+from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.past import Past, progress_since
 from httpng_core.feeds.per_loop import Branch, FeedStatistics, keep
 from httpng_core.feeds.resume import Resume, checked_resume
 from httpng_core.feeds.stats import FeedStats
+from httpng_core.feeds.throttle import check_pace
 from httpng_core.sending.host import CallInLoop, Host
-
-OnRemove = Callable[[Hashable], bytes | str | None]
-"""Gets a key that was removed; may return the payload that tells it."""
-
-MAX_QUEUED = 1 << 20
-"""How many bytes may wait for a follower, unless a feed says otherwise."""
 
 
 class Feed:
@@ -116,9 +114,7 @@ class Feed:
         self._drops_oldest = overflow == "drop_oldest"
         self._on_remove = on_remove
         self._merge = None if merge is None else asked_merge(merge)
-        self._delta = (
-            None if delta is None else (Asked("delta", delta, "values are sent whole then"), full_every)
-        )
+        self._delta = None if delta is None else asked_delta(delta, full_every)
         end = b"" if snapshot_end is None else checked_payload(snapshot_end)
         self._begun = (Payload(end, Mark(), inf, removes=True),) if end else ()
         how = checked_resume(resume, merge)
@@ -253,6 +249,7 @@ class Feed:
         on_gap: OnGap | None = None,
         keys: KeyFilter | None = None,
         since: str | None = None,
+        pace: Pace | None = None,
     ) -> Follower:
         """Return a follower that has not joined yet, for `Exchange.follow`; see there and `io.follow`.
 
@@ -260,8 +257,11 @@ class Feed:
             TypeError, ValueError: wrong arguments.
         """
         check_on_gap(on_gap)
+        backlog = self._backlog()
+        check_pace(pace, backlog)
         progress = progress_since(since, self._past)
-        return Follower(self, self._backlog(), checked_age(max_age), on_gap, checked_keys(keys), progress)
+        wanted = checked_keys(keys)
+        return Follower(self, backlog, checked_age(max_age), on_gap, wanted, progress, pace)
 
     # What followers do --------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.deltas import Bases
 from httpng_core.feeds.gaps import Gaps, OnGap
 from httpng_core.feeds.keys import Keys, Predicate
+from httpng_core.feeds.limited import Limited
 from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.publication import Publication, Publisher
 from httpng_core.feeds.resume import Progress
-from httpng_core.feeds.standing import Standing
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
 from httpng_core.sending.host import Host
@@ -22,7 +23,7 @@ _MUCH: Final = 64
 """Payloads that wait for a follower, of which it has to send some before it can be in step with others."""
 
 
-class Follower(Standing):
+class Follower(Limited):
     """One exchange on a feed; the `Source` of its `Follow`.
 
     Attributes:
@@ -38,10 +39,8 @@ class Follower(Standing):
         "_gaps",
         "_given_up",
         "_offered",
-        "_owner",
         "_publisher",
         "_waits_for",
-        "_wake",
         "framed",
         "keys",
         "max_age",
@@ -56,16 +55,15 @@ class Follower(Standing):
         on_gap: OnGap | None,
         keys: "frozenset[Hashable] | Keys | Predicate | None" = None,
         progress: Progress | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        super().__init__(backlog)
+        super().__init__(backlog, pace)
         self.keys = keys
         self.progress = progress
         self._publisher = publisher
         self._feed: Publication[Follower]
         self.max_age = max_age
         self._gaps = None if on_gap is None else Gaps(on_gap)
-        self._owner: calls.FollowOwner | None = None
-        self._wake: Callable[[], None] = lambda: None
         self._offered: Payload | None = None
         # Of what a sweep has sent a part: the payload, and what is sent of it.
         self._begun: Payload | None = None
@@ -95,7 +93,7 @@ class Follower(Standing):
         """The length of the payload that is pending first; 0: none is that could go now."""
         if self._gaps is not None and self._gaps.is_awaited:
             return 0
-        payload = self._backlog.first()
+        payload = self._backlog.first() if self._throttle is None else self._throttle.first()
         return 0 if payload is None else len(payload.body)
 
     # What its exchange does ---------------------------------------------------------------------------
@@ -104,6 +102,7 @@ class Follower(Standing):
         """Join the feed; the hooks of `host` are called when something becomes pending."""
         self._owner, self._wake = owner, host.payload_ready
         self._feed, payloads = self._publisher.join(self, host)
+        self._clock = self._feed.clock
         self._join(self._feed, len(payloads))
         deltas = self._feed.deltas
         self._bases = None if deltas is None else Bases(deltas)
@@ -113,12 +112,16 @@ class Follower(Standing):
                 self._bases.begin(payload.key)
         if self.progress is not None and self._feed.ids is not None:
             self.progress.begin(self._feed.ids, self._backlog)
+        if self._pace is not None:
+            self._keep_to(self._pace)
 
     def end(self) -> None:
         """Leave the feed; what is pending is skipped."""
         self.step_out()
         self._take_leave()
         self._owner = self._held = None
+        if self._throttle is not None:
+            self._throttle.stop()
         self._backlog.clear()
         self._feed.leave(self)
 
@@ -145,8 +148,9 @@ class Follower(Standing):
         if self._held is not None:
             self._merge_held(self._held)
         self._drop_expired()
-        first = self._offered = self._backlog.first()
+        first = self._offered = self._first()
         if first is None:
+            self.look_again()
             return b""
         notice = b""
         if self._gaps is not None:
@@ -160,9 +164,10 @@ class Follower(Standing):
         if self.progress is not None:
             body = self.progress.line_before(self._backlog, first) + body
         framed = self.framed
-        if framed is not None:
-            return (framed(notice) if notice else b"") + framed(body)
-        return notice + body
+        body = notice + body if framed is None else (framed(notice) if notice else b"") + framed(body)
+        if self._throttle is not None:
+            self._throttle.size = len(body)
+        return body
 
     def taken(self) -> None:
         """Note that the kernel took a part of what was offered last."""
@@ -171,6 +176,8 @@ class Follower(Standing):
         self._held = None
         if self._gaps is not None:
             self._gaps.told = self._gaps.noted
+        if self._throttle is not None:
+            self._throttle.sent(payload)
         if payload is self._given_up:
             self._joined_at -= 1
         else:
@@ -182,12 +189,16 @@ class Follower(Standing):
         self._delivered += 1
         if self._owner is None:
             self._publisher.delivered_late()
+        elif self._throttle is not None:
+            self._throttle.arm()
 
     # What sweeps and its exchange do ------------------------------------------------------------------
 
     def step_in(self, host: Host) -> None:
         """Share a sweep with others, from now on or soon: all that was published is sent."""
         if self._sweep is not None or self._owner is None or self._finished or self._feed.is_closed:
+            return
+        if self._throttle is not None and self._throttle.is_limited:
             return
         send = host.direct_send
         assert send is not None
@@ -281,6 +292,8 @@ class Follower(Standing):
             self._replace(older, payload, merger)
         if backlog.overflows:
             self.overflow()
+        if self._throttle is not None:
+            self._throttle.arm()
 
     def discard(self, key: Hashable) -> None:
         """Skip what is pending of a key."""
@@ -306,6 +319,7 @@ class Follower(Standing):
         if self._bases is not None:
             self._bases.begin(payload.key)
         self._backlog.add(payload)
+        self.look_again()
 
     def take_back(self, key: Hashable) -> None:
         """Have nothing more of a key be pending: it counts as never published for this one."""
@@ -374,6 +388,6 @@ class Follower(Standing):
         return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
 
     def _drop_expired(self) -> None:
-        while (payload := self._backlog.first()) is not None and self._is_old(payload):
+        while (payload := self._first()) is not None and self._is_old(payload):
             self._backlog.drop(payload)
             self._expired += 1

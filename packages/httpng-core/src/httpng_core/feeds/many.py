@@ -7,6 +7,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.resume import Progress
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.sending import calls
@@ -36,6 +37,8 @@ class ManyFollower:
             expired=sum(stats.expired for stats in each),
             pending=sum(stats.pending for stats in each),
             merged=sum(stats.merged for stats in each),
+            max_rate=each[0].max_rate,
+            max_bandwidth=each[0].max_bandwidth,
         )
 
     @property
@@ -91,6 +94,19 @@ class ManyFollower:
         """Note that the kernel took a part of what was offered last: the others come first now."""
         self._next = self._followers.index(self._offering) + 1
         self._offering.taken()
+        # They share what may be sent.
+        for follower in self._followers:
+            if follower is not self._offering:
+                follower.look_again()
+
+    def set_pace(self, max_rate: object, max_bandwidth: object, priority: object) -> None:
+        """See `Follower.set_pace`."""
+        pace = self._followers[0].pace_with(max_rate, max_bandwidth, priority)
+        for follower in self._followers:
+            follower.check_pace(pace)
+        shared = self._followers[0].go_by(pace)
+        for follower in self._followers[1:]:
+            follower.go_by(pace, shared)
 
     def step_in(self, host: Host) -> None:
         """Do nothing: nobody else is owed the same."""
@@ -115,6 +131,10 @@ class ManyFollower:
         return self._followers[self._next :] + self._followers[: self._next]
 
 
+Followed = Follower | ManyFollower
+"""What follows a feed, or several."""
+
+
 def follower_of(
     feeds: Any,
     *,
@@ -122,14 +142,15 @@ def follower_of(
     on_gap: OnGap | None = None,
     keys: KeyFilter | None = None,
     since: str | None = None,
-) -> Follower | ManyFollower:
+    pace: Pace | None = None,
+) -> Followed:
     """Return what follows a feed, or each of several, as `io.follow` gets them.
 
     Raises:
         TypeError, ValueError: wrong arguments.
     """
     if isinstance(feeds, Feed):
-        return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys, since=since)
+        return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
     if isinstance(feeds, (str, bytes)) or not isinstance(feeds, Iterable):
         raise TypeError(f"io.follow needs a Feed, or a list of them, not {feeds!r:.80}")
     listed = list(feeds)
@@ -144,7 +165,11 @@ def follower_of(
         raise ValueError("since is for feeds whose payloads have ids: Feed(resume=True)")
     followers = [
         feed.follower(
-            max_age=max_age, on_gap=on_gap, keys=keys, since=None if feed.incarnation is None else since
+            max_age=max_age,
+            on_gap=on_gap,
+            keys=keys,
+            since=None if feed.incarnation is None else since,
+            pace=pace,
         )
         for feed in listed
     ]

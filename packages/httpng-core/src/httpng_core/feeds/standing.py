@@ -4,6 +4,7 @@ from typing import Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.stats import FollowStats
 
 
@@ -35,13 +36,16 @@ class Standing:
         "_joined_at",
         "_left_at",
         "_merged",
+        "_pace",
         "_sweep",
         "base",
         "slot",
     )
 
-    def __init__(self, backlog: LatestBacklog | EveryBacklog) -> None:
+    def __init__(self, backlog: LatestBacklog | EveryBacklog, pace: Pace | None) -> None:
         self._backlog = backlog
+        # How fast it may go; `None`: it never had limits.
+        self._pace = pace
         # Those of its group, while it takes in what is published.
         self._counts: Counts | None = None
         self._joined_at = self._left_at = 0
@@ -55,12 +59,15 @@ class Standing:
     @property
     def stats(self) -> FollowStats:
         """Where it stands now."""
+        pace = self._pace
         return FollowStats(
             delivered=self._delivered_by_now(),
             skipped=self._lost() - self._expired,
             expired=self._expired,
             pending=self._pending(),
             merged=self._merged_by_now(),
+            max_rate=None if pace is None else pace.max_rate,
+            max_bandwidth=None if pace is None else pace.max_bandwidth,
         )
 
     def _join(self, counts: Counts, begins_with: int) -> None:

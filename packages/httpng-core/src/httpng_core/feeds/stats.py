@@ -13,6 +13,8 @@ class FollowStats:
         expired: how many never will, as they had become older than `max_age`.
         pending: how many wait.
         merged: how many went into newer ones, by the feed's `merge`.
+        max_rate: how many of each key may be sent in a second now; `None`: any number.
+        max_bandwidth: how many bytes may be sent in a second now; `None`: any number.
     """
 
     delivered: int
@@ -20,6 +22,8 @@ class FollowStats:
     expired: int
     pending: int
     merged: int = 0
+    max_rate: float | None = None
+    max_bandwidth: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

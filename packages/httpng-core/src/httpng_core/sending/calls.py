@@ -10,7 +10,7 @@ from httpng_core.sending.ends import Cause
 from httpng_core.sending.host import Host
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.results import SendResult
-from httpng_core.timers import Timer
+from httpng_core.timers import Timer, Timers
 
 
 class Pending:
@@ -176,7 +176,13 @@ class Message(Write):
 
 
 class FollowOwner(Protocol):
-    """What a source needs of the exchange that it is for."""
+    """What a source needs of the exchange that it is for.
+
+    Attributes:
+        timers: those of its connection.
+    """
+
+    timers: Timers
 
     def reset(self, now: float, cause: Cause) -> None:
         """Give the client up: it can't be served any more."""

@@ -14,6 +14,7 @@ from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.pace import Priority
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.results import SendResult
@@ -54,11 +55,15 @@ class SteppedIO(BaseIO):
         since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
-        return (yield self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining))
+        limits = (max_rate, max_bandwidth, priority)
+        return (yield self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining))
 
     @coroutine
     def wait_draining(self, timeout: float | None = None) -> _Call:

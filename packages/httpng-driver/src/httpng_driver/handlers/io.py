@@ -12,6 +12,7 @@ from httpng_core import (
     KeyFilter,
     OnGap,
     Pending,
+    Priority,
     SendResult,
     Until,
 )
@@ -136,6 +137,9 @@ class IO(BaseIO):
         since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
@@ -158,6 +162,11 @@ class IO(BaseIO):
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired since the last one that
                 was sent; the bytes that it returns, if any, are sent before the next one.
+            max_rate: how many payloads of each key may be sent in a second, `None`: any number. The newest is
+                sent when the time comes. Not for feeds with the policy "every".
+            max_bandwidth: how many bytes may be sent in a second, in the mean; `None`: any number.
+            priority: as how many times as long as others some keys count to have waited, 1 to 100: the one
+                that has waited longest is sent first. Not for feeds with the policy "every".
             timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still, and the handler can say goodbye.
@@ -172,8 +181,9 @@ class IO(BaseIO):
             ContentLengthError: the response has a Content-Length.
             ResponseStateError: another follow of this response has not ended.
         """
+        limits = (max_rate, max_bandwidth, priority)
         return await self._settled(
-            self._begin_follow(feed, keys, since, max_age, on_gap, timeout, until_draining)
+            self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining)
         )
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:

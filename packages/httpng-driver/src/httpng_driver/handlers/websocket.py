@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from httpng_core import BaseWebSocket, Feed, OnGap, Pending, SendResult, Until
+from httpng_core import BaseWebSocket, Feed, OnGap, Pending, Priority, SendResult, Until
 
 Awaited = Callable[[Pending], Awaitable[SendResult | None]]
 """Waits until a call has settled, and returns its result."""
@@ -106,6 +106,9 @@ class WebSocket(BaseWebSocket):
         binary: bool = False,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
@@ -118,6 +121,9 @@ class WebSocket(BaseWebSocket):
             binary: whether the messages are binary; else text, and each payload must be UTF-8.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired.
+            max_rate: how many payloads of each key may be sent in a second; see `io.follow`.
+            max_bandwidth: how many bytes may be sent in a second, in the mean.
+            priority: as how many times as long as others some keys count to have waited.
             timeout: seconds after which to stop; `None`: never.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still. Without it the WebSocket is closed with 1012 then.
@@ -129,7 +135,10 @@ class WebSocket(BaseWebSocket):
         Raises:
             TypeError, ValueError: wrong arguments, or a payload that isn't UTF-8.
         """
-        return await self._settled(self._begin_follow(feed, binary, max_age, on_gap, timeout, until_draining))
+        limits = (max_rate, max_bandwidth, priority)
+        return await self._settled(
+            self._begin_follow(feed, binary, max_age, on_gap, limits, timeout, until_draining)
+        )
 
     async def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> None:
         """Close, and wait until the exchange is over; again: wait for that.

@@ -273,8 +273,12 @@ function core.gap(number, lost)
   return DONE, text(notice)
 end
 
-local FOLLOW_OPTIONS =
-  { keys = true, since = true, max_age = true, on_gap = true, timeout = true, until_draining = true }
+local FOLLOW_NAMES =
+  { 'keys', 'since', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'timeout', 'until_draining' }
+local FOLLOW_OPTIONS = {}
+for i = 1, #FOLLOW_NAMES do
+  FOLLOW_OPTIONS[FOLLOW_NAMES[i]] = true
+end
 
 local NEEDS = 'io:follow needs a feed or a table of feeds, as httpng.feed makes them, not '
 
@@ -317,7 +321,7 @@ function IO.follow(io, feed, options)
     error('Not enough parameters', 0)
   end
   local numbers = numbers_of(feed)
-  options = checked(options, FOLLOW_OPTIONS, 'keys', 'since', 'max_age', 'on_gap', 'timeout', 'until_draining')
+  options = checked(options, FOLLOW_OPTIONS, unpack(FOLLOW_NAMES))
   local since = option(options, 'since', 'string', 'an id as the feed has given it')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
@@ -325,8 +329,13 @@ function IO.follow(io, feed, options)
   local fn = option(options, 'on_gap', 'function', 'a function')
   local wanted = wanted_keys(options.keys)
   local gap = new_gap(fn)
-  local code, value =
-    begun(io, host.follow(handle, numbers, wanted, since, max_age, gap.number, timeout, until_draining, sending(io)))
+  local rate, bandwidth, priority = core.pace_of(options)
+  local code, value = begun(
+    io,
+    host.follow(
+      handle, numbers, wanted, since, max_age, gap.number, rate, bandwidth, priority, timeout, until_draining, sending(io)
+    )
+  )
   return followed(gap, code, value)
 end
 

@@ -9,6 +9,7 @@ local TURN, FAILED, BEGUN = core.TURN, core.FAILED, core.BEGUN
 local IO = core.IO
 local error, rawget, rawset, select = error, rawget, rawset, select
 local setmetatable, tostring, type = setmetatable, tostring, type
+local unpack = table.unpack or unpack
 
 -- Keys of ours: in a WebSocket its io, and whether a function takes its messages; in an io its WebSocket.
 local OWNER, HAS_TAKER, SOCKET = {}, {}, {}
@@ -120,7 +121,12 @@ function WS.wait(ws, position, timeout, choice)
   return result_of(settle(host.ws_wait(handle, position, timeout_of(ws, timeout), until_of(ws, choice))))
 end
 
-local FOLLOW_OPTIONS = { binary = true, max_age = true, on_gap = true, timeout = true, until_draining = true }
+local FOLLOW_NAMES =
+  { 'binary', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'timeout', 'until_draining' }
+local FOLLOW_OPTIONS = {}
+for i = 1, #FOLLOW_NAMES do
+  FOLLOW_OPTIONS[FOLLOW_NAMES[i]] = true
+end
 
 --- ws:follow(feed, options)
 -- Sends what a feed publishes until it is closed, each payload as a message, and each notice of `on_gap` as another. [Its
@@ -138,17 +144,38 @@ function WS.follow(ws, feed, options)
     error('Not enough parameters', 0)
   end
   local number, option = core.feed_number(feed), core.option
-  options = core.checked_options(options, FOLLOW_OPTIONS, 'binary', 'max_age', 'on_gap', 'timeout', 'until_draining')
+  options = core.checked_options(options, FOLLOW_OPTIONS, unpack(FOLLOW_NAMES))
   local is_binary = option(options, 'binary', 'boolean', 'true or false')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local gap = core.new_gap(option(options, 'on_gap', 'function', 'a function'))
   local window, choice = window_of(ws), until_of(ws)
+  local rate, bandwidth, priority = core.pace_of(options)
   return core.followed(
     gap,
-    host.ws_follow(handle, number, is_binary, max_age, gap.number, timeout, until_draining, window, choice)
+    host.ws_follow(
+      handle, number, is_binary, max_age, gap.number, rate, bandwidth, priority, timeout, until_draining, window, choice
+    )
   )
+end
+
+--- ws:set_follow_pace(options)
+-- Changes the limits of the follow that goes on in another fiber; see [io:set_follow_pace](#ioset_follow_paceoptions).
+--
+-- Returns: nothing.
+-- Raises: an unknown option or a wrong one; nothing changes then.
+function WS.set_follow_pace(ws, options)
+  core.set_follow_pace(owner_of(ws, options), options)
+end
+
+--- ws:get_follow_stats()
+-- What became of the payloads of the feed that is followed now, or was last; see
+-- [io:get_follow_stats](#ioget_follow_stats).
+--
+-- Returns: a fresh table; `nil` if none was followed yet.
+function WS.get_follow_stats(ws)
+  return core.get_follow_stats(owner_of(ws))
 end
 
 --- ws:close(code, reason, timeout)
