@@ -23,8 +23,11 @@ APP = """
 import os, signal
 
 VERSION = 1
+KEPT = []
 
 async def app(req, io):
+    if req.path == "/grow":
+        KEPT.append(b"x" * 150_000_000)
     if req.path == "/die":
         os.kill(os.getpid(), signal.SIGKILL)
     if req.path == "/stream":
@@ -230,6 +233,18 @@ def test_after_so_many_requests_a_worker_is_replaced(folder: Path) -> None:
         before = server.get().split()[0]
         server.until(lambda: server.get().split()[0] != before, "another one serves")
         assert "requests (max_requests)" in server.log
+        assert server.end() == 0
+
+
+def test_a_worker_that_has_grown_is_replaced(folder: Path) -> None:
+    options = ("--worker-max-rss", "180M")
+    with program(folder, *command("httpng_asyncio", "app.py:app", *options)) as server:
+        before = server.get().split()[0]
+        assert "is to be replaced" not in server.log
+        assert server.get("/grow").split()[0] == before
+        server.until(lambda: server.get().split()[0] != before, "another one serves")
+        assert f"worker {before} is to be replaced: it has grown to " in server.log
+        assert "(worker_max_rss)" in server.log
         assert server.end() == 0
 
 

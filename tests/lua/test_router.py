@@ -185,3 +185,27 @@ def test_routers_that_nobody_holds_are_forgotten(serve: Serve) -> None:
     for _ in range(20):
         served.answer()
     assert served.app.statistics().routers < 400
+
+
+def test_the_access_log_has_the_route_of_a_router(
+    write: Write, lua: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "httpng.access")
+    path = write(
+        """
+        local httpng = require 'httpng'
+        local inner, outer = httpng.router.new(), httpng.router.new()
+        inner:route({path = '/users/:id'}, function(req, io) return 'user' end)
+        outer:route({path = '/users/*rest'}, inner)
+        outer:route({path = '/made-up'}, function(req, io)
+          return inner({method = 'GET', host = 'x', path = '/users/5'}, {})
+        end)
+        httpng.cfg{handler = outer, access_log = true}
+        """
+    )
+    clock = Clock()
+    loop = Loopback(LuaApplication(path, clock=clock, lua=lua), clock=clock)
+    for target in ("/users/7", "/made-up", "/nothing"):
+        loop.connect().get(target)
+    routes = [record.access["route"] for record in caplog.records]  # type: ignore[attr-defined]
+    assert routes == ["/users/:id", "/made-up", "-"]

@@ -103,6 +103,7 @@ def test_json_has_a_time_stamp_and_all_keys(caplog: pytest.LogCaptureFixture) ->
         "target": "/a?b",
         "version": "1.1",
         "status": 200,
+        "forwarded_for": None,
         "route": "-",
         "first_byte": 0.0,
         "seconds": 0.0,
@@ -203,3 +204,23 @@ def test_events_say_the_same() -> None:
     ended = connection.next_event()
     assert isinstance(ended, ExchangeEnded)
     assert (ended.end, ended.cause) == ("drain_timeout", "the server was shut down")
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "told"),
+    [
+        ("x-forwarded", "X-Forwarded-For: 10.0.0.1, 10.0.0.2", "10.0.0.1, 10.0.0.2"),
+        ("forwarded", 'Forwarded: for="[::1]"', 'for="[::1]"'),
+        ("x-forwarded", "Forwarded: for=10.0.0.1", None),
+    ],
+)
+def test_of_whom_a_request_says_it_was_forwarded_for(
+    caplog: pytest.LogCaptureFixture, header: str, field: str, told: str | None
+) -> None:
+    loop = Loopback(lambda req: "hello", access_log=True, forwarded_header=header)
+    loop.connect().send(f"GET / HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n".encode())
+    (entry,) = entries(caplog)
+    assert (entry["forwarded_for"], entry["client"]) == (told, "192.0.2.1")
+    (line,) = lines(caplog)
+    quoted = "" if told is None else told.replace('"', '\\"')
+    assert line.endswith(f'end=complete forwarded_for="{quoted}"' if told else "end=complete")

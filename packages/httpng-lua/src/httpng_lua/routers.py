@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from httpng_core.languages import NoMatch, RouteTable
+from httpng_lua.handles import Exchanges
 from httpng_lua.steps import DONE, Answer, guarded
 
 _HOW: Final = ("utf-8", "surrogateescape")
@@ -13,7 +14,8 @@ _HOW: Final = ("utf-8", "surrogateescape")
 class RouterCalls:
     """The routers of one script, for as long as Lua holds them."""
 
-    def __init__(self) -> None:
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
         self._tables: dict[int, RouteTable[int]] = {}
         self._last_router = 0
         self._last_route = 0
@@ -50,13 +52,20 @@ class RouterCalls:
     def _delete(self, router: float, name: bytes) -> Answer:
         return DONE, self._tables[int(router)].delete(name.decode(*_HOW))
 
-    def _find(self, router: float, method: bytes, host: bytes, path: bytes) -> Answer:
-        """Return the route's number, then names and values; or nil, then status, body and Allow."""
+    def _find(
+        self, router: float, method: bytes, host: bytes, path: bytes, exchange: float | None = None
+    ) -> Answer:
+        """Return the route's number, then names and values; or nil, then status, body and Allow.
+
+        Logs and metrics tell the route of the `exchange`.
+        """
         found = self._tables[int(router)].find(method.decode(*_HOW), host.decode(*_HOW), path.decode(*_HOW))
         if isinstance(found, NoMatch):
             answer = found.response()
             allow = ", ".join(found.allow).encode(*_HOW) or None
             return None, answer.status, answer.body, allow
+        if exchange is not None:
+            self._exchanges[exchange].exchange.request.route = found.path
         pairs = (text.encode(*_HOW) for item in found.stash.items() for text in item)
         return found.handler, *pairs
 

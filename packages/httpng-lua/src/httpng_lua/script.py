@@ -76,7 +76,7 @@ class Script:
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
         self._feeds = FeedCalls(calls, self._fibers)
-        self._routers = RouterCalls()
+        self._routers = RouterCalls(self._exchanges)
         self._websockets = WebSocketCalls(calls, self._feeds)
         self._server = ServerCalls(application, configure, waits, lambda: self._fibers.home, kind, overrides)
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)

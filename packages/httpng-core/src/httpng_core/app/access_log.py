@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from httpng_core.app.limited_log import LimitedLog, shortened
 from httpng_core.http.request import Request
+from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.events import ExchangeEnded, RequestRefused
 
 _log = logging.getLogger("httpng.access")
@@ -75,6 +76,7 @@ def _entry_of(event: ExchangeEnded) -> Entry:
     first = exchange.first_sent
     return {
         "client": request.peer.host or _UNKNOWN,
+        "forwarded_for": _forwarded_for(exchange),
         "method": shortened(request.method),
         "target": shortened(request.path),
         "version": version_of(request),
@@ -92,18 +94,28 @@ def _entry_of(event: ExchangeEnded) -> Entry:
     }
 
 
+def _forwarded_for(exchange: Exchange) -> str | None:
+    """Return what the request says of whom it was forwarded for, believed or not; `None`: nothing."""
+    is_old = exchange.settings.forwarded_header == "x-forwarded"
+    told = exchange.request.headers.get("x-forwarded-for" if is_old else "forwarded")
+    return None if told is None else shortened(told)
+
+
 def _text_of(entry: Mapping[str, Any]) -> str:
     request = f"{_escaped(entry['method'])} {_escaped(entry['target'])} HTTP/{entry['version']}"
     line = f'{entry["client"]} "{request}" status={entry["status"]}'
     if "seconds" not in entry:
         return f"{line} end={entry['end']}: {entry['reason']}"
     acked, first = entry["acked"], entry["first_byte"]
+    told = entry["forwarded_for"]
+    forwarded = "" if told is None else f' forwarded_for="{_escaped(told)}"'
     stalled = ",".join(f"{name}:{seconds:.1f}" for name, seconds in entry["stalled"].items())
     return (
         f"{line} route={entry['route']} first_byte={_UNKNOWN if first is None else f'{first:.3f}'}"
         f" seconds={entry['seconds']:.3f} current={entry['current']} sent={entry['sent']}"
         f" acked={_UNKNOWN if acked is None else acked} lag={entry['lag']:.3f}"
         f" stalled={stalled or _UNKNOWN} {entry['outcome']} end={entry['end']}"
+        f"{forwarded}"
     )
 
 

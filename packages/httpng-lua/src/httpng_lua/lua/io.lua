@@ -336,3 +336,9 @@ core.implicit, core.body_of, core.code_of = implicit, body_of, code_of
 core.IO, core.handle_of, core.sending, core.begun = IO, handle_of, sending, begun
 core.optional, core.timeout_of, core.until_of, core.window_of = optional, timeout_of, until_of, window_of
 core.stats_of, core.BEGUN = stats_of, BEGUN
+
+-- The host's number of the exchange, or nil for what isn't an `io`.
+function core.number_of(io)
+  local handle = type(io) == 'table' and rawget(io, HANDLE)
+  return handle and held[handle] == io and handle or nil
+end

@@ -82,7 +82,8 @@ end
 
 local function serve(router, request, io)
   local method, name, path = field(request, 'method'), field(request, 'host'), field(request, 'path')
-  return routed(router, request, io, host.find_route(router[NUMBER], method, name, path))
+  local number = core.number_of(io)
+  return routed(router, request, io, host.find_route(router[NUMBER], method, name, path, number))
 end
 
 Router.__call = serve
