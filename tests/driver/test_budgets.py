@@ -329,7 +329,10 @@ async def test_operators_see_it(serving: Serving) -> None:
             assert status["held"] == held(server)
             (row,) = [row for row in status["exchanges"] if row["target"] == "/big"]
             assert row["held"] == held(server)
+            page = (await in_thread(client.get, "/status")).body.decode()
+            assert f"; {held(server)} bytes held of a budget of {4 * BUDGET}</h1>" in page
             metrics = (await in_thread(client.get, "/status/metrics")).body.decode()
-            assert (
-                f"httpng_memory_budget_bytes {4.0 * BUDGET:.6}" in metrics or "httpng_held_bytes" in metrics
-            )
+            lines = [line.split() for line in metrics.splitlines() if line.startswith("httpng_")]
+            figures = dict(lines)
+            assert float(figures["httpng_memory_budget_bytes"]) == 4 * BUDGET
+            assert float(figures["httpng_held_bytes"]) == held(server)

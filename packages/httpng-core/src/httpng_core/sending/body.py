@@ -116,11 +116,6 @@ class ResponseBody:
         """How many bytes are kept to be committed, those before them in the same piece included."""
         return self.buffered + self._offset
 
-    @property
-    def waits_since(self) -> float:
-        """When the oldest byte in flight was accepted; it is of no use when none is."""
-        return self._lag_since if self._lag_book is None else self._lag_book.since
-
     def lag(self, now: float) -> float:
         """Return the seconds that the oldest byte in flight has waited, to the millisecond."""
         if self._lag_book is not None:

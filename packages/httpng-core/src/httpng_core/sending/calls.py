@@ -86,7 +86,7 @@ class Write(Pending):
 
     def set_limit(self, limit: int) -> None:
         """Have this send window from now on, in bytes, whatever it was."""
-        self._limit, self._path = limit, None
+        self._limit, self._path = float(limit), None
 
     @property
     def rest(self) -> int:

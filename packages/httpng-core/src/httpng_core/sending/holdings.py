@@ -44,7 +44,7 @@ def holding_of(exchange: Outgoing, kept: int, give_up: GiveUp) -> Holding | None
     moved = exchange.moved_at
     if waiting:
         # A byte moved, or the oldest that waits has waited since then, as nothing had to move before.
-        since = max(moved, exchange.waits_since)
+        since = max(moved, exchange.lags_since)
     queue = exchange.queue
     if queue is not None and (rest := queue.rest):
         waiting += rest

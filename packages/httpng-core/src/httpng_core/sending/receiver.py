@@ -6,13 +6,11 @@ from httpng_core.sending.ends import Cause
 
 
 class Receiver(Protocol):
-    """What an exchange became whose client and handler send each other raw bytes: a tunnel.
+    """What an exchange became whose client and handler send each other raw bytes: a tunnel."""
 
-    Attributes:
-        touched: when bytes have come or were taken last.
-    """
-
-    touched: float
+    @property
+    def touched(self) -> float:
+        """When bytes have come or were taken last."""
 
     @property
     def held(self) -> int:

@@ -91,11 +91,13 @@ def _form(req: Request) -> str:
 def _page(status: dict[str, Any]) -> str:
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
     rows = "".join(_line(row) for row in status["exchanges"])
+    held, budget = status["held"], status["memory_budget"]
+    told = "" if held is None else f"; {held} bytes held of a budget of {budget}"
     ends = ", ".join(f"{escape(end)} {count}" for end, count in status["ends"].items()) or "none"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
         f"<title>httpng</title><style>{_STYLE}</style><h1>{status['active']} exchanges on "
-        f"{status['connections']} connections, {status['in_flight']} bytes in flight</h1>"
+        f"{status['connections']} connections, {status['in_flight']} bytes in flight{told}</h1>"
         f"<p>{status['begun']} requests so far; ends that were not clean: {ends}.</p>"
         f"<table><tr>{head}</tr>{rows}</table></html>"
     )
