@@ -188,6 +188,19 @@ async def test_what_had_to_wait_is_sent_when_its_time_comes(net: Net) -> None:
         assert feed.get_stats().delivered == 4
 
 
+async def test_an_idle_stream_is_kept_alive(net: Net) -> None:
+    feed = Feed()
+
+    async def follow(req: Request, io: IO) -> None:
+        await io.follow(feed, keep_alive=0.02, keep_alive_comment="[alive]")
+
+    async with net.serving(follow) as server, net.connect(server) as client:
+        client.request()
+        await read_until_there(client, b"[alive][alive]")
+        feed.publish(tick(1))
+        assert await read_until(client, 1) == [1]
+
+
 async def test_a_follow_ends_when_the_client_is_gone(net: Net) -> None:
     feed = Feed()
     follow = follower_of(feed)

@@ -209,6 +209,34 @@ def test_an_unknown_limit_raises(serve: Serve) -> None:
     assert "max_rate" in served.seen()[-1]
 
 
+# Comments ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("comment", "sent"), [("", b":\n\n"), (", keep_alive_comment = '!'", b"!")])
+def test_an_idle_stream_is_kept_alive(serve: Serve, comment: str, sent: bytes) -> None:
+    served = serve(feed_script(f"io:follow(feed, {{keep_alive = 5{comment}}})"))
+    client = served.ask()
+    publish(served, "tick,")
+    served.loop.advance(4.9)
+    assert body(client) == b"tick,"
+    served.loop.advance(0.2)
+    assert body(client) == b"tick," + sent
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("keep_alive = 0", "keep_alive must be more than 0 seconds"),
+        ("keep_alive = 'x'", 'keep_alive must be a number of seconds, not "x"'),
+        ("keep_alive = 5, keep_alive_comment = 5", "keep_alive_comment must be a string, not 5"),
+    ],
+)
+def test_what_keeps_nothing_alive_raises(serve: Serve, options: str, told: str) -> None:
+    served = serve(feed_script(f"see(select(2, pcall(io.follow, io, feed, {{{options}}})))"))
+    served.ask()
+    assert told in served.seen()[0]
+
+
 # Following --------------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
+from httpng_core.feeds.keep_alive import COMMENT, kept_alive
 from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import checked_pace
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop
 
 __all__ = [
+    "COMMENT",
     "LUA_KEYS",
     "CallInLoop",
     "Followed",
@@ -32,6 +34,7 @@ __all__ = [
     "checked_pace",
     "follower_of",
     "handler_of",
+    "kept_alive",
     "parse_lua_runtime",
     "unknown_field",
     "unknown_key",

@@ -16,7 +16,7 @@ from httpng_core import (
     Resume,
     Runner,
 )
-from httpng_core.languages import Later, checked_pace, follower_of, unknown_key
+from httpng_core.languages import COMMENT, Later, checked_pace, follower_of, kept_alive, unknown_key
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
@@ -166,6 +166,8 @@ class FeedCalls:
         max_rate: float | None,
         max_bandwidth: float | None,
         priority: float | None,
+        keep_alive: float | None,
+        comment: bytes | None,
         timeout: float | None,
         until_draining: bool | None,
         window: float | bytes | None,
@@ -185,7 +187,7 @@ class FeedCalls:
         )
         exchange.stall_timeout = stall
         pending = exchange.follow(
-            follower,
+            kept_alive(follower, exchange, keep_alive, COMMENT if comment is None else comment),
             now,
             timeout,
             window_of(window),

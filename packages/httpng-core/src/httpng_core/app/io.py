@@ -11,6 +11,7 @@ from httpng_core.errors import ResponseStateError
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
+from httpng_core.feeds.keep_alive import COMMENT, kept_alive
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.pace import Limits, Priority, checked_pace
@@ -140,6 +141,7 @@ class BaseIO:
         max_age: float | None,
         on_gap: OnGap | None,
         limits: Limits,
+        keep_alive: tuple[float | None, bytes | str],
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
@@ -148,9 +150,10 @@ class BaseIO:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
         pace = checked_pace(*limits)
         follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
+        source = kept_alive(follower, self._exchange, *keep_alive)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
-            follower,
+            source,
             self._clock(),
             timeout,
             self.send_window,
@@ -227,12 +230,15 @@ class GeneratorIO(BaseIO):
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        keep_alive: float | None = None,
+        keep_alive_comment: bytes | str = COMMENT,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
         """See `Exchange.follow`; what it hasn't is as for an async handler."""
         limits = (max_rate, max_bandwidth, priority)
-        return self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining)
+        keep = (keep_alive, keep_alive_comment)
+        return self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining)
 
     def wait_draining(self, timeout: float | None = None) -> Pending:
         """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""

@@ -13,6 +13,7 @@ from httpng_core.app.runner import Runner
 from httpng_core.config.types import Until
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
+from httpng_core.feeds.keep_alive import COMMENT
 from httpng_core.feeds.keys import KeyFilter
 from httpng_core.feeds.pace import Priority
 from httpng_core.sending.calls import Pending
@@ -58,12 +59,19 @@ class SteppedIO(BaseIO):
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        keep_alive: float | None = None,
+        keep_alive_comment: bytes | str = COMMENT,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
         limits = (max_rate, max_bandwidth, priority)
-        return (yield self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining))
+        keep = (keep_alive, keep_alive_comment)
+        return (
+            yield self._begin_follow(
+                feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining
+            )
+        )
 
     @coroutine
     def wait_draining(self, timeout: float | None = None) -> _Call:

@@ -140,6 +140,8 @@ class IO(BaseIO):
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        keep_alive: float | None = None,
+        keep_alive_comment: bytes | str = ":\n\n",
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
@@ -167,6 +169,9 @@ class IO(BaseIO):
             max_bandwidth: how many bytes may be sent in a second, in the mean; `None`: any number.
             priority: as how many times as long as others some keys count to have waited, 1 to 100: the one
                 that has waited longest is sent first. Not for feeds with the policy "every".
+            keep_alive: after so many seconds without a byte a comment is sent, if nothing else is under way;
+                `None`: none is. It waits for nothing: what there is to send takes its place.
+            keep_alive_comment: what is sent then; by itself it is one of server-sent events.
             timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still, and the handler can say goodbye.
@@ -181,9 +186,9 @@ class IO(BaseIO):
             ContentLengthError: the response has a Content-Length.
             ResponseStateError: another follow of this response has not ended.
         """
-        limits = (max_rate, max_bandwidth, priority)
+        limits, keep = (max_rate, max_bandwidth, priority), (keep_alive, keep_alive_comment)
         return await self._settled(
-            self._begin_follow(feed, keys, since, max_age, on_gap, limits, timeout, until_draining)
+            self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining)
         )
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:

@@ -274,7 +274,10 @@ function core.gap(number, lost)
 end
 
 local FOLLOW_NAMES =
-  { 'keys', 'since', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'timeout', 'until_draining' }
+  {
+    'keys', 'since', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'keep_alive', 'keep_alive_comment',
+    'timeout', 'until_draining',
+  }
 local FOLLOW_OPTIONS = {}
 for i = 1, #FOLLOW_NAMES do
   FOLLOW_OPTIONS[FOLLOW_NAMES[i]] = true
@@ -327,13 +330,16 @@ function IO.follow(io, feed, options)
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local fn = option(options, 'on_gap', 'function', 'a function')
+  local keep_alive = option(options, 'keep_alive', 'number', 'a number of seconds')
+  local comment = option(options, 'keep_alive_comment', 'string', 'a string')
   local wanted = wanted_keys(options.keys)
   local gap = new_gap(fn)
   local rate, bandwidth, priority = core.pace_of(options)
   local code, value = begun(
     io,
     host.follow(
-      handle, numbers, wanted, since, max_age, gap.number, rate, bandwidth, priority, timeout, until_draining, sending(io)
+      handle, numbers, wanted, since, max_age, gap.number, rate, bandwidth, priority, keep_alive, comment, timeout,
+      until_draining, sending(io)
     )
   )
   return followed(gap, code, value)
