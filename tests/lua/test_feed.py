@@ -237,6 +237,37 @@ def test_what_keeps_nothing_alive_raises(serve: Serve, options: str, told: str) 
     assert told in served.seen()[0]
 
 
+# Lag --------------------------------------------------------------------------------------------------
+
+
+def test_a_client_is_told_that_it_is_thinned_and_that_it_is_current(serve: Serve) -> None:
+    options = "on_lag = {thinned = '[slow]', current = '[fine]'}, lag_limits = {3, 1}"
+    served = serve(feed_script(f"io:follow(feed, {{{options}}})"))
+    client = served.ask(room=0)
+    publish(served, "tick,")
+    served.loop.advance(2.9)
+    publish(served, "tock,")
+    served.loop.advance(0.2)
+    client.give_room()
+    assert body(client) == b"[slow]tock,[fine]"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("on_lag = function() end", "on_lag must be a table of strings, thinned and current, not a function"),
+        ("on_lag = {thinned = 5}", "on_lag.thinned must be a string, not 5"),
+        ("on_lag = {thined = 'x'}", "thinned"),
+        ("on_lag = {thinned = 'x'}, lag_limits = 5", "lag_limits must be a table of two numbers"),
+        ("on_lag = {thinned = 'x'}, lag_limits = {1, 2}", "lag_limits must be more seconds and fewer"),
+    ],
+)
+def test_what_tells_no_lag_raises(serve: Serve, options: str, told: str) -> None:
+    served = serve(feed_script(f"see(select(2, pcall(io.follow, io, feed, {{{options}}})))"))
+    served.ask()
+    assert told in served.seen()[0]
+
+
 # Following --------------------------------------------------------------------------------------------
 
 

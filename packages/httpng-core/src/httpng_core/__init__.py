@@ -54,6 +54,7 @@ from httpng_core.feeds.deltas import FULL_EVERY, Delta
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.pace import Priority
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
@@ -111,6 +112,7 @@ __all__ = [
     "FELL_SHORT",
     "FULL_EVERY",
     "KILLED",
+    "LAG_LIMITS",
     "LUA_DEFAULT_LISTEN",
     "MAX_QUEUED",
     "NO_HOST",
@@ -176,6 +178,7 @@ __all__ = [
     "ListenAddress",
     "Merge",
     "OnGap",
+    "OnLag",
     "OnRemove",
     "Overflow",
     "PathLook",

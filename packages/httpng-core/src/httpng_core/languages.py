@@ -10,8 +10,9 @@ from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
 from httpng_core.feeds.keep_alive import COMMENT, kept_alive
+from httpng_core.feeds.lag import LagWatched, checked_lag
 from httpng_core.feeds.many import Followed, follower_of
-from httpng_core.feeds.pace import checked_pace
+from httpng_core.feeds.pace import Pace, checked_pace
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop
 
@@ -22,15 +23,18 @@ __all__ = [
     "Followed",
     "Handler",
     "HandlerSteps",
+    "LagWatched",
     "Language",
     "Later",
     "LuaRuntime",
     "Match",
     "NoMatch",
+    "Pace",
     "RouteTable",
     "Served",
     "Turn",
     "at_once",
+    "checked_lag",
     "checked_pace",
     "follower_of",
     "handler_of",

@@ -16,11 +16,20 @@ from httpng_core import (
     Resume,
     Runner,
 )
-from httpng_core.languages import COMMENT, Later, checked_pace, follower_of, kept_alive, unknown_key
+from httpng_core.languages import (
+    COMMENT,
+    LagWatched,
+    Later,
+    Pace,
+    checked_pace,
+    follower_of,
+    kept_alive,
+    unknown_key,
+)
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
-from httpng_lua.paces import PaceCalls
+from httpng_lua.paces import PaceCalls, lag_of
 from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
 from httpng_lua.values import delta_of, merge_of
@@ -168,6 +177,10 @@ class FeedCalls:
         priority: float | None,
         keep_alive: float | None,
         comment: bytes | None,
+        thinned: bytes | None,
+        current: bytes | None,
+        most_lag: float | None,
+        least_lag: float | None,
         timeout: float | None,
         until_draining: bool | None,
         window: float | bytes | None,
@@ -177,17 +190,23 @@ class FeedCalls:
     ) -> Answer:
         now, exchange = self._calls.clock(), handle.exchange
         on_gap = self.on_gap(gap, handle.home)
+        pace = checked_pace(max_rate, max_bandwidth, self.paces.priority(priority))
+        lag = lag_of(thinned, current, most_lag, least_lag)
+        if lag is not None:
+            pace = pace or Pace()
+            pace.tells_lag = True
         follower = follower_of(
             [self._by_number[int(float(number))] for number in feeds.split()],
             max_age=max_age,
             on_gap=on_gap,
             keys=self._wanted(keys),
             since=None if since is None else since.decode("latin-1"),
-            pace=checked_pace(max_rate, max_bandwidth, self.paces.priority(priority)),
+            pace=pace,
         )
+        source: Any = follower if lag is None else LagWatched(follower, *lag, self._calls.clock)
         exchange.stall_timeout = stall
         pending = exchange.follow(
-            kept_alive(follower, exchange, keep_alive, COMMENT if comment is None else comment),
+            kept_alive(source, exchange, keep_alive, COMMENT if comment is None else comment),
             now,
             timeout,
             window_of(window),

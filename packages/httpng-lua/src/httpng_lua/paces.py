@@ -3,7 +3,8 @@
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
-from httpng_core import FollowStats, Priority
+from httpng_core import LAG_LIMITS, FollowStats, OnLag, Priority
+from httpng_core.languages import checked_lag
 from httpng_lua.calls import ExchangeCalls, whole
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.steps import DONE, Answer, guarded
@@ -72,6 +73,20 @@ class PaceCalls:
         # Here true is 1, as a key; in Lua it is not.
         self._priorities[int(number)][(key,) if isinstance(key, bool) else key] = whole(value)
         return (DONE,)
+
+
+def lag_of(
+    thinned: bytes | None, current: bytes | None, most: float | None, least: float | None
+) -> tuple[OnLag, tuple[float, float]] | None:
+    """Return what tells a client of its lag, and when; `None`: nothing does.
+
+    Raises:
+        ValueError: wrong limits.
+    """
+    if thinned is None and current is None:
+        return None
+    limits = (LAG_LIMITS[0] if most is None else most, LAG_LIMITS[1] if least is None else least)
+    return checked_lag(lambda lag, is_thinned: thinned if is_thinned else current, limits)
 
 
 def _stats_of(handle: ExchangeHandle) -> FollowStats | None:

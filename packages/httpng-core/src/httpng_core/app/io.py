@@ -13,8 +13,9 @@ from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keep_alive import COMMENT, kept_alive
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.lag import LAG_LIMITS, LagWatched, OnLag, checked_lag
 from httpng_core.feeds.many import ManyFollower, follower_of
-from httpng_core.feeds.pace import Limits, Priority, checked_pace
+from httpng_core.feeds.pace import Limits, Pace, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
 from httpng_core.http.trailers import Fields
@@ -142,15 +143,20 @@ class BaseIO:
         on_gap: OnGap | None,
         limits: Limits,
         keep_alive: tuple[float | None, bytes | str],
+        on_lag: tuple[OnLag | None, tuple[float, float]],
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
         if self._exchange.tunnel is not None:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
-        pace = checked_pace(*limits)
+        pace, lag = checked_pace(*limits), checked_lag(*on_lag)
+        if lag is not None:
+            pace = pace or Pace()
+            pace.tells_lag = True
         follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
-        source = kept_alive(follower, self._exchange, *keep_alive)
+        watched = follower if lag is None else LagWatched(follower, *lag, self._clock)
+        source = kept_alive(watched, self._exchange, *keep_alive)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
             source,
@@ -232,13 +238,17 @@ class GeneratorIO(BaseIO):
         priority: Priority | None = None,
         keep_alive: float | None = None,
         keep_alive_comment: bytes | str = COMMENT,
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
         """See `Exchange.follow`; what it hasn't is as for an async handler."""
         limits = (max_rate, max_bandwidth, priority)
-        keep = (keep_alive, keep_alive_comment)
-        return self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining)
+        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits)
+        return self._begin_follow(
+            feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining
+        )
 
     def wait_draining(self, timeout: float | None = None) -> Pending:
         """See `Exchange.wait_draining`; what comes of the `yield` is true, or false if the time was up."""

@@ -9,6 +9,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.pace import Priority
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
@@ -18,6 +19,7 @@ from httpng_core.feeds.values import json_merge
 
 __all__ = [
     "FULL_EVERY",
+    "LAG_LIMITS",
     "MAX_QUEUED",
     "Delta",
     "EveryBacklog",
@@ -32,6 +34,7 @@ __all__ = [
     "LatestBacklog",
     "Merge",
     "OnGap",
+    "OnLag",
     "OnRemove",
     "Overflow",
     "Payload",

@@ -1,9 +1,11 @@
 """A follower that has limits, or is given some: how fast it may go, and which of its keys go first."""
 
 from collections.abc import Callable
+from math import inf
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.pace import Pace
+from httpng_core.feeds.paced import PacedBacklog
 from httpng_core.feeds.standing import Standing
 from httpng_core.feeds.throttle import Throttle, check_pace, paced
 from httpng_core.sending import calls
@@ -54,6 +56,16 @@ class Limited(Standing):
         self._keep_to(self._pace)
         self._wake()
         return self._pace
+
+    @property
+    def waits_since(self) -> float:
+        """Since when the payload waits that has waited longest of those that may go; infinity: none does."""
+        if self._sweep is not None or not len(self._backlog):
+            return inf
+        if isinstance(self._backlog, PacedBacklog):
+            return self._backlog.waits_since()
+        first = self._backlog.first()
+        return inf if first is None else first.at
 
     def look_again(self) -> None:
         """Have it looked at when it may send what it may not send now."""

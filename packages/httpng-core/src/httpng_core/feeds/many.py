@@ -54,6 +54,11 @@ class ManyFollower:
                 return size
         return 0
 
+    @property
+    def waits_since(self) -> float:
+        """Since when the payload waits that has waited longest of those that may go; infinity: none does."""
+        return min(follower.waits_since for follower in self._followers)
+
     def begin(self, owner: "calls.FollowOwner", host: Host) -> None:
         """Join the feeds, all or none."""
         begun: list[Follower] = []

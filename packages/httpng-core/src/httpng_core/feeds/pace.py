@@ -24,9 +24,10 @@ class Pace:
         max_rate: how many payloads of each key may be sent in a second; `None`: any number.
         max_bandwidth: how many bytes may be sent in a second, in the mean; `None`: any number.
         ready_at: when the next payload may be sent, as far as `max_bandwidth` goes.
+        tells_lag: whether somebody asks how long payloads have waited.
     """
 
-    __slots__ = ("_priority", "_waited", "max_bandwidth", "max_rate", "ready_at")
+    __slots__ = ("_priority", "_waited", "max_bandwidth", "max_rate", "ready_at", "tells_lag")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Pace:
         self.max_bandwidth = _checked("max_bandwidth", max_bandwidth, "bytes")
         self._priority = checked_priority(priority)
         self.ready_at = -inf
+        self.tells_lag = False
         # Whether something had to wait for that.
         self._waited = False
 

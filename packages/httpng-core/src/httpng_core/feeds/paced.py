@@ -55,6 +55,17 @@ class PacedBacklog(LatestBacklog):
                     first, most = self._newest[entries[0][2]], weight
         return first
 
+    def waits_since(self) -> float:
+        """Return since when the one that may go and has waited longest could have; infinity: none may."""
+        self._release(self._clock())
+        since = inf
+        for entries in self._ready.values():
+            while entries and not self._is_pending(entries[0]):
+                heappop(entries)
+            if entries:
+                since = min(since, max(entries[0][0], self._due(entries[0][2])))
+        return since
+
     def next_due(self) -> float:
         """Return when the next of those may go that may not yet; infinity: there are none."""
         while self._held and not self._is_pending(self._held[0]):

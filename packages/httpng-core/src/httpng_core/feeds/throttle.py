@@ -24,7 +24,7 @@ def paced(
     if isinstance(backlog, PacedBacklog):
         backlog.pace_changed(pace)
         return backlog
-    if not pace.orders or isinstance(backlog, EveryBacklog):
+    if not (pace.orders or pace.tells_lag) or isinstance(backlog, EveryBacklog):
         return backlog
     ordered = PacedBacklog(pace, clock, resumes=backlog.resumes)
     for payload in backlog.payloads():

@@ -15,6 +15,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keep_alive import COMMENT
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.pace import Priority
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
@@ -61,15 +62,17 @@ class SteppedIO(BaseIO):
         priority: Priority | None = None,
         keep_alive: float | None = None,
         keep_alive_comment: bytes | str = COMMENT,
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
         limits = (max_rate, max_bandwidth, priority)
-        keep = (keep_alive, keep_alive_comment)
+        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits)
         return (
             yield self._begin_follow(
-                feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining
+                feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining
             )
         )
 

@@ -6,11 +6,13 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from httpng_core import (
+    LAG_LIMITS,
     BaseIO,
     Exchange,
     Feed,
     KeyFilter,
     OnGap,
+    OnLag,
     Pending,
     Priority,
     SendResult,
@@ -142,6 +144,8 @@ class IO(BaseIO):
         priority: Priority | None = None,
         keep_alive: float | None = None,
         keep_alive_comment: bytes | str = ":\n\n",
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
@@ -172,6 +176,10 @@ class IO(BaseIO):
             keep_alive: after so many seconds without a byte a comment is sent, if nothing else is under way;
                 `None`: none is. It waits for nothing: what there is to send takes its place.
             keep_alive_comment: what is sent then; by itself it is one of server-sent events.
+            on_lag: called with the lag in seconds and whether the client is thinned from now on: once when it
+                falls behind, and once when it is current again. The bytes that it returns, if any, are sent
+                before all else. The lag is how long what may be sent next has waited at most.
+            lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
             timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still, and the handler can say goodbye.
@@ -187,8 +195,9 @@ class IO(BaseIO):
             ResponseStateError: another follow of this response has not ended.
         """
         limits, keep = (max_rate, max_bandwidth, priority), (keep_alive, keep_alive_comment)
+        lag = (on_lag, lag_limits)
         return await self._settled(
-            self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, timeout, until_draining)
+            self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining)
         )
 
     async def write_informational(self, code: int, headers: _HeaderSource | None = None) -> None:

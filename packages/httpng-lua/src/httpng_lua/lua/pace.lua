@@ -51,6 +51,30 @@ function core.pace_of(options)
   return max_rate, max_bandwidth, priority_of(options)
 end
 
+local LAGS = { thinned = true, current = true }
+
+-- What a follow is to tell of its lag, and from how many seconds on.
+function core.lag_of(options)
+  local marks, limits = options.on_lag, options.lag_limits
+  if marks ~= nil then
+    if type(marks) ~= 'table' then
+      error('on_lag must be a table of strings, thinned and current, not ' .. named(marks), 0)
+    end
+    for name, mark in pairs(marks) do
+      if not LAGS[name] then
+        settle(host.refuse_option(tostring(name), 'thinned', 'current'))
+      elseif type(mark) ~= 'string' then
+        error(('on_lag.%s must be a string, not %s'):format(name, named(mark)), 0)
+      end
+    end
+  end
+  if limits ~= nil and (type(limits) ~= 'table' or type(limits[1]) ~= 'number' or type(limits[2]) ~= 'number') then
+    error('lag_limits must be a table of two numbers of seconds, not ' .. named(limits), 0)
+  end
+  marks, limits = marks ~= nil and marks or {}, limits ~= nil and limits or {}
+  return marks.thinned, marks.current, limits[1], limits[2]
+end
+
 local function changes_of(options)
   if type(options) ~= 'table' then
     error('options must be a table, not ' .. named(options), 0)

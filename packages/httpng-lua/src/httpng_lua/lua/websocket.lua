@@ -130,7 +130,7 @@ end
 
 --- ws:follow(feed, options)
 -- Sends what a feed publishes until it is closed, each payload as a message, and each notice of `on_gap` as another. [Its
--- options](#options-of-follow) are those of `io:follow` but `keys` and `keep_alive`, and `binary = true`: else the messages are text, and
+-- options](#options-of-follow) are those of `io:follow` but `keys`, `keep_alive` and `on_lag`, and `binary = true`: else the messages are text, and
 -- payloads must be UTF-8.
 --
 -- Returns: `nil` when the feed was closed, or with `until_draining` when the server drains, and all that was pending is

@@ -1,0 +1,124 @@
+"""Marks that tell a client when it becomes thinned, and when it is current again."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final
+
+from httpng_core.feeds.many import Followed
+from httpng_core.http.response import body_bytes
+from httpng_core.sending.calls import FollowOwner, Swept
+from httpng_core.sending.host import Host
+
+OnLag = Callable[[float, bool], "bytes | str | None"]
+"""Gets the lag in seconds, and whether the client is thinned from now on; may return bytes that tell it."""
+
+LAG_LIMITS: Final = (2.0, 0.5)
+"""A client is thinned from so many seconds of lag on, and current again from so few."""
+
+
+class LagWatched:
+    """A source that tells its client when another falls behind. See `Source`.
+
+    The lag is how long what waits for the client has waited, of those payloads that may go the one that has
+    waited longest. It is looked at when the socket can take something, so that what is told is so.
+    """
+
+    __slots__ = ("_clock", "_is_thinned", "_limits", "_mark", "_offers_mark", "_on_lag", "_source")
+
+    def __init__(
+        self, source: Followed, on_lag: OnLag, limits: tuple[float, float], clock: Callable[[], float]
+    ) -> None:
+        self._source = source
+        self._on_lag = on_lag
+        self._limits = limits
+        self._clock = clock
+        self._is_thinned = self._offers_mark = False
+        # What is to be told before all else.
+        self._mark = b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is pending and nothing will be."""
+        return self._source.ended
+
+    @property
+    def size(self) -> int:
+        """The length of what would go next, as far as it is known; 0: there is nothing."""
+        if self._mark:
+            return len(self._mark)
+        size = self._source.size
+        # That it is current is told when there is nothing else, too.
+        return 1 if not size and self._is_thinned and self._source.waits_since == inf else size
+
+    def begin(self, owner: FollowOwner, host: Host) -> None:
+        """Join the feed."""
+        self._source.begin(owner, host)
+
+    def end(self) -> None:
+        """Leave the feed."""
+        self._source.end()
+
+    def finish(self) -> None:
+        """Take in nothing more: it has ended once what is pending is sent."""
+        self._source.finish()
+
+    def offer(self) -> bytes:
+        """Return what to send next; raises whatever `on_lag` and `on_gap` do."""
+        if not self._mark:
+            self._source.step_out()
+            self._mark = self._look()
+        self._offers_mark = bool(self._mark)
+        return self._mark or (self._source.offer() if self._source.size else b"")
+
+    def taken(self) -> None:
+        """Note that the kernel took a part of what was offered last."""
+        if self._offers_mark:
+            self._mark, self._offers_mark = b"", False
+        else:
+            self._source.taken()
+
+    def step_in(self, host: Host) -> None:
+        """Let a sweep send what comes next, unless there is something to tell this client alone."""
+        if not self._is_thinned and not self._mark:
+            self._source.step_in(host)
+
+    def step_out(self) -> None:
+        """Let nothing be sent but what is offered."""
+        self._source.step_out()
+
+    def take_books(self) -> Swept:
+        """Return what a sweep has sent since this was asked last."""
+        return self._source.take_books()
+
+    def _look(self) -> bytes:
+        """Return what is to be told now, if anything is."""
+        lag = max(self._clock() - self._source.waits_since, 0.0)
+        most, least = self._limits
+        if lag > least if self._is_thinned else lag < most:
+            return b""
+        self._is_thinned = not self._is_thinned
+        told = self._on_lag(lag, self._is_thinned)
+        return b"" if told is None else body_bytes(told)
+
+
+def checked_lag(on_lag: Any, limits: Any) -> tuple[OnLag, tuple[float, float]] | None:
+    """Return what tells a client of its lag, and when; `None`: nothing does.
+
+    Raises:
+        TypeError, ValueError: wrong arguments.
+    """
+    if on_lag is None:
+        return None
+    if not callable(on_lag):
+        raise TypeError(
+            f"on_lag must be a function that gets a lag and whether it is thinned, not {on_lag!r:.80}"
+        )
+    if not isinstance(limits, (tuple, list)) or len(limits) != 2:
+        raise TypeError(f"lag_limits must be two numbers of seconds, not {limits!r:.80}")
+    for limit in limits:
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+            raise TypeError(f"lag_limits must be two numbers of seconds, not {limits!r:.80}")
+    most, least = limits
+    if not 0 <= least < most < inf:
+        raise ValueError(f"lag_limits must be more seconds and fewer, not {limits!r:.80}")
+    return on_lag, (float(most), float(least))
