@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DEMO_SECONDS ?= 20
-BENCHES ?= core hello bulk idle fanout http2 lua asgi hostile
+BENCHES ?= core hello bulk idle fanout http2 lua asgi slow_client hostile
 
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -39,3 +39,28 @@ async def _ticks() -> AsyncIterator[bytes]:
 @fanout.get("/")
 async def _fanout() -> StreamingResponse:
     return StreamingResponse(_ticks(), media_type="text/event-stream")
+
+
+given: dict[str, int] = {"bytes": 0}
+"""What `slow` believes to be sent of its newest stream."""
+slow = FastAPI()
+EVENT = b"data: " + b"x" * 992 + b"\n\n"
+
+
+async def _events() -> AsyncIterator[bytes]:
+    given["bytes"] = 0
+    while True:
+        yield EVENT
+        # Who asks for the next one has sent the last.
+        given["bytes"] += len(EVENT)
+        await asyncio.sleep(0)
+
+
+@slow.get("/")
+async def _slow() -> StreamingResponse:
+    return StreamingResponse(_events(), media_type="text/event-stream")
+
+
+@slow.get("/given")
+async def _given() -> dict[str, int]:
+    return given
