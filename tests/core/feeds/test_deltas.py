@@ -216,6 +216,38 @@ def test_a_removed_key_begins_anew() -> None:
     assert short(driven.body) == "a0,a0>1,-a,a2,a3,"
 
 
+def test_a_removal_under_way_is_no_base_of_what_is_published_meanwhile() -> None:
+    driven = Following(delta=told, on_remove=lambda key: f"-{key},")
+    driven.follow()
+    publish(driven.feed, "a0")
+    driven.push()
+    driven.feed.remove("a")
+    offer = b"".join(driven.connection.data_to_send(driven.now))
+    publish(driven.feed, "a1")
+    driven.wire += offer
+    driven.connection.bytes_accepted(len(offer), driven.now)
+    publish(driven.feed, "a2")
+    driven.push()
+    publish(driven.feed, "a3")
+    driven.push()
+    assert short(driven.body) == "a0,-a,a2,a2>3,"
+
+
+def test_a_removal_that_a_pass_sends_is_no_base_of_what_is_published_meanwhile() -> None:
+    stage = Stage(delta=told, on_remove=lambda key: f"-{key},")
+    publish(stage.feed, "a0")
+    stage.settle()
+    stage.feed.remove("a")
+    stage.sweep(2)
+    publish(stage.feed, "a1")
+    stage.sweep(1)
+    publish(stage.feed, "a2")
+    stage.settle()
+    publish(stage.feed, "a3")
+    stage.settle()
+    assert [short(body) for body in stage.bodies] == ["a0,-a,a2,a2>3,"] * 3
+
+
 def test_a_key_that_is_wanted_again_begins_anew() -> None:
     driven, keys = Following(delta=told), Keys(["a"])
     driven.follow(keys=keys)

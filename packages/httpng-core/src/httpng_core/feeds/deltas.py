@@ -116,7 +116,10 @@ class Bases:
     def sent(self, payload: Payload) -> None:
         """Note that a payload was sent, or a delta that makes it."""
         latest = self._deltas.latest.get(payload.key)
-        if payload.removes or latest is None or latest is payload:
+        if payload.removes and latest is not None:
+            # A newer value has been published meanwhile, and is pending.
+            self._others[payload.key] = None
+        elif latest is None or latest is payload:
             self._others.pop(payload.key, None)
         else:
             self._others[payload.key] = payload
