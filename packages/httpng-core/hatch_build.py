@@ -27,12 +27,12 @@ _HOT: Final = {
     "": "timers",
     "sending": (
         "admission auto_window body calls carrier checks exchange holdings host messages outgoing positions"
-        " queue stall stalling states tracking waits"
+        " queue stall stalling states tracking waits whole"
     ),
     "feeds": "backlog broadcast follower limited paced per_loop standing",
     "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
     "http": "body_rate chunks dates request response",
-    "http1": "body chunked framer grammar head parser protocol refused",
+    "http1": "body chunked framer grammar head parser phase protocol refused",
     "http2/engine": (
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
         "peer_settings requests sending session session_config stream_states streams"

@@ -1,5 +1,7 @@
 """`is_at_rest` promises that a driver need not ask anything else: so it must never be true too often."""
 
+from collections.abc import Callable
+
 from tests.core.driving import GET, Driven
 
 from httpng_core import Readiness
@@ -76,3 +78,30 @@ def test_a_connection_that_closes_does_not_rest() -> None:
     driven.exchange.finish(driven.now)
     driven.push()
     assert not rests(driven)
+
+
+def test_what_is_to_be_sent_ends_the_rest_or_was_told_by_a_wake() -> None:
+    def handlers(driven: Driven) -> dict[str, Callable[[], object]]:
+        exchange, now = driven.exchange, driven.now
+        return {
+            "answer": lambda: exchange.answer(200, None, b"x", now),
+            "a long answer": lambda: exchange.answer(200, None, b"x" * 100_000, now),
+            "finish": lambda: exchange.finish(now),
+            "fail": lambda: exchange.fail(now),
+            "refuse": lambda: exchange.refuse(400, "no", now),
+            "close": lambda: exchange.close(now),
+            "reset": lambda: exchange.reset(now),
+            "header": driven.header,
+            "write": lambda: driven.write(b"x"),
+            "a long write": lambda: exchange.write(b"x" * 100, now, None, 0),
+            "early hints": lambda: exchange.write_informational(103, {"link": "</a>"}, now),
+            "abort": lambda: driven.connection.abort(now),
+        }
+
+    for name in handlers(Driven()):
+        driven = Driven()
+        driven.wakes = 0
+        handlers(driven)[name]()
+        wanted = driven.connection.wants_write or driven.connection.close_expected()
+        assert wanted, name
+        assert driven.wakes, name

@@ -680,19 +680,118 @@ def test_a_refusal_is_an_error_of_the_peer() -> None:
 def test_empty_lines_between_requests_are_counted_for_each_request() -> None:
     reads = RequestParser(1000, 1000, 100)
     for _ in range(10):
-        assert reads.receive(b"\r\n") is None
-        assert isinstance(reads.receive(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"), ParsedHead)
+        assert _receive(reads, b"\r\n") is None
+        assert _receive(reads, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n") == ("/", 1)
     assert not reads.has_rest
 
 
-def test_receive_gives_what_feed_and_next_request_give() -> None:
+def _receive(reads: RequestParser, data: bytes) -> tuple[str, int] | None:
+    whole = reads.receive_whole(data)
+    if whole is not None:
+        return whole[1].decode(), whole[2].minor
+    reads.feed(data)
+    return _next(reads)
+
+
+def _next(reads: RequestParser) -> tuple[str, int] | None:
+    request = reads.next_request()
+    return (request.target, request.minor) if isinstance(request, ParsedHead) else None
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nx-long: %s\r\n\r\n" % (b"a" * 900),
+    ],
+)
+def test_a_request_like_the_last_one_is_read_at_once(last: bytes) -> None:
+    reads = RequestParser(1000, 1000, 100)
+    assert reads.receive_whole(last) is None
+    reads.feed(last)
+    first = reads.next_request()
+    assert isinstance(first, ParsedHead)
+    other = last.replace(b" / ", b" /other ")
+    assert reads.receive_whole(other) == (last.split()[0], b"/other", first.block)
+    assert not reads.has_rest
+
+
+def test_a_request_with_other_fields_is_read_at_once() -> None:
+    reads = RequestParser(1000, 1000, 100)
+    reads.feed(GET)
+    assert isinstance(reads.next_request(), ParsedHead)
+    for number in range(3):
+        for lines in (
+            [b"Host: x", b"X-Id: %d" % number],
+            [b"X-Id: 7", b"hOst: [::1]:%d" % number],
+            [b"Host: b"],
+        ):
+            wire = head(*lines)
+            whole = reads.receive_whole(wire)
+            assert whole is not None
+            stepped = RequestParser(1000, 1000, 100)
+            stepped.feed(wire)
+            parsed = stepped.next_request()
+            assert isinstance(parsed, ParsedHead)
+            assert (whole[2].host, whole[2].fields()) == (parsed.host, parsed.block.fields())
+            assert not reads.has_rest
+
+
+@pytest.mark.parametrize(
+    ("last", "wire"),
+    [
+        (GET, GET + GET),
+        (GET, GET[:-1]),
+        (GET, GET[:-2]),
+        (GET, GET[:-4] + b"\r\nHost: y\r\n\r\n"),
+        (GET, GET[:-4] + b"\nX: y\r\n\r\n"),
+        (GET, GET.replace(b"Host: x", b"X: y")),
+        (GET, GET[:-4] + b"\r\nContent-Length: 1\r\n\r\n"),
+        (GET, GET[:-4] + b"\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"),
+        (GET, b"GET / HTTP/1.1\r\n\r\n"),
+        (GET, b"GET / HTTP/1.1\r\n"),
+        (GET, b"\r\n" + GET),
+        (GET, GET.replace(b"/", b"*", 1)),
+        (GET, GET.replace(b" / ", b" /%s " % (b"a" * 1000))),
+        (GET, b"\0" + GET),
+        (POST % 1 + b"1", POST % 1 + b"1"),
+        (head(b"Host: x", b"Connection: upgrade", b"Upgrade: h2c"), b""),
+    ],
+)
+def test_what_is_no_ordinary_request_is_not(last: bytes, wire: bytes) -> None:
+    reads = RequestParser(1000, 1000, 100)
+    reads.feed(last)
+    while reads.next_request() is MORE:
+        pass
+    assert reads.receive_whole(wire or last) is None
+    assert reads.buffered == 0
+
+
+def test_a_lower_limit_on_fields_counts_for_a_request_that_is_read_at_once() -> None:
+    reads = RequestParser(1000, 1000, 100)
+    reads.feed(GET)
+    assert isinstance(reads.next_request(), ParsedHead)
+    reads.max_fields = 0
+    assert reads.receive_whole(GET) is None
+
+
+def test_what_was_begun_is_not_taken_for_a_request_of_its_own() -> None:
+    reads = RequestParser(1000, 1000, 100)
+    reads.feed(GET)
+    assert isinstance(reads.next_request(), ParsedHead)
+    reads.feed(b"GET /")
+    assert reads.next_request() is None
+    assert reads.receive_whole(GET) is None
+
+
+def test_requests_come_the_same_in_whatever_pieces() -> None:
     one = b"GET /%s HTTP/1.%d\r\nhost: x\r\n\r\n"
     wire = b"".join([one % (b"a", 1), one % (b"b", 1), one % (b"c", 0)])
     for at in range(1, len(wire)):
         reads, seen = RequestParser(1000, 1000, 100), []
         for piece in (wire[:at], wire[at:]):
-            request = reads.receive(piece)
-            while isinstance(request, ParsedHead):
-                seen.append((request.target, request.minor))
-                request = reads.next_request()
+            request = _receive(reads, piece)
+            while request is not None:
+                seen.append(request)
+                request = _next(reads)
         assert seen == [("/a", 1), ("/b", 1), ("/c", 0)]

@@ -65,7 +65,7 @@ def offered(request: bytes, headers: dict[str, int], ended: bool, size: int | No
         driven.exchange.finish(driven.now)
     outbound, framer = Outbound(driven.now), Framer(lambda: None)
     outbound.size = tiny()
-    framer.begin(True)
+    framer.keep_alive = True
     framer.fill(driven.exchange, outbound, None, driven.now)
     assert not outbound.is_empty
     cut = Cut(driven, outbound, framer, b"".join(outbound.buffers), size or 0)

@@ -46,13 +46,13 @@ class LuaHandler:
 
         If it is retired by then, whatever has this request now is started in its place.
         """
-        fibers = self._fibers
+        gate = self._fibers.gate
         try:
-            if type(fibers.gate) is OpenGate:
+            if type(gate) is OpenGate:
                 answer: Answer | None = self._begin(exchange, runner)
             else:
                 job, done = partial(self._begin, exchange, runner), partial(self._begun, exchange, runner)
-                answer = fibers.gate.call(runner, job, done)
+                answer = gate.call(runner, job, done)
         except Exception as error:
             self._begun(exchange, runner, (), error)
         else:
@@ -64,7 +64,7 @@ class LuaHandler:
             return _RETIRED
         number = self._exchanges.add(exchange, home, self._held)
         request = exchange.request
-        path, body = request.path, None if request.is_streamed else request.body
+        path, body = request.path, request.whole_body
         query = request.query if "?" in path else None
         if body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.

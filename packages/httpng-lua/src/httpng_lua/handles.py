@@ -51,7 +51,8 @@ class Exchanges:
     """
 
     def __init__(self) -> None:
-        self._by_number: dict[int, ExchangeHandle] = {}
+        # Its handle is made when Lua first asks about an exchange: most handlers never do.
+        self._by_number: dict[int, ExchangeHandle | tuple[Exchange, Runner]] = {}
         self._last = 0
         self._sweep_at = _FEW
 
@@ -59,14 +60,17 @@ class Exchanges:
         return len(self._by_number)
 
     def __getitem__(self, number: float) -> ExchangeHandle:
-        return self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
+        found = self._by_number[number]  # type: ignore[index]  # 5.0, as Lua has it, finds 5
+        if type(found) is tuple:
+            found = self._by_number[int(number)] = ExchangeHandle(*found)
+        return found  # type: ignore[return-value]
 
     def add(self, exchange: Exchange, home: Runner, held: Callable[[], bytes]) -> int:
         """Return the number of a new exchange; `held` gives the numbers of those whose `io` Lua has."""
         if len(self._by_number) >= self._sweep_at:
             self.sweep(held)
         self._last = number = self._last + 1
-        self._by_number[number] = ExchangeHandle(exchange, home)
+        self._by_number[number] = exchange, home
         return number
 
     def held(self, held: Callable[[], bytes]) -> int:
@@ -75,11 +79,8 @@ class Exchanges:
 
     def draining(self, home: Runner) -> list[int]:
         """Return the numbers of those in the loop of `home` whose handlers are to come to their end."""
-        return [
-            number
-            for number, handle in self._by_number.items()
-            if handle.home is home and handle.exchange.draining
-        ]
+        handles = [(number, self[number]) for number in self._by_number]
+        return [number for number, handle in handles if handle.home is home and handle.exchange.draining]
 
     def sweep(self, held: Callable[[], bytes]) -> None:
         """Forget what Lua can't ask about any more."""

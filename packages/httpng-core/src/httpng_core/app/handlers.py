@@ -245,6 +245,12 @@ def as_response(returned: object, headers: Any = None) -> Response:
 
 def _parts(returned: Mapping[Any, Any]) -> tuple[Any, Any, Any]:
     """Return the status, headers and body of a mapping that a handler returned."""
+    if type(returned) is dict and len(returned) == 3:
+        try:
+            status, given, body = returned["status"], returned["headers"], returned["body"]
+            return 200 if status is None else status, given, b"" if body is None else body
+        except KeyError:
+            pass  # One of the three is unknown.
     status, given, body = returned.get("status"), returned.get("headers"), returned.get("body")
     for key in returned:
         if key not in _FIELDS:

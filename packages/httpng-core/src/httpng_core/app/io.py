@@ -28,6 +28,9 @@ FIELDS: Final = ("headers", "send_window", "send_timeout", "window_until", "stal
 """What a handler may assign to `io`."""
 
 
+_assign: Final = object.__setattr__
+
+
 def unknown_field(name: str) -> AttributeError:
     """Return the error for a field that `io` has not."""
     return AttributeError(f"io has no field {name}; the nearest known one is {nearest_key(name, FIELDS)}")
@@ -51,6 +54,9 @@ class BaseIO:
             reset; `None`: never before the handler has returned.
     """
 
+    # With `__dict__` for what few handlers assign: a dictionary costs as much as all of these.
+    __slots__ = ("__dict__", "__weakref__", "_check_thread", "_clock", "_exchange", "headers")
+
     headers: dict[str, HeaderValue | list[HeaderValue]]
     send_window: WindowSize | None = None
     send_timeout: float | None = None
@@ -66,7 +72,10 @@ class BaseIO:
     ) -> None:
         """Hold `exchange`; `check_thread` raises in a thread that must not touch it."""
         # Past `__setattr__`, which is for what handlers assign.
-        self.__dict__.update(headers={}, _exchange=exchange, _clock=clock, _check_thread=check_thread)
+        _assign(self, "headers", {})
+        _assign(self, "_exchange", exchange)
+        _assign(self, "_clock", clock)
+        _assign(self, "_check_thread", check_thread)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set a field, or replace a method; refuse a name that no call would ever read.

@@ -347,7 +347,9 @@ class Connection:
         """Return when to call `handle_timeout`, or `None`."""
         endpoint = self._endpoint
         deadline = endpoint.deadline
-        pending = endpoint.timers.next_deadline() if endpoint.timers.heap else None
+        if not endpoint.timers.heap:
+            return deadline
+        pending = endpoint.timers.next_deadline()
         if pending is None or deadline is None:
             return deadline if pending is None else pending
         return min(pending, deadline)

@@ -138,18 +138,18 @@ class Request:
 
     def __init__(
         self,
-        *,
         method: str,
         path: str,
         host: str = "default",
-        headers: Headers | None = None,
         block: HeaderFields | None = None,
         body: bytes | None = b"",
-        version_major: int = 1,
         version_minor: int = 1,
         https: bool = False,
         peer: Address = UNKNOWN_ADDRESS,
         ouraddr: Address = UNKNOWN_ADDRESS,
+        *,
+        headers: Headers | None = None,
+        version_major: int = 1,
         stash: Mapping[str, str] = NO_STASH,
         protocol: str = "",
     ) -> None:
@@ -204,6 +204,11 @@ class Request:
     @body.setter
     def body(self, body: bytes) -> None:
         self._body = body
+
+    @property
+    def whole_body(self) -> bytes | None:
+        """The body; `None` if it comes in while the handler runs."""
+        return self._body
 
     @property
     def is_streamed(self) -> bool:

@@ -180,21 +180,38 @@ def response_head(status: object, headers: HeaderSource | None) -> ResponseHead:
             isn't a token; a Content-Length that isn't one; a Transfer-Encoding other than chunked.
     """
     code = status if type(status) is int else _checked_status(status)
-    if headers is None:
-        return _kept_head(code, (), False)
     # Pairs in a tuple, as ASGI has them, need not be asked what they are.
     is_mapping = type(headers) is dict or (type(headers) is not tuple and isinstance(headers, Mapping))
-    pairs: _Pairs = tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
-    if len(pairs) > 8:
+    pairs: _Pairs = () if headers is None else tuple(headers.items() if is_mapping else headers)  # type: ignore[union-attr]
+    key = (code, pairs, is_mapping)
+    try:
+        # All that is kept is text: what is equal to that says the same.
+        known = _kept_heads.get(key)
+    except TypeError:
+        # Some field has a list of values.
         return _made_head(code, pairs, is_mapping)
+    if known is not None:
+        return known
+    head = _made_head(code, pairs, is_mapping)
+    if _is_short_text(pairs):
+        if len(_kept_heads) >= _MOST_KEPT:
+            _kept_heads.clear()
+        _kept_heads[key] = head
+    return head
+
+
+def _is_short_text(pairs: "_Pairs") -> bool:
+    """Return whether there are few fields, each with one short value that is text."""
+    if len(pairs) > 8:
+        return False
     for pair in pairs:
         name, value = pair
         name_kind, kind = type(name), type(value)
         if type(pair) is not tuple or (name_kind is not str and name_kind is not bytes):
-            return _made_head(code, pairs, is_mapping)
+            return False
         if (kind is not str and kind is not bytes) or len(value) >= 64:
-            return _made_head(code, pairs, is_mapping)
-    return _kept_head(code, pairs, is_mapping)
+            return False
+    return True
 
 
 def wire_pairs(headers: HeaderSource) -> list[tuple[bytes, bytes]]:
@@ -260,6 +277,8 @@ def _checked_status(status: object) -> int:
 # Pairs, if the handler gave such.
 _Pairs = tuple[Any, ...]
 _Checked = tuple[tuple[tuple[bytes, bytes], ...], int | None, bool]
+_MOST_KEPT: Final = 256
+_kept_heads: Final[dict[tuple[int, _Pairs, bool], ResponseHead]] = {}
 
 
 def _made_head(status: int, pairs: _Pairs, is_mapping: bool) -> ResponseHead:
@@ -269,9 +288,6 @@ def _made_head(status: int, pairs: _Pairs, is_mapping: bool) -> ResponseHead:
         # It says so itself that there is nothing (RFC 9110, 15.3.6).
         declared = 0
     return ResponseHead(code, kept, declared, close)
-
-
-_kept_head = lru_cache(maxsize=256)(_made_head)
 
 
 def _with_defaults(head: ResponseHead, fields: tuple[tuple[str, str], ...]) -> ResponseHead:

@@ -26,6 +26,7 @@ class Framer:
 
     Attributes:
         keep_alive: whether the connection can go on after this response; final once the head was framed.
+            Who begins a response sets it, and the other two to false.
         chunked: whether body bytes are framed as chunks; final once the head was framed.
         until_close: whether only the end of the connection ends the body; final once the head was framed.
     """
@@ -42,18 +43,13 @@ class Framer:
         self._key: tuple[ResponseHead, bytes | None, int | None, bool, bool, int] | None = None
         self._kept = b""
 
-    def begin(self, keep_alive: bool) -> None:
-        """Begin with the next response; `keep_alive` tells whether the connection may go on after it."""
-        self.keep_alive = keep_alive
-        self.chunked = self.until_close = False
-
     def ends_silently(self, exchange: Outgoing) -> bool:
         """Return whether only the end is left to frame, and that has no bytes of its own."""
         return not self.chunked and exchange.head_stage is not _BEGUN and exchange.ends_after(0)
 
     def fill(self, exchange: Outgoing, outbound: Outbound, limit: int | None, now: float) -> None:
         """Offer the next frames, with at most `limit` body bytes; there is something to frame."""
-        head = self._head(exchange) if exchange.head_stage is _BEGUN else b""
+        head = self.head(exchange) if exchange.head_stage is _BEGUN else b""
         size = outbound.size.frame
         if limit is None and exchange.buffered > size and outbound.size.limit > size:
             self._offer_many(exchange, outbound, head, exchange.frames(outbound.size.limit, size))
@@ -117,7 +113,7 @@ class Framer:
         buffers.append(between)
         outbound.offer(frames, buffers, size)
 
-    def _head(self, exchange: Outgoing) -> bytes:
+    def head(self, exchange: Outgoing) -> bytes:
         """Return the header block, and decide how the body will be delimited."""
         head = exchange.head
         assert head is not None

@@ -42,7 +42,7 @@ FIELDS: Final = re.compile(rb"([^:\r\n]++):[\t ]*+([^\r]*+)")
 # The fields that say how a request is delimited and what becomes of its connection. It begins with the line
 # feed before the name, for which the search is a memchr: so a block is given with one in front.
 FRAMING_FIELDS: Final = re.compile(
-    rb"\n((?i:host|connection|content-length|transfer-encoding|expect|upgrade)):([^\r]*+)"
+    rb"\n((?i:host|connection|content-length|transfer-encoding|expect|upgrade):[^\r]*+)"
 )
 
 # RFC 9112, 7.1: chunk-size [ chunk-ext ] CRLF, and 7.1.1: whitespace only around ";" and "=".

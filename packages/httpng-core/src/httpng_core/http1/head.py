@@ -33,6 +33,9 @@ class HeaderBlock:
         keep_alive: Whether the client lets the connection go on (RFC 9112, 9.3).
         expects_continue: Whether the client waits for 100 before it sends its body (RFC 9110, 10.1.1).
         upgrade: The protocols that the client offers to switch to, in lower case (RFC 9110, 7.8).
+        digit: `minor` as it is in the request line.
+        framing: Those of the fields that say anything of the above.
+        is_plain: Whether there is neither a body nor an offer to switch.
     """
 
     __slots__ = (
@@ -40,23 +43,27 @@ class HeaderBlock:
         "chunked",
         "content_length",
         "count",
+        "digit",
         "expects_continue",
+        "framing",
         "has_body",
         "host",
+        "is_plain",
         "keep_alive",
         "minor",
         "raw",
         "upgrade",
     )
 
-    def __init__(self, raw: bytes, minor: int, max_fields: int) -> None:
-        """Validate the field lines `raw` of a request in HTTP/1.`minor`.
+    def __init__(self, raw: bytes, minor: int, max_fields: int, last: "HeaderBlock | None" = None) -> None:
+        """Validate the field lines `raw` of a request in HTTP/1.`minor`; `last` may be like it in part.
 
         Raises:
             RefusedRequest: They break RFC 9110 or 9112, or are more than `max_fields`.
         """
         self.raw = raw
         self.minor = minor
+        self.digit = b"%d" % minor
         # A bare LF counts as well, but isn't valid anyway.
         self.count = raw.count(b"\n")
         if self.count > max_fields:
@@ -64,7 +71,19 @@ class HeaderBlock:
         if FIELD_LINES.fullmatch(raw) is None:
             raise _malformed_fields(raw)
         self._fields: tuple[tuple[bytes, bytes], ...] | None = None
-        self._read_framing()
+        lines = FRAMING_FIELDS.findall(b"\n" + raw)
+        self.framing = b"\n".join(lines)
+        if last is not None and last.minor == minor and last.framing == self.framing:
+            self.host: str = last.host
+            self.chunked: bool = last.chunked
+            self.content_length: int = last.content_length
+            self.has_body: bool = last.has_body
+            self.keep_alive: bool = last.keep_alive
+            self.expects_continue: bool = last.expects_continue
+            self.upgrade: tuple[bytes, ...] = last.upgrade
+            self.is_plain: bool = last.is_plain
+        else:
+            self._read_framing(lines)
 
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
@@ -73,14 +92,15 @@ class HeaderBlock:
             self._fields = tuple([(name.lower(), value.rstrip(_WHITESPACE)) for name, value in found])
         return self._fields
 
-    def _read_framing(self) -> None:
+    def _read_framing(self, lines: list[bytes]) -> None:
         hosts: list[bytes] = []
         lengths: list[bytes] = []
         codings: list[bytes] = []
         options: list[bytes] = []
         upgrade: list[bytes] = []
         self.expects_continue = False
-        for name, value in FRAMING_FIELDS.findall(b"\n" + self.raw):
+        for line in lines:
+            name, _, value = line.partition(b":")
             name = name.lower()
             if name == b"host":
                 hosts.append(value.strip(_WHITESPACE))
@@ -103,6 +123,7 @@ class HeaderBlock:
         # Upgrade counts only where Connection names it, and not from HTTP/1.0 (RFC 9110, 7.8).
         switches = self.minor >= 1 and b"upgrade" in options
         self.upgrade = tuple(upgrade) if switches else ()
+        self.is_plain = not self.has_body and not self.upgrade
 
 
 class SplitFields:

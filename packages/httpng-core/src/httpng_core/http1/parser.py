@@ -100,6 +100,7 @@ class RequestParser:
             `next_piece` reads that, within `max_body` unless `stream_body` says else; or `gather` has
             `next_request` give the request once more, whole.
         trailers: The fields behind the last chunked body that was read to its end.
+        block: The header block of the last request, if it isn't long: most clients send the same one again.
         has_rest: Whether there may be bytes that aren't read yet.
         steps_at_once: So many calls of `next_request` may be made before others have their turn.
         wants_continue: Whether the client waits for 100 before it sends the body of the request that is being
@@ -110,7 +111,6 @@ class RequestParser:
     __slots__ = (
         "_at",
         "_behind",
-        "_block",
         "_body",
         "_data",
         "_decoder",
@@ -119,6 +119,7 @@ class RequestParser:
         "_left",
         "_refused",
         "_scanned",
+        "block",
         "has_rest",
         "max_body",
         "max_fields",
@@ -144,8 +145,7 @@ class RequestParser:
         # Up to here there is no end of a head in _behind.
         self._scanned = 0
         self._empty_lines = 0
-        # The header block of the last request: most clients send the same one again.
-        self._block: HeaderBlock | None = None
+        self.block: HeaderBlock | None = None
         # The request whose body is being read.
         self._head: ParsedHead | None = None
         self._body: BodyBuffer | None = None
@@ -188,30 +188,32 @@ class RequestParser:
         else:
             self._data = data
 
-    def receive(self, data: bytes) -> ParsedHead | More | None:
-        """Do what `feed` and `next_request` do.
+    def receive_whole(self, data: bytes) -> tuple[bytes, bytes, HeaderBlock] | None:
+        """Return the method, the target and the header block of an ordinary request, if that is `data`.
 
-        Raises:
-            RefusedRequest: What came breaks RFC 9112 or a limit.
+        `None`: it isn't just that, and nothing is taken. A request with a body, one that asks for another
+        protocol and a connection's first one never are.
         """
-        block = self._block
-        if block is None or self.has_rest or self._head is not None:
-            self.feed(data)
-            return self.next_request()
-        # The ordinary case in one go: a whole request without a body, with the last one's header fields.
-        end = data.find(HEAD_END)
+        block = self.block
         line = ORIGIN_LINE.match(data)
-        if line is None or end < 0 or end + 4 > self.max_head or block.count > self.max_fields:
-            self.feed(data)
-            return self.next_request()
-        method, target, minor = line.groups()
-        if block.has_body or block.raw != data[line.end() : end + 2] or block.minor != int(minor):
-            self.feed(data)
-            return self.next_request()
+        if block is None or line is None or self.has_rest or self._head is not None:
+            return None
+        method, target, digit = line.groups()
+        start = line.end()
+        if data[start:] != block.raw + CRLF or digit != block.digit or block.count > self.max_fields:
+            if data.find(HEAD_END, start - 2) + 4 != len(data):
+                return None
+            try:
+                block = HeaderBlock(data[start:-2], int(digit), self.max_fields, block)
+            except RefusedRequest:
+                # It will be again, when it is read in steps.
+                return None
+        if not block.is_plain or len(data) > self.max_head:
+            return None
+        if len(block.raw) <= _LONGEST_KEPT:
+            self.block = block
         self._empty_lines = 0
-        if end + 4 < len(data):
-            self._data, self._at, self.has_rest = data, end + 4, True
-        return ParsedHead(method.decode(), target.decode(), block.host, block)
+        return method, target, block
 
     @property
     def rest(self) -> int:
@@ -342,10 +344,10 @@ class RequestParser:
         """Begin a request whose header block is `_data[start:end]`, without the last CRLF."""
         data = self._data
         raw = data[start : end + 2]
-        block = self._block
+        block = self.block
         if block is None or block.raw != raw or block.minor != minor:
-            block = HeaderBlock(raw, minor, self.max_fields)
-            self._block = block if len(raw) <= _LONGEST_KEPT else None
+            block = HeaderBlock(raw, minor, self.max_fields, block)
+            self.block = block if len(raw) <= _LONGEST_KEPT else None
         elif block.count > self.max_fields:
             raise too_many_fields(self.max_fields)
         head = ParsedHead(method, target, host or block.host, block)

@@ -1,6 +1,5 @@
 """The request cycle of HTTP/1.1 (RFC 9112, 9.3): one request, one exchange, and the next."""
 
-from enum import Enum, auto
 from math import inf
 from typing import Final
 
@@ -12,6 +11,7 @@ from httpng_core.http.request import Request
 from httpng_core.http.response import ResponseHead
 from httpng_core.http1.framer import CONTINUE, Framer, refusal
 from httpng_core.http1.parser import MORE, ParsedHead, Reading, RequestParser
+from httpng_core.http1.phase import FLUSHING, HANDLING, IDLE, OVER, READING, Phase
 from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http1.upload import MAX_DROPPED, NO_LIMIT, Upload
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
@@ -32,25 +32,6 @@ _CLOSED: Final = ResponseState.CLOSED
 _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
 _OFFER: Final = Readiness.OFFER
-
-
-class Phase(Enum):
-    """What the protocol is doing; each phase has its deadline."""
-
-    IDLE = auto()
-    """Waiting for the next request on a kept-alive connection."""
-    READING = auto()
-    """A request is expected or coming in."""
-    HANDLING = auto()
-    """The handler has the exchange."""
-    FLUSHING = auto()
-    """The rest of a response goes out."""
-    DISCARDING = auto()
-    """The response is over, the rest of the request's body is dropped."""
-    AWAITING = auto()
-    """A response that was cut short is sent; a reset follows when the client's TCP has it."""
-    OVER = auto()
-    """Nothing more is read or sent."""
 
 
 class Http1:
@@ -110,7 +91,7 @@ class Http1:
         self._touched = now
         if self._opening is not None and not self._is_http1(data, now):
             return
-        if self._phase is not Phase.IDLE and self._phase is not Phase.READING:
+        if self._phase is not IDLE and self._phase is not READING:
             self._endpoint.at_rest = False
             if self.exchange is not None and self.exchange.tunnel is not None:
                 self.exchange.tunnel.receive(data, now)
@@ -119,19 +100,33 @@ class Http1:
             if self._upload is not None and not self._goes_on:
                 self._move(self._upload, now)
             return
+        parser = self._parser
         if self._goes_on:
-            self._parser.feed(data)
+            parser.feed(data)
             self._await_body(now, len(data))
             return
-        try:
-            head = self._parser.receive(data)
-        except RemoteError as error:
-            self._refuse(error.status, str(error), now)
-            return
-        if head is None or head is MORE:
+        whole = None if self.host.admission.full is not None else parser.receive_whole(data)
+        if whole is None:
+            parser.feed(data)
             self._read(now, len(data))
-        else:
-            self._begin(head, now)
+            return
+        # The ordinary case in one go.
+        endpoint = self._endpoint
+        method, target, block = whole
+        request = Request(
+            method.decode(),
+            target.decode(),
+            block.host,
+            block,
+            b"",
+            block.minor,
+            endpoint.https,
+            endpoint.peer,
+            endpoint.ouraddr,
+        )
+        if self._settings.trusted_proxies is not None:
+            apply_forwarded(request, self._settings.trusted_proxies, self._settings.forwarded_header)
+        self._start(request, block.keep_alive, now)
 
     def receive_eof(self, now: float) -> None:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""
@@ -285,10 +280,20 @@ class Http1:
 
     def fill(self, limit: int | None, now: float) -> None:
         """Offer frames of the response."""
-        exchange = self.exchange
+        exchange, outbound = self.exchange, self._endpoint.outbound
         if exchange is None:
             return
         self._endpoint.at_rest = False
+        if (
+            exchange.is_whole
+            and exchange.head_stage is _BEGUN
+            and limit is None
+            and self._upload is None
+            and not outbound.is_sealed
+        ):
+            head, pieces = self.framer.head(exchange), exchange.pieces
+            outbound.offer_whole(exchange, head if pieces is None else head + pieces[0], len(head))
+            return
         if exchange.queue is not None:
             # Code of the user's may run in this; nothing is under way here that it could disturb.
             exchange.choose(now)
@@ -298,15 +303,15 @@ class Http1:
             # Whether the body will come can't be told any more (RFC 9110, 10.1.1).
             self.framer.keep_alive = False
         if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
-            self.framer.fill(exchange, self._endpoint.outbound, limit, now)
+            self.framer.fill(exchange, outbound, limit, now)
 
     # What the exchange tells (`Carrier`) --------------------------------------------------------------
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
-        if self._phase is not Phase.HANDLING:
+        if self._phase is not HANDLING:
             return
-        self._began, self._phase = now, Phase.FLUSHING
+        self._began, self._phase = now, FLUSHING
         timeout = exchange.settings.stall_timeout
         self._endpoint.deadline = None if timeout == inf else now + timeout
         if exchange.state is ResponseState.CUTTING and self.framer.until_close:
@@ -327,7 +332,7 @@ class Http1:
             or exchange.settings.access_log
         ):
             endpoint.events.append(ExchangeEnded(exchange, now))
-        if self._phase is Phase.OVER:
+        if self._phase is OVER:
             # The connection was lost, and has seen to its end before.
             return
         if state is ResponseState.CUT:
@@ -342,7 +347,7 @@ class Http1:
         elif self._parser.has_rest or endpoint.eof or endpoint.outbound.ledger.tracks:
             self._next_request(now)
         else:
-            self._phase = Phase.IDLE
+            self._phase = IDLE
             endpoint.deadline, endpoint.at_rest = now + self._settings.keepalive_timeout, True
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
@@ -531,17 +536,9 @@ class Http1:
         if request is not None:
             request.body = head.body
         else:
-            request = Request(
-                method=head.method,
-                path=head.target,
-                host=head.host,
-                block=head.block,
-                body=None if head.body_follows else head.body,
-                version_minor=head.minor,
-                https=endpoint.https,
-                peer=endpoint.peer,
-                ouraddr=endpoint.ouraddr,
-            )
+            ends = endpoint.https, endpoint.peer, endpoint.ouraddr
+            body = None if head.body_follows else head.body
+            request = Request(head.method, head.target, head.host, head.block, body, head.minor, *ends)
             if settings.trusted_proxies is not None:
                 apply_forwarded(request, settings.trusted_proxies, settings.forwarded_header)
         if head.trailers:
@@ -551,20 +548,25 @@ class Http1:
                 return
         elif settings.h2c_upgrade and self._upgrade(head, request, now):
             return
-        exchange = Exchange(request, settings, endpoint.timers, self, now)
-        if endpoint.draining:
-            exchange.draining = True
-        self.exchange = exchange
-        admission.under_way += 1
-        self.framer.begin(head.keep_alive and not endpoint.draining)
-        self._phase = Phase.HANDLING
-        # What is still to be sent, such as 100 Continue, hides what the handler may write soon.
-        endpoint.deadline, endpoint.at_rest = None, endpoint.outbound.is_empty
-        endpoint.events.append(RequestReceived(exchange))
+        exchange = self._start(request, head.keep_alive, now)
         if head.body_follows:
             assert isinstance(self._parser, RequestParser)
             self._upload, endpoint.at_rest = Upload(exchange, self._parser, self.framer, endpoint), False
             self._move(self._upload, now)
+
+    def _start(self, request: Request, keep_alive: bool, now: float) -> Exchange:
+        """Have the handler of a request started, which ends what the connection waits for."""
+        endpoint, framer = self._endpoint, self.framer
+        exchange = Exchange(request, self._settings, endpoint.timers, self, now)
+        if endpoint.draining:
+            exchange.draining, keep_alive = True, False
+        self.exchange, self._phase = exchange, HANDLING
+        self.host.admission.under_way += 1
+        framer.keep_alive, framer.chunked, framer.until_close = keep_alive, False, False
+        # What is still to be sent, such as 100 Continue, hides what the handler may write soon.
+        endpoint.deadline, endpoint.at_rest = None, endpoint.outbound.is_empty
+        endpoint.events.append(RequestReceived(exchange))
+        return exchange
 
     def _next_request(self, now: float) -> None:
         """Go on after a complete response, first with what was read ahead."""

@@ -101,14 +101,9 @@ class ReferenceParser:
         """Add received bytes."""
         self._waiting += data
 
-    def receive(self, data: bytes) -> ParsedHead | More | None:
-        """Do what `feed` and `next_request` do.
-
-        Raises:
-            RefusedRequest: What came breaks RFC 9112 or a limit.
-        """
-        self.feed(data)
-        return self.next_request()
+    def receive_whole(self, data: bytes) -> None:
+        """Return none: every request is read in steps."""
+        return
 
     def take_rest(self) -> bytes:
         """Return the bytes behind the last request and forget them: another protocol goes on with them."""

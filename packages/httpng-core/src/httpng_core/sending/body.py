@@ -43,13 +43,13 @@ class ResponseBody:
         lag_until: how far a byte must have come to lag no more.
         path: what the path holds, once a window follows it.
         path_until: how far bytes have to come along that path.
+        pieces: what waits to be committed; to be looked at only.
     """
 
     __slots__ = (
         "_lag_book",
         "_lag_since",
         "_offset",
-        "_pieces",
         "acked",
         "buffered",
         "committed",
@@ -62,6 +62,7 @@ class ResponseBody:
         "length",
         "path",
         "path_until",
+        "pieces",
         "sent",
     )
 
@@ -78,7 +79,7 @@ class ResponseBody:
         self.lag_until: Until = "sent"
         self.path: PathEstimate | None = None
         self.path_until: Until = "acked"
-        self._pieces: deque[bytes] | None = None
+        self.pieces: deque[bytes] | None = None
         self._offset = 0
         self._lag_since = 0.0
         self._lag_book: LagBook | None = None
@@ -165,10 +166,10 @@ class ResponseBody:
             self.buffered += size
             if self._lag_book is not None:
                 self._lag_book.accept(self.current, now)
-            if self._pieces is None:
-                self._pieces = deque((piece,))
+            if self.pieces is None:
+                self.pieces = deque((piece,))
             else:
-                self._pieces.append(piece)
+                self.pieces.append(piece)
 
     def stamp(self, now: float) -> None:
         """Note when bytes are accepted; a book is kept only while several stamps are needed."""
@@ -182,11 +183,11 @@ class ResponseBody:
 
     def accept_offered(self, piece: bytes, now: float) -> None:
         """Accept `piece` ahead of what is buffered: it was offered, and the kernel may have it."""
-        behind, self._pieces = self._pieces, None
+        behind, self.pieces = self.pieces, None
         assert not self._offset, "what was offered goes first"
         self.accept(piece, now)
-        if behind is not None and self._pieces is not None:
-            self._pieces.extend(behind)
+        if behind is not None and self.pieces is not None:
+            self.pieces.extend(behind)
 
     def accept_committed(self, size: int, at: float) -> None:
         """Accept and commit `size` bytes that the kernel has begun to take and that were chosen at `at`."""
@@ -200,7 +201,7 @@ class ResponseBody:
 
     def peek(self, limit: int) -> Buffer:
         """Return the first buffered bytes, at most `limit`. Nothing is copied out of one large piece."""
-        pieces = self._pieces
+        pieces = self.pieces
         if not pieces:
             return b""
         first, offset = pieces[0], self._offset
@@ -224,7 +225,7 @@ class ResponseBody:
         made: list[Buffer] = []
         small: list[Buffer] = []
         joined, offset = 0, self._offset
-        for piece in self._pieces or ():
+        for piece in self.pieces or ():
             rest = len(piece) - offset
             if small and (rest >= SMALL_PIECE or joined + rest > size):
                 made.append(b"".join(small))
@@ -256,10 +257,10 @@ class ResponseBody:
         self.committed += size
         self.buffered -= size
         if not self.buffered:
-            self._pieces, self._offset = None, 0
+            self.pieces, self._offset = None, 0
             return
         assert self.buffered >= 0, f"committed {self.committed} of {self.current} accepted bytes"
-        pieces = self._pieces
+        pieces = self.pieces
         assert pieces is not None
         size += self._offset
         while size >= len(pieces[0]):
@@ -314,7 +315,7 @@ class ResponseBody:
 
     def drop_all(self) -> None:
         """Forget accepted bytes that were not committed; the positions stay."""
-        self._pieces, self._offset, self.buffered = None, 0, 0
+        self.pieces, self._offset, self.buffered = None, 0, 0
         self._lag_book, self._lag_since = None, inf
 
     def _pay_lag(self) -> None:

@@ -57,7 +57,10 @@ from httpng_core.sending.waits import HeadStage, Waits, reached
 
 HANDLER_ERROR: Final = b"Path handler execution error"
 _ERROR_HEAD: Final = response_head(500, {"content-type": "text/plain; charset=utf-8"})
+_OPEN: Final = ResponseState.OPEN
 _STREAMING: Final = ResponseState.STREAMING
+_SHORT: Final = 16 * 1024
+"""A body up to this is framed at once with its head."""
 
 
 class Exchange(Tracking):
@@ -461,6 +464,11 @@ class Exchange(Tracking):
         data = body if type(body) is bytes else body_bytes(body)
         size = len(data)
         head = response_head(status, headers)
+        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
+            self._answer_apart(head, data, size, now)
+
+    def _answer_apart(self, head: ResponseHead, data: bytes, size: int, now: float) -> None:
+        """Do what `answer` does of a response that is not ordinary, or to what was begun."""
         if self.state > LAST_WRITABLE:
             return
         if self.tunnel is not None:

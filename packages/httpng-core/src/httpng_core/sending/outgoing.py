@@ -54,6 +54,7 @@ class Outgoing(ResponseBody):
         started: when the request had come in.
         moved_at: when a byte last moved, or had to begin to.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.
+        is_whole: whether it was given in one go, and can be framed so until any of it is committed.
         cause: why it ended; `CLEAN` until it does otherwise.
         first_sent: when the TCP/IP stack had the header block; 0 before that.
         held: for how many seconds who was seen to hold its bytes, by name; `None` if nobody looked.
@@ -91,6 +92,7 @@ class Outgoing(ResponseBody):
         "held",
         "host",
         "incoming",
+        "is_whole",
         "last_short",
         "last_whole",
         "moved_at",
@@ -124,7 +126,7 @@ class Outgoing(ResponseBody):
         self.lag_until: Until = "sent"
         self.path: PathEstimate | None = None
         self.path_until: Until = "acked"
-        self._pieces: deque[bytes] | None = None
+        self.pieces: deque[bytes] | None = None
         self._lag_since = 0.0
         self._lag_book: LagBook | None = None
         self.largest_lag = 0.0
@@ -138,7 +140,7 @@ class Outgoing(ResponseBody):
         self.head: ResponseHead | None = None
         self.head_stage = HeadStage.NONE
         self.substitute = b""
-        self.offered = False
+        self.offered = self.is_whole = False
         self.cause = CLEAN
         self.first_sent = 0.0
         self.held: dict[str, float] | None = None
@@ -308,7 +310,7 @@ class Outgoing(ResponseBody):
             if now - self._lag_since > self.largest_lag + 0.001:
                 self.note_lag(now)
             if size == self.buffered:
-                self.buffered, self._pieces, self._offset = 0, None, 0
+                self.buffered, self.pieces, self._offset = 0, None, 0
                 self.committed += size
             else:
                 self.commit(size)
@@ -413,6 +415,28 @@ class Outgoing(ResponseBody):
 
     def tell_over(self, now: float) -> None:
         """Tell all who have to know that a final state was reached, and let go of what others own."""
+        if self.stalls is not None or self.queue is not None or self.waits is not None:
+            self._settle_all()
+        incoming = self.incoming
+        if incoming is not None:
+            incoming.abandon(self.cause.text or "the response is complete", now)
+        if self.drain_waits is not None:
+            self.tell_draining()
+        if self.tunnel is not None:
+            tunnel, self.tunnel = self.tunnel, None
+            tunnel.over(now)
+        if self.on_over is not None:
+            callback, self.on_over = self.on_over, None
+            callback()
+        carrier, host = self.carrier, self.host
+        # Who keeps the exchange keeps nothing of its connection.
+        self.carrier, self.host = NO_CARRIER, NO_HOST
+        carrier.exchange_over(self, now)
+        if incoming is not None:
+            incoming.let_go()
+        host.wake()
+
+    def _settle_all(self) -> None:
         if self.stalls is not None:
             self.stalls.stop()
             self.stalls = None
@@ -420,23 +444,6 @@ class Outgoing(ResponseBody):
             self.leave_queue()
         if self.waits is not None:
             self.settle_waits()
-        if self.incoming is not None:
-            self.incoming.abandon(self.cause.text or "the response is complete", now)
-        if self.drain_waits is not None:
-            self.tell_draining()
-        tunnel, self.tunnel = self.tunnel, None
-        if tunnel is not None:
-            tunnel.over(now)
-        callback, self.on_over = self.on_over, None
-        if callback is not None:
-            callback()
-        carrier, host = self.carrier, self.host
-        # Who keeps the exchange keeps nothing of its connection.
-        self.carrier, self.host = NO_CARRIER, NO_HOST
-        carrier.exchange_over(self, now)
-        if self.incoming is not None:
-            self.incoming.let_go()
-        host.wake()
 
     def drain(self, now: float) -> None:
         """Note that the server drains: who waits for that is told, and what follows until then ends."""

@@ -4,11 +4,11 @@ from math import inf
 
 from httpng_core.sending.checks import checked_stall_timeout
 from httpng_core.sending.ends import HANDLER_STALLED
-from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.stall import StallWatch
+from httpng_core.sending.whole import Whole
 
 
-class Stalling(Outgoing):
+class Stalling(Whole):
     """An exchange whose handler may say how long no byte may move."""
 
     __slots__ = ()

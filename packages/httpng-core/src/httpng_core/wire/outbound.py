@@ -9,6 +9,7 @@ when it is made, and the socket was asked before.
 from typing import Final
 
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.whole import Whole
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.ledger import Ledger, Span
 from httpng_core.wire.offer_size import OfferSize
@@ -34,6 +35,8 @@ class Outbound:
         "_offer",
         "_offered",
         "_unanswered",
+        "_whole",
+        "_whole_head",
         "buffers",
         "is_empty",
         "is_sealed",
@@ -51,6 +54,9 @@ class Outbound:
         self.is_empty = True
         self.tail: list[Buffer] = []
         self._offer: list[Frame] | None = None
+        # A response that is offered in one go has no frame, and this is it; and the size of its head.
+        self._whole: Whole | None = None
+        self._whole_head = 0
         self.buffers: list[Buffer] = self.tail
         self._offered = 0
         self._unanswered = 0
@@ -99,6 +105,14 @@ class Outbound:
         self.is_empty = False
         frames[0].exchange.offered = True
 
+    def offer_whole(self, exchange: Whole, wire: bytes, head: int) -> None:
+        """Offer a response that was given in one go: `head` bytes of header block, and all of its body."""
+        assert self.is_empty, "what is committed goes first"
+        self._whole, self._whole_head = exchange, head
+        self.buffers, self._offered = [wire], len(wire)
+        self.is_empty = False
+        exchange.offered = True
+
     def commit(self, frame: Frame) -> None:
         """Commit a frame: the ledger learns what its bytes pay for. They are queued apart from that."""
         exchange, ledger = frame.exchange, self.ledger
@@ -134,6 +148,18 @@ class Outbound:
         Raises:
             ValueError: that is more than was offered.
         """
+        whole = self._whole
+        if whole is not None:
+            self._whole = None
+            if size == self._offered and size < self.size.limit and not self.ledger.tracks:
+                ledger = self.ledger
+                self.buffers, self.is_empty, self.moved_at = self.tail, True, now
+                ledger.pushed += size
+                ledger.accepted += size
+                whole.taken_whole(now)
+                return
+            head = self._whole_head
+            self._offer = [Frame(whole, head, 0, self._offered - head, 0, True)]
         frames = self._offer
         if frames is None:
             self._tail_accepted(size, now)
@@ -173,6 +199,7 @@ class Outbound:
         """Forget everything: the socket is to be closed."""
         self.tail = self.buffers = []
         self._offer, self._offered, self._unanswered, self.is_empty = None, 0, 0, True
+        self._whole = None
 
     # Inside -------------------------------------------------------------------------------------------
 

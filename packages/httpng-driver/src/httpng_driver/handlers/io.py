@@ -1,6 +1,7 @@
 """`io` of async handlers: the calls of a response, awaited."""
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -23,6 +24,8 @@ from httpng_driver.handlers.driving import Driving
 from httpng_driver.handlers.turn import LoopTurns, Turn
 from httpng_driver.handlers.websocket import WebSocket
 
+_assign: Final = object.__setattr__
+
 
 class IO(BaseIO):
     """The response of one exchange.
@@ -40,6 +43,8 @@ class IO(BaseIO):
             reset; `None`: never before the handler has returned.
     """
 
+    __slots__ = ("_turns", "pump")
+
     pump: Driving
     _turn: Turn | None = None
     _turns: LoopTurns
@@ -54,15 +59,13 @@ class IO(BaseIO):
         turns: LoopTurns,
     ) -> None:
         """Make the `io` of an exchange that `pump` drives; `check_thread` raises in other threads."""
-        # Past `__setattr__`, and in one go: most handlers need no more than this.
-        self.__dict__.update(
-            headers={},
-            _exchange=exchange,
-            _clock=clock,
-            pump=pump,
-            _check_thread=check_thread,
-            _turns=turns,
-        )
+        # What `BaseIO` does, here for the sake of a call.
+        _assign(self, "headers", {})
+        _assign(self, "_exchange", exchange)
+        _assign(self, "_clock", clock)
+        _assign(self, "_check_thread", check_thread)
+        _assign(self, "pump", pump)
+        _assign(self, "_turns", turns)
 
     async def write_header(
         self, code: int, headers: _HeaderSource | None = None, timeout: float | None = None

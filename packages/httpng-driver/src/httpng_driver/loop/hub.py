@@ -155,7 +155,7 @@ class Hub(Turns[Pump]):
     def _io_of(self, exchange: Exchange) -> IO:
         """Return the `io` of a handler that gets a task, and let its request read a body that comes in."""
         # One that was cancelled before its handler began has let go of its pump.
-        pump = GONE if exchange.is_over else exchange.host.driver
+        pump = exchange.host.driver or GONE
         if exchange.incoming is not None:
             reader = BodyReader(exchange.incoming, self.clock, pump, self.check_thread, self._turns)
             exchange.request.source = reader

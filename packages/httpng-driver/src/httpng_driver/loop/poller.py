@@ -106,6 +106,24 @@ class SelectorPoller:
             self._selector.unregister(fd)
 
 
+class CanTake:
+    """Tells whether a socket can take data; made for one that may never be asked."""
+
+    __slots__ = ("_fd", "_poll")
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._poll: select.poll | None = None
+
+    def __call__(self) -> bool:
+        """Ask the kernel."""
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._fd, select.POLLOUT)
+        # An error alone is not "writable": sending would tell it, but so does reading.
+        return any(mask & select.POLLOUT for _, mask in self._poll.poll(0))
+
+
 Poller = EpollPoller | SelectorPoller
 
 

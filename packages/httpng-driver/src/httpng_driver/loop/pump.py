@@ -5,29 +5,25 @@ callback that reads it: the handler runs, and its answer is sent, before the nex
 """
 
 import logging
-import select
 import socket
 from functools import partial
 from math import inf
 
-from httpng_core import DEFECT, Address, Cause, Connection, Host, PathLook, Readiness, Settings, Timer, lost
-from httpng_driver.handlers.driving import Driving
+from httpng_core import DEFECT, Address, Cause, Host, PathLook, Settings, Timer
 from httpng_driver.loop.accepted import NUMBERS, Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
+from httpng_driver.loop.sender import Sender
+from httpng_driver.loop.socket_calls import received, shut_down
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after, reset
 from httpng_driver.loop.turns import Turns
 
 _log = logging.getLogger("httpng")
-_RECEIVE_SIZE = 64 * 1024
-_OFFERS_PER_TURN = 16
 _ROUNDS_PER_TURN = 4
-_NOTHING = Readiness.NOTHING
-_ASK = Readiness.ASK
 
 
-class Pump(Driving):
+class Pump(Sender):
     """Drives one accepted, non-blocking socket that it owns.
 
     Attributes:
@@ -40,20 +36,17 @@ class Pump(Driving):
 
     __slots__ = (
         "_acks",
-        "_blocked",
-        "_fd",
         "_hub",
         "_interest",
         "_looks",
-        "_poll",
+        "_receive",
         "_rests",
         "_shut",
-        "_socket",
         "_stall_limit",
         "_watched",
+        "_woken",
         "alarm",
         "client",
-        "connection",
         "number",
     )
 
@@ -65,18 +58,16 @@ class Pump(Driving):
         self.alarm: Timer | None = None
         self.client = client
         self._hub = hub
-        self._socket = sock
-        self._fd = sock.fileno()
+        self._receive = sock.recv
         self._watched = PEER_SHUT
         self._interest = READABLE | PEER_SHUT
-        self._blocked = False
         self._rests = True
         self._shut = False
+        self._woken = False
         self._stall_limit = inf
-        self._poll: select.poll | None = None
         self._acks: AckWatch | None = None
         self._looks: PathLooks | None = None
-        self.connection: Connection = hub.application.connection(
+        connection = hub.application.connection(
             hub.clock(),
             host=Host(
                 self.wake,
@@ -101,6 +92,7 @@ class Pump(Driving):
             proxy_protocol=accepted.is_proxied,
             tells_complete=False,
         )
+        super().__init__(sock, connection, hub.clock)
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
     @property
@@ -133,6 +125,14 @@ class Pump(Driving):
 
     def on_ready(self, mask: int) -> None:
         """Read, if the poller found the socket readable, and serve what came of it."""
+        if mask == READABLE and self._rests:
+            # The ordinary case. What wakes it meanwhile is served below.
+            self.flagged, self._woken = True, False
+            if self._read_at_rest():
+                self.flagged = False
+            else:
+                self.serve()
+            return
         if mask & WRITABLE:
             self._blocked = False
         if mask & ERROR and self._acks is not None and self._acks.drain():
@@ -150,6 +150,7 @@ class Pump(Driving):
 
     def wake(self) -> None:
         """Note that the connection has something to send, or to close."""
+        self._woken = True
         if not self.flagged:
             self._hub.flag(self)
 
@@ -157,26 +158,18 @@ class Pump(Driving):
         """Start handlers, send, close: whatever the connection wants now."""
         hub, connection = self._hub, self.connection
         self.flagged = True
-        more, rests = False, self._rests
+        more, events = False, connection.events
         try:
-            events = connection.events
             if events:
-                hub.runner.serve(connection)
-            for _ in range(_ROUNDS_PER_TURN):
-                # Another push is worth it only if a handler was started by what the last one has ended.
-                if not self.push() or not events or not hub.runner.serve(connection):
-                    break
+                rests = self._serve_events()
             else:
-                # What was begun last may have something to send.
-                rests = False
-            if events:
-                hub.runner.serve(connection)
-                rests = False
-            if self._fd >= 0 and not (rests and self._rests and connection.is_at_rest):
-                more = self._follow()
-            elif self._fd >= 0:
+                self.push()
+                rests = not events or self._serve_events()
+            if rests and self._rests and self._fd >= 0 and connection.is_at_rest:
                 # The deadline of an idle connection may be earlier than that of the request before it.
                 self._set_alarm()
+            elif self._fd >= 0:
+                more = self._follow()
         except Exception:
             # A defect of ours must not take the other connections with it.
             self._fail()
@@ -197,23 +190,6 @@ class Pump(Driving):
         self._set_alarm()
         if self._hub.share.is_on:
             self._settle()
-
-    def push(self) -> bool:
-        """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
-        connection, moved = self.connection, False
-        for _ in range(_OFFERS_PER_TURN):
-            if self._blocked or self._fd < 0:
-                break
-            readiness = connection.prepare()
-            if readiness is _NOTHING:
-                break
-            if readiness is _ASK and not self._can_take():
-                self._blocked = True
-                break
-            moved = True
-            if not self._offer():
-                break
-        return moved
 
     def push_now(self) -> None:
         """Ask the kernel in this very turn, as a call of a handler waits."""
@@ -276,33 +252,44 @@ class Pump(Driving):
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _offer(self) -> bool:
-        """Offer what there is; return whether the kernel took all of it, and there may be more."""
-        connection, now = self.connection, self._hub.clock()
-        buffers = connection.data_to_send(now)
-        if not buffers:
+    def _serve_events(self) -> bool:
+        """Start handlers, and send what they give at once; return whether that may be all there is to do."""
+        connection, runner = self.connection, self._hub.runner
+        runner.serve(connection)
+        for _ in range(_ROUNDS_PER_TURN):
+            # Another push is worth it only if a handler was started by what the last one has ended.
+            if not self.push() or not connection.events or not runner.serve(connection):
+                break
+        else:
+            # What was begun last may have something to send.
             return False
-        try:
-            if len(buffers) == 1:
-                size = len(buffers[0])
-                taken = self._socket.send(buffers[0])
-            else:
-                size = sum(map(len, buffers))
-                taken = self._socket.sendmsg(buffers)
-        except (BlockingIOError, InterruptedError):
-            taken = 0
-        except OSError as error:
-            connection.connection_lost(now, lost(f"sending failed: {error.strerror}"))
+        if connection.events:
+            runner.serve(connection)
             return False
-        self._blocked = taken < size
-        return connection.bytes_accepted(taken, now) and not self._blocked
+        return True
 
-    def _can_take(self) -> bool:
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self._fd, select.POLLOUT)
-        # An error alone is not "writable": sending would tell it, but so does reading.
-        return any(mask & select.POLLOUT for _, mask in self._poll.poll(0))
+    def _read_at_rest(self) -> bool:
+        """Read, and start the handler of what came; return whether there is nothing else to do."""
+        hub, connection = self._hub, self.connection
+        try:
+            data = received(self._receive, connection, hub.clock)
+            if data is None:
+                return False
+            if not data:
+                connection.receive_eof(hub.clock())
+                return False
+            if hub.application.configuration is not hub.configuration:
+                hub.renew()
+            connection.receive_data(data, hub.clock())
+            if connection.events:
+                hub.runner.serve(connection)
+            if self._woken or connection.events or not connection.is_at_rest:
+                return False
+            self._set_alarm()
+        except Exception:
+            # A defect of ours: else the poller would find the socket ready again, for ever.
+            self._fail()
+        return True
 
     def _read(self, mask: int) -> None:
         connection, clock = self.connection, self._hub.clock
@@ -310,12 +297,8 @@ class Pump(Driving):
         for _ in range(2 if mask & (PEER_SHUT | MAYBE_SHUT) else 1):
             if not connection.wants_read:
                 break
-            try:
-                data = self._socket.recv(_RECEIVE_SIZE)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                connection.connection_lost(clock(), lost(f"the client has gone: {error.strerror}"))
+            data = received(self._receive, connection, clock)
+            if data is None:
                 return
             if not data:
                 connection.receive_eof(clock())
@@ -341,7 +324,8 @@ class Pump(Driving):
             return False
         if connection.half_close_expected() and not self._shut:
             self._shut = True
-            self._shut_down()
+            if not shut_down(self._socket, connection, self._hub.clock):
+                self._hub.flag(self)
         interest = READABLE | self._watched if connection.wants_read else self._watched
         if self._blocked and connection.wants_write:
             interest |= WRITABLE
@@ -389,11 +373,3 @@ class Pump(Driving):
         if self._acks is None:
             self._acks = AckWatch(self._socket, self.connection, self._hub.timers, self._hub.clock, self.wake)
         return self._acks
-
-    def _shut_down(self) -> None:
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            told = f"shutting down failed: {error.strerror}"
-            self.connection.connection_lost(self._hub.clock(), lost(told))
-            self._hub.flag(self)

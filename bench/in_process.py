@@ -1,0 +1,199 @@
+"""What a hello costs a whole server but for TCP, in one process: microseconds, calls, or byte codes.
+
+A hub serves 32 clients at the other ends of socket pairs, a request of each in a turn. Calls and byte codes
+don't depend on what else the machine does, so small steps can be told by them; microseconds are the least of
+all turns, and those of the loop that waits for the answers are among them.
+
+    python bench/in_process.py [async|def|lua] [uvloop|asyncio|trio] [--changing]
+        [--count calls|codes [--by-function]] [--turns 300]
+
+What is measured is whichever httpng comes first on the path of this Python: of another tree, by PYTHONPATH.
+"""
+
+import argparse
+import asyncio
+import select
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from bench_apps import hello_async, hello_plain  # type: ignore[import-not-found]
+
+from httpng_core import Address, Application
+from httpng_driver.loop.accepted import Accepted
+from httpng_driver.loop.hub import Hub
+
+HERE = Path(__file__).parent
+CLIENTS, WARM_UP = 32, 20
+WRK = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
+
+
+class Counts:
+    """Calls of Python and of built-in functions, or byte codes, by function."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.found: Counter[tuple[str, str]] = Counter()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        if self.what == "calls":
+            sys.setprofile(self._call)
+        elif self.what == "codes":
+            sys.settrace(self._enter)
+
+    def stop(self) -> None:
+        """Count no more."""
+        sys.setprofile(None)
+        sys.settrace(None)
+
+    def _call(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            self.found["Python", _name(frame)] += 1
+        elif event == "c_call":
+            self.found["built-in", f"{_name(frame)} -> {argument.__qualname__}"] += 1
+
+    def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        key = "codes", _name(frame)
+
+        def each(frame: FrameType, event: str, argument: Any) -> Any:
+            self.found[key] += event == "opcode"
+            return each
+
+        return each
+
+
+class Clients:
+    """The clients of a hub, in its process."""
+
+    def __init__(self, hub: Hub, changing: bool) -> None:
+        self._hub, self._changing, self._number = hub, changing, 0
+        self._ends: list[socket.socket] = []
+        self._answered = select.epoll()
+        for _ in range(CLIENTS):
+            ours, theirs = socket.socketpair()
+            theirs.setblocking(False)
+            hub.take(Accepted(theirs, Address("127.0.0.1", 1), Address("127.0.0.1", 2)))
+            self._ends.append(ours)
+            self._answered.register(ours.fileno(), select.EPOLLIN)
+
+    def ask(self) -> None:
+        """Have each send a request."""
+        for end in self._ends:
+            self._number += 1
+            changing = b"X-Request-Id: %016d\r\n" % self._number if self._changing else b""
+            end.send(WRK + changing + b"\r\n")
+
+    @property
+    def have_answers(self) -> bool:
+        """Whether each was answered, and the hub is done with that."""
+        return not self._hub.statistics().tasks and len(self._answered.poll(0, CLIENTS)) == CLIENTS
+
+    def take(self) -> None:
+        """Take the answers."""
+        for end in self._ends:
+            assert end.recv(65536).endswith(b"hello")
+
+    def close(self) -> None:
+        """Go away."""
+        for end in self._ends:
+            end.close()
+        self._answered.close()
+
+
+async def measure(
+    reactor: AbstractAsyncContextManager[Any],
+    options: argparse.Namespace,
+    rest: Callable[[], Awaitable[None]],
+) -> None:
+    """Measure in a loop whose others run during `rest`, and print."""
+    counts, least = Counts(options.count), float("inf")
+    async with reactor as running:
+        hub = Hub(_application(options.kind), running)
+        clients = Clients(hub, options.changing)
+        for turn in range(options.turns + WARM_UP):
+            clients.ask()
+            if turn >= WARM_UP:
+                counts.begin()
+            before = time.process_time()
+            while not clients.have_answers:
+                await rest()
+            took = time.process_time() - before
+            counts.stop()
+            clients.take()
+            least = min(least, took) if turn >= WARM_UP else least
+        clients.close()
+        hub.close()
+    _print(counts, least, options)
+
+
+def _print(counts: Counts, least: float, options: argparse.Namespace) -> None:
+    served = options.turns * CLIENTS
+    if not options.count:
+        print(f"{least / CLIENTS * 1e6:.2f} µs")
+        return
+    for kind in sorted({kind for kind, _ in counts.found}):
+        own = {name: count / served for (found, name), count in counts.found.items() if found == kind}
+        print(f"{sum(own.values()):8.1f} {kind}")
+        if options.by_function:
+            for name, count in sorted(own.items(), key=lambda item: -item[1]):
+                if count > 0.05:
+                    print(f"{count:12.2f} {name}")
+
+
+def _application(kind: str) -> Application:
+    if kind == "lua":
+        from httpng_lua import LuaApplication
+
+        return LuaApplication(HERE / "hello.lua", clock=time.monotonic)
+    return Application(hello_async if kind == "async" else hello_plain)
+
+
+def _name(frame: FrameType) -> str:
+    return f"{frame.f_globals.get('__name__', '?')}.{frame.f_code.co_qualname}"
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.loop == "trio":
+        import trio
+
+        from httpng_trio.reactor import TrioReactor
+
+        async def in_trio() -> None:
+            await measure(TrioReactor(), options, trio.lowlevel.checkpoint)
+
+        trio.run(in_trio)
+        return
+    from httpng_asyncio.reactor import AsyncioReactor
+
+    async def in_asyncio() -> None:
+        await measure(AsyncioReactor(), options, lambda: asyncio.sleep(0))
+
+    if options.loop == "uvloop":
+        import uvloop
+
+        uvloop.run(in_asyncio())
+    else:
+        asyncio.run(in_asyncio())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua"], default="async")
+    parser.add_argument("loop", nargs="?", choices=["uvloop", "asyncio", "trio"], default="uvloop")
+    parser.add_argument("--changing", action="store_true", help="a header is another in each request")
+    parser.add_argument("--count", choices=["calls", "codes"], default="")
+    parser.add_argument("--by-function", action="store_true")
+    parser.add_argument("--turns", type=int, default=300)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    _run(_options())

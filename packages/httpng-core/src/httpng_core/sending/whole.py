@@ -1,0 +1,58 @@
+"""A response that is given whole, and is ordinary: what others do step by step is done in one go."""
+
+from collections import deque
+from typing import Final
+
+from httpng_core.http.response import ResponseHead
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
+
+_ENDED: Final = ResponseState.ENDED
+_CLOSED: Final = ResponseState.CLOSED
+_BEGUN: Final = HeadStage.BEGUN
+_SENT: Final = HeadStage.SENT
+
+
+class Whole(Outgoing):
+    """A response that may be given whole."""
+
+    __slots__ = ()
+
+    def begin_whole(self, head: ResponseHead, data: bytes, size: int, now: float) -> bool:
+        """Take a whole response in one go, and its end, if it is an ordinary one; return whether it is."""
+        settings = self.settings
+        window = settings.default_send_window if self.window is None else self.window
+        if (
+            head.bodiless
+            or (head.content_length is not None and head.content_length != size)
+            or settings.headers is not None
+            or self.request.method == "HEAD"
+            or self.queue is not None
+            or self.confirming is not None
+            or (window != "auto" and size > window)
+        ):
+            return False
+        self.head, self.head_stage, self.length = head, _BEGUN, size
+        if size:
+            self.current = self.buffered = size
+            self.pieces, self._lag_since = deque((data,)), now
+        self.is_whole, self.state = True, _ENDED
+        if self.incoming is not None:
+            self.incoming.abandon("its handler is done", now)
+        self.carrier.exchange_ended(self, now)
+        self.host.wake()
+        return True
+
+    def taken_whole(self, now: float) -> None:
+        """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""
+        self.offered = False
+        self.head_stage = _SENT
+        self.first_sent = self.moved_at = now
+        if now - self._lag_since > self.largest_lag + 0.001:
+            self.note_lag(now)
+        self.buffered, self.pieces = 0, None
+        self.committed = self.sent = self.current
+        self._end_committed = True
+        self.state = _CLOSED
+        self.tell_over(now)
