@@ -266,3 +266,32 @@ def test_many_threads_at_the_gate_lose_no_job() -> None:
         rig.rung.pop()()
     assert len(most) == 1200
     assert max(most) == 1
+
+
+def test_who_has_entered_finds_it_taken_by_itself() -> None:
+    rig = Rig()
+    assert rig.gate.enter()
+    assert not rig.gate.enter()
+    assert rig.call("within") == ("within",)
+    rig.gate.leave()
+    assert rig.gate.enter()
+    rig.gate.leave()
+
+
+def test_nobody_enters_while_another_thread_is_in_there_or_a_job_waits() -> None:
+    rig = Rig()
+    with Taken(rig):
+        assert not rig.gate.enter()
+        assert rig.call("left") is None
+    assert rig.gate.enter()
+    rig.gate.leave()
+    assert rig.done == ["left"]
+
+
+def test_who_leaves_does_what_others_have_left() -> None:
+    rig = Rig()
+    assert rig.gate.enter()
+    rig.call_from_thread("left")
+    assert rig.done == []
+    rig.gate.leave()
+    assert rig.done == ["left"]

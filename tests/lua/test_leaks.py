@@ -224,6 +224,9 @@ class Shortage(OpenGate):
 
     is_next = False
 
+    def enter(self) -> bool:
+        return not self.is_next
+
     def call(self, home: Runner, job: Job, done: Done) -> Any:
         if self.is_next:
             self.is_next = False

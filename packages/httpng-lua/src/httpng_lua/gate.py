@@ -22,6 +22,15 @@ class Gate(Protocol):
 
     lock: AbstractContextManager[object]
 
+    def enter(self) -> bool:
+        """Enter, and return true: `leave` follows, whatever happens in there. It costs less than `call`.
+
+        False: somebody is in there, this thread perhaps, or waits to be; `call` knows what to do.
+        """
+
+    def leave(self) -> None:
+        """Leave, and do the jobs of those who came meanwhile."""
+
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """Run `job` now and tell what it gave; `None` if another thread is in there.
 
@@ -40,6 +49,13 @@ class OpenGate:
     """The gate where there is one thread."""
 
     lock: AbstractContextManager[object] = nullcontext()
+
+    def enter(self) -> bool:
+        """See `Gate`: nobody else comes."""
+        return True
+
+    def leave(self) -> None:
+        """See `Gate`."""
 
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """See `Gate`."""

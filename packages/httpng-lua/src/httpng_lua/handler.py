@@ -8,7 +8,6 @@ from typing import Any, Final
 from httpng_core import Exchange, Response, Runner, end_exchange
 from httpng_lua.calls import pairs
 from httpng_lua.fibers import Fibers
-from httpng_lua.gate import OpenGate
 from httpng_lua.handles import Exchanges
 from httpng_lua.steps import DONE, Answer, Ended, Failed
 
@@ -48,8 +47,11 @@ class LuaHandler:
         """
         gate = self._fibers.gate
         try:
-            if type(gate) is OpenGate:
-                answer: Answer | None = self._begin(exchange, runner)
+            if gate.enter():
+                try:
+                    answer: Answer | None = self._begin(exchange, runner)
+                finally:
+                    gate.leave()
             else:
                 job, done = partial(self._begin, exchange, runner), partial(self._begun, exchange, runner)
                 answer = gate.call(runner, job, done)

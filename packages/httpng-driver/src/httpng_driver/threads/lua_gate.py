@@ -38,6 +38,20 @@ class LuaGate:
         self._holder: int | None = None
         self._jobs: deque[tuple[Runner, Job, Done]] = deque()
 
+    def enter(self) -> bool:
+        """See `httpng_lua.Gate`."""
+        if self._jobs or not self._taken.acquire(blocking=False):
+            return False
+        self._holder = get_ident()
+        return True
+
+    def leave(self) -> None:
+        """See `httpng_lua.Gate`."""
+        self._holder = None
+        self._taken.release()
+        if self._jobs:
+            self._do_jobs()
+
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """See `httpng_lua.Gate`."""
         if self._holder == get_ident():
@@ -60,10 +74,9 @@ class LuaGate:
 
     def _enter(self, home: Runner, job: Job, done: Done) -> Answer | None:
         """Do the job if nobody is in there and none waits, else leave it."""
-        if self._jobs or not self._taken.acquire(blocking=False):
+        if not self.enter():
             self._jobs.append((home, job, done))
             return None
-        self._holder = get_ident()
         try:
             return job()
         finally:
