@@ -113,17 +113,8 @@ class Http1:
         # The ordinary case in one go.
         endpoint = self._endpoint
         method, target, block = whole
-        request = Request(
-            method.decode(),
-            target.decode(),
-            block.host,
-            block,
-            b"",
-            block.minor,
-            endpoint.https,
-            endpoint.peer,
-            endpoint.ouraddr,
-        )
+        ends = endpoint.https, endpoint.peer, endpoint.ouraddr
+        request = Request(method.decode(), target.decode(), block.host, block, b"", block.minor, *ends)
         if self._settings.trusted_proxies is not None:
             apply_forwarded(request, self._settings.trusted_proxies, self._settings.forwarded_header)
         self._start(request, block.keep_alive, now)
