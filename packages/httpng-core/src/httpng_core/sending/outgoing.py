@@ -180,11 +180,6 @@ class Outgoing(ResponseBody):
         return self.queue is not None and self.state <= LAST_LIVE and self.queue.draws(self)
 
     @property
-    def head_due(self) -> bool:
-        """Whether the header block was given and not committed."""
-        return self.head_stage is HeadStage.BEGUN
-
-    @property
     def is_over(self) -> bool:
         """Whether a final state was reached."""
         return self.state > LAST_LIVE
@@ -415,8 +410,13 @@ class Outgoing(ResponseBody):
 
     def tell_over(self, now: float) -> None:
         """Tell all who have to know that a final state was reached, and let go of what others own."""
-        if self.stalls is not None or self.queue is not None or self.waits is not None:
-            self._settle_all()
+        if self.stalls is not None:
+            self.stalls.stop()
+            self.stalls = None
+        if self.queue is not None:
+            self.leave_queue()
+        if self.waits is not None:
+            self.settle_waits()
         incoming = self.incoming
         if incoming is not None:
             incoming.abandon(self.cause.text or "the response is complete", now)
@@ -435,15 +435,6 @@ class Outgoing(ResponseBody):
         if incoming is not None:
             incoming.let_go()
         host.wake()
-
-    def _settle_all(self) -> None:
-        if self.stalls is not None:
-            self.stalls.stop()
-            self.stalls = None
-        if self.queue is not None:
-            self.leave_queue()
-        if self.waits is not None:
-            self.settle_waits()
 
     def drain(self, now: float) -> None:
         """Note that the server drains: who waits for that is told, and what follows until then ends."""

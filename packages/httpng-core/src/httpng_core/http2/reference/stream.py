@@ -25,6 +25,7 @@ from httpng_core.sending.holdings import Holding, holding_of
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
 from httpng_core.wire.ledger import Span
 from httpng_core.wire.outbound import Outbound
@@ -230,7 +231,7 @@ class Stream(Entry):
             return self.window > 0
         if not exchange.has_frame:
             return False
-        return self.window > 0 or exchange.head_due or exchange.ends_after(0)
+        return self.window > 0 or exchange.head_stage is HeadStage.BEGUN or exchange.ends_after(0)
 
     def send(self, limit: int, now: float) -> list[Buffer]:
         """Commit the header block if it is due, and one DATA frame with at most `limit` body bytes."""
@@ -241,7 +242,7 @@ class Stream(Entry):
             exchange.choose(now)
             if self.exchange is not exchange or not self.can_send:
                 return []
-        made: list[Buffer] = [self._send_head(exchange)] if exchange.head_due else []
+        made: list[Buffer] = [self._send_head(exchange)] if exchange.head_stage is HeadStage.BEGUN else []
         room = min(limit, self.window, self._owner.h2.max_outbound_frame_size)
         counts, piece = self._next_piece(exchange, room, now) if room > 0 else (True, b"")
         ends = not self._rest and exchange.ends_after(0)
