@@ -376,6 +376,7 @@ local function handler(req, io)
   note('httpng.router', httpng.router); note('router', httpng.router.new())
   note('feed', httpng.feed()); note('keys', httpng.keys()); note('f', fiber.self())
   note('ch', fiber.channel()); note('cond', fiber.cond())
+  note('confirmations', httpng.confirmations('/x'))
   note('req', req); note('io', io)
   return table.concat(found, '\n')
 end
@@ -385,6 +386,8 @@ httpng.cfg{handler = handler, listen = '127.0.0.1:3300'}
 # Told by the entries of what they belong to, and what an object keeps for itself.
 _NO_ENTRY = {
     "httpng.router",
+    "confirmations.handler",
+    "confirmations.path",
     "ch.capacity",
     "ch.first",
     "ch.getters",

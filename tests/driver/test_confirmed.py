@@ -1,19 +1,22 @@
 """What a WebSocket's client confirms, over real sockets: from Python, ASGI applications and Lua."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from queue import Queue
 from typing import Any
+from urllib.request import urlopen
 
 import anyio
 import pytest
 from tests.core.websocket.speaking import PONG, frame
-from tests.driver.harness import Observed, in_thread, within_bound
+from tests.driver.harness import BOUND, Client, Observed, Serving, in_thread, within_bound
 from tests.driver.net import Net
 from tests.driver.ws_client import WsClient
 
-from httpng_core import ConfirmedUnknownError, Request
+from httpng_core import ConfirmedUnknownError, Request, confirmations, sse_event, sse_headers
 from httpng_driver import IO, Feed, Server
 from httpng_lua import LuaApplication
 
@@ -161,3 +164,44 @@ async def test_it_is_so_in_lua(net: Net, tmp_path: Path, threads: int) -> None:
         async with net.connect(server) as client:
             response = await in_thread(client.get, "/seen")
     assert response.body == b"false nothing confirms nil nil 1001"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_events_are_confirmed_by_requests_in_whatever_loop(serving: Serving, threads: int) -> None:
+    confirming, feed, reached = confirmations("/confirm"), Feed(), Queue[bool]()
+
+    async def stream(req: Request, io: IO) -> None:
+        io.headers = dict(sse_headers())
+        await io.write(confirming.event(io))
+        io.window_until = "confirmed"
+        await io.follow(feed)
+        reached.put((await io.wait(0, 10)).reached)
+
+    def read(client: Client, marks: int) -> str:
+        """All that has come, once there are so many questions in it."""
+        while client.wire.count(b"event: confirm\n") < marks:
+            assert client.receive()
+        return client.wire.decode()
+
+    def confirm(port: int, text: str) -> None:
+        token = re.findall('"token": "(.*?)"', text)[0]
+        position = re.findall(r"event: confirm\ndata: (\d+)", text)[-1]
+        url = f"http://127.0.0.1:{port}/confirm"
+        with urlopen(url, f"{token} {position}".encode(), BOUND) as answer:
+            assert answer.status == 204
+
+    sites = [{"path": "/confirm", "handler": confirming}, {"path": "/", "handler": stream}]
+    async with serving(None, sites=sites, threads=threads) as server:
+        client = Client(server.addresses[0])
+        client.request()
+        for number in range(5):
+            text = await in_thread(read, client, number + 1)
+            assert text.count("data: tick") == number
+            feed.publish(sse_event(f"tick {number}"), key="k")
+            # Each on a connection of its own, so in this loop or the other.
+            await in_thread(confirm, server.addresses[0].port, text)
+        await in_thread(confirm, server.addresses[0].port, await in_thread(read, client, 6))
+        feed.close()
+        assert await in_thread(reached.get, True, BOUND)
+        client.close()
+    assert len(confirming) == 0

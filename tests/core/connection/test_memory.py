@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import pytest
 from tests.core.carriers import CARRIERS, Carried
 from tests.core.conftest import Carry
+from tests.core.driving import Driven
+from tests.core.websocket.speaking import Socket, close
 
-from httpng_core import Feed
+from httpng_core import Feed, confirmations
 
 # The frames of HTTP/2 are h2's, whose tables hold its own methods: that needs the collector.
 OURS = pytest.mark.parametrize("kind", ["http/1.1", "tls"])
@@ -155,3 +157,39 @@ def test_a_handler_that_keeps_its_exchange_keeps_nothing_of_the_connection(carry
     del one
     assert kept.stats(0.0).sent == 3
     assert set(alive(CONNECTION) - before) <= {"Exchange", "Request", "Timers"}
+
+
+ASKING = EXCHANGE | {"Asker", "Confirming", "Heartbeat", "MessagePositions", "WebSocket"}
+
+
+@pytest.mark.parametrize("how", ["lost", "closed", "asked"])
+def test_what_asks_a_client_goes_with_its_exchange(how: str) -> None:
+    before = alive(ASKING)
+    socket = Socket()
+    socket.ws.send("x", socket.now, 10, 0, "confirmed")
+    socket.rest()
+    if how == "closed":
+        socket.receive(close())
+        socket.rest()
+    elif how == "asked":
+        socket.ws.close(socket.now)
+        socket.rest()
+    socket.lost()
+    socket.events.clear()
+    del socket.ws
+    assert alive(ASKING) == before
+
+
+def test_a_stream_with_a_token_goes_when_it_is_over() -> None:
+    before = alive(ASKING)
+    confirming = confirmations("/confirm")
+    driven = Driven()
+    driven.write(confirming.begin_events(driven.exchange, driven.clock))
+    driven.push()
+    driven.exchange.write("data: x\n\n", driven.now, 10, 0, None, "confirmed")
+    driven.advance(0.1)
+    driven.push()
+    driven.lost()
+    driven.events.clear()
+    assert len(confirming) == 0
+    assert alive(ASKING) == before

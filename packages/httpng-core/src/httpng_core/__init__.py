@@ -6,6 +6,7 @@ arguments. `Connection` says how a driver is written; `httpng_core.testing` need
 
 from httpng_core._version import __version__
 from httpng_core.app.application import Application, as_application
+from httpng_core.app.confirmations import Confirmations, confirmations
 from httpng_core.app.control import Control
 from httpng_core.app.files import File, FileRead, Files
 from httpng_core.app.handlers import AsgiHandler, as_response, end_exchange
@@ -140,6 +141,7 @@ __all__ = [
     "Certificates",
     "ConfigError",
     "Configuration",
+    "Confirmations",
     "ConfirmedUnknownError",
     "Connection",
     "ConnectionDropped",
@@ -221,6 +223,7 @@ __all__ = [
     "cancelled",
     "check_awaited",
     "client_of",
+    "confirmations",
     "end_exchange",
     "headers_were_sent",
     "json_delta",

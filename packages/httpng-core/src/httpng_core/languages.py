@@ -3,6 +3,7 @@
 `httpng_lua` is one. These names are kept as those of `httpng_core` itself are.
 """
 
+from httpng_core.app.confirmations import HELPER as CONFIRMATIONS_HELPER
 from httpng_core.app.dispatch import handler_of
 from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
@@ -18,6 +19,7 @@ from httpng_core.sending.host import CallInLoop
 
 __all__ = [
     "COMMENT",
+    "CONFIRMATIONS_HELPER",
     "LUA_KEYS",
     "CallInLoop",
     "Followed",

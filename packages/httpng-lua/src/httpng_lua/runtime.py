@@ -35,6 +35,7 @@ PARTS: Final = (
     "lua/pace.lua",
     "lua/feed.lua",
     "lua/sse.lua",
+    "lua/confirmations.lua",
     "lua/fiber.lua",
     "lua/channel.lua",
     "lua/websocket.lua",

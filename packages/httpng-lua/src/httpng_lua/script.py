@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from httpng_core import Application, ConfigError, Runner
 from httpng_lua.calls import ExchangeCalls
+from httpng_lua.confirmations import ConfirmationCalls
 from httpng_lua.feeds import FeedCalls
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.gate import Gate, ignore
@@ -160,6 +161,7 @@ class Script:
         calls = exchange.for_lua() | self._fibers.for_lua() | self._feeds.for_lua()
         calls |= self._routers.for_lua() | self._server.for_lua() | log_calls()
         calls |= sse_calls() | value_calls() | self._feeds.paces.for_lua()
+        calls |= ConfirmationCalls(exchange).for_lua()
         calls |= self._websockets.for_lua()
         if wall_clock is not None:
             calls["time"] = lambda: wall_clock()

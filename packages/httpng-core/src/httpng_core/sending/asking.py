@@ -7,6 +7,7 @@ from httpng_core.sending.answer_time import AnswerTime
 from httpng_core.sending.calls import Wait
 from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.ends import Cause, EndKind
+from httpng_core.sending.states import LAST_WRITABLE
 from httpng_core.sending.tracking import Tracking
 from httpng_core.timers import Timer
 
@@ -15,6 +16,15 @@ MOST_ASKED: Final = 16
 """So many questions are under way along a path at most, spread evenly over what it holds."""
 SOON: Final = 0.0
 """A deadline that has always come: what is accepted in this turn is asked for by one question."""
+
+
+def _never() -> bool:
+    """Return that nothing is read."""
+    return False
+
+
+def _nothing() -> None:
+    """Do nothing: nobody is asked any more."""
 
 
 class Asker:
@@ -29,10 +39,26 @@ class Asker:
     one at a time would open the window once in two round trips.
     """
 
-    __slots__ = ("_answer", "_exchange", "_late", "_next", "_question", "_reads", "_timer")
+    __slots__ = (
+        "_answer",
+        "_behind",
+        "_exchange",
+        "_late",
+        "_next",
+        "_over",
+        "_question",
+        "_reads",
+        "_timer",
+    )
 
     def __init__(
-        self, exchange: Tracking, question: Callable[[int], bytes], reads: Callable[[], bool]
+        self,
+        exchange: Tracking,
+        question: Callable[[int], bytes],
+        reads: Callable[[], bool],
+        *,
+        behind: bytes | None = None,
+        over: Callable[[], None] = _nothing,
     ) -> None:
         """Begin to count what the client confirms.
 
@@ -40,15 +66,23 @@ class Asker:
             exchange: whose client is asked.
             question: returns the question that begins at a position of the body.
             reads: tells whether anything is read from the client.
+            behind: what the body must end with where a question may go, two bytes or none; all of the body is
+                to be confirmed then. `None`: messages are, and a question may go behind any.
+            over: called when the exchange is over.
         """
         self._exchange = exchange
         self._question = question
         self._reads = reads
+        self._behind = behind
+        self._over = over
         self._answer = AnswerTime(exchange.settings.confirm_timeout)
         self._next = 0.0
         self._timer: Timer | None = None
         self._late: Timer | None = None
-        exchange.begin_confirming(Confirming(exchange.current, self._look))
+        confirming = Confirming(exchange.current, self._look, self._end)
+        if behind is not None:
+            confirming.last = behind
+        exchange.begin_confirming(confirming)
 
     def ask_last(self, now: float) -> None:
         """Ask for all that isn't confirmed, and for nothing more: the exchange comes to its end."""
@@ -65,6 +99,13 @@ class Asker:
         confirming = self._exchange.confirming
         if confirming is not None:
             confirming.look = _nothing
+
+    def _end(self) -> None:
+        self.stop()
+        confirming = self._exchange.confirming
+        if confirming is not None:
+            confirming.end = _nothing
+        self._over()
 
     def _look(self) -> None:
         """Have the client asked soon, if it is to be; nothing is waited for once it has answered."""
@@ -100,16 +141,25 @@ class Asker:
     def _ask_if_due(self, now: float) -> None:
         self._timer = None
         confirming = self._exchange.confirming
-        if confirming is None or confirming.is_asked:
+        if confirming is None or confirming.is_asked or not self._may_ask(confirming):
             return
         if self._is_wanted(confirming) or (not confirming.asked and now >= self._next):
             self._ask(confirming, now)
         elif not confirming.asked:
             self._timer = self._exchange.timers.add(self._next, self._ask_if_due)
 
+    def _may_ask(self, confirming: Confirming) -> bool:
+        """Return whether a question has a place here: not in half an event, nor behind the end."""
+        exchange = self._exchange
+        if exchange.state > LAST_WRITABLE or exchange.length is not None:
+            return False
+        return not self._behind or confirming.last == self._behind
+
     def _ask(self, confirming: Confirming, now: float) -> None:
         exchange = self._exchange
+        last, confirming.last = confirming.last, None
         exchange.accept(self._question(exchange.current), now)
+        confirming.last = last
         exchange.host.wake()
         self._next = now + exchange.settings.confirm_interval
         if not confirming.asked:
@@ -133,12 +183,3 @@ class Asker:
             exchange.reset(now, NOT_CONFIRMED)
         else:
             self._watch(late_at)
-
-
-def _never() -> bool:
-    """Return that nothing is read."""
-    return False
-
-
-def _nothing() -> None:
-    """Do nothing: nobody is asked any more."""

@@ -164,6 +164,8 @@ class ResponseBody:
                 self.stamp(now)
             self.current += size
             self.buffered += size
+            if self.confirming is not None:
+                self.confirming.took(piece, self.current)
             if self._lag_book is not None:
                 self._lag_book.accept(self.current, now)
             if self.pieces is None:

@@ -9,6 +9,9 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
+
+_LAST: Final = 2
 
 
 class Confirming:
@@ -19,17 +22,22 @@ class Confirming:
         heard_at: when it did so last.
         owed: where what it has to confirm ends.
         asked: what it was asked for and has not confirmed.
+        last: the last bytes of the body, where all of it is to be confirmed: they tell where a question may
+            go. `None`: messages are to be, and who passes them tells what is owed.
+        end: called when the exchange is over.
         look: called when there may be something to ask, or nothing to wait for; it must only schedule.
     """
 
-    __slots__ = ("asked", "at", "heard_at", "look", "owed")
+    __slots__ = ("asked", "at", "end", "heard_at", "last", "look", "owed")
 
-    def __init__(self, owed: int, look: Callable[[], None]) -> None:
+    def __init__(self, owed: int, look: Callable[[], None], end: Callable[[], None]) -> None:
         self.at = 0
         self.heard_at = 0.0
         self.owed = owed
         self.asked: deque[int] = deque()
+        self.last: bytes | None = None
         self.look = look
+        self.end = end
 
     @property
     def is_complete(self) -> bool:
@@ -50,6 +58,12 @@ class Confirming:
         """Note that what the handler passed goes up to `end` now."""
         self.owed = end
         self.look()
+
+    def took(self, piece: bytes, end: int) -> None:
+        """Note that the body was given `piece`, and goes up to `end` now."""
+        if self.last is not None:
+            self.last = (self.last + piece[-_LAST:])[-_LAST:]
+            self.owe(end)
 
     def answered(self, position: int, now: float) -> None:
         """Note that the client has confirmed everything before `position`."""

@@ -422,6 +422,8 @@ class Outgoing(ResponseBody):
             incoming.abandon(self.cause.text or "the response is complete", now)
         if self.drain_waits is not None:
             self.tell_draining()
+        if self.confirming is not None:
+            self.confirming.end()
         if self.tunnel is not None:
             tunnel, self.tunnel = self.tunnel, None
             tunnel.over(now)
@@ -532,6 +534,8 @@ class Outgoing(ResponseBody):
         elif isinstance(follow, Message):
             follow.accept(self.current)
         self.accept_committed(size, self._offered_at)
+        if self.confirming is not None and self.queue is not None:
+            self.confirming.took(self.queue.chosen, self.current)
         if follow.order > self.last_whole:
             # A follow that delivered a payload counts as a write that was accepted whole.
             self.last_whole = follow.order

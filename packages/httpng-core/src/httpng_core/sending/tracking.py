@@ -63,7 +63,8 @@ class Tracking(Stalling):
         if checked_until(until) == "confirmed":
             if not self.track_confirmed():
                 raise ConfirmedUnknownError(
-                    "nothing confirms what this response has sent: only a WebSocket's client is asked"
+                    "nothing confirms what this response has sent: the client of a WebSocket does, or of a "
+                    "stream that was given a token (httpng.confirmations)"
                 )
             return until
         if until == "sent" and window != "auto":
