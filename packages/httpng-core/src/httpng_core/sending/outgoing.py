@@ -354,7 +354,8 @@ class Outgoing(ResponseBody):
         if head and self.head_stage is HeadStage.SENT:
             self.head_stage = HeadStage.ACKED
         if size:
-            self.note_refusal("acked")
+            if self.queue is not None:
+                self.queue.note_refusal(self, "acked")
             self.acknowledge(size, now)
             if self.queue is not None:
                 self.queue.advance(self, now, self._settle_write)
@@ -514,14 +515,6 @@ class Outgoing(ResponseBody):
         if error is None and write.body and write.order > self.last_whole:
             self.last_whole = write.order
         write.settle(None, error)
-
-    def note_refusal(self, until: Until) -> None:
-        """Tell the path of a payload that had no room until now."""
-        path, queue = self.path, self.queue
-        if path is None or queue is None or self.path_until != until:
-            return
-        if queue.is_refused(self):
-            path.refused(path.changed_at)
 
     def _release(self, write: Write) -> None:
         self.timers.cancel(write.timer)

@@ -189,6 +189,12 @@ class WriterQueue:
         size = first.source.size
         return size > 0 and not _is_open(body, first, size)
 
+    def note_refusal(self, body: ResponseBody, until: Until) -> None:
+        """Tell the path as far as `until` of a payload that had no room before bytes came so far."""
+        path = body.path
+        if path is not None and body.path_until == until and self.is_refused(body):
+            path.refused(path.changed_at)
+
     def choose(self, body: ResponseBody, now: float) -> None:
         """Choose the payload that goes next, anew each time.
 

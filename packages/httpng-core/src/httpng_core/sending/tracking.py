@@ -44,7 +44,8 @@ class Tracking(Stalling):
         if confirming is None or self.state > LAST_LIVE or not confirming.at < position <= self.sent:
             return
         self.moved_at = now
-        self.note_refusal("confirmed")
+        if self.queue is not None:
+            self.queue.note_refusal(self, "confirmed")
         self.note_confirmed(position, now)
         if self.queue is not None:
             self.queue.advance(self, now, self._settle_write)
