@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import GET, GET_10, Driven, group_of, run_sweeps
+from tests.core.driving import GET, GET_10, Driven, run_sweeps
 
 from httpng_core import Feed, FollowStats, Host, Sweep
 from httpng_core.feeds.follower import Follower
@@ -420,8 +420,8 @@ def test_those_that_come_and_go_between_two_publications_leave_no_places() -> No
         visitor = stage.join()
         visitor.exchange.withdraw(visitor.follow, visitor.now)
         stage.clients.remove(visitor)
-    (sweep,) = group_of(stage.feed)._sweeps.values()
-    assert len(sweep._members) <= 2
+    (loop,) = stage.feed.statistics().loops
+    assert loop.places <= 2
     stage.publish("2,")
     stage.settle()
     assert stage.bodies == [b"1,2,"]
@@ -453,14 +453,6 @@ def make_defective(monkeypatch: pytest.MonkeyPatch, client: Client, name: str) -
     )
 
 
-def disbanded(stage: Stage) -> None:
-    """What a driver does after an error."""
-    (sweep,) = group_of(stage.feed)._sweeps.values()
-    sweep.disband(stage.clock.now)
-    assert not sweep._scheduled
-    stage.settle()
-
-
 @pytest.mark.parametrize("taken", [0, 5])
 def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     taken: int, monkeypatch: pytest.MonkeyPatch
@@ -470,10 +462,13 @@ def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     make_defective(monkeypatch, ill, "fell_short")
     ill.room = taken
     stage.publish("tick,")
+    (sweep,) = stage.sweeps
     with pytest.raises(DefectError):
         stage.sweep()
     assert ill.outcomes == ["reset"]
-    disbanded(stage)
+    sweep.disband(stage.clock.now)
+    assert not sweep.is_scheduled
+    stage.settle()
     others = [stage.clients[0], *stage.clients[2:]]
     assert [client.body for client in others] == [b"tick,"] * 3
     stage.publish("more,")
