@@ -1,7 +1,5 @@
 """Whose frame is next: urgency, fairness by bytes, one at a time of those that aren't incremental."""
 
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,13 +8,13 @@ from httpng_core.http.priority import FAIR, Priority, parse_priority, parse_prio
 from httpng_core.wire.scheduler import Entry, Scheduler
 
 
-@dataclass
 class One(Entry):
-    order: int
-    urgency: int = 3
-    incremental: bool = True
-    served: int = 0
-    got: list[int] = field(default_factory=list)
+    def __init__(self, order: int, urgency: int = 3, incremental: bool = True, served: int = 0) -> None:
+        self.order = order
+        self.urgency = urgency
+        self.incremental = incremental
+        self.served = served
+        self.got: list[int] = []
 
 
 def deal(scheduler: Scheduler[One], entries: list[One], frames: int, size: int = 100) -> list[int]:
