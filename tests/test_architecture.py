@@ -467,3 +467,48 @@ def test_imports_that_go_up_are_seen(source: str, expected: set[Edge]) -> None:
 def test_a_circle_is_seen() -> None:
     assert circle({("a", "b"), ("b", "c")}) == []
     assert sorted(set(circle({("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")}))) == ["a", "b", "c"]
+
+
+# The compiled core ------------------------------------------------------------------------------------
+
+
+def compiled_modules() -> set[str]:
+    """Those that `hatch_build.py` lists, as it lists them: `_HOT`, names by folder."""
+    build = ast.parse((PACKAGES / "httpng-core" / "hatch_build.py").read_text())
+    (listed,) = (
+        node.value
+        for node in build.body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_HOT" and node.value is not None
+    )
+    folders: dict[str, str] = ast.literal_eval(listed)
+    paths = {
+        f"{folder.replace('/', '.')}.{name}" for folder, names in folders.items() for name in names.split()
+    }
+    return {f"httpng_core.{path.strip('.')}".removesuffix(".__init__") for path in paths}
+
+
+def bases_of(module: Module) -> Iterator[tuple[str, str]]:
+    """Each base that a class of the module takes from another one of ours, and where that is."""
+    origins = {one.name: one.origin for one in imports(module) if one.top == "httpng_core" and one.name}
+    for node in ast.walk(ast.parse(module.source)):
+        for base in node.bases if isinstance(node, ast.ClassDef) else ():
+            if (name := ast.unparse(base).partition("[")[0]) in origins:
+                yield name, origins[name]
+
+
+def test_what_is_compiled_is_there() -> None:
+    assert compiled_modules() <= {module.name for module in MODULES}
+
+
+def test_what_is_compiled_derives_from_what_is_compiled() -> None:
+    """Else `make wheels` fails: mypyc looks in vain for what a class has from its base."""
+    compiled = compiled_modules()
+    found = [
+        f"{module.name} needs {origin}.{name}"
+        for module in MODULES
+        if module.name in compiled
+        for name, origin in bases_of(module)
+        # Exceptions are Python's own kind either way.
+        if origin not in {*compiled, "httpng_core.errors"}
+    ]
+    assert found == []
