@@ -11,7 +11,7 @@ from tests.driver.harness import Observed, in_thread, until, within_bound
 from tests.driver.net import Net
 from tests.driver.ws_client import WsClient
 
-from httpng_core import GeneratorIO, HandshakeError, Request
+from httpng_core import GeneratorIO, HandshakeError, Request, Resume
 from httpng_driver import IO, Feed, Server
 
 pytestmark = pytest.mark.anyio
@@ -214,6 +214,37 @@ async def test_a_feed_is_followed_message_by_message(net: Net) -> None:
         assert await in_thread(ws.read) is None
         assert ws.closed == (1000, "")
         ws.close()
+
+
+async def test_several_feeds_are_followed_by_keys_and_from_an_id_on(net: Net) -> None:
+    quotes = Feed(resume=Resume(id_line="{id} ", first=None, gap="gap {lost}"))
+    news = Feed()
+    for feed in (quotes, news):
+        for key in "abc":
+            feed.publish(key, key=key)
+
+    async def handler(req: Request, io: IO) -> None:
+        ws = await io.accept_websocket()
+        since = req.query or None
+        await ws.follow([quotes, news], keys={"b", "c"}, since=since, binary=req.path.startswith("/binary"))
+
+    def read(ws: WsClient, count: int) -> list[object]:
+        return [ws.read() for _ in range(count)]
+
+    name = quotes.incarnation
+    assert name is not None
+    async with net.serving(handler) as server:
+        async with websocket(net, server) as ws:
+            assert await in_thread(read, ws, 4) == [f"{name}.2 b", "b", f"{name}.3 c", "c"]
+            quotes.publish("b2", key="b")
+            assert await in_thread(ws.read) == f"{name}.4 b2"
+            ws.close()
+        async with websocket(net, server, f"/binary?{name}.3") as ws:
+            assert await in_thread(read, ws, 3) == [f"{name}.4 b2".encode(), b"b", b"c"]
+            ws.close()
+        async with websocket(net, server, "/?x.3") as ws:
+            assert (await in_thread(read, ws, 1))[0] == f"{name}.2 gap null"
+            ws.close()
 
 
 async def test_handlers_end_as_they_say(net: Net) -> None:

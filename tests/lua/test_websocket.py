@@ -1,6 +1,7 @@
 """WebSockets of Lua handlers: `io:upgrade_to_websocket` and what it returns."""
 
 import logging
+import re
 from math import inf
 
 import pytest
@@ -452,7 +453,7 @@ def test_mistakes_raise_and_name_the_place(serve: Serve, caplog: pytest.LogCaptu
         "close reason has 124 bytes of UTF-8, more than 123",
         "close reason isn't UTF-8 (byte 1)",
         "Not enough parameters",
-        "feed is invalid",
+        "ws:follow needs a feed or a table of feeds, as httpng.feed makes them, not a table",
         "unknown parameter bynary; the nearest known one is binary",
         "a WebSocket has no field send_windw; the nearest known one is send_window",
         'send_window must be an integer or "auto", not table',
@@ -518,6 +519,35 @@ def test_one_that_the_handler_has_caught_is_as_any_other(serve: Serve) -> None:
 
 
 # Feeds -------------------------------------------------------------------------------------------------
+
+
+def test_several_feeds_are_followed_as_messages_by_keys_and_from_an_id_on(serve: Serve) -> None:
+    served = serve("""
+    local quotes = httpng.feed{resume = {id_line = '{id} ', first = false}}
+    local news = httpng.feed()
+    for _, feed in ipairs{quotes, news} do
+      for _, key in ipairs{'a', 'b', 'c'} do feed:publish(key, key) end
+    end
+    function handler(req, io)
+      local ws = io:upgrade_to_websocket()
+      see(pcall(ws.follow, ws, {quotes, 5}))
+      see(pcall(ws.follow, ws, quotes, {since = 5}))
+      see(told(ws:follow({quotes, news}, {keys = {'b', 'c'}, timeout = 0})))
+      see(told(ws:follow(quotes, {since = 'x.3', keys = httpng.keys{'b'}, timeout = 0, binary = true})))
+    end
+    """)
+    speaker = Speaker(served)
+    messages = [re.sub(r"[\w-]{8}\.", "", as_text(message)) for message in speaker.messages]
+    assert messages == ["2 b", "b", "3 c", "c", "1 event: gap\ndata: null\n\n", "3 b"]
+    assert [isinstance(message, bytes) for message in speaker.messages] == [False] * 4 + [True] * 2
+    assert served.seen()[:2] == [
+        "false ws:follow needs a feed or a table of feeds, as httpng.feed makes them, not 5 in it",
+        "false since must be an id as the feed has given it, not 5",
+    ]
+
+
+def as_text(message: str | bytes) -> str:
+    return message if isinstance(message, str) else message.decode()
 
 
 def test_a_feed_is_followed_as_messages(serve: Serve) -> None:

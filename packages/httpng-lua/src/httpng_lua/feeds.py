@@ -70,9 +70,9 @@ class FeedCalls:
         """Return what became of all that each feed published."""
         return tuple(feed.get_stats() for feed in self._by_number.values())
 
-    def feed(self, number: float) -> Feed:
-        """Return the feed of that number."""
-        return self._by_number[int(number)]
+    def numbered(self, feeds: bytes) -> list[Feed]:
+        """Return the feeds of these numbers."""
+        return [self._by_number[int(float(number))] for number in feeds.split()]
 
     def connect(self, runtime: Runtime) -> None:
         """From now on the functions `on_gap` are in `runtime`."""
@@ -196,10 +196,10 @@ class FeedCalls:
             pace = pace or Pace()
             pace.tells_lag = True
         follower = follower_of(
-            [self._by_number[int(float(number))] for number in feeds.split()],
+            self.numbered(feeds),
             max_age=max_age,
             on_gap=on_gap,
-            keys=self._wanted(keys),
+            keys=self.wanted(keys),
             since=None if since is None else since.decode("latin-1"),
             pace=pace,
         )
@@ -217,7 +217,7 @@ class FeedCalls:
         handle.follower = follower
         return self._calls.answer(handle, pending, now)
 
-    def _wanted(self, keys: float | None) -> KeyFilter | None:
+    def wanted(self, keys: float | None) -> KeyFilter | None:
         """Return the keys by their number; a negative one: they are those for good."""
         if keys is None:
             return None

@@ -102,8 +102,10 @@ class WebSocketCalls:
     def _follow(
         self,
         handle: ExchangeHandle,
-        feed: float,
+        feeds: bytes,
         is_binary: bool | None,
+        keys: float | None,
+        since: bytes | None,
         max_age: float | None,
         gap: float | None,
         max_rate: float | None,
@@ -116,8 +118,10 @@ class WebSocketCalls:
     ) -> Answer:
         ws, now = _prepared(handle, window, until), self._calls.clock()
         pending = ws.follow(
-            self._feeds.feed(feed),
+            self._feeds.numbered(feeds),
             binary=bool(is_binary),
+            keys=self._feeds.wanted(keys),
+            since=None if since is None else since.decode("latin-1"),
             max_age=max_age,
             on_gap=self._feeds.on_gap(gap, handle.home),
             max_rate=max_rate,

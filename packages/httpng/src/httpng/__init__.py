@@ -6,6 +6,7 @@
 
 from httpng._version import __version__
 from httpng.front import Loop, run, serve
+from httpng_asyncio.feed_response import FeedResetError, FeedResponse
 from httpng_core import (
     Application,
     BodyError,
@@ -53,6 +54,8 @@ __all__ = [
     "ConfigError",
     "ConfirmedUnknownError",
     "Feed",
+    "FeedResetError",
+    "FeedResponse",
     "FeedStats",
     "FollowStats",
     "HandshakeError",

@@ -1,6 +1,6 @@
 """A WebSocket as handlers hold it, whatever runs them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +9,8 @@ from httpng_core.config.types import Until, WindowSize
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
+from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource
@@ -57,7 +59,7 @@ class BaseWebSocket:
     _session: "Session"
     _clock: Callable[[], float]
     _check_thread: Callable[[], None]
-    _follower: Follower | None = None
+    _follower: Follower | ManyFollower | None = None
 
     def __init__(
         self,
@@ -153,8 +155,10 @@ class BaseWebSocket:
 
     def _begin_follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         binary: bool,
+        keys: KeyFilter | None,
+        since: str | None,
         max_age: float | None,
         on_gap: OnGap | None,
         limits: Limits,
@@ -162,9 +166,15 @@ class BaseWebSocket:
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
-        if not isinstance(feed, Feed):
-            raise TypeError(f"ws.follow needs a Feed, not {feed!r:.80}")
-        follower = feed.follower(max_age=max_age, on_gap=on_gap, pace=checked_pace(*limits))
+        follower = follower_of(
+            feed,
+            max_age=max_age,
+            on_gap=on_gap,
+            keys=keys,
+            since=since,
+            pace=checked_pace(*limits),
+            call="ws.follow",
+        )
         pending = self._session.follow(
             follower,
             self._clock(),
@@ -210,9 +220,11 @@ class GeneratorWebSocket(BaseWebSocket):
 
     def follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         *,
         binary: bool = False,
+        keys: KeyFilter | None = None,
+        since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         max_rate: float | None = None,
@@ -223,7 +235,7 @@ class GeneratorWebSocket(BaseWebSocket):
     ) -> Pending:
         """Send what a feed publishes; see `follow` of an async handler's."""
         limits = (max_rate, max_bandwidth, priority)
-        return self._begin_follow(feed, binary, max_age, on_gap, limits, timeout, until_draining)
+        return self._begin_follow(feed, binary, keys, since, max_age, on_gap, limits, timeout, until_draining)
 
     def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> Pending:
         """Yield it to close and wait for the end; see `close` of an async handler's."""

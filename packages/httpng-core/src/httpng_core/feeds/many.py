@@ -1,6 +1,6 @@
 """Several feeds followed by one response, and what `io.follow` makes of its arguments."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from httpng_core.feeds.feed import Feed
@@ -26,6 +26,16 @@ class ManyFollower:
         self._followers = followers
         self._next = 0
         self._offering = followers[0]
+
+    @property
+    def framed(self) -> Callable[[bytes], bytes] | None:
+        """What makes wire bytes of a payload, and of a notice, where each is framed for itself."""
+        return self._offering.framed
+
+    @framed.setter
+    def framed(self, framed: Callable[[bytes], bytes] | None) -> None:
+        for follower in self._followers:
+            follower.framed = framed
 
     @property
     def stats(self) -> FollowStats:
@@ -148,8 +158,9 @@ def follower_of(
     keys: KeyFilter | None = None,
     since: str | None = None,
     pace: Pace | None = None,
+    call: str = "io.follow",
 ) -> Followed:
-    """Return what follows a feed, or each of several, as `io.follow` gets them.
+    """Return what follows a feed, or each of several, as `io.follow` gets them, or another `call`.
 
     Raises:
         TypeError, ValueError: wrong arguments.
@@ -157,15 +168,15 @@ def follower_of(
     if isinstance(feeds, Feed):
         return feeds.follower(max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
     if isinstance(feeds, (str, bytes)) or not isinstance(feeds, Iterable):
-        raise TypeError(f"io.follow needs a Feed, or a list of them, not {feeds!r:.80}")
+        raise TypeError(f"{call} needs a Feed, or a list of them, not {feeds!r:.80}")
     listed = list(feeds)
     if not listed:
-        raise ValueError("io.follow needs at least one Feed, not an empty list")
+        raise ValueError(f"{call} needs at least one Feed, not an empty list")
     for feed in listed:
         if not isinstance(feed, Feed):
-            raise TypeError(f"io.follow needs a list of Feeds, not {feed!r:.80} in it")
+            raise TypeError(f"{call} needs a list of Feeds, not {feed!r:.80} in it")
     if len(set(map(id, listed))) < len(listed):
-        raise ValueError("io.follow needs each Feed once; it is followed as a whole, or by keys")
+        raise ValueError(f"{call} needs each Feed once; it is followed as a whole, or by keys")
     if since is not None and all(feed.incarnation is None for feed in listed):
         raise ValueError("since is for feeds whose payloads have ids: Feed(resume=True)")
     followers = [

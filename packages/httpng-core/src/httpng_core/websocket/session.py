@@ -8,6 +8,7 @@ from typing import Final
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.errors import HandshakeError
 from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.many import ManyFollower
 from httpng_core.http.response import HeaderSource
 from httpng_core.sending.asking import SOON
 from httpng_core.sending.calls import DONE, Pending
@@ -145,7 +146,7 @@ class WebSocket:
 
     def follow(
         self,
-        follower: Follower,
+        follower: Follower | ManyFollower,
         now: float,
         timeout: Seconds | None = None,
         window: WindowSize | None = None,

@@ -1,6 +1,7 @@
 """What a WebSocket sends of a feed: each payload a message, each notice of a gap another."""
 
 from httpng_core.feeds.follower import Follower
+from httpng_core.feeds.many import ManyFollower
 from httpng_core.sending.calls import FollowOwner, Swept
 from httpng_core.sending.host import Host
 from httpng_core.sending.messages import MessagePositions
@@ -14,7 +15,12 @@ class MessageSource:
     __slots__ = ("_exchange", "_follower", "_opcode", "_parts", "_positions")
 
     def __init__(
-        self, follower: Follower, exchange: Outgoing, positions: MessagePositions, *, binary: bool
+        self,
+        follower: Follower | ManyFollower,
+        exchange: Outgoing,
+        positions: MessagePositions,
+        *,
+        binary: bool,
     ) -> None:
         """Send binary messages, or text, of which each payload must be UTF-8."""
         self._follower = follower

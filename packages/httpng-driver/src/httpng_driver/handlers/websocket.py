@@ -1,9 +1,9 @@
 """WebSockets of async handlers: the calls awaited, the messages iterated over."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from httpng_core import BaseWebSocket, Feed, OnGap, Pending, Priority, SendResult, Until
+from httpng_core import BaseWebSocket, Feed, KeyFilter, OnGap, Pending, Priority, SendResult, Until
 
 Awaited = Callable[[Pending], Awaitable[SendResult | None]]
 """Waits until a call has settled, and returns its result."""
@@ -101,9 +101,11 @@ class WebSocket(BaseWebSocket):
 
     async def follow(
         self,
-        feed: Feed,
+        feed: Feed | Iterable[Feed],
         *,
         binary: bool = False,
+        keys: KeyFilter | None = None,
+        since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
         max_rate: float | None = None,
@@ -117,8 +119,11 @@ class WebSocket(BaseWebSocket):
         What `on_gap` returns is a message of its own. Nothing of it is compressed.
 
         Args:
-            feed: what to follow.
+            feed: what to follow, a feed or several. Of several each in turn has its payload sent.
             binary: whether the messages are binary; else text, and each payload must be UTF-8.
+            keys: what is wanted of it, `None`: all keys; as for `io.follow`.
+            since: the id up to which the client has had all, as for `io.follow`. An id is in the message of
+                its payload, in front.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were skipped or expired.
             max_rate: how many payloads of each key may be sent in a second; see `io.follow`.
@@ -137,7 +142,7 @@ class WebSocket(BaseWebSocket):
         """
         limits = (max_rate, max_bandwidth, priority)
         return await self._settled(
-            self._begin_follow(feed, binary, max_age, on_gap, limits, timeout, until_draining)
+            self._begin_follow(feed, binary, keys, since, max_age, on_gap, limits, timeout, until_draining)
         )
 
     async def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> None:

@@ -283,21 +283,21 @@ for i = 1, #FOLLOW_NAMES do
   FOLLOW_OPTIONS[FOLLOW_NAMES[i]] = true
 end
 
-local NEEDS = 'io:follow needs a feed or a table of feeds, as httpng.feed makes them, not '
+local NEEDS = ' needs a feed or a table of feeds, as httpng.feed makes them, not '
 
 -- The numbers of a feed, or of each in a table.
-local function numbers_of(feeds)
+local function numbers_of(feeds, call)
   local number = type(feeds) == 'table' and rawget(feeds, NUMBER)
   if number then
     return tostring(number)
   elseif type(feeds) ~= 'table' or #feeds == 0 then
-    error(NEEDS .. named(feeds), 0)
+    error(call .. NEEDS .. named(feeds), 0)
   end
   local numbers = {}
   for i = 1, #feeds do
     number = type(feeds[i]) == 'table' and rawget(feeds[i], NUMBER)
     if not number then
-      error(NEEDS .. named(feeds[i]) .. ' in it', 0)
+      error(call .. NEEDS .. named(feeds[i]) .. ' in it', 0)
     end
     numbers[i] = tostring(number)
   end
@@ -323,7 +323,7 @@ function IO.follow(io, feed, options)
   if feed == nil then
     error('Not enough parameters', 0)
   end
-  local numbers = numbers_of(feed)
+  local numbers = numbers_of(feed, 'io:follow')
   options = checked(options, FOLLOW_OPTIONS, unpack(FOLLOW_NAMES))
   local since = option(options, 'since', 'string', 'an id as the feed has given it')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
@@ -347,4 +347,4 @@ function IO.follow(io, feed, options)
 end
 
 core.checked_options, core.option = checked, option
-core.feed_number, core.new_gap, core.followed = number_of, new_gap, followed
+core.feed_numbers, core.new_gap, core.followed = numbers_of, new_gap, followed

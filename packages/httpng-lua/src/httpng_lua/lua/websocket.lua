@@ -121,21 +121,31 @@ function WS.wait(ws, position, timeout, choice)
   return result_of(settle(host.ws_wait(handle, position, timeout_of(ws, timeout), until_of(ws, choice))))
 end
 
-local FOLLOW_NAMES =
-  { 'binary', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'timeout', 'until_draining' }
+local FOLLOW_NAMES = {
+  'binary',
+  'keys',
+  'since',
+  'max_age',
+  'on_gap',
+  'max_rate',
+  'max_bandwidth',
+  'priority',
+  'timeout',
+  'until_draining',
+}
 local FOLLOW_OPTIONS = {}
 for i = 1, #FOLLOW_NAMES do
   FOLLOW_OPTIONS[FOLLOW_NAMES[i]] = true
 end
 
 --- ws:follow(feed, options)
--- Sends what a feed publishes until it is closed, each payload as a message, and each notice of `on_gap` as another. [Its
--- options](#options-of-follow) are those of `io:follow` but `keys`, `keep_alive` and `on_lag`, and `binary = true`: else the messages are text, and
--- payloads must be UTF-8.
+-- Sends what a feed publishes, or each feed in a table, until it is closed, each payload as a message, and each notice of
+-- `on_gap` as another. [Its options](#options-of-follow) are those of `io:follow` but `keep_alive` and `on_lag`, and
+-- `binary = true`: else the messages are text, and payloads must be UTF-8.
 --
 -- Returns: `nil` when the feed was closed, or with `until_draining` when the server drains, and all that was pending is
 -- sent; else a `send_result` as of `wait`.
--- Raises: `feed is invalid`, an unknown option or a wrong one, a payload that isn't UTF-8, and, with `on_gap: ` in front,
+-- Raises: something else than a feed, an unknown option or a wrong one, a payload that isn't UTF-8, and, with `on_gap: ` in front,
 -- what `on_gap` raises.
 -- Waits: for all of that, for ever without a `timeout`.
 function WS.follow(ws, feed, options)
@@ -143,19 +153,35 @@ function WS.follow(ws, feed, options)
   if feed == nil then
     error('Not enough parameters', 0)
   end
-  local number, option = core.feed_number(feed), core.option
+  local numbers, option = core.feed_numbers(feed, 'ws:follow'), core.option
   options = core.checked_options(options, FOLLOW_OPTIONS, unpack(FOLLOW_NAMES))
   local is_binary = option(options, 'binary', 'boolean', 'true or false')
+  local since = option(options, 'since', 'string', 'an id as the feed has given it')
   local max_age = option(options, 'max_age', 'number', 'a number of seconds')
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
-  local gap = core.new_gap(option(options, 'on_gap', 'function', 'a function'))
+  local fn = option(options, 'on_gap', 'function', 'a function')
+  local wanted = core.wanted_keys(options.keys)
+  local gap = core.new_gap(fn)
   local window, choice = window_of(ws), until_of(ws)
   local rate, bandwidth, priority = core.pace_of(options)
   return core.followed(
     gap,
     host.ws_follow(
-      handle, number, is_binary, max_age, gap.number, rate, bandwidth, priority, timeout, until_draining, window, choice
+      handle,
+      numbers,
+      is_binary,
+      wanted,
+      since,
+      max_age,
+      gap.number,
+      rate,
+      bandwidth,
+      priority,
+      timeout,
+      until_draining,
+      window,
+      choice
     )
   )
 end

@@ -1,0 +1,207 @@
+"""A feed as the response of an ASGI application, under this server or another.
+
+1. Under this server the exchange follows the feed, as by `io.follow`: what a client gets next is chosen when
+   its socket can take it.
+2. Under another one a payload is chosen when that has taken the one before. So what waits is what the server
+   keeps for a slow client, and no more; the bytes are the same. That needs asyncio.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from httpng_core import Cause, Feed, Host, KeyFilter, OnGap, Timers, sse_headers
+from httpng_core.languages import follower_of
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class FeedResponse:
+    """What an ASGI application answers with: a stream of what a feed publishes. It is an application itself.
+
+    Litestar's handlers return it as it is; `httpng.starlette`, for FastAPI too, and `httpng.quart` have it as
+    these frameworks want it.
+
+    Attributes:
+        headers: those of the response, names in lower case.
+        raw_headers: the same as ASGI has them.
+    """
+
+    def __init__(
+        self,
+        feed: Feed | Iterable[Feed],
+        *,
+        keys: KeyFilter | None = None,
+        since: str | None = None,
+        max_age: float | None = None,
+        on_gap: OnGap | None = None,
+        until_draining: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer with `feed`, or several.
+
+        Args:
+            feed: what to follow, as by `io.follow`; so are `keys`, `max_age` and `on_gap`.
+            keys: which keys are wanted; `None`: all.
+            since: the id up to which the client has had all. `None`: as its header `Last-Event-ID` says, if
+                the feed gives ids; `""`: none, it begins anew.
+            max_age: seconds after which a payload that was not sent is dropped; `None`: never.
+            on_gap: called with the number of payloads that were lost.
+            until_draining: whether the stream ends when the server drains; under other servers it never does.
+            headers: more headers, or others, than `sse_headers()` has.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        self.headers = sse_headers() | {name.lower(): value for name, value in (headers or {}).items()}
+        self.raw_headers = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()
+        ]
+        self._feeds = feed if isinstance(feed, Feed) else list(feed)
+        self._since = since
+        self._follow: dict[str, Any] = {"keys": keys, "max_age": max_age, "on_gap": on_gap}
+        self._until_draining = until_draining
+        # A mistake is told now, not when the response has begun.
+        follower_of(self._feeds, **self._follow)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Send the response."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if _io_of(scope) is not None:
+            await self._send_all(scope, send)
+            return
+        # Another server says by `receive` that the client has gone.
+        tasks = [
+            asyncio.create_task(self._send_all(scope, send)),
+            asyncio.create_task(_disconnected(receive)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(results[0], Exception):
+            raise results[0]
+
+    async def body(self, scope: MutableMapping[str, Any]) -> AsyncGenerator[bytes, None]:
+        """Give the body piece by piece, for a framework that sends it: `b""` first, so that it begins."""
+        yield b""
+        since, io = self._since_in(scope), _io_of(scope)
+        if scope["method"] == "HEAD":
+            return
+        if io is not None:
+            await io.follow(self._feeds, since=since, until_draining=self._until_draining, **self._follow)
+            return
+        async with aclosing(_payloads(self._feeds, since=since, **self._follow)) as payloads:
+            async for payload in payloads:
+                yield payload
+
+    async def _send_all(self, scope: MutableMapping[str, Any], send: Send) -> None:
+        async with aclosing(self.body(scope)) as body:
+            async for piece in body:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _since_in(self, scope: MutableMapping[str, Any]) -> str | None:
+        feeds = [self._feeds] if isinstance(self._feeds, Feed) else self._feeds
+        if self._since is not None or all(feed.incarnation is None for feed in feeds):
+            return self._since
+        for name, value in scope["headers"]:
+            if name == b"last-event-id":
+                return bytes(value).decode("latin-1")
+        return None
+
+
+class FeedResetError(RuntimeError):
+    """A client was too slow for a feed: more waited for it than may (`max_queued`)."""
+
+
+class _Owner:
+    """What a follower has in place of an exchange.
+
+    Attributes:
+        changed: set when something became pending, or nothing will any more.
+        error: why it can't go on.
+    """
+
+    def __init__(self) -> None:
+        # Nothing is timed without `max_rate` and the like, which there are none of here.
+        self.timers = Timers()
+        self.changed = asyncio.Event()
+        self.error: BaseException | None = None
+
+    # What followers do: see `FollowOwner`.
+
+    def reset(self, now: float, cause: Cause) -> None:
+        """Note that the client can't be served any more."""
+        self.follow_failed(FeedResetError(cause.text), now)
+
+    def feed_closed(self, now: float) -> None:
+        """Note that nothing more will become pending."""
+        self.changed.set()
+
+    def follow_failed(self, error: BaseException, now: float) -> None:
+        """Note that a function of the user's has raised."""
+        self.error = error
+        self.changed.set()
+
+    def settle_books(self, source: object) -> None:
+        """Do nothing: it is in step with nobody."""
+
+    def sweep_fell_short(self, taken: int, now: float) -> None:
+        """Do nothing: likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CallInLoop:
+    """Calls a function in the thread of a loop. Equal for one loop, whose followers belong together."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __call__(self, function: Callable[[], None]) -> None:
+        try:
+            is_here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            is_here = False
+        if is_here:
+            function()
+        else:
+            self.loop.call_soon_threadsafe(function)
+
+
+async def _payloads(feeds: Any, **follow: Any) -> AsyncGenerator[bytes, None]:
+    """Give one payload after the other, each chosen when it is asked for."""
+    follower, owner = follower_of(feeds, **follow), _Owner()
+    loop = asyncio.get_running_loop()
+
+    def soon(function: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(function)
+
+    follower.begin(owner, Host(owner.changed.set, call_in_loop=_CallInLoop(loop), call_soon=soon))
+    try:
+        while owner.error is None:
+            owner.changed.clear()
+            if follower.size and (payload := follower.offer()):
+                follower.taken()
+                yield payload
+            elif follower.ended:
+                return
+            elif not follower.size:
+                await owner.changed.wait()
+        raise owner.error
+    finally:
+        follower.end()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _io_of(scope: MutableMapping[str, Any]) -> Any:
+    return (scope.get("extensions") or {}).get("httpng", {}).get("io")

@@ -1,0 +1,205 @@
+"""A feed as the response of each framework, here and under uvicorn: the same bytes, and the same ends."""
+
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from litestar import Litestar
+from litestar import get as litestar_get
+from litestar.types import ASGIApp
+from quart import Quart
+from quart import Response as QuartResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+from tests.driver.harness import Client, in_thread, serving_on, until
+
+from httpng import Feed, FeedResponse
+from httpng.quart import FeedResponse as QuartFeedResponse
+from httpng.starlette import FeedResponse as StarletteFeedResponse
+from httpng_core import ListenAddress, parse_listen, sse_event
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def plain_app(feed: Feed | list[Feed], **options: Any) -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await FeedResponse(feed, **options)(scope, receive, send)
+
+    return app
+
+
+def starlette_app(feed: Feed, **options: Any) -> Any:
+    async def stream(request: Request) -> StarletteFeedResponse:
+        response = StarletteFeedResponse(feed, **options)
+        response.set_cookie("seen", "yes")
+        return response
+
+    return Starlette(routes=[Route("/", stream)])
+
+
+def fastapi_app(feed: Feed, **options: Any) -> Any:
+    app = FastAPI()
+
+    @app.get("/", response_model=None)
+    async def stream() -> StarletteFeedResponse:
+        return StarletteFeedResponse(feed, **options)
+
+    return app
+
+
+def litestar_app(feed: Feed, **options: Any) -> Any:
+    @litestar_get("/")
+    async def stream() -> ASGIApp:
+        return FeedResponse(feed, **options)  # type: ignore[return-value]
+
+    return Litestar([stream])
+
+
+def quart_app(feed: Feed, **options: Any) -> Any:
+    app = Quart(__name__)
+
+    @app.get("/")
+    async def stream() -> QuartResponse:
+        return QuartFeedResponse(feed, **options)
+
+    return app
+
+
+APPS = [plain_app, starlette_app, fastapi_app, litestar_app, quart_app]
+
+
+@asynccontextmanager
+async def under_uvicorn(app: Any) -> AsyncIterator[ListenAddress]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve, [listening])
+            await until(lambda: server.started)
+            port = listening.getsockname()[1]
+            try:
+                yield parse_listen(f"127.0.0.1:{port}", default=())[0]
+            finally:
+                server.should_exit = server.force_exit = True
+
+
+@asynccontextmanager
+async def under_httpng(app: Any) -> AsyncIterator[ListenAddress]:
+    async with serving_on("asyncio")(app) as server:
+        yield server.addresses[0]
+
+
+SERVERS = pytest.mark.parametrize("serving", [under_httpng, under_uvicorn])
+
+
+def body(client: Client) -> str:
+    """What has come, without what differs from time to time."""
+    text = client.body.decode()
+    return re.sub(r"retry: \d+", "retry", re.sub(r"[\w-]{8}\.", "", text))
+
+
+async def read(client: Client, end: str) -> str:
+    def receive() -> None:
+        while not body(client).endswith(end):
+            assert client.receive()
+
+    with anyio.fail_after(20):
+        await in_thread(receive)
+    return body(client)
+
+
+@pytest.mark.parametrize("make", APPS)
+@SERVERS
+async def test_a_client_gets_what_is_published_and_goes_on_where_it_was(
+    serving: Callable[..., Any], make: Callable[..., Any]
+) -> None:
+    feed = Feed(resume=True, on_remove=lambda key: sse_event(f"-{key}"))
+    feed.publish(sse_event("a1"), "a")
+    async with serving(make(feed)) as address:
+        with Client(address) as client:
+            await in_thread(client.request)
+            await read(client, "data: a1\n\n")
+            await until(lambda: feed.get_stats().followers)
+            feed.publish(sse_event("b1"), "b")
+            seen = await read(client, "data: b1\n\n")
+            assert seen == "id: 0\nretry\n\nid: 1\ndata: a1\n\nid: 2\ndata: b1\n\n"
+            wire = bytes(client.wire).lower()
+            assert b"content-type: text/event-stream; charset=utf-8\r\n" in wire
+            assert b"x-accel-buffering: no\r\n" in wire
+            assert (b"set-cookie: seen" in wire) == (make is starlette_app)
+        await until(lambda: not feed.get_stats().followers)
+        feed.remove("a")
+        with Client(address) as client:
+            await in_thread(client.request, "/", "GET", [("last-event-id", f"{feed.incarnation}.2")])
+            seen = await read(client, "data: -a\n\n")
+            assert seen == "id: 2\nretry\n\nid: 3\ndata: -a\n\n"
+            feed.close()
+            assert (await in_thread(client.read_response)).complete
+
+
+@SERVERS
+async def test_filters_and_several_feeds(serving: Callable[..., Any]) -> None:
+    feeds = [Feed(), Feed()]
+    for feed in feeds:
+        feed.publish("a,", "a")
+        feed.publish("b,", "b")
+        feed.close()
+    async with serving(plain_app(feeds, keys={"b"})) as address:
+        with Client(address) as client:
+            response = await in_thread(client.get)
+            assert response.body == b"b,b,"
+            assert response.complete
+        with Client(address) as client:
+            assert (await in_thread(client.get, "/", "HEAD")).body == b""
+
+
+async def test_under_another_server_a_slow_client_skips_too() -> None:
+    feed = Feed()
+    async with under_uvicorn(plain_app(feed, on_gap=lambda lost: f"[{lost}]")) as address:
+        with Client(address, receive_buffer=4096) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            for number in range(20_000):
+                feed.publish(f"<{number}>".ljust(500, "."))
+                if number % 5 == 0:
+                    await anyio.lowlevel.checkpoint()
+            feed.publish("end")
+            await read(client, "end")
+            text = client.body.decode()
+    seen = len(re.findall(r"<\d+>", text))
+    told = sum(map(int, re.findall(r"\[(\d+)\]", text)))
+    assert told > 1000
+    assert seen + told == 20_000
+
+
+async def test_a_client_that_is_too_slow_for_every_message_is_cut() -> None:
+    feed = Feed(policy="every", max_queued=10_000)
+    async with under_uvicorn(plain_app(feed)) as address:
+        with Client(address) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            for _ in range(30):
+                feed.publish("x" * 1000)
+            await in_thread(client.read_to_end)
+            assert b"0\r\n\r\n" not in client.wire
+    assert feed.get_stats().followers == 0
+
+
+def test_mistakes_are_told_before_the_response_begins() -> None:
+    with pytest.raises(TypeError, match=r"io\.follow needs a list of Feeds, not 5 in it"):
+        FeedResponse([5])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="max_age must be more than 0 seconds, not 0"):
+        FeedResponse(Feed(), max_age=0)
