@@ -1,0 +1,138 @@
+"""`httpng top`: what its keys do, and what it shows, without a terminal."""
+
+import os
+import pty
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.driver.harness import GET, Client, Serving, in_thread
+from tests.driver.operator_client import ask
+
+from httpng_core import Request
+from httpng_driver import IO
+from httpng_driver.command.keyboard import DOWN, UP, Keyboard
+from httpng_driver.command.top import View
+
+BIG = bytes(4_000_000)
+ON_ONE_LOOP = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
+
+
+class Terminal:
+    """A keyboard on which is typed what the test wants, and what was shown."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = pty.openpty()
+        os.set_blocking(self._ours, False)
+        self.keys = Keyboard(self._theirs)
+        self.shown: list[Any] = []
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def text(self, width: int = 120) -> str:
+        console = Console(width=width, height=24, color_system=None)
+        with console.capture() as capture:
+            console.print(self.shown[-1])
+        return capture.get()
+
+    def close(self) -> None:
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    found = Terminal()
+    import tty
+
+    tty.setcbreak(found._theirs)
+    yield found
+    found.close()
+
+
+def test_an_arrow_is_one_key_and_others_come_one_by_one(terminal: Terminal) -> None:
+    terminal.type("\x1b[Aq\x1b[B/")
+    assert [terminal.keys.key(5) for _ in range(4)] == [UP, "q", DOWN, "/"]
+    assert terminal.keys.key(0) == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"), [("abc\n", "abc"), ("abx\x7fc\r", "abc"), ("abc\x1b", ""), ("\n", "")]
+)
+def test_a_line_is_typed_or_given_up(terminal: Terminal, typed: str, line: str) -> None:
+    for one in typed:
+        terminal.type(one)
+    assert terminal.keys.line(terminal.shown.append) == line
+
+
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_an_exchange_is_chosen_given_a_window_and_killed(serving: Serving, terminal: Terminal) -> None:
+    ended: list[str] = []
+
+    async def stuck(req: Request, io: IO) -> None:
+        await io.write(BIG, timeout=60)
+        ended.append(req.path)
+
+    async with serving(stuck, admin={"addr": "127.0.0.1", "port": 0}, default_send_window=1000) as server:
+        assert server.admin is not None
+        where = server.admin
+        with (
+            Client(server.addresses[0], receive_buffer=16384) as one,
+            Client(server.addresses[0], receive_buffer=16384) as two,
+        ):
+            one.send(GET.replace(b"/ ", b"/a "))
+            two.send(GET.replace(b"/ ", b"/b "))
+            wanted: dict[str, Any] = {"limit": 100, "sort": "lag", "part": ""}
+            view = View(where.url, wanted, terminal.shown.append)
+
+            def press(*keys: str, typed: str = "") -> str:
+                for key in keys:
+                    if typed and key == keys[-1]:
+                        terminal.type(typed)
+                    view.press(key, terminal.keys)
+                    view.look()
+                view.draw(120, 24)
+                return terminal.text()
+
+            def run() -> None:
+                while len(ask(where).data["exchanges"]) < 2:
+                    pass
+                view.look()
+                assert "choose one first" in press("k")
+                assert "2 exchanges, 2 connections, 1 loop" in press("a")
+                assert wanted["sort"] == "age"
+                assert "/b" not in press("/", typed="/a\n")
+                assert "done" in press(DOWN, "w", typed=f"{len(BIG)}\n")
+                assert ask(where, "/status?sort=current").data["exchanges"][0]["current"] == len(BIG)
+                assert "/b" in press("/", typed="\n")
+                assert "done" in press(DOWN, "K", typed="y")
+                assert ask(where).data["active"] < 2
+                assert "in flight" in press("v")
+                assert "Http1" in press("c")
+                view.press("q", terminal.keys)
+
+            await in_thread(run)
+            assert view.is_over
+
+
+def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal) -> None:
+    row = {
+        **dict.fromkeys(("route", "client", "protocol"), "-"),
+        "acked": None,
+        "stalled_by": None,
+        "skipped": None,
+    }
+    numbers = dict.fromkeys(("age", "lag", "current", "sent", "rate", "rtt"), 1.0)
+    status = {
+        "state": "running", "active": 1, "connections": 1, "in_flight": 5, "begun": 1, "loops": [{}],
+        "exchanges": [{**row, **numbers, "id": "1.1-0", "target": "/\x1b]0;x\x07[red]"}],
+    }  # fmt: skip
+    from httpng_driver.command.top_table import table
+
+    for width in (80, 120):
+        terminal.shown.append(table(status, "e", "", "", "lag", width, 24))
+        assert "/?]0;x?[red]" in terminal.text(width)
+        assert max(map(len, terminal.text(width).splitlines())) <= width
