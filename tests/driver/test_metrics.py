@@ -1,6 +1,9 @@
 """Metrics: what is counted as exchanges end, what is looked up, and that nothing is where nobody asks."""
 
+import gc
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,16 +12,18 @@ from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client.parser import text_string_to_metric_families
-from tests.driver.harness import Client, Serving, in_thread, until
+from tests.driver.harness import GET, Client, Serving, in_thread, until
 from tests.driver.net import Net
 from tests.driver.operator_client import ask
 
 from httpng_core import Request
-from httpng_driver import IO, Server
+from httpng_driver import IO, Feed, Server
 from httpng_driver.loop import Pump
+from httpng_lua import LuaApplication
 
 pytestmark = pytest.mark.anyio
 
+ON_ONE_LOOP = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
 HERE = {"addr": "127.0.0.1", "port": 0}
 BIG = bytes(4_000_000)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -109,6 +114,51 @@ async def test_who_is_slow_is_looked_up(serving: Serving, threads: int) -> None:
             assert count(samples, "httpng_connections") == 2
             assert count(samples, "http_server_request_duration_seconds_count") == 1
             await once(server, "httpng_loop_delay_seconds_count")
+
+
+@ON_ONE_LOOP
+async def test_feeds_are_told_of_those_that_are_gone_included(serving: Serving) -> None:
+    feeds = [Feed()]
+
+    async def follow(req: Request, io: IO) -> None:
+        await io.follow(feeds[0], until_draining=True)
+
+    async with serving(follow, admin=HERE) as server:
+        before = await told(server)
+        with Client(server.addresses[0]) as client:
+            client.send(GET)
+            await once(server, "httpng_feed_followers")
+            feeds[0].publish("payload")
+            await in_thread(client.read_body, 7)
+            feeds[0].publish("more")
+            feeds[0].close()
+            await in_thread(client.read_response)
+        feeds[0] = Feed()
+        gc.collect()
+        samples = await told(server)
+
+    def grown(name: str, **labels: str) -> float:
+        return count(samples, name, **labels) - count(before, name, **labels)
+
+    assert grown("httpng_feed_published_total") == 2
+    assert grown("httpng_feed_payloads_total", became="delivered") == 2
+    assert grown("httpng_feed_payloads_total", became="skipped") == 0
+
+
+@ON_ONE_LOOP
+async def test_feeds_of_lua_are_told_of(serving: Serving, tmp_path: Path) -> None:
+    script = tmp_path / "feed.lua"
+    script.write_text("""
+        local httpng = require 'httpng'
+        local feed = httpng.feed()
+        httpng.cfg{handler = function(req, io) feed:publish('payload'); return 'published' end}
+    """)
+    async with serving(LuaApplication(script, clock=time.monotonic).with_settings(admin=HERE)) as server:
+        before = count(await told(server), "httpng_feed_published_total")
+        with Client(server.addresses[0]) as client:
+            await in_thread(client.get, "/")
+            await in_thread(client.get, "/")
+        assert count(await told(server), "httpng_feed_published_total") == before + 2
 
 
 async def test_nothing_is_counted_where_nobody_asks(serving: Serving) -> None:

@@ -60,7 +60,7 @@ from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.pace import Priority
 from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
 from httpng_core.feeds.resume import Resume
-from httpng_core.feeds.stats import FeedStats, FollowStats
+from httpng_core.feeds.stats import FeedStats, FollowStats, feeds_together
 from httpng_core.feeds.values import json_merge
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.fields import QueryParams
@@ -225,6 +225,7 @@ __all__ = [
     "client_of",
     "confirmations",
     "end_exchange",
+    "feeds_together",
     "headers_were_sent",
     "json_delta",
     "json_merge",

@@ -14,6 +14,7 @@ from httpng_core import (
     Configuration,
     Control,
     Exchange,
+    FeedStats,
     Files,
     Lifecycle,
     Pending,
@@ -146,6 +147,10 @@ class LuaApplication(Application):
             RuntimeError: there is nothing to stop, or it is stopping already.
         """
         return self._shutdown(resets=True)
+
+    def feed_stats(self) -> FeedStats:
+        """Return what became of all that feeds of the script published."""
+        return self._script.feed_stats()
 
     def statistics(self) -> LuaStatistics:
         """Return how the script and its Lua state stand: what they hold and how they are confined.

@@ -15,6 +15,7 @@ from httpng_core import (
     Policy,
     Resume,
     Runner,
+    feeds_together,
 )
 from httpng_core.languages import (
     COMMENT,
@@ -60,6 +61,9 @@ class FeedCalls:
         self._fibers = fibers
         self._lock = _GateLock(fibers)
         self._by_number: dict[int, Feed] = {}
+        # Those that Lua has let go of, and that are followed; and what those told that are gone.
+        self._fading: list[Feed] = []
+        self._gone = feeds_together(())
         self._keys: dict[int, Keys] = {}
         self._last = 0
         self.paces = PaceCalls(calls)
@@ -73,6 +77,11 @@ class FeedCalls:
     def numbered(self, feeds: bytes) -> list[Feed]:
         """Return the feeds of these numbers."""
         return [self._by_number[int(float(number))] for number in feeds.split()]
+
+    def together(self) -> FeedStats:
+        """Return what became of all that the feeds published, those that are gone included."""
+        there = [*self._by_number.values(), *self._fading]
+        return feeds_together((self._gone, *(feed.get_stats() for feed in there)))
 
     def connect(self, runtime: Runtime) -> None:
         """From now on the functions `on_gap` are in `runtime`."""
@@ -162,7 +171,18 @@ class FeedCalls:
 
     def _forget(self, number: float) -> None:
         """Lua has let go of the feed; those that follow it go on."""
-        del self._by_number[int(number)]
+        self._fading.append(self._by_number.pop(int(number)))
+        self._count_gone()
+
+    def _count_gone(self) -> None:
+        """Add up what those have told of that Lua has let go, and that nobody follows any more."""
+        fading, self._fading = self._fading, []
+        for feed in fading:
+            stats = feed.get_stats()
+            if stats.followers:
+                self._fading.append(feed)
+            else:
+                self._gone = feeds_together((self._gone, stats))
 
     def _follow(
         self,

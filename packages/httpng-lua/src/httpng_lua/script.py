@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from httpng_core import Application, ConfigError, Runner
+from httpng_core import Application, ConfigError, FeedStats, Runner
 from httpng_lua.calls import ExchangeCalls
 from httpng_lua.confirmations import ConfirmationCalls
 from httpng_lua.feeds import FeedCalls
@@ -100,6 +100,10 @@ class Script:
     def handler(self, function: LuaFunction) -> LuaHandler:
         """Return what starts a handler of the script's."""
         return LuaHandler(function.number, self._serve, self._held, self._fibers, self._exchanges)
+
+    def feed_stats(self) -> FeedStats:
+        """Return what became of all that feeds of the script published."""
+        return self._feeds.together()
 
     def statistics(self, handlers: tuple[int, ...]) -> LuaStatistics:
         """Return how the script stands; `handlers` are the numbers of the functions that serve.

@@ -20,6 +20,7 @@ from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refu
 from httpng_core.config.sites import Site
 from httpng_core.connection import Connection, ProtocolName, no_date
 from httpng_core.errors import ConfigError
+from httpng_core.feeds.stats import FeedStats, feeds_together
 from httpng_core.http.dates import DateSource
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address, Request
 from httpng_core.sending.calls import Pending
@@ -237,6 +238,10 @@ class Application(Served):
         Called in that loop, the one of `runner`. An application whose handlers learn it by other ways than
         `io` tells them here.
         """
+
+    def feed_stats(self) -> FeedStats:
+        """Return what became of all that feeds of its own published; those of Python are nobody's."""
+        return feeds_together(())
 
     @property
     def has_ended(self) -> bool:

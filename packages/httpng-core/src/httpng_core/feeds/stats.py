@@ -1,5 +1,6 @@
 """What feeds tell of what became of their payloads."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -45,3 +46,16 @@ class FeedStats:
     skipped: int
     expired: int
     merged: int = 0
+
+
+def feeds_together(stats: Iterable[FeedStats]) -> FeedStats:
+    """Return what became of all that several feeds published."""
+    every = list(stats)
+    return FeedStats(
+        published=sum(one.published for one in every),
+        followers=sum(one.followers for one in every),
+        delivered=sum(one.delivered for one in every),
+        skipped=sum(one.skipped for one in every),
+        expired=sum(one.expired for one in every),
+        merged=sum(one.merged for one in every),
+    )

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import RLock
 
 from httpng_core import FULL_EVERY, MAX_QUEUED, Delta, Merge, OnRemove, Overflow, Policy, Resume
 from httpng_core import Feed as CoreFeed
+from httpng_driver.handlers.feed_books import FEED_BOOKS
 
 
 class Feed(CoreFeed):
@@ -42,3 +44,10 @@ class Feed(CoreFeed):
             resume=resume,
             lock=RLock(),
         )
+        FEED_BOOKS.begin(self)
+
+    def __del__(self) -> None:
+        """Leave what became of its payloads to the books."""
+        with suppress(AttributeError):
+            # One that its constructor refused has told nothing.
+            FEED_BOOKS.end(self)

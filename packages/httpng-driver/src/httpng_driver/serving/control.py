@@ -11,6 +11,7 @@ from httpng_core import (
     Application,
     ConfigError,
     Configuration,
+    FeedStats,
     Pending,
     ServerState,
     ServerVerb,
@@ -82,6 +83,10 @@ class Service:
     def settings(self) -> Settings:
         """The settings that it serves with now."""
         return self._application.settings
+
+    def feed_stats(self) -> FeedStats:
+        """Return what became of all that feeds of a script published."""
+        return self._application.feed_stats()
 
     @property
     def hubs(self) -> list[Hub]:

@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from httpng_core import feeds_together
+from httpng_driver.handlers.feed_books import FEED_BOOKS
 from httpng_driver.loop.gauges import LAGS, Gauges
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.meter import Histogram, Key, Meter
 from httpng_driver.serving.control import Service
 
+_BECAME: Final = ("delivered", "skipped", "expired", "merged")
+"""What payloads of feeds may have become."""
 Measures = dict[str, Any]
 """Histograms are lists as `Meter` has them; those with labels are pairs: the labels, the histogram."""
 
@@ -32,6 +36,9 @@ def measures_of(service: Service) -> Measures:
     statistics = service.statistics()
     found |= {"ends": dict(statistics.ends), "held": statistics.held}
     found["memory_budget"] = service.settings.memory_budget
+    feeds = feeds_together((FEED_BOOKS.stats(), service.feed_stats()))
+    found["became"] = {name: getattr(feeds, name) for name in _BECAME}
+    found |= {"published": feeds.published, "followers": feeds.followers}
     if meters:
         found["timeouts"] = sum(meter.timeouts for meter in meters)
         found["requests"] = _labelled(meter.requests for meter in meters)

@@ -61,6 +61,11 @@ class _Collector:
         yield self._simple(GaugeMetricFamily, "held", "httpng_held_bytes", "held for clients")
         name, told = "httpng_memory_budget_bytes", "that may be held for clients"
         yield self._simple(GaugeMetricFamily, "memory_budget", name, told)
+        yield self._simple(GaugeMetricFamily, "followers", "httpng_feed_followers", "who follow feeds now")
+        told = "payloads of feeds, for all followers together, by what became of them"
+        yield self._by(CounterMetricFamily, "became", "became", "httpng_feed_payloads", told)
+        told = "payloads that were published to feeds"
+        yield self._simple(CounterMetricFamily, "published", "httpng_feed_published", told)
         told = "with bytes in flight, by who holds these"
         yield self._by(GaugeMetricFamily, "stalled", "by", "httpng_stalled_requests", told)
         told = "accepted from handlers and not sent, by who holds them"
