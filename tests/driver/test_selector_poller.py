@@ -58,7 +58,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[selectors.BaseSelector]:
         made.append(selectors.EpollSelector())
         return SelectorPoller(made[-1])
 
-    monkeypatch.setattr("httpng_driver.loop.hub.make_poller", make_poller)
+    monkeypatch.setattr("httpng_driver.loop.turns.make_poller", make_poller)
     return made
 
 

@@ -261,7 +261,7 @@ def test_the_ticker_on_a_feed(backend: str) -> None:
             assert all(json.loads(quote).keys() == {"symbol", "price"} for _, quote in events)
             with urlopen(f"{base}/stats", timeout=BOUND) as told:
                 stats = json.load(told)
-        assert stats.keys() == {"published", "followers", "delivered", "skipped", "expired"}
+        assert stats.keys() == {"published", "followers", "delivered", "skipped", "merged", "expired"}
         assert stats["followers"] == 1
         assert stats["published"] >= 10
         check_gap(base, stats["published"])

@@ -282,7 +282,7 @@ def test_the_example_with_two_names(app: str, tmp_path: Path, monkeypatch: pytes
 
 def test_every_example_is_tested_and_told() -> None:
     told = (EXAMPLES.parent / "docs" / "examples.md").read_text()
-    others = {"demo.py", "embed_selectors.py", "embed_threads.py", "names.lua", "names.py"} | {
+    others = {"chat_ws.py", "demo.py", "embed_selectors.py", "embed_threads.py", "names.lua", "names.py"} | {
         f"{name}.{end}" for name in ("ticker", "ticker_feed") for end in ("lua", "py")
     }
     there = {each.name for each in EXAMPLES.glob("*.*")}

@@ -38,9 +38,9 @@ def test_a_wait_until_acked(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("io:wait(0, 1, 'done')", 'until must be "sent" or "acked", not \'done\''),
-        ("io:wait(0, 1, 5)", 'until must be "sent" or "acked", not a number'),
-        ("io.window_until = {} io:write('x')", 'until must be "sent" or "acked", not a table'),
+        ("io:wait(0, 1, 'done')", 'until must be "sent", "acked" or "confirmed", not \'done\''),
+        ("io:wait(0, 1, 5)", 'until must be "sent", "acked" or "confirmed", not a number'),
+        ("io.window_until = {} io:write('x')", 'until must be "sent", "acked" or "confirmed", not a table'),
         ("io.stall_timeout = 'x' io:write('x')", "stall_timeout must be a number of seconds, not string"),
         ("io.stall_timeout = 0 io:write('x')", "stall_timeout must be more than 0 seconds"),
     ],

@@ -86,7 +86,7 @@ def test_a_websocket_follows_a_feed() -> None:
         sockets.append(ws)
         assert ws.get_follow_stats() is None
         with pytest.raises(TypeError, match="needs a Feed"):
-            ws.follow([feed])  # type: ignore[arg-type]
+            ws.follow(5)  # type: ignore[arg-type]
         with pytest.raises(ResponseStateError, match="use its follow"):
             io.follow(feed)
         yield ws.follow(feed, binary=True)
