@@ -97,10 +97,9 @@ class WebSocket:
         self._reader = FrameReader(settings.ws_max_size, deflate)
         self._positions = MessagePositions(exchange)
         self._state = State.OPEN
-        self._drops = False
+        self._drops = self._eof = False
         # Whether there may be frames that were not read yet.
         self._lags = False
-        self._eof = False
         self._closing: list[Pending] = []
         self._late: Timer | None = None
         self._beat = Heartbeat(exchange, lambda: self.wants_read, now)
