@@ -34,7 +34,7 @@ PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _branches _groups
     core/feeds/test_feed_loops: _delivered _sweep
-    core/feeds/test_sweep: _members _scheduled _sweeps _wake
+    core/feeds/test_sweep: _wake
     core/http1/test_http1_responses: _take_events
     core/http2/test_http2_hpack: _blocks _heads
     core/sending/test_auto_window: _clients _interval
@@ -60,6 +60,7 @@ PRIVATE_IMPORTS = _lines(
     core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
     core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
     core/feeds/test_filters: core.sending.calls
+    core/feeds/test_many: core.sending.calls
     core/feeds/test_sweep: core.feeds.follower
     core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
     core/http/test_conditions: core.http.request
@@ -122,7 +123,8 @@ PRIVATE_IMPORTS = _lines(
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump
     driver/test_feed_neighbours: driver.loop.pump
-    driver/test_selector_poller: driver.loop.hub
+    driver/test_selector_poller: driver.loop.turns
+    driver/test_top: driver.command.keyboard driver.command.top driver.command.top_table
     lua/test_waits: lua.calls lua.handles
     properties/http1_judges: core.http1.parser core.http1.refused
     properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing

@@ -23,9 +23,9 @@ class Terminal:
     """A keyboard on which is typed what the test wants, and what was shown."""
 
     def __init__(self) -> None:
-        self._ours, self._theirs = pty.openpty()
+        self._ours, self.theirs = pty.openpty()
         os.set_blocking(self._ours, False)
-        self.keys = Keyboard(self._theirs)
+        self.keys = Keyboard(self.theirs)
         self.shown: list[Any] = []
 
     def type(self, text: str) -> None:
@@ -39,7 +39,7 @@ class Terminal:
 
     def close(self) -> None:
         os.close(self._ours)
-        os.close(self._theirs)
+        os.close(self.theirs)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def terminal() -> Iterator[Terminal]:
     found = Terminal()
     import tty
 
-    tty.setcbreak(found._theirs)
+    tty.setcbreak(found.theirs)
     yield found
     found.close()
 

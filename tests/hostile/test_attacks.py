@@ -9,7 +9,7 @@ pytestmark = pytest.mark.anyio
 
 MOST_TURNS = 3
 """So many turns a request may wait beside an attack: one passes anyway, and a turn may be under way."""
-MOST_TOGETHER = 24
+MOST_TOGETHER = 32
 """So many requests of one connection are handled at most in one turn."""
 LONGEST_ECHO = 300
 

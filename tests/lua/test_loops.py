@@ -25,6 +25,12 @@ class TakenGate:
         self.jobs: deque[tuple[Job, Done]] = deque()
         self._inside = False
 
+    def enter(self) -> bool:
+        return not self.is_taken
+
+    def leave(self) -> None:
+        pass
+
     def call(self, home: object, job: Job, done: Done) -> Answer | None:
         if self._inside or not self.is_taken:
             return job()
