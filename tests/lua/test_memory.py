@@ -76,6 +76,14 @@ def test_what_takes_too_much_fails_alone(cage: Cage, lua: str, name: str, others
     assert told.log.count("handler error on POST /") == 3
 
 
+@pytest.mark.parametrize("more", range(0, 8000, 1000))
+def test_what_it_held_is_let_go_of_wherever_memory_runs_out(cage: Cage, lua: str, more: int) -> None:
+    """The limit decides at which of the last steps there is none."""
+    limits = {"lua_memory_limit": LIMIT + more, "sandbox": True, "handler_time_limit": 100}
+    told = cage.serve(attack(GREEDY["caught, and more"]), *["/"] * 6, "/alive", lua=lua, **limits)
+    assert [status for status, _ in told.answers] == [500] * 6 + [200]
+
+
 def test_a_body_larger_than_all_memory(cage: Cage, lua: str) -> None:
     source = attack("return #req.body .. ''")
     told = cage.serve(

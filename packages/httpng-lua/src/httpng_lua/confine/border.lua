@@ -39,6 +39,9 @@ end
 core.entries = setmetatable({}, { __index = function(entries, name)
   local fn = core[name]
   entries[name] = function(...)
+    if core.drop_dead then -- not while our own files are loaded
+      core.drop_dead()
+    end
     begin()
     return fn(...)
   end
