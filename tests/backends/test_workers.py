@@ -167,6 +167,7 @@ def test_one_that_dies_is_replaced_and_signals_change_the_number(folder: Path) -
             assert server.process.wait(BOUND) == 0
 
 
+@pytest.mark.soak  # it asks while workers come and go, and fails now and then
 def test_any_worker_answers_operators_for_all_and_the_socket_stays(folder: Path) -> None:
     place = ListenAddress("", 0, path=str(folder / "a"))
     options = ("--workers", "2", "--admin", "unix:a", "--uds", "s")
@@ -236,6 +237,7 @@ def test_after_so_many_requests_a_worker_is_replaced(folder: Path) -> None:
         assert server.end() == 0
 
 
+@pytest.mark.soak  # it asks while workers come and go, and fails now and then
 def test_a_worker_that_has_grown_is_replaced(folder: Path) -> None:
     options = ("--worker-max-rss", "180M")
     with program(folder, *command("httpng_asyncio", "app.py:app", *options)) as server:
