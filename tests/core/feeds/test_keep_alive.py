@@ -3,37 +3,19 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import run_sweeps
+from tests.core.feeds.following import Following
 
-from httpng_core import Feed, GeneratorIO, Host, Sweep
+from httpng_core import Feed, Sweep
 from httpng_core.testing import Clock
 
 
-class Client(Driven):
-    """Whose exchange follows a feed that has the same clock."""
-
-    def __init__(self, clock: Clock | None = None, sweeps: list[Sweep] | None = None) -> None:
-        self.sweeps = sweeps
-        super().__init__()
-        self.clock = clock or self.clock
-        self.io = GeneratorIO(self.exchange, self.clock)
-
-    def _host(self) -> Host:
-        if self.sweeps is None:
-            return Host(self._wake)
-        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=self.send)
-
-    def send(self, wire: bytes) -> int:
-        self.wire += wire
-        return len(wire)
-
-
 @pytest.fixture
-def client() -> Client:
-    return Client()
+def client() -> Following:
+    return Following()
 
 
-def test_a_comment_is_sent_after_so_long_without_a_byte(client: Client) -> None:
+def test_a_comment_is_sent_after_so_long_without_a_byte(client: Following) -> None:
     feed = Feed(clock=client.clock)
     client.io.follow(feed, keep_alive=15)
     client.push()
@@ -48,7 +30,7 @@ def test_a_comment_is_sent_after_so_long_without_a_byte(client: Client) -> None:
     assert feed.get_stats().published == 0
 
 
-def test_what_is_sent_puts_it_off(client: Client) -> None:
+def test_what_is_sent_puts_it_off(client: Following) -> None:
     feed = Feed(clock=client.clock)
     client.io.follow(feed, keep_alive=10)
     client.push()
@@ -63,33 +45,34 @@ def test_what_is_sent_puts_it_off(client: Client) -> None:
     assert client.body == b"0,1,2,3,4,:\n\n"
 
 
-def test_to_a_client_that_takes_nothing_none_is_sent_and_a_payload_takes_its_place(client: Client) -> None:
+def refused_for_long(client: Following) -> Feed:
+    """Follow a feed, while the client takes nothing in the time of five comments."""
     feed = Feed(clock=client.clock)
     client.io.follow(feed, keep_alive=10)
     client.push()
     for _ in range(5):
         client.advance(10)
         client.push(0)
+    return feed
+
+
+def test_to_a_client_that_takes_nothing_none_is_sent_and_a_payload_takes_its_place(client: Following) -> None:
+    feed = refused_for_long(client)
     feed.publish("tick,")
     client.push()
     assert client.body == b"tick,"
     assert not client.connection.wants_write
 
 
-def test_one_that_was_refused_is_sent_once_when_there_is_room(client: Client) -> None:
-    feed = Feed(clock=client.clock)
-    client.io.follow(feed, keep_alive=10)
-    client.push()
-    for _ in range(5):
-        client.advance(10)
-        client.push(0)
+def test_one_that_was_refused_is_sent_once_when_there_is_room(client: Following) -> None:
+    refused_for_long(client)
     client.push()
     assert client.body == b":\n\n"
     client.advance(9)
     assert client.push() == 0
 
 
-def test_none_is_sent_while_something_is_under_way(client: Client) -> None:
+def test_none_is_sent_while_something_is_under_way(client: Following) -> None:
     feed = Feed(clock=client.clock)
     client.io.follow(feed, keep_alive=10)
     client.push()
@@ -101,7 +84,7 @@ def test_none_is_sent_while_something_is_under_way(client: Client) -> None:
     assert client.body == b"tick,"
 
 
-def test_one_behind_a_write_that_went_meanwhile_is_not_due_any_more(client: Client) -> None:
+def test_one_behind_a_write_that_went_meanwhile_is_not_due_any_more(client: Following) -> None:
     feed = Feed(clock=client.clock)
     client.io.write("x" * 100)
     client.io.send_window = 10
@@ -114,7 +97,7 @@ def test_one_behind_a_write_that_went_meanwhile_is_not_due_any_more(client: Clie
     assert client.body == b"x" * 100 + b"y" * 20
 
 
-def test_where_limits_hold_payloads_back_it_keeps_the_stream_alive(client: Client) -> None:
+def test_where_limits_hold_payloads_back_it_keeps_the_stream_alive(client: Following) -> None:
     feed = Feed(clock=client.clock)
     client.io.follow(feed, keep_alive=10, max_rate=0.04)
     feed.publish("1,")
@@ -130,7 +113,7 @@ def test_where_limits_hold_payloads_back_it_keeps_the_stream_alive(client: Clien
 def test_those_in_step_are_kept_alive_each_and_stay_in_step(feeds: int) -> None:
     clock, sweeps = Clock(), list[Sweep]()
     followed = [Feed(clock=clock) for _ in range(feeds)]
-    clients = [Client(clock, sweeps) for _ in range(3)]
+    clients = [Following(clock, sweeps) for _ in range(3)]
     for client in clients:
         client.io.follow(followed if feeds > 1 else followed[0], keep_alive=10)
         client.push()
@@ -161,7 +144,7 @@ def test_those_in_step_are_kept_alive_each_and_stay_in_step(feeds: int) -> None:
     assert [client.stats.sent for client in clients] == [9] * 3
 
 
-def test_another_comment_and_the_end(client: Client) -> None:
+def test_another_comment_and_the_end(client: Following) -> None:
     feed = Feed(clock=client.clock)
     follow = client.io.follow(feed, keep_alive=1, keep_alive_comment="\n")
     client.push()
@@ -188,7 +171,7 @@ def test_another_comment_and_the_end(client: Client) -> None:
         ({"keep_alive": 5, "keep_alive_comment": 5}, TypeError),
     ],
 )
-def test_mistakes_raise(client: Client, wrong: dict[str, Any], error: type[Exception]) -> None:
+def test_mistakes_raise(client: Following, wrong: dict[str, Any], error: type[Exception]) -> None:
     feed = Feed(clock=client.clock)
     with pytest.raises(error, match=r"keep_alive|payload"):
         client.io.follow(feed, **wrong)

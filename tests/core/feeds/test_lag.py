@@ -3,30 +3,19 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import run_sweeps
+from tests.core.feeds.following import Following
 
-from httpng_core import Feed, GeneratorIO, Host, Sweep
+from httpng_core import Feed, Sweep
 from httpng_core.testing import Clock
 
 
-class Client(Driven):
-    """Whose exchange follows feeds that have the same clock, and tells of its lag."""
+class Client(Following):
+    """Whose exchange tells of its lag."""
 
     def __init__(self, clock: Clock | None = None, sweeps: list[Sweep] | None = None) -> None:
-        self.sweeps = sweeps
         self.told: list[tuple[float, bool]] = []
-        super().__init__()
-        self.clock = clock or self.clock
-        self.io = GeneratorIO(self.exchange, self.clock)
-
-    def _host(self) -> Host:
-        if self.sweeps is None:
-            return Host(self._wake)
-        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=self.send)
-
-    def send(self, wire: bytes) -> int:
-        self.wire += wire
-        return len(wire)
+        super().__init__(clock, sweeps)
 
     def on_lag(self, lag: float, thinned: bool) -> str:
         self.told.append((lag, thinned))

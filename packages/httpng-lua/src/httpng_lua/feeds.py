@@ -220,7 +220,7 @@ class FeedCalls:
             max_age=max_age,
             on_gap=on_gap,
             keys=self.wanted(keys),
-            since=None if since is None else since.decode("latin-1"),
+            since=since_of(since),
             pace=pace,
         )
         source: Any = follower if lag is None else LagWatched(follower, *lag, self._calls.clock)
@@ -316,6 +316,11 @@ def _notice_or_error(answer: Answer, error: Exception | None) -> tuple[bytes | N
 def _key(key: bytes | float | bool | None) -> Hashable:
     # Here true is 1, as a key; in Lua it is not.
     return (key,) if isinstance(key, bool) else key
+
+
+def since_of(given: bytes | None) -> str | None:
+    """Return the id of an event, as its header had it."""
+    return None if given is None else given.decode("latin-1")
 
 
 def _word(given: bytes | None, default: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from httpng_core import GeneratorIO, GeneratorWebSocket, HandshakeError, nearest_key
 from httpng_lua.calls import ExchangeCalls, pairs, stats_values, until_of, whole, window_of
-from httpng_lua.feeds import FeedCalls
+from httpng_lua.feeds import FeedCalls, since_of
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.receiving import LuaSocket
 from httpng_lua.runtime import lua_text, text_of
@@ -121,7 +121,7 @@ class WebSocketCalls:
             self._feeds.numbered(feeds),
             binary=bool(is_binary),
             keys=self._feeds.wanted(keys),
-            since=None if since is None else since.decode("latin-1"),
+            since=since_of(since),
             max_age=max_age,
             on_gap=self._feeds.on_gap(gap, handle.home),
             max_rate=max_rate,

@@ -18,7 +18,7 @@ SOON: Final = 0.0
 """A deadline that has always come: what is accepted in this turn is asked for by one question."""
 
 
-def _never() -> bool:
+def never() -> bool:
     """Return that nothing is read."""
     return False
 
@@ -95,7 +95,7 @@ class Asker:
         """Ask nothing more, and wait for no answer."""
         self._exchange.timers.cancel(self._timer)
         self._exchange.timers.cancel(self._late)
-        self._reads = _never
+        self._reads = never
         confirming = self._exchange.confirming
         if confirming is not None:
             confirming.look = _nothing

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from httpng_core.sending.asking import SOON, Asker
+from httpng_core.sending.asking import SOON, Asker, never
 from httpng_core.sending.ends import over_limit
 from httpng_core.sending.exchange import Exchange
 from httpng_core.timers import Timer
@@ -14,11 +14,6 @@ from httpng_core.websocket.pings import PingClock, Verdict, ping_at, position_of
 NO_PONG: Final = over_limit("ws_ping_timeout", "no PONG has come within ws_ping_timeout")
 MOST_PONGS: Final = 16
 """So many PINGs are answered one by one; of more at once only the last ones (RFC 6455, 5.5.3)."""
-
-
-def _never() -> bool:
-    """Return that nothing is read."""
-    return False
 
 
 class Heartbeat:
@@ -50,7 +45,7 @@ class Heartbeat:
         """Say nothing more; if CLOSE comes next (`ask`), what isn't confirmed is asked for before it."""
         if self._stopped:
             return
-        self._stopped, self._reads = True, _never
+        self._stopped, self._reads = True, never
         self._exchange.timers.cancel(self._timer)
         if self._asker is None:
             return
