@@ -1,29 +1,19 @@
 """A memory budget with 2,000 clients that stand still: what the process takes, and what others wait."""
 
-import re
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
+from tests.driver.big_server import HERE, LOOPS, MIB, resident, server_of
 from tests.driver.harness import Client
 
 from httpng_core import ListenAddress
 
 pytestmark = pytest.mark.soak
 
-HERE = Path(__file__).parent
-LOOPS = {
-    "uvloop": ("httpng_asyncio", "--uvloop"),
-    "asyncio": ("httpng_asyncio", "--no-uvloop"),
-    "trio": ("httpng_trio",),
-}
-MIB = 1 << 20
-PAGE = 4096
 BUDGET = 64 * MIB
 STALLED = 2000
 SECONDS = 10
@@ -66,29 +56,6 @@ class Healthy:
         client.close()
 
 
-@contextmanager
-def server_of(loop: str) -> Iterator[tuple[int, ListenAddress]]:
-    """Its process and where it listens."""
-    module, *options = LOOPS[loop]
-    command = [sys.executable, "-m", module, f"{HERE / 'budget_app.py'}:app", "--listen", "127.0.0.1:0"]
-    command += ["--memory-budget", "64M", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        listening = re.search(r":(\d+)\n", server.stderr.readline())
-        assert listening is not None
-        drained = threading.Thread(target=server.stderr.read)
-        drained.start()
-        try:
-            yield server.pid, ListenAddress("127.0.0.1", int(listening[1]))
-        finally:
-            server.kill()
-            drained.join()
-
-
-def resident(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-
-
 def largest_of(pid: int, is_over: Callable[[], bool]) -> int:
     """Returns the most memory that the process had meanwhile."""
     largest, ends = 0, time.monotonic() + 120
@@ -102,7 +69,7 @@ def largest_of(pid: int, is_over: Callable[[], bool]) -> int:
 def test_a_budget_bounds_the_process_and_spares_the_others(
     loop: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with server_of(loop) as (pid, address):
+    with server_of(loop, "budget_app.py", "--memory-budget", "64M") as (pid, address):
         alone = Healthy(address)
         time.sleep(SECONDS)
         before = alone.stop()

@@ -4,31 +4,21 @@ On every loop, started as a user would; the ages are told by the clock that both
 """
 
 import json
-import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.driver.big_server import HERE, LOOPS, MIB, resident, server_of
 from tests.driver.harness import Client
 
 from httpng_core import ListenAddress
 
 pytestmark = pytest.mark.soak
-
-HERE = Path(__file__).parent
-LOOPS = {
-    "uvloop": ("httpng_asyncio", "--uvloop"),
-    "asyncio": ("httpng_asyncio", "--no-uvloop"),
-    "trio": ("httpng_trio",),
-}
-MIB = 1 << 20
-PAGE = 4096
 
 STALLED, HEALTHY = 2000, 100
 TICKS_A_SECOND = 50
@@ -52,9 +42,9 @@ def loop(request: pytest.FixtureRequest) -> str:
 class Crowded:
     """A server and its clients."""
 
-    def __init__(self, server: "subprocess.Popen[str]", port: int) -> None:
-        self.pid = server.pid
-        self._address = ListenAddress("127.0.0.1", port)
+    def __init__(self, pid: int, address: ListenAddress) -> None:
+        self.pid = pid
+        self._address = address
         self.clients: subprocess.Popen[str] | None = None
 
     def ask(self, path: str, timeout: float = 20) -> dict[str, Any]:
@@ -88,23 +78,16 @@ class Crowded:
 
     def memory(self) -> tuple[int, int]:
         """Of the process, and of the kernel for its sockets, in bytes."""
-        resident = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * PAGE
-        return resident, int(self.ask("/stats")["kernel"])
+        return resident(self.pid), int(self.ask("/stats")["kernel"])
 
 
 @contextmanager
 def crowded(loop: str) -> Iterator[Crowded]:
-    module, *options = LOOPS[loop]
-    command = [sys.executable, "-m", module, f"{HERE / 'crowd_app.py'}:app", "--listen", "127.0.0.1:0"]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        listening = re.search(r":(\d+)\n", server.stderr.readline())
-        assert listening is not None
-        crowd = Crowded(server, int(listening[1]))
+    with server_of(loop, "crowd_app.py") as (pid, address):
+        crowd = Crowded(pid, address)
         try:
             yield crowd
         finally:
-            server.kill()
             if crowd.clients is not None:
                 crowd.clients.kill()
                 crowd.clients.communicate()
