@@ -122,6 +122,7 @@ PRIVATE_IMPORTS = _lines(
     core/websocket/test_http2: core.testing.http2_client core.websocket.session
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump
+    driver/test_feed_books: driver.handlers.feed_books
     driver/test_feed_neighbours: driver.loop.pump
     driver/test_selector_poller: driver.loop.turns
     driver/test_top: driver.command.keyboard driver.command.top driver.command.top_table

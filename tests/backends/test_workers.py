@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import RemoteDisconnected
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,10 @@ class Program:
             client.send(f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
             return client.read_response().body.decode()
 
+    def answerer(self) -> str:
+        """Who answers now; nobody where a worker, told to go, closed the connection before it was asked."""
+        return (self.get().split() or [""])[0]
+
     def workers(self, count: int = 30) -> set[str]:
         """Who answers; none of the requests is refused."""
         return {self.get().split()[0] for _ in range(count)}
@@ -167,14 +172,17 @@ def test_one_that_dies_is_replaced_and_signals_change_the_number(folder: Path) -
             assert server.process.wait(BOUND) == 0
 
 
-@pytest.mark.soak  # it asks while workers come and go, and fails now and then
 def test_any_worker_answers_operators_for_all_and_the_socket_stays(folder: Path) -> None:
     place = ListenAddress("", 0, path=str(folder / "a"))
     options = ("--workers", "2", "--admin", "unix:a", "--uds", "s")
     with program(folder, *command("httpng_asyncio", "app.py:app", *options)) as server:
 
         def pids() -> set[int]:
-            return {worker["pid"] for worker in ask(place).data["workers"]}
+            try:
+                return {worker["pid"] for worker in ask(place).data["workers"]}
+            except RemoteDisconnected:
+                # One that goes was asked, and has closed the connection before the question came.
+                return set()
 
         server.until(lambda: len(pids()) == 2, "both answer")
         before = pids()
@@ -191,7 +199,7 @@ def test_any_worker_answers_operators_for_all_and_the_socket_stays(folder: Path)
                 assert ask(place, "/kill", {"exchange": row["id"]}).status == 200
                 assert ask(place, "/kill", {"exchange": row["id"]}).status == 404
         server.process.send_signal(signal.SIGHUP)
-        server.until(lambda: len(pids()) == 2 and not pids() & before, "the old ones are gone")
+        server.until(lambda: len(found := pids()) == 2 and not found & before, "the old ones are gone")
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(str(folder / "s"))
         assert "operators ask at unix:a" in server.log
@@ -232,19 +240,18 @@ def test_files_that_change_are_loaded_and_a_syntax_error_is_survived(folder: Pat
 def test_after_so_many_requests_a_worker_is_replaced(folder: Path) -> None:
     with program(folder, *command("httpng_asyncio", "app.py:app", "--max-requests", "20")) as server:
         before = server.get().split()[0]
-        server.until(lambda: server.get().split()[0] != before, "another one serves")
+        server.until(lambda: server.answerer() not in ("", before), "another one serves")
         assert "requests (max_requests)" in server.log
         assert server.end() == 0
 
 
-@pytest.mark.soak  # it asks while workers come and go, and fails now and then
 def test_a_worker_that_has_grown_is_replaced(folder: Path) -> None:
     options = ("--worker-max-rss", "180M")
     with program(folder, *command("httpng_asyncio", "app.py:app", *options)) as server:
         before = server.get().split()[0]
         assert "is to be replaced" not in server.log
         assert server.get("/grow").split()[0] == before
-        server.until(lambda: server.get().split()[0] != before, "another one serves")
+        server.until(lambda: server.answerer() not in ("", before), "another one serves")
         assert f"worker {before} is to be replaced: it has grown to " in server.log
         assert "(worker_max_rss)" in server.log
         assert server.end() == 0
