@@ -58,6 +58,27 @@ async def test_a_follow_until_then_ends_with_the_newest_value(net: Net) -> None:
     assert received.body == b"one,two,bye"
 
 
+async def test_a_connection_without_a_request_yet_has_its_first_one_answered(net: Net) -> None:
+    async with net.serving(lambda req: "hello", cancel=False) as server:
+        with net.client(server) as client:
+            await until(lambda: server.connections)
+            server.shutdown()
+            await until(lambda: not server.statistics().listeners)
+            if net.carrier.tls:
+                await in_thread(client.shake)
+            client.request()
+            received = await in_thread(client.read_response)
+    assert (received.status, received.body) == (200, b"hello")
+
+
+async def test_a_connection_that_asks_for_nothing_holds_no_drain_up(net: Net) -> None:
+    async with net.serving(lambda req: "hello", cancel=False, shutdown_timeout=3600) as server:
+        with net.client(server):
+            await until(lambda: server.connections)
+            server.shutdown()
+            await until(lambda: not server.connections)
+
+
 async def test_what_is_waited_for_is_told_once(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
     begun, over = anyio.Event(), anyio.Event()
 

@@ -272,10 +272,43 @@ def test_a_fin_during_a_refusal_closes_after_it() -> None:
 
 
 def test_drain_closes_an_idle_connection() -> None:
-    for driven in (Driven(b""), done()):
-        driven.connection.drain(driven.now)
-        assert driven.connection.close_expected()
-        assert not driven.connection.reset_expected
+    driven = done()
+    driven.connection.drain(driven.now)
+    assert driven.connection.close_expected()
+    assert not driven.connection.reset_expected
+
+
+def test_drain_leaves_a_new_connection_a_moment_for_its_first_request() -> None:
+    driven = Driven(b"")
+    driven.connection.drain(driven.now)
+    driven.advance(0.2)
+    driven.receive(GET)
+    driven.exchange.finish(driven.now)
+    assert driven.exchange.draining
+    driven.push()
+    (response,) = driven.responses()
+    assert (response.status, response.headers["connection"]) == (200, "close")
+    assert driven.connection.half_close_expected()
+
+
+def test_drain_closes_a_new_connection_that_asks_for_nothing() -> None:
+    driven = Driven(b"")
+    driven.connection.drain(driven.now)
+    timed_out(driven, 0.25)
+    assert driven.connection.close_expected()
+    assert not driven.connection.reset_expected
+    assert driven.wire == b""
+
+
+@pytest.mark.parametrize("begun", [GET[:1], b"PRI * HT"])
+def test_a_first_request_that_has_begun_by_then_has_header_timeout(begun: bytes) -> None:
+    driven = Driven(b"")
+    driven.connection.drain(driven.now)
+    driven.receive(begun)
+    driven.advance(0.3)
+    assert not driven.connection.close_expected()
+    driven.advance(9.7)
+    assert driven.connection.close_expected() or driven.refused == [408]
 
 
 def test_drain_lets_the_exchange_under_way_end_and_says_close() -> None:

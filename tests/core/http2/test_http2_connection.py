@@ -6,12 +6,26 @@ from typing import Any
 import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
+from tests.core.driving import Driven
 from tests.core.driving2 import Driven2
 
 from httpng_core import Connection, Response, Settings
+from httpng_core.testing import Http2Client
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 PING = b"\0\0\x08\x06\0\0\0\0\0abcdefgh"
+GOAWAY = b"\0\0\x08\x07\0\0\0\0\0" + b"\0" * 8
 EMPTY_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+
+
+def idle() -> Driven2:
+    """A connection after one whole response."""
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    exchange.finish(driven.now)
+    driven.turn()
+    return driven
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -296,10 +310,54 @@ def test_a_client_that_does_not_answer_a_drain_is_told_the_last_stream_all_the_s
 
 
 def test_drain_of_an_idle_connection_says_goodbye() -> None:
-    driven = Driven2()
+    driven = idle()
     driven.connection.drain(driven.now)
     driven.push()
-    assert driven.client.goaway == ErrorCodes.NO_ERROR
+    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, 2**31 - 1)
+    assert not driven.connection.half_close_expected()
+    # The client has nothing on its way, as it answers the PING.
+    driven.turn()
+    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, 1)
+    assert driven.connection.half_close_expected()
+
+
+def test_a_request_on_its_way_to_an_idle_connection_that_drains_is_served() -> None:
+    driven = idle()
+    stream_id = driven.client.request("/on-its-way")
+    driven.connection.drain(driven.now)
+    driven.receive(driven.client.take())
+    assert driven.exchange.draining
+    driven.exchange.respond(Response(body="ok"), driven.now)
+    driven.turn()
+    assert driven.client.streams[stream_id].body == b"ok"
+    assert driven.client.last_stream == stream_id
+    assert driven.connection.half_close_expected()
+
+
+def test_drain_leaves_a_new_connection_a_moment_for_its_first_request() -> None:
+    driven, client = Driven(b""), Http2Client(65535)
+    stream_id = client.request("/first")
+    driven.connection.drain(driven.now)
+    driven.advance(0.2)
+    driven.receive(client.take())
+    driven.exchange.respond(Response(body="ok"), driven.now)
+    driven.push()
+    client.receive(bytes(driven.wire))
+    assert client.streams[stream_id].body == b"ok"
+    assert client.last_stream == stream_id
+    assert driven.connection.half_close_expected()
+
+
+def test_drain_of_a_new_connection_that_asks_for_nothing_says_goodbye_after_a_moment() -> None:
+    driven = Driven(b"")
+    driven.receive(PREFACE)
+    driven.connection.drain(driven.now)
+    driven.advance(0.2)
+    driven.push()
+    assert not driven.connection.half_close_expected()
+    driven.advance(0.1)
+    driven.push()
+    assert driven.wire.endswith(GOAWAY)
     assert driven.connection.half_close_expected()
 
 
@@ -566,8 +624,8 @@ def test_an_error_behind_a_flood_is_told_once() -> None:
 
 
 def test_a_goodbye_in_pieces() -> None:
-    driven = Driven2()
-    driven.connection.drain(driven.now)
+    driven = idle()
+    driven.receive(GOAWAY)
     driven.push(5)
     assert not driven.connection.half_close_expected()
     driven.push()

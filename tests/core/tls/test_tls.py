@@ -354,16 +354,34 @@ def test_a_dead_socket(busy: Make, make: Make) -> None:
     assert early.ended == "close"
 
 
-def test_draining_gives_a_handshake_up(make: Make) -> None:
+def test_draining_gives_a_handshake_up_after_a_moment(make: Make) -> None:
     sealed = make()
     sealed.connection.drain(sealed.now)
     sealed.connection.drain(sealed.now)
+    assert sealed.connection.next_deadline() == sealed.now + 0.25
+    sealed.advance(0.25)
     assert sealed.ended == "close"
+    assert not sealed.failures
+
+
+def test_draining_leaves_a_handshake_the_request_behind_it(make: Make) -> None:
+    sealed = make()
+    sealed.connection.drain(sealed.now)
+    sealed.shake().send()
+    sealed.write(b"the last")
+    sealed.exchange.finish(sealed.now)
+    sealed.push()
+    assert (sealed.response.body, sealed.said_all, sealed.ended) == (
+        b"the last",
+        True,
+        "half-close",
+    )
 
 
 def test_draining_an_idle_connection_says_so(make: Make) -> None:
     sealed = make().shake()
     sealed.connection.drain(sealed.now)
+    sealed.advance(0.25)
     sealed.push()
     assert (sealed.said_all, sealed.ended) == (True, "close")
 

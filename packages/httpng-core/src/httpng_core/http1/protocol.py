@@ -23,7 +23,7 @@ from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import LINGER_TIMEOUT, MAX_INTERIM, Endpoint
+from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, LINGER_TIMEOUT, MAX_INTERIM, Endpoint
 from httpng_core.wire.events import ExchangeEnded, RequestReceived, RequestRefused
 from httpng_core.wire.protocol import Readiness
 
@@ -202,11 +202,16 @@ class Http1:
             self._close(now)
 
     def drain(self, now: float) -> None:
-        """Close when idle, else once the exchange under way is over."""
+        """Close when idle, else once the exchange under way is over.
+
+        A connection that was just opened has a moment for its first request: the client, or a proxy that
+        has another worker to turn to, can't tell an answer that never came from a request that was served.
+        """
         self.framer.keep_alive = False
-        idle = self._phase is Phase.READING and self._parser.state is Reading.NOTHING
-        if self._phase is Phase.IDLE or idle:
+        if self._phase is Phase.IDLE:
             self._close(now)
+        elif self._phase is Phase.READING:
+            self._endpoint.timers.add(now + FIRST_REQUEST_GRACE, self._close_unused)
         elif self._phase is Phase.DISCARDING:
             self._linger(now)
 
@@ -619,6 +624,11 @@ class Http1:
             self._enter(Phase.AWAITING, now, self._settings.stall_timeout)
         else:
             self._reset()
+
+    def _close_unused(self, now: float) -> None:
+        """Close unless a request has begun, of which the first bytes may still be HTTP/2's."""
+        if self._phase is Phase.READING and self._parser.state is Reading.NOTHING and not self._opening:
+            self._close(now)
 
     def _linger(self, now: float) -> None:
         self._phase = Phase.OVER

@@ -14,7 +14,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import Host
 from httpng_core.sending.states import ResponseState
-from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
 from httpng_core.wire.events import ConnectionDropped, ExchangeEnded, RequestRefused
 
 _CLOSED: Final = ResponseState.CLOSED
@@ -189,16 +189,16 @@ class Lifetime:
     # The end ------------------------------------------------------------------------------------------
 
     def drain(self, now: float) -> None:
-        """Take no more requests but those on their way; the streams that run go on (RFC 9113, 6.8)."""
+        """Take no more requests but those on their way; the streams that run go on (RFC 9113, 6.8).
+
+        An idle connection may have one on its way as well, and one that was just opened has.
+        """
         if self._phase is not Phase.OPEN:
-            return
-        if not self.streams:
-            self._go_away(now)
             return
         self._phase, self.endpoint.watches = Phase.LEAVING, True
         self.session.announce_leaving()
         self.session.ping(PING)
-        self._answer_due = now + ANSWER_TIMEOUT
+        self._answer_due = now + (ANSWER_TIMEOUT if self.session.has_settings else FIRST_REQUEST_GRACE)
         self._arm(self._answer_due)
         self.note_control(now)
 

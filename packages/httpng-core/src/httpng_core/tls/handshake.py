@@ -9,7 +9,7 @@ from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.tls.client_hello import LONGEST, NO_APPLICATION_PROTOCOL, offered_protocols
 from httpng_core.tls.end import TlsEnd, TlsError
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import CLOSED, Ending, Endpoint
+from httpng_core.wire.endpoint import CLOSED, FIRST_REQUEST_GRACE, Ending, Endpoint
 from httpng_core.wire.events import TlsFailed
 from httpng_core.wire.protocol import Silence
 
@@ -87,12 +87,15 @@ class TlsLayer(Silence):
 
     def expired(self, now: float) -> None:
         """Give the client up."""
-        self._tell("the handshake took too long")
+        if not self._endpoint.draining:
+            self._tell("the handshake took too long")
         self._endpoint.lose()
 
     def drain(self, now: float) -> None:
-        """Give the handshake up: nothing has been asked for."""
-        self._endpoint.lose()
+        """Leave the client a moment to finish the handshake, behind which its first request comes."""
+        endpoint, due = self._endpoint, now + FIRST_REQUEST_GRACE
+        if endpoint.deadline is None or due < endpoint.deadline:
+            endpoint.deadline = due
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Take other settings; the handshake under way keeps its deadline."""

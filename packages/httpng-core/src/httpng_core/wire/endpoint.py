@@ -21,6 +21,8 @@ MAX_INTERIM: Final = 16 * 1024
 """So many bytes may wait for the client when an informational response is sent; beyond, it is left out."""
 LINGER_TIMEOUT: Final = 5.0
 """Seconds to wait for the client's FIN after ours, so that a reset doesn't eat the last answer."""
+FIRST_REQUEST_GRACE: Final = 0.25
+"""Seconds that a drain leaves a connection that was just opened to send the request it was opened for."""
 
 
 class Ending(IntEnum):

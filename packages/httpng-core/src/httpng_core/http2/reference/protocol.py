@@ -15,7 +15,7 @@ from httpng_core.config.settings import Settings
 from httpng_core.http2.reference.lifetime import Lifetime, Phase
 from httpng_core.http2.reference.stream import Stream
 from httpng_core.sending.ends import STALLED, Cause
-from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
 from httpng_core.wire.outbound import JOIN_BELOW
 from httpng_core.wire.protocol import Readiness
 from httpng_core.wire.scheduler import Scheduler
@@ -104,8 +104,14 @@ class Http2(Lifetime):
         self._arm_all()
 
     def drain(self, now: float) -> None:
-        """Take no more requests; the streams that run go on."""
-        self.go_away(now)
+        """Take no more requests; the streams that run go on.
+
+        A connection that was just opened has a moment for its first ones.
+        """
+        if self._intake.last_stream:
+            self.go_away(now)
+        else:
+            self.endpoint.timers.add(now + FIRST_REQUEST_GRACE, self.go_away)
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Other settings from now on; what would have taken too long by them ends soon."""
