@@ -65,12 +65,12 @@ PRIVATE_IMPORTS = _lines(
     core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
     core/http/test_conditions: core.http.request
     core/http/test_response: core.http.response
-    core/http1/reading: core.http1.parser core.http1.reference core.http1.refused
+    core/http1/reading: core.http1.parsed core.http1.parser core.http1.reference core.http1.refused
     core/http1/test_chunked: core.http1.chunked
     core/http1/test_head: core.http.request core.http1.head
     core/http1/test_http1_responses: core.config.settings core.http1.framer core.wire.frame
-    core/http1/test_parser: core.errors core.http1.parser core.http1.refused
-    core/http1/test_streaming: core.http1.parser core.http1.refused
+    core/http1/test_parser: core.errors core.http1.parsed core.http1.parser core.http1.refused
+    core/http1/test_streaming: core.http1.parsed core.http1.parser core.http1.refused
     core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames
     core/http2/engine/driving: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
@@ -127,14 +127,14 @@ PRIVATE_IMPORTS = _lines(
     driver/test_selector_poller: driver.loop.turns
     driver/test_top: driver.command.keyboard driver.command.top driver.command.top_table
     lua/test_waits: lua.calls lua.handles
-    properties/http1_judges: core.http1.parser core.http1.refused
+    properties/http1_judges: core.http1.parsed core.http1.parser core.http1.refused
     properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing
     properties/test_core_parts: core.sending.positions core.sending.queue core.timers core.wire.ledger
     properties/test_core_parts: core.wire.offer_size
     properties/test_feed_properties: core.feeds.follower core.sending.calls
     properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
-    properties/test_parser_properties: core.http1.parser
+    properties/test_parser_properties: core.http1.parsed
     properties/test_sweep_machine: core.feeds.follower core.sending.calls core.testing.http1_client
     """
 )

@@ -7,7 +7,8 @@ from typing import Literal
 import h11
 import httptools
 
-from httpng_core.http1.parser import MORE, RequestParser
+from httpng_core.http1.parsed import MORE
+from httpng_core.http1.parser import RequestParser
 from httpng_core.http1.refused import RefusedRequest
 
 LIMIT = 1 << 20

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from httpng_core.http1.parser import MORE, ParsedHead, RequestParser
+from httpng_core.http1.parsed import MORE, ParsedHead
+from httpng_core.http1.parser import RequestParser
 from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http1.refused import RefusedRequest
 

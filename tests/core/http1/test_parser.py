@@ -22,7 +22,8 @@ from tests.core.http1.reading import (
 )
 
 from httpng_core.errors import RemoteError
-from httpng_core.http1.parser import MAX_STEP, MORE, ParsedHead, Reading, RequestParser
+from httpng_core.http1.parsed import MORE, ParsedHead, Reading
+from httpng_core.http1.parser import MAX_STEP, RequestParser
 from httpng_core.http1.refused import RefusedRequest
 
 # The request line -------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 import pytest
 from tests.core.http1.reading import CHUNKED, GET, POST, head, parser
 
-from httpng_core.http1.parser import ParsedHead, Reading, RequestParser
+from httpng_core.http1.parsed import ParsedHead, Reading
+from httpng_core.http1.parser import RequestParser
 from httpng_core.http1.refused import RefusedRequest
 
 

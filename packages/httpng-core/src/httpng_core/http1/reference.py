@@ -16,7 +16,8 @@ from httpng_core.http.trailers import received_trailers
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.grammar import CRLF
 from httpng_core.http1.head import SplitFields, too_many_fields
-from httpng_core.http1.parser import MAX_EMPTY_LINES, MORE, More, ParsedHead, Reading
+from httpng_core.http1.parsed import MORE, More, ParsedHead, Reading
+from httpng_core.http1.parser import MAX_EMPTY_LINES
 from httpng_core.http1.refused import Asked, RefusedRequest
 
 _MAX_GIVEN: Final = 4096

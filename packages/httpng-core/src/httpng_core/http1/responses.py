@@ -1,0 +1,140 @@
+"""The responses of an HTTP/1.1 connection: what is framed, and what its exchange tells."""
+
+from math import inf
+from typing import Final
+
+from httpng_core.http.response import ResponseHead
+from httpng_core.http1.lifetime import Lifetime
+from httpng_core.http1.phase import FLUSHING, HANDLING
+from httpng_core.sending.holders import Holder
+from httpng_core.sending.outgoing import Outgoing
+from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
+from httpng_core.wire.endpoint import MAX_INTERIM
+from httpng_core.wire.protocol import Readiness
+
+_BEGUN: Final = HeadStage.BEGUN
+_NOTHING: Final = Readiness.NOTHING
+_ASK: Final = Readiness.ASK
+_OFFER: Final = Readiness.OFFER
+
+
+class Responses(Lifetime):
+    """Frames the response of the exchange under way. See `Http1`."""
+
+    __slots__ = ()
+
+    # What the connection asks -------------------------------------------------------------------------
+
+    def prepare(self) -> Readiness:
+        """Return whether there is something to frame, and if the socket must be asked before that."""
+        exchange = self.exchange
+        if exchange is None:
+            return _NOTHING
+        # The first two are enough for most, and spare a call.
+        if not exchange.buffered and exchange.head_stage is not _BEGUN and not exchange.has_frame:
+            return _NOTHING
+        self._endpoint.at_rest = False
+        if self._endpoint.outbound.size.asks_first:
+            # An end without bytes takes no room: the kernel has the response, however slow the client is.
+            return _OFFER if self.framer.ends_silently(exchange) else _ASK
+        return _ASK if exchange.queue is not None and exchange.draws_from_writer else _OFFER
+
+    def fill(self, limit: int | None, now: float) -> None:
+        """Offer frames of the response."""
+        exchange, outbound = self.exchange, self._endpoint.outbound
+        if exchange is None:
+            return
+        self._endpoint.at_rest = False
+        if (
+            exchange.is_whole
+            and exchange.head_stage is _BEGUN
+            and limit is None
+            and self._upload is None
+            and not outbound.is_sealed
+        ):
+            head, pieces = self.framer.head(exchange), exchange.pieces
+            outbound.offer_whole(exchange, head if pieces is None else head + pieces[0], len(head))
+            return
+        if exchange.queue is not None:
+            # Code of the user's may run in this; nothing is under way here that it could disturb.
+            exchange.choose(now)
+        if self.exchange is not exchange:
+            return
+        if self._upload is not None and self._parser.wants_continue:
+            # Whether the body will come can't be told any more (RFC 9110, 10.1.1).
+            self.framer.keep_alive = False
+        if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
+            self.framer.fill(exchange, outbound, limit, now)
+
+    # What the exchange tells (`Carrier`) --------------------------------------------------------------
+
+    def exchange_ended(self, exchange: Outgoing, now: float) -> None:
+        """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
+        if self._phase is not HANDLING:
+            return
+        self._began, self._phase = now, FLUSHING
+        timeout = exchange.settings.stall_timeout
+        self._endpoint.deadline = None if timeout == inf else now + timeout
+        if exchange.state is ResponseState.CUTTING and self.framer.until_close:
+            # Only a reset tells the client that something is missing, and that must not overtake the rest.
+            self._endpoint.track_acknowledged(exchange)
+
+    def send_interim(self, head: ResponseHead, now: float) -> None:
+        """Send an informational response, unless the client doesn't read."""
+        outbound = self._endpoint.outbound
+        if outbound.waiting <= MAX_INTERIM:
+            self._endpoint.at_rest = False
+            outbound.push(head.lines + b"\r\n")
+
+    def track_acknowledged(self, exchange: Outgoing) -> bool:
+        """Have acknowledgements told to the exchange."""
+        return self._endpoint.track_acknowledged(exchange)
+
+    shares: Final = False
+
+    def closed_window(self) -> Holder | None:
+        """Return none: HTTP/1.1 has no windows of its own."""
+        return None
+
+    def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
+        """Hand over what the client has sent behind the request."""
+        rest = self._parser.take_rest()
+        if rest and exchange.tunnel is not None:
+            exchange.tunnel.receive(rest, now)
+
+    def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
+        """Have more read."""
+        self._endpoint.at_rest = False
+        self.host.wake()
+
+    # What a sweep of followers tells ------------------------------------------------------------------
+
+    def count_swept(self) -> None:
+        """Count what a sweep has sent."""
+        if self.exchange is not None:
+            self.exchange.count_swept()
+
+    def can_sweep(self) -> bool:
+        """Return whether a sweep may send chunks now: all followers in step get the same bytes."""
+        outbound, framer = self._endpoint.outbound, self.framer
+        return (
+            self.exchange is not None
+            and framer.chunked
+            and outbound.is_empty
+            and not outbound.size.asks_first
+            and not outbound.is_sealed
+        )
+
+    def swept(self, size: int) -> None:
+        """Count `size` wire bytes that a sweep has sent."""
+        self._endpoint.outbound.ledger.pass_by(size)
+
+    def fell_short(self, taken: int, now: float) -> None:
+        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+        if taken:
+            self.fill(None, now)
+            self._endpoint.outbound.accepted(taken, now)
+        else:
+            self._endpoint.outbound.size.taken(1, 0)
+        self.host.wake()
