@@ -2,25 +2,17 @@
 
 Every method takes the time as an argument; none blocks. Calls that can't end at once return a `Pending` that
 settles later: when the kernel has taken bytes, at a deadline, or at the end. What a protocol frames of the
-response is in `outgoing.py`.
+response is in `outgoing.py`, how a handler ends it in `answering.py`.
 """
 
 from math import inf
-from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.errors import ContentLengthError, ResponseStateError
 from httpng_core.http.interim import interim_head
-from httpng_core.http.response import (
-    HeaderSource,
-    Response,
-    ResponseHead,
-    body_bytes,
-    response_head,
-    switching_head,
-    with_defaults,
-)
-from httpng_core.http.trailers import Fields, trailer_fields
+from httpng_core.http.response import HeaderSource, body_bytes, response_head, switching_head
+from httpng_core.http.trailers import trailer_fields
+from httpng_core.sending.answering import Answering
 from httpng_core.sending.calls import (
     DONE,
     DrainWait,
@@ -33,37 +25,15 @@ from httpng_core.sending.calls import (
     Wait,
     Write,
 )
-from httpng_core.sending.checks import (
-    checked_position,
-    checked_timeout,
-    checked_window,
-)
-from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
+from httpng_core.sending.checks import checked_position, checked_timeout, checked_window
 from httpng_core.sending.messages import MessagePositions
-from httpng_core.sending.outgoing import of_users
-from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.receiver import Receiver
-from httpng_core.sending.results import Call, SendResult, SendStats, encode
-from httpng_core.sending.states import (
-    GIVEN_UP,
-    LAST_LIVE,
-    LAST_WRITABLE,
-    ResponseEvent,
-    ResponseState,
-    next_state,
-)
-from httpng_core.sending.tracking import Tracking
-from httpng_core.sending.waits import HeadStage, Waits, reached
-
-HANDLER_ERROR: Final = b"Path handler execution error"
-_ERROR_HEAD: Final = response_head(500, {"content-type": "text/plain; charset=utf-8"})
-_OPEN: Final = ResponseState.OPEN
-_STREAMING: Final = ResponseState.STREAMING
-_SHORT: Final = 16 * 1024
-"""A body up to this is framed at once with its head."""
+from httpng_core.sending.results import Call, SendStats
+from httpng_core.sending.states import GIVEN_UP, LAST_LIVE, LAST_WRITABLE, ResponseEvent, next_state
+from httpng_core.sending.waits import HeadStage, reached
 
 
-class Exchange(Tracking):
+class Exchange(Answering):
     """One request and its response, with the calls of its handler.
 
     Attributes:
@@ -314,35 +284,6 @@ class Exchange(Tracking):
         self.host.wake()
         return wait
 
-    def withdraw(self, pending: Pending, now: float) -> None:
-        """End a call as a timeout would: its task was cancelled, or its time is up.
-
-        What a read has brought already is there for the next one.
-        """
-        if isinstance(pending, Read) and self.incoming is not None:
-            self.incoming.withdraw(pending, now)
-            return
-        if pending.settled:
-            return
-        if isinstance(pending, DrainWait):
-            if self.drain_waits is not None:
-                self.drain_waits.remove(pending)
-            self.timers.cancel(pending.timer)
-            pending.tell(is_due=False)
-            return
-        if isinstance(pending, Write):
-            queue = self.queue
-            assert queue is not None
-            queue.remove(pending)
-            self.keep_offered(pending)
-            self.note_short(pending)
-            self.settle_call(pending)
-            # Who stood in line behind it may be accepted now.
-            queue.advance(self, now, self._settle_write)
-            self.host.wake()
-        elif self.waits is not None:
-            self.waits.withdraw(pending, self, self.head_stage)
-
     # Calls that don't ---------------------------------------------------------------------------------
 
     def write_informational(self, code: Integer, headers: HeaderSource | None, now: float) -> None:
@@ -430,284 +371,3 @@ class Exchange(Tracking):
             lag=self.lag(now),
             stalled_by=self.stalled_by(),
         )
-
-    # How a handler ends -------------------------------------------------------------------------------
-
-    def finish(self, now: float, headers: HeaderSource | None = None) -> None:
-        """End the response as the handler returned nothing: flush, and end cleanly or cut short.
-
-        `headers` are those of an empty answer, if none was begun.
-        """
-        if self.state > LAST_WRITABLE:
-            return
-        if self.tunnel is not None:
-            self.tunnel.finish(now)
-            return
-        if self.head is None:
-            head = response_head(200, headers)
-            self._give_head(head, 0 if head.content_length is None else head.content_length)
-        if self.queue is not None:
-            self.leave_queue()
-        self._end(now)
-
-    def respond(self, response: Response, now: float) -> None:
-        """End the response with what the handler returned; see `answer`."""
-        self.answer(response.status, response.headers, response.body, now)
-
-    def answer(self, status: Integer, headers: HeaderSource | None, body: bytes | str, now: float) -> None:
-        """End the response with a whole one, or append `body` to what was begun.
-
-        Raises:
-            TypeError, ValueError: it isn't one; nothing of it is sent.
-            ContentLengthError: its body and the declared length disagree; nothing of it is sent.
-        """
-        data = body if type(body) is bytes else body_bytes(body)
-        size = len(data)
-        head = response_head(status, headers)
-        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
-            self._answer_apart(head, data, size, now)
-
-    def _answer_apart(self, head: ResponseHead, data: bytes, size: int, now: float) -> None:
-        """Do what `answer` does of a response that is not ordinary, or to what was begun."""
-        if self.state > LAST_WRITABLE:
-            return
-        if self.tunnel is not None:
-            raise ResponseStateError("a WebSocket was accepted: its handler must return None")
-        if self.head is None:
-            declared = head.content_length
-            if declared is not None and declared != size:
-                self._check_declared(head, size)
-            self._give_head(head, size if declared is None else declared)
-        elif self.length is not None:
-            self.check_length(size)
-        if self.queue is not None:
-            self.leave_queue()
-        if size:
-            self._calls += 1
-            self.last_whole = self._calls
-            # With "auto" it is the payload: there is nothing to choose later.
-            window = self.settings.default_send_window if self.window is None else self.window
-            if self.drops or window == "auto" or self.current - self.sent + size <= window:
-                self.accept(data, now)
-                if self.drops and self.waits is not None:
-                    self.settle_waits()
-            else:
-                self._line_up(Write(data, window, inf), now)
-        self._end(now)
-
-    def fail(self, now: float, cause: Cause = RAISED) -> None:
-        """End the response as the handler raised: an answer of ours if nothing was committed, else cut short.
-
-        After the end it changes nothing.
-        """
-        if self.state > LAST_WRITABLE:
-            return
-        if self.tunnel is not None:
-            self.tunnel.fail(now, cause)
-            return
-        if self.head_stage >= HeadStage.COMMITTED or self.offered:
-            self.leave_queue()
-            self._cut(cause, now)
-            return
-        self._answer_instead(_ERROR_HEAD, HANDLER_ERROR, cause, now)
-
-    def refuse(self, status: int, reason: str, now: float) -> None:
-        """End the response as the request can't be served: an answer of ours if nothing was committed.
-
-        Else it is reset. After the end it changes nothing.
-        """
-        if self.state > LAST_WRITABLE:
-            return
-        cause = Cause(EndKind.REFUSED, reason, status)
-        if self.head_stage >= HeadStage.COMMITTED or self.offered:
-            self.reset(now, cause)
-            return
-        head = response_head(status, {"content-type": "text/plain; charset=utf-8"})
-        self._answer_instead(head, reason.encode(), cause, now)
-
-    def _answer_instead(self, head: ResponseHead, body: bytes, cause: Cause, now: float) -> None:
-        """Answer in place of the handler, of which nothing is committed."""
-        self.drop_all()
-        self.leave_queue()
-        if self.waits is not None:
-            self.waits.cancel_header_writes(self, self.head_stage)
-        self.cause = cause
-        self.substitute = body
-        self._give_head(head, len(body))
-        self._flush(ResponseEvent.END, now)
-
-    # What feeds tell (`FollowOwner`) ------------------------------------------------------------------
-
-    def feed_closed(self, now: float) -> None:
-        """Note that the feed which is followed has closed."""
-        if self.queue is not None:
-            self.queue.advance(self, now, self._settle_write)
-        # Who stood in line behind it may have been accepted.
-        self.host.wake()
-
-    def follow_failed(self, error: BaseException, now: float) -> None:
-        """End the follow: what a function of the user's raised, that says what is wanted, is raised by it."""
-        queue = self.queue
-        if queue is None or (follow := queue.any_follow) is None:
-            return
-        queue.remove(follow)
-        self._settle_write(follow, of_users(error, "keys"))
-        queue.advance(self, now, self._settle_write)
-        # Who stood in line behind it may have been accepted.
-        self.host.wake()
-
-    def count_swept(self) -> None:
-        """Count what a sweep has sent, if one does."""
-        if self.queue is not None and (source := self.queue.following) is not None:
-            self.settle_books(source)
-
-    def settle_books(self, source: Source) -> None:
-        """Count what a sweep has sent of `source`."""
-        body, wire, at = source.take_books()
-        if wire:
-            self.current += body
-            self.committed += body
-            self.sent += body
-            if at > self.moved_at:
-                self.moved_at = at
-            self.carrier.swept(wire)
-
-    def sweep_fell_short(self, taken: int, now: float) -> None:
-        """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
-        self.carrier.fell_short(taken, now)
-
-    # Inside -------------------------------------------------------------------------------------------
-
-    def _deadline(self, now: float, timeout: Seconds | None) -> float:
-        return now + (self.settings.default_send_timeout if timeout is None else checked_timeout(timeout))
-
-    def _begin_body(self, headers: HeaderSource | None, now: float) -> None:
-        if self.head is None:
-            head = response_head(200, headers)
-            self._give_head(head, head.content_length)
-            self.head_given = True
-            self.state = _STREAMING
-        if self.stalls is not None:
-            self.stalls.begin(now)
-        self.host.wake()
-
-    def _give_trailers(self, fields: Fields, headers: HeaderSource | None) -> None:
-        if self.head is None:
-            # Its length isn't declared, so that something can come behind it.
-            head = response_head(200, headers)
-            self._give_head(head, head.content_length)
-        if not self.drops:
-            self.trailers = fields
-
-    def _give_head(self, head: ResponseHead, length: int | None) -> None:
-        if self.settings.headers is not None:
-            head = with_defaults(head, self.settings.headers)
-        self.head, self.head_stage = head, HeadStage.BEGUN
-        # What a bodiless response declares is what the handler says of another one (RFC 9110, 8.6).
-        self.length = head.content_length if head.bodiless else length
-        self.drops = head.bodiless or self.request.method == "HEAD"
-
-    def _check_declared(self, head: ResponseHead, size: int) -> None:
-        declared = head.content_length
-        if declared is None or declared == size or head.bodiless or self.request.method == "HEAD":
-            return
-        raise ContentLengthError(
-            f"content-length is {declared}, and the body that was returned has {size} bytes; "
-            "nothing of it is sent"
-        )
-
-    def _take_now(self, data: bytes, room: float, until: Until, now: float) -> bool:
-        """Accept a body whole if nobody waits before it and it fits; return whether it did."""
-        if self.queue is not None and len(self.queue):
-            return False
-        size = len(data)
-        if self.length is not None:
-            self.check_length(size)
-        reached = self.sent if until == "sent" else self.reached(until)
-        if not self.drops and self.current - reached + size > room:
-            return False
-        if size:
-            self._calls += 1
-            self.last_whole = self._calls
-            self.accept(data, now)
-            if self.drops and self.waits is not None:
-                # Dropped bytes count as sent, and no kernel will say so.
-                self.settle_waits()
-        self.host.wake()
-        return True
-
-    def _write_along_path(self, data: bytes, deadline: float, until: Until, now: float) -> Pending:
-        path = self.along_path(until)
-        if self._take_now(data, path.limit(len(data)), until, now):
-            return DONE
-        path.refused(now)
-        return self._line_up(Write(data, 0, deadline, until, path), now)
-
-    def _line_up(self, write: Write, now: float) -> Write:
-        write.timer = self.timers.add(write.deadline, lambda at: self._time_out(write, at))
-        if self.queue is None:
-            self.queue = WriterQueue()
-        queue = self.queue
-        self._calls += 1
-        write.order, write.began = self._calls, now
-        queue.append(write)
-        if len(queue) == 1:
-            queue.advance(self, now, self._settle_write)
-        if self.confirming is not None:
-            self.confirming.look()
-        self.host.wake()
-        return write
-
-    def _time_out(self, write: Write, now: float) -> None:
-        if (note := self.host.note_timeout) is not None:
-            note()
-        self.withdraw(write, now)
-
-    def _await(self, wait: Wait | HeaderWrite) -> Pending:
-        self._step_out()
-        if self.waits is None:
-            self.waits = Waits(self.timers)
-        wait.timer = self.timers.add(wait.deadline, lambda now: self.withdraw(wait, now))
-        self.waits.pending.append(wait)
-        if self.confirming is not None:
-            self.confirming.look()
-        return wait
-
-    def _ended_call(self, pending: Pending, call: Call) -> Pending:
-        """Settle a call at once: the exchange is over, or what it waits for is there already."""
-        over = self.state > (LAST_LIVE if call is Call.WAIT else LAST_WRITABLE)
-        met = isinstance(pending, Wait) and reached(pending, self, self.head_stage)
-        sent = self.head_stage >= HeadStage.SENT
-        pending.settle(encode(call, cancelled=over, headers_were_sent=sent, reached=met))
-        return pending
-
-    def _follow_cancelled(self) -> SendResult:
-        sent = self.head_stage >= HeadStage.SENT
-        return encode(Call.WAIT, cancelled=True, headers_were_sent=sent)
-
-    def _end(self, now: float) -> None:
-        if self.last_short > self.last_whole:
-            self._cut(FELL_SHORT, now)
-        elif self.length is not None and self.current < self.length and self._is_too_short():
-            told = f"content-length is {self.length}, and {self.current} bytes were written"
-            self._cut(Cause(EndKind.SHORT_BODY, told), now)
-        else:
-            self.state = ResponseState.ENDED
-            if self.incoming is not None:
-                self.incoming.abandon("its handler is done", now)
-            self.carrier.exchange_ended(self, now)
-            self.host.wake()
-
-    def _cut(self, cause: Cause, now: float) -> None:
-        self.cause = cause
-        self._flush(ResponseEvent.CUT, now)
-        if self.state is ResponseState.CUTTING:
-            # Perhaps there is nothing left to flush.
-            self.check_flushed(now)
-
-    def _flush(self, event: ResponseEvent, now: float) -> None:
-        self.state = next_state(self.state, event, head_given=True)
-        if self.incoming is not None:
-            self.incoming.abandon("its handler is done", now)
-        self.carrier.exchange_ended(self, now)
-        self.host.wake()
