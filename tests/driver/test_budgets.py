@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,22 +111,27 @@ class Crowd:
                 await anyio.sleep(0.05)
         assert (answer.status, answer.body) == (200, b"0 bytes")
 
+    async def trickler(self) -> Client:
+        """One that sends a part of a body, and may go on slowly; some 22 of them fill the budget."""
+        return await self._upload(3 * 16384)
+
     async def _client(self) -> Client:
         return await self._stack.enter_async_context(self._net.connect(self._server, receive_buffer=16384))
 
     async def _download(self) -> None:
         (await self._client()).request("/big")
 
-    async def _upload(self) -> None:
+    async def _upload(self, size: int = 100_000) -> Client:
         client = await self._client()
         if isinstance(client, Client2):
-            stream = client.http2.request("/up", "POST", body=None)
+            client.http2.request("/up", "POST", body=None)
             for _ in range(3):
-                client.http2.h2.send_data(stream, bytes(16384))
+                client.http2.h2.send_data(1, bytes(16384))
             client.say()
         else:
             head = b"POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-            client.send(head + bytes(100_000))
+            client.send(head + bytes(size))
+        return client
 
 
 async def grown(net: Net, server: Server, count: int = 16) -> None:
@@ -202,6 +207,43 @@ async def test_what_moves_goes_on(serving: Serving) -> None:
                     tasks.start_soon(in_thread, client.get, "/big")
             assert sum(client.taken for client in clients) > 4 * 100 * len(PIECE)
             assert ends(server) == {}
+
+
+async def test_uploads_that_trickle_keep_the_others_out_for_no_longer_than_a_second(net: Net) -> None:
+    """They fill the budget, and none of them ever stands still."""
+    async with net.serving(coroutine, memory_budget=BUDGET) as server, AsyncExitStack() as stack:
+        crowd, over = Crowd(net, server, stack), threading.Event()
+        tricklers = [await crowd.trickler() for _ in range(24)]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(in_thread, trickle, tricklers, over)
+            try:
+                await until(lambda: held(server) >= BUDGET)
+                # Some are ended, so that an eighth of the budget is free.
+                await crowd.healthy()
+                assert held(server) < BUDGET
+                # It asks 20 times a second, and each time that it is refused counts.
+                assert ends(server)[FULL] < 80
+            finally:
+                over.set()
+    await until(lambda: is_at_rest(server))
+
+
+def trickle(clients: list[Client], over: threading.Event) -> None:
+    """Send a little of each body, again and again, until it is over."""
+    while not over.wait(0.02):
+        for client in clients:
+            # Those whose turn it was are gone.
+            with suppress(OSError):
+                send_some(client, 10)
+
+
+def send_some(client: Client, size: int) -> None:
+    """Send more of the body of its only request."""
+    if isinstance(client, Client2):
+        client.http2.h2.send_data(1, bytes(size))
+        client.say()
+    else:
+        client.send(bytes(size))
 
 
 async def test_a_budget_may_come_and_go_while_the_server_runs(serving: Serving) -> None:

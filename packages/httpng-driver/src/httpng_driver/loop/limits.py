@@ -6,13 +6,21 @@
    eighth of the budget is free. Each loop ends its own, for its share of what is too much.
 3. Before it comes to that, from a quarter of the budget on, each exchange gets an equal part of a quarter as
    its send window, if its own is wider: handlers wait for clients that read, who aren't ended for reading.
-4. What moves isn't ended, unless what is held passes the budget by an eighth as well.
+4. What moves isn't ended, unless what is held passes the budget by an eighth as well, or the budget has been
+   used up for a second and nothing stands still. Then those end that take most of it: bytes times the seconds
+   since the connection held none. Clients that move slowly on purpose can't keep the others out.
 5. Exchanges that hold next to nothing are ended last: it would free nothing.
+
+A look at all connections would hold the loop up where there are thousands. So the order is made of what was
+counted last, which costs little for each, and only who would be ended is asked again.
 """
 
 from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from math import inf
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from httpng_core import (
     Address,
@@ -36,17 +44,47 @@ _PART: Final = 8
 """One part in so many of the budget is freed, and is what may be held beyond it while all moves."""
 _STILL: Final = 0.25
 """Bytes that haven't moved for so many seconds stand still."""
+_PATIENCE: Final = 1.0
+"""Seconds for which the budget may be used up by what moves, if nothing stands still."""
 _LITTLE: Final = 4096
-_MOST_AT_ONCE: Final = 16
-"""So many are ended in one turn."""
+_MOST_AT_ONCE: Final = 4
+"""So many are ended in one turn: others wait for it."""
+_ASKED_AT_ONCE: Final = 32
+"""So many are asked again in one turn."""
 _PAUSE: Final = 0.25
 """Seconds until the next look, if there was nothing to end."""
 _GATHERED: Final = 64 * 1024
 _NARROWEST: Final = 16 * 1024
 
+_MUCH, _SOME, _FOR_NOBODY = range(3)
+"""In which order holdings end: those that wait for no client last."""
 
-Victim = tuple[bool, float, int, Connection]
-"""Whether it holds much, minus the time since when it stands still, a number, and whose it is."""
+
+class Kept(NamedTuple):
+    """What was counted of a connection.
+
+    Attributes:
+        size: how many bytes it holds.
+        kind: of its holdings, that of the one to be ended first.
+        still_since: since when that one stands still.
+        held_since: since when the connection holds something.
+    """
+
+    size: int
+    kind: int
+    still_since: float
+    held_since: float
+
+
+Victim = tuple[int, float, int, Connection]
+"""Its kind, a rank, a number that no other has so that no two are compared further, and whose it is."""
+
+
+def _order(holding: Holding) -> tuple[int, float]:
+    """Return what puts a holding before others, if they stand still."""
+    if holding.since == inf:
+        return _FOR_NOBODY, inf
+    return _MUCH if holding.size >= _LITTLE else _SOME, holding.since
 
 
 class Limits:
@@ -151,12 +189,14 @@ class Share:
         self._clock = clock
         self._alarm_at = alarm_at
         self._ring = ring
-        # What was counted of the connections that hold something.
-        self._of: dict[Connection, int] = {}
+        # The connections that hold something, those that were counted longest ago first.
+        self._of: dict[Connection, Kept] = {}
         self._alarm: Timer | None = None
-        # Those to be ended, the first of them last, and down to how much is held.
+        # A heap of those to be ended, whether that is for standing still, and down to how much is held.
         self._victims: list[Victim] = []
+        self._are_still = True
         self._goal = 0.0
+        self._moving_since = inf
         self._take_limits()
         limits.add(self)
 
@@ -171,7 +211,9 @@ class Share:
 
     def settle(self, connection: Connection) -> None:
         """Count what a connection holds, now that it was served; do something if that is too much."""
-        self._count(connection, connection.holdings())
+        holdings = connection.holdings()
+        if holdings or connection in self._of:
+            self._count(connection, holdings)
         limits = self.limits
         held, budget = limits.held, limits.budget
         if budget is None or held < budget // 8:
@@ -192,7 +234,9 @@ class Share:
 
     def forget(self, connection: Connection) -> None:
         """Note that a connection is closed."""
-        self.held -= self._of.pop(connection, 0)
+        kept = self._of.pop(connection, None)
+        if kept is not None:
+            self.held -= kept.size
 
     def look(self) -> None:
         """Look soon whether there is too much."""
@@ -212,58 +256,91 @@ class Share:
         self.admission.widen()
 
     def _count(self, connection: Connection, holdings: list[Holding]) -> None:
-        size = 0
-        for holding in holdings:
-            size += holding.size
-        before = self._of.pop(connection, 0)
-        if size:
-            self._of[connection] = size
-        self.held += size - before
+        before = self._of.pop(connection, None)
+        if before is not None:
+            self.held -= before.size
+        if holdings:
+            size = _sum(holdings)
+            since = self._clock() if before is None else before.held_since
+            self._of[connection] = Kept(size, *min(map(_order, holdings)), since)
+            self.held += size
 
     def _relieve(self, now: float) -> None:
-        """End some of what stands still, if too much is held; the rest in the next turns."""
-        self._alarm = None
+        """End some of what is held, if it is too much; the rest in the next turns."""
+        alarm, self._alarm = self._alarm, None
         limits, budget = self.limits, self.limits.budget
         if budget is None:
             return
+        # What a feed has sent, or a handler taken, may not be counted yet.
+        for connection in list(islice(self._of, _ASKED_AT_ONCE)):
+            self._count(connection, connection.holdings())
         if not self._victims:
             self._find(budget, now)
-        ended = self._end(now)
-        if self._victims or limits.held >= budget:
-            self._alarm = self._alarm_at(now + (0 if ended else _PAUSE), None, self._relieve)
+        has_more = self._end(now)
+        if has_more or limits.held >= budget:
+            self._alarm = self._alarm_at(now + (0 if has_more else _PAUSE), alarm, self._relieve)
 
     def _find(self, budget: int, now: float) -> None:
         """Find those to be ended, if too much is held, and down to how much."""
-        found: list[Victim] = []
-        for connection in tuple(self._of):
-            holdings = connection.holdings()
-            self._count(connection, holdings)
-            for one in holdings:
-                # With a number that no other has, so that no two are compared further.
-                found.append((one.size >= _LITTLE, -one.since, len(found), connection))
         total = self.limits.held
         if total < budget:
+            self._moving_since = inf
             return
-        part, before = self.held / total, _STILL - now
-        self._victims = sorted([one for one in found if one[1] >= before])
-        self._goal = part * (budget - budget // _PART)
-        if not self._victims and total > budget + budget // _PART:
-            # What moves is all that there is.
-            self._victims, self._goal = sorted(found), part * budget
+        self._goal = self.held / total * (budget - budget // _PART)
+        before, self._are_still = now - _STILL, True
+        self._victims = [
+            (kept.kind, kept.still_since, number, connection)
+            for number, (connection, kept) in enumerate(self._of.items())
+            if kept.still_since <= before
+        ]
+        if self._victims:
+            self._moving_since = inf
+        else:
+            self._moving_since = min(self._moving_since, now)
+            is_urgent = total > budget + budget // _PART
+            if is_urgent or now - self._moving_since >= _PATIENCE:
+                self._find_moving(inf if is_urgent else now - _PATIENCE, now)
+        heapify(self._victims)
 
-    def _end(self, now: float) -> int:
-        """End those who come first of the victims, if they still stand still; return how many."""
-        ended = 0
-        while self._victims and ended < _MOST_AT_ONCE:
+    def _find_moving(self, before: float, now: float) -> None:
+        """Find those that take most, as nothing stands still; of them who has held something since then."""
+        self._are_still = False
+        self._victims = [
+            (kept.kind // _FOR_NOBODY, -kept.size * (now - kept.held_since), number, connection)
+            for number, (connection, kept) in enumerate(self._of.items())
+            if kept.held_since <= before and (kept.kind != _FOR_NOBODY or before == inf)
+        ]
+
+    def _end(self, now: float) -> bool:
+        """End those who come first of the victims, if they still are; return whether there are more."""
+        ended = asked = 0
+        while self._victims and ended < _MOST_AT_ONCE and asked < _ASKED_AT_ONCE:
             if self.held <= self._goal:
                 self._victims = []
                 break
-            _, since, _, connection = self._victims.pop()
-            for holding in connection.holdings():
-                if holding.since == -since:
-                    holding.give_up(now, MEMORY_FULL)
+            asked += 1
+            kind, rank, number, connection = heappop(self._victims)
+            holdings = connection.holdings()
+            if holdings:
+                worst = min(holdings, key=_order if self._are_still else _least_free)
+                if not self._are_still or _order(worst) <= (kind, rank):
+                    worst.give_up(now, MEMORY_FULL)
                     ended += 1
-                    # Others that moved at the same time have their own turn.
-                    break
-            self._count(connection, connection.holdings())
-        return ended
+                    before, holdings = _sum(holdings), connection.holdings()
+                    goes_on = self._are_still and 0 < _sum(holdings) < before
+                else:
+                    goes_on = True
+                if goes_on and (order := min(map(_order, holdings)))[1] <= now - _STILL:
+                    # What else of it stands still has its turn later.
+                    heappush(self._victims, (*order, number, connection))
+            self._count(connection, holdings)
+        return bool(self._victims)
+
+
+def _sum(holdings: list[Holding]) -> int:
+    return sum([holding.size for holding in holdings])
+
+
+def _least_free(holding: Holding) -> tuple[bool, int]:
+    """Return what puts a holding before others, if all move: the largest is ended first."""
+    return holding.since == inf, -holding.size
