@@ -4,7 +4,7 @@ A hub serves 32 clients at the other ends of socket pairs, a request of each in 
 don't depend on what else the machine does, so small steps can be told by them; microseconds are the least of
 all turns, and those of the loop that waits for the answers are among them.
 
-    python bench/in_process.py [async|def|lua] [uvloop|asyncio|trio] [--changing]
+    python bench/in_process.py [async|def|lua|asgi] [uvloop|asyncio|trio] [--changing]
         [--count calls|codes [--by-function]] [--turns 300]
 
 What is measured is whichever httpng comes first on the path of this Python: of another tree, by PYTHONPATH.
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench_apps import hello_async, hello_plain  # type: ignore[import-not-found]
+from bench_apps import asgi, hello_async, hello_plain  # type: ignore[import-not-found]
 
 from httpng_core import Address, Application
 from httpng_driver.loop.accepted import Accepted
@@ -153,7 +153,7 @@ def _application(kind: str) -> Application:
         from httpng_lua import LuaApplication
 
         return LuaApplication(HERE / "hello.lua", clock=time.monotonic)
-    return Application(hello_async if kind == "async" else hello_plain)
+    return Application({"async": hello_async, "def": hello_plain, "asgi": asgi}[kind])
 
 
 def _name(frame: FrameType) -> str:
@@ -186,7 +186,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua"], default="async")
+    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua", "asgi"], default="async")
     parser.add_argument("loop", nargs="?", choices=["uvloop", "asyncio", "trio"], default="uvloop")
     parser.add_argument("--changing", action="store_true", help="a header is another in each request")
     parser.add_argument("--count", choices=["calls", "codes"], default="")

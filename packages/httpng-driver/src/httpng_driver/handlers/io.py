@@ -20,7 +20,7 @@ from httpng_core import (
     Until,
 )
 from httpng_core import HeaderSource as _HeaderSource
-from httpng_driver.handlers.driving import Driving
+from httpng_driver.handlers.driving import GONE, Driving
 from httpng_driver.handlers.turn import LoopTurns, Turn
 from httpng_driver.handlers.websocket import WebSocket
 
@@ -332,6 +332,11 @@ class IO(BaseIO):
             self.__dict__["_turn"] = Turn(self._clock, self._turns)
         else:
             self._turn.begin(self._clock, self._turns)
+
+
+def let_go(io: IO) -> None:
+    """Have the `io` of an exchange that is over let go of what has driven it."""
+    _assign(io, "pump", GONE)
 
 
 def begin_write(io: IO, body: bytes | str | bytearray | memoryview) -> Pending | None:

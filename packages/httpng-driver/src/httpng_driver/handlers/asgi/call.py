@@ -14,6 +14,7 @@ from httpng_driver.handlers.asgi.errors import is_consequence, misplaced
 from httpng_driver.handlers.asgi.host import AsgiHost
 from httpng_driver.handlers.asgi.scope import http_scope
 from httpng_driver.handlers.driving import GONE
+from httpng_driver.handlers.io import let_go
 
 Message = MutableMapping[str, Any]
 
@@ -136,7 +137,7 @@ class AsgiCall:
             if not flagged:
                 pump.serve_locked()
         # Nothing is left to do for who has called.
-        self._io.__dict__["pump"] = GONE
+        let_go(self._io)
         if self._changed is not None:
             self._tell()
 
