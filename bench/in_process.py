@@ -1,10 +1,11 @@
 """What a hello costs a whole server but for TCP, in one process: microseconds, calls, or byte codes.
 
-A hub serves 32 clients at the other ends of socket pairs, a request of each in a turn. Calls and byte codes
+A hub serves 32 clients at the other ends of socket pairs, a request of each in a turn; "pieces": a piece of
+a response of an ASGI application to each, from a queue of its own. Calls and byte codes
 don't depend on what else the machine does, so small steps can be told by them; microseconds are the least of
 all turns, and those of the loop that waits for the answers are among them.
 
-    python bench/in_process.py [async|def|lua|asgi] [uvloop|asyncio|trio] [--changing]
+    python bench/in_process.py [async|def|lua|asgi|pieces] [uvloop|asyncio|trio] [--changing]
         [--count calls|codes [--by-function]] [--turns 300]
 
 What is measured is whichever httpng comes first on the path of this Python: of another tree, by PYTHONPATH.
@@ -23,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import fanout_apps  # type: ignore[import-not-found]
 from bench_apps import asgi, hello_async, hello_plain  # type: ignore[import-not-found]
 
 from httpng_core import Address, Application
@@ -31,6 +33,8 @@ from httpng_driver.loop.hub import Hub
 
 HERE = Path(__file__).parent
 CLIENTS, WARM_UP = 32, 20
+HANDLERS = {"async": hello_async, "def": hello_plain, "asgi": asgi, "pieces": fanout_apps.asgi}
+PIECE = fanout_apps.tick(1)
 WRK = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
 
 
@@ -85,7 +89,11 @@ class Clients:
             self._answered.register(ours.fileno(), select.EPOLLIN)
 
     def ask(self) -> None:
-        """Have each send a request."""
+        """Have each send a request, or get another piece of its response."""
+        if fanout_apps.queues:
+            for queue in fanout_apps.queues:
+                queue.put_nowait(PIECE)
+            return
         for end in self._ends:
             self._number += 1
             changing = b"X-Request-Id: %016d\r\n" % self._number if self._changing else b""
@@ -94,12 +102,13 @@ class Clients:
     @property
     def have_answers(self) -> bool:
         """Whether each was answered, and the hub is done with that."""
-        return not self._hub.statistics().tasks and len(self._answered.poll(0, CLIENTS)) == CLIENTS
+        is_done = self._hub.statistics().tasks == len(fanout_apps.queues)
+        return is_done and len(self._answered.poll(0, CLIENTS)) == CLIENTS
 
     def take(self) -> None:
         """Take the answers."""
         for end in self._ends:
-            assert end.recv(65536).endswith(b"hello")
+            assert end.recv(65536).endswith((b"hello", PIECE + b"\r\n"))
 
     def close(self) -> None:
         """Go away."""
@@ -118,6 +127,10 @@ async def measure(
     async with reactor as running:
         hub = Hub(_application(options.kind), running)
         clients = Clients(hub, options.changing)
+        if options.kind == "pieces":
+            clients.ask()
+            while len(fanout_apps.queues) < CLIENTS:
+                await rest()
         for turn in range(options.turns + WARM_UP):
             clients.ask()
             if turn >= WARM_UP:
@@ -153,7 +166,9 @@ def _application(kind: str) -> Application:
         from httpng_lua import LuaApplication
 
         return LuaApplication(HERE / "hello.lua", clock=time.monotonic)
-    return Application({"async": hello_async, "def": hello_plain, "asgi": asgi}[kind])
+    return Application(
+        {"async": hello_async, "def": hello_plain, "asgi": asgi, "pieces": fanout_apps.asgi}[kind]
+    )
 
 
 def _name(frame: FrameType) -> str:
@@ -186,7 +201,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua", "asgi"], default="async")
+    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua", "asgi", "pieces"], default="async")
     parser.add_argument("loop", nargs="?", choices=["uvloop", "asyncio", "trio"], default="uvloop")
     parser.add_argument("--changing", action="store_true", help="a header is another in each request")
     parser.add_argument("--count", choices=["calls", "codes"], default="")

@@ -10,6 +10,7 @@ from httpng_core import (
     ExchangeEnded,
     Feed,
     Host,
+    Readiness,
     RequestReceived,
     RequestRefused,
     SendResult,
@@ -38,6 +39,20 @@ def group_of(feed: Feed) -> Group:
         for group in branch._groups.all:
             return group
     return Group(None, feed.clock, feed._backlog, lambda *left: None, is_closed=False)
+
+
+def promised_at_rest(connection: Connection) -> bool:
+    """Whether a connection says that it rests; if it does, all that it promises holds."""
+    if connection.prepare() is not Readiness.NOTHING or not connection.is_at_rest:
+        return False
+    assert connection.wants_read
+    assert not connection.wants_write
+    assert not connection.asks_first
+    assert not connection.close_expected()
+    assert not connection.half_close_expected()
+    assert not connection.wants_acknowledged
+    assert connection.stall_limit == inf
+    return True
 
 
 def no_handler(request: object) -> None:

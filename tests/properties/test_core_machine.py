@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.core.driving import promised_at_rest
 from tests.properties.model import Call, Served
 from tests.properties.receiver import Received, Receiver
 
@@ -444,6 +445,7 @@ class CoreMachine(RuleBasedStateMachine):
         if self.connection.close_expected():
             self.offer, self.tail = None, b""
         self._check_wire()
+        promised_at_rest(self.connection)
         for served in self.served:
             self._check(served)
         assert sum(served.outcome is None for served in self.served) <= 1

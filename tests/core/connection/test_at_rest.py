@@ -1,26 +1,24 @@
 """`is_at_rest` promises that a driver need not ask anything else: so it must never be true too often."""
 
 from collections.abc import Callable
+from math import inf
+from typing import Any
 
-from tests.core.driving import GET, Driven
-
-from httpng_core import Readiness
+import pytest
+from tests.core.driving import GET, GET_10, Driven, promised_at_rest
 
 
 def rests(driven: Driven) -> bool:
     """What the connection says; if it says yes, all that it promises holds."""
-    connection = driven.connection
-    if connection.prepare() is not Readiness.NOTHING:
-        return False
-    if connection.is_at_rest:
-        assert connection.wants_read
-        assert not connection.wants_write
-        assert not connection.asks_first
-        assert not connection.close_expected()
-        assert not connection.half_close_expected()
-        assert not connection.wants_acknowledged
-        assert connection.stall_limit == float("inf")
-    return connection.is_at_rest
+    return promised_at_rest(driven.connection)
+
+
+def streaming(**given: Any) -> Driven:
+    """One of whose response the kernel has all that was written so far."""
+    driven = Driven(**given)
+    driven.write(b"a piece")
+    driven.push()
+    return driven
 
 
 def test_after_a_response_it_rests_until_the_next_request() -> None:
@@ -31,6 +29,66 @@ def test_after_a_response_it_rests_until_the_next_request() -> None:
     assert rests(driven)
     driven.receive(GET)
     assert rests(driven), "the handler may take its time"
+
+
+def test_a_response_that_is_streamed_rests_between_its_pieces() -> None:
+    driven = streaming()
+    assert rests(driven)
+    driven.write(b"another")
+    assert not rests(driven)
+    driven.push()
+    assert rests(driven)
+    driven.exchange.finish(driven.now)
+    assert not rests(driven)
+    driven.push()
+    assert rests(driven)
+    assert driven.body == b"a pieceanother"
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        lambda driven: driven.write(b"x" * 10, timeout=9, window=0),
+        lambda driven: driven.exchange.wait(7, driven.now, inf, "acked"),
+        lambda driven: driven.wait(1000),
+        lambda driven: driven.receive(GET),
+        lambda driven: driven.eof(),
+        lambda driven: driven.lost(),
+        lambda driven: driven.connection.abort(driven.now),
+        lambda driven: driven.exchange.reset(driven.now),
+        lambda driven: driven.exchange.fail(driven.now),
+        lambda driven: driven.exchange.finish(driven.now),
+    ],
+)
+def test_what_comes_between_pieces_ends_the_rest(disturb: Callable[[Driven], object]) -> None:
+    driven = streaming(tells_acknowledged=True)
+    assert rests(driven)
+    disturb(driven)
+    assert not rests(driven)
+
+
+def test_a_fin_behind_what_is_not_read_ends_the_rest_for_good() -> None:
+    driven = streaming(cancel_on_half_close="never")
+    driven.connection.peer_shut(driven.now)
+    driven.write(b"x")
+    driven.push()
+    assert not rests(driven)
+
+
+def test_a_response_that_only_the_end_of_the_connection_delimits_ends_the_rest() -> None:
+    driven = streaming(received=GET_10, tells_acknowledged=True)
+    assert rests(driven)
+    driven.exchange.fail(driven.now)
+    assert not rests(driven)
+    assert driven.connection.wants_acknowledged
+
+
+def test_who_watches_for_stalls_never_rests_between_pieces() -> None:
+    driven = streaming()
+    driven.exchange.stall_timeout = 3
+    driven.write(b"x")
+    driven.push()
+    assert not rests(driven)
 
 
 def test_a_handler_that_has_asked_for_something_ends_the_rest() -> None:

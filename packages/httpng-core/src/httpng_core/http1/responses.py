@@ -33,6 +33,17 @@ class Responses(Lifetime):
             return _NOTHING
         # The first two are enough for most, and spare a call.
         if not exchange.buffered and exchange.head_stage is not _BEGUN and not exchange.has_frame:
+            # Until the handler has more to send there is nothing to do but to read, unless somebody waits.
+            self._endpoint.at_rest = (
+                self._phase is HANDLING
+                and exchange.queue is None
+                and exchange.stalls is None
+                and exchange.tunnel is None
+                and self._upload is None
+                and not self._fin
+                and not self._parser.has_rest
+                and not self._endpoint.outbound.ledger.tracks
+            )
             return _NOTHING
         self._endpoint.at_rest = False
         if self._endpoint.outbound.size.asks_first:
@@ -73,7 +84,7 @@ class Responses(Lifetime):
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         if self._phase is not HANDLING:
             return
-        self._began, self._phase = now, FLUSHING
+        self._began, self._phase, self._endpoint.at_rest = now, FLUSHING, False
         timeout = exchange.settings.stall_timeout
         self._endpoint.deadline = None if timeout == inf else now + timeout
         if exchange.state is ResponseState.CUTTING and self.framer.until_close:

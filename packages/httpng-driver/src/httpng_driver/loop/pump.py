@@ -308,7 +308,7 @@ class Pump(Sender):
             connection.receive_data(data, clock())
         if mask & PEER_SHUT and self._watched:
             # Behind bytes that have no place to go yet; it is told once.
-            self._watched = 0
+            self._watched, self._rests = 0, False
             connection.peer_shut(clock())
         if mask & (ERROR | HANG_UP) and not connection.wants_read:
             connection.connection_lost(clock())
