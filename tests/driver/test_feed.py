@@ -21,7 +21,7 @@ from tests.driver.harness import (
 )
 from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
 
-from httpng_core import Keys, Request, SendResult, json_merge
+from httpng_core import Keys, LagStep, Request, SendResult, json_merge
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +199,38 @@ async def test_an_idle_stream_is_kept_alive(net: Net) -> None:
         await read_until_there(client, b"[alive][alive]")
         feed.publish(tick(1))
         assert await read_until(client, 1) == [1]
+
+
+async def test_a_client_that_takes_nothing_climbs_the_steps_and_is_cut_short(net: Net) -> None:
+    feed = Feed(policy="every", overflow="drop_oldest")
+    steps = [
+        LagStep(0.02, "conflate"),
+        LagStep(0.04, "drop", keys=["other"], reason="too slow for others"),
+        LagStep(0.06, "close", reason="too slow", mark="[bye]"),
+    ]
+
+    @Observed
+    async def follow(req: Request, io: IO) -> SendResult | None:
+        result = await io.follow(feed, lag_policy=steps)
+        stats = io.get_follow_stats()
+        assert stats is not None
+        assert (stats.lag_step, stats.dropped) == (3, ("too slow for others",))
+        return result
+
+    async with net.serving(follow) as server, net.connect(server, receive_buffer=4096) as client:
+        client.request()
+        await followed(feed)
+        number = 0
+        while feed.get_stats().followers:
+            number += 1
+            feed.publish(tick(number), key=number % 3)
+            await anyio.lowlevel.checkpoint()
+        result = await follow.outcome()
+        assert result is not None
+        assert result.cancelled
+        received = await in_thread(client.read_response)
+        assert client.was_cut_short
+        assert received.body.endswith(b"[bye]")
 
 
 async def test_a_follow_ends_when_the_client_is_gone(net: Net) -> None:

@@ -24,7 +24,7 @@ from tests.driver.harness import Client, in_thread, serving_on, until
 from httpng import Feed, FeedResponse
 from httpng.quart import FeedResponse as QuartFeedResponse
 from httpng.starlette import FeedResponse as StarletteFeedResponse
-from httpng_core import ListenAddress, parse_listen, sse_event
+from httpng_core import LagStep, ListenAddress, parse_listen, sse_event
 
 pytestmark = pytest.mark.anyio
 
@@ -183,6 +183,36 @@ async def test_under_another_server_a_slow_client_skips_too() -> None:
     told = sum(map(int, re.findall(r"\[(\d+)\]", text)))
     assert told > 1000
     assert seen + told == 20_000
+
+
+@SERVERS
+async def test_limits_and_lag_are_for_responses_too(serving: Callable[..., Any]) -> None:
+    feed = Feed()
+    steps = [LagStep(60, "close")]
+    async with serving(plain_app(feed, max_rate=20, lag_policy=steps, on_lag=print)) as address:
+        with Client(address) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            for number in range(1, 4):
+                feed.publish(f"<{number}>", key="a")
+                # The later ones have to wait for their time.
+                await read(client, f"<{number}>")
+
+
+async def test_under_another_server_one_that_lags_is_cut_with_the_mark() -> None:
+    feed = Feed()
+    app = plain_app(feed, lag_policy=[LagStep(0.05, "close", mark="[bye]")], max_rate=1e9)
+    async with under_uvicorn(app) as address:
+        with Client(address, receive_buffer=4096) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            while feed.get_stats().followers and feed.get_stats().skipped < 100:
+                feed.publish("x" * 10_000)
+                await anyio.lowlevel.checkpoint()
+            await anyio.sleep(0.1)
+            await in_thread(client.read_to_end)
+            assert client.wire.endswith(b"[bye]\r\n")
+    assert feed.get_stats().followers == 0
 
 
 async def test_a_client_that_is_too_slow_for_every_message_is_cut() -> None:

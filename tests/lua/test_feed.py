@@ -268,6 +268,74 @@ def test_what_tells_no_lag_raises(serve: Serve, options: str, told: str) -> None
     assert told in served.seen()[0]
 
 
+def test_steps_are_taken_as_a_client_lags_and_told(serve: Serve) -> None:
+    options = """lag_policy = {
+      {after = 2, action = 'slow', max_rate = 1, mark = '[slow]', left = '[fine]'},
+      {after = 4, action = 'conflate', mark = '[slower]', ['until'] = 3},
+      {after = 6, action = 'drop', keys = {'other'}, reason = 'no others'},
+    }"""
+    served = serve(
+        feed_script(
+            f"""
+            if req.path == '/books' then return tostring(books and books()) end
+            function books()
+              local s = io:get_follow_stats()
+              return ('%d %s %s'):format(s.lag_step, s.max_rate, s.dropped)
+            end
+            io:follow(feed, {{{options}}})"""
+        )
+    )
+    client = served.ask(room=0)
+    publish(served, "tick,")
+    for seconds, told in ((1, "0 nil nil"), (1, "1 1 nil"), (2, "2 1 nil"), (2, "3 1 no others")):
+        served.loop.advance(seconds)
+        assert served.answer("/books").body.decode().replace(".0", "") == told
+    client.give_room()
+    assert body(client) == b"[slow][slower]tick,"
+    served.loop.advance(6)
+    served.loop.advance(4)
+    served.loop.advance(2)
+    assert body(client) == b"[slow][slower]tick,[fine]"
+    assert served.answer("/books").body == b"0 nil no others"
+
+
+def test_one_that_lags_too_much_is_cut_short(serve: Serve) -> None:
+    served = serve(
+        feed_script(
+            "see(told(io:follow(feed, {lag_policy = {{after = 5, action = 'close', mark = '[bye]'}}})))"
+        )
+    )
+    client = served.ask()
+    client.room = 0
+    publish(served, "tick,")
+    served.loop.advance(5)
+    client.give_room()
+    assert client.received.endswith(b"[bye]\r\n")
+    assert served.seen() == ["wait false cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("5", "lag_policy must be a table of steps, not 5"),
+        ("{5}", "lag_policy must be a table of steps, which are tables, not 5 in it"),
+        ("{{aftr = 5}}", "after"),
+        ("{{after = '5', action = 'close'}}", "after of a step must be a number, not"),
+        ("{{action = 'close'}}", "after and until of a step must be numbers of seconds"),
+        ("{{after = 5}}", "the action of a step must be"),
+        ("{{after = 5, action = 'clsoe'}}", "the action of a step must be"),
+        ("{{after = 5, action = 'drop'}}", 'a step "drop" needs keys'),
+        ("{{after = 5, action = 'drop', keys = 5}}", "keys must be a table of keys"),
+        ("{{after = 5, action = 'conflate'}, {after = 5, action = 'close'}}", "must come in order"),
+    ],
+)
+def test_what_is_no_policy_raises(serve: Serve, policy: str, told: str) -> None:
+    served = serve(feed_script(f"see(select(2, pcall(io.follow, io, feed, {{lag_policy = {policy}}})))"))
+    served.ask()
+    assert told in served.seen()[0]
+    assert stats(served).split()[1] == "0"
+
+
 # Following --------------------------------------------------------------------------------------------
 
 

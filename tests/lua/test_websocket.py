@@ -582,3 +582,34 @@ def test_a_feed_is_followed_as_messages(serve: Serve) -> None:
         "false a payload of the feed isn't UTF-8 (invalid start byte): follow with binary=True",
         "wait false",
     ]
+
+
+def test_one_that_lags_is_told_by_messages_and_closed_in_the_end(serve: Serve) -> None:
+    served = serve("""
+    local feed = httpng.feed()
+    function handler(req, io)
+      if req.path:find('^/publish') then feed:publish(req.query, 'a') feed:publish('b', 'b') return '' end
+      local ws = io:upgrade_to_websocket()
+      ws:receive()
+      local policy = {
+        {after = 2, action = 'drop', keys = {'b'}, reason = 'no b', mark = 'only a'},
+        {after = 5, action = 'close', reason = 'too slow'},
+      }
+      see(told(ws:follow(feed, {lag_policy = policy, on_lag = {thinned = 'thinned', current = 'current'}})))
+      local stats = ws:get_follow_stats()
+      see(stats.lag_step, stats.dropped)
+    end
+    """)
+    speaker = Speaker(served)
+    speaker.client.room = 0
+    speaker.send(frame(TEXT, b"begin"))
+    served.answer("/publish?one")
+    served.loop.advance(2)
+    speaker.client.give_room()
+    assert speaker.messages == ["only a", "thinned", "one", "current"]
+    speaker.client.room = 0
+    served.answer("/publish?two")
+    served.loop.advance(5)
+    speaker.client.give_room()
+    assert speaker.closes[-1] == (1013).to_bytes(2, "big") + b"too slow"
+    assert served.seen() == ["wait false cancelled", "2 no b"]

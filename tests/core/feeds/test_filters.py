@@ -447,6 +447,9 @@ class Quiet:
     def follow_failed(self, error: BaseException, now: float) -> None:
         raise AssertionError
 
+    def cut_off(self, last: bytes, now: float, cause: object) -> None:
+        raise AssertionError
+
     def settle_books(self, source: object) -> None:
         raise AssertionError
 

@@ -5,9 +5,10 @@ from random import Random
 
 import pytest
 from tests.core.driving import result
-from tests.core.websocket.speaking import PONG, Socket, frame, messages, request
+from tests.core.websocket.speaking import PONG, Socket, close, frame, messages, request
 
-from httpng_core import Feed
+from httpng_core import LAG_LIMITS, Feed, LagStep
+from httpng_core.languages import LagWatched, Watched, checked_lag
 
 FRAME_4 = 4  # what comes before a payload of 126 to 65535 bytes
 
@@ -291,6 +292,44 @@ def test_a_slow_client_of_a_feed_skips_messages_and_each_gap_is_a_message_of_its
     lost = sum(int(str(gap).split()[1]) for gap in gaps)
     assert len(told_all) - len(gaps) + lost == 10
     assert told(socket) == (sum(map(len, told_all)), sum(map(len, told_all)))
+
+
+def watched(socket: Socket, feed: Feed, *steps: LagStep) -> Watched:
+    """A follower that is looked after by these steps."""
+    lag = checked_lag(None, LAG_LIMITS, steps)
+    assert lag is not None
+    return LagWatched(feed.follower(pace=lag.of_pace(None)), lag, socket.clock)
+
+
+def test_marks_of_lag_are_messages_of_their_own() -> None:
+    socket = Socket()
+    feed = Feed(clock=socket.clock)
+    socket.ws.follow(watched(socket, feed, LagStep(2, "conflate", mark="slow", left="fine")), socket.now)
+    feed.publish("one")
+    socket.advance(2)
+    socket.push(3)
+    socket.push()
+    socket.advance(2)
+    socket.push()
+    assert socket.messages == ["slow", "one", "fine"]
+    assert told(socket) == (11, 11)
+
+
+def test_one_that_lags_too_much_is_closed_with_a_reason() -> None:
+    socket = Socket()
+    feed = Feed(clock=socket.clock)
+    step = LagStep(10, "close", reason="too slow", mark="for streams")
+    follow = socket.ws.follow(watched(socket, feed, step), socket.now)
+    feed.publish("one")
+    socket.push(3)
+    feed.publish("two")
+    socket.advance(10)
+    socket.push()
+    assert result(follow).cancelled
+    assert socket.messages == ["one"], "what has begun is sent whole"
+    assert socket.closes == [(1013).to_bytes(2, "big") + b"too slow"]
+    socket.receive(close(1013))
+    assert (socket.exchange.cause.label, socket.ws.close_code) == ("limit(lag_policy)", 1013)
 
 
 def test_payloads_that_are_no_text_end_the_follow_unless_it_is_binary() -> None:

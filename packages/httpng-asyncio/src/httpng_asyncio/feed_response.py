@@ -8,12 +8,24 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from httpng_core import Cause, Feed, Host, KeyFilter, OnGap, Timers, sse_headers
-from httpng_core.languages import follower_of
+from httpng_core import (
+    LAG_LIMITS,
+    Cause,
+    Feed,
+    Host,
+    KeyFilter,
+    LagStep,
+    OnGap,
+    OnLag,
+    Priority,
+    Timers,
+    sse_headers,
+)
+from httpng_core.languages import LagWatched, Watched, checked_lag, checked_pace, follower_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,6 +51,12 @@ class FeedResponse:
         since: str | None = None,
         max_age: float | None = None,
         on_gap: OnGap | None = None,
+        max_rate: float | None = None,
+        max_bandwidth: float | None = None,
+        priority: Priority | None = None,
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         until_draining: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -51,6 +69,14 @@ class FeedResponse:
                 the feed gives ids; `""`: none, it begins anew.
             max_age: seconds after which a payload that was not sent is dropped; `None`: never.
             on_gap: called with the number of payloads that were lost.
+            max_rate: how many payloads of each key may be sent in a second; so are the other limits as for
+                `io.follow`, and what is done about lag. Under another server a client is looked at when that
+                has taken a payload, and "close" ends the application with an error.
+            max_bandwidth: how many bytes may be sent in a second, in the mean.
+            priority: as how many times as long as others some keys count to have waited.
+            on_lag: called with the lag in seconds and whether the client is thinned from now on.
+            lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
+            lag_policy: what is done about a client that lags.
             until_draining: whether the stream ends when the server drains; under other servers it never does.
             headers: more headers, or others, than `sse_headers()` has.
 
@@ -63,10 +89,20 @@ class FeedResponse:
         ]
         self._feeds = feed if isinstance(feed, Feed) else list(feed)
         self._since = since
-        self._follow: dict[str, Any] = {"keys": keys, "max_age": max_age, "on_gap": on_gap}
+        self._follow: dict[str, Any] = {
+            "keys": keys,
+            "max_age": max_age,
+            "on_gap": on_gap,
+            "max_rate": max_rate,
+            "max_bandwidth": max_bandwidth,
+            "priority": priority,
+            "on_lag": on_lag,
+            "lag_limits": lag_limits,
+            "lag_policy": None if lag_policy is None else list(lag_policy),
+        }
         self._until_draining = until_draining
         # A mistake is told now, not when the response has begun.
-        follower_of(self._feeds, **self._follow)
+        _source_of(self._feeds, **self._follow)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Send the response."""
@@ -118,22 +154,31 @@ class FeedResponse:
 
 
 class FeedResetError(RuntimeError):
-    """A client was too slow for a feed: more waited for it than may (`max_queued`)."""
+    """A client was too slow for a feed: more waited for it than may (`max_queued`), or it lagged for long."""
 
 
 class _Owner:
     """What a follower has in place of an exchange.
 
     Attributes:
+        timers: when it is to be looked at.
         changed: set when something became pending, or nothing will any more.
+        last: what is to be sent before it ends.
         error: why it can't go on.
     """
 
     def __init__(self) -> None:
-        # Nothing is timed without `max_rate` and the like, which there are none of here.
         self.timers = Timers()
         self.changed = asyncio.Event()
+        self.last = b""
         self.error: BaseException | None = None
+
+    async def wait(self, now: float) -> None:
+        """Wait until something has changed, or it is to be looked at."""
+        due = self.timers.next_deadline()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if due is None else max(due - now, 0)):
+                await self.changed.wait()
 
     # What followers do: see `FollowOwner`.
 
@@ -149,6 +194,11 @@ class _Owner:
         """Note that a function of the user's has raised."""
         self.error = error
         self.changed.set()
+
+    def cut_off(self, last: bytes, now: float, cause: Cause) -> None:
+        """Note that the client lags too much."""
+        self.last = last
+        self.reset(now, cause)
 
     def settle_books(self, source: object) -> None:
         """Do nothing: it is in step with nobody."""
@@ -176,26 +226,47 @@ class _CallInLoop:
 
 async def _payloads(feeds: Any, **follow: Any) -> AsyncGenerator[bytes, None]:
     """Give one payload after the other, each chosen when it is asked for."""
-    follower, owner = follower_of(feeds, **follow), _Owner()
+    (source, clock), owner = _source_of(feeds, **follow), _Owner()
     loop = asyncio.get_running_loop()
 
     def soon(function: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(function)
 
-    follower.begin(owner, Host(owner.changed.set, call_in_loop=_CallInLoop(loop), call_soon=soon))
+    source.begin(owner, Host(owner.changed.set, call_in_loop=_CallInLoop(loop), call_soon=soon))
     try:
         while owner.error is None:
             owner.changed.clear()
-            if follower.size and (payload := follower.offer()):
-                follower.taken()
+            owner.timers.handle(clock())
+            if source.size and (payload := source.offer()):
+                source.taken()
                 yield payload
-            elif follower.ended:
+            elif source.ended and owner.error is None:
                 return
-            elif not follower.size:
-                await owner.changed.wait()
+            elif not source.size:
+                await owner.wait(clock())
+        if owner.last:
+            yield owner.last
         raise owner.error
     finally:
-        follower.end()
+        source.end()
+
+
+def _source_of(
+    feeds: Any,
+    *,
+    max_rate: float | None,
+    max_bandwidth: float | None,
+    priority: Priority | None,
+    on_lag: OnLag | None,
+    lag_limits: tuple[float, float],
+    lag_policy: list[LagStep] | None,
+    **follow: Any,
+) -> tuple[Watched, Callable[[], float]]:
+    """Return what follows, and the clock that it goes by."""
+    pace, lag = checked_pace(max_rate, max_bandwidth, priority), checked_lag(on_lag, lag_limits, lag_policy)
+    follower = follower_of(feeds, pace=pace if lag is None else lag.of_pace(pace), **follow)
+    clock = feeds.clock if isinstance(feeds, Feed) else feeds[0].clock
+    return (follower if lag is None else LagWatched(follower, lag, clock)), clock
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -55,6 +55,7 @@ from httpng_core.feeds.deltas import FULL_EVERY, Delta
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.ladder import LagAction, LagStep
 from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.pace import Priority
@@ -176,6 +177,8 @@ __all__ = [
     "Incoming",
     "KeyFilter",
     "Keys",
+    "LagAction",
+    "LagStep",
     "Lifecycle",
     "ListenAddress",
     "Merge",

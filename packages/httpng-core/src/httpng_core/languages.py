@@ -11,7 +11,7 @@ from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
 from httpng_core.feeds.keep_alive import COMMENT, kept_alive
-from httpng_core.feeds.lag import LagWatched, checked_lag
+from httpng_core.feeds.lag import LagWatched, Watched, checked_lag
 from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import Pace, checked_pace
 from httpng_core.sending.calls import Later, Turn
@@ -35,6 +35,7 @@ __all__ = [
     "RouteTable",
     "Served",
     "Turn",
+    "Watched",
     "at_once",
     "checked_lag",
     "checked_pace",

@@ -21,7 +21,7 @@ from httpng_core.languages import (
     COMMENT,
     LagWatched,
     Later,
-    Pace,
+    checked_lag,
     checked_pace,
     follower_of,
     kept_alive,
@@ -30,7 +30,7 @@ from httpng_core.languages import (
 from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
-from httpng_lua.paces import PaceCalls, lag_of
+from httpng_lua.paces import PaceCalls
 from httpng_lua.runtime import LuaScriptError, Runtime, text_of
 from httpng_lua.steps import DONE, FAILED, Answer, guarded
 from httpng_lua.values import delta_of, merge_of
@@ -66,7 +66,7 @@ class FeedCalls:
         self._gone = feeds_together(())
         self._keys: dict[int, Keys] = {}
         self._last = 0
-        self.paces = PaceCalls(calls)
+        self.paces = PaceCalls(calls, self.wanted)
         self._gap: Callable[..., Any]
         self._listed: tuple[Hashable, ...] = ()
 
@@ -197,10 +197,7 @@ class FeedCalls:
         priority: float | None,
         keep_alive: float | None,
         comment: bytes | None,
-        thinned: bytes | None,
-        current: bytes | None,
-        most_lag: float | None,
-        least_lag: float | None,
+        lags: bool,
         timeout: float | None,
         until_draining: bool | None,
         window: float | bytes | None,
@@ -211,10 +208,9 @@ class FeedCalls:
         now, exchange = self._calls.clock(), handle.exchange
         on_gap = self.on_gap(gap, handle.home)
         pace = checked_pace(max_rate, max_bandwidth, self.paces.priority(priority))
-        lag = lag_of(thinned, current, most_lag, least_lag)
+        lag = checked_lag(*self.paces.lag_options(lags))
         if lag is not None:
-            pace = pace or Pace()
-            pace.tells_lag = True
+            pace = lag.of_pace(pace)
         follower = follower_of(
             self.numbered(feeds),
             max_age=max_age,
@@ -223,7 +219,7 @@ class FeedCalls:
             since=since_of(since),
             pace=pace,
         )
-        source: Any = follower if lag is None else LagWatched(follower, *lag, self._calls.clock)
+        source: Any = follower if lag is None else LagWatched(follower, lag, self._calls.clock)
         exchange.stall_timeout = stall
         pending = exchange.follow(
             kept_alive(source, exchange, keep_alive, COMMENT if comment is None else comment),

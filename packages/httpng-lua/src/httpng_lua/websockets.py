@@ -111,12 +111,14 @@ class WebSocketCalls:
         max_rate: float | None,
         max_bandwidth: float | None,
         priority: float | None,
+        lags: bool,
         timeout: float | None,
         until_draining: bool | None,
         window: float | bytes | None,
         until: bytes | None,
     ) -> Answer:
         ws, now = _prepared(handle, window, until), self._calls.clock()
+        on_lag, lag_limits, lag_policy = self._feeds.paces.lag_options(lags)
         pending = ws.follow(
             self._feeds.numbered(feeds),
             binary=bool(is_binary),
@@ -127,6 +129,9 @@ class WebSocketCalls:
             max_rate=max_rate,
             max_bandwidth=max_bandwidth,
             priority=self._feeds.paces.priority(priority),
+            on_lag=on_lag,
+            lag_limits=lag_limits,
+            lag_policy=lag_policy,
             timeout=timeout,
             until_draining=bool(until_draining),
         )

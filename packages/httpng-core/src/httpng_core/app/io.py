@@ -13,9 +13,10 @@ from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keep_alive import COMMENT, kept_alive
 from httpng_core.feeds.keys import KeyFilter
-from httpng_core.feeds.lag import LAG_LIMITS, LagWatched, OnLag, checked_lag
+from httpng_core.feeds.ladder import LagStep
+from httpng_core.feeds.lag import LAG_LIMITS, LagOptions, LagWatched, OnLag, checked_lag
 from httpng_core.feeds.many import ManyFollower, follower_of
-from httpng_core.feeds.pace import Limits, Pace, Priority, checked_pace
+from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
 from httpng_core.http.trailers import Fields
@@ -152,7 +153,7 @@ class BaseIO:
         on_gap: OnGap | None,
         limits: Limits,
         keep_alive: tuple[float | None, bytes | str],
-        on_lag: tuple[OnLag | None, tuple[float, float]],
+        on_lag: LagOptions,
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
@@ -161,10 +162,9 @@ class BaseIO:
             raise ResponseStateError("a WebSocket was accepted: use its follow")
         pace, lag = checked_pace(*limits), checked_lag(*on_lag)
         if lag is not None:
-            pace = pace or Pace()
-            pace.tells_lag = True
+            pace = lag.of_pace(pace)
         follower = follower_of(feed, max_age=max_age, on_gap=on_gap, keys=keys, since=since, pace=pace)
-        watched = follower if lag is None else LagWatched(follower, *lag, self._clock)
+        watched = follower if lag is None else LagWatched(follower, lag, self._clock)
         source = kept_alive(watched, self._exchange, *keep_alive)
         self._exchange.stall_timeout = self.stall_timeout
         pending = self._exchange.follow(
@@ -249,12 +249,13 @@ class GeneratorIO(BaseIO):
         keep_alive_comment: bytes | str = COMMENT,
         on_lag: OnLag | None = None,
         lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
         """See `Exchange.follow`; what it hasn't is as for an async handler."""
         limits = (max_rate, max_bandwidth, priority)
-        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits)
+        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits, lag_policy)
         return self._begin_follow(
             feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining
         )

@@ -10,6 +10,8 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.ladder import LagStep
+from httpng_core.feeds.lag import LAG_LIMITS, LagOptions, LagWatched, OnLag, checked_lag
 from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
@@ -162,21 +164,23 @@ class BaseWebSocket:
         max_age: float | None,
         on_gap: OnGap | None,
         limits: Limits,
+        on_lag: LagOptions,
         timeout: float | None,
         until_draining: bool,
     ) -> Pending:
         self._check_thread()
+        pace, lag = checked_pace(*limits), checked_lag(*on_lag)
         follower = follower_of(
             feed,
             max_age=max_age,
             on_gap=on_gap,
             keys=keys,
             since=since,
-            pace=checked_pace(*limits),
+            pace=pace if lag is None else lag.of_pace(pace),
             call="ws.follow",
         )
         pending = self._session.follow(
-            follower,
+            follower if lag is None else LagWatched(follower, lag, self._clock),
             self._clock(),
             timeout,
             self.send_window,
@@ -230,12 +234,17 @@ class GeneratorWebSocket(BaseWebSocket):
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> Pending:
         """Send what a feed publishes; see `follow` of an async handler's."""
-        limits = (max_rate, max_bandwidth, priority)
-        return self._begin_follow(feed, binary, keys, since, max_age, on_gap, limits, timeout, until_draining)
+        limits, lag = (max_rate, max_bandwidth, priority), (on_lag, lag_limits, lag_policy)
+        return self._begin_follow(
+            feed, binary, keys, since, max_age, on_gap, limits, lag, timeout, until_draining
+        )
 
     def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> Pending:
         """Yield it to close and wait for the end; see `close` of an async handler's."""

@@ -9,6 +9,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keys import KeyFilter, Keys
+from httpng_core.feeds.ladder import LagAction, LagStep
 from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.merging import Merge
 from httpng_core.feeds.pace import Priority
@@ -31,6 +32,8 @@ __all__ = [
     "Follower",
     "KeyFilter",
     "Keys",
+    "LagAction",
+    "LagStep",
     "LatestBacklog",
     "Merge",
     "OnGap",

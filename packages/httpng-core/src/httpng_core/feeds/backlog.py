@@ -10,6 +10,9 @@ from typing import Final
 from httpng_core.feeds.owed import Owed
 from httpng_core.http.chunks import chunk
 
+_SLACK: Final = 64
+"""So many more payloads that were replaced than others may stay in line."""
+
 
 class Payload:
     """What was published: bytes that all followers share.
@@ -135,9 +138,21 @@ class LatestBacklog:
 
 
 class EveryBacklog:
-    """Every payload, with at most `max_queued` bytes; beyond that the oldest go, or it overflows."""
+    """Every payload, with at most `max_queued` bytes; beyond that the oldest go, or it overflows.
 
-    __slots__ = ("_drops_oldest", "_max_queued", "_payloads", "_queued", "overflows")
+    While it conflates, the newest of each key alone: those before it stay in their places, replaced, until
+    they come to the front.
+    """
+
+    __slots__ = (
+        "_drops_oldest",
+        "_max_queued",
+        "_newest",
+        "_payloads",
+        "_queued",
+        "_replaced",
+        "overflows",
+    )
     replaces: Final = False
 
     def __init__(self, max_queued: int, *, drops_oldest: bool) -> None:
@@ -146,21 +161,37 @@ class EveryBacklog:
         self._queued = 0
         self._max_queued = max_queued
         self._drops_oldest = drops_oldest
+        # The newest of each key, while it conflates; and those that are in the line still, but don't count.
+        self._newest: dict[Hashable, Payload] | None = None
+        self._replaced: set[Payload] = set()
 
     def __len__(self) -> int:
         """See `LatestBacklog`."""
-        return len(self._payloads)
+        return len(self._payloads) - len(self._replaced)
+
+    def conflate(self, *, conflates: bool) -> None:
+        """Keep the newest of each key alone from now on, or all again."""
+        self._newest = None
+        if conflates:
+            self._newest = {}
+            for payload in self.payloads():
+                self._replace(payload)
+            self._skip_replaced()
 
     def add(self, payload: Payload) -> None:
         """See `LatestBacklog`. The one that was published last is kept, whatever its length."""
-        payloads = self._payloads
-        payloads.append(payload)
+        self._payloads.append(payload)
         self._queued += len(payload.body)
-        while self._queued > self._max_queued and len(payloads) > 1:
+        if self._newest is not None:
+            self._replace(payload)
+            self._skip_replaced()
+            if len(self._replaced) > len(self) + _SLACK:
+                self._payloads, self._replaced = deque(self.payloads()), set()
+        while self._queued > self._max_queued and len(self) > 1:
             if not self._drops_oldest:
                 self.overflows = True
                 return
-            self._queued -= len(payloads.popleft().body)
+            self._drop_first()
 
     def first(self) -> Payload | None:
         """See `LatestBacklog`."""
@@ -173,15 +204,17 @@ class EveryBacklog:
     def drop(self, payload: Payload) -> None:
         """See `LatestBacklog`."""
         if self._payloads and self._payloads[0] is payload:
-            self._payloads.popleft()
-            self._queued -= len(payload.body)
+            self._drop_first()
 
     def discard(self, key: Hashable) -> int:
         """See `LatestBacklog`."""
-        kept = deque(payload for payload in self._payloads if payload.key != key)
-        lost, self._payloads = len(self._payloads) - len(kept), kept
+        before = self.payloads()
+        kept = [payload for payload in before if payload.key != key]
+        self._payloads, self._replaced = deque(kept), set()
+        if self._newest is not None:
+            self._newest.pop(key, None)
         self._queued = sum(len(payload.body) for payload in kept)
-        return lost
+        return len(before) - len(kept)
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
         """See `LatestBacklog`; to overflow counts as well."""
@@ -190,16 +223,44 @@ class EveryBacklog:
 
     def payloads(self) -> list[Payload]:
         """See `LatestBacklog`."""
-        return list(self._payloads)
+        if not self._replaced:
+            return list(self._payloads)
+        return [payload for payload in self._payloads if payload not in self._replaced]
 
     def owed_without(self, payload: Payload | None) -> int | None:
         """See `LatestBacklog`. Their numbers ascend; what has none comes before them."""
         for other in self._payloads:
-            if other is not payload and other.number:
+            if other is not payload and other.number and other not in self._replaced:
                 return other.number
         return None
 
     def clear(self) -> None:
         """See `LatestBacklog`."""
         self._payloads.clear()
+        self._replaced.clear()
         self._queued = 0
+        if self._newest is not None:
+            self._newest.clear()
+
+    def _replace(self, payload: Payload) -> None:
+        """Have a payload take the place of the one of its key that is the newest so far."""
+        newest = self._newest
+        if newest is None or isinstance(payload.key, Mark):
+            return
+        older = newest.get(payload.key)
+        newest[payload.key] = payload
+        if older is not None:
+            self._replaced.add(older)
+            self._queued -= len(older.body)
+
+    def _drop_first(self) -> None:
+        payload = self._payloads.popleft()
+        self._queued -= len(payload.body)
+        if self._newest is not None and self._newest.get(payload.key) is payload:
+            del self._newest[payload.key]
+        self._skip_replaced()
+
+    def _skip_replaced(self) -> None:
+        """Have the one in front be one that counts."""
+        while self._payloads and self._payloads[0] in self._replaced:
+            self._replaced.discard(self._payloads.popleft())

@@ -24,11 +24,7 @@ _MUCH: Final = 64
 
 
 class Follower(Limited):
-    """One exchange on a feed; the `Source` of its `Follow`.
-
-    Attributes:
-        progress: where it stands, if its feed gives ids.
-    """
+    """One exchange on a feed; the `Source` of its `Follow`."""
 
     __slots__ = (
         "_bases",
@@ -44,7 +40,6 @@ class Follower(Limited):
         "framed",
         "keys",
         "max_age",
-        "progress",
     )
 
     def __init__(
@@ -57,9 +52,8 @@ class Follower(Limited):
         progress: Progress | None = None,
         pace: Pace | None = None,
     ) -> None:
-        super().__init__(backlog, pace)
+        super().__init__(backlog, pace, progress)
         self.keys = keys
-        self.progress = progress
         self._publisher = publisher
         self._feed: Publication[Follower]
         self.max_age = max_age
@@ -103,6 +97,7 @@ class Follower(Limited):
         self._owner, self._wake = owner, host.payload_ready
         self._feed, payloads = self._publisher.join(self, host)
         self._clock = self._feed.clock
+        self._since = self._clock()
         self._join(self._feed, len(payloads))
         deltas = self._feed.deltas
         self._bases = None if deltas is None else Bases(deltas)
@@ -281,7 +276,7 @@ class Follower(Limited):
         owner, backlog = self._owner, self._backlog
         if self._bases is not None:
             self._bases.published(payload)
-        if owner is None or self._finished:
+        if owner is None or self._finished or self._refuses(payload):
             return  # It left meanwhile, with another that its exchange followed; or takes in no more.
         if not backlog:
             self._wake()
@@ -309,7 +304,7 @@ class Follower(Limited):
 
     def give(self, payload: Payload) -> None:
         """Have it begin with the latest value of one more key."""
-        if self._owner is None or self._finished:
+        if self._owner is None or self._finished or self._is_dropped(payload.key):
             return
         if not self._backlog:
             self._wake()

@@ -6,7 +6,7 @@ from typing import Any
 from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
-from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.keys import KeyFilter, Predicate
 from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.resume import Progress
 from httpng_core.feeds.stats import FollowStats
@@ -18,14 +18,20 @@ class ManyFollower:
     """The followers of several feeds in one response; the `Source` of its `Follow`.
 
     Each feed in turn has its payload sent, if it has one. It is served for itself, in step with nobody.
+
+    Attributes:
+        lag_step: which step of what is done about one that lags it has come to, counted from 1; 0: none.
+        dropped: for what reasons it is sent some keys no more.
     """
 
-    __slots__ = ("_followers", "_next", "_offering")
+    __slots__ = ("_followers", "_next", "_offering", "dropped", "lag_step")
 
     def __init__(self, followers: list[Follower]) -> None:
         self._followers = followers
         self._next = 0
         self._offering = followers[0]
+        self.lag_step = 0
+        self.dropped: tuple[str, ...] = ()
 
     @property
     def framed(self) -> Callable[[bytes], bytes] | None:
@@ -49,6 +55,8 @@ class ManyFollower:
             merged=sum(stats.merged for stats in each),
             max_rate=each[0].max_rate,
             max_bandwidth=each[0].max_bandwidth,
+            lag_step=self.lag_step,
+            dropped=self.dropped,
         )
 
     @property
@@ -117,11 +125,36 @@ class ManyFollower:
     def set_pace(self, max_rate: object, max_bandwidth: object, priority: object) -> None:
         """See `Follower.set_pace`."""
         pace = self._followers[0].pace_with(max_rate, max_bandwidth, priority)
-        for follower in self._followers:
-            follower.check_pace(pace)
+        self.check_pace(pace)
         shared = self._followers[0].go_by(pace)
         for follower in self._followers[1:]:
             follower.go_by(pace, shared)
+
+    def check_pace(self, pace: Pace) -> None:
+        """See `Follower.check_pace`."""
+        for follower in self._followers:
+            follower.check_pace(pace)
+
+    def lower(self, max_rate: float | None) -> None:
+        """See `Follower.lower`."""
+        for follower in self._followers:
+            follower.lower(max_rate)
+
+    def conflate(self, *, conflates: bool) -> None:
+        """See `Follower.conflate`."""
+        for follower in self._followers:
+            follower.conflate(conflates=conflates)
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether there are keys that it is sent no more."""
+        return bool(self.dropped)
+
+    def drop_keys(self, dropped: Predicate, reason: str) -> None:
+        """See `Follower.drop_keys`."""
+        self.dropped = (*self.dropped, reason)
+        for follower in self._followers:
+            follower.drop_keys(dropped, reason)
 
     def step_in(self, host: Host) -> None:
         """Do nothing: nobody else is owed the same."""

@@ -21,13 +21,13 @@ class Pace:
     """The limits of one follow, of one feed or several.
 
     Attributes:
-        max_rate: how many payloads of each key may be sent in a second; `None`: any number.
         max_bandwidth: how many bytes may be sent in a second, in the mean; `None`: any number.
+        lowered: a `max_rate` that counts as well, for as long as the client lags; `None`: none does.
         ready_at: when the next payload may be sent, as far as `max_bandwidth` goes.
         tells_lag: whether somebody asks how long payloads have waited.
     """
 
-    __slots__ = ("_priority", "_waited", "max_bandwidth", "max_rate", "ready_at", "tells_lag")
+    __slots__ = ("_priority", "_rate", "_waited", "lowered", "max_bandwidth", "ready_at", "tells_lag")
 
     def __init__(
         self,
@@ -40,13 +40,21 @@ class Pace:
         Raises:
             TypeError, ValueError: one of them is no limit.
         """
-        self.max_rate = _checked("max_rate", max_rate, "payloads")
+        self._rate = _checked("max_rate", max_rate, "payloads")
+        self.lowered: float | None = None
         self.max_bandwidth = _checked("max_bandwidth", max_bandwidth, "bytes")
         self._priority = checked_priority(priority)
         self.ready_at = -inf
         self.tells_lag = False
         # Whether something had to wait for that.
         self._waited = False
+
+    @property
+    def max_rate(self) -> float | None:
+        """How many payloads of each key may be sent in a second; `None`: any number."""
+        if self._rate is None or self.lowered is None:
+            return self.lowered if self._rate is None else self._rate
+        return min(self._rate, self.lowered)
 
     @property
     def is_limited(self) -> bool:
@@ -73,7 +81,7 @@ class Pace:
             before = self.max_bandwidth
             after = inf if other.max_bandwidth is None else other.max_bandwidth
             self.ready_at = now + (self.ready_at - now) * before / after
-        self.max_rate, self.max_bandwidth = other.max_rate, other.max_bandwidth
+        self._rate, self.max_bandwidth = other._rate, other.max_bandwidth
         self._priority = other._priority
 
     def with_changes(
@@ -85,7 +93,7 @@ class Pace:
             TypeError, ValueError: as when one is made.
         """
         given = (
-            self.max_rate if max_rate is ... else max_rate,
+            self._rate if max_rate is ... else max_rate,
             self.max_bandwidth if max_bandwidth is ... else max_bandwidth,
             self._priority if priority is ... else priority,
         )

@@ -184,7 +184,7 @@ class Progress:
         mark: the number up to which its client is owed nothing more.
     """
 
-    __slots__ = ("_marked", "greets", "id_of", "ids", "mark", "since")
+    __slots__ = ("_marked", "_most", "greets", "id_of", "ids", "mark", "since")
 
     def __init__(self, since: int | None) -> None:
         self.since = since
@@ -192,6 +192,8 @@ class Progress:
         self.id_of: Callable[[Progress, int], str] | None = None
         self.ids: Ids | None = None
         self.mark = self._marked = 0
+        # The highest that is told, as what comes behind it isn't sent; `None`: all is.
+        self._most: int | None = None
 
     def begin(self, ids: Ids, backlog: LatestBacklog | EveryBacklog) -> None:
         """Note that it follows, and what it begins with."""
@@ -201,12 +203,20 @@ class Progress:
         """Return what goes before a payload that is offered."""
         ids = self.ids
         assert ids is not None
-        mark = self._marked = ids.mark(backlog, offered)
+        mark = ids.mark(backlog, offered)
+        if self._most is not None:
+            mark = min(mark, self._most)
+        self._marked = mark
         return ids.line(ids.id_of(mark) if self.id_of is None else self.id_of(self, mark))
 
     def taken(self) -> None:
         """Note that what was offered last goes out."""
         self.mark = self._marked
+
+    def hold(self) -> None:
+        """Tell no higher number any more: something behind this one is not sent."""
+        if self._most is None:
+            self._most = self.mark
 
     def owe(self, payload: Payload) -> None:
         """Note that an older payload is pending as well."""

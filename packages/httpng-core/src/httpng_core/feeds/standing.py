@@ -25,6 +25,10 @@ class Standing:
 
     For each published = delivered + skipped + merged + expired + pending, since it joined. What was skipped
     is what is left.
+
+    Attributes:
+        lag_step: which step of what is done about one that lags it has come to, counted from 1; 0: none.
+        dropped: for what reasons it is sent some keys no more.
     """
 
     __slots__ = (
@@ -39,6 +43,8 @@ class Standing:
         "_pace",
         "_sweep",
         "base",
+        "dropped",
+        "lag_step",
         "slot",
     )
 
@@ -53,6 +59,8 @@ class Standing:
         # An older value of a key that is pending: it may be under way, and is merged if it was not.
         self._held: Payload | None = None
         self._sweep: Sweep | None = None
+        self.lag_step = 0
+        self.dropped: tuple[str, ...] = ()
         self.slot = -1
         self.base: Books = (0, 0, 0)
 
@@ -68,6 +76,8 @@ class Standing:
             merged=self._merged_by_now(),
             max_rate=None if pace is None else pace.max_rate,
             max_bandwidth=None if pace is None else pace.max_bandwidth,
+            lag_step=self.lag_step,
+            dropped=self.dropped,
         )
 
     def _join(self, counts: Counts, begins_with: int) -> None:

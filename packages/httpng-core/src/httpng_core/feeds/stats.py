@@ -16,6 +16,8 @@ class FollowStats:
         merged: how many went into newer ones, by the feed's `merge`.
         max_rate: how many of each key may be sent in a second now; `None`: any number.
         max_bandwidth: how many bytes may be sent in a second now; `None`: any number.
+        lag_step: which step of its `lag_policy` it has come to, counted from 1; 0: it isn't that late.
+        dropped: the reasons of the steps that have dropped keys.
     """
 
     delivered: int
@@ -25,6 +27,8 @@ class FollowStats:
     merged: int = 0
     max_rate: float | None = None
     max_bandwidth: float | None = None
+    lag_step: int = 0
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

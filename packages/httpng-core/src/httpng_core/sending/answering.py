@@ -113,6 +113,12 @@ class Answering(Queueing):
             return
         self._answer_instead(_ERROR_HEAD, HANDLER_ERROR, cause, now)
 
+    def cut_off(self, last: bytes, now: float, cause: Cause) -> None:
+        """End it cut short, where it can be with `last` as the last of its body."""
+        if self.tunnel is None and self.head_stage >= HeadStage.COMMITTED and self.state <= LAST_WRITABLE:
+            self.accept(last, now)
+        self.fail(now, cause)
+
     def refuse(self, status: int, reason: str, now: float) -> None:
         """End the response as the request can't be served: an answer of ours if nothing was committed.
 

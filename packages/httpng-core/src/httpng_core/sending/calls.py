@@ -193,6 +193,9 @@ class FollowOwner(Protocol):
     def follow_failed(self, error: BaseException, now: float) -> None:
         """End the follow: what a function of the user's raised, that says what is wanted, is raised by it."""
 
+    def cut_off(self, last: bytes, now: float, cause: Cause) -> None:
+        """End it cut short, where it can be with `last` as the last of its body."""
+
     def settle_books(self, source: "Source") -> None:
         """Count what a sweep has sent of `source`."""
 

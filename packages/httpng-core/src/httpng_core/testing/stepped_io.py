@@ -15,6 +15,7 @@ from httpng_core.feeds.feed import Feed
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.keep_alive import COMMENT
 from httpng_core.feeds.keys import KeyFilter
+from httpng_core.feeds.ladder import LagStep
 from httpng_core.feeds.lag import LAG_LIMITS, OnLag
 from httpng_core.feeds.pace import Priority
 from httpng_core.sending.calls import Pending
@@ -64,12 +65,13 @@ class SteppedIO(BaseIO):
         keep_alive_comment: bytes | str = COMMENT,
         on_lag: OnLag | None = None,
         lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> _Call:
         """See `Exchange.follow`."""
         limits = (max_rate, max_bandwidth, priority)
-        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits)
+        keep, lag = (keep_alive, keep_alive_comment), (on_lag, lag_limits, lag_policy)
         return (
             yield self._begin_follow(
                 feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining

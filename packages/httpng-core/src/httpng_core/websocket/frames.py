@@ -19,6 +19,8 @@ ABNORMAL: Final = 1006
 INVALID_DATA: Final = 1007
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
+TRY_LATER: Final = 1013
+"""The server can't serve this client now (IANA's registry of close codes)."""
 RESTART: Final = 1012
 """The server stops or is replaced: a client may connect anew (IANA's registry of close codes)."""
 

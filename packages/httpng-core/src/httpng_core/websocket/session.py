@@ -7,13 +7,12 @@ from typing import Final
 
 from httpng_core.config.types import Integer, Seconds, Until, WindowSize
 from httpng_core.errors import HandshakeError
-from httpng_core.feeds.follower import Follower
-from httpng_core.feeds.many import ManyFollower
+from httpng_core.feeds.lag import Watched
 from httpng_core.http.response import HeaderSource
 from httpng_core.sending.asking import SOON
 from httpng_core.sending.calls import DONE, Pending
 from httpng_core.sending.checks import checked_timeout
-from httpng_core.sending.ends import Cause, broke_protocol, over_limit
+from httpng_core.sending.ends import Cause, EndKind, broke_protocol, over_limit
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.results import Call, SendStats, encode
@@ -145,7 +144,7 @@ class WebSocket:
 
     def follow(
         self,
-        follower: Follower | ManyFollower,
+        follower: Watched,
         now: float,
         timeout: Seconds | None = None,
         window: WindowSize | None = None,
@@ -229,10 +228,11 @@ class WebSocket:
         self._end(now, code, "the last message was not sent" if short else "")
 
     def fail(self, now: float, cause: Cause) -> None:
-        """Note that the handler raised: close with 1011."""
+        """Note that the handler raised: close with 1011; or that the client is over a limit: with 1013."""
         if self._state is State.OPEN:
             self.exchange.cause = cause
-        self._end(now, frames.INTERNAL_ERROR, "")
+        over = cause.kind is EndKind.LIMIT
+        self._end(now, *((frames.TRY_LATER, _short(cause.text)) if over else (frames.INTERNAL_ERROR, "")))
 
     # What the tunnel tells (`Receiver`) ---------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """What a WebSocket sends of a feed: each payload a message, each notice of a gap another."""
 
-from httpng_core.feeds.follower import Follower
-from httpng_core.feeds.many import ManyFollower
+from httpng_core.feeds.lag import Watched
 from httpng_core.sending.calls import FollowOwner, Swept
 from httpng_core.sending.host import Host
 from httpng_core.sending.messages import MessagePositions
@@ -16,7 +15,7 @@ class MessageSource:
 
     def __init__(
         self,
-        follower: Follower | ManyFollower,
+        follower: Watched,
         exchange: Outgoing,
         positions: MessagePositions,
         *,

@@ -12,6 +12,7 @@ from httpng_core import (
     Exchange,
     Feed,
     KeyFilter,
+    LagStep,
     OnGap,
     OnLag,
     Pending,
@@ -149,6 +150,7 @@ class IO(BaseIO):
         keep_alive_comment: bytes | str = ":\n\n",
         on_lag: OnLag | None = None,
         lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
@@ -183,6 +185,7 @@ class IO(BaseIO):
                 falls behind, and once when it is current again. The bytes that it returns, if any, are sent
                 before all else. The lag is how long what may be sent next has waited at most.
             lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
+            lag_policy: what is done about a client that lags, each step from more seconds on: `LagStep`.
             timeout: seconds after which to stop; `None`: never, `io.send_timeout` doesn't apply.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still, and the handler can say goodbye.
@@ -198,7 +201,7 @@ class IO(BaseIO):
             ResponseStateError: another follow of this response has not ended.
         """
         limits, keep = (max_rate, max_bandwidth, priority), (keep_alive, keep_alive_comment)
-        lag = (on_lag, lag_limits)
+        lag = (on_lag, lag_limits, lag_policy)
         return await self._settled(
             self._begin_follow(feed, keys, since, max_age, on_gap, limits, keep, lag, timeout, until_draining)
         )

@@ -3,7 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from httpng_core import BaseWebSocket, Feed, KeyFilter, OnGap, Pending, Priority, SendResult, Until
+from httpng_core import (
+    LAG_LIMITS,
+    BaseWebSocket,
+    Feed,
+    KeyFilter,
+    LagStep,
+    OnGap,
+    OnLag,
+    Pending,
+    Priority,
+    SendResult,
+    Until,
+)
 
 Awaited = Callable[[Pending], Awaitable[SendResult | None]]
 """Waits until a call has settled, and returns its result."""
@@ -111,12 +123,16 @@ class WebSocket(BaseWebSocket):
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        on_lag: OnLag | None = None,
+        lag_limits: tuple[float, float] = LAG_LIMITS,
+        lag_policy: Iterable[LagStep] | None = None,
         timeout: float | None = None,
         until_draining: bool = False,
     ) -> SendResult | None:
         """Send what `feed` publishes until it is closed, each payload as a message; see `io.follow`.
 
-        What `on_gap` returns is a message of its own. Nothing of it is compressed.
+        What `on_gap` and `on_lag` return, and the marks of `lag_policy`, are messages of their own. Nothing
+        of it is compressed.
 
         Args:
             feed: what to follow, a feed or several. Of several each in turn has its payload sent.
@@ -129,6 +145,9 @@ class WebSocket(BaseWebSocket):
             max_rate: how many payloads of each key may be sent in a second; see `io.follow`.
             max_bandwidth: how many bytes may be sent in a second, in the mean.
             priority: as how many times as long as others some keys count to have waited.
+            on_lag: called with the lag in seconds and whether the client is thinned from now on.
+            lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
+            lag_policy: what is done about a client that lags, each step from more seconds on: `LagStep`.
             timeout: seconds after which to stop; `None`: never.
             until_draining: whether to stop as well when the server drains (`io.draining`); what is pending
                 then is sent still. Without it the WebSocket is closed with 1012 then.
@@ -140,9 +159,11 @@ class WebSocket(BaseWebSocket):
         Raises:
             TypeError, ValueError: wrong arguments, or a payload that isn't UTF-8.
         """
-        limits = (max_rate, max_bandwidth, priority)
+        limits, lag = (max_rate, max_bandwidth, priority), (on_lag, lag_limits, lag_policy)
         return await self._settled(
-            self._begin_follow(feed, binary, keys, since, max_age, on_gap, limits, timeout, until_draining)
+            self._begin_follow(
+                feed, binary, keys, since, max_age, on_gap, limits, lag, timeout, until_draining
+            )
         )
 
     async def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> None:

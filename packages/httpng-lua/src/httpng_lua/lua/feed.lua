@@ -276,7 +276,7 @@ end
 local FOLLOW_NAMES =
   {
     'keys', 'since', 'max_age', 'on_gap', 'max_rate', 'max_bandwidth', 'priority', 'keep_alive', 'keep_alive_comment',
-    'on_lag', 'lag_limits', 'timeout', 'until_draining',
+    'on_lag', 'lag_limits', 'lag_policy', 'timeout', 'until_draining',
   }
 local FOLLOW_OPTIONS = {}
 for i = 1, #FOLLOW_NAMES do
@@ -332,15 +332,15 @@ function IO.follow(io, feed, options)
   local fn = option(options, 'on_gap', 'function', 'a function')
   local keep_alive = option(options, 'keep_alive', 'number', 'a number of seconds')
   local comment = option(options, 'keep_alive_comment', 'string', 'a string')
-  local thinned, current, most, least = core.lag_of(options)
+  local lags = core.lag_of(options)
   local wanted = wanted_keys(options.keys)
   local gap = new_gap(fn)
   local rate, bandwidth, priority = core.pace_of(options)
   local code, value = begun(
     io,
     host.follow(
-      handle, numbers, wanted, since, max_age, gap.number, rate, bandwidth, priority, keep_alive, comment, thinned, current,
-      most, least, timeout, until_draining, sending(io)
+      handle, numbers, wanted, since, max_age, gap.number, rate, bandwidth, priority, keep_alive, comment, lags,
+      timeout, until_draining, sending(io)
     )
   )
   return followed(gap, code, value)

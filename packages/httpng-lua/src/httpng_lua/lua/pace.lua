@@ -1,10 +1,11 @@
--- How fast a follow may go: the options max_rate, max_bandwidth and priority, and the calls that change and tell them.
+-- How fast a follow may go, and what is done if it lags: the options, and the calls that change and tell them.
 
 local host, core = ...
 
 local settle, named, key_of = core.settle, core.named, core.key_of
 local IO, handle_of = core.IO, core.handle_of
 local error, pairs, tostring, type = error, pairs, tostring, type
+local unpack = table.unpack or unpack
 
 local NAMES = { 'max_rate', 'max_bandwidth', 'priority' }
 local KNOWN = { max_rate = true, max_bandwidth = true, priority = true }
@@ -53,26 +54,75 @@ end
 
 local LAGS = { thinned = true, current = true }
 
--- What a follow is to tell of its lag, and from how many seconds on.
-function core.lag_of(options)
-  local marks, limits = options.on_lag, options.lag_limits
-  if marks ~= nil then
-    if type(marks) ~= 'table' then
-      error('on_lag must be a table of strings, thinned and current, not ' .. named(marks), 0)
-    end
-    for name, mark in pairs(marks) do
-      if not LAGS[name] then
-        settle(host.refuse_option(tostring(name), 'thinned', 'current'))
-      elseif type(mark) ~= 'string' then
-        error(('on_lag.%s must be a string, not %s'):format(name, named(mark)), 0)
-      end
+local function marks_of(options)
+  local marks = options.on_lag
+  if marks == nil then
+    return {}
+  elseif type(marks) ~= 'table' then
+    error('on_lag must be a table of strings, thinned and current, not ' .. named(marks), 0)
+  end
+  for name, mark in pairs(marks) do
+    if not LAGS[name] then
+      settle(host.refuse_option(tostring(name), 'thinned', 'current'))
+    elseif type(mark) ~= 'string' then
+      error(('on_lag.%s must be a string, not %s'):format(name, named(mark)), 0)
     end
   end
+  return marks
+end
+
+local STEP_NAMES = { 'after', 'action', 'until', 'max_rate', 'keys', 'reason', 'mark', 'left' }
+local STEP_TYPES = {
+  after = 'number', action = 'string', ['until'] = 'number', max_rate = 'number', reason = 'string', mark = 'string', left = 'string',
+}
+local STEP_OPTIONS = { keys = true }
+for name in pairs(STEP_TYPES) do
+  STEP_OPTIONS[name] = true
+end
+
+local function add_step(step)
+  if type(step) ~= 'table' then
+    error('lag_policy must be a table of steps, which are tables, not ' .. named(step) .. ' in it', 0)
+  end
+  for name in pairs(step) do
+    if not STEP_OPTIONS[name] then
+      settle(host.refuse_option(tostring(name), unpack(STEP_NAMES)))
+    end
+  end
+  local given = {}
+  for name, kind in pairs(STEP_TYPES) do
+    local value = step[name]
+    if value ~= nil then
+      if type(value) ~= kind then
+        error(('%s of a step must be a %s, not %s'):format(name, kind, named(value)), 0)
+      end
+      given[name] = value
+    end
+  end
+  local keys = core.wanted_keys(step.keys)
+  local limit, rate = given['until'], given.max_rate
+  settle(host.add_lag_step(given.after, given.action, limit, rate, keys, given.reason, given.mark, given.left))
+end
+
+-- Tells the host what a follow does about lag, if anything; returns whether it does.
+function core.lag_of(options)
+  local marks, limits, policy = marks_of(options), options.lag_limits, options.lag_policy
   if limits ~= nil and (type(limits) ~= 'table' or type(limits[1]) ~= 'number' or type(limits[2]) ~= 'number') then
     error('lag_limits must be a table of two numbers of seconds, not ' .. named(limits), 0)
   end
-  marks, limits = marks ~= nil and marks or {}, limits ~= nil and limits or {}
-  return marks.thinned, marks.current, limits[1], limits[2]
+  if policy ~= nil and type(policy) ~= 'table' then
+    error('lag_policy must be a table of steps, not ' .. named(policy), 0)
+  end
+  limits, policy = limits ~= nil and limits or {}, policy ~= nil and policy or {}
+  if marks.thinned == nil and marks.current == nil and #policy == 0 then
+    return false
+  end
+  host.new_lag(marks.thinned, marks.current, limits[1], limits[2])
+  for i = 1, #policy do
+    add_step(policy[i])
+  end
+  settle(host.check_lag())
+  return true
 end
 
 local function changes_of(options)
@@ -94,7 +144,7 @@ function core.set_follow_pace(handle, options)
 end
 
 function core.get_follow_stats(handle)
-  local delivered, skipped, expired, pending, merged, max_rate, max_bandwidth = host.follow_stats(handle)
+  local delivered, skipped, expired, pending, merged, max_rate, max_bandwidth, lag_step, dropped = host.follow_stats(handle)
   if delivered == nil then
     return nil
   end
@@ -106,6 +156,8 @@ function core.get_follow_stats(handle)
     merged = merged,
     max_rate = max_rate,
     max_bandwidth = max_bandwidth,
+    lag_step = lag_step,
+    dropped = dropped,
   }
 end
 
@@ -124,7 +176,8 @@ end
 -- What became of the payloads of the feed that is followed now, or was last.
 --
 -- Returns: a fresh table: `delivered`, `skipped`, `expired`, `pending`, `merged`, and as they are now, if they are limited,
--- `max_rate` and `max_bandwidth`; `nil` if none was followed yet.
+-- `max_rate` and `max_bandwidth`; `lag_step`, the step of `lag_policy` that it has come to, 0: none, and `dropped`, the reasons
+-- of those that have dropped keys, in lines, if any have; `nil` if none was followed yet.
 function IO.get_follow_stats(io)
   return core.get_follow_stats(handle_of(io))
 end

@@ -130,6 +130,9 @@ local FOLLOW_NAMES = {
   'max_rate',
   'max_bandwidth',
   'priority',
+  'on_lag',
+  'lag_limits',
+  'lag_policy',
   'timeout',
   'until_draining',
 }
@@ -140,7 +143,7 @@ end
 
 --- ws:follow(feed, options)
 -- Sends what a feed publishes, or each feed in a table, until it is closed, each payload as a message, and each notice of
--- `on_gap` as another. [Its options](#options-of-follow) are those of `io:follow` but `keep_alive` and `on_lag`, and
+-- `on_gap` or of lag as another. [Its options](#options-of-follow) are those of `io:follow` but `keep_alive`, and
 -- `binary = true`: else the messages are text, and payloads must be UTF-8.
 --
 -- Returns: `nil` when the feed was closed, or with `until_draining` when the server drains, and all that was pending is
@@ -161,6 +164,7 @@ function WS.follow(ws, feed, options)
   local timeout = option(options, 'timeout', 'number', 'a number of seconds')
   local until_draining = option(options, 'until_draining', 'boolean', 'true or false')
   local fn = option(options, 'on_gap', 'function', 'a function')
+  local lags = core.lag_of(options)
   local wanted = core.wanted_keys(options.keys)
   local gap = core.new_gap(fn)
   local window, choice = window_of(ws), until_of(ws)
@@ -178,6 +182,7 @@ function WS.follow(ws, feed, options)
       rate,
       bandwidth,
       priority,
+      lags,
       timeout,
       until_draining,
       window,
