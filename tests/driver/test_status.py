@@ -69,6 +69,7 @@ async def test_a_stalled_exchange_is_told_of(serving: Serving, threads: int) -> 
             assert (row["target"], row["route"], row["client"]) == ("/", "/", "127.0.0.1")
             assert row["current"] > row["sent"] > 0
             assert row["lag"] > 0
+            assert row["confirmed"] is None
             await asked(client, "/raise")
             status = json.loads((await asked(client, "/status?format=json&limit=0")).body)
             assert status["exchanges"] == []

@@ -122,6 +122,7 @@ def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal)
     row = {
         **dict.fromkeys(("route", "client", "protocol"), "-"),
         "acked": None,
+        "confirmed": 12_345_678,
         "stalled_by": None,
         "skipped": None,
     }
@@ -135,4 +136,7 @@ def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal)
     for width in (80, 120):
         terminal.shown.append(table(status, "e", "", "", "lag", width, 24))
         assert "/?]0;x?[red]" in terminal.text(width)
+        assert ("12M" in terminal.text(width)) == (width == 120), (
+            "what has been confirmed, where there is room"
+        )
         assert max(map(len, terminal.text(width).splitlines())) <= width

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from httpng_core import Application, EndKind, ExchangeEnded, GeneratorIO, Request, RequestRefused, Router
+from httpng_core import (
+    Application,
+    EndKind,
+    ExchangeEnded,
+    GeneratorIO,
+    Request,
+    RequestRefused,
+    Router,
+    confirmations,
+)
 from httpng_core.testing import Client, Loopback
 
 LONG = b"x" * 100
@@ -110,6 +119,7 @@ def test_json_has_a_time_stamp_and_all_keys(caplog: pytest.LogCaptureFixture) ->
         "current": 5,
         "sent": 5,
         "acked": None,
+        "confirmed": None,
         "lag": 0.0,
         "stalled": {},
         "outcome": "complete",
@@ -126,6 +136,27 @@ def test_the_first_byte_and_the_largest_lag(caplog: pytest.LogCaptureFixture) ->
     client.give_room()
     (entry,) = entries(caplog)
     assert (entry["first_byte"], entry["seconds"], entry["lag"]) == (2.0, 5.0, 5.0)
+
+
+def test_what_the_client_has_confirmed(caplog: pytest.LogCaptureFixture) -> None:
+    told = confirmations("/confirm")
+
+    def events(req: Request, io: GeneratorIO) -> Iterator[Any]:
+        yield io.write(told.event(io))
+        io.window_until = "confirmed"
+        yield io.write(b"data: 1\n\n")
+        yield io.wait(0, until="sent")
+        if req.path == "/raise":
+            raise KeyError
+
+    loop = Loopback(events, access_log=True)
+    for path in ("/", "/raise"):
+        loop.connect().get(path)
+    entry, _ = entries(caplog)
+    assert entry["confirmed"] == 0
+    assert all(" acked=- confirmed=0 lag=" in line for line in lines(caplog))
+    (aborted,) = [record.getMessage() for record in caplog.records if "was cut short" in record.getMessage()]
+    assert " acked=- confirmed=0 end=handler_error" in aborted
 
 
 def test_the_answer_in_place_of_the_handlers_counts_as_sent(caplog: pytest.LogCaptureFixture) -> None:

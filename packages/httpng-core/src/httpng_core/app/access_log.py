@@ -65,14 +65,19 @@ def version_of(request: Request) -> str:
     return f"{major}.{minor}" if major < 2 else str(major)
 
 
+def confirmed_text(confirmed: int | None) -> str:
+    """Return what a line says of what the client's program has confirmed: nothing where nobody asked it."""
+    return "" if confirmed is None else f" confirmed={confirmed}"
+
+
 def _entry_of(event: ExchangeEnded) -> Entry:
     exchange = event.exchange
     request, head = exchange.request, exchange.head
-    current, sent, acked = exchange.current, exchange.sent, exchange.acked
+    current, sent, acked, confirmed = exchange.current, exchange.sent, exchange.acked, exchange.confirmed
     if exchange.substitute and event.outcome == "complete" and request.method != "HEAD":
         # The answer in place of the handler's isn't counted in its positions, yet it was sent.
         current = sent = len(exchange.substitute)
-        acked = None
+        acked = confirmed = None
     first = exchange.first_sent
     return {
         "client": request.peer.host or _UNKNOWN,
@@ -87,6 +92,7 @@ def _entry_of(event: ExchangeEnded) -> Entry:
         "current": current,
         "sent": sent,
         "acked": acked,
+        "confirmed": confirmed,
         "lag": round(exchange.largest_lag, 3),
         "stalled": {name: round(value, 3) for name, value in (exchange.held or {}).items()},
         "outcome": event.outcome,
@@ -106,14 +112,14 @@ def _text_of(entry: Mapping[str, Any]) -> str:
     line = f'{entry["client"]} "{request}" status={entry["status"]}'
     if "seconds" not in entry:
         return f"{line} end={entry['end']}: {entry['reason']}"
-    acked, first = entry["acked"], entry["first_byte"]
+    acked, confirmed, first = entry["acked"], entry["confirmed"], entry["first_byte"]
     told = entry["forwarded_for"]
     forwarded = "" if told is None else f' forwarded_for="{_escaped(told)}"'
     stalled = ",".join(f"{name}:{seconds:.1f}" for name, seconds in entry["stalled"].items())
     return (
         f"{line} route={entry['route']} first_byte={_UNKNOWN if first is None else f'{first:.3f}'}"
         f" seconds={entry['seconds']:.3f} current={entry['current']} sent={entry['sent']}"
-        f" acked={_UNKNOWN if acked is None else acked} lag={entry['lag']:.3f}"
+        f" acked={_UNKNOWN if acked is None else acked}{confirmed_text(confirmed)} lag={entry['lag']:.3f}"
         f" stalled={stalled or _UNKNOWN} {entry['outcome']} end={entry['end']}"
         f"{forwarded}"
     )

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from math import inf
 from typing import Any, Protocol, runtime_checkable
 
-from httpng_core.app.access_log import AccessLog
+from httpng_core.app.access_log import AccessLog, confirmed_text
 from httpng_core.app.files import Files
 from httpng_core.app.io import any_thread
 from httpng_core.app.limited_log import LimitedLog, shortened
@@ -305,7 +305,7 @@ class Runner:
             # A client that leaves is everyday life; what the server or its handlers gave up is not.
             logging.INFO if event.outcome == "cancelled" else logging.WARNING,
             f"{event.end}: ",
-            '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s end=%s',
+            '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s%s end=%s',
             request.peer.host,
             shortened(request.method),
             shortened(request.path),
@@ -314,6 +314,7 @@ class Runner:
             exchange.current,
             exchange.sent,
             "-" if exchange.acked is None else exchange.acked,
+            confirmed_text(exchange.confirmed),
             event.end,
         )
 

@@ -12,15 +12,15 @@ KEYS: Final = (
 )
 _SHORT_KEYS: Final = "l a r s f sort  / filter  k kill  w window  c v e view  ? keys  q quit"
 _COLUMNS: Final = {
-    "e": ("target", "route", "client", "protocol", "age", "lag", "current", "sent", "acked", "rate", "rtt",
-          "stalled_by", "skipped"),
+    "e": ("target", "route", "client", "protocol", "age", "lag", "current", "sent", "acked", "confirmed",
+          "rate", "rtt", "stalled_by", "skipped"),
     "c": ("id", "client", "port", "protocol", "exchanges", "idle", "sent", "rtt"),
     "v": ("pid", "loop", "connections", "active", "in_flight", "begun", "turns"),
 }  # fmt: skip
 _NARROW: Final = ("target", "client", "age", "lag", "sent", "rate", "stalled_by")
 _NARROW_BELOW: Final = 110
 _TEXTS: Final = frozenset({"target", "route", "client", "protocol", "stalled_by", "id"})
-_SIZES: Final = frozenset({"current", "sent", "acked", "rate", "in_flight"})
+_SIZES: Final = frozenset({"current", "sent", "acked", "confirmed", "rate", "in_flight"})
 _HEADINGS: Final = {"protocol": "http", "stalled_by": "held by", "in_flight": "in flight"}
 
 

@@ -40,14 +40,16 @@ class Gauges:
                 request = exchange.request
                 key = (known(request.method), request.https)
                 self.active[key] = self.active.get(key, 0) + 1
-                if exchange.current > exchange.sent or exchange.acked is not None:
+                is_asked = exchange.acked is not None or exchange.confirmed is not None
+                if is_asked or exchange.current > exchange.sent:
                     self._add(exchange, now)
 
     def _add(self, exchange: Exchange, now: float) -> None:
         """Count one that has, or may have, bytes in flight: the kernel is asked who holds them."""
         stats = exchange.stats(now)
         waiting, unacked = stats.current - stats.sent, stats.current - (stats.acked or 0)
-        if not waiting and (stats.acked is None or not unacked):
+        unconfirmed = 0 if stats.confirmed is None else stats.current - stats.confirmed
+        if not waiting and not unconfirmed and (stats.acked is None or not unacked):
             return
         holder = MOVING if stats.stalled_by is None else stats.stalled_by.value
         self.stalled[holder] = self.stalled.get(holder, 0) + 1

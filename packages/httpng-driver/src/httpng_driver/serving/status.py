@@ -172,7 +172,7 @@ class _Look:
             for exchange in pump.connection.exchanges():
                 active += 1
                 waiting = exchange.current - exchange.sent
-                if not waiting and exchange.acked is None:
+                if not waiting and exchange.acked is None and exchange.confirmed is None:
                     if len(late) < limit:
                         idle.append((pump, exchange))
                     continue
@@ -242,6 +242,7 @@ def _row(pump: Pump, exchange: Exchange, number: int, now: float) -> Row:
         "current": stats.current,
         "sent": stats.sent,
         "acked": stats.acked,
+        "confirmed": stats.confirmed,
         "rate": round(stats.sent / age, 1) if age > 0 else 0.0,
         "rtt": round(pump.rtt, 6),
         "stalled_by": None if stats.stalled_by is None else stats.stalled_by.value,

@@ -22,7 +22,19 @@ th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8884
 th:first-child, td:first-child, .text { text-align: left }
 h1 { font-size: 1.3rem } p { color: #888 } .late { color: #d33; font-weight: 600 }
 """.strip()
-_COLUMNS = ("target", "client", "age", "lag", "current", "sent", "acked", "rate", "rtt", "stalled_by")
+_COLUMNS = (
+    "target",
+    "client",
+    "age",
+    "lag",
+    "current",
+    "sent",
+    "acked",
+    "confirmed",
+    "rate",
+    "rtt",
+    "stalled_by",
+)
 
 
 async def status_handler(req: Request, io: IO) -> Response:
