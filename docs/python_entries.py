@@ -13,7 +13,7 @@ from docs.docstrings import WIDTH, attributes, filled, prose
 
 DOORS = (
     "httpng", "httpng_asyncio", "httpng_trio", "httpng_core", "httpng_lua", "httpng_core.testing",
-    "httpng_driver",
+    "httpng_driver", "httpng.feeds", "httpng.feeds.redis", "httpng.feeds.nats",
 )  # fmt: skip
 """The modules whose names are public; a bare name is looked for in this order."""
 

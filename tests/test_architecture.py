@@ -71,6 +71,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "a2wsgi": ("httpng_driver.handlers.asgi",),
     "opentelemetry": ("httpng_driver.loop.telemetry",),
     "prometheus_client": ("httpng_driver.serving.metrics",),
+    "redis": ("httpng.feeds.redis",),
+    "nats": ("httpng.feeds.nats",),
     "pytest": (CONFORMANCE,),
 }
 # Where other packages enter: by the names that stand in `__all__` there. testing is for tests, languages for
@@ -402,6 +404,9 @@ OFFENCES = [
     ("httpng_trio.reactor", "import asyncio"),
     ("httpng_trio.reactor", "import uvloop"),
     ("httpng_trio.reactor", "from httpng_core.timers import Timers"),
+    ("httpng_core.feeds.feed", "import redis"),
+    ("httpng_driver.handlers.feed", "from nats.js import api"),
+    ("httpng.feeds.broker", "import redis.asyncio"),
 ]
 PERMITTED = [
     ("httpng_core.wire.log", "import heapq"),
@@ -418,6 +423,8 @@ PERMITTED = [
     ("httpng_driver.loop.pump", "from httpng_lua import LuaApplication\nasync def pump(): pass"),
     ("httpng_asyncio.reactor", "import asyncio, uvloop, httpng_driver"),
     ("httpng_trio.reactor", "import trio\nfrom httpng_driver import serve"),
+    ("httpng.feeds.redis", "from redis.asyncio import Redis\nimport anyio"),
+    ("httpng.feeds.nats", "import nats"),
 ]
 
 

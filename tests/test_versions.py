@@ -67,7 +67,7 @@ def name(requirement: str) -> str:
 
 OF_THE_APPLICATION = {"quart", "starlette"}
 """Frameworks that `httpng` has a module for each of: who imports that has the framework."""
-CALLED = {"opentelemetry": "opentelemetry-api"}
+CALLED = {"nats": "nats-py", "opentelemetry": "opentelemetry-api"}
 """Distributions that aren't called as what they bring."""
 
 

@@ -29,23 +29,24 @@ from httpng_core.feeds.checks import (
     checked_age,
     checked_payload,
 )
-from httpng_core.feeds.deltas import FULL_EVERY, Delta, Latest, asked_delta, note_place
+from httpng_core.feeds.deltas import FULL_EVERY, Delta, asked_delta
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.gaps import OnGap
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.inbox import EveryInbox, LatestInbox
 from httpng_core.feeds.keys import KeyFilter, checked_keys
-from httpng_core.feeds.merging import Merge, asked_merge, merged_of
+from httpng_core.feeds.merging import Merge, asked_merge
 from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.past import Past, progress_since
-from httpng_core.feeds.per_loop import Branch, FeedStatistics, keep
+from httpng_core.feeds.per_loop import Branch, FeedStatistics
+from httpng_core.feeds.publishing import Publishing
 from httpng_core.feeds.resume import Resume, checked_resume
 from httpng_core.feeds.stats import FeedStats
 from httpng_core.feeds.throttle import check_pace
-from httpng_core.sending.host import CallInLoop, Host
+from httpng_core.sending.host import Host
 
 
-class Feed:
+class Feed(Publishing):
     """Latest values, or messages, for any number of followers, in any number of event loops.
 
     With a `lock` every thread may publish, and followers may have several event loops.
@@ -108,7 +109,7 @@ class Feed:
         check_full_every(full_every)
         self.clock = clock
         self.is_closed = False
-        self.published = 0
+        self.published = self._number = 0
         self._keeps_every = policy == "every"
         self._max_queued = max_queued
         self._drops_oldest = overflow == "drop_oldest"
@@ -122,8 +123,8 @@ class Feed:
         self.incarnation = None if self._past is None else self._past.incarnation
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
-        self._latest: Latest = {}
-        self._branches: dict[CallInLoop | None, Branch] = {}
+        self._latest = {}
+        self._branches = {}
         # What became of the payloads for followers that are gone: delivered, skipped, expired and merged.
         self._gone = (0, 0, 0, 0)
 
@@ -176,9 +177,8 @@ class Feed:
         check_key(key)
         body = None if payload is None else checked_payload(payload)
         self._check_removes()
-        if body is None and self._on_remove is not None and self.has(key):
-            told = self._on_remove(key)
-            body = None if told is None else checked_payload(told)
+        if body is None and self.has(key):
+            body = self._told_of(key)
         return self._remove(key, body)
 
     def has(self, key: Hashable) -> bool:
@@ -273,7 +273,7 @@ class Feed:
                 branch = self._new_branch(host)
                 self._branches[host.call_in_loop] = branch
             # By the policy "every" the latest values are none.
-            group = branch.join(follower, self._latest, self.published, is_closed=self.is_closed)
+            group = branch.join(follower, self._latest, self._number, is_closed=self.is_closed)
         try:
             # What is published meanwhile waits in the inbox: it is for this one as well.
             return group, [*branch.begin(follower, group), *self._begun]
@@ -322,79 +322,8 @@ class Feed:
             return EveryInbox(self._max_queued, drops_oldest=self._drops_oldest)
         return LatestInbox()
 
-    def _publish(self, body: bytes, key: Hashable) -> bool:
-        """Publish, unless the feed is closed; return whether it was not."""
-        if self._merge is not None:
-            return self._publish_merged(body, key)
-        with self._lock:
-            if self.is_closed:
-                return False
-            self.published += 1
-            payload = Payload(body, key, self.clock(), self.published)
-            if not self._keeps_every:
-                if self._delta is not None:
-                    note_place(payload, self._latest)
-                keep(self._latest, payload)
-            if self._past is not None:
-                self._past.keep(payload)
-            called = self._hand(payload)
-        # Without the lock, as it may be the thread of a loop, which takes it at once.
-        for branch in called:
-            branch.call()
-        return True
-
-    def _publish_merged(self, body: bytes, key: Hashable) -> bool:
-        """Publish what may be merged with a payload that is on its way to a loop.
-
-        It is merged without the lock, and anew if another thread has published or taken one meanwhile.
-        """
-        assert self._merge is not None
-        made: dict[Payload, bytes | None] = {}
-        while True:
-            with self._lock:
-                if self.is_closed:
-                    return False
-                branches = list(self._branches.values())
-                waiting = {branch: branch.waiting(key) for branch in branches}
-                missing = [each for each in waiting.values() if each is not None and each not in made]
-                if not missing:
-                    self.published += 1
-                    payload = Payload(body, key, self.clock(), self.published)
-                    note_place(payload, self._latest)
-                    keep(self._latest, payload)
-                    called = [
-                        branch
-                        for branch, older in waiting.items()
-                        if branch.hand(payload, merged_of(made, older, payload))
-                    ]
-                    break
-            for older in missing:
-                made[older] = None if older.removes else self._merge.answer(older.body, body)
-        for branch in called:
-            branch.call()
-        return True
-
-    def _remove(self, key: Hashable, body: bytes | None) -> bool:
-        """Take a value away, and tell it by `body`; return whether there was one."""
-        with self._lock:
-            if self.is_closed:
-                raise RuntimeError("the feed is closed")
-            if self._latest.pop(key, None) is None:
-                return False
-            self.published += body is not None
-            removal = Payload(body or b"", key, self.clock(), self.published, removes=True)
-            if self._past is not None:
-                self._past.keep(removal)
-            called = self._hand(removal)
-        for branch in called:
-            branch.call()
-        return True
-
     def _check_removes(self) -> None:
         if self._keeps_every:
             raise RuntimeError('a feed with the policy "every" keeps no values that could be removed')
         if self.is_closed:
             raise RuntimeError("the feed is closed")
-
-    def _hand(self, payload: Payload) -> list[Branch]:
-        return [branch for branch in self._branches.values() if branch.hand(payload)]

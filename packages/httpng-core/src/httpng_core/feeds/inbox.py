@@ -12,8 +12,12 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable
+from typing import Final
 
-from httpng_core.feeds.backlog import Payload
+from httpng_core.feeds.backlog import Mark, Payload
+
+ANY_KEY: Final = Mark()
+"""In place of a key: nobody knows of which one a lost payload was."""
 
 Handed = tuple[Payload, int, int, int]
 """A payload; how many publications it stands for, itself among them; how many of these were merged; the
@@ -25,11 +29,12 @@ Lost = dict[Hashable, int]
 class LatestInbox:
     """The newest payload of each key."""
 
-    __slots__ = ("_last", "_waiting")
+    __slots__ = ("_last", "_lost", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Hashable, Handed] = OrderedDict()
         self._last = 0
+        self._lost: Lost = {}
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -57,9 +62,14 @@ class LatestInbox:
             self._waiting[payload.key] = merged, before[1] + count, before[2] + 1, before[3]
         return False
 
+    def lose(self, key: Hashable, count: int) -> None:
+        """Note that so many payloads of a key will not come."""
+        self._lost[key] = self._lost.get(key, 0) + count
+
     def take_lost(self) -> Lost:
-        """Take the count of what went since it was taken last: nothing does."""
-        return {}
+        """Take the count of what will not come, noted since it was taken last: nothing of what waits goes."""
+        lost, self._lost = self._lost, {}
+        return lost
 
     def take(self) -> Handed | None:
         """Take the one that has waited longest."""
@@ -74,6 +84,7 @@ class LatestInbox:
     def clear(self) -> None:
         """Forget all."""
         self._waiting.clear()
+        self._lost = {}
 
 
 class EveryInbox:
@@ -110,6 +121,10 @@ class EveryInbox:
             self._lose()
         return False
 
+    def lose(self, key: Hashable, count: int) -> None:
+        """Note that so many payloads of a key will not come."""
+        self._lost[key] = self._lost.get(key, 0) + count
+
     def take_lost(self) -> Lost:
         """Take the count of what went since it was taken last."""
         lost, self._lost = self._lost, {}
@@ -136,4 +151,4 @@ class EveryInbox:
     def _lose(self) -> None:
         payload = self._waiting.popleft()
         self._queued -= len(payload.body)
-        self._lost[payload.key] = self._lost.get(payload.key, 0) + 1
+        self.lose(payload.key, 1)

@@ -16,7 +16,8 @@ class Past:
     """What is kept for those that come back to a feed.
 
     Attributes:
-        incarnation: what its ids begin with: a name that no other feed has, of this process or another.
+        incarnation: what its ids begin with: a name that no other feed has, of this process or another;
+            or the one that it was given.
         removed: the keys that were removed.
         ring: by the policy "every" what was published last, else `None`.
     """
@@ -25,7 +26,7 @@ class Past:
 
     def __init__(self, resume: Resume, max_queued: int, *, keeps_every: bool) -> None:
         """See `Resume.replay_of` for what raises."""
-        self.incarnation = secrets.token_urlsafe(6)
+        self.incarnation = resume.name or secrets.token_urlsafe(6)
         self.removed = Removed()
         self.ring = Ring(resume.replay_of(max_queued)) if keeps_every else None
         self._resume = resume
@@ -36,6 +37,12 @@ class Past:
             self.removed.keep(payload)
         else:
             self.ring.keep(payload)
+
+    def begin_at(self, number: int) -> None:
+        """Note that nothing is known of what was published before this number."""
+        self.removed.horizon = max(self.removed.horizon, number)
+        if self.ring is not None:
+            self.ring.begin_at(number)
 
     def new_ids(self) -> Ids:
         """Return what makes the ids in one event loop."""
@@ -97,12 +104,13 @@ class Ring:
 
     Attributes:
         dropped: the number up to which it is gone.
+        horizon: of what was published before this number nothing is known, not even how much it was.
     """
 
-    __slots__ = ("_bytes", "_limit", "_payloads", "dropped")
+    __slots__ = ("_bytes", "_limit", "_payloads", "dropped", "horizon")
 
     def __init__(self, limit: int) -> None:
-        self.dropped = 0
+        self.dropped = self.horizon = 0
         self._limit = limit
         self._bytes = 0
         self._payloads: deque[Payload] = deque()
@@ -110,12 +118,20 @@ class Ring:
     def keep(self, payload: Payload) -> None:
         """Note what was published."""
         payloads = self._payloads
+        if payload.number > 1 + (payloads[-1].number if payloads else self.dropped):
+            # Some between have not come here.
+            self._clear(payload.number - 1)
         payloads.append(payload)
         self._bytes += len(payload.body)
         while self._bytes > self._limit:
             gone = payloads.popleft()
             self._bytes -= len(gone.body)
             self.dropped = gone.number
+
+    def begin_at(self, number: int) -> None:
+        """Note that nothing is known of what was published before this number."""
+        self._clear(number)
+        self.horizon = number
 
     def since(self, number: int, until: int) -> list[Payload]:
         """Return those after `number`, up to `until`."""
@@ -126,3 +142,8 @@ class Ring:
             if payload.number <= until:
                 found.appendleft(payload)
         return list(found)
+
+    def _clear(self, number: int) -> None:
+        self._payloads.clear()
+        self._bytes = 0
+        self.dropped = number

@@ -16,7 +16,7 @@ from httpng_core.feeds.deltas import Deltas, Latest
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.group import Group
 from httpng_core.feeds.groups import Groups
-from httpng_core.feeds.inbox import EveryInbox, Handed, LatestInbox, Lost
+from httpng_core.feeds.inbox import ANY_KEY, EveryInbox, Handed, LatestInbox, Lost
 from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.merging import Asked, Merger
 from httpng_core.feeds.past import Past, Removed, Ring
@@ -145,6 +145,17 @@ class Branch:
             self._overrun.update(self._followers)
         return self._must_call()
 
+    def hand_lost(self, key: Hashable, count: int) -> bool:
+        """Have followers be told of payloads that won't come; return whether `call` has to be called."""
+        if not self._followers:
+            return False
+        self._inbox.lose(key, count)
+        return self._must_call()
+
+    def begin_at(self, number: int) -> None:
+        """Note that nothing is known of what was published before this number."""
+        self._removed.horizon = max(self._removed.horizon, number)
+
     def hand_close(self) -> bool:
         """Have followers end after all that was handed before; return whether `call` has to be called."""
         self._closes = True
@@ -222,6 +233,8 @@ class Branch:
 
     def _replayed(self, since: int, group: Group, ring: Ring, until: int) -> tuple[int, list[Payload]]:
         with self._lock:
+            if since < ring.horizon:
+                since = UNKNOWN
             # What is newer than that waits in the inbox still.
             lost, found = max(0, min(ring.dropped, until) - since), ring.since(since, until)
         if group.keys is None and since != UNKNOWN:
@@ -350,7 +363,7 @@ class Branch:
     def _lose(self, lost: Lost, overrun: dict[Follower, Group]) -> None:
         """Count what didn't find room on its way, and reset those who followed if none of it may be lost."""
         for key, count in lost.items():
-            for group in self._groups.wanting(key):
+            for group in self._groups.all if key is ANY_KEY else self._groups.wanting(key):
                 group.skip(count)
                 for follower in tuple(group.followers):
                     if follower in overrun:

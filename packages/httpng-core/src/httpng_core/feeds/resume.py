@@ -10,6 +10,7 @@
 """
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, isfinite
@@ -20,6 +21,8 @@ from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Mark, Payload
 UNKNOWN: Final = -1
 """The position of who comes with an id that isn't known, and what it has lost: nobody knows how much."""
 _DIGITS: Final = 18
+# Several ids are joined by commas, and an id is a field's value in HTTP and in events.
+_NAME: Final = re.compile(r"[!-+\--~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Resume:
             come at once after a restart. A number stands for both.
         max_replay: with the policy "every", how many bytes of what was published last are kept for those that
             come back; at most half of `max_queued`, which it is if `None`.
+        name: what ids begin with, up to the last full stop. `None`: at random, so that the ids of other
+            processes are unknown. A name is for feeds whose numbers are the same in all of them.
 
     Raises:
         TypeError, ValueError: one of these can't be.
@@ -46,6 +51,7 @@ class Resume:
     gap: str | None = "event: gap\ndata: {lost}\n\n"
     retry: float | tuple[float, float] = (1.0, 3.0)
     max_replay: int | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         texts: dict[str, object] = {"id_line": self.id_line, "first": self.first, "gap": self.gap}
@@ -56,6 +62,7 @@ class Resume:
                 raise ValueError(f"{name} needs at least one character")
         if self.id_line.count("{id}") != 1:
             raise ValueError(f"id_line must have {{id}} in it, once, not {self.id_line!r:.80}")
+        self._check_name()
         between = self.retry_between
         if not 0 <= between[0] <= between[1]:
             raise ValueError(f"retry must be seconds, or the least and the most of them, not {self.retry!r}")
@@ -64,6 +71,13 @@ class Resume:
             raise TypeError(f"max_replay must be an integer, not {limit!r:.80}")
         if limit is not None and limit < 0:
             raise ValueError(f"max_replay must be 0 or more bytes, not {limit}")
+
+    def _check_name(self) -> None:
+        name: object = self.name
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {name!r:.80}")
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError(f"name must be printable ASCII characters without commas, not {name!r:.80}")
 
     @property
     def retry_between(self) -> tuple[float, float]:

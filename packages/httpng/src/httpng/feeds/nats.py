@@ -1,0 +1,325 @@
+"""Feeds by way of NATS with JetStream: `NatsFeed`. Needs the extra `nats`.
+
+By the policy "latest" the feed NAME is the key-value bucket NAME, so that every program that can put
+something in a bucket can publish; by "every" it is the stream NAME, with the subjects `NAME.KEY`. What a
+bucket's keys can't have is written `=` and two hexadecimal digits for each byte; `=` alone is the key `None`.
+
+Numbers are those of the stream, on top of the time when it was made, in microseconds.
+"""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import unquote
+
+import anyio
+
+from httpng.feeds.broker import BrokerFeed
+from httpng.feeds.outbox import Outgoing
+from httpng.feeds.session import Entry, Restored, Session
+
+try:
+    import nats
+    from nats.js.api import (
+        AckPolicy,
+        ConsumerConfig,
+        DeliverPolicy,
+        DiscardPolicy,
+        KeyValueConfig,
+        StreamConfig,
+    )
+    from nats.js.errors import NotFoundError
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "httpng.feeds.nats needs the package nats-py: pip install 'httpng[nats]'", name=error.name
+    ) from error
+
+__all__ = ["NatsFeed"]
+
+_TIMEOUT: Final = 5.0
+_PING_EVERY: Final = 3
+_LOOK_EVERY: Final = 10.0
+"""Seconds without a message after which the server is asked whether it still knows that we wait for some."""
+_OPERATION: Final = "KV-Operation"
+_COUNT: Final = "Httpng-Count"
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_/.-]|^\.|\.$|\.(?=\.)")
+
+
+class NatsFeed(BrokerFeed):
+    """A feed that several processes share by way of NATS with JetStream, 2.9 or newer; see `httpng.Feed`.
+
+    What one of them publishes comes to the followers of all. The newest value of each key is restored from
+    the bucket, and ids by which clients come back are known in all processes. Where something was missed
+    while NATS was gone it is known how much, but not of which keys: followers that want some keys alone are
+    told of that many at most.
+
+    Attributes:
+        name: what it is called in NATS, in the log, and in ids.
+    """
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        name: str,
+        *,
+        subscribes: bool = True,
+        start_timeout: float = 5.0,
+        max_unsent: int = 10_000_000,
+        max_log: int = 10_000,
+        replicas: int = 1,
+        connect: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Connect when it is started: by `running`, `start` or `with`.
+
+        Args:
+            url: "nats://HOST:PORT", or several.
+            name: letters, digits, `_` and `-`.
+            subscribes: whether what is published is to come here; without, it can only publish.
+            start_timeout: seconds that its start waits for NATS.
+            max_unsent: how many bytes may wait here for NATS.
+            max_log: by the policy "every", how many publications NATS keeps; a process that begins has these.
+            replicas: how many servers keep the bucket or stream, if it isn't there yet and is made.
+            connect: more arguments for `nats.connect`: credentials, TLS.
+            **options: those of `httpng.Feed`.
+
+        Raises:
+            TypeError, ValueError: wrong arguments.
+        """
+        super().__init__(
+            name,
+            subscribes=subscribes,
+            start_timeout=start_timeout,
+            max_unsent=max_unsent,
+            max_log=max_log,
+            **options,
+        )
+        self._servers = [url] if isinstance(url, str) else list(url)
+        self._connect_options = connect or {}
+        every = options.get("policy") == "every"
+        stream, prefix = (name, f"{name}.") if every else (f"KV_{name}", f"$KV.{name}.")
+        self._place = _Place(name, stream, prefix, max_log, replicas, is_bucket=not every)
+        # It stays the same over connections: what was sent twice is known by it.
+        self._publisher = secrets.token_urlsafe(9)
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[Session]:
+        end = _End()
+        try:
+            client = await nats.connect(
+                self._servers,
+                name=f"httpng {self.name}",
+                # It is made anew here, so that what was missed is seen.
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=int(_TIMEOUT),
+                ping_interval=_PING_EVERY,
+                max_outstanding_pings=2,
+                error_cb=end.note_error,
+                closed_cb=end.note_closed,
+                **self._connect_options,
+            )
+        except nats.errors.NoServersError as error:
+            raise ConnectionError(str(end.error or error)) from error
+        try:
+            session = _NatsSession(client, self._place, self._publisher)
+            await session.begin()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(end.fail)
+                yield session
+                tasks.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+                await client.close()
+
+
+class _Place:
+    """Where a feed is in NATS."""
+
+    def __init__(
+        self, name: str, stream: str, prefix: str, max_log: int, replicas: int, *, is_bucket: bool
+    ) -> None:
+        self.name = name
+        self.stream = stream
+        self.prefix = prefix
+        self.max_log = max_log
+        self.replicas = replicas
+        self.is_bucket = is_bucket
+
+
+class _NatsSession(Session):
+    """A connection to NATS, with one subscription."""
+
+    # Of each key the newest is there, whatever else has gone.
+    is_gapless = False
+
+    def __init__(self, client: Any, place: _Place, publisher: str) -> None:
+        self._client = client
+        self._stream = client.jetstream(timeout=_TIMEOUT)
+        self._place = place
+        self._publisher = publisher
+        self._subscription: Any = None
+        self._base = 0
+        self._delivered = 0
+
+    async def begin(self) -> None:
+        """Make the bucket or the stream, if there is none."""
+        place = self._place
+        try:
+            await self._stream.stream_info(place.stream)
+        except NotFoundError:
+            if place.is_bucket:
+                bucket = KeyValueConfig(place.name, replicas=place.replicas)
+                await self._stream.create_key_value(bucket)
+                return
+            config = StreamConfig(
+                name=place.stream,
+                subjects=[f"{place.prefix}>"],
+                max_msgs=place.max_log,
+                discard=DiscardPolicy.OLD,
+                num_replicas=place.replicas,
+            )
+            await self._stream.add_stream(config)
+
+    async def restore(self, seen: int, base: int) -> Restored:
+        """See `Session`."""
+        info = await self._stream.stream_info(self._place.stream)
+        self._base = _microseconds(info.created)
+        state = info.state
+        number = self._base + state.last_seq
+        is_new = self._base != base or number < seen
+        first = None
+        if self._place.is_bucket:
+            policy, horizon = DeliverPolicy.LAST_PER_SUBJECT, self._base
+        else:
+            horizon = self._base + max(state.first_seq - 1, 0)
+            policy = DeliverPolicy.ALL
+            if not is_new:
+                policy, first = DeliverPolicy.BY_START_SEQUENCE, seen - self._base + 1
+        await self._subscribe(policy, first)
+        is_owed = state.messages > 0 and (self._place.is_bucket or is_new or number > seen)
+        entries = await self._restored() if is_owed else []
+        if entries:
+            number = max(number, entries[-1].number)
+        return Restored(base=self._base, horizon=horizon, number=number, entries=entries)
+
+    async def entries(self, after: int) -> AsyncIterator[Entry]:
+        """See `Session`."""
+        while True:
+            try:
+                message = await self._subscription.next_msg(timeout=_LOOK_EVERY)
+            except nats.errors.TimeoutError:
+                # Raises if the server has forgotten it.
+                await self._subscription.consumer_info()
+                continue
+            yield self._entry(message)
+
+    async def send(self, batch: Sequence[Outgoing]) -> None:
+        """See `Session`."""
+        for each in batch:
+            headers = {"Nats-Msg-Id": f"{self._publisher}-{each.ordinal}"}
+            if each.body is None:
+                headers[_OPERATION] = "DEL"
+            if each.count > 1:
+                headers[_COUNT] = str(each.count)
+            await self._stream.publish(
+                self._place.prefix + _subject_of(each.key),
+                each.body or b"",
+                stream=self._place.stream,
+                headers=headers,
+            )
+
+    # Inside -------------------------------------------------------------------------------------------
+
+    async def _subscribe(self, policy: DeliverPolicy, first: int | None) -> None:
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+        config = ConsumerConfig(
+            deliver_policy=policy, opt_start_seq=first, ack_policy=AckPolicy.NONE, mem_storage=True
+        )
+        self._delivered = 0
+        self._subscription = await self._stream.subscribe(
+            f"{self._place.prefix}>", stream=self._place.stream, config=config
+        )
+
+    async def _restored(self) -> list[Entry]:
+        """Return what is there when it has been subscribed to."""
+        entries = []
+        while True:
+            message = await self._subscription.next_msg(timeout=_TIMEOUT)
+            entries.append(self._entry(message))
+            if not message.metadata.num_pending:
+                return entries
+
+    def _entry(self, message: Any) -> Entry:
+        sequence = message.metadata.sequence
+        self._delivered += 1
+        if sequence.consumer != self._delivered:
+            raise ConnectionError("messages were lost on their way: the process is too slow")
+        headers = message.headers or {}
+        is_removal = headers.get(_OPERATION) in ("DEL", "PURGE")
+        # What has no bytes, as other programs may put it in a bucket, is no value either.
+        body = None if is_removal or not message.data else bytes(message.data)
+        number, count = self._base + sequence.stream, headers.get(_COUNT, "1")
+        return Entry(
+            number=number,
+            first=number,
+            base=self._base,
+            key=_key_of(message.subject.removeprefix(self._place.prefix)),
+            body=body,
+            count=int(count) if count.isdigit() else 1,
+        )
+
+
+class _End:
+    """How a connection ends.
+
+    Attributes:
+        error: what has failed last.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self._closed = anyio.Event()
+
+    async def note_error(self, error: Exception) -> None:
+        """Note an error, of which the library would write a traceback otherwise."""
+        self.error = error
+
+    async def note_closed(self) -> None:
+        """Note that the connection is gone."""
+        self._closed.set()
+
+    async def fail(self) -> None:
+        """Raise when the connection is gone: who waits for messages is not told."""
+        await self._closed.wait()
+        raise ConnectionError(str(self.error or "the connection was closed"))
+
+
+def _subject_of(key: str | None) -> str:
+    """Return a key as a bucket may have it."""
+
+    def escaped(found: re.Match[str]) -> str:
+        return "".join(f"={byte:02X}" for byte in found[0].encode(errors="surrogateescape"))
+
+    if key is None:
+        return "="
+    return _UNSAFE.sub(escaped, key)
+
+
+def _key_of(subject: str) -> str | None:
+    """Return the key; what others have written otherwise is taken as it is."""
+    if subject == "=":
+        return None
+    if re.search(r"=(?![0-9A-F]{2})", subject):
+        return subject
+    return unquote(subject.replace("=", "%"), errors="surrogateescape")
+
+
+def _microseconds(created: datetime) -> int:
+    """Return when a stream was made, which it is known by."""
+    return int(created.replace(microsecond=0).timestamp()) * 1_000_000 + created.microsecond

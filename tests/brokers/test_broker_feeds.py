@@ -1,0 +1,393 @@
+"""Feeds by way of a broker, a test a sentence: with each broker, which is a real one."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.backends.test_workers import program as httpng_program
+from tests.brokers.reading import gone, publish, served, stream, until
+from tests.brokers.servers import BOUND, Broker, Redis, Relay
+from tests.driver.harness import Client
+
+from httpng import Resume, sse_event
+from httpng.feeds import BrokerFeed, OutboxFullError
+from httpng.feeds.nats import NatsFeed
+from httpng.feeds.redis import RedisFeed
+
+
+@contextmanager
+def running(*feeds: BrokerFeed) -> Iterator[None]:
+    with ExitStack() as exits:
+        for feed in feeds:
+            exits.enter_context(feed)
+        yield
+
+
+def two_feeds(broker: Broker, port: int | None = None, **options: Any) -> tuple[BrokerFeed, BrokerFeed]:
+    """Those of two processes; the other one's way to the broker may be another."""
+    options = {"resume": True} | options
+    return broker.new_feed(**options), broker.new_feed(port, **options)
+
+
+def values_of(feed: BrokerFeed) -> set[object]:
+    return set(feed.keys_to_clear())
+
+
+# What comes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_what_one_process_publishes_comes_to_the_followers_of_all(broker: Broker, loop: str) -> None:
+    one, other = two_feeds(broker, on_remove=gone, snapshot_end=sse_event("end"))
+    with served(one) as here, served(other, loop) as there:
+        with stream(here) as near, stream(there) as far:
+            until(lambda: one.get_stats().followers and other.get_stats().followers)
+            publish(one, "a1", "b1")
+            publish(other, "c1")
+            until(lambda: one.has("b"))
+            assert one.remove("b")
+            one.publish(sse_event("last"))
+            for each in (near, far):
+                assert each.read_until("last") == ["end", "a1", "b1", "c1", "-b", "last"]
+        with stream(there) as later:
+            assert later.read_until("end") == ["a1", "c1", "last", "end"]
+
+
+def test_keys_may_be_any_text(broker: Broker) -> None:
+    one, other = two_feeds(broker)
+    keys = {"A.B/c-d_9", ".x..", "é ü", "=", "=41", "a b*>$%", "x" * 200, None}
+    with running(one, other):
+        for key in keys:
+            one.publish("1", key)
+        until(lambda: values_of(other) == keys, str(values_of(other)))
+        until(lambda: values_of(one) == keys)
+        one.clear()
+        until(lambda: not values_of(other), str(values_of(other)))
+
+
+def test_by_the_policy_every_each_message_comes_once_and_in_order(broker: Broker) -> None:
+    one, other = two_feeds(broker, policy="every")
+    numbers = [f"m{number}" for number in range(200)]
+    with served(one), served(other) as there, stream(there) as client:
+        until(lambda: other.get_stats().followers)
+        for number in numbers:
+            one.publish(sse_event(number))
+        assert client.read_until("m199") == numbers
+
+
+def test_values_are_restored_when_a_process_begins(broker: Broker) -> None:
+    first = broker.new_feed()
+    with first:
+        publish(first, "a1", "b1", "a2")
+        first.remove("b")
+    later = broker.new_feed(resume=True)
+    with served(later) as server, stream(server) as client:
+        assert client.read_until("a2") == ["a2"]
+
+
+def test_one_that_subscribes_to_nothing_publishes_alone(broker: Broker) -> None:
+    publisher, other = broker.new_feed(subscribes=False), broker.new_feed()
+    with running(publisher, other):
+        publish(publisher, "a1")
+        until(lambda: other.has("a"))
+        assert not publisher.has("a")
+        assert broker.subscriptions() == 1
+
+
+# Ids ----------------------------------------------------------------------------------------------------
+
+
+def test_an_id_of_one_process_goes_on_at_another_and_after_a_restart(broker: Broker) -> None:
+    one, other = two_feeds(broker, on_remove=gone)
+    with served(one) as here, served(other) as there:
+        with stream(here) as client:
+            until(lambda: one.get_stats().followers)
+            publish(one, "a1", "b1", "c1")
+            client.read_until("c1")
+        since = client.last_id
+        publish(one, "b2")
+        one.remove("a")
+        one.publish(sse_event("last"))
+        until(lambda: other.has(None))
+        with stream(there, since) as client:
+            assert client.read_until("last") == ["b2", "-a", "last"]
+    # Nobody was there when these were published but one that is gone.
+    publisher = broker.new_feed(subscribes=False)
+    with publisher:
+        publish(publisher, "c2")
+    again = broker.new_feed(resume=True, on_remove=gone)
+    with served(again) as server, stream(server, since) as client:
+        assert client.read_until("c2") == ["b2", "-a", "last", "c2"]
+
+
+def test_messages_are_replayed_after_a_restart(broker: Broker) -> None:
+    first = broker.new_feed(policy="every", resume=True)
+    with served(first) as server, stream(server) as client:
+        until(lambda: first.get_stats().followers)
+        publish(first, "m1")
+        client.read_until("m1")
+        since = client.last_id
+        publish(first, "m2", "m3")
+    again = broker.new_feed(policy="every", resume=True)
+    with served(again) as server, stream(server, since) as client:
+        assert client.read_until("m3") == ["m2", "m3"]
+
+
+def test_ids_begin_with_the_name_unless_it_is_given_another(broker: Broker) -> None:
+    assert broker.new_feed(resume=True).incarnation == "ticks"
+    assert broker.new_feed(resume=Resume(id_line="{id} ")).incarnation == "ticks"
+    assert broker.new_feed(resume=Resume(name="other")).incarnation == "other"
+    assert broker.new_feed().incarnation is None
+
+
+# What is missed -----------------------------------------------------------------------------------------
+
+
+def test_when_its_connection_was_lost_the_newest_values_come_behind_a_gap(broker: Broker) -> None:
+    with Relay(broker.port) as relay:
+        one, other = two_feeds(broker, relay.port, on_remove=gone)
+        with (
+            served(one),
+            served(other) as there,
+            stream(there) as client,
+            stream(there, path="/?a") as a_only,
+        ):
+            until(lambda: other.get_stats().followers == 2)
+            publish(one, "a1", "b1")
+            client.read_until("b1")
+            a_only.read_until("a1")
+            relay.cut()
+            until(lambda: not other.broker_statistics().is_connected)
+            # Of these 5 are never seen: a2 to a4, b2, which goes with its key, and c1.
+            publish(one, "a2", "a3", "a4", "a5", "b2", "c1", "c2")
+            one.remove("b")
+            relay.mend()
+            client.read_until("-b")
+            assert client.events[2:] == ["gap 5", "a5", "c2", "-b"]
+            # Nobody knows any more of which key b2 was; NATS knows that of none.
+            most = 4 if isinstance(broker, Redis) else 5
+            assert a_only.read_until("a5") == ["a1", f"gap {most}", "a5"]
+            stats = other.broker_statistics()
+            assert (stats.is_connected, stats.connections, stats.missed) == (True, 2, 5)
+            assert stats.number == one.broker_statistics().number
+            publish(one, "d1")
+            client.read_until("d1")
+
+
+def test_messages_are_not_missed_while_the_broker_has_them(broker: Broker) -> None:
+    with Relay(broker.port) as relay:
+        one, other = two_feeds(broker, relay.port, policy="every", max_log=3)
+        with served(one), served(other) as there, stream(there) as client:
+            until(lambda: other.get_stats().followers)
+            publish(one, "m1")
+            client.read_until("m1")
+            relay.cut()
+            until(lambda: not other.broker_statistics().is_connected)
+            publish(one, "m2", "m3")
+            relay.mend()
+            assert client.read_until("m3") == ["m1", "m2", "m3"]
+
+
+def test_what_was_published_without_a_broker_comes_when_it_is_back(broker: Broker) -> None:
+    one, other = two_feeds(broker)
+    with served(one), served(other) as there, stream(there) as client:
+        until(lambda: other.get_stats().followers)
+        publish(one, "a1", "b1")
+        client.read_until("b1")
+        broker.kill()
+        for value in ("a2", "a3", "a4", "b2"):
+            one.publish(sse_event(value), value[0])
+        assert not one.flush(0.01)
+        broker.start()
+        assert one.flush(BOUND)
+        client.read_until("b2")
+        # Of a2 and a3 it is told that they were.
+        assert client.events[2:] == ["gap 2", "a4", "b2"]
+        assert other.broker_statistics().missed == 2
+
+
+def test_what_was_sent_twice_is_published_once(broker: Broker) -> None:
+    with Relay(broker.port) as relay:
+        one, other = two_feeds(broker, relay.port, policy="every")
+        with served(one) as here, running(other), stream(here) as client:
+            until(lambda: one.get_stats().followers)
+            publish(other, "m1")
+            client.read_until("m1")
+            relay.loses_answers = True
+            other.publish(sse_event("m2"))
+            # The broker has it, and its publisher doesn't know.
+            client.read_until("m2")
+            assert other.broker_statistics().waiting == 1
+            relay.cut()
+            until(lambda: not other.broker_statistics().is_connected)
+            relay.mend()
+            publish(other, "m3")
+            assert client.read_until("m3") == ["m1", "m2", "m3"]
+
+
+def test_a_broker_that_has_forgotten_all_is_believed(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = two_feeds(broker, on_remove=gone)
+    with served(one) as here, served(other), stream(here) as client:
+        until(lambda: one.get_stats().followers)
+        publish(one, "a1", "b1")
+        client.read_until("b1")
+        since = client.last_id
+        before = one.broker_statistics().number
+        broker.kill()
+        broker.forget()
+        broker.start()
+        until(lambda: not values_of(one) and not values_of(other))
+        publish(one, "c1")
+        until(lambda: other.has("c"))
+        client.read_until("c1")
+        assert sorted(client.events[2:4]) == ["-a", "-b"]
+        assert one.broker_statistics().number == other.broker_statistics().number > before
+        with stream(here, since) as again:
+            assert again.read_until("c1") == ["event: gap null", "c1"]
+    assert "the broker has forgotten what was published" in caplog.text
+
+
+def test_a_broker_that_comes_late_is_waited_for(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    broker.kill()
+    feed = broker.new_feed(resume=True, start_timeout=0.05)
+    with served(feed) as server, stream(server) as client:
+        assert "feed ticks: no broker yet" in caplog.text
+        until(lambda: feed.get_stats().followers)
+        until(lambda: feed.broker_statistics().error is not None)
+        feed.publish(sse_event("a1"), "a")
+        broker.start()
+        assert client.read_until("a1") == ["a1"]
+        assert feed.broker_statistics().error is None
+
+
+# Mistakes -----------------------------------------------------------------------------------------------
+
+
+def test_wrong_arguments_raise_at_the_call(broker: Broker) -> None:
+    feed = broker.new_feed(on_remove=gone)
+    for key in (3, ("a",), b"a"):
+        with pytest.raises(TypeError, match="must be a str or None"):
+            feed.publish("x", key)
+    with pytest.raises(ValueError, match="at least one character"):
+        feed.publish("x", "")
+    with pytest.raises(ValueError, match="at least one byte"):
+        feed.publish("")
+    with pytest.raises(TypeError, match="payload must be"):
+        feed.publish(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="on_remove, in each process"):
+        feed.remove("a", "gone")
+    with pytest.raises(RuntimeError, match="keeps no values"):
+        broker.new_feed(policy="every").remove("a")
+    feed.close()
+    with pytest.raises(RuntimeError, match="the feed is closed"):
+        feed.publish("x")
+    feed.publish_threadsafe("x")
+    assert feed.broker_statistics().waiting == 0
+
+
+@pytest.mark.parametrize("kind", [RedisFeed, NatsFeed])
+def test_a_name_must_be_one_that_all_brokers_know(kind: Any) -> None:
+    for name in ("", "a b", "a.b", "é", "{a}"):
+        with pytest.raises(ValueError, match="name must be letters"):
+            kind("redis://127.0.0.1", name)
+    with pytest.raises(TypeError, match="name must be a str"):
+        kind("redis://127.0.0.1", None)
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="max_log must be"):
+            kind("redis://127.0.0.1", "a", max_log=wrong)
+    with pytest.raises(TypeError, match="max_log must be"):
+        kind("redis://127.0.0.1", "a", max_log="9")
+
+
+def test_more_than_may_wait_for_a_broker_that_is_gone_is_refused(broker: Broker) -> None:
+    feed = broker.new_feed(max_unsent=100)
+    feed.publish("x" * 90, "a")
+    feed.publish("y" * 99, "a")
+    with pytest.raises(OutboxFullError, match="100 bytes wait for the broker"):
+        feed.publish("z", "b")
+    feed.publish("y" * 9, "a")
+    feed.publish("z", "b")
+    assert feed.broker_statistics().waiting == 2
+
+
+def test_it_runs_once_at_a_time_and_may_run_again(broker: Broker) -> None:
+    feed = broker.new_feed()
+    feed.stop()
+    for _ in range(2):
+        with feed, pytest.raises(RuntimeError, match="runs already"):
+            feed.start()
+    with feed:
+        publish(feed, "a1")
+        until(lambda: feed.has("a"))
+
+
+def test_what_never_came_to_the_broker_is_told_at_the_end(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = broker.new_feed()
+    feed.start()
+    broker.kill()
+    feed.publish("1", "a")
+    feed.stop(timeout=0.01)
+    assert "feed ticks: 1 publications never came to the broker" in caplog.text
+
+
+@pytest.mark.parametrize(("module", "library"), [("redis", "redis"), ("nats", "nats")])
+def test_without_its_library_the_extra_is_named(module: str, library: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; import httpng.feeds.{module}"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert f"pip install 'httpng[{module}]'" in ended.stderr
+
+
+# Workers ------------------------------------------------------------------------------------------------
+
+APP = """
+import os
+from httpng import Application, sse_headers
+from httpng.feeds.{module} import {kind}
+
+feed = {kind}("{url}", "ticks", resume=True)
+
+async def handler(req, io):
+    if req.path == "/pid":
+        return str(os.getpid())
+    io.headers = dict(sse_headers())
+    await io.write(f"id: {{os.getpid()}}\\ndata: pid\\n\\n")
+    await io.follow(feed, since=req.headers.get("last-event-id"))
+
+app = Application(handler, lifespan=feed.running)
+"""
+
+
+def test_each_worker_subscribes_once_however_many_threads_it_has(broker: Broker, tmp_path: Path) -> None:
+    module, kind = ("redis", "RedisFeed") if isinstance(broker, Redis) else ("nats", "NatsFeed")
+    (tmp_path / "app.py").write_text(APP.format(module=module, kind=kind, url=broker.url()))
+    options = ["--listen", "127.0.0.1:0", "--workers", "2", "--threads", "2"]
+    publisher = broker.new_feed(subscribes=False)
+    with publisher, httpng_program(tmp_path, "-m", "httpng", "app.py:app", *options) as server:
+        server.until(lambda: len({server.get("/pid") for _ in range(20)}) == 2, "both serve")
+        server.until(lambda: broker.subscriptions() == 2, "both follow the broker")
+        publish(publisher, "a1")
+        found: set[str] = set()
+        while len(found) < 2:
+            with Client(server.address) as client:
+                client.request()
+                while b"data: a1" not in client.body:
+                    assert client.receive()
+                found |= set(re.findall(r"id: (\d+)\ndata: pid", client.body.decode()))
+        assert broker.subscriptions() == 2
+        os.kill(int(found.pop()), signal.SIGKILL)
+        server.until(lambda: "another one starts in" in server.log, "it is noticed")
+        server.until(lambda: server.log.count(" serves\n") == 3, "another one serves")
+        server.until(lambda: broker.subscriptions() == 2, "it follows the broker in its place")
+        assert server.end() == 0
+    until(lambda: broker.subscriptions() == 0)
