@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.backends.test_workers import program as httpng_program
 from tests.brokers.reading import gone, publish, served, stream, until
-from tests.brokers.servers import BOUND, Broker, Redis, Relay
+from tests.brokers.servers import BOUND, Broker, Nats, Redis, Relay
 from tests.driver.harness import Client
 
 from httpng import Resume, sse_event
@@ -269,6 +269,38 @@ def test_a_broker_that_comes_late_is_waited_for(broker: Broker, caplog: pytest.L
         assert feed.broker_statistics().error is None
 
 
+def test_what_tells_a_removal_may_publish(broker: Broker) -> None:
+    def told(key: object) -> bytes:
+        feed.publish(sse_event(f"{key} is gone"), "news")
+        return sse_event(f"-{key}")
+
+    feed = broker.new_feed(resume=True, on_remove=told)
+    with served(feed) as server, stream(server) as client:
+        until(lambda: feed.get_stats().followers)
+        publish(feed, "a1")
+        client.read_until("a1")
+        feed.remove("a")
+        assert client.read_until("a is gone") == ["a1", "-a", "a is gone"]
+        publish(feed, "b1")
+        client.read_until("b1")
+
+
+def test_a_removal_that_nothing_can_tell_is_logged(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(key: object) -> str:
+        raise LookupError(key)
+
+    one, other = broker.new_feed(), broker.new_feed(on_remove=fails)
+    with running(one, other):
+        publish(one, "a1", "b1")
+        until(lambda: other.has("b"))
+        one.remove("a")
+        until(lambda: not other.has("a"))
+        publish(one, "c1")
+        until(lambda: other.has("c"))
+        assert other.broker_statistics().connections == 1
+    assert "on_remove raised for 'a', whose removal isn't told" in caplog.text
+
+
 # Mistakes -----------------------------------------------------------------------------------------------
 
 
@@ -391,3 +423,29 @@ def test_each_worker_subscribes_once_however_many_threads_it_has(broker: Broker,
         server.until(lambda: broker.subscriptions() == 2, "it follows the broker in its place")
         assert server.end() == 0
     until(lambda: broker.subscriptions() == 0)
+
+
+def test_a_payload_that_nats_does_not_take_is_not_in_the_way(
+    program: Callable[[str], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Nats(program(Nats.name), tmp_path / "broker") as broker, broker.new_feed() as feed:
+        feed.publish("x" * 2_000_000, "a")
+        feed.publish("y", "b")
+        until(lambda: feed.has("b"))
+        assert not feed.has("a")
+    assert "feed ticks: dropped a payload of 2000000 bytes for 'a'" in caplog.text
+
+
+def test_a_program_ends_that_forgets_to_stop(broker: Broker) -> None:
+    module, kind = ("redis", "RedisFeed") if isinstance(broker, Redis) else ("nats", "NatsFeed")
+    code = f"""
+from httpng.feeds.{module} import {kind}
+feed = {kind}("{broker.url()}", "ticks")
+feed.start()
+feed.publish("1", "a")
+print(feed.flush(20))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.stdout, ended.returncode) == ("True\n", 0), ended.stderr

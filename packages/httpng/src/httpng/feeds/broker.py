@@ -13,14 +13,14 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
-from threading import Event
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from threading import Event, Thread, current_thread
 from types import TracebackType
 from typing import Any, Final
 
 import anyio
 from anyio import to_thread
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from httpng.feeds.mirror import Mirror
 from httpng.feeds.outbox import Outbox
@@ -72,12 +72,13 @@ class BrokerFeed(Feed):
         keeps_every = options.get("policy") == "every"
         self._outbox = Outbox(max_unsent, replaces=not keeps_every)
         self._mirror = Mirror(self, name, keeps_every=keeps_every)
-        self._exits = ExitStack()
+        self._thread: Thread | None = None
         self._portal: BlockingPortal | None = None
+        self._scope: anyio.CancelScope | None = None
         self._wake: anyio.Event | None = None
         self._is_ready = Event()
         self._connections = 0
-        self._is_connected = False
+        self._is_connected = self._is_late = False
         self._error: str | None = None
 
     # Publishing ---------------------------------------------------------------------------------------
@@ -179,13 +180,15 @@ class BrokerFeed(Feed):
         Raises:
             RuntimeError: it runs already.
         """
-        if self._portal is not None:
+        if self._thread is not None:
             raise RuntimeError(f"the feed {self.name} runs already")
-        portal = self._exits.enter_context(start_blocking_portal("asyncio"))
-        self._portal = portal
-        task = portal.start_task_soon(self._stay_connected)
-        self._exits.callback(task.cancel)
+        begun = Event()
+        # A program that forgets to stop it ends all the same.
+        self._thread = Thread(target=anyio.run, args=(self._run, begun), daemon=True)
+        self._thread.start()
+        begun.wait()
         if not self._is_ready.wait(self._start_timeout):
+            self._is_late = True
             _log.warning("feed %s: no broker yet: %s", self.name, self._error or "no answer")
 
     def stop(self, timeout: float = 5.0) -> None:
@@ -193,7 +196,8 @@ class BrokerFeed(Feed):
 
         Again: nothing.
         """
-        if self._portal is None:
+        thread, portal, scope = self._thread, self._portal, self._scope
+        if thread is None or portal is None or scope is None:
             return
         if not self.flush(timeout):
             _log.error(
@@ -203,7 +207,9 @@ class BrokerFeed(Feed):
                 self._error or "it was too slow",
             )
         self._portal = None
-        self._exits.close()
+        self._call(portal, scope.cancel)
+        thread.join()
+        self._thread = None
         self._is_connected = False
         self._is_ready.clear()
 
@@ -234,7 +240,24 @@ class BrokerFeed(Feed):
         wake, portal = self._wake, self._portal
         if wake is not None and portal is not None:
             self._wake = None
-            _call_in(portal, wake.set)
+            self._call(portal, wake.set)
+
+    def _call(self, portal: BlockingPortal, function: Callable[[], object]) -> None:
+        """Call a function in the thread of the feed."""
+        if current_thread() is self._thread:
+            # `on_remove` publishes, say.
+            function()
+            return
+        with suppress(RuntimeError):
+            # Else it has stopped meanwhile; that tells of what waits.
+            portal.start_task_soon(function)
+
+    async def _run(self, begun: Event) -> None:
+        async with BlockingPortal() as portal:
+            with anyio.CancelScope() as scope:
+                self._portal, self._scope = portal, scope
+                begun.set()
+                await self._stay_connected()
 
     async def _stay_connected(self) -> None:
         delay, lost_at = _DELAYS[0], 0.0
@@ -288,6 +311,9 @@ class BrokerFeed(Feed):
         self._connections += 1
         self._is_connected, self._error = True, None
         self._is_ready.set()
+        if self._is_late:
+            self._is_late = False
+            _log.info("feed %s: has its broker now", self.name)
         if lost_at:
             away = time.monotonic() - lost_at
             _log.info(
@@ -334,9 +360,3 @@ def _told(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _call_in(portal: BlockingPortal, function: Callable[[], object]) -> None:
-    with suppress(RuntimeError):
-        # Else it has stopped meanwhile; that tells of what waits.
-        portal.start_task_soon(function)

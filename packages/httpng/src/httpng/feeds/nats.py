@@ -7,6 +7,7 @@ bucket's keys can't have is written `=` and two hexadecimal digits for each byte
 Numbers are those of the stream, on top of the time when it was made, in microseconds.
 """
 
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -39,6 +40,7 @@ except ModuleNotFoundError as error:
 
 __all__ = ["NatsFeed"]
 
+_log: Final = logging.getLogger("httpng")
 _TIMEOUT: Final = 5.0
 _PING_EVERY: Final = 3
 _LOOK_EVERY: Final = 10.0
@@ -226,12 +228,18 @@ class _NatsSession(Session):
                 headers[_OPERATION] = "DEL"
             if each.count > 1:
                 headers[_COUNT] = str(each.count)
-            await self._stream.publish(
-                self._place.prefix + _subject_of(each.key),
-                each.body or b"",
-                stream=self._place.stream,
-                headers=headers,
-            )
+            body, subject = each.body or b"", self._place.prefix + _subject_of(each.key)
+            try:
+                await self._stream.publish(subject, body, stream=self._place.stream, headers=headers)
+            except nats.errors.MaxPayloadError:
+                # It would be in the way of all that come after it.
+                _log.error(
+                    "feed %s: dropped a payload of %d bytes for %r: NATS takes no longer ones than "
+                    "its max_payload",
+                    self._place.name,
+                    len(body),
+                    each.key,
+                )
 
     # Inside -------------------------------------------------------------------------------------------
 
