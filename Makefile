@@ -81,7 +81,9 @@ coverage: .venv/dev.stamp
 	$(COVERAGE) report --data-file=.coverage.driver --include='*/httpng_driver/*' --fail-under=$(DRIVER_FLOOR)
 
 soak: .venv/dev.stamp
-	$(BIN)/python -m pytest tests -m soak -o faulthandler_timeout=3600
+	$(BIN)/python -m pytest tests -q -m "soak and not alone" -o faulthandler_timeout=3600 \
+		--numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest tests -m "soak and alone" -o faulthandler_timeout=3600
 	$(BIN)/python -m pytest tests/driver -q -m "not soak" --engine reference --numprocesses auto --dist loadfile
 
 # The core in dist/ is compiled; it needs a C compiler.

@@ -25,6 +25,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_ALONE = frozenset(
+    [
+        "test_asgi_crowd",
+        "test_autobahn",
+        "test_backstop",
+        "test_budget_of_many",
+        "test_crowds",
+        "test_long_upload",
+        "test_long_uploads",
+        "test_many_clients",
+        "test_streams_over_reloads",
+    ]
+)
+"""Files whose soak tests measure, or fill the machine: in soak they have it for themselves."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.stem in _ALONE:
+        item.add_marker(pytest.mark.alone)
+
+
 def pytest_collection_finish() -> None:
     # Modules and thousands of tests stay to the end: without them a collection takes little time.
     gc.collect()
