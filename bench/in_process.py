@@ -1,9 +1,10 @@
 """What a hello costs a whole server but for TCP, in one process: microseconds, calls, or byte codes.
 
 A hub serves 32 clients at the other ends of socket pairs, a request of each in a turn; "pieces": a piece of
-a response of an ASGI application to each, from a queue of its own. Calls and byte codes
-don't depend on what else the machine does, so small steps can be told by them; microseconds are the least of
-all turns, and those of the loop that waits for the answers are among them.
+a response of an ASGI application to each, from a queue of its own. Calls and byte codes don't depend on what
+else the machine does, so small steps can be told by them. Microseconds are the least of all turns, their
+median, and their average, which has what is done once in many requests, such as the work of Lua's collector;
+those of the loop that waits for the answers are among them.
 
     python bench/in_process.py [async|def|lua|asgi|pieces] [uvloop|asyncio|trio] [--changing]
         [--count calls|codes [--by-function]] [--turns 300]
@@ -15,6 +16,7 @@ import argparse
 import asyncio
 import select
 import socket
+import statistics
 import sys
 import time
 from collections import Counter
@@ -123,7 +125,7 @@ async def measure(
     rest: Callable[[], Awaitable[None]],
 ) -> None:
     """Measure in a loop whose others run during `rest`, and print."""
-    counts, least = Counts(options.count), float("inf")
+    counts, turns = Counts(options.count), []
     async with reactor as running:
         hub = Hub(_application(options.kind), running)
         clients = Clients(hub, options.changing)
@@ -141,16 +143,19 @@ async def measure(
             took = time.process_time() - before
             counts.stop()
             clients.take()
-            least = min(least, took) if turn >= WARM_UP else least
+            turns.append(took)
         clients.close()
         hub.close()
-    _print(counts, least, options)
+    _print(counts, turns[WARM_UP:], options)
 
 
-def _print(counts: Counts, least: float, options: argparse.Namespace) -> None:
+def _print(counts: Counts, turns: list[float], options: argparse.Namespace) -> None:
     served = options.turns * CLIENTS
     if not options.count:
-        print(f"{least / CLIENTS * 1e6:.2f} µs")
+        least, middle, mean = (
+            took / CLIENTS * 1e6 for took in (min(turns), statistics.median(turns), statistics.mean(turns))
+        )
+        print(f"{least:.2f} µs at least, {middle:.2f} in the median, {mean:.2f} on average")
         return
     for kind in sorted({kind for kind, _ in counts.found}):
         own = {name: count / served for (found, name), count in counts.found.items() if found == kind}

@@ -14,6 +14,8 @@ from httpng_core.feeds.keep_alive import COMMENT, kept_alive
 from httpng_core.feeds.lag import LagWatched, Watched, checked_lag
 from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import Pace, checked_pace
+from httpng_core.http.response import ResponseHead, response_head
+from httpng_core.http1.head import split_field_lines
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop
 
@@ -32,6 +34,7 @@ __all__ = [
     "Match",
     "NoMatch",
     "Pace",
+    "ResponseHead",
     "RouteTable",
     "Served",
     "Turn",
@@ -43,6 +46,8 @@ __all__ = [
     "handler_of",
     "kept_alive",
     "parse_lua_runtime",
+    "response_head",
+    "split_field_lines",
     "unknown_field",
     "unknown_key",
 ]

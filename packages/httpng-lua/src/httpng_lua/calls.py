@@ -19,7 +19,7 @@ from httpng_core import (
     headers_were_sent,
     reached,
 )
-from httpng_core.languages import unknown_field
+from httpng_core.languages import split_field_lines, unknown_field
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_lua.runtime import lua_text, text_of
 from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
@@ -78,6 +78,7 @@ class ExchangeCalls:
             | {
                 "stats": self.of_exchange(self._stats),
                 "request_rest": self._request_rest,
+                "read_rest": guarded(read_rest),
                 "trailers": self.of_exchange(self._trailers),
             }
         )
@@ -261,6 +262,22 @@ def stats_values(stats: SendStats) -> Answer:
 def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """Return header fields as they cross the border: name and value, a line each."""
     return b"".join([b"%b\n%b\n" % pair for pair in fields])
+
+
+def ends_of(peer: Address, ours: Address) -> bytes:
+    """Return the ends of a connection in one text, for `read_rest`."""
+    # The host of a Unix socket is a path, which may be anything.
+    peer_host, peer_port, peer_family = _address_values(peer)
+    host, port, family = _address_values(ours)
+    return b"%d %b %d %b %d %b%b" % (peer_port, peer_family, port, family, len(peer_host), peer_host, host)
+
+
+def read_rest(lines: bytes, ends: bytes) -> Answer:
+    """Return what `request_rest` does, of a request whose header lines and ends Lua has."""
+    peer_port, peer_family, port, family, size, hosts = ends.split(b" ", 5)
+    peer, ours = hosts[: int(size)], hosts[int(size) :]
+    headers = lines_of(split_field_lines(lines))
+    return False, peer, int(peer_port), peer_family, ours, int(port), family, headers, b""
 
 
 def _address_values(address: Address) -> tuple[bytes, int, bytes]:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from httpng_core import Pending, Runner
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Pending, Runner
 from httpng_core.languages import Later, Served, Turn
 from httpng_lua.calls import plain
-from httpng_lua.gate import Gate, OpenGate, ignore
+from httpng_lua.gate import ONE_THREAD, Gate, ignore
 from httpng_lua.handles import Waits, holding
 from httpng_lua.runtime import Runtime, lua_text, text_of
 from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed
@@ -37,7 +37,7 @@ class Fibers:
 
     def __init__(self, clock: Callable[[], float], budget: Budget, waits: Waits) -> None:
         self.clock = clock
-        self.gate: Gate = OpenGate()
+        self.gate: Gate = ONE_THREAD
         # Before a server runs this one keeps what the script waits for.
         self._main = Runner(Served(), clock=clock)
         self._launched = False
@@ -111,7 +111,8 @@ class Fibers:
 
     def enter(self, home: Runner, function: Callable[..., Any], *args: object) -> Answer:
         """Call into Lua, for a fiber of `home`, with a fresh budget. It must be let in by the gate."""
-        self._budget.restart()
+        budget = self._budget
+        budget.calls, budget.until = CALLS_PER_TURN, self.clock() + SECONDS_PER_TURN
         self._homes.append(home)
         try:
             values = function(*args)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from httpng_core import Runner
 from httpng_lua.steps import Answer
@@ -62,6 +62,10 @@ class OpenGate:
         return job()
 
     ask = call
+
+
+ONE_THREAD: Final = OpenGate()
+"""The gate of every script that a single thread serves: who finds it need not ask it."""
 
 
 def ignore(answer: Answer, error: Exception | None) -> Any:

@@ -5,15 +5,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from httpng_core import Exchange, Response, Runner, end_exchange
-from httpng_lua.calls import pairs
+from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
+from httpng_core.languages import ResponseHead, response_head
+from httpng_lua.calls import ends_of, pairs
 from httpng_lua.fibers import Fibers
+from httpng_lua.gate import ONE_THREAD
 from httpng_lua.handles import Exchanges
+from httpng_lua.runtime import LuaFunction
 from httpng_lua.steps import DONE, Answer, Ended, Failed
 
 _log = logging.getLogger("httpng")
 
 _RETIRED: Final[Answer] = (None,)
+_MOST_ENDS: Final = 1024
+_MOST_HEADS: Final = 256
+_SHORT: Final = 512
 
 
 class LuaHandler:
@@ -26,7 +32,7 @@ class LuaHandler:
 
     def __init__(
         self,
-        number: int,
+        function: LuaFunction,
         serve: Callable[..., Any],
         held: Callable[[], bytes],
         fibers: Fibers,
@@ -34,22 +40,28 @@ class LuaHandler:
     ) -> None:
         """Take functions of Lua's, asked for before: this may be made within a call from there."""
         self.retired = False
-        self.number = number
+        self.number = function.number
+        self._takes_io = function.takes_io
         self._serve = serve
         self._held = held
         self._fibers = fibers
         self._exchanges = exchanges
+        # The ends of connections as Lua gets them, by the identity of the first, which this keeps.
+        self._ends: dict[int, tuple[Address, Address, bytes]] = {}
 
     def start(self, exchange: Exchange, runner: Runner) -> None:
         """Run the handler up to its first wait; one that never waits costs no generator.
 
         If it is retired by then, whatever has this request now is started in its place.
         """
+        answer: Answer | None
         gate = self._fibers.gate
         try:
-            if gate.enter():
+            if gate is ONE_THREAD:
+                answer = self._begin(exchange, runner)
+            elif gate.enter():
                 try:
-                    answer: Answer | None = self._begin(exchange, runner)
+                    answer = self._begin(exchange, runner)
                 finally:
                     gate.leave()
             else:
@@ -64,27 +76,31 @@ class LuaHandler:
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
         if self.retired:
             return _RETIRED
-        number = self._exchanges.add(exchange, home, self._held)
         request = exchange.request
-        path, body = request.path, request.whole_body
-        query = request.query if "?" in path else None
+        values = request.plain_values()
+        lines, body = values[0], values[5]
+        number = ends = None
+        if self._takes_io or lines is None or body is None:
+            number = self._exchanges.add(exchange, home, self._held)
+        if lines is not None:
+            known = self._ends.get(id(request.peer))
+            if known is None or known[0] is not request.peer or known[1] is not request.ouraddr:
+                ends = self._new_ends(request)
+            else:
+                ends = known[2]
         if body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
-            exchange.request = request.without_body()
-        return self._fibers.enter(
-            home,
-            self._serve,
-            self.number,
-            number,
-            request.method.encode(),
-            path.encode(),
-            None if query is None else query.encode(),
-            request.host.encode(),
-            body,
-            request.https or None,
-            request.version_major,
-            request.version_minor,
-        )
+            request.body = b""
+        return self._fibers.enter(home, self._serve, self.number, number, ends, *values)
+
+    def _new_ends(self, request: Request) -> bytes:
+        """Return what Lua gets as the ends of a connection that isn't one of the last."""
+        if len(self._ends) >= _MOST_ENDS:
+            self._ends.clear()
+        peer, ours = request.peer, request.ouraddr
+        told = ends_of(peer, ours)
+        self._ends[id(peer)] = peer, ours, told
+        return told
 
     def _begun(self, exchange: Exchange, runner: Runner, answer: Answer, error: Exception | None) -> None:
         if error is not None:
@@ -120,12 +136,25 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
 
 def _answer(exchange: Exchange, values: Answer, now: float) -> None:
     status, body, lines = values
-    headers = pairs(lines)
     if status is None:
-        end_exchange(exchange, None, now, headers)
+        end_exchange(exchange, None, now, pairs(lines))
         return
     try:
-        exchange.answer(int(status), headers, body, now)
+        head = _heads.get((status, lines)) or _new_head(int(status), lines)
+        exchange.answer_with(head, body, now)
     except Exception:
         # Nothing of it was sent: once more, by who tells what is wrong with it.
-        end_exchange(exchange, Response(status=int(status), headers=headers, body=body), now)
+        end_exchange(exchange, Response(status=int(status), headers=pairs(lines), body=body), now)
+
+
+# Most handlers send the same few each time.
+_heads: dict[tuple[float, bytes | None], ResponseHead] = {}
+
+
+def _new_head(status: int, lines: bytes | None) -> ResponseHead:
+    head = response_head(status, pairs(lines))
+    if lines is None or len(lines) < _SHORT:
+        if len(_heads) >= _MOST_HEADS:
+            _heads.clear()
+        _heads[status, lines] = head
+    return head

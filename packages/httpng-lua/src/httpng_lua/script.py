@@ -71,7 +71,7 @@ class Script:
         self._is_launched = self.has_ended = False
         self.failure: ConfigError | None = None
         self.on_ended: Callable[[], None] = lambda: None
-        budget, waits = Budget(clock), Waits()
+        budget, waits = Budget(), Waits()
         self._waits = waits
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
@@ -99,7 +99,7 @@ class Script:
 
     def handler(self, function: LuaFunction) -> LuaHandler:
         """Return what starts a handler of the script's."""
-        return LuaHandler(function.number, self._serve, self._held, self._fibers, self._exchanges)
+        return LuaHandler(function, self._serve, self._held, self._fibers, self._exchanges)
 
     def feed_stats(self) -> FeedStats:
         """Return what became of all that feeds of the script published."""

@@ -6,7 +6,6 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Final
 
-from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
 from httpng_lua.runtime import lua_text
 
 Answer = tuple[Any, ...]
@@ -34,24 +33,23 @@ FAILED: Final = int(Code.FAILED)
 
 
 class Budget:
-    """How much a fiber may do before others run: so many calls, so many seconds."""
+    """How much a fiber may do before others run.
 
-    __slots__ = ("_calls", "_clock", "_until")
+    Attributes:
+        calls: so many calls; whoever steps a fiber sets it.
+        until: and until when.
+    """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._calls = 0
-        self._until = inf
+    __slots__ = ("calls", "until")
 
-    def restart(self) -> None:
-        """Begin anew: the host is about to step a fiber."""
-        self._calls = CALLS_PER_TURN
-        self._until = self._clock() + SECONDS_PER_TURN
+    def __init__(self) -> None:
+        self.calls = 0
+        self.until = inf
 
     def is_spent(self, now: float) -> bool:
         """Count one call; return whether others must run now."""
-        self._calls -= 1
-        return self._calls <= 0 or now >= self._until
+        self.calls -= 1
+        return self.calls <= 0 or now >= self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,10 @@ UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
+PlainValues = tuple[bytes | None, bytes, bytes, bytes | None, bytes, bytes | None, bool | None, int, int]
+"""See `Request.plain_values`."""
+
+
 class HeaderFields(Protocol):
     """Header fields that are split when they are asked for."""
 
@@ -93,6 +97,9 @@ class HeaderFields(Protocol):
 
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return names (lower-case) and values, in order."""
+
+    def lines(self) -> bytes | None:
+        """Return the fields as lines of HTTP/1.1, each with its CRLF; `None` where they may not be such."""
 
 
 class Request:
@@ -228,6 +235,28 @@ class Request:
         """Note what came behind a body that is whole."""
         self._trailers = fields
 
+    def plain_values(self) -> PlainValues:
+        """Return what handlers in other languages get: text as bytes, header fields not split.
+
+        These are the header fields as lines of HTTP/1.1, each with its CRLF, for `split_field_lines` of
+        `httpng_core.languages`; the method, the path, the query or `None`, the host; the body, `None` if it
+        comes in while the handler runs; whether it came over TLS, or `None`; and the version. The first is
+        `None` where there is more to ask for: trailers, another protocol that the client wants, as WebSocket.
+        """
+        block, path = self._block, self.path
+        is_all = block is not None and not self._trailers and not self.protocol and not block.upgrade
+        return (
+            block.lines() if is_all and block is not None else None,
+            self.method.encode(),
+            path.encode(),
+            path.partition("?")[2].encode() if "?" in path else None,
+            self.host.encode(),
+            self._body,
+            self.https or None,
+            self.version_major,
+            self.version_minor,
+        )
+
     def read(self, limit: int | None = None, timeout: float | None = None) -> BodyRead:
         """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.
 
@@ -288,12 +317,6 @@ class Request:
             protocol=self.protocol,
         )
         request.state = self.state
-        return request
-
-    def without_body(self) -> "Request":
-        """Return the same request with an empty body, for who has that elsewhere."""
-        request = self.with_stash(self.stash)
-        request.body = b""
         return request
 
     @property

@@ -88,9 +88,12 @@ class HeaderBlock:
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
         if self._fields is None:
-            found = FIELDS.findall(self.raw)
-            self._fields = tuple([(name.lower(), value.rstrip(_WHITESPACE)) for name, value in found])
+            self._fields = split_field_lines(self.raw)
         return self._fields
+
+    def lines(self) -> bytes:
+        """Return the field lines as they came, each with its CRLF."""
+        return self.raw
 
     def _read_framing(self, lines: list[bytes]) -> None:
         hosts: list[bytes] = []
@@ -150,6 +153,15 @@ class SplitFields:
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
         return self._pairs
+
+    def lines(self) -> None:
+        """Return `None`: the reference engine takes values that can't be in a line of ours."""
+
+
+def split_field_lines(lines: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return names, in lower case, and values, without the whitespace around them, of valid lines."""
+    found = FIELDS.findall(lines)
+    return tuple([(name.lower(), value.rstrip(_WHITESPACE)) for name, value in found])
 
 
 def read_request_line(data: bytes, at: int, end: int) -> tuple[str, str, str, int, int]:

@@ -51,6 +51,10 @@ class Facts:
         """Return the headers, in order, without pseudo-headers."""
         return self._fields
 
+    def lines(self) -> bytes:
+        """Return the headers as lines of HTTP/1.1, each with its CRLF."""
+        return b"".join([b"%b: %b\r\n" % field for field in self._fields])
+
 
 class FactsMemo:
     """The facts of the last heads: the engine returns the same head for requests that are alike.

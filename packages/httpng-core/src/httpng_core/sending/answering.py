@@ -69,6 +69,16 @@ class Answering(Queueing):
         if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
             self._answer_apart(head, data, size, now)
 
+    def answer_with(self, head: ResponseHead, data: bytes, now: float) -> None:
+        """Do what `answer` does, with a status and headers that `response_head` has checked before.
+
+        Raises:
+            ContentLengthError: the body and the declared length disagree; nothing of it is sent.
+        """
+        size = len(data)
+        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
+            self._answer_apart(head, data, size, now)
+
     def _answer_apart(self, head: ResponseHead, data: bytes, size: int, now: float) -> None:
         """Do what `answer` does of a response that is not ordinary, or to what was begun."""
         if self.state > LAST_WRITABLE:

@@ -59,7 +59,7 @@ end
 local function seen(co, ...)
   local fiber = fiber_of[co]
   if fiber then
-    fiber.is_seen = true
+    fiber.is_known, fiber.is_seen = true, true
   end
   return co, ...
 end

@@ -1,9 +1,11 @@
 -- Runs the handler: its request, a plain table, goes in; what it returned comes out as plain values.
+--
+-- One that takes no `io` gets none, so that neither Lua nor the host has anything to keep for that.
 
 local _, core = ...
 
 local flat, implicit, body_of, code_of = core.flat, core.implicit, core.body_of, core.code_of
-local new_io, new_request, new_fiber, step = core.new_io, core.new_request, core.new_fiber, core.step
+local new_io, new_request, start = core.new_io, core.new_request, core.start
 local error, next, tostring, type = error, core.next, tostring, type
 
 -- What handlers return ------------------------------------------------------------------------------
@@ -23,9 +25,9 @@ end
 -- Status (nil: none was returned), body, and headers as `flat` has them.
 local function answer(io, returned)
   if returned == nil then
-    return nil, nil, implicit(io)
+    return nil, nil, io and implicit(io)
   elseif type(returned) == 'string' then
-    return 200, returned, implicit(io)
+    return 200, returned, io and implicit(io)
   elseif type(returned) ~= 'table' then
     error('a handler must return nil, a string or a table, not ' .. type(returned), 0)
   end
@@ -37,10 +39,9 @@ local function run(handler, request, io)
   return answer(io, (handler(request, io)))
 end
 
--- Starts a handler on an exchange: its fiber, and what the first step brought.
+-- Starts a handler on an exchange, whose number is nil if nothing will be asked about it: its fiber's id, and what the
+-- first step brought.
 function core.serve(number, handle, ...)
-  local io = new_io(handle)
-  local request, handler = new_request(io, handle, ...), core.handlers[number]
-  local id = new_fiber(run, handler)
-  return id, step(id, handler, request, io)
+  local handler, io = core.handlers[number], handle and new_io(handle)
+  return start(run, handler, handler, new_request(io, handle, ...), io)
 end

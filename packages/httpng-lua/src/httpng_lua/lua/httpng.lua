@@ -4,7 +4,7 @@ local host, core = ...
 
 local settle, value_of_result = core.settle, core.value_of_result
 local unpack = table.unpack or unpack
-local min = math.min
+local getinfo, min = debug.getinfo, math.min
 local error, ipairs, pairs, pcall, tostring, type = error, ipairs, pairs, pcall, tostring, type
 local httpng = {}
 core.httpng = httpng
@@ -24,8 +24,15 @@ local function name_of(key)
   return kind == 'boolean' and tostring(key) or 'a ' .. kind
 end
 
+-- Whether a function could get hold of a second argument.
+local function takes_two(fn)
+  local info = getinfo(fn, 'u')
+  return info.isvararg or info.nparams > 1
+end
+
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
--- itself, a table's length, its keys and its values, a function's number in `functions`, or nothing.
+-- itself, a table's length, its keys and its values, a function's number in `functions` and whether it takes two
+-- arguments, or nothing.
 local function spell(row, value, functions)
   value = core.as_function(value)
   local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
@@ -43,6 +50,7 @@ local function spell(row, value, functions)
     last_function = last_function + 1
     functions[last_function] = value
     row[#row + 1] = last_function
+    row[#row + 1] = takes_two(value)
   elseif kind == 'string' or kind == 'number' or kind == 'boolean' then
     row[#row + 1] = value
   end

@@ -27,6 +27,12 @@ local fiber_of = {} -- coroutine -> fiber
 local last_id = 0
 -- Coroutines whose fibers have ended, for the next ones.
 local free, free_count, MOST_FREE = {}, 0, 64
+-- Fibers of ours that have ended, with theirs, of which nobody ever knew: not even the id, so that is used again. As many
+-- places as there can be, as there may be no memory when one is needed.
+local unknown, unknown_count = {}, 0
+for i = 1, MOST_FREE do
+  unknown[i] = false
+end
 -- The fiber that runs; what the host calls outside of all fibers (on_gap) is in none.
 local OUTSIDE = {}
 local current = OUTSIDE
@@ -128,6 +134,7 @@ end
 -- The fiber that runs is about to raise `told`: what is wrong is the client's doing, and so to be answered, unless that
 -- is caught.
 function core.blame_client(told, status, fields)
+  current.is_known = true
   current.refusal = { told = told, status = status, fields = fields }
 end
 
@@ -154,9 +161,15 @@ end
 
 -- One that the script has seen isn't used again: it must find it dead.
 local function released(fiber)
-  forget(fiber)
   local one, two, three = first, second, third
   first, second, third = nil, nil, nil
+  if not fiber.is_known and unknown_count < MOST_FREE then
+    fiber.origin = false
+    unknown_count = unknown_count + 1
+    unknown[unknown_count] = fiber
+    return DONE, one, two, three
+  end
+  forget(fiber)
   if not fiber.is_seen and free_count < MOST_FREE then
     free_count = free_count + 1
     free[free_count] = fiber.co
@@ -173,6 +186,7 @@ local function stepped(fiber, before, ok, kind, ...)
   end
   if ok and rawequal(kind, HOST) then
     local wait = ...
+    fiber.is_known = true
     if wait == nil then
       return TURN
     end
@@ -199,22 +213,31 @@ local function new_fiber(fn, users, object, origin)
   end
   local fiber = {
     id = last_id, co = co, wait = false, before = false, fn = fn, users = users, object = object, origin = origin,
+    is_known = users, is_seen = false,
   }
   fiber_of[co] = fiber
   fibers[last_id] = fiber
-  return last_id
+  return fiber
 end
 
--- One of ours, that calls the script's function `origin`.
-function core.new_fiber(fn, origin)
-  return new_fiber(fn, false, nil, origin)
+-- Runs one of ours, that calls the script's function `origin`, up to its first wait: its id, and what that brought.
+function core.start(fn, origin, ...)
+  local fiber, before = unknown[unknown_count], current
+  if fiber then
+    unknown[unknown_count], unknown_count = false, unknown_count - 1
+    fiber.origin = origin
+  else
+    fiber = new_fiber(false, false, nil, origin)
+  end
+  fiber.before, current = before, fiber
+  return fiber.id, stepped(fiber, before, resume(fiber.co, fn, ...))
 end
 
 -- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.
 function core.users_fiber(fn, object)
   return new_fiber(function(...)
     fn(...)
-  end, true, object, fn)
+  end, true, object, fn).id
 end
 
 -- Runs a fiber until it waits, ends or fails.
@@ -269,13 +292,22 @@ function core.test_cancel()
   end
 end
 
--- The fiber that runs, or nil outside of all.
+-- The fiber that runs, or nil outside of all. Whoever asks may put something there, and keep its id.
 function core.current()
-  return current ~= OUTSIDE and current or nil
+  if current == OUTSIDE then
+    return nil
+  end
+  current.is_known = true
+  return current
 end
 
 function core.find(id)
-  return fibers[id]
+  local fiber = fibers[id]
+  if not fiber or not fiber.origin then
+    return nil
+  end
+  fiber.is_known = true
+  return fiber
 end
 
 function core.status(fiber)
@@ -283,7 +315,7 @@ function core.status(fiber)
 end
 
 function core.count()
-  local count = 0
+  local count = -unknown_count
   for _ in pairs(fibers) do
     count = count + 1
   end

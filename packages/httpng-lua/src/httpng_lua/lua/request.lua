@@ -7,9 +7,10 @@ local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
 
--- Keys of ours in a request: what a router has stashed, and the number of the exchange by which the rest is
--- fetched, with the io that keeps the host from forgetting it. They are gone once it was.
-local STASH, REST, KEPT = {}, {}, {}
+-- Keys of ours in a request: what a router has stashed; and of what the rest is made when it is asked for, the header
+-- lines and the ends of the connection. Or else the number of the exchange, by which the host is asked, and the io that keeps
+-- it from forgetting that. They are gone once it was.
+local STASH, REST, ENDS = {}, {}, {}
 core.STASH = STASH
 core.next = next -- the one below costs more, and ours need it for what may be a request only
 
@@ -57,14 +58,16 @@ local function fill(request, is_websocket, peer, peer_port, peer_family, ours, o
     rawset(request, 'trailers', joined(trailers))
   end
   rawset(request, REST, nil)
-  rawset(request, KEPT, nil)
+  rawset(request, ENDS, nil)
 end
 
 -- Has all fields there, as plain ones. After that it is a table like any other.
 local function complete(request)
-  local handle = rawget(request, REST)
-  if handle then
-    fill(request, host.request_rest(handle))
+  local rest = rawget(request, REST)
+  if type(rest) == 'string' then
+    fill(request, host.read_rest(rest, rawget(request, ENDS)))
+  elseif rest then
+    fill(request, host.request_rest(rest))
   end
 end
 
@@ -140,7 +143,7 @@ function Request:read(timeout)
   return settle_taken(host.take_read, handle, host.read(handle, timeout))
 end
 
-function core.new_request(io, handle, method, path, query, name, body, https, major, minor)
+function core.new_request(io, handle, ends, lines, method, path, query, name, body, https, major, minor)
   local request = setmetatable({
     method = method,
     path = path,
@@ -150,8 +153,8 @@ function core.new_request(io, handle, method, path, query, name, body, https, ma
     https = https,
     version_major = major,
     version_minor = minor,
-    [REST] = handle,
-    [KEPT] = io,
+    [REST] = lines or handle,
+    [ENDS] = ends or io,
   }, METATABLE)
   if body == nil then
     streamed[request] = io
