@@ -3,6 +3,8 @@
 import pytest
 from tests.lua.conftest import BEFORE, Serve, Served, Write
 
+from httpng_core.testing import Client
+
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\nte: trailers\r\ntransfer-encoding: chunked\r\n\r\n"
 READ = """
@@ -160,3 +162,96 @@ def test_another_fiber_reads(serve: Serve, wait: bool) -> None:
     if wait:
         client.send(b"hello")
     assert client.responses()[0].body == b"hello"
+
+
+ROUTES = """
+local function tell(req)
+  local is_whole = pcall(function() return req.body end)
+  return (req:read() or '-') .. ' ' .. tostring(is_whole) .. ' ' .. (req:stash('name') or '')
+end
+local inner, router = httpng.router.new(), httpng.router.new()
+inner:route({path = '/in/plain'}, tell)
+inner:route({path = '/in/whole', stream_body = false}, tell)
+router:route({path = '/streamed/:name', method = 'POST', stream_body = true}, tell)
+router:route({path = '/whole', stream_body = false}, tell)
+router:route({path = '/plain'}, tell)
+router:route({path = '/in/*rest', stream_body = true}, inner)
+router:route({path = '/guarded', stream_body = true}, tell)
+router:before(function(req) if req.path == '/guarded' then return {status = 403} end end)
+httpng.cfg{stream_body = %s, sites = {{path = '/', handler = router, stream_body = %s}}}
+"""
+
+
+def ask(served: Served, path: bytes) -> Client:
+    client = served.loop.connect()
+    client.send(HEAD.replace(b"/ ", path + b" ", 1))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("cfg", "site", "default"), [("true", "nil", True), ("true", "false", False), ("false", "true", True)]
+)
+def test_routes_say_who_streams(write: Write, lua: str, cfg: str, site: str, default: bool) -> None:
+    served = Served(write(BEFORE + ROUTES % (cfg, site)), lua, {})
+    streams = {b"/streamed/it": True, b"/whole": False, b"/plain": default}
+    streams |= {b"/in/plain": True, b"/in/whole": False}
+    for path, is_streamed in streams.items():
+        client = ask(served, path)
+        client.send(b"hello")
+        name = b"it" if b"it" in path else b""
+        if is_streamed:
+            assert client.responses()[0].body == b"hello false " + name
+        else:
+            assert client.responses() == []
+            client.send(b"world")
+            assert client.responses()[0].body == b"helloworld true " + name
+
+
+def test_what_no_handler_reads_is_answered_at_once(write: Write, lua: str) -> None:
+    """Before its body has come: there is no route, the method is another, or a function before says no."""
+    served = Served(write(BEFORE + ROUTES % ("false", "nil")), lua, {})
+    answers = [(b"/nowhere", 404), (b"/guarded", 403)]
+    for path, status in answers:
+        assert ask(served, path).responses()[0].status == status
+    client = served.loop.connect()
+    client.send(HEAD.replace(b"POST / ", b"PUT /streamed/it ", 1))
+    assert client.responses()[0].status == 405
+
+
+def test_a_route_that_streams_comes_and_goes(write: Write, lua: str) -> None:
+    script = """
+    local function tell(req) return tostring((pcall(function() return req.body end))) end
+    local router = httpng.router.new()
+    router:route({path = '/'}, function(req)
+      if req.body == 'streamed00' then
+        router:route({path = '/x', name = 'x', stream_body = true}, tell)
+      else
+        router:delete('x')
+      end
+      return 'done'
+    end)
+    router:route({path = '/*rest'}, tell)
+    httpng.cfg{handler = router}
+    """
+    served = Served(write(BEFORE + script), lua, {})
+
+    def told(path: bytes, body: bytes) -> bytes:
+        client = ask(served, path)
+        client.send(body)
+        return client.responses()[0].body
+
+    assert told(b"/x", b"helloworld") == b"true"
+    assert told(b"/", b"streamed00") == b"done"
+    assert told(b"/x", b"helloworld") == b"false"
+    assert told(b"/", b"deleted...") == b"done"
+    assert told(b"/x", b"helloworld") == b"true"
+
+
+def test_a_wrong_stream_body_of_a_route_raises(serve: Serve) -> None:
+    served = serve(
+        """
+        local router = httpng.router.new()
+        see(select(2, pcall(router.route, router, {path = '/', stream_body = 1}, function() end)))
+        """
+    )
+    assert served.seen() == ["stream_body of a route must be true or false, not number"]

@@ -37,11 +37,17 @@ class LuaHandler:
         held: Callable[[], bytes],
         fibers: Fibers,
         exchanges: Exchanges,
+        routes_stream: Callable[[int, Request, bool], bool],
     ) -> None:
-        """Take functions of Lua's, asked for before: this may be made within a call from there."""
+        """Take functions of Lua's, asked for before: this may be made within a call from there.
+
+        `routes_stream` tells of a router whether the route of a request streams its body.
+        """
         self.retired = False
         self.number = function.number
         self._takes_io = function.takes_io
+        self._router = function.router
+        self._routes_stream = routes_stream
         self._serve = serve
         self._held = held
         self._fibers = fibers
@@ -72,6 +78,10 @@ class LuaHandler:
         else:
             if answer is not None:
                 self._begun(exchange, runner, answer, None)
+
+    def streams(self, request: Request, otherwise: bool) -> bool:
+        """Return whether a request's body is streamed: what was said, unless a route knows better."""
+        return self._routes_stream(self._router, request, otherwise) if self._router else otherwise
 
     def _begin(self, exchange: Exchange, home: Runner) -> Answer:
         if self.retired:

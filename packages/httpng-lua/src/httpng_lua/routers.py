@@ -1,8 +1,10 @@
 """The calls of routers as Lua makes them: a router is a number there, and so is the handler of a route."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
+from httpng_core import Request
 from httpng_core.languages import NoMatch, RouteTable
 from httpng_lua.handles import Exchanges
 from httpng_lua.steps import DONE, Answer, guarded
@@ -11,12 +13,27 @@ _HOW: Final = ("utf-8", "surrogateescape")
 """Paths are bytes in Lua; this takes them here and back unchanged."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What is known of a route here.
+
+    Attributes:
+        number: what Lua knows its handler by.
+        streams: whether that starts before the request's body is in; `None`: as the router does.
+        router: the number of the router that its handler is; 0 for a function.
+    """
+
+    number: int
+    streams: bool | None
+    router: int
+
+
 class RouterCalls:
     """The routers of one script, for as long as Lua holds them."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self._exchanges = exchanges
-        self._tables: dict[int, RouteTable[int]] = {}
+        self._tables: dict[int, RouteTable[_Route]] = {}
         self._last_router = 0
         self._last_route = 0
 
@@ -33,6 +50,22 @@ class RouterCalls:
             "find_route": self._find,
         }
 
+    def streams(self, router: float, request: Request, otherwise: bool) -> bool:
+        """Return whether the route that a request is for streams its body.
+
+        Where there is none nobody reads it. `otherwise`: what the site or the setting says.
+        """
+        table = self._tables.get(int(router))
+        if table is None:
+            # Another cfg has taken its place, and Lua has let it go.
+            return otherwise
+        found = table.find(request.method, request.host, request.path)
+        if isinstance(found, NoMatch):
+            return True
+        route = found.handler
+        said = otherwise if route.streams is None else route.streams
+        return self.streams(route.router, request, said) if route.router else said
+
     def _router(self) -> int:
         self._last_router += 1
         self._tables[self._last_router] = RouteTable()
@@ -42,15 +75,23 @@ class RouterCalls:
         del self._tables[int(router)]
 
     def _add(
-        self, router: float, path: bytes, method: bytes | None, host: bytes | None, name: bytes | None
+        self,
+        router: float,
+        path: bytes,
+        method: bytes | None,
+        host: bytes | None,
+        name: bytes | None,
+        streams: bool | None,
+        inner: float | None,
     ) -> Answer:
         self._last_route += 1
         options = {"method": _text(method), "host": _text(host), "name": _text(name)}
-        self._tables[int(router)].add(path.decode(*_HOW), self._last_route, **options)
+        route = _Route(self._last_route, streams, int(inner or 0))
+        self._tables[int(router)].add(path.decode(*_HOW), route, **options)
         return DONE, self._last_route
 
     def _delete(self, router: float, name: bytes) -> Answer:
-        return DONE, self._tables[int(router)].delete(name.decode(*_HOW))
+        return DONE, self._tables[int(router)].delete(name.decode(*_HOW)).number
 
     def _find(
         self, router: float, method: bytes, host: bytes, path: bytes, exchange: float | None = None
@@ -67,7 +108,7 @@ class RouterCalls:
         if exchange is not None:
             self._exchanges[exchange].exchange.request.route = found.path
         pairs = (text.encode(*_HOW) for item in found.stash.items() for text in item)
-        return found.handler, *pairs
+        return found.handler.number, *pairs
 
 
 def _text(value: bytes | None) -> str | None:

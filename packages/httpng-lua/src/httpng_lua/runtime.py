@@ -155,10 +155,12 @@ class LuaFunction:
     Attributes:
         number: what Lua knows it by.
         takes_io: whether it takes a second argument.
+        router: the number of the router that it serves; 0 for any other function.
     """
 
     number: int
     takes_io: bool = True
+    router: int = 0
 
     def __call__(self) -> NoReturn:
         """Is a function, and can't be called from here."""
@@ -171,7 +173,7 @@ def read_value(row: Iterator[Any]) -> object:
     if kind == b"table":
         return _read_table(row)
     if kind == b"function":
-        return LuaFunction(int(next(row)), next(row))
+        return LuaFunction(int(next(row)), next(row), int(next(row)))
     if kind == b"string":
         # A path, or the name of a file, may be any bytes: so the system's names are told in Python.
         text: str = next(row).decode(errors="surrogateescape")

@@ -99,7 +99,9 @@ class Script:
 
     def handler(self, function: LuaFunction) -> LuaHandler:
         """Return what starts a handler of the script's."""
-        return LuaHandler(function, self._serve, self._held, self._fibers, self._exchanges)
+        return LuaHandler(
+            function, self._serve, self._held, self._fibers, self._exchanges, self._routers.streams
+        )
 
     def feed_stats(self) -> FeedStats:
         """Return what became of all that feeds of the script published."""

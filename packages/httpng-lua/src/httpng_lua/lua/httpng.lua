@@ -31,9 +31,10 @@ local function takes_two(fn)
 end
 
 -- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
--- itself, a table's length, its keys and its values, a function's number in `functions` and whether it takes two
--- arguments, or nothing.
+-- itself, a table's length, its keys and its values, a function's number in `functions`, whether it takes two arguments
+-- and the number of the router that it serves, or nothing.
 local function spell(row, value, functions)
+  local router = core.router_number(value) or 0
   value = core.as_function(value)
   local kind = value == nil and 'nil' or type(value) -- a box.NULL equals nil
   row[#row + 1] = kind
@@ -51,6 +52,7 @@ local function spell(row, value, functions)
     functions[last_function] = value
     row[#row + 1] = last_function
     row[#row + 1] = takes_two(value)
+    row[#row + 1] = router
   elseif kind == 'string' or kind == 'number' or kind == 'boolean' then
     row[#row + 1] = value
   end

@@ -90,7 +90,7 @@ Router.__call = serve
 
 -- Routes --------------------------------------------------------------------------------------------
 
-local OPTIONS = { path = true, method = true, host = true, name = true }
+local OPTIONS = { path = true, method = true, host = true, name = true, stream_body = true }
 
 -- A box.NULL is a nil here, and must not cross the border.
 local function text_of(options, key)
@@ -103,6 +103,16 @@ local function text_of(options, key)
   return value
 end
 
+local function flag_of(options, key)
+  local value = options[key]
+  if value == nil then
+    return nil
+  elseif type(value) ~= 'boolean' then
+    error(key .. ' of a route must be true or false, not ' .. type(value), 0)
+  end
+  return value
+end
+
 local function checked_options(options)
   if type(options) ~= 'table' then
     error('options must be a table, not ' .. type(options), 0)
@@ -111,23 +121,26 @@ local function checked_options(options)
   end
   for key in pairs(options) do
     if not OPTIONS[key] then
-      settle(host.refuse_option(tostring(key), 'path', 'method', 'host', 'name'))
+      settle(host.refuse_option(tostring(key), 'path', 'method', 'host', 'name', 'stream_body'))
     end
   end
-  return text_of(options, 'path'), text_of(options, 'method'), text_of(options, 'host'), text_of(options, 'name')
+  local path, method, name = text_of(options, 'path'), text_of(options, 'method'), text_of(options, 'host')
+  return path, method, name, text_of(options, 'name'), flag_of(options, 'stream_body')
 end
 
 --- router:route(options, handler)
 -- Adds a route: its [options](#options-of-a-route), and a function or another router. Requests that arrive after that
--- see it.
+-- see it. With `stream_body = true` the handler starts when the head is in, and reads the body by
+-- [`req:read`](#reqreadtimeout).
 --
 -- Returns: the router, for the next one.
 -- Raises: `router is invalid`, a path that can't be, a name that is taken, an unknown option, `handler is not a function`.
 function Router:route(options, handler)
   checked(self)
-  local path, method, name, title = checked_options(options)
+  local path, method, name, title, streams = checked_options(options)
   local fn = checked_function(handler, 'handler')
-  local route = settle(host.add_route(self[NUMBER], path, method, name, title))
+  local inner = is_router(handler) and handler[NUMBER] or nil
+  local route = settle(host.add_route(self[NUMBER], path, method, name, title, streams, inner))
   self[HANDLERS][route] = fn
   return self
 end
@@ -147,7 +160,7 @@ end
 
 --- router:before(fn)
 -- Has `fn(req, io)` called before the handler of any route, in the order in which they were given. What it returns, if
--- not `nil`, is the response. It may wait.
+-- not `nil`, is the response. It may wait. Where the body is streamed it is called when the head is in.
 --
 -- Returns: the router.
 -- Raises: `before is not a function`.
@@ -171,6 +184,11 @@ end
 
 core.httpng.router = { new = new }
 core.as_function = as_function
+
+-- The host's number of a router, or nil for anything else.
+function core.router_number(value)
+  return is_router(value) and value[NUMBER] or nil
+end
 
 package.preload['httpng.router'] = function()
   return core.httpng.router
