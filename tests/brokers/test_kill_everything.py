@@ -129,7 +129,8 @@ class Follower(threading.Thread):
             else:
                 self.values[key] = int(number)
             if key == "mark" and event != "gone":
-                self.at_mark[int(number)] = Count(self._connections, self._delivered, self._told)
+                # It may come again to one that comes back.
+                self.at_mark.setdefault(int(number), Count(self._connections, self._delivered, self._told))
         if id_ is not None:
             self.last_id = id_
 

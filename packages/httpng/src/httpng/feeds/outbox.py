@@ -87,10 +87,12 @@ class Outbox:
     def take(self) -> list[Outgoing]:
         """Return what is to be sent now: the same again, until `sent` is called."""
         with self._changed:
+            if self._sending:
+                # Nothing is added: of each key one publication is sent at a time, as a broker may know by the
+                # newest of a key alone what it has.
+                return list(self._sending)
             size = 0
-            while not self._sending or (len(self._sending) < _BATCH and size < _BATCH_BYTES):
-                if not self._waiting:
-                    break
+            while self._waiting and len(self._sending) < _BATCH and size < _BATCH_BYTES:
                 _, each = self._waiting.popitem(last=False)
                 size += each.size
                 self._bytes -= each.size
