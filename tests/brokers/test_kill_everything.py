@@ -2,6 +2,7 @@
 
 Between two marks, at which all is quiet, each client whose connection has lasted must have got as many values
 and removals, or been told that they were skipped, as were published.
+The long one takes SOAK_SECONDS, 300 by default, with each broker.
 """
 
 import http.client
