@@ -131,3 +131,61 @@ def test_the_body_of_a_request_goes_when_its_exchange_is_over(serve: Serve, keep
         client.reset()
     after, _ = tracemalloc.get_traced_memory()
     assert after - before < 4 * SIZE
+
+
+def fields(served: Served, path: str) -> list[bytes]:
+    """The fields that begin with an x, with a length for the body: the same however often it is asked for."""
+    found = {tuple(line for line in raw_head(served.ask(path)) if line[:1] in b"xX") for _ in range(4)}
+    assert len(found) == 1
+    return sorted(found.pop())
+
+
+def test_a_table_that_is_sent_again_says_what_it_says_now(serve: Serve) -> None:
+    served = serve(
+        """
+        local same = {['x-a'] = '1', ['x-b'] = '2'}
+        function handler(req, io)
+          if req.path == '/changed' then same['x-a'] = '3'
+          elseif req.path == '/less' then same['x-b'] = nil
+          elseif req.path == '/none' then same['x-a'] = nil
+          elseif req.path == '/number' then same['x-a'] = 3
+          elseif req.path == '/list' then same['x-a'] = {'3', '4'} end
+          return {headers = same}
+        end"""
+    )
+    assert fields(served, "/") == [b"x-a: 1", b"x-b: 2"]
+    assert fields(served, "/changed") == [b"x-a: 3", b"x-b: 2"]
+    assert fields(served, "/less") == [b"x-a: 3"]
+    assert fields(served, "/number") == [b"x-a: 3"]
+    assert fields(served, "/list") == [b"x-a: 3", b"x-a: 4"]
+    assert fields(served, "/none") == []
+
+
+def test_two_spellings_of_what_is_known_are_refused(serve: Serve) -> None:
+    served = serve(
+        """
+        local one, other = {['x-a'] = '1'}, {['X-A'] = '1'}
+        function handler(req, io)
+          if req.path == '/both' then return {headers = {['x-a'] = '1', ['X-A'] = '1'}} end
+          return {headers = req.path == '/one' and one or other}
+        end"""
+    )
+    for _ in range(4):
+        assert served.answer("/one").headers["x-a"] == "1"
+        assert served.answer("/other").headers["x-a"] == "1"
+        assert served.answer("/both").status == 500
+
+
+def test_more_tables_than_are_kept(serve: Serve) -> None:
+    served = serve(
+        """
+        function handler(req, io)
+          local n = req.path:sub(2)
+          return {headers = {['x-a'] = n, ['x-' .. n] = 'b', ['x-c'] = 'c'}}
+        end"""
+    )
+    for _ in range(2):
+        for number in range(400):
+            one = str(number % 300)
+            headers = served.answer(f"/{one}").headers
+            assert (headers["x-a"], headers[f"x-{one}"], headers["x-c"]) == (one, "b", "c")

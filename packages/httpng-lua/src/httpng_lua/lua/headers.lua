@@ -104,15 +104,62 @@ local function lines_of(headers)
   return lines
 end
 
+-- The texts of whole tables, in a tree by name and value, in the order in which Lua has them; and how many steps it has.
+local TEXT = {}
+local known_tables, step_count = {}, 0
+
+local function branch(tree, key)
+  local found = tree[key]
+  if not found then
+    found, step_count = {}, step_count + 1
+    tree[key] = found
+  end
+  return found
+end
+
+-- Only of what was known already: what is another each time needs no place.
+local function know_table(headers, lines)
+  if step_count >= MOST_KNOWN then
+    known_tables, step_count = {}, 0
+  end
+  local tree = known_tables
+  for name, given in next, headers do
+    if type(given) ~= 'string' or not known_values[given] or not known_names[name] then
+      return
+    end
+    tree = branch(branch(tree, name), given)
+  end
+  tree[TEXT] = lines
+end
+
+local function known_text(headers)
+  local tree = known_tables
+  for name, given in next, headers do
+    tree = tree[name]
+    tree = tree and tree[given]
+    if not tree then
+      return nil
+    end
+  end
+  return tree[TEXT]
+end
+
 -- A table of headers for the host; nil for none.
 function core.flat(headers)
   if headers == nil then
     return nil
   elseif type(headers) ~= 'table' then
     error('headers must be a table, not ' .. type(headers), 0)
-  elseif next(headers) == nil then
-    return nil
   end
+  local known = known_text(headers)
+  if known or next(headers) == nil then
+    return known
+  end
+  local before = known_count
   local lines = lines_of(headers)
-  return lines[1] and concat(lines, '\n') or nil
+  local flat = lines[1] and concat(lines, '\n') or nil
+  if flat and known_count == before then
+    know_table(headers, flat)
+  end
+  return flat
 end
