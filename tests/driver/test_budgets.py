@@ -372,7 +372,7 @@ async def test_operators_see_it(serving: Serving) -> None:
             (row,) = [row for row in status["exchanges"] if row["target"] == "/big"]
             assert row["held"] == held(server)
             page = (await in_thread(client.get, "/status")).body.decode()
-            assert f"; {held(server)} bytes held of a budget of {4 * BUDGET}</h1>" in page
+            assert f"; {held(server):,} bytes held of a budget of {4 * BUDGET:,}</h1>" in page
             metrics = (await in_thread(client.get, "/status/metrics")).body.decode()
             lines = [line.split() for line in metrics.splitlines() if line.startswith("httpng_")]
             figures = dict(lines)

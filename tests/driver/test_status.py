@@ -6,6 +6,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.driver.harness import GET, Client, Serving, in_thread, until, within_bound
+from tests.driver.net import Net
 
 import httpng
 from httpng_core import Request
@@ -77,6 +78,32 @@ async def test_a_stalled_exchange_is_told_of(serving: Serving, threads: int) -> 
             stuck.done.set()
 
 
+async def test_each_look_finds_those_that_have_begun_and_not_those_that_are_over(net: Net) -> None:
+    """From the first one on what is under way is kept together."""
+    stuck = Stuck()
+    sites = [{"path": "/status", "handler": httpng.status_handler}, {"path": "/", "handler": stuck}]
+    async with net.serving(None, sites=sites) as server, net.connect(server) as operator:
+
+        async def told() -> list[str]:
+            status = json.loads((await in_thread(operator.get, "/status?format=json")).body)
+            assert status["active"] == len(status["exchanges"])
+            return sorted(row["target"] for row in status["exchanges"] if "status" not in row["target"])
+
+        async with net.connect(server) as first:
+            first.request("/1")
+            await until(lambda: server.statistics().exchanges == 1)
+            assert await told() == ["/1"]
+            async with net.connect(server) as second:
+                second.request("/2")
+                await until(lambda: server.statistics().exchanges == 2)
+                assert await told() == ["/1", "/2"]
+            await until(lambda: server.statistics().exchanges == 1)
+            assert await told() == ["/1"]
+        await until(lambda: server.statistics().exchanges == 0)
+        assert await told() == []
+        stuck.done.set()
+
+
 async def test_the_access_log_tells_who_held_the_bytes(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,7 +126,7 @@ async def test_the_page_and_the_metrics(serving: Serving) -> None:
     async with serving(None, sites=sites) as server:
         with Client(server.addresses[0]) as client:
             page = await asked(client, "/status?<script>")
-            assert b"1 exchanges on 1 connections" in page.body
+            assert b"1 exchange on 1 connection, 0 bytes in flight" in page.body
             assert b"<script>" not in page.body
             text = (await asked(client, "/status/metrics")).body.decode()
             assert 'http_server_active_requests{http_request_method="GET",url_scheme="http"} 1.0' in text

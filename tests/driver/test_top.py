@@ -93,14 +93,14 @@ async def test_an_exchange_is_chosen_given_a_window_and_killed(serving: Serving,
                     if typed and key == keys[-1]:
                         terminal.type(typed)
                     view.press(key, terminal.keys)
-                    view.look()
+                    view.look(30)
                 view.draw(120, 24)
                 return terminal.text()
 
             def run() -> None:
                 while len(ask(where).data["exchanges"]) < 2:
                     pass
-                view.look()
+                view.look(30)
                 assert "choose one first" in press("k")
                 assert "2 exchanges, 2 connections, 1 loop" in press("a")
                 assert wanted["sort"] == "age"

@@ -195,7 +195,10 @@ class Http1(Responses):
         if endpoint.draining:
             exchange.draining, keep_alive = True, False
         self.exchange, self._phase = exchange, HANDLING
-        self.host.admission.under_way += 1
+        admission = self.host.admission
+        admission.under_way += 1
+        if admission.open is not None:
+            admission.open[exchange] = None
         framer.keep_alive, framer.chunked, framer.until_close = keep_alive, False, False
         # What is still to be sent, such as 100 Continue, hides what the handler may write soon.
         endpoint.deadline, endpoint.at_rest = None, endpoint.outbound.is_empty
@@ -206,7 +209,10 @@ class Http1(Responses):
         """Go on after an exchange that is over."""
         endpoint, framer, state = self._endpoint, self.framer, exchange.state
         self.exchange = None
-        self.host.admission.under_way -= 1
+        admission = self.host.admission
+        admission.under_way -= 1
+        if admission.open is not None:
+            admission.open.pop(exchange, None)
         if (note := endpoint.host.note_end) is not None:
             note(exchange, now)
         if (

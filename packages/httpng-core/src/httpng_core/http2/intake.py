@@ -159,7 +159,10 @@ class Intake(Lifetime):
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         endpoint = self.endpoint
         exchange = stream.exchange = Exchange(request, self.settings, endpoint.timers, stream, now)
-        self.host.admission.under_way += 1
+        admission = self.host.admission
+        admission.under_way += 1
+        if admission.open is not None:
+            admission.open[exchange] = None
         if endpoint.draining:
             exchange.draining = True
         endpoint.events.append(RequestReceived(exchange))

@@ -105,7 +105,10 @@ class Lifetime:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange, endpoint = stream.exchange, self.endpoint
         assert exchange is not None
-        self.host.admission.under_way -= 1
+        admission = self.host.admission
+        admission.under_way -= 1
+        if admission.open is not None:
+            admission.open.pop(exchange, None)
         is_complete = exchange.state is _CLOSED
         if (note := endpoint.host.note_end) is not None:
             note(exchange, now)

@@ -62,7 +62,7 @@ def _watch(where: str, interval: float, wanted: dict[str, Any]) -> int:
         due = 0.0
         while not view.is_over:
             if time.monotonic() >= due:
-                view.look()
+                view.look(console.height)
                 due = time.monotonic() + interval
             view.draw(console.width, console.height)
             view.press(keys.key(max(due - time.monotonic(), 0.01)), keys)
@@ -89,10 +89,11 @@ class View:
         self._chosen = ""
         self._told, self._told_until = "", 0.0
 
-    def look(self) -> None:
-        """Ask the server."""
-        connections = self._wanted["limit"] if self._kind == "c" else 0
-        self._status = fetch(self._where, **self._wanted, connections=connections)
+    def look(self, rows: int) -> None:
+        """Ask the server, for as much as is seen in so many rows: each that it tells of takes its time."""
+        wanted = self._wanted | {"limit": min(self._wanted["limit"], rows)}
+        connections = wanted["limit"] if self._kind == "c" else 0
+        self._status = fetch(self._where, **wanted, connections=connections)
         self.is_stale = False
         if self._chosen not in self._ids:
             self._chosen = ""

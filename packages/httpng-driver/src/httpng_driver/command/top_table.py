@@ -35,9 +35,10 @@ def table(status: Status, view: str, chosen: str, told: str, by: str, width: int
     from rich.table import Table
 
     names = _NARROW if view == "e" and width < _NARROW_BELOW else _COLUMNS[view]
+    last = told or (_SHORT_KEYS if width < _NARROW_BELOW + 40 else KEYS)
     shown = Table(
         title=_title(status, by, width),
-        caption=told or (_SHORT_KEYS if width < _NARROW_BELOW + 40 else KEYS),
+        caption=last,
         expand=True,
         box=None,
         header_style="bold",
@@ -50,10 +51,15 @@ def table(status: Status, view: str, chosen: str, told: str, by: str, width: int
             _HEADINGS.get(name, name),
             no_wrap=True,
             justify="left" if name in _TEXTS else "right",
-            ratio={"target": 2, "client": 1}.get(name),
+            ratio={"target": 2, "client": 1}.get(name) if view == "e" else None,
             overflow="ellipsis",
         )
-    for row in rows_of(status, view)[: max(height - 4, 1)]:
+    if view != "e":
+        # What is left of the width.
+        shown.add_column("", ratio=1)
+    # Words aren't broken, so a text of several lines may take one more than its length says.
+    lines = 1 if len(last) <= width else len(last) // width + 2
+    for row in rows_of(status, view)[: max(height - 3 - lines, 1)]:
         style = "red" if row.get("lag", 0) >= 1 else ""
         is_chosen = bool(chosen) and row.get("id") == chosen
         shown.add_row(

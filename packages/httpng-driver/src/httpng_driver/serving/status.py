@@ -1,11 +1,13 @@
 """What a running server tells of itself: which exchanges lag, who holds them, how the others have ended.
 
 Nothing is counted for this on the way of a byte: it is looked up. What a look costs grows with the number of
-open exchanges, so it does little for each; only those that are told of are asked about in the kernel.
+open exchanges, so it does little for each; only those that are told of are asked about in the kernel. The
+first look goes from connection to connection; for a minute from then on the exchanges are kept together, as
+to find each of thousands costs more than to look at it.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappush, heappushpop, nlargest
 from math import inf
@@ -19,11 +21,13 @@ from httpng_driver.serving.control import Service
 MOST: Final = 1000
 """So many exchanges are told of at most."""
 
+_KEPT_FOR: Final = 60.0
+"""Seconds for which the exchanges of a loop are kept together after a look."""
+
 _SUMS: Final = ("connections", "active", "begun", "in_flight")
 _OF_WORKERS: Final = ("pid", "state", *_SUMS)
 
 Row = dict[str, Any]
-_Found = tuple[Pump, Exchange]
 
 SORTS: Final[dict[str, Callable[[Exchange, float], float]]] = {
     "lag": lambda exchange, now: now - exchange.lags_since,
@@ -137,7 +141,8 @@ class _Look:
         self._hub = hub
         self._now = hub.clock()
         self._pumps = hub.pumps
-        self._active = self._in_flight = 0
+        self._open = _open_exchanges(hub, self._now)
+        self._in_flight = 0
         if wanted.sort == "lag" and not wanted.part:
             self._most = self._that_lag(limit)
         else:
@@ -149,7 +154,7 @@ class _Look:
             "pid": os.getpid(),
             "loop": number,
             "connections": len(self._pumps),
-            "active": self._active,
+            "active": len(self._open),
             "in_flight": self._in_flight,
             "begun": self._hub.runner.requests,
             "turns": self._hub.statistics().turns,
@@ -157,50 +162,58 @@ class _Look:
 
     def rows(self, number: int) -> list[Row]:
         """Return what is told of those that come first."""
-        return [_row(pump, exchange, number, self._now) for pump, exchange in self._most]
+        return [_row(exchange, number, self._now) for exchange in self._most]
 
     def connections(self, limit: int, number: int) -> list[Row]:
         """Return what is told of the connections that come first."""
         return _busiest([_connection_row(pump, number, self._now) for pump in self._pumps], limit)
 
-    def _that_lag(self, limit: int) -> list[_Found]:
+    def _that_lag(self, limit: int) -> list[Exchange]:
         """Return the exchanges that lag most, then the oldest of the others."""
-        late: list[tuple[float, int, Pump, Exchange]] = []
-        idle: list[_Found] = []
-        bound, active, in_flight = -inf, 0, 0
-        for pump in self._pumps:
-            for exchange in pump.connection.exchanges():
-                active += 1
-                waiting = exchange.current - exchange.sent
-                if not waiting and exchange.acked is None and exchange.confirmed is None:
-                    if len(late) < limit:
-                        idle.append((pump, exchange))
-                    continue
-                in_flight += waiting
-                # Bytes can't have waited longer than there is an exchange: that spares most of them a call.
+        late: list[tuple[float, int, Exchange]] = []
+        idle: list[Exchange] = []
+        bound, number, in_flight = -inf, 0, 0
+        for exchange in self._open:
+            waiting = exchange.current - exchange.sent
+            if not waiting and exchange.acked is None and exchange.confirmed is None:
+                if len(late) < limit:
+                    idle.append(exchange)
+                continue
+            in_flight += waiting
+            # Bytes can't have waited longer than there is an exchange: that spares most of them a call.
+            if -exchange.started > bound and (rank := -exchange.lags_since) > bound:
                 # With a number that no other has, so that no two exchanges are compared.
-                if -exchange.started > bound and (rank := -exchange.lags_since) > bound:
-                    if len(late) < limit:
-                        heappush(late, (rank, active, pump, exchange))
-                    elif limit:
-                        heappushpop(late, (rank, active, pump, exchange))
-                        bound = late[0][0]
-        self._active, self._in_flight = active, in_flight
-        found = [(pump, exchange) for _, _, pump, exchange in sorted(late, reverse=True)]
-        rest = nlargest(limit - len(found), idle, key=lambda one: -one[1].started)
-        return [*found, *rest]
+                number += 1
+                if len(late) < limit:
+                    heappush(late, (rank, number, exchange))
+                elif limit:
+                    heappushpop(late, (rank, number, exchange))
+                    bound = late[0][0]
+        self._in_flight = in_flight
+        found = [exchange for _, _, exchange in sorted(late, reverse=True)]
+        return [*found, *nlargest(limit - len(found), idle, key=lambda one: -one.started)]
 
-    def _by_key(self, limit: int, wanted: Wanted) -> list[_Found]:
-        key, now = SORTS[wanted.sort], self._now
-        found = [(pump, exchange) for pump, exchange in self._all() if _has(exchange, wanted.part)]
-        return nlargest(limit, found, key=lambda one: key(one[1], now))
+    def _by_key(self, limit: int, wanted: Wanted) -> list[Exchange]:
+        key, now, part = SORTS[wanted.sort], self._now, wanted.part
+        self._in_flight = sum([exchange.current - exchange.sent for exchange in self._open])
+        found = [exchange for exchange in self._open if _has(exchange, part)]
+        return nlargest(limit, found, key=lambda one: key(one, now))
 
-    def _all(self) -> Iterator[_Found]:
-        for pump in self._pumps:
-            for exchange in pump.connection.exchanges():
-                self._active += 1
-                self._in_flight += exchange.current - exchange.sent
-                yield pump, exchange
+
+def _open_exchanges(hub: Hub, now: float) -> dict[Exchange, None]:
+    """Return the exchanges of a loop that are under way, which is kept from now on for a while."""
+    admission = hub.share.admission
+    found = admission.open
+    if found is None:
+        every = [exchange for pump in hub.pumps for exchange in pump.connection.exchanges()]
+        # In the order in which they were made they lie in memory: that halves what a look takes.
+        found = admission.open = dict.fromkeys(sorted(every, key=lambda exchange: exchange.started))
+        hub.timers.add(now + _KEPT_FOR, lambda now: _let_go(hub))
+    return found
+
+
+def _let_go(hub: Hub) -> None:
+    hub.share.admission.open = None
 
 
 def _has(exchange: Exchange, part: str) -> bool:
@@ -222,7 +235,9 @@ def _connection_row(pump: Pump, number: int, now: float) -> Row:
     }
 
 
-def _row(pump: Pump, exchange: Exchange, number: int, now: float) -> Row:
+def _row(exchange: Exchange, number: int, now: float) -> Row:
+    pump = exchange.host.driver
+    assert isinstance(pump, Pump)
     request, age = exchange.request, now - exchange.started
     # With what feeds have sent and not told it yet.
     stats = exchange.stats(now)

@@ -17,10 +17,12 @@ from httpng_driver.serving.status import SORTS, Wanted, status_of
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
 body { margin: 2rem auto; max-width: 76rem; padding: 0 1rem }
+main { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8884 }
 th:first-child, td:first-child, .text { text-align: left }
-h1 { font-size: 1.3rem } p { color: #888 } .late { color: #d33; font-weight: 600 }
+td { white-space: nowrap } td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12rem }
+h1 { font-size: 1.3rem } p { color: #888 } .late { color: #d33 }
 """.strip()
 _COLUMNS = (
     "target",
@@ -35,6 +37,7 @@ _COLUMNS = (
     "rtt",
     "stalled_by",
 )
+_HEADINGS = {"stalled_by": "held by"}
 
 
 async def status_handler(req: Request, io: IO) -> Response:
@@ -101,20 +104,36 @@ def _form(req: Request) -> str:
 
 
 def _page(status: dict[str, Any]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
+    head = "".join(f"<th>{_HEADINGS.get(name, name)}</th>" for name in _COLUMNS)
     rows = "".join(_line(row) for row in status["exchanges"])
     held, budget = status["held"], status["memory_budget"]
-    told = "" if held is None else f"; {held} bytes held of a budget of {budget}"
-    ends = ", ".join(f"{escape(end)} {count}" for end, count in status["ends"].items()) or "none"
+    told = "" if held is None else f"; {held:,} bytes held of a budget of {budget:,}"
+    ends = ", ".join(f"{escape(end)} {count:,}" for end, count in status["ends"].items()) or "none"
+    counts = f"{_several(status['active'], 'exchange')} on {_several(status['connections'], 'connection')}"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
-        f"<title>httpng</title><style>{_STYLE}</style><h1>{status['active']} exchanges on "
-        f"{status['connections']} connections, {status['in_flight']} bytes in flight{told}</h1>"
-        f"<p>{status['begun']} requests so far; ends that were not clean: {ends}.</p>"
-        f"<table><tr>{head}</tr>{rows}</table></html>"
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>httpng</title><style>{_STYLE}</style><h1>{counts}, "
+        f"{_several(status['in_flight'], 'byte')} in flight{told}</h1>"
+        f"<p>{_several(status['begun'], 'request')} so far; ends that were not clean: {ends}.</p>"
+        f"<main><table><tr>{head}</tr>{rows}</table></main></html>"
     )
 
 
+def _several(number: int, name: str) -> str:
+    return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+
+
 def _line(row: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{escape('-' if row[name] is None else str(row[name]))}</td>" for name in _COLUMNS)
+    cells = "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in _COLUMNS)
     return f'<tr class="late">{cells}</tr>' if row["lag"] >= 1 else f"<tr>{cells}</tr>"
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name == "rtt":
+        return f"{value * 1000:.1f} ms"
+    if name in ("age", "lag"):
+        return f"{value:,.1f} s"
+    return str(value) if isinstance(value, str) else f"{value:,.0f}"

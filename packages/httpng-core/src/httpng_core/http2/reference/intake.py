@@ -228,7 +228,10 @@ class Intake:
     def _begin_exchange(self, stream: Stream, request: Request, now: float) -> None:
         owner = self._owner
         exchange = stream.exchange = Exchange(request, owner.settings, owner.endpoint.timers, stream, now)
-        owner.endpoint.host.admission.under_way += 1
+        admission = owner.endpoint.host.admission
+        admission.under_way += 1
+        if admission.open is not None:
+            admission.open[exchange] = None
         if owner.endpoint.draining:
             exchange.draining = True
         owner.endpoint.tell(RequestReceived(exchange))

@@ -113,7 +113,10 @@ class Lifetime:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange = stream.exchange
         assert exchange is not None
-        self.host.admission.under_way -= 1
+        admission = self.host.admission
+        admission.under_way -= 1
+        if admission.open is not None:
+            admission.open.pop(exchange, None)
         if (note := self.endpoint.host.note_end) is not None:
             note(exchange, now)
         self.endpoint.tell(ExchangeEnded(exchange, now))
