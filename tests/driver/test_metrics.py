@@ -100,6 +100,21 @@ async def test_requests_are_counted_by_what_they_were(net: Net) -> None:
     assert infinite == count(samples, name) == 5
 
 
+async def test_those_of_many_kinds_are_counted_each(serving: Serving) -> None:
+    """More kinds than are summed up before they are put into the histograms, by turns."""
+    paths = [f"/{number}" for number in range(80)]
+    sites = [{"path": path, "handler": lambda req: "hello"} for path in paths]
+    async with serving(None, sites=sites, admin=HERE) as server:
+        with Client(server.addresses[0]) as client:
+            for path in (*paths, *paths, *paths):
+                await in_thread(client.get, path)
+            samples = await told(server)
+    name = "http_server_request_duration_seconds_count"
+    assert [count(samples, name, http_route=path) for path in paths] == [3] * len(paths)
+    assert count(samples, "httpng_lag_seconds_count") == 3 * len(paths)
+    assert count(samples, "httpng_first_byte_seconds_count", stream="false") == 3 * len(paths)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 async def test_who_is_slow_is_looked_up(serving: Serving, threads: int) -> None:
     async with serving(None, sites=SITES, admin=HERE, threads=threads) as server:

@@ -16,6 +16,8 @@ _FIRST: Final = BOUNDS[0]
 _METHODS: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
+_MOST_KINDS: Final = 64
+"""So many kinds of exchanges are summed up before they are put into the histograms."""
 _OTHER: Final = "_OTHER"
 """Any other method: a client may make up as many as it likes."""
 
@@ -55,8 +57,10 @@ class Meter:
         "_alike_seconds",
         "_cause",
         "_cell",
+        "_cells",
         "_head",
         "_https",
+        "_kinds",
         "_major",
         "_method",
         "_route",
@@ -82,6 +86,9 @@ class Meter:
         self._https, self._major = False, 0
         self._cell = histogram()
         self._alike, self._alike_seconds, self._alike_lag = 0, 0.0, 0.0
+        # The same of other kinds: how many, their seconds, their lags; and the histogram of each kind.
+        self._kinds: dict[tuple[object, ...], list[float]] = {}
+        self._cells: dict[tuple[object, ...], Histogram] = {}
 
     def ended(self, exchange: Any, now: float) -> None:
         """Count an exchange that is over."""
@@ -103,28 +110,54 @@ class Meter:
             self._alike_seconds += seconds
             self._alike_lag += exchange.largest_lag
             return
+        kind = None
+        is_clean = not exchange.cause.text
+        if is_clean and seconds < _FIRST and exchange.first_sent == now and exchange.length is not None:
+            kind = (head, request.route, request.method, request.https, request.version_major)
+            sums = self._kinds.get(kind)
+            if sums is not None:
+                # As one of the kinds before.
+                sums[0] += 1
+                sums[1] += seconds
+                sums[2] += exchange.largest_lag
+                return
         self._count(exchange, now)
+        if kind is not None:
+            if len(self._kinds) >= _MOST_KINDS:
+                self.settle()
+            self._kinds[kind] = [0, 0.0, 0.0]
+            self._cells[kind] = self._cell
 
     def settle(self) -> None:
         """Put those that were alike where they belong, before anything is read."""
+        self._settle_alike()
+        for kind, (count, seconds, lag) in self._kinds.items():
+            self._add_alike(self._cells[kind], count, seconds, lag)
+        self._kinds.clear()
+        self._cells.clear()
+
+    def _settle_alike(self) -> None:
         if self._alike:
-            for cell, seconds in (
-                (self._cell, self._alike_seconds),
-                (self.first_bytes[0], self._alike_seconds),
-                (self.lags, self._alike_lag),
-            ):
-                cell[0] += self._alike
-                cell[-1] += seconds
+            self._add_alike(self._cell, self._alike, self._alike_seconds, self._alike_lag)
             self._alike, self._alike_seconds, self._alike_lag = 0, 0.0, 0.0
 
+    def _add_alike(self, cell: Histogram, count: float, seconds: float, lag: float) -> None:
+        for of_kind, total in ((cell, seconds), (self.first_bytes[0], seconds), (self.lags, lag)):
+            of_kind[0] += count
+            of_kind[-1] += total
+
     def _count(self, exchange: Any, now: float) -> None:
-        self.settle()
+        self._settle_alike()
         request, head, cause, started = exchange.request, exchange.head, exchange.cause, exchange.started
         status = 0 if head is None else head.status
         key = (known(request.method), status, request.route, request.version_major, request.https)
         is_stream = exchange.length is None and not exchange.drops
         cells = self.streams if is_stream else self.requests
-        self._cell = cell = cells.setdefault((*key, cause.label if cause.text else ""), histogram())
+        of_end = (*key, cause.label if cause.text else "")
+        cell = cells.get(of_end)
+        if cell is None:
+            cell = cells[of_end] = histogram()
+        self._cell = cell
         _add(cell, now - started)
         if exchange.first_sent:
             _add(self.first_bytes[is_stream], exchange.first_sent - started)
