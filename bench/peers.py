@@ -10,7 +10,8 @@ GO: Command = ("TMP/hello", "PORT")
 def httpng(app: str, *options: str, backend: str = "asyncio") -> Command:
     """Serve a handler of bench_apps.py, or a script."""
     app = app if app.endswith(".lua") else f"bench_apps:{app}"
-    command: Command = python("-m", f"httpng_{backend}", app, "--listen", "127.0.0.1:PORT", *options)
+    how = ("--listen", "127.0.0.1:PORT", "--log-level", "error")
+    command: Command = python("-m", f"httpng_{backend}", app, *how, *options)
     return command
 
 

@@ -104,6 +104,10 @@ class Responses(Lifetime):
 
     shares: Final = False
 
+    def has_company(self) -> bool:
+        """Return false: the next exchange begins when this one is over."""
+        return False
+
     def closed_window(self) -> Holder | None:
         """Return none: HTTP/1.1 has no windows of its own."""
         return None

@@ -17,6 +17,8 @@ from httpng_core.http2.intake import Intake
 from httpng_core.http2.lifetime import Phase
 from httpng_core.http2.stream import Stream
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.outbound import JOIN_BELOW
 from httpng_core.wire.protocol import Readiness
@@ -27,6 +29,10 @@ MAX_SEALED: Final = 16 * 1024 - 512
 _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
 _OPEN: Final = Phase.OPEN
+_BEGUN: Final = HeadStage.BEGUN
+_STREAMING: Final = ResponseState.STREAMING
+_HEAD: Final = 256
+"""About how long the head of a response is, to tell whether several go out at once."""
 
 
 def session_config(settings: Settings) -> Config:
@@ -160,7 +166,18 @@ class Http2(Intake):
             return _ASK
         for stream in self.streams.values():
             exchange = stream.exchange
-            if exchange is not None and exchange.head is not None and stream.can_send():
+            if exchange is None or exchange.head is None:
+                continue
+            # Of many streams most have nothing to say, and this costs less than to ask them.
+            if (
+                not exchange.buffered
+                and exchange.state is _STREAMING
+                and exchange.queue is None
+                and exchange.head_stage is not _BEGUN
+                and not stream.rest
+            ):
+                continue
+            if stream.can_send():
                 return _ASK
         return _NOTHING
 
@@ -208,10 +225,25 @@ class Http2(Intake):
     def _ready(self, now: float) -> list[Stream]:
         """Return the streams that can send. Code of users runs in this, not while frames are made."""
         ready = []
-        has_chosen = False
+        has_chosen, has_window = False, self.session.window > 0
         for stream in list(self.streams.values()):
             exchange = stream.exchange
-            if exchange is None or exchange.head is None or not stream.can_send():
+            if exchange is None or exchange.head is None:
+                continue
+            if exchange.buffered:
+                # What was accepted goes first, so there is nothing to choose.
+                if exchange.head_stage is _BEGUN or (has_window and stream.flow.window > 0):
+                    ready.append(stream)
+                continue
+            # Of many streams most have nothing to say, and this costs less than to ask them.
+            if (
+                exchange.state is _STREAMING
+                and exchange.queue is None
+                and exchange.head_stage is not _BEGUN
+                and not stream.rest
+            ):
+                continue
+            if not stream.can_send():
                 continue
             if exchange.queue is not None:
                 has_chosen = True
@@ -236,6 +268,11 @@ class Http2(Intake):
                 return
 
     def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
+        if _go_together(ready, limit):
+            # Nobody has to wait for another one.
+            for each in ready:
+                each.send(made, limit, now)
+            return
         scheduler = self._scheduler
         if scheduler is None:
             scheduler = self._scheduler = Scheduler()
@@ -249,3 +286,16 @@ class Http2(Intake):
             scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
         # Nothing of a stream is kept until the next round.
         scheduler.begin(())
+
+
+def _go_together(ready: list[Stream], limit: int) -> bool:
+    """Return whether these are whole responses, of one urgency, that are no more than `limit` together."""
+    urgency = ready[0].urgency
+    for stream in ready:
+        exchange = stream.exchange
+        if exchange is None or not exchange.is_whole or exchange.head_stage is not _BEGUN:
+            return False
+        limit -= exchange.buffered + _HEAD
+        if limit < 0 or stream.urgency != urgency:
+            return False
+    return True

@@ -31,6 +31,9 @@ class Carrier(Protocol):
     def shares(self) -> bool:
         """Whether what the kernel has may be of other exchanges."""
 
+    def has_company(self) -> bool:
+        """Return whether other exchanges of the connection are under way: they may go out together."""
+
     def closed_window(self) -> Holder | None:
         """Return which window of the client's keeps the exchange from being framed, if one does."""
 
@@ -73,6 +76,10 @@ class _NoCarrier:
     def shares(self) -> bool:
         """Whether what the kernel has may be of other exchanges: it may."""
         return True
+
+    def has_company(self) -> bool:
+        """Return false."""
+        return False
 
     def closed_window(self) -> Holder | None:
         """Return none."""

@@ -93,6 +93,17 @@ class Ledger:
             spans.append((at, at, _END, exchange))
         self.pushed = at
 
+    def push_frames(self, prefix: int, sizes: list[int], ends: bool, exchange: Outgoing) -> None:
+        """Add body bytes in several frames, each behind its framing, and the end of `exchange` if any."""
+        at, spans = self.pushed, self._spans
+        for size in sizes:
+            at += prefix
+            spans.append((at, at + size, _BODY, exchange))
+            at += size
+        if ends:
+            spans.append((at, at, _END, exchange))
+        self.pushed = at
+
     def pass_by(self, size: int) -> None:
         """Count `size` wire bytes that were committed and accepted at once, and that are paid for already."""
         self.pushed += size

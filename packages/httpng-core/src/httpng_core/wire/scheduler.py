@@ -47,12 +47,19 @@ class Scheduler(Generic[E]):
 
     def begin(self, entries: Iterable[E]) -> None:
         """Start a round."""
-        self._heap, self._behind = [], {}
+        heap: list[tuple[int, int, int, E]] = []
+        reached = self._reached
+        self._heap, self._behind = heap, {}
         for entry in entries:
             if entry.incremental:
-                self._join(entry)
+                urgency = entry.urgency
+                served = reached[urgency]
+                if entry.served < served:
+                    entry.served = served
+                heap.append((urgency, entry.served, entry.order, entry))
             else:
                 heapq.heappush(self._behind.setdefault(entry.urgency, []), (entry.order, entry))
+        heapq.heapify(heap)
         for urgency in self._behind:
             self._join_oldest(urgency)
 

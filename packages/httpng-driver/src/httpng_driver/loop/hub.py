@@ -173,7 +173,9 @@ class Hub(Turns[Pump]):
         finally:
             self._task_ended()
         pump = io.pump
-        if pump.flagged:
+        carrier = exchange.carrier
+        if pump.flagged or (carrier.shares and carrier.has_company()):
+            # A turn comes, and with it what others answer meanwhile: all in one go.
             end_exchange(exchange, returned, self.clock(), io.headers)
             return
         # Its answer goes out in place: no turn need be taken for it.

@@ -137,6 +137,18 @@ class Sending:
         self._advance(stream, SEND_DATA_END if end else SEND_DATA)
         return frames.data_head(size, stream_id, end)
 
+    def data_frame_heads(self, stream_id: int, sizes: list[int], end: bool) -> list[bytes]:
+        """Return the heads of several DATA frames, of which the last may end the response; see the other."""
+        heads = [frames.data_head(size, stream_id, False) for size in sizes[:-1]]
+        stream, before = self.streams.open[stream_id], sum(sizes[:-1])
+        assert before <= stream.window
+        assert before <= self.window
+        stream.window -= before
+        self.window -= before
+        self._limits.earn_data(before)
+        heads.append(self.data_frame_head(stream_id, sizes[-1], end))
+        return heads
+
     def _advance(self, stream: Stream, happened: int) -> None:
         state = TABLE[stream.state][happened]
         if state == FORBIDDEN:

@@ -34,13 +34,7 @@ _RESETS = (200, 20.0)
 
 
 class IntakeOwner(StreamOwner, Protocol):
-    """What the intake needs of the protocol.
-
-    Attributes:
-        streams: those that are open, by id.
-    """
-
-    streams: dict[int, Stream]
+    """What the intake needs of the protocol."""
 
     @property
     def has_failed(self) -> bool:

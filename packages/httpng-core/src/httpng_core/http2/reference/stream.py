@@ -43,13 +43,14 @@ class StreamOwner(Protocol):
         outbound: its wire bytes.
         h2: makes frames.
         settings: timeouts.
-        connection_closes: a handler asked for it.
+        streams: those that are open, by id.
     """
 
     endpoint: Endpoint
     outbound: Outbound
     h2: ServerH2
     settings: Settings
+    streams: "dict[int, Stream]"
 
     def stream_flushes(self, now: float, stall_timeout: float) -> None:
         """Note that the handler of an exchange is done, and no progress for so long is its end."""
@@ -143,6 +144,10 @@ class Stream(Entry):
         return self._owner.endpoint.track_acknowledged(exchange)
 
     shares: Final = True
+
+    def has_company(self) -> bool:
+        """Return whether the connection has other streams."""
+        return len(self._owner.streams) > 1
 
     def closed_window(self) -> Holder | None:
         """Return the window that is shut, while the kernel has all that was framed."""

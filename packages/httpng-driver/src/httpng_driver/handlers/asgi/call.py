@@ -116,16 +116,21 @@ class AsgiCall:
         elif isinstance(error, Exception) and self._is_gone and is_consequence(error):
             # The end of the exchange has its line in the log.
             error = None
-        pump = self._io.pump
-        flagged, pump.flagged = pump.flagged, True
+        pump, carrier = self._io.pump, self._exchange.carrier
+        in_place = not pump.flagged and not (carrier.shares and carrier.has_company())
+        if in_place:
+            pump.flagged = True
         end_exchange(self._exchange, error, self._host.clock(), self._io.headers)
-        if not flagged:
+        if in_place:
             pump.serve_locked()
 
     def _finish(self, end: Callable[..., None], *args: Any) -> None:
-        """End the response, and have it go out now: no turn of the loop need be taken for it."""
+        """End the response, and have it go out now, unless a turn comes that others share."""
         pump, exchange = self._io.pump, self._exchange
-        flagged, pump.flagged = pump.flagged, True
+        carrier = exchange.carrier
+        in_place = not pump.flagged and not (carrier.shares and carrier.has_company())
+        if in_place:
+            pump.flagged = True
         # Nobody has to hear of its end any more.
         self._complete, exchange.on_over = True, None
         try:
@@ -134,7 +139,7 @@ class AsgiCall:
             self._complete, exchange.on_over = False, self._over
             raise
         finally:
-            if not flagged:
+            if in_place:
                 pump.serve_locked()
         # Nothing is left to do for who has called.
         let_go(self._io)
