@@ -269,7 +269,7 @@ def test_a_program_and_a_script_say_how_many_workers_they_want(folder: Path, nam
 def test_a_single_process_outlives_sighup(folder: Path) -> None:
     with program(folder, *command("httpng_asyncio", "app.py:app")) as server:
         server.process.send_signal(signal.SIGHUP)
-        server.until(lambda: "no certificates to read again" in server.log, "it is told")
+        server.until(lambda: "the settings are as they were" in server.log, "it is told")
         assert server.get() == f"{server.process.pid} 1"
         assert server.end() == 0
 

@@ -46,6 +46,8 @@ class Application(Served):
         lifespan: makes what is entered before the first request and left after the last; or `None`.
         state: what that gave, for `req.state`; whoever serves the application sets it.
         asgi_states: likewise what each ASGI application has put into its state, by the `id` of it.
+        settings_again: gives anew what `override` was given, when a server is told to reload; or `None`. The
+            command line sets it.
     """
 
     configuration: Configuration
@@ -53,6 +55,7 @@ class Application(Served):
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None
     state: object
     asgi_states: dict[int, dict[str, Any]]
+    settings_again: Callable[[], Mapping[str, object]] | None
     _overrides: Mapping[str, object]
 
     def __init__(
@@ -150,13 +153,7 @@ class Application(Served):
         Raises:
             ConfigError: see `with_settings`; nothing has changed.
         """
-        for key in cfg:
-            if key in OWN_KEYS:
-                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
-        if self._language.runtime is None:
-            refuse_lua_keys(cfg)
-        else:
-            refuse_asgi_keys(cfg)
+        self._check_overrides(cfg)
         overrides = {**self._overrides, **cfg}
         settings = parse_settings(
             {**self._given, **overrides}, lua_handler=self._language.runtime is not None
@@ -164,6 +161,42 @@ class Application(Served):
         if settings.interface != self.settings.interface:
             self.handler = handler_of(self.sites, partial(self._as_handler, settings=settings))
         self.configuration, self._overrides = replace(self.configuration, settings=settings), overrides
+
+    def override_again(self, **cfg: object) -> bool:
+        """Put settings in place of those that `override` was given, while a server may run.
+
+        Returns:
+            Whether any of them is another one.
+
+        What isn't named any more is as the application itself has it. All or nothing; requests that arrive
+        from now on find the new settings, see `reconfigure`. To be called in the thread of the server.
+
+        Raises:
+            ConfigError: see `override`; or something that can't be changed was.
+            RuntimeError: see `reconfigure`.
+        """
+        self._check_overrides(cfg)
+        before = self._overrides
+        overrides = {key: value for key, value in before.items() if key == "listen"} | cfg
+        if overrides == before:
+            return False
+        with self.lifecycle.configuring():
+            self._overrides = overrides
+            try:
+                self._configure({key: value for key, value in self._given.items() if key != "listen"})
+            except BaseException:
+                self._overrides = before
+                raise
+        return True
+
+    def _check_overrides(self, cfg: Mapping[str, object]) -> None:
+        for key in cfg:
+            if key in OWN_KEYS:
+                raise ConfigError(f"{key} is no setting: give it to {type(self).__name__}")
+        if self._language.runtime is None:
+            refuse_lua_keys(cfg)
+        else:
+            refuse_asgi_keys(cfg)
 
     def override_listen(self, listen: Sequence[ListenAddress]) -> None:
         """Have it listen there the next time that it begins to, whatever it is configured with."""
@@ -299,7 +332,7 @@ class Application(Served):
         self._overrides = dict(overrides)
         self._given: Mapping[str, object] = {}
         self.lifespan = self.state = None
-        self.asgi_states = {}
+        self.asgi_states, self.settings_again = {}, None
 
     def _configure(self, given: Mapping[str, object]) -> None:
         """Take a configuration over, if it is right and the server can; `lifecycle` has said that it may."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from httpng_core import Application, ConfigError, ListenAddress, StartupError, parse_settings
@@ -29,6 +30,7 @@ Run = Callable[..., None]
 
 AUTO: Final = "auto"
 """The loop of a backend that nobody chose."""
+_LINE: Final = "the command line"
 _CHECK: Final = "check_config"
 _PRINT: Final = "print_config"
 
@@ -48,12 +50,12 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
     if arguments[:1] == ["top"]:
         return top(list(arguments[1:]))
     parser = Parser(program, version, known)
-    app, given = parser.read(arguments)
+    app, on_the_line = parser.read(arguments)
     with LogOutput():
         try:
-            given = _with_the_rest(given, known)
+            given = _with_the_rest(on_the_line, known)
             if app is not None:
-                given[APP] = Given(app, "the command line", app)
+                given[APP] = Given(app, _LINE, app)
             elif APP not in given and SITES not in given:
                 parser.error("the following arguments are required: APP")
             configure_logging(given)
@@ -68,6 +70,7 @@ def main(loops: Mapping[str, Run], program: str, version: str, argv: Sequence[st
             if looks:
                 _look_only(application, listen, given, known)
             else:
+                application.settings_again = partial(_settings_again, on_the_line, known, given)
                 run(application, listen=listen)
         except ConfigError as error:
             _say(f"httpng: {error}")
@@ -154,6 +157,24 @@ def _with_the_rest(given: dict[str, Given], known: Sequence[Option]) -> dict[str
         read_env_file(str(file.value))
         found = variables(known, os.environ) | given
     return in_file | found
+
+
+def _settings_again(
+    on_the_line: dict[str, Given], known: Sequence[Option], before: Mapping[str, Given]
+) -> Mapping[str, object]:
+    """Return the settings as they are given now; say which others have changed, which don't count."""
+    given = _with_the_rest(on_the_line, known)
+    if APP in before and before[APP].source == _LINE:
+        given[APP] = before[APP]
+    others = {option.key for option in known if not option.is_setting} | {APP, SITES}
+    changed = [key for key in sorted(others) if _value(given, key) != _value(before, key)]
+    if changed:
+        _log.warning("%s: what is new there needs a new process: SIGUSR2 starts one", ", ".join(changed))
+    return _settings(given, known)
+
+
+def _value(given: Mapping[str, Given], key: str) -> object:
+    return given[key].value if key in given else None
 
 
 def _loop(given: Mapping[str, Given], loops: Mapping[str, Run]) -> Run:

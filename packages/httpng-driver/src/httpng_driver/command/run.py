@@ -53,7 +53,7 @@ async def until_signalled(serve: Serve) -> None:
     If it isn't down within a second of that, since a handler doesn't let anything else run, the process ends.
 
     SIGUSR2 starts this program anew, which takes over the listening sockets and ends this process. SIGHUP
-    reads the certificates again.
+    reads the certificates again, and the settings of the command line and its file.
 
     Where it listens is said each time it begins to. A worker is told by its supervisor in place of signals.
 
@@ -140,22 +140,24 @@ async def _watch_hang_ups(
         task_status.started()
         async for _ in signals:
             for server in servers:
-                _reload_certificates(server)
+                _reload(server)
 
 
-def _reload_certificates(server: Server) -> None:
-    if not server.uses_tls:
-        _log.info(
-            "SIGHUP: there are no certificates to read again; SIGUSR2 replaces this process, and --workers"
-            " has processes that SIGHUP replaces"
-        )
-        return
+def _reload(server: Server) -> None:
+    """Read again what can be taken in by a process that runs, each for itself: one may be wrong."""
     try:
-        server.reload_certificates()
+        if server.uses_tls:
+            server.reload_certificates()
+            _log.info("certificates reloaded")
     except ConfigError as error:
         _log.error("the old certificates stay: %s", error)
-    else:
-        _log.info("certificates reloaded")
+    try:
+        if server.reload_settings():
+            _log.info("settings reloaded; other code needs a new process: SIGUSR2")
+        elif not server.uses_tls:
+            _log.info("SIGHUP: the settings are as they were; other code needs a new process: SIGUSR2")
+    except (ConfigError, RuntimeError) as error:
+        _log.error("the old settings stay: %s", error)
 
 
 def _listens(urls: Sequence[str], admin: ListenAddress | None) -> None:

@@ -117,6 +117,18 @@ class Server:
         if self._service.listening is not None:
             self._service.listening.reload_certificates()
 
+    def reload_settings(self) -> bool:
+        """Read again the settings that the command line gave, with its file; return whether any has changed.
+
+        Blocks while it reads. See `Application.override_again`.
+
+        Raises:
+            ConfigError: something is wrong with them, or can't be changed; then nothing has.
+            RuntimeError: threads that are to go are not gone yet, or a shutdown is in progress.
+        """
+        again = self._application.settings_again
+        return again is not None and self._application.override_again(**again())
+
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
         """Replace handlers and settings while connections and handlers run; see `Application.reconfigure`.
 
