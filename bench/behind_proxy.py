@@ -66,6 +66,9 @@ def candidates() -> tuple[Candidate, ...]:
         for name, command in ours.items():
             behind = _behind(proxy, *command)
             found.append(Candidate(f"{proxy}, httpng, {name}", behind, scheme="wss", is_held=True))
+        for name, app in (("confirmed", "events"), ("confirmed, auto", "events_along")):
+            behind = _behind(proxy, *_httpng(f"{_APPS}:{app}"))
+            found.append(Candidate(f"{proxy}, httpng, events, {name}", behind, scheme="events", is_held=True))
         acked = _behind(proxy, *_httpng(f"{_APPS}:acked"))
         uvicorn = _behind(proxy, *_UVICORN)
         found += [

@@ -220,7 +220,7 @@ def _running(candidate: Candidate, made: links.Links, index: int, seconds: float
         host, port = made.address(index), str(FIRST_PORT + index)
         if candidate.needs == "nginx":
             _write_nginx_conf(Path(folder), f"{host}:{port} {candidate.listen_options}")
-        if candidate.scheme in ("https", "h2", "wss"):
+        if candidate.scheme in ("https", "h2", "wss", "events"):
             make_pair(Path(folder))
         command = list(candidate.command)
         # The floor waits for its client as long as the others take to start.

@@ -9,7 +9,7 @@ from bench.ticks_apps import LAST, publish
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
-from httpng_core import Until, WindowSize
+from httpng_core import Router, Until, WindowSize, confirmations, sse_event, sse_headers
 from httpng_driver import Feed
 
 
@@ -37,6 +37,44 @@ async def along(req: Any, io: Any) -> None:
 async def acked(req: Any, io: Any) -> None:
     """The newest tick, when the proxy's TCP has acknowledged the last one."""
     await _newest(io, "acked", 0)
+
+
+told = confirmations("/confirm")
+
+
+async def _events(io: Any, window: WindowSize) -> None:
+    io.headers = sse_headers()
+    await io.write(told.event(io))
+    io.window_until, io.send_window = "confirmed", window
+    number = 0
+    for _ in range(LAST):
+        await anyio.sleep(ticks.until_after(number))
+        number = ticks.newest()
+        event = sse_event(ticks.body(number).rstrip(b"\n").decode())
+        result = await io.write(event, 0 if window == "auto" else None)
+        if result is not None and result.cancelled:
+            return
+
+
+async def _events_one(req: Any, io: Any) -> None:
+    await _events(io, 0)
+
+
+async def _events_along(req: Any, io: Any) -> None:
+    await _events(io, "auto")
+
+
+def _routed(handler: Any) -> Router:
+    router = Router()
+    router.route("/confirm", told)
+    router.route("/", handler)
+    return router
+
+
+events = _routed(_events_one)
+"""Server-sent events: the newest tick, when the client has confirmed the last one by a request."""
+events_along = _routed(_events_along)
+"""The same, when the path to the client has room."""
 
 
 async def _newest(io: Any, until: Until, window: WindowSize) -> None:

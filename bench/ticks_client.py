@@ -3,8 +3,9 @@
     python -m bench.ticks_client SECONDS WARM_UP SCHEME://ADDR:PORT/PATH ...
 
 The schemes are http, h2c (HTTP/2 by prior knowledge), https and h2 (HTTP/2 over TLS, by ALPN), ws and wss, of
-which each message is a tick. Prints JSON: for each, its pairs of arrival (CLOCK_MONOTONIC) and number, from
-the warm-up on.
+which each message is a tick, and events: server-sent events over TLS, each with a tick as its data, which are
+confirmed as the script for pages does. Prints JSON: for each, its pairs of arrival (CLOCK_MONOTONIC) and
+number, from the warm-up on.
 """
 
 import json
@@ -84,14 +85,83 @@ class Messages:
         return body, answer
 
 
+class Events:
+    """A stream of server-sent events that comes in.
+
+    Attributes:
+        confirm: what it is to be confirmed by next, if anything is: the body of a request.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._response = Http1(path)
+        self.asked = self._response.asked
+        self.confirm = b""
+        self._token = b""
+        self._rest = b""
+
+    def body(self, data: bytes) -> tuple[bytes, bytes]:
+        """The bytes of ticks in `data`; nothing is sent back here."""
+        body, _ = self._response.body(data)
+        *events, self._rest = (self._rest + body).split(b"\n\n")
+        found = b""
+        for event in events:
+            fields = dict(line.split(b": ", 1) for line in event.split(b"\n") if b": " in line)
+            kind, told = fields.get(b"event"), fields.get(b"data", b"")
+            if kind == b"confirmations":
+                self._token = json.loads(told)["token"].encode()
+            elif kind == b"confirm":
+                self.confirm = self._token + b" " + told
+            elif told:
+                found += told + b"\n"
+        return found, b""
+
+
+class Confirming:
+    """The connection by which a stream is confirmed: one request at a time, of the newest position."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._is_busy = False
+        self._next = b""
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self._socket.fileno()
+
+    def tell(self, body: bytes) -> None:
+        """Sends a request, or has it be the next."""
+        self._next = body
+        if not self._is_busy:
+            head = f"POST /confirm HTTP/1.1\r\nhost: bench\r\ncontent-length: {len(body)}\r\n\r\n"
+            self._socket.sendall(head.encode() + body)
+            self._is_busy, self._next = True, b""
+
+    def read(self) -> bool:
+        """Takes the answer; whether there may be more to come."""
+        try:
+            if not self._socket.recv(65536):
+                return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        self._is_busy = False
+        if self._next:
+            self.tell(self._next)
+        return True
+
+
 class Reader:
     """One connection: a plain reader that takes what there is, when it is there."""
 
     def __init__(self, scheme: str, host: str, port: int, path: str) -> None:
         self.arrived: list[tuple[float, int]] = []
         self._socket = socket.create_connection((host, port), timeout=30)
-        if scheme in ("https", "h2", "wss"):
+        if scheme in ("https", "h2", "wss", "events"):
             self._socket = _over_tls(self._socket, "h2" if scheme == "h2" else "http/1.1")
+        self.confirming: Confirming | None = None
+        if scheme == "events":
+            other = _over_tls(socket.create_connection((host, port), timeout=30), "http/1.1")
+            other.setblocking(False)
+            self.confirming = Confirming(other)
         self._response = _SPOKEN[scheme](path)
         self._body = bytearray()
         self._socket.sendall(self._response.asked)
@@ -110,6 +180,9 @@ class Reader:
         body, answer = self._response.body(data)
         if answer:
             self._socket.sendall(answer)
+        if self.confirming is not None and isinstance(self._response, Events) and self._response.confirm:
+            self.confirming.tell(self._response.confirm)
+            self._response.confirm = b""
         self._body += body
         while len(self._body) >= ticks.SIZE:
             self.arrived.append((now, ticks.number_of(bytes(self._body[: ticks.SIZE]))))
@@ -129,13 +202,14 @@ class Reader:
         return data, False
 
 
-_SPOKEN: dict[str, type[Http1 | Http2 | Messages]] = {
+_SPOKEN: dict[str, type[Http1 | Http2 | Messages | Events]] = {
     "http": Http1,
     "https": Http1,
     "h2c": Http2,
     "h2": Http2,
     "ws": Messages,
     "wss": Messages,
+    "events": Events,
 }
 
 
@@ -163,11 +237,13 @@ def main() -> None:
             host, _, port = address.rpartition(":")
             readers.append(Reader(scheme, host, int(port), f"/{path}"))
             selector.register(readers[-1], selectors.EVENT_READ)
+            if readers[-1].confirming is not None:
+                selector.register(readers[-1].confirming, selectors.EVENT_READ)
         began = time.monotonic()
         while time.monotonic() < began + seconds:
             for key, _ in selector.select(0.5):
                 reader = key.fileobj
-                assert isinstance(reader, Reader)
+                assert isinstance(reader, Reader | Confirming)
                 if not reader.read():
                     selector.unregister(reader)
     measured = [[pair for pair in reader.arrived if pair[0] >= began + warm_up] for reader in readers]

@@ -1,4 +1,4 @@
-"""A page that plots live how old the data is in the browser: fast, slow, and slow with every tick.
+"""A page that plots live how old the data is in the browser: fast, slow, with every tick, behind a proxy.
 
     python -m httpng_asyncio examples/age_page/app.py:app     (or -m httpng_trio)
 
@@ -8,6 +8,10 @@ passes on so many KiB/s and no more, with little room in its sockets. So the ser
 client: one whose TCP takes no more. The relays listen on 127.0.0.1 alone, so open the page on the same
 machine. What a relay's kernel has is acknowledged: up to 5 KiB wait there, which is part of the age that
 the page shows. In the server's send queue there is one tick of /newest at most.
+
+Two more relays are proxies in small: they take up to 128 KiB ahead of the slow link, as nginx would. So what
+TCP has acknowledged may be old: the page reads /newest through one. Through the other it reads /confirmed, of
+which the next tick is chosen when the page has said by a small request that it has the last.
 
 With --certfile and --keyfile it is HTTP/2 over TLS: a relay passes on whatever is spoken. Open
 https://127.0.0.1:3300/ then.
@@ -19,15 +23,18 @@ import socketserver
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from math import inf
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import anyio
 
-from httpng_core import Application
+from httpng_core import Application, Response, confirmations
 from httpng_driver import Feed
 
 PAGE = Path(__file__).with_name("page.html").read_text()
@@ -42,6 +49,8 @@ EVENT_STREAM = {
     "access-control-allow-origin": "*",
 }
 UNTIL: Any = "acked" if sys.platform == "linux" else "sent"
+TAKEN_AHEAD = 128 * 1024
+"""What a relay that is a proxy takes ahead of its slow link."""
 MAX_BEHIND = 10_000
 """Who has so many ticks waiting, 200 s, is given up."""
 
@@ -74,11 +83,19 @@ class Ticker:
 
 
 ticker = Ticker()
+confirming = confirmations("/confirm")
 
 
 async def newest(io: Any) -> None:
     """The newest tick, chosen when the client's TCP has acknowledged the last."""
     io.window_until = UNTIL
+    await io.follow(ticker.feed)
+
+
+async def confirmed(io: Any) -> None:
+    """The newest tick, chosen when the page has said that it has the last."""
+    await io.write(confirming.event(io))
+    io.window_until = "confirmed"
     await io.follow(ticker.feed)
 
 
@@ -105,7 +122,10 @@ async def stream(handler: Any, io: Any) -> None:
         tasks.cancel_scope.cancel()
 
 
-async def handler(req: Any, io: Any) -> dict[str, Any] | None:
+STREAMS = {"/newest": newest, "/confirmed": confirmed, "/every": every}
+
+
+async def handler(req: Any, io: Any) -> Response | dict[str, Any] | None:
     """Routes."""
     path = req.path.partition("?")[0]
     if path == "/":
@@ -113,9 +133,13 @@ async def handler(req: Any, io: Any) -> dict[str, Any] | None:
     if path == "/relays":
         ports = relays(req.ouraddr.host, req.ouraddr.port)
         return {"headers": {"content-type": "application/json"}, "body": json.dumps(ports)}
-    if path not in ("/newest", "/every"):
+    if path == "/confirm":
+        answer = confirming(req)
+        fields: Any = answer.headers or {}
+        return replace(answer, headers={**fields, "access-control-allow-origin": "*"})
+    if path not in STREAMS:
         return {"status": 404, "body": "not found"}
-    await stream(newest if path == "/newest" else every, io)
+    await stream(STREAMS[path], io)
     return None
 
 
@@ -126,13 +150,16 @@ app = Application(handler)
 
 
 class Relay(socketserver.ThreadingTCPServer):
-    """A slow link to `address`: of what comes from there it passes on `rate` bytes a second."""
+    """A slow link to `address`: of what comes from there it passes on `rate` bytes a second.
+
+    One that is a proxy takes up to `ahead` bytes before it passes them on.
+    """
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], rate: int) -> None:
+    def __init__(self, address: tuple[str, int], rate: int, ahead: int = 0) -> None:
         super().__init__(("127.0.0.1", 0), Link)
-        self.address, self.rate = address, rate
+        self.address, self.rate, self.ahead = address, rate, ahead
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -146,10 +173,12 @@ class Link(socketserver.BaseRequestHandler):
             # Small packets and little room for them, before connecting: or loopback's own are 64 KiB.
             server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
             server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            ahead = self.server.ahead
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
             server.connect(self.server.address)
             threading.Thread(target=self._pass_up, args=(server,), daemon=True).start()
-            self._pass_on(server, self.server.rate)
+            take = self._taking(server, ahead) if ahead else partial(server.recv, 256)
+            self._pass_on(take, self.server.rate)
 
     def _pass_up(self, server: socket.socket) -> None:
         with suppress(OSError):
@@ -157,9 +186,24 @@ class Link(socketserver.BaseRequestHandler):
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 
-    def _pass_on(self, server: socket.socket, rate: int) -> None:
+    def _taking(self, server: socket.socket, ahead: int) -> Callable[[], bytes]:
+        """Takes what comes in a thread of its own, up to so much; returns what gives the next of it."""
+        taken: Queue[bytes] = Queue(ahead // 256)
+
+        def take() -> None:
+            data = b"x"
+            while data:
+                data = b""
+                with suppress(OSError):
+                    data = server.recv(256)
+                taken.put(data)
+
+        threading.Thread(target=take, daemon=True).start()
+        return taken.get
+
+    def _pass_on(self, take: Callable[[], bytes], rate: int) -> None:
         due = -inf
-        while data := server.recv(256):
+        while data := take():
             self.request.sendall(data)
             due = max(due, time.monotonic()) + len(data) / rate
             time.sleep(max(0.0, due - time.monotonic()))
@@ -176,6 +220,6 @@ def relays(host: str, port: int) -> dict[str, dict[int, int]]:
     Each stream has its own: over HTTP/2 a browser asks for all of one address on one connection.
     """
     return {
-        name: {rate: Relay((host, port), rate * 1024).server_address[1] for rate in RATES}
-        for name in ("newest", "every")
+        name: {rate: Relay((host, port), rate * 1024, ahead).server_address[1] for rate in RATES}
+        for name, ahead in (("newest", 0), ("every", 0), ("proxied", TAKEN_AHEAD), ("confirmed", TAKEN_AHEAD))
     }

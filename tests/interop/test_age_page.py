@@ -75,6 +75,27 @@ class Reader:
             self.numbers.append(int(found[1]))
 
 
+class Confirming(Reader):
+    """A client of /confirmed, which confirms on a second connection."""
+
+    def __init__(self, sock: socket.socket, other: socket.socket) -> None:
+        self._other, self._token = other, b""
+        super().__init__(sock, "/confirmed")
+
+    def _take(self, data: bytes) -> None:
+        *events, self._wire = (self._wire + data).split(b"\n\n")
+        for event in events:
+            told = event.rpartition(b"data: ")[2]
+            if b"event: confirmations" in event:
+                self._token = json.loads(told)["token"].encode()
+            elif b"event: confirm" in event:
+                body = self._token + b" " + told
+                head = f"POST /confirm HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+                self._other.sendall(head.encode() + body)
+            else:
+                super()._take(event + b"\n\n" + self._wire)
+
+
 def test_the_page_is_served(server: tuple[Any, int]) -> None:
     with urlopen(f"http://127.0.0.1:{server[1]}/", timeout=BOUND) as answer:
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -106,7 +127,24 @@ def test_the_slow_link_keeps_up_with_the_newest_tick_only(server: tuple[Any, int
         assert fast.numbers[-1] - newest.numbers[-1] < 33, "a third at most of what the other is behind"
 
 
-def test_chromium_plots_all_three(program: Callable[[str], str], tmp_path: Path) -> None:
+def test_behind_a_proxy_only_what_is_confirmed_is_fresh(server: tuple[Any, int]) -> None:
+    port = relay(server[1], "confirmed")
+    with ExitStack() as stack:
+        fast = Reader(stack.enter_context(connect(server[1])), "/newest")
+        proxied = Reader(stack.enter_context(connect(relay(server[1], "proxied"))), "/newest")
+        confirmed = Confirming(stack.enter_context(connect(port)), stack.enter_context(connect(port)))
+
+        def far_behind() -> bool:
+            proxied.read_what_is_there()
+            confirmed.read_what_is_there()
+            return bool(confirmed.numbers and proxied.numbers) and fast.numbers[-1] > proxied.numbers[-1] + 100
+
+        fast.read(far_behind)
+        assert confirmed.numbers == sorted(set(confirmed.numbers))
+        assert fast.numbers[-1] - confirmed.numbers[-1] < 33, "a third at most of what the other is behind"
+
+
+def test_chromium_plots_all_five(program: Callable[[str], str], tmp_path: Path) -> None:
     chromium = program("chromium")
     command = ("-m", "httpng_asyncio", APP, "--listen", "127.0.0.1:0")
     with running(*command) as (process, port), browsing(chromium, tmp_path, BOUND) as page:
@@ -115,13 +153,13 @@ def test_chromium_plots_all_three(program: Callable[[str], str], tmp_path: Path)
         wait_until(
             page, "[...document.querySelectorAll('.age')].every(one => /^[0-9.]+ s$/.test(one.innerText))"
         )
-        assert page.evaluate(_DRAWN) == [True, True, True]
+        assert page.evaluate(_DRAWN) == [True] * 5
         assert page.errors == []
         process.kill()
         wait_until(page, "series.every(one => one.card.innerText.includes('Stream ended'))")
 
 
-def test_chromium_plots_all_three_over_tls(
+def test_chromium_plots_all_five_over_tls(
     program: Callable[[str], str], pair: CertificateFiles, tmp_path: Path
 ) -> None:
     """The streams as well, and each slow one on a connection of its own."""
