@@ -1,12 +1,14 @@
 """The same ticks from every server that is measured: 200 bytes, 20,000 messages a second.
 
-`python bench/fanout_apps.py PORT` is the bare loop, the floor: sockets and `send`, and nothing else.
+`python bench/fanout_apps.py PORT` is the bare loop, the floor: sockets and `send`, and nothing else. With the
+path of a certificate and its key behind the port it seals each tick for each follower, and nothing else.
 """
 
 import asyncio
 import os
 import resource
 import socket
+import ssl
 import sys
 import time
 from contextlib import suppress
@@ -122,10 +124,18 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
 # The floor ---------------------------------------------------------------------------------------------
 
 
-def bare(port: int) -> None:
+def _accepted(listener: socket.socket, context: ssl.SSLContext | None) -> socket.socket:
+    sock, _ = listener.accept()
+    return sock if context is None else context.wrap_socket(sock, server_side=True)
+
+
+def bare(port: int, *pair: str) -> None:
     allow_many_files()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if pair else None
+    if context is not None:
+        context.load_cert_chain(*pair)
     with socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
-        sockets = [listener.accept()[0] for _ in range(FOLLOWERS)]
+        sockets = [_accepted(listener, context) for _ in range(FOLLOWERS)]
     for sock in sockets:
         sock.recv(65536)
         sock.sendall(_HEAD)
@@ -140,7 +150,7 @@ def bare(port: int) -> None:
         for sock in sockets:
             try:
                 sock.send(frame)
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
                 continue  # Half the price of `suppress`.
         time.sleep(pace.wait())
 
@@ -148,4 +158,4 @@ def bare(port: int) -> None:
 if __name__ == "__main__":
     # The reader goes first.
     with suppress(ConnectionError):
-        bare(int(sys.argv[1]))
+        bare(int(sys.argv[1]), *sys.argv[2:])

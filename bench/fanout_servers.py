@@ -31,6 +31,20 @@ _NGINX_CONF = f"""
     }}
 """
 
+
+def tls_servers(folder: str) -> tuple[Server, ...]:
+    """Those that are measured over TLS: the floor is a bare loop that seals each tick for each follower."""
+    pair = (f"{folder}/server.pem", f"{folder}/server.key")
+    options = ("--certfile", pair[0], "--keyfile", pair[1])
+    ssl = ("--ssl-certfile", pair[0], "--ssl-keyfile", pair[1])
+    return (
+        Server(FLOOR, python(str(HERE / "fanout_apps.py"), "PORT", *pair)),
+        Server("httpng uvloop", _httpng("--uvloop", *options)),
+        Server("httpng asyncio", _httpng("--no-uvloop", *options)),
+        Server("uvicorn uvloop httptools", uvicorn("fanout_apps:asgi", *_BACKLOG, *ssl), "uvicorn"),
+    )
+
+
 SERVERS: tuple[Server, ...] = (
     Server(FLOOR, python(str(HERE / "fanout_apps.py"), "PORT")),
     Server("httpng uvloop", _httpng("--uvloop")),
