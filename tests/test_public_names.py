@@ -33,8 +33,6 @@ def _lines(text: str) -> dict[str, set[str]]:
 PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _branches _groups
-    core/feeds/test_feed_loops: _delivered _sweep
-    core/feeds/test_sweep: _wake
     core/http1/test_http1_responses: _take_events
     core/http2/test_http2_hpack: _blocks _heads
     core/sending/test_auto_window: _clients _interval

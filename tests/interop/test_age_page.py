@@ -55,18 +55,18 @@ class Reader:
             assert monotonic() < end
             data = self._socket.recv(65536)
             assert data, "the stream has ended"
-            self._take(data)
+            self.take(data)
 
     def read_what_is_there(self) -> None:
         """Reads until the kernel has nothing more."""
         self._socket.setblocking(False)
         try:
             while data := self._socket.recv(65536):
-                self._take(data)
+                self.take(data)
         except BlockingIOError:
             self._socket.settimeout(BOUND)
 
-    def _take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         *events, self._wire = (self._wire + data).split(b"\n\n")
         for event in events:
             found = re.search(rb'id: (\d+)\ndata: \{"at": [\d.]+, "number": (\d+)\} *$', event)
@@ -82,7 +82,7 @@ class Confirming(Reader):
         self._other, self._token = other, b""
         super().__init__(sock, "/confirmed")
 
-    def _take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         *events, self._wire = (self._wire + data).split(b"\n\n")
         for event in events:
             told = event.rpartition(b"data: ")[2]
@@ -93,7 +93,7 @@ class Confirming(Reader):
                 head = f"POST /confirm HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
                 self._other.sendall(head.encode() + body)
             else:
-                super()._take(event + b"\n\n" + self._wire)
+                super().take(event + b"\n\n" + self._wire)
 
 
 def test_the_page_is_served(server: tuple[Any, int]) -> None:
@@ -137,7 +137,9 @@ def test_behind_a_proxy_only_what_is_confirmed_is_fresh(server: tuple[Any, int])
         def far_behind() -> bool:
             proxied.read_what_is_there()
             confirmed.read_what_is_there()
-            return bool(confirmed.numbers and proxied.numbers) and fast.numbers[-1] > proxied.numbers[-1] + 100
+            return (
+                bool(confirmed.numbers and proxied.numbers) and fast.numbers[-1] > proxied.numbers[-1] + 100
+            )
 
         fast.read(far_behind)
         assert confirmed.numbers == sorted(set(confirmed.numbers))

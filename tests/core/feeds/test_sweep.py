@@ -1,5 +1,6 @@
 """Followers in step, a test a sentence: who is, what a pass sends, and why one steps out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,13 +21,22 @@ class Client(Driven):
     ) -> None:
         self.sweeps = sweeps
         self.room = 1 << 30
+        self.payload_ready: Callable[[], None] = self._wake
         super().__init__(received, tells_acknowledged=True)
         self.clock = clock
         self.follower: Follower = feed.follower(**options)
         self.follow = self.exchange.follow(self.follower, self.now)
 
     def _host(self) -> Host:
-        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=self.send)
+        def payload_ready() -> None:
+            self.payload_ready()
+
+        return Host(
+            self._wake,
+            feed_ready=self.sweeps.append,
+            payload_ready=payload_ready,
+            direct_send=self.send,
+        )
 
     def send(self, wire: bytes) -> int:
         taken = min(len(wire), self.room)
@@ -486,7 +496,7 @@ def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.Mo
     ill = stage.clients[1]
     stage.publish("tick,")
     if part == "wake":
-        ill.follower._wake = defective
+        ill.payload_ready = defective
     else:
         make_defective(monkeypatch, ill, "swept")
         stage.settle()
