@@ -17,7 +17,7 @@ from httpng_driver.handlers.asgi import AsgiHost, start_call
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.driving import GONE
 from httpng_driver.handlers.files import DiskFiles
-from httpng_driver.handlers.io import IO
+from httpng_driver.handlers.io import IO, io_of
 from httpng_driver.loop.accepted import Accepted
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.holder_watch import HolderWatch
@@ -159,7 +159,7 @@ class Hub(Turns[Pump]):
         if exchange.incoming is not None:
             reader = BodyReader(exchange.incoming, self.clock, pump, self.check_thread, self._turns)
             exchange.request.source = reader
-        return IO(exchange, self.clock, pump, self.check_thread, self._turns)
+        return io_of(exchange, self.clock, pump, self.check_thread, self._turns)
 
     async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:

@@ -92,7 +92,10 @@ class AsgiCall:
 
     def scope(self) -> dict[str, Any]:
         """Return what the application is called with."""
-        return http_scope(self._exchange, self._io, self._handler, self._state())
+        # A copy of what it has put into its state when it was started.
+        state = self._host.application.asgi_states.get(id(self._handler.app))
+        state = {} if state is None else state.copy()
+        return http_scope(self._exchange, self._io, self._handler, state)
 
     async def receive(self) -> Message:
         """Return the next message for the application."""
@@ -103,11 +106,6 @@ class AsgiCall:
         raise NotImplementedError
 
     # Inside -------------------------------------------------------------------------------------------
-
-    def _state(self) -> dict[str, Any]:
-        """Return a copy of what the application has put into its state when it was started."""
-        state = self._host.application.asgi_states.get(id(self._handler.app))
-        return {} if state is None else state.copy()
 
     def _end(self, error: BaseException | None) -> None:
         """End the exchange as a handler's return does; `error` is what the application has raised."""

@@ -119,7 +119,9 @@ class HttpCall(AsgiCall):
         if (self._ended or self._refused) and self._is_gone:
             raise ClientGoneError("the client has gone")
         self._status = message["status"]
-        self._headers = tuple(map(tuple, message.get("headers", ())))
+        self._headers = headers = tuple(message.get("headers", ()))
+        if headers and type(headers[0]) is not tuple:
+            self._headers = tuple(map(tuple, headers))
         if message.get("trailers", False):
             self._trailers = []
 

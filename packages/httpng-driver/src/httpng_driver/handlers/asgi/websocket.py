@@ -23,7 +23,7 @@ class WebSocketCall(HttpCall):
     def scope(self) -> dict[str, Any]:
         """Return the scope of the WebSocket."""
         self._ws = None
-        return websocket_scope(self._exchange, self._io, self._handler, self._state())
+        return websocket_scope(self._exchange.request, super().scope())
 
     async def receive(self) -> Message:
         """Return that the client asks for it, then its messages, and why it has ended."""
