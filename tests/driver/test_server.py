@@ -23,6 +23,7 @@ from tests.driver.harness import (
     exchanges_of,
     in_thread,
     pumps_of,
+    turns_of,
     until,
     within_bound,
 )
@@ -257,6 +258,21 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 # Accepting --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 8), (2, 1)])
+async def test_a_burst_is_left_to_other_workers_too(serving: Serving, workers: int, at_once: int) -> None:
+    async with serving(hello, workers=workers) as server:
+        with ExitStack() as stack:
+            for _ in range(8):
+                # The loop stands still meanwhile: all wait in the kernel when it goes on.
+                stack.enter_context(Client(server.addresses[0]))
+            before, most = turns_of(server), 0.0
+            while server.connections < 8:
+                known = server.connections
+                await until(lambda known=known: server.connections > known)
+                most = max(most, server.connections / (turns_of(server) - before))
+    assert most == at_once
 
 
 async def test_no_more_connections_than_allowed(serving: Serving) -> None:

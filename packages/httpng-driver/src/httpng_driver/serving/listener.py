@@ -21,6 +21,7 @@ from httpng_driver.serving.handed_over import INHERITED, Prepare, adopt
 _log = logging.getLogger("httpng")
 
 _ACCEPTS_PER_EVENT = 64
+"""How many at once: where others accept from the same socket only one, so that a burst is shared."""
 _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -255,6 +256,7 @@ class Listener:
         self.paused = False
         self.shortages = 0
         self._warned = False
+        self._at_once = _ACCEPTS_PER_EVENT if hub.application.settings.workers == 1 else 1
         # Whether it will look again after a pause.
         self._looks_again = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
@@ -285,7 +287,7 @@ class Listener:
             if not self._make_room():
                 self._wait_for_room()
             return
-        for _ in range(_ACCEPTS_PER_EVENT):
+        for _ in range(self._at_once):
             # Whether somebody waits for whom room is to be made, the poller will tell.
             if not self._accept() or not self._has_room():
                 return
