@@ -72,7 +72,8 @@ async def test_a_connection_without_a_request_yet_has_its_first_one_answered(net
 
 
 async def test_a_connection_that_asks_for_nothing_holds_no_drain_up(net: Net) -> None:
-    async with net.serving(lambda req: "hello", cancel=False, shutdown_timeout=3600) as server:
+    never = {"shutdown_timeout": 3600, "header_timeout": 3600, "handshake_timeout": 3600}
+    async with net.serving(lambda req: "hello", cancel=False, **never) as server:
         with net.client(server):
             await until(lambda: server.connections)
             server.shutdown()

@@ -268,9 +268,8 @@ async def test_a_burst_is_left_to_other_workers_too(serving: Serving, workers: i
                 # The loop stands still meanwhile: all wait in the kernel when it goes on.
                 stack.enter_context(Client(server.addresses[0]))
             before, most = turns_of(server), 0.0
-            while server.connections < 8:
-                known = server.connections
-                await until(lambda known=known: server.connections > known)
+            for known in range(8):
+                await until(lambda known=known: server.connections > known)  # type: ignore[misc]
                 most = max(most, server.connections / (turns_of(server) - before))
     assert most == at_once
 

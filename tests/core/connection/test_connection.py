@@ -300,6 +300,12 @@ def test_drain_closes_a_new_connection_that_asks_for_nothing() -> None:
     assert driven.wire == b""
 
 
+def test_drain_without_patience_closes_a_new_connection_at_once() -> None:
+    driven = Driven(b"")
+    driven.connection.drain(driven.now, patient=False)
+    assert driven.connection.close_expected()
+
+
 @pytest.mark.parametrize("begun", [GET[:1], b"PRI * HT"])
 def test_a_first_request_that_has_begun_by_then_has_header_timeout(begun: bytes) -> None:
     driven = Driven(b"")

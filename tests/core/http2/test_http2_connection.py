@@ -321,6 +321,17 @@ def test_drain_of_an_idle_connection_says_goodbye() -> None:
     assert driven.connection.half_close_expected()
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_drain_without_patience_says_at_once_which_stream_was_the_last(fresh: bool) -> None:
+    driven = Driven(b"") if fresh else idle()
+    if fresh:
+        driven.receive(PREFACE)
+    driven.connection.drain(driven.now, patient=False)
+    driven.push()
+    assert driven.wire.endswith(GOAWAY[:9] + (b"\0\0\0\0" if fresh else b"\0\0\0\x01") + b"\0" * 4)
+    assert driven.connection.half_close_expected()
+
+
 def test_a_request_on_its_way_to_an_idle_connection_that_drains_is_served() -> None:
     driven = idle()
     stream_id = driven.client.request("/on-its-way")

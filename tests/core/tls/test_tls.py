@@ -364,6 +364,12 @@ def test_draining_gives_a_handshake_up_after_a_moment(make: Make) -> None:
     assert not sealed.failures
 
 
+def test_draining_without_patience_gives_a_handshake_up_at_once(make: Make) -> None:
+    sealed = make()
+    sealed.connection.drain(sealed.now, patient=False)
+    assert sealed.ended == "close"
+
+
 def test_draining_leaves_a_handshake_the_request_behind_it(make: Make) -> None:
     sealed = make()
     sealed.connection.drain(sealed.now)

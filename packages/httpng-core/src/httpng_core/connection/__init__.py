@@ -200,17 +200,22 @@ class Connection:
                 endpoint.lose()
         endpoint.timers.handle(now)
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, *, patient: bool = True) -> None:
         """Take no more requests: close when idle, else once what is under way is over.
 
         Handlers are told: `io.draining` is true from now on. Again: nothing.
+
+        Args:
+            now: the time.
+            patient: whether a request that may be on its way is waited for, for a moment: the first one of a
+                connection, or any one of HTTP/2.
         """
         endpoint = self._endpoint
         if endpoint.draining:
             return
         endpoint.draining = True
         exchanges = endpoint.protocol.exchanges()
-        endpoint.protocol.drain(now)
+        endpoint.protocol.drain(now, patient)
         for exchange in exchanges:
             exchange.drain(now)
 

@@ -122,7 +122,7 @@ class Lifetime:
         else:
             self._close(now)
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, patient: bool) -> None:
         """Close when idle, else once the exchange under way is over.
 
         A connection that was just opened has a moment for its first request: the client, or a proxy that
@@ -132,7 +132,10 @@ class Lifetime:
         if self._phase is Phase.IDLE:
             self._close(now)
         elif self._phase is Phase.READING:
-            self._endpoint.timers.add(now + FIRST_REQUEST_GRACE, self._close_unused)
+            if patient:
+                self._endpoint.timers.add(now + FIRST_REQUEST_GRACE, self._close_unused)
+            else:
+                self._close_unused(now)
         elif self._phase is Phase.DISCARDING:
             self._linger(now)
 

@@ -191,12 +191,15 @@ class Lifetime:
 
     # The end ------------------------------------------------------------------------------------------
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, patient: bool) -> None:
         """Take no more requests but those on their way; the streams that run go on (RFC 9113, 6.8).
 
         An idle connection may have one on its way as well, and one that was just opened has.
         """
         if self._phase is not Phase.OPEN:
+            return
+        if not patient and not self.streams:
+            self._go_away(now)
             return
         self._phase, self.endpoint.watches = Phase.LEAVING, True
         self.session.announce_leaving()

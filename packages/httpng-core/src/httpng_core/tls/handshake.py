@@ -91,10 +91,12 @@ class TlsLayer(Silence):
             self._tell("the handshake took too long")
         self._endpoint.lose()
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, patient: bool) -> None:
         """Leave the client a moment to finish the handshake, behind which its first request comes."""
         endpoint, due = self._endpoint, now + FIRST_REQUEST_GRACE
-        if endpoint.deadline is None or due < endpoint.deadline:
+        if not patient:
+            endpoint.lose()
+        elif endpoint.deadline is None or due < endpoint.deadline:
             endpoint.deadline = due
 
     def reconfigure(self, settings: Settings, now: float) -> None:

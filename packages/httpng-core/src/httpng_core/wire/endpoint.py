@@ -138,7 +138,7 @@ class Endpoint:
         """Go on with another protocol."""
         self.protocol = protocol
         if self.draining:
-            protocol.drain(now)
+            protocol.drain(now, True)
 
     def tell(self, event: Event) -> None:
         """Note something that the driver is to know."""

@@ -73,8 +73,8 @@ class HttpProtocol(Protocol):
     def expired(self, now: float) -> None:
         """Note that the deadline has come."""
 
-    def drain(self, now: float) -> None:
-        """Take no more requests."""
+    def drain(self, now: float, patient: bool) -> None:
+        """Take no more requests; see `Connection.drain`."""
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Take other settings from now on, but for exchanges that have begun."""
@@ -131,7 +131,7 @@ class Silence:
     def expired(self, now: float) -> None:
         """Do nothing."""
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, patient: bool) -> None:
         """Do nothing."""
 
     def reconfigure(self, settings: Settings, now: float) -> None:

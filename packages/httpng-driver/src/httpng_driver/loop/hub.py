@@ -116,6 +116,8 @@ class Hub(Turns[Pump]):
                 self._in_turn = before
             for pump in self.pumps:
                 pump.connection.drain(self.clock())
+                # It may have a deadline now, if nothing else.
+                self.flag(pump)
             self.application.drained(self.runner)
         self._soon()
 

@@ -225,7 +225,7 @@ class Pump(Sender):
             self.on_ready(READABLE)
             if connection.statistics().idle_since != since:
                 return self._fd < 0
-            connection.drain(hub.clock())
+            connection.drain(hub.clock(), patient=False)
             # HTTP/2 and TLS say goodbye.
             self.serve()
             self.close()

@@ -103,12 +103,12 @@ class Http2(Lifetime):
         self.take_control(now)
         self._arm_all()
 
-    def drain(self, now: float) -> None:
+    def drain(self, now: float, patient: bool) -> None:
         """Take no more requests; the streams that run go on.
 
         A connection that was just opened has a moment for its first ones.
         """
-        if self._intake.last_stream:
+        if self._intake.last_stream or not patient:
             self.go_away(now)
         else:
             self.endpoint.timers.add(now + FIRST_REQUEST_GRACE, self.go_away)
