@@ -21,7 +21,7 @@ from httpng_core import (
 from httpng_driver.loop.hub import Hub
 from httpng_driver.serving.draining import PATIENCE, log_waiting
 from httpng_driver.serving.endpoints import Listening, check_configuration
-from httpng_driver.serving.listener import Listener
+from httpng_driver.serving.listener import ACCEPTS_AT_ONCE, Listener
 from httpng_driver.serving.statistics import ListenerStatistics, ServerStatistics
 from httpng_driver.threads.pool import Loops
 
@@ -304,6 +304,7 @@ class Service:
 
     def _listen(self, listening: Listening) -> None:
         self.listening = listening
+        at_once = ACCEPTS_AT_ONCE if self._application.settings.workers == 1 else 1
         for bound in listening.bound:
             certificates = listening.certificates(bound.address)
             # One by one: if there is no room for the next, the end closes those that are there.
@@ -315,6 +316,7 @@ class Service:
                     self._loops.has_room,
                     certificates,
                     self._loops.make_room,
+                    at_once,
                 )
             )
 

@@ -20,8 +20,7 @@ from httpng_driver.serving.handed_over import INHERITED, Prepare, adopt
 
 _log = logging.getLogger("httpng")
 
-_ACCEPTS_PER_EVENT = 64
-"""How many at once: where others accept from the same socket only one, so that a burst is shared."""
+ACCEPTS_AT_ONCE = 64
 _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -234,6 +233,7 @@ class Listener:
         has_room: Callable[[], bool],
         certificates: Certificates | None = None,
         make_room: Callable[[], bool] = lambda: False,
+        at_once: int = ACCEPTS_AT_ONCE,
     ) -> None:
         """Accept while there is room.
 
@@ -244,6 +244,8 @@ class Listener:
             has_room: tells whether one more connection may be open.
             certificates: for TLS.
             make_room: tries to make some for a client that waits; returns whether it made any.
+            at_once: how many clients it accepts in one go. Where others accept from the same socket, one, so
+                that a burst is shared.
         """
         self._hub = hub
         self._take = take
@@ -256,7 +258,7 @@ class Listener:
         self.paused = False
         self.shortages = 0
         self._warned = False
-        self._at_once = _ACCEPTS_PER_EVENT if hub.application.settings.workers == 1 else 1
+        self._at_once = at_once
         # Whether it will look again after a pause.
         self._looks_again = False
         hub.poller.register(sock.fileno(), READABLE, self._on_ready)
