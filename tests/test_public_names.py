@@ -76,6 +76,7 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_budget: core.http2.engine.session
     core/http/test_forwarded: core.http.forwarded
+    core/http2/engine/demands: core.http2.engine.errors core.http2.engine.frames
     core/http2/engine/test_demands: core.http2.engine.errors core.http2.engine.frames
     core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow
     core/http2/engine/test_floods: core.http2.engine.frames core.http2.engine.session

@@ -1,27 +1,7 @@
 """What RFC 9113 and RFC 7541 demand of a server, on whole connections: in clear text and over TLS.
 
-The cases are the engine's (`engine/test_demands.py`); here is what a client gets to see of each on its
-socket. By the sections of a well-known conformance suite (generic, RFC 9113 and HPACK, 147 kinds in all)
-they are held by:
-
-* generic 1 and 2, 9113 5.1: streams and their states: REQUESTS, CONNECTION "... on a stream that is",
-  STREAM
-* generic 3.1 to 3.10, 9113 6.1 to 6.10: each type of frame, its size, its stream, its flags: all four
-  tables
-* generic 4, 9113 8.1 to 8.2: GET, HEAD, POST, trailers; pseudo-headers, fields, Content-Length: REQUESTS,
-  STREAM
-* generic 5, HPACK 2.3.3 to 6.3: representations, indices, Huffman code, the table's size: HPACK, CONNECTION
-* 9113 3.4: the preface, settings first: engine/test_session: "no preface", "begins with its settings"
-* 9113 4.1 to 4.3: unknown types, flags, reserved bits, sizes, blocks in one piece: HARMLESS, REQUESTS,
-  CONNECTION
-* 9113 5.1.1, 5.1.2: numbers of streams, how many: CONNECTION; engine/test_demands: "over the limit"
-* 9113 5.3.1: what depends on itself: STREAM, CONNECTION (on a stream that is idle)
-* 9113 5.4.1: GOAWAY, then the end: `test_the_connection_ends`
-* 9113 6.5.3: settings in order, acknowledged: engine/test_session: "taken in order"; FrameWalker in
-  properties
-* 9113 6.9.1, 6.9.2: windows of 1, negative ones, too large: engine/test_flow, engine/test_session;
-  CONNECTION, STREAM
-* 9113 6.8, 7: GOAWAY, codes that are unknown: HARMLESS
+The tables are the engine's (`engine/demands.py`); here is what a client gets to see of each on its socket.
+`h2spec_cases.py` says which test holds which case of h2spec.
 """
 
 from collections.abc import Callable
@@ -30,14 +10,15 @@ from typing import Any
 import hpack
 import pytest
 from tests.core.driving import Driven as Plain
-from tests.core.http2.engine.driving import GET, Fields, frame, read_all, settings
-from tests.core.http2.engine.test_demands import CONNECTION, HARMLESS, PING, REQUESTS, STREAM
+from tests.core.http2.engine.demands import CONNECTION, HARMLESS, PING, REQUESTS, STREAM
+from tests.core.http2.engine.driving import GET, Fields, frame, read_all, settings, window_update
 from tests.core.sealed import Sealed
 
-from httpng_core import CertificateFiles, Certificates
+from httpng_core import CertificateFiles, Certificates, Response
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-HEADERS, RST_STREAM, PING_FRAME, GOAWAY = 1, 3, 6, 7
+DATA, HEADERS, RST_STREAM, SETTINGS, PING_FRAME, GOAWAY = 0, 1, 3, 4, 6, 7
+REFUSED_STREAM = 7
 Act = Callable[[Any], bytes]
 BOTH = pytest.mark.parametrize("tls", [False, True], ids=["clear text", "TLS"])
 
@@ -46,7 +27,8 @@ class Wired:
     """A connection after both sides' settings, and what its client saw.
 
     Attributes:
-        seen: the type, the stream and the payload of each frame since then.
+        first: the type, the stream and the payload of each frame until then.
+        seen: those since then.
     """
 
     def __init__(self, end: Plain | Sealed) -> None:
@@ -55,7 +37,7 @@ class Wired:
         self.read = 0
         self.seen: list[tuple[int, int, bytes]] = []
         self.send(PREFACE + settings())
-        self.seen.clear()
+        self.first, self.seen = self.seen, []
 
     def send(self, wire: bytes) -> None:
         end = self.end
@@ -80,9 +62,19 @@ class Wired:
     def request(self, stream_id: int = 1) -> None:
         self.send(self.headers(stream_id))
 
-    def respond(self, stream_id: int) -> None:
-        self.end.exchange.finish(self.end.now)
+    def respond(self, stream_id: int, body: bytes = b"") -> None:
+        """Answer the newest request, which is that of `stream_id`, if it is a whole one."""
+        self.end.exchange.respond(Response(body=body), self.end.now)
         self.push()
+
+    @property
+    def bodies(self) -> dict[int, bytes]:
+        """What came of the body of each stream."""
+        found: dict[int, bytes] = {}
+        for kind, stream, payload in self.seen:
+            if kind == DATA:
+                found[stream] = found.get(stream, b"") + payload
+        return found
 
     @property
     def failure(self) -> int | None:
@@ -110,8 +102,19 @@ def wired(certificates: Certificates, pair: CertificateFiles) -> Wire:
 
 
 @BOTH
-@pytest.mark.parametrize("act", [*REQUESTS.values(), *HARMLESS.values()], ids=[*REQUESTS, *HARMLESS])
-def test_it_is_taken(wired: Wire, act: Act, tls: bool) -> None:
+@pytest.mark.parametrize("act", REQUESTS.values(), ids=REQUESTS)
+def test_a_request_is_answered(wired: Wire, act: Act, tls: bool) -> None:
+    one = wired(tls)
+    one.send(act(one))
+    one.respond(1)
+    assert (one.failure, one.resets) == (None, [])
+    assert [stream for kind, stream, _ in one.seen if kind == HEADERS] == [1]
+    assert one.answers()
+
+
+@BOTH
+@pytest.mark.parametrize("act", HARMLESS.values(), ids=HARMLESS)
+def test_a_frame_does_no_harm(wired: Wire, act: Act, tls: bool) -> None:
     one = wired(tls)
     one.send(act(one))
     assert (one.failure or 0, one.resets) == (0, [])
@@ -142,3 +145,102 @@ def test_the_stream_is_reset_and_the_connection_goes_on(wired: Wire, act: Act, c
     one.send(act(one))
     assert (one.failure, one.resets) == (None, [(1, code)])
     assert one.answers()
+
+
+@BOTH
+def test_a_stream_over_the_limit_is_refused(wired: Wire, tls: bool) -> None:
+    one = wired(tls)
+    for number in range(101):
+        one.request(2 * number + 1)
+    assert (one.failure, one.resets) == (None, [(201, REFUSED_STREAM)])
+    one.send(PING)
+    assert one.seen[-1] == (PING_FRAME, 0, b"12345678")
+
+
+# The beginning, settings and PING -----------------------------------------------------------------------
+
+
+@BOTH
+def test_the_server_begins_with_its_settings_and_acknowledges_the_client_s(wired: Wire, tls: bool) -> None:
+    one = wired(tls)
+    (kind, stream, payload), *_ = one.first
+    assert (kind, stream) == (SETTINGS, 0)
+    assert len(payload) > 0
+    assert one.first.count((SETTINGS, 0, b"")) == 1
+
+
+@BOTH
+def test_settings_are_acknowledged(wired: Wire, tls: bool) -> None:
+    one = wired(tls)
+    one.send(settings((3, 100), (1, 0)))
+    one.send(settings())
+    assert one.seen == [(SETTINGS, 0, b"")] * 2
+
+
+@BOTH
+def test_a_ping_is_answered_with_the_same(wired: Wire, tls: bool) -> None:
+    one = wired(tls)
+    one.send(frame(PING_FRAME, 0, 0, b"as it is"))
+    assert one.seen == [(PING_FRAME, 0, b"as it is")]
+
+
+@BOTH
+def test_an_acknowledgement_is_not_answered(wired: Wire, tls: bool) -> None:
+    one = wired(tls)
+    one.send(frame(PING_FRAME, 1, 0, b"as it is") + frame(SETTINGS, 1))
+    assert one.seen == []
+    one.send(PING)
+    assert one.seen == [(PING_FRAME, 0, b"12345678")]
+
+
+NO_PREFACE = b"INVALID CONNECTION PREFACE\r\n\r\n"
+
+
+@BOTH
+def test_what_begins_otherwise_is_no_http2(
+    certificates: Certificates, pair: CertificateFiles, tls: bool
+) -> None:
+    """Both protocols are spoken at one address: it is taken for HTTP/1.1, and refused as such."""
+    end = Sealed(certificates, pair).shake() if tls else Plain(b"")
+    if isinstance(end, Sealed):
+        end.send(NO_PREFACE)
+    else:
+        end.receive(NO_PREFACE)
+    end.push()
+    came = bytes(end.opened if isinstance(end, Sealed) else end.wire)
+    assert came.startswith(b"HTTP/1.1 400 ")
+    assert end.connection.half_close_expected() or end.connection.close_expected()
+
+
+# Windows ------------------------------------------------------------------------------------------------
+
+WHOLE = frame(HEADERS, 5, 1, b"\x82\x86\x84\x41\x01x")
+WINDOWS: dict[str, tuple[bytes, list[tuple[bytes, int]]]] = {
+    "a window of 1": (settings((4, 1)) + WHOLE, [(b"", 1), (window_update(1, 1), 2)]),
+    "two values for it, of which the last counts": (settings((4, 100), (4, 1)) + WHOLE, [(b"", 1)]),
+    "settings that open it after the request": (
+        settings((4, 0)) + WHOLE,
+        [(b"", 0), (settings((4, 1)), 1), (settings((4, 4)), 4)],
+    ),
+    "settings that make it negative": (
+        settings((4, 3)) + WHOLE,
+        [(b"", 3), (settings((4, 2)), 3), (window_update(1, 1), 3), (window_update(1, 1), 4)],
+    ),
+}
+"""What comes before the response of 10 bytes; then what comes, and how much of it the client has then."""
+
+
+@BOTH
+@pytest.mark.parametrize(("before", "steps"), WINDOWS.values(), ids=WINDOWS)
+def test_no_more_is_sent_than_a_window_allows(
+    wired: Wire, before: bytes, steps: list[tuple[bytes, int]], tls: bool
+) -> None:
+    one = wired(tls)
+    one.send(before)
+    one.respond(1, b"0123456789")
+    for wire, size in steps:
+        one.send(wire)
+        assert one.bodies.get(1, b"") == b"0123456789"[:size]
+    one.send(window_update(1, 100))
+    assert one.bodies == {1: b"0123456789"}
+    assert one.failure is None
