@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from tests.backends.test_workers import program as httpng_program
 from tests.brokers.reading import gone, publish, served, stream, until
 from tests.brokers.servers import BOUND, Broker, Nats, Redis, Relay
@@ -58,6 +59,25 @@ def test_what_one_process_publishes_comes_to_the_followers_of_all(broker: Broker
                 assert each.read_until("last") == ["end", "a1", "b1", "c1", "-b", "last"]
         with stream(there) as later:
             assert later.read_until("end") == ["a1", "c1", "last", "end"]
+
+
+def test_what_was_known_is_told_also_if_the_removal_comes_back_at_once(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = broker.new_feed()
+    start_soon = BlockingPortal.start_task_soon
+
+    def and_wait(portal: BlockingPortal, *what: Any) -> None:
+        start_soon(portal, *what)
+        until(lambda: not feed.has("a"), "the removal comes back")
+
+    with running(feed):
+        publish(feed, "a1")
+        until(lambda: feed.has("a"))
+        monkeypatch.setattr(BlockingPortal, "start_task_soon", and_wait)
+        assert feed.remove("a")
+        assert not feed.remove("a")
+        monkeypatch.undo()
 
 
 def test_keys_may_be_any_text(broker: Broker) -> None:

@@ -119,7 +119,7 @@ class BrokerFeed(Feed):
             payload: must be `None`.
 
         Returns:
-            Whether this process knows a value of it.
+            Whether this process knew a value of it when it asked.
 
         Raises:
             TypeError, ValueError: wrong arguments.
@@ -130,8 +130,9 @@ class BrokerFeed(Feed):
         if payload is not None:
             raise ValueError("what tells a removal is on_remove, in each process: it can't be given here")
         self.keys_to_clear()  # Raises where nothing can be removed.
+        was_known = self.has(name)  # Before: the removal may be back from the broker when `_send` returns.
         self._send(name, None)
-        return self.has(name)
+        return was_known
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until the broker has all that this process has published. Blocks.
