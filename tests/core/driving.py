@@ -73,6 +73,7 @@ class Driven:
         received: bytes = GET,
         *,
         tells_acknowledged: bool = False,
+        tells_complete: bool = True,
         date: DateSource = no_date,
         host: Host | None = None,
         **settings: Any,
@@ -83,7 +84,11 @@ class Driven:
         self.wakes = 0
         settings.setdefault("http1_engine", ENGINE)
         self.connection: Connection = self.application(**settings).connection(
-            self.clock(), host=host or self._host(), tells_acknowledged=tells_acknowledged, date=date
+            self.clock(),
+            host=host or self._host(),
+            tells_acknowledged=tells_acknowledged,
+            tells_complete=tells_complete,
+            date=date,
         )
         self.receive(received)
 

@@ -338,12 +338,13 @@ class CoreMachine(RuleBasedStateMachine):
         served.exchange.withdraw(call.pending, self.clock())
 
     @precondition(lambda self: self.served and not self.connection.close_expected())
-    @rule(luck=st.integers(0, 2), how=st.sampled_from(ENDS), size=sizes)
-    def handler_may_end(self, luck: int, how: str, size: int) -> None:
+    @rule(luck=st.integers(0, 2), how=st.sampled_from(ENDS), size=sizes, amount=st.one_of(st.none(), amounts))
+    def handler_may_end(self, luck: int, how: str, size: int, amount: int | None) -> None:
+        """A response may go to the kernel in the call that gives it; then it takes this `amount`."""
         if luck == 0:
-            self.handler_ends(how, size)
+            self.handler_ends(how, size, amount)
 
-    def handler_ends(self, how: str, size: int) -> None:
+    def handler_ends(self, how: str, size: int, amount: int | None = None) -> None:
         with self._handler_acts() as (served, before):
             if how == "fail":
                 self._fail(served)
@@ -351,9 +352,9 @@ class CoreMachine(RuleBasedStateMachine):
                 served.may_reset = True
                 served.exchange.reset(self.clock())
             else:
-                self._end(served, how, self._body(size) if how == "respond" else b"", before)
+                self._end(served, how, self._body(size) if how == "respond" else b"", before, amount)
 
-    def _end(self, served: Served, how: str, data: bytes, before: SendStats) -> None:
+    def _end(self, served: Served, how: str, data: bytes, before: SendStats, amount: int | None) -> None:
         exchange, now = served.exchange, self.clock()
         begun = served.status is not None
         open_ = served.outcome is None and not served.ended
@@ -370,12 +371,35 @@ class CoreMachine(RuleBasedStateMachine):
             short = how != "close" and (short or served.is_cut(before.current))
             served.is_cut_short = short or (room is not None and len(data) < room)
             assert begun or not served.is_cut_short
-        if how == "respond":
+        if how != "respond":
+            getattr(exchange, how)(now)
+        elif amount is None:
             exchange.respond(Response(body=data), now)
         else:
-            getattr(exchange, how)(now)
+            self._respond_at_once(exchange, data, amount)
         self._take_events()
         assert not served.line
+
+    def _respond_at_once(self, exchange: Exchange, data: bytes, amount: int) -> None:
+        sent = []
+
+        def send(wire: bytes) -> int:
+            assert (self.offer, self.tail) == (None, b"")
+            sent.append(wire)
+            taken = min(amount, len(wire))
+            if not taken:
+                raise BlockingIOError
+            self.taken += taken
+            self.receiver.feed(wire[:taken])
+            return taken
+
+        taken_before = self.taken
+        exchange.answer(200, None, data, self.clock(), send)
+        for wire in sent:
+            taken = self.taken - taken_before
+            committed = self.connection.statistics().ledger - self.connection.accepted
+            self.tail = wire[taken : taken + committed]
+            assert len(self.tail) == committed
 
     def _expect_refusal(self, exchange: Exchange, data: bytes) -> None:
         with pytest.raises(ContentLengthError):

@@ -1,6 +1,7 @@
 """A response that is given whole goes out in one go, and nothing but the way is another.
 
 The long way is that of a driver that sets a limit for frames: it leads through them, however short the body.
+The shortest way is that of an answer that is given what sends: then the kernel has it in that very call.
 """
 
 from typing import Any
@@ -64,6 +65,115 @@ def test_whatever_the_kernel_takes_all_is_as_if_it_went_the_long_way(received: b
             driven.push(limit=limit)
         assert seen(short) == seen(long)
         assert short.wire == whole.wire
+
+
+class Kernel:
+    """What is given to `answer`: it takes so many bytes of what it is asked to, and refuses the rest."""
+
+    def __init__(self, driven: Driven, room: int) -> None:
+        self.driven = driven
+        self.room = room
+        self.asked = 0
+
+    def __call__(self, wire: bytes) -> int:
+        self.asked += 1
+        if not self.room:
+            raise BlockingIOError
+        self.driven.wire += wire[: self.room]
+        return min(self.room, len(wire))
+
+
+def answered_at_once(driven: Driven, room: int = 1 << 20, body: bytes = BODY, headers: Any = HEADERS) -> int:
+    """The last exchange of `driven` has its answer; how often the kernel was asked."""
+    kernel = Kernel(driven, room)
+    driven.exchange.answer(200, headers, body, driven.now, kernel)
+    return kernel.asked
+
+
+@pytest.mark.parametrize("body", [BODY, b""])
+def test_whatever_the_kernel_takes_at_once_is_as_if_it_went_the_long_way(body: bytes) -> None:
+    whole = Driven()
+    assert answered_at_once(whole, body=body) == 1
+    assert whole.exchange.is_over
+    for taken in range(len(whole.wire) + 1):
+        at_once, long = Driven(), Driven()
+        assert answered_at_once(at_once, taken, body) == 1
+        long.exchange.answer(200, HEADERS, body, long.now)
+        long.push(taken, LIMIT)
+        assert seen(at_once) == seen(long)
+        for driven in at_once, long:
+            driven.clock.now += 0.25
+            driven.push(limit=LIMIT)
+        assert seen(at_once) == seen(long)
+        assert at_once.wire == whole.wire
+
+
+def test_what_is_sent_at_once_wakes_nobody_but_what_is_left_does() -> None:
+    driven = Driven(tells_complete=False)
+    for _ in range(3):
+        assert answered_at_once(driven) == 1
+        assert (driven.wakes, driven.outcomes, driven.connection.is_at_rest) == (0, [], True)
+        driven.receive(GET)
+    assert answered_at_once(driven, 10) == 1
+    assert driven.wakes > 0
+    driven.push()
+    assert [response.body for response in driven.responses()] == [BODY] * 4
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        lambda driven: driven.wait(5),
+        lambda driven: driven.exchange.wait(5, driven.now, until="acked"),
+        lambda driven: driven.exchange.wait_draining(driven.now, 9),
+        lambda driven: setattr(driven.exchange, "on_over", lambda: None),
+        lambda driven: driven.receive(GET),
+        lambda driven: driven.eof(),
+        lambda driven: driven.connection.drain(driven.now),
+        lambda driven: driven.write(b"first "),
+        lambda driven: setattr(driven.exchange, "stall_timeout", 9),
+    ],
+)
+def test_nothing_is_sent_at_once_if_somebody_has_to_hear_of_it(disturb: Any) -> None:
+    driven = Driven(tells_acknowledged=True)
+    disturb(driven)
+    assert answered_at_once(driven) == 0
+    driven.push()
+    assert BODY in driven.wire
+
+
+def test_neither_is_what_is_out_of_the_ordinary() -> None:
+    closed = {**HEADERS, "connection": "close"}
+    for received, headers, body in (
+        (HEAD, HEADERS, BODY),
+        (GET_10, HEADERS, BODY),
+        (CLOSE, HEADERS, BODY),
+        (GET, closed, BODY),
+        (GET, HEADERS, b"x" * 16_384),
+        (GET, HEADERS, b"x" * 16_385),
+    ):
+        driven = Driven(received)
+        assert answered_at_once(driven, body=body, headers=headers) == 0
+        driven.push()
+        assert driven.exchange.is_over
+
+
+def test_an_error_of_the_socket_is_left_to_who_sends_next() -> None:
+    def fail(wire: bytes) -> int:
+        raise ConnectionResetError
+
+    driven = Driven()
+    driven.exchange.answer(200, HEADERS, BODY, driven.now, fail)
+    assert driven.positions == (5, 0)
+    driven.lost()
+    assert (driven.outcomes, driven.positions) == (["cancelled"], (5, 0))
+
+
+def test_http_10_is_answered_at_once_if_it_goes_on() -> None:
+    driven = Driven(b"GET / HTTP/1.0\r\nhost: x\r\nconnection: keep-alive\r\n\r\n")
+    assert answered_at_once(driven) == 1
+    assert b"\r\nconnection: keep-alive\r\n\r\n" in driven.wire
+    assert driven.connection.is_at_rest
 
 
 def test_the_next_request_is_answered_likewise() -> None:

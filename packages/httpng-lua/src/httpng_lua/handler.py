@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
-from httpng_core.languages import ResponseHead, response_head
+from httpng_core.languages import DirectSend, ResponseHead, response_head
 from httpng_lua.calls import ends_of, pairs
 from httpng_lua.fibers import Fibers
 from httpng_lua.gate import ONE_THREAD
@@ -77,7 +77,8 @@ class LuaHandler:
             self._begun(exchange, runner, (), error)
         else:
             if answer is not None:
-                self._begun(exchange, runner, answer, None)
+                # Who serves its connection looks at that afterwards.
+                self._begun(exchange, runner, answer, None, exchange.host.direct_send)
 
     def streams(self, request: Request, otherwise: bool) -> bool:
         """Return whether a request's body is streamed: what was said, unless a route knows better."""
@@ -112,14 +113,21 @@ class LuaHandler:
         self._ends[id(peer)] = peer, ours, told
         return told
 
-    def _begun(self, exchange: Exchange, runner: Runner, answer: Answer, error: Exception | None) -> None:
+    def _begun(
+        self,
+        exchange: Exchange,
+        runner: Runner,
+        answer: Answer,
+        error: Exception | None,
+        send: DirectSend | None = None,
+    ) -> None:
         if error is not None:
             # Lua is out of memory: even that is this exchange's trouble alone.
             end_exchange(exchange, error, runner.clock())
         elif answer == _RETIRED:
             runner.start(exchange)
         elif answer[1] == DONE:
-            _answer(exchange, answer[2:], runner.clock())
+            _answer(exchange, answer[2:], runner.clock(), send)
         else:
             self._fibers.follow(
                 runner, answer[0], answer[1:], lambda outcome: _end(exchange, outcome, runner.clock())
@@ -144,14 +152,14 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
         end_exchange(exchange, outcome, now)
 
 
-def _answer(exchange: Exchange, values: Answer, now: float) -> None:
+def _answer(exchange: Exchange, values: Answer, now: float, send: DirectSend | None = None) -> None:
     status, body, lines = values
     if status is None:
         end_exchange(exchange, None, now, pairs(lines))
         return
     try:
         head = _heads.get((status, lines)) or _new_head(int(status), lines)
-        exchange.answer_with(head, body, now)
+        exchange.answer_with(head, body, now, send)
     except Exception:
         # Nothing of it was sent: once more, by who tells what is wrong with it.
         end_exchange(exchange, Response(status=int(status), headers=pairs(lines), body=body), now)

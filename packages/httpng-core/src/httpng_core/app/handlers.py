@@ -12,6 +12,7 @@ from httpng_core.config.settings import Interface
 from httpng_core.errors import BodyError, ConfigError, HandshakeError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
+from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
 
@@ -34,7 +35,8 @@ class FunctionHandler:
             if not is_handlers_error(error):
                 raise
             returned = error
-        end_exchange(exchange, returned, runner.clock())
+        # Who serves its connection looks at that afterwards.
+        end_exchange(exchange, returned, runner.clock(), None, exchange.host.direct_send)
 
     def streams(self, request: Request, otherwise: bool) -> bool:
         """Return false: a plain function can't wait, so it gets bodies whole."""
@@ -193,17 +195,24 @@ def _as_written(function: Any) -> object:
             function = type(function).__call__
 
 
-def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any = None) -> None:
+def end_exchange(
+    exchange: Exchange,
+    returned: object,
+    now: float,
+    headers: Any = None,
+    send: DirectSend | None = None,
+) -> None:
     """End an exchange with what its handler returned, or raised (an exception as `returned`).
 
-    A handler's mistake never gets past this: it is logged, and answered with 500 or cut short.
+    A handler's mistake never gets past this: it is logged, and answered with 500 or cut short. For `send`
+    see `Exchange.answer`.
     """
     try:
         if returned is None:
             exchange.finish(now, headers)
         elif type(returned) is dict:
             status, given, body = _parts(returned)
-            exchange.answer(status, given, body, now)
+            exchange.answer(status, given, body, now, send)
         elif isinstance(returned, HandshakeError) and exchange.head is None:
             # The client's mistake, not the handler's.
             fields = {"content-type": "text/plain; charset=utf-8", **returned.headers}
@@ -216,7 +225,7 @@ def end_exchange(exchange: Exchange, returned: object, now: float, headers: Any 
             exchange.fail(now, Cause(EndKind.HANDLER_ERROR, f"the handler raised {type(returned).__name__}"))
         else:
             response = as_response(returned, headers)
-            exchange.answer(response.status, response.headers, response.body, now)
+            exchange.answer(response.status, response.headers, response.body, now, send)
     except BaseException as error:
         # Code of the user's may run in this: what was returned may be a mapping of their own.
         if not is_handlers_error(error):

@@ -271,8 +271,10 @@ class Runner:
 
     def start(self, exchange: Exchange) -> None:
         """Start the handler that is the right one now on an exchange, in a context of its own."""
-        exchange.request.state = self._served.state
+        exchange.request.state, wake = self._served.state, exchange.host.wake
         self._context.copy().run(self._served.handler.start, exchange, self)
+        # Its answer may be out, and nobody was told, as `serve` is called by who looks at the connection.
+        wake()
 
     def handle(self, event: Event) -> None:
         """Act on one event."""

@@ -31,7 +31,7 @@ class Framer:
         until_close: whether only the end of the connection ends the body; final once the head was framed.
     """
 
-    __slots__ = ("_date", "_kept", "_key", "chunked", "keep_alive", "until_close")
+    __slots__ = ("_date", "_kept", "_key", "_whole", "chunked", "keep_alive", "until_close")
 
     def __init__(self, date: Callable[[], bytes | None]) -> None:
         """Make the framer of a connection; `date` gives the value of the Date header."""
@@ -42,6 +42,7 @@ class Framer:
         # The last header block that was made, and of what: many a response has the same as the one before.
         self._key: tuple[ResponseHead, bytes | None, int | None, bool, bool, int] | None = None
         self._kept = b""
+        self._whole: tuple[ResponseHead, bytes | None, int, int, bytes] | None = None
 
     def ends_silently(self, exchange: Outgoing) -> bool:
         """Return whether only the end is left to frame, and that has no bytes of its own."""
@@ -135,6 +136,26 @@ class Framer:
         self._key = key
         self._kept = b"".join((head.lines, b"" if date is None else date_line(date), framing, end))
         return self._kept
+
+    def whole_head(self, head: ResponseHead, size: int, minor: int) -> bytes:
+        """Return the header block of a whole response with `size` body bytes, after which all goes on.
+
+        It is neither one without a body by rule, nor does it close the connection.
+        """
+        date = None if head.has_date else self._date()
+        kept = self._whole
+        if kept is not None and kept[0] is head and kept[1] is date and kept[2] == size and kept[3] == minor:
+            return kept[4]
+        lines = b"".join(
+            (
+                head.lines,
+                b"" if date is None else date_line(date),
+                length_line(size),
+                b"\r\n" if minor else _KEEP_ALIVE,
+            )
+        )
+        self._whole = head, date, size, minor, lines
+        return lines
 
     def _framing(self, exchange: Outgoing, head: ResponseHead) -> bytes:
         """Decide how the body will be delimited (RFC 9112, 6.3)."""

@@ -5,12 +5,14 @@ from typing import Final
 
 from httpng_core.http.response import ResponseHead
 from httpng_core.http1.lifetime import Lifetime
-from httpng_core.http1.phase import FLUSHING, HANDLING
+from httpng_core.http1.phase import FLUSHING, HANDLING, IDLE
+from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import MAX_INTERIM
+from httpng_core.wire.events import ExchangeEnded
 from httpng_core.wire.protocol import Readiness
 
 _BEGUN: Final = HeadStage.BEGUN
@@ -90,6 +92,65 @@ class Responses(Lifetime):
         if exchange.state is ResponseState.CUTTING and self.framer.until_close:
             # Only a reset tells the client that something is missing, and that must not overtake the rest.
             self._endpoint.track_acknowledged(exchange)
+
+    def send_whole(
+        self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Give a whole response to the kernel; return how many wire bytes that has left, -1: it wasn't asked.
+
+        What `fill`, `Outbound.accepted` and `exchange_over` do of it is done here in one go, if the
+        connection rests, and goes on resting.
+        """
+        whole, endpoint, framer = self.exchange, self._endpoint, self.framer
+        outbound, ledger, body_size = endpoint.outbound, endpoint.outbound.ledger, len(data)
+        if (
+            whole is None
+            or not endpoint.at_rest
+            or self._phase is not HANDLING
+            # So it is where bytes are sealed.
+            or outbound.size.asks_first
+            or not framer.keep_alive
+            or head.close
+            or self._parser.has_rest
+            or endpoint.eof
+            or ledger.tracks
+            or not outbound.is_empty
+        ):
+            return -1
+        lines = framer.whole_head(head, body_size, exchange.request.version_minor)
+        wire = lines + data
+        size = len(wire)
+        if size >= outbound.size.limit:
+            return -1
+        try:
+            taken = send(wire)
+        except OSError:
+            # It is told again, to who asks next.
+            taken = 0
+        if taken != size:
+            outbound.offer_whole(whole, wire, len(lines))
+            return size - taken
+        ledger.pushed += size
+        ledger.accepted += size
+        outbound.moved_at = now
+        whole.sent_whole(head, body_size, now)
+        self.exchange, self._phase = None, IDLE
+        endpoint.deadline = now + self._settings.keepalive_timeout
+        admission, note = self.host.admission, self.host.note_end
+        admission.under_way -= 1
+        if admission.open is not None:
+            admission.open.pop(exchange, None)
+        if note is not None:
+            note(exchange, now)
+        if endpoint.tells_complete or exchange.settings.access_log:
+            endpoint.events.append(ExchangeEnded(exchange, now))
+            self.host.wake()
+        return 0
+
+    def whole_was_cut(self, left: int, now: float) -> None:
+        """Go on with what `send_whole` has left, as if it had been offered as always."""
+        outbound = self._endpoint.outbound
+        outbound.accepted(outbound.offered - left, now)
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""

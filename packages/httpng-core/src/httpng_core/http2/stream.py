@@ -12,6 +12,7 @@ from httpng_core.http2.engine.errors import INTERNAL_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.framing import Framing
 from httpng_core.http2.tunnel import TunnelInflow
+from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.holdings import Holding, holding_of
@@ -130,6 +131,15 @@ class Stream(Framing):
         return self._owner.endpoint.track_acknowledged(exchange)
 
     shares: Final = True
+
+    def send_whole(
+        self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Return that nobody was asked: others may have something to send as well."""
+        return -1
+
+    def whole_was_cut(self, left: int, now: float) -> None:
+        """Do nothing, as nothing was sent."""
 
     def has_company(self) -> bool:
         """Return whether the connection has other streams."""

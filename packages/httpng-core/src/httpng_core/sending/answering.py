@@ -15,6 +15,7 @@ from httpng_core.http.response import (
 )
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Write
+from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
 from httpng_core.sending.queueing import Queueing
 from httpng_core.sending.states import LAST_WRITABLE, ResponseEvent, ResponseState, next_state
@@ -56,8 +57,19 @@ class Answering(Queueing):
         """End the response with what the handler returned; see `answer`."""
         self.answer(response.status, response.headers, response.body, now)
 
-    def answer(self, status: Integer, headers: HeaderSource | None, body: bytes | str, now: float) -> None:
+    def answer(
+        self,
+        status: Integer,
+        headers: HeaderSource | None,
+        body: bytes | str,
+        now: float,
+        send: DirectSend | None = None,
+    ) -> None:
         """End the response with a whole one, or append `body` to what was begun.
+
+        With `send`, as in `Host.direct_send`, an ordinary response goes to the kernel in this very call.
+        Whoever gives it looks at the connection afterwards: `Host.wake` isn't called, unless there is more
+        to do than to read, and to heed `next_deadline`.
 
         Raises:
             TypeError, ValueError: it isn't one; nothing of it is sent.
@@ -66,17 +78,19 @@ class Answering(Queueing):
         data = body if type(body) is bytes else body_bytes(body)
         size = len(data)
         head = response_head(status, headers)
-        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
+        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
 
-    def answer_with(self, head: ResponseHead, data: bytes, now: float) -> None:
+    def answer_with(
+        self, head: ResponseHead, data: bytes, now: float, send: DirectSend | None = None
+    ) -> None:
         """Do what `answer` does, with a status and headers that `response_head` has checked before.
 
         Raises:
             ContentLengthError: the body and the declared length disagree; nothing of it is sent.
         """
         size = len(data)
-        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now):
+        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
 
     def _answer_apart(self, head: ResponseHead, data: bytes, size: int, now: float) -> None:

@@ -1,5 +1,6 @@
 """What an exchange needs of what frames it."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from httpng_core.http.response import ResponseHead
@@ -8,6 +9,9 @@ from httpng_core.sending.host import NO_HOST, Host
 
 if TYPE_CHECKING:
     from httpng_core.sending.outgoing import Outgoing
+
+DirectSend = Callable[[bytes], int]
+"""Offers bytes to the kernel and returns how many it took; raises `OSError` if none."""
 
 
 class Carrier(Protocol):
@@ -20,6 +24,17 @@ class Carrier(Protocol):
 
     def exchange_over(self, exchange: "Outgoing", now: float) -> None:
         """Note that the exchange reached a final state."""
+
+    def send_whole(
+        self, exchange: "Outgoing", head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Give a whole response to the kernel; return how many wire bytes that has left, -1: it wasn't asked.
+
+        If none is left, the exchange is over. Else it takes the response, and calls `whole_was_cut`.
+        """
+
+    def whole_was_cut(self, left: int, now: float) -> None:
+        """Go on with what `send_whole` has left."""
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response ahead of the response, unless the client doesn't read."""
@@ -63,6 +78,15 @@ class _NoCarrier:
         """Do nothing."""
 
     def exchange_over(self, exchange: "Outgoing", now: float) -> None:
+        """Do nothing."""
+
+    def send_whole(
+        self, exchange: "Outgoing", head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Return that nobody was asked."""
+        return -1
+
+    def whole_was_cut(self, left: int, now: float) -> None:
         """Do nothing."""
 
     def send_interim(self, head: ResponseHead, now: float) -> None:

@@ -4,6 +4,8 @@ from collections import deque
 from typing import Final
 
 from httpng_core.http.response import ResponseHead
+from httpng_core.sending.carrier import NO_CARRIER, DirectSend
+from httpng_core.sending.host import NO_HOST
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
@@ -19,8 +21,13 @@ class Whole(Outgoing):
 
     __slots__ = ()
 
-    def begin_whole(self, head: ResponseHead, data: bytes, size: int, now: float) -> bool:
-        """Take a whole response in one go, and its end, if it is an ordinary one; return whether it is."""
+    def begin_whole(
+        self, head: ResponseHead, data: bytes, size: int, now: float, send: DirectSend | None
+    ) -> bool:
+        """Take a whole response in one go, and its end, if it is an ordinary one; return whether it is.
+
+        With `send` it goes to the kernel at once, if nobody waits for how far it comes.
+        """
         settings = self.settings
         window = settings.default_send_window if self.window is None else self.window
         if (
@@ -33,6 +40,18 @@ class Whole(Outgoing):
             or (window != "auto" and size > window)
         ):
             return False
+        left = -1
+        if (
+            send is not None
+            and self.waits is None
+            and self.stalls is None
+            and self.incoming is None
+            and self.on_over is None
+            and self.drain_waits is None
+        ):
+            left = self.carrier.send_whole(self, head, data, now, send)
+            if not left:
+                return True
         self.head, self.head_stage, self.length = head, _BEGUN, size
         if size:
             self.current = self.buffered = size
@@ -41,8 +60,23 @@ class Whole(Outgoing):
         if self.incoming is not None:
             self.incoming.abandon("its handler is done", now)
         self.carrier.exchange_ended(self, now)
+        if left > 0:
+            self.carrier.whole_was_cut(left, now)
         self.host.wake()
         return True
+
+    def sent_whole(self, head: ResponseHead, size: int, now: float) -> None:
+        """Note that the kernel took a whole response in the call that gave it, and let go of the connection.
+
+        What frames it tells whom it has to tell.
+        """
+        self.head, self.head_stage, self.length, self.is_whole = head, _SENT, size, True
+        self.current = self.committed = self.sent = size
+        self.first_sent = self.moved_at = now
+        self._end_committed = True
+        self.state = _CLOSED
+        # Who keeps the exchange keeps nothing of its connection.
+        self.carrier, self.host = NO_CARRIER, NO_HOST
 
     def taken_whole(self, now: float) -> None:
         """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""

@@ -27,13 +27,13 @@ class Outbound:
         is_empty: whether the kernel has all that was committed, and nothing is offered.
         tail: committed bytes that wait for the kernel.
         buffers: what is to be given to the kernel next: the tail, or what is offered.
+        offered: how many bytes are offered that can still be taken back.
         is_sealed: whether bytes are sealed when they are committed.
         moved_at: when the kernel last took bytes, or the client acknowledged some.
     """
 
     __slots__ = (
         "_offer",
-        "_offered",
         "_unanswered",
         "_whole",
         "_whole_head",
@@ -42,6 +42,7 @@ class Outbound:
         "is_sealed",
         "ledger",
         "moved_at",
+        "offered",
         "size",
         "tail",
     )
@@ -58,7 +59,7 @@ class Outbound:
         self._whole: Whole | None = None
         self._whole_head = 0
         self.buffers: list[Buffer] = self.tail
-        self._offered = 0
+        self.offered = 0
         self._unanswered = 0
 
     @property
@@ -101,7 +102,7 @@ class Outbound:
     def offer(self, frames: list[Frame], buffers: list[Buffer], size: int) -> None:
         """Offer frames that can still be taken back; they are of one exchange."""
         assert self.is_empty, "what is committed goes first"
-        self._offer, self.buffers, self._offered = frames, buffers, size
+        self._offer, self.buffers, self.offered = frames, buffers, size
         self.is_empty = False
         frames[0].exchange.offered = True
 
@@ -109,7 +110,7 @@ class Outbound:
         """Offer a response that was given in one go: `head` bytes of header block, and all of its body."""
         assert self.is_empty, "what is committed goes first"
         self._whole, self._whole_head = exchange, head
-        self.buffers, self._offered = [wire], len(wire)
+        self.buffers, self.offered = [wire], len(wire)
         self.is_empty = False
         exchange.offered = True
 
@@ -151,7 +152,7 @@ class Outbound:
         whole = self._whole
         if whole is not None:
             self._whole = None
-            if size == self._offered and size < self.size.limit and not self.ledger.tracks:
+            if size == self.offered and size < self.size.limit and not self.ledger.tracks:
                 ledger = self.ledger
                 self.buffers, self.is_empty, self.moved_at = self.tail, True, now
                 ledger.pushed += size
@@ -159,12 +160,12 @@ class Outbound:
                 whole.taken_whole(now)
                 return
             head = self._whole_head
-            self._offer = [Frame(whole, head, 0, self._offered - head, 0, True)]
+            self._offer = [Frame(whole, head, 0, self.offered - head, 0, True)]
         frames = self._offer
         if frames is None:
             self._tail_accepted(size, now)
             return
-        offered, buffers = self._offered, self.buffers
+        offered, buffers = self.offered, self.buffers
         if size > offered:
             raise ValueError(f"{size - offered} more bytes accepted than were offered")
         self._offer, self.buffers, self.is_empty = None, self.tail, True
@@ -198,7 +199,7 @@ class Outbound:
     def clear(self) -> None:
         """Forget everything: the socket is to be closed."""
         self.tail = self.buffers = []
-        self._offer, self._offered, self._unanswered, self.is_empty = None, 0, 0, True
+        self._offer, self.offered, self._unanswered, self.is_empty = None, 0, 0, True
         self._whole = None
 
     # Inside -------------------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ class Driving:
 
     Attributes:
         flagged: whether it is served now, or in this turn.
+        woken: whether there was something to send, or to do, since this was set to false.
     """
 
-    __slots__ = ("flagged",)
+    __slots__ = ("flagged", "woken")
 
     def __init__(self) -> None:
         self.flagged = True
+        self.woken = False
 
     def push_now(self) -> None:
         """Ask the kernel in this very turn, as a call waits."""
@@ -28,6 +30,9 @@ class Driving:
 
     def serve_locked(self) -> None:
         """Likewise, outside of a turn: the lock is taken."""
+
+    def serve_answered(self) -> None:
+        """Do what is left of an answer that was given in place, with `woken` false before, and the lock."""
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Give the connection other settings."""

@@ -65,6 +65,7 @@ class Hub(Turns[Pump]):
             look=self._soon,
             check_thread=self.check_thread,
             files=files,
+            lock=self.lock,
             io_of=self._io_of,
             task_ended=self._task_ended,
         )
@@ -181,7 +182,7 @@ class Hub(Turns[Pump]):
             end_exchange(exchange, returned, self.clock(), io.headers)
             return
         # Its answer goes out in place: no turn need be taken for it.
-        pump.flagged = True
-        end_exchange(exchange, returned, self.clock(), io.headers)
+        pump.flagged, pump.woken = True, False
         with self.lock:
-            pump.serve()
+            end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
+            pump.serve_answered()

@@ -44,7 +44,6 @@ class Pump(Sender):
         "_shut",
         "_stall_limit",
         "_watched",
-        "_woken",
         "alarm",
         "client",
         "number",
@@ -63,7 +62,7 @@ class Pump(Sender):
         self._interest = READABLE | PEER_SHUT
         self._rests = True
         self._shut = False
-        self._woken = False
+        self.woken = False
         self._stall_limit = inf
         self._acks: AckWatch | None = None
         self._looks: PathLooks | None = None
@@ -127,7 +126,7 @@ class Pump(Sender):
         """Read, if the poller found the socket readable, and serve what came of it."""
         if mask == READABLE and self._rests:
             # The ordinary case. What wakes it meanwhile is served below.
-            self.flagged, self._woken = True, False
+            self.flagged, self.woken = True, False
             if self._read_at_rest():
                 self.flagged = False
             else:
@@ -150,7 +149,7 @@ class Pump(Sender):
 
     def wake(self) -> None:
         """Note that the connection has something to send, or to close."""
-        self._woken = True
+        self.woken = True
         if not self.flagged:
             self._hub.flag(self)
 
@@ -177,6 +176,19 @@ class Pump(Sender):
         if more:
             hub.flag(self)
         if hub.share.is_on:
+            self._settle()
+
+    def serve_answered(self) -> None:
+        """Do what an answer has left to do that was given in place, `woken` false before. The lock is held.
+
+        Mostly the kernel has it, and nothing is left but to read.
+        """
+        if self.woken or not self._rests:
+            self.serve()
+            return
+        self._set_alarm()
+        self.flagged = False
+        if self._hub.share.is_on:
             self._settle()
 
     def serve_locked(self) -> None:
@@ -283,7 +295,7 @@ class Pump(Sender):
             connection.receive_data(data, hub.clock())
             if connection.events:
                 hub.runner.serve(connection)
-            if self._woken or connection.events or not connection.is_at_rest:
+            if self.woken or connection.events or not connection.is_at_rest:
                 return False
             self._set_alarm()
         except Exception:

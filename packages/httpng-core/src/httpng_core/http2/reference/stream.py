@@ -18,6 +18,7 @@ from httpng_core.http2.reference.hpack import content_length_field
 from httpng_core.http2.reference.request import RequestHead
 from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
@@ -144,6 +145,15 @@ class Stream(Entry):
         return self._owner.endpoint.track_acknowledged(exchange)
 
     shares: Final = True
+
+    def send_whole(
+        self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Return that nobody was asked: others may have something to send as well."""
+        return -1
+
+    def whole_was_cut(self, left: int, now: float) -> None:
+        """Do nothing, as nothing was sent."""
 
     def has_company(self) -> bool:
         """Return whether the connection has other streams."""

@@ -1,6 +1,7 @@
 """What the calls of ASGI applications need of their event loop."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import get_ident
 from typing import Any
 
@@ -21,6 +22,7 @@ class AsgiHost:
         thread: the thread of the loop.
         check_thread: raises in another one.
         files: where files come from.
+        lock: held while the loop works.
         io_of: makes the `io` of an exchange.
         task_ended: to be called when one has ended.
     """
@@ -34,6 +36,7 @@ class AsgiHost:
         "clock",
         "files",
         "io_of",
+        "lock",
         "reactor",
         "task_ended",
         "thread",
@@ -49,6 +52,7 @@ class AsgiHost:
         look: Callable[[], None],
         check_thread: Callable[[], None],
         files: DiskFiles,
+        lock: AbstractContextManager[object],
         io_of: Callable[[Exchange], IO],
         task_ended: Callable[[], None],
     ) -> None:
@@ -59,6 +63,7 @@ class AsgiHost:
         self.thread = get_ident()
         self.check_thread = check_thread
         self.files = files
+        self.lock = lock
         self.io_of = io_of
         self.task_ended = task_ended
         self._look = look

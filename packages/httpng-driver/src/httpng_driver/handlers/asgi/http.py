@@ -25,7 +25,7 @@ from httpng_core import (
 from httpng_driver.handlers.asgi.call import AsgiCall, Message
 from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
 from httpng_driver.handlers.asgi.extensions import PathFile, at_most, pieces_of
-from httpng_driver.handlers.io import begin_write, settled
+from httpng_driver.handlers.io import begin_write, let_go, settled
 
 
 class HttpCall(AsgiCall):
@@ -188,7 +188,27 @@ class HttpCall(AsgiCall):
             window = self._exchange.settings.default_send_window
         if window == "auto" or len(body) > window:
             return False
-        self._finish(self._exchange.answer, self._status, self._headers, body)
+        pump, exchange, host = self._io.pump, self._exchange, self._host
+        carrier = exchange.carrier
+        if pump.flagged or (carrier.shares and carrier.has_company()):
+            self._finish(exchange.answer, self._status, self._headers, body)
+            return True
+        # It goes out in place, and nobody has to hear of its end any more.
+        pump.flagged, pump.woken = True, False
+        self._complete, exchange.on_over = True, None
+        with host.lock:
+            try:
+                send = exchange.host.direct_send
+                exchange.answer(self._status, self._headers, body, host.clock(), send)
+            except BaseException:
+                self._complete, exchange.on_over = False, self._over
+                raise
+            finally:
+                pump.serve_answered()
+        # Nothing is left to do for who has called.
+        let_go(self._io)
+        if self._changed is not None:
+            self._tell()
         return True
 
     async def _send_last(self, body: Any) -> None:
