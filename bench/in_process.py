@@ -7,7 +7,9 @@ median, and their average, which has what is done once in many requests, such as
 those of the loop that waits for the answers are among them.
 
     python bench/in_process.py [async|def|lua|asgi|pieces] [uvloop|asyncio|trio] [--changing]
-        [--count calls|codes [--by-function]] [--turns 300]
+        [--streams N [--connections N]] [--count calls|codes [--by-function]] [--turns 300]
+
+With `--streams` it is HTTP/2, with that many requests at once on each connection.
 
 What is measured is whichever httpng comes first on the path of this Python: of another tree, by PYTHONPATH.
 """
@@ -28,6 +30,7 @@ from typing import Any
 
 import fanout_apps  # type: ignore[import-not-found]
 from bench_apps import asgi, hello_async, hello_plain  # type: ignore[import-not-found]
+from h2_frames import OPENING, requests, responses  # type: ignore[import-not-found]
 
 from httpng_core import Address, Application
 from httpng_driver.loop.accepted import Accepted
@@ -79,11 +82,11 @@ class Counts:
 class Clients:
     """The clients of a hub, in its process."""
 
-    def __init__(self, hub: Hub, changing: bool) -> None:
+    def __init__(self, hub: Hub, changing: bool, count: int = CLIENTS) -> None:
         self._hub, self._changing, self._number = hub, changing, 0
         self._ends: list[socket.socket] = []
         self._answered = select.epoll()
-        for _ in range(CLIENTS):
+        for _ in range(count):
             ours, theirs = socket.socketpair()
             theirs.setblocking(False)
             hub.take(Accepted(theirs, Address("127.0.0.1", 1), Address("127.0.0.1", 2)))
@@ -105,7 +108,8 @@ class Clients:
     def have_answers(self) -> bool:
         """Whether each was answered, and the hub is done with that."""
         is_done = self._hub.statistics().tasks == len(fanout_apps.queues)
-        return is_done and len(self._answered.poll(0, CLIENTS)) == CLIENTS
+        count = len(self._ends)
+        return is_done and len(self._answered.poll(0, count)) == count
 
     def take(self) -> None:
         """Take the answers."""
@@ -119,6 +123,42 @@ class Clients:
         self._answered.close()
 
 
+class Http2Clients(Clients):
+    """Clients that have several requests at once on each connection, of HTTP/2."""
+
+    def __init__(self, hub: Hub, changing: bool, count: int, streams: int) -> None:
+        super().__init__(hub, changing, count)
+        self._streams, self._stream_id = streams, 1
+        self._by_fd = {end.fileno(): end for end in self._ends}
+        self._came: dict[int, bytes] = {}
+        for end in self._ends:
+            end.send(OPENING)
+
+    def ask(self) -> None:
+        """Have each send its requests."""
+        last = self._stream_id + 2 * self._streams
+        wire = requests(range(self._stream_id, last, 2), self._number if self._changing else None)
+        self._stream_id, self._number = last, self._number + self._streams
+        for end in self._ends:
+            end.send(wire)
+
+    @property
+    def have_answers(self) -> bool:
+        """Whether each was answered, and the hub is done with that. What has come is taken."""
+        if self._hub.statistics().tasks:
+            return False
+        for fd, _ in self._answered.poll(0, len(self._ends)):
+            self._came[fd] = self._came.get(fd, b"") + self._by_fd[fd].recv(1 << 20)
+        count = len(self._ends)
+        return len(self._came) == count and all(
+            responses(wire) == self._streams for wire in self._came.values()
+        )
+
+    def take(self) -> None:
+        """Forget the answers."""
+        self._came.clear()
+
+
 async def measure(
     reactor: AbstractAsyncContextManager[Any],
     options: argparse.Namespace,
@@ -128,10 +168,10 @@ async def measure(
     counts, turns = Counts(options.count), []
     async with reactor as running:
         hub = Hub(_application(options.kind), running)
-        clients = Clients(hub, options.changing)
+        clients = _clients(hub, options)
         if options.kind == "pieces":
             clients.ask()
-            while len(fanout_apps.queues) < CLIENTS:
+            while len(fanout_apps.queues) < options.connections:
                 await rest()
         for turn in range(options.turns + WARM_UP):
             clients.ask()
@@ -149,11 +189,18 @@ async def measure(
     _print(counts, turns[WARM_UP:], options)
 
 
+def _clients(hub: Hub, options: argparse.Namespace) -> Clients:
+    if options.streams:
+        return Http2Clients(hub, options.changing, options.connections, options.streams)
+    return Clients(hub, options.changing, options.connections)
+
+
 def _print(counts: Counts, turns: list[float], options: argparse.Namespace) -> None:
-    served = options.turns * CLIENTS
+    at_once = options.connections * (options.streams or 1)
+    served = options.turns * at_once
     if not options.count:
         least, middle, mean = (
-            took / CLIENTS * 1e6 for took in (min(turns), statistics.median(turns), statistics.mean(turns))
+            took / at_once * 1e6 for took in (min(turns), statistics.median(turns), statistics.mean(turns))
         )
         print(f"{least:.2f} µs at least, {middle:.2f} in the median, {mean:.2f} on average")
         return
@@ -209,6 +256,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("kind", nargs="?", choices=["async", "def", "lua", "asgi", "pieces"], default="async")
     parser.add_argument("loop", nargs="?", choices=["uvloop", "asyncio", "trio"], default="uvloop")
     parser.add_argument("--changing", action="store_true", help="a header is another in each request")
+    parser.add_argument("--streams", type=int, default=0, help="HTTP/2, so many requests at once on each")
+    parser.add_argument("--connections", type=int, default=CLIENTS)
     parser.add_argument("--count", choices=["calls", "codes"], default="")
     parser.add_argument("--by-function", action="store_true")
     parser.add_argument("--turns", type=int, default=300)
