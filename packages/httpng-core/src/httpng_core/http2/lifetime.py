@@ -5,6 +5,7 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.settings import Settings
+from httpng_core.http2.answers import Answers
 from httpng_core.http2.engine.errors import NO_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.stream import Stream
@@ -13,6 +14,7 @@ from httpng_core.sending.ends import Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import Host
+from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
 from httpng_core.wire.events import ConnectionDropped, ExchangeEnded, RequestRefused
@@ -39,6 +41,9 @@ class Phase(Enum):
     """Nothing more is read or sent."""
 
 
+_OPEN: Final = Phase.OPEN
+
+
 class Lifetime:
     """What a connection has, and how it ends. See `Http2`.
 
@@ -49,18 +54,21 @@ class Lifetime:
         settings: limits and timeouts.
         streams: those that are open, by id.
         uploads: the bodies that come in.
+        answers: those that were given whole and wait.
     """
 
     __slots__ = (
         "_answer_due",
         "_block_since",
         "_flushing",
+        "_goes_on",
         "_has_control",
         "_idle_since",
         "_kept_stall_timeout",
         "_must_move_since",
         "_phase",
         "_touched",
+        "answers",
         "endpoint",
         "host",
         "session",
@@ -77,9 +85,12 @@ class Lifetime:
         self.settings = settings
         self.streams: dict[int, Stream] = {}
         self.uploads = Uploads(session, settings)
+        self.answers = Answers(endpoint, session)
         self._phase = Phase.OPEN
         self._kept_stall_timeout = 0.0
         self._flushing = 0
+        # Whether more frames are in than were read in one go: a timer has the next.
+        self._goes_on = False
         # Whether it is known that control frames wait.
         self._has_control = False
         self._idle_since: float | None = now
@@ -91,15 +102,20 @@ class Lifetime:
 
     # What streams tell --------------------------------------------------------------------------------
 
-    def stream_flushes(self, now: float, stall_timeout: float) -> None:
-        """Note that the handler of an exchange is done, and no progress for so long is its end."""
+    def stream_flushes(self, stream: Stream, exchange: Outgoing, now: float) -> None:
+        """Note that the handler of an exchange is done, and no progress for a while is its end."""
         if not self._flushing:
             self._must_move_since = now
         self._flushing += 1
-        due = now + min(stall_timeout, self.settings.stall_timeout)
-        deadline = self.endpoint.deadline
+        if exchange.is_whole:
+            self.answers.waiting.append(stream)
+        endpoint, timeout = self.endpoint, exchange.settings.stall_timeout
+        if exchange.settings is not self.settings:
+            timeout = min(timeout, self.settings.stall_timeout)
+        due, deadline = now + timeout, endpoint.deadline
         if due < inf and (deadline is None or due < deadline):
-            self.endpoint.deadline = due
+            endpoint.deadline = due
+        endpoint.at_rest = False
 
     def stream_over(self, stream: Stream, now: float) -> None:
         """Note that the exchange of a stream is complete, cancelled or given up."""
@@ -110,6 +126,9 @@ class Lifetime:
         if admission.open is not None:
             admission.open.pop(exchange, None)
         is_complete = exchange.state is _CLOSED
+        if not is_complete:
+            # It may be among those that are offered, of which the kernel may have some.
+            endpoint.outbound.settle_batch()
         if (note := endpoint.host.note_end) is not None:
             note(exchange, now)
         if endpoint.tells_complete or not is_complete or exchange.substitute or exchange.settings.access_log:
@@ -238,6 +257,8 @@ class Lifetime:
                 self._arm(self._stuck_due())
             if self._phase is Phase.LEAVING:
                 self._go_away(now)
+            if self._phase is _OPEN and not self.session.control and not self._goes_on:
+                endpoint.at_rest = True
         if self._phase is not Phase.OPEN:
             self._end_if_done(now)
 

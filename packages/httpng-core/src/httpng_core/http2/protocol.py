@@ -28,11 +28,12 @@ MAX_SEALED: Final = 16 * 1024 - 512
 """How many bytes of frames are made at once over TLS, so that mostly they fit into a record."""
 _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
+_OFFER: Final = Readiness.OFFER
 _OPEN: Final = Phase.OPEN
 _BEGUN: Final = HeadStage.BEGUN
 _STREAMING: Final = ResponseState.STREAMING
-_HEAD: Final = 256
-"""About how long the head of a response is, to tell whether several go out at once."""
+_FEW: Final = 8
+"""Of so many streams each is looked at, to tell whether a connection rests."""
 
 
 def session_config(settings: Settings) -> Config:
@@ -49,7 +50,7 @@ def session_config(settings: Settings) -> Config:
 class Http2(Intake):
     """HTTP/2 on one connection. See `HttpProtocol`."""
 
-    __slots__ = ("_goes_on", "_scheduler")
+    __slots__ = ("_goes_together", "_scheduler")
 
     def __init__(
         self, endpoint: Endpoint, settings: Settings, now: float, upgrade: bytes | None = None
@@ -65,8 +66,8 @@ class Http2(Intake):
             raise ValueError(error.reason) from error
         super().__init__(endpoint, session, settings, now)
         self._scheduler: Scheduler[Stream] | None = None
-        # Whether more frames are in than were read in one go: a timer has the next.
-        self._goes_on = False
+        # Whether nothing but whole answers was there to be sent, at the last look.
+        self._goes_together = False
 
     # What the connection tells ------------------------------------------------------------------------
 
@@ -76,8 +77,15 @@ class Http2(Intake):
         if phase is Phase.FAILED or phase is Phase.OVER:
             return
         session, self._touched = self.session, now
+        # Windows and streams may change.
+        self.endpoint.outbound.settle_batch()
+        events = session.receive(data, now)
+        if session.took_requests_only:
+            # The ordinary case: whether there is something else to do is as it was.
+            self._act(events, now)
+            return
         self.endpoint.at_rest = False
-        self._act(session.receive(data, now), now)
+        self._act(events, now)
         if session.has_more and not self._goes_on:
             # Others have their turn first; until then what comes waits in the kernel.
             self._goes_on = True
@@ -161,29 +169,32 @@ class Http2(Intake):
         return inf
 
     def prepare(self) -> Readiness:
-        """Return whether there is something to frame; no frame can be taken back, so ask the socket."""
+        """Return whether there is something to frame; most frames can't be taken back, so ask the socket."""
         if self.session.control:
             return _ASK
-        for stream in self.streams.values():
-            exchange = stream.exchange
-            if exchange is None or exchange.head is None:
-                continue
-            # Of many streams most have nothing to say, and this costs less than to ask them.
-            if (
-                not exchange.buffered
-                and exchange.state is _STREAMING
-                and exchange.queue is None
-                and exchange.head_stage is not _BEGUN
-                and not stream.rest
-            ):
-                continue
-            if stream.can_send():
-                return _ASK
+        waiting, streams = self.answers.waiting, self.streams
+        if not streams:
+            return _NOTHING
+        self._goes_together = False
+        if len(waiting) != len(streams) and self._has_frames():
+            return _ASK
+        if waiting:
+            self._goes_together = True
+            return _ASK if self.endpoint.outbound.size.asks_first else _OFFER
+        self.endpoint.at_rest = self._rests()
         return _NOTHING
 
     def fill(self, limit: int | None, now: float) -> None:
-        """Commit control frames, and frames of exchanges with about `limit` bytes, in one go."""
+        """Commit control frames, and frames of exchanges with about `limit` bytes, in one go.
+
+        Or offer whole answers, if there is nothing else.
+        """
         outbound, session = self.endpoint.outbound, self.session
+        if self._goes_together:
+            self._goes_together = False
+            if limit is None and not session.control and self.answers.waiting:
+                self.answers.offer(MAX_SEALED if outbound.is_sealed else outbound.size.limit)
+                return
         # What is made is committed, so no more than a frame may commit elsewhere.
         most = MAX_SEALED if outbound.is_sealed else outbound.size.frame
         limit = most if limit is None else max(min(limit, most), 1)
@@ -201,6 +212,8 @@ class Http2(Intake):
             self._send_one(ready[0], made, limit, now)
         elif ready:
             self._deal(ready, made, limit, now)
+        if self.answers.waiting:
+            self.answers.leave_out_framed()
         if made:
             outbound.moved_at = now
             # Below this, one copy costs less than a vectored send.
@@ -221,6 +234,49 @@ class Http2(Intake):
             self._arm(now)
         else:
             super().expired(now)
+
+    def _has_frames(self) -> bool:
+        """Return whether there is something to send besides the answers that wait."""
+        for stream in self.streams.values():
+            exchange = stream.exchange
+            if exchange is None or exchange.head is None:
+                continue
+            # Of many streams most have nothing to say, and this costs less than to ask them.
+            if (
+                not exchange.buffered
+                and exchange.state is _STREAMING
+                and exchange.queue is None
+                and exchange.head_stage is not _BEGUN
+                and not stream.rest
+            ):
+                continue
+            if exchange.is_whole and exchange.head_stage is _BEGUN and self.answers.waiting:
+                continue
+            if stream.can_send():
+                return True
+        return False
+
+    def _rests(self) -> bool:
+        """Return whether there is nothing to do but to read, as nothing is to be sent."""
+        streams, outbound = self.streams, self.endpoint.outbound
+        if self._phase is not _OPEN or self._goes_on or self._flushing or outbound.ledger.tracks:
+            return False
+        if len(streams) > _FEW:
+            # It would cost more to find out than it spares.
+            return False
+        for stream in streams.values():
+            exchange = stream.exchange
+            if (
+                exchange is None
+                or exchange.buffered
+                or exchange.queue is not None
+                or exchange.stalls is not None
+                or exchange.incoming is not None
+                or exchange.tunnel is not None
+                or stream.inflow is not None
+            ):
+                return False
+        return True
 
     def _ready(self, now: float) -> list[Stream]:
         """Return the streams that can send. Code of users runs in this, not while frames are made."""
@@ -268,11 +324,6 @@ class Http2(Intake):
                 return
 
     def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
-        if _go_together(ready, limit):
-            # Nobody has to wait for another one.
-            for each in ready:
-                each.send(made, limit, now)
-            return
         scheduler = self._scheduler
         if scheduler is None:
             scheduler = self._scheduler = Scheduler()
@@ -286,16 +337,3 @@ class Http2(Intake):
             scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
         # Nothing of a stream is kept until the next round.
         scheduler.begin(())
-
-
-def _go_together(ready: list[Stream], limit: int) -> bool:
-    """Return whether these are whole responses, of one urgency, that are no more than `limit` together."""
-    urgency = ready[0].urgency
-    for stream in ready:
-        exchange = stream.exchange
-        if exchange is None or not exchange.is_whole or exchange.head_stage is not _BEGUN:
-            return False
-        limit -= exchange.buffered + _HEAD
-        if limit < 0 or stream.urgency != urgency:
-            return False
-    return True

@@ -40,8 +40,8 @@ class StreamOwner(Protocol):
     settings: Settings
     streams: "dict[int, Stream]"
 
-    def stream_flushes(self, now: float, stall_timeout: float) -> None:
-        """Note that the handler of an exchange is done, and no progress for so long is its end."""
+    def stream_flushes(self, stream: "Stream", exchange: Outgoing, now: float) -> None:
+        """Note that the handler of an exchange is done, and no progress for a while is its end."""
 
     def stream_over(self, stream: "Stream", now: float) -> None:
         """Note that the exchange reached a final state."""
@@ -178,7 +178,7 @@ class Stream(Framing):
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         self.flushes_since = now
-        self._owner.stream_flushes(now, exchange.settings.stall_timeout)
+        self._owner.stream_flushes(self, exchange, now)
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Note that the exchange is complete, cancelled or given up."""

@@ -13,6 +13,7 @@ from httpng_core.sending.waits import HeadStage
 _ENDED: Final = ResponseState.ENDED
 _CLOSED: Final = ResponseState.CLOSED
 _BEGUN: Final = HeadStage.BEGUN
+_COMMITTED: Final = HeadStage.COMMITTED
 _SENT: Final = HeadStage.SENT
 
 
@@ -77,6 +78,17 @@ class Whole(Outgoing):
         self.state = _CLOSED
         # Who keeps the exchange keeps nothing of its connection.
         self.carrier, self.host = NO_CARRIER, NO_HOST
+
+    def commit_whole(self) -> None:
+        """Note that the kernel took a part of what was given in one go, so that all of it must go out.
+
+        The exchange may have been given up meanwhile.
+        """
+        self.offered = False
+        self.head_stage = _COMMITTED
+        self.buffered, self.pieces = 0, None
+        self.committed = self.current
+        self._end_committed = True
 
     def taken_whole(self, now: float) -> None:
         """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""

@@ -1,5 +1,6 @@
 """The outbound of a connection over TLS: frames are sealed when they are made, and paid by whole records."""
 
+from collections.abc import Callable
 from typing import Final
 
 from httpng_core.sending.body import Buffer
@@ -58,6 +59,11 @@ class SealedOutbound(Outbound):
         for frame in frames:
             self.commit(frame)
         self.queue(buffers)
+
+    def offer_batch(self, wire: bytes, taken: Callable[[float], None], commit: Callable[[int], int]) -> None:
+        """Commit responses at once."""
+        commit(len(wire))
+        self.queue([wire])
 
     def queue(self, buffers: list[Buffer]) -> None:
         """Commit plaintext that the ledger knows of: it is sealed now."""

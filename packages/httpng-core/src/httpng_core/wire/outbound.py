@@ -3,9 +3,10 @@
 In: frames. Out: buffers. Back: the kernel's number. A frame is revocable (plain HTTP/1.1), then it is only
 *offered*: `accepted(n)` commits the frames that begin before `n`, the one that was cut is the tail, and the
 others were never made. Or it can't be taken back (HTTP/2, everything that is sealed): then it is committed
-when it is made, and the socket was asked before.
+when it is made, and the socket was asked before. Answers on HTTP/2 that are given whole can be, in batches.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from httpng_core.sending.body import Buffer
@@ -33,6 +34,7 @@ class Outbound:
     """
 
     __slots__ = (
+        "_batch",
         "_offer",
         "_unanswered",
         "_whole",
@@ -57,6 +59,7 @@ class Outbound:
         self._offer: list[Frame] | None = None
         # A response that is offered in one go has no frame, and this is it; and the size of its head.
         self._whole: Whole | None = None
+        self._batch: tuple[Callable[[float], None], Callable[[int], int]] | None = None
         self._whole_head = 0
         self.buffers: list[Buffer] = self.tail
         self.offered = 0
@@ -114,6 +117,30 @@ class Outbound:
         self.is_empty = False
         exchange.offered = True
 
+    def offer_batch(self, wire: bytes, taken: Callable[[float], None], commit: Callable[[int], int]) -> None:
+        """Offer responses of several exchanges, which can still be taken back; `wire` is all of them.
+
+        Args:
+            wire: their bytes.
+            taken: called with the time if the kernel takes all at once, and nothing is tracked.
+            commit: else called with how much goes out: it commits those that begin before that, to the ledger
+                as well, takes the others back, and returns where those end.
+        """
+        assert self.is_empty, "what is committed goes first"
+        self._batch = taken, commit
+        self.buffers, self.offered = [wire], len(wire)
+        self.is_empty = False
+
+    def settle_batch(self) -> None:
+        """Commit the batch that is offered, if one is: what it was made by is about to change."""
+        batch = self._batch
+        if batch is not None:
+            self._batch, wire = None, self.buffers[0]
+            batch[1](self.offered)
+            self.buffers = self.tail
+            self._unanswered += self.offered
+            self.tail.append(wire)
+
     def commit(self, frame: Frame) -> None:
         """Commit a frame: the ledger learns what its bytes pay for. They are queued apart from that."""
         exchange, ledger = frame.exchange, self.ledger
@@ -161,6 +188,9 @@ class Outbound:
                 return
             head = self._whole_head
             self._offer = [Frame(whole, head, 0, self.offered - head, 0, True)]
+        if self._batch is not None:
+            self._batch_accepted(size, now)
+            return
         frames = self._offer
         if frames is None:
             self._tail_accepted(size, now)
@@ -199,6 +229,7 @@ class Outbound:
     def clear(self) -> None:
         """Forget everything: the socket is to be closed."""
         self.tail = self.buffers = []
+        self._batch = None
         self._offer, self.offered, self._unanswered, self.is_empty = None, 0, 0, True
         self._whole = None
 
@@ -213,6 +244,28 @@ class Outbound:
             self._consume(size)
             self.is_empty = not self.tail
             self._pay(size, now)
+
+    def _batch_accepted(self, size: int, now: float) -> None:
+        offered, ledger, batch = self.offered, self.ledger, self._batch
+        assert batch is not None
+        if size > offered:
+            raise ValueError(f"{size - offered} more bytes accepted than were offered")
+        wire = self.buffers[0]
+        self._batch, self.buffers, self.is_empty = None, self.tail, True
+        if size < offered or size >= self.size.limit:
+            self.size.taken(offered, size)
+        if size:
+            self.moved_at = now
+        if size == offered and not ledger.tracks:
+            ledger.pushed += size
+            ledger.accepted += size
+            batch[0](now)
+            return
+        end = batch[1](size)
+        if end > size:
+            self.tail.append(memoryview(wire)[size:end])
+            self.is_empty = False
+        ledger.accept(size, now)
 
     def _accept_part(self, frames: list[Frame], buffers: list[Buffer], size: int, now: float) -> None:
         """Commit the frames that begin before `size`: the one that was cut is the tail, others go back."""

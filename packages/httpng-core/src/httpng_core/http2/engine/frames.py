@@ -39,11 +39,16 @@ MAX_FRAME: Final = 16384
 """The longest payload that we take, which is the default of SETTINGS_MAX_FRAME_SIZE."""
 MAX_BLOCK: Final = 128 * 1024
 """The longest header block that we take, before it is decoded."""
+_HIGHEST_ID: Final = (1 << 31) - 1
 MAX_CONTINUATIONS: Final = 32
 """How many CONTINUATION frames one header block may have."""
 
 _HOW_HEADERS: Final = END_HEADERS | PADDED | HAS_PRIORITY
 _HEAD: Final = Struct(">HBBBL")
+# The same, for one whose payload is shorter than 65,536: a zero, the size, type and flags, the stream.
+_SHORT_HEAD: Final = Struct(">BHHL")
+_WHOLE_REQUEST: Final = HEADERS << 8 | END_STREAM | END_HEADERS
+_SHORT_BLOCK: Final = 1024
 _WORD: Final = Struct(">L")
 _PAIR: Final = Struct(">HL")
 
@@ -115,6 +120,36 @@ class FrameReader:
     def held(self) -> int:
         """How many bytes are kept of frames, and of a header block, that aren't whole."""
         return len(self._buffer) + self._block_size
+
+    def whole_requests(self, data: bytes, highest: int, most: int) -> tuple[list[tuple[int, bytes]], int]:
+        """Return streams and header blocks of `most` requests that `data` begins with, and where they end.
+
+        They are the ordinary ones: without a body, padding or priority, in one short frame, on streams above
+        `highest`, one after the other. None if something is kept of what came before. What isn't returned is
+        for `feed`.
+        """
+        found: list[tuple[int, bytes]] = []
+        at = 0
+        if self._started is not None or self._at < len(self._buffer):
+            return found, at
+        size = len(data)
+        while size - at >= HEAD_SIZE and most > 0:
+            high, length, what, stream_id = _SHORT_HEAD.unpack_from(data, at)
+            end = at + HEAD_SIZE + length
+            if (
+                what != _WHOLE_REQUEST
+                or stream_id <= highest
+                or high
+                or length >= _SHORT_BLOCK
+                or not stream_id & 1
+                or stream_id > _HIGHEST_ID
+                or end > size
+            ):
+                break
+            found.append((stream_id, data[at + HEAD_SIZE : end]))
+            at, highest = end, stream_id
+            most -= 1
+        return found, at
 
     def feed(self, data: bytes) -> None:
         """Take `data`, which came after what came before."""

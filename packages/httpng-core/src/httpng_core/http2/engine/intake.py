@@ -81,7 +81,8 @@ class Intake(Sending):
             self._limits.count_control(now, self._reader.continuations)
         stream_id = frame.stream_id
         if stream_id > self.streams.highest or not stream_id & 1:
-            self._begin(frame)
+            depends = self._reader.dependency == stream_id
+            self._begin(stream_id, frame.payload, frame.flags & frames.END_STREAM != 0, depends)
             return
         end = frame.flags & frames.END_STREAM
         result = outcome(self.streams.state(stream_id), RECEIVE_HEADERS_END if end else RECEIVE_HEADERS)
@@ -95,24 +96,24 @@ class Intake(Sending):
             return
         self._end_with_trailers(self.streams.open[stream_id], trailers, result)
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, stream_id: int, block: bytes, end: bool, depends_on_itself: bool) -> None:
         """Begin a request. One that is refused changes the table of header blocks all the same."""
-        stream_id = frame.stream_id
         if not stream_id & 1:
             raise FatalError(PROTOCOL_ERROR, "a client's stream has an even number")
         streams = self.streams
         streams.highest = stream_id
         if self.is_leaving or len(streams.open) >= self._config.max_streams:
-            self._decoder.decode(frame.payload)
+            self._decoder.decode(block)
             streams.close(stream_id, RESET_LOCAL)
             # Refused, not ignored: a client that waits for an answer learns that it can ask elsewhere.
             reason = "the server goes away" if self.is_leaving else "too many streams are open"
             raise StreamError(stream_id, REFUSED_STREAM, reason)
         self.last_stream = stream_id
-        end = frame.flags & frames.END_STREAM != 0
         try:
-            head = self._head(frame.payload)
-            if self._reader.dependency == stream_id:
+            head = self._heads.get(block)
+            if head is None or self._heads_version != self._decoder.version:
+                head = self._head(block)
+            if depends_on_itself:
                 raise RequestError("a stream depends on itself")
             if end and head.length > 0:
                 raise RequestError("content-length isn't 0, and there is no body")
@@ -125,10 +126,7 @@ class Intake(Sending):
         self._events.append(RequestBegan(stream_id, head, end))
 
     def _head(self, block: bytes) -> RequestHead:
-        """Return what a block says: looked up if the same has come, and the table hasn't changed since."""
-        head = self._heads.get(block)
-        if head is not None and self._heads_version == self._decoder.version:
-            return head
+        """Return what a block says, which isn't known, or was before the table changed."""
         found = self._decoder.decode(block)
         if self._heads_version != self._decoder.version or len(self._heads) >= _KEPT_HEADS:
             self._heads_version = self._decoder.version

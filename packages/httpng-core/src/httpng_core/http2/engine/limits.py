@@ -98,10 +98,10 @@ class Limits:
         self._data_frames += 1
         self._data_bytes += size
 
-    def earn_response(self, size: int) -> None:
-        """Note that a request was answered by one DATA frame."""
-        self._requests += 1
-        self._data_frames += 1
+    def earn_responses(self, count: int, frames: int, size: int) -> None:
+        """Note that `count` requests were answered, by as many DATA frames, of `size` bytes in all."""
+        self._requests += count
+        self._data_frames += frames
         self._data_bytes += size
 
     def count_reset(self, has_begun: bool, now: float) -> None:

@@ -39,6 +39,7 @@ class Sending:
         streams: all streams.
         window: how many body bytes the client allows on the connection.
         last_stream: the last request that was taken.
+        must_empty_table: whether the next header block must begin with a change of the table's size.
         is_leaving: whether a GOAWAY has said that no more requests are taken.
     """
 
@@ -47,12 +48,12 @@ class Sending:
         "_has_announced",
         "_is_table_empty",
         "_limits",
-        "_must_empty_table",
         "_pings",
         "control",
         "control_size",
         "is_leaving",
         "last_stream",
+        "must_empty_table",
         "peer",
         "streams",
         "window",
@@ -63,7 +64,7 @@ class Sending:
         self._credit = Credit(FIRST_WINDOW)
         self._has_announced = False
         self._is_table_empty = False
-        self._must_empty_table = False
+        self.must_empty_table = False
         self._pings = 0
         self.control: list[bytes] = []
         self.control_size = 0
@@ -90,8 +91,8 @@ class Sending:
     def send_head(self, stream_id: int, block: bytes, end: bool) -> bytes:
         """Return the frames of a head (informational or not) or of trailers; `hpack_encoder` makes blocks."""
         stream = self.streams.open[stream_id]
-        if self._must_empty_table:
-            self._must_empty_table = False
+        if self.must_empty_table:
+            self.must_empty_table = False
             block = EMPTY_TABLE + block
         stream.has_begun = True
         made = frames.headers(stream_id, block, end, self.peer.max_frame)
@@ -109,7 +110,7 @@ class Sending:
         """
         stream = self.streams.open[stream_id]
         peer = self.peer
-        if self._must_empty_table or len(block) > peer.max_frame or stream.state != HALF_CLOSED_REMOTE:
+        if self.must_empty_table or len(block) > peer.max_frame or stream.state != HALF_CLOSED_REMOTE:
             return self.send_head(stream_id, block, False) + self.data_frame_head(stream_id, size, True)
         assert size <= stream.window
         assert size <= self.window
@@ -118,8 +119,18 @@ class Sending:
         self.window -= size
         stream.has_begun = True
         self._close(stream, CLOSED)
-        self._limits.earn_response(size)
+        self._limits.earn_responses(1, 1, size)
         return frames.whole(stream_id, block, size)
+
+    def end_whole(self, ended: list[Stream], bodies: int, size: int) -> None:
+        """Note that responses to whole requests were sent, each in one go, to the end.
+
+        So many of them have bodies, of `size` bytes in all; each fits into one frame and into its windows.
+        """
+        for stream in ended:
+            self._close(stream, CLOSED)
+        self.window -= size
+        self._limits.earn_responses(len(ended), bodies, size)
 
     def data_frame_head(self, stream_id: int, size: int, end: bool) -> bytes:
         """Return the head of a DATA frame with `size` body bytes, which are taken off both windows.
@@ -252,7 +263,7 @@ class Sending:
         before = self.peer.initial_window
         self.peer.update(payload)
         if self.peer.table_size < DEFAULT_SIZE and not self._is_table_empty:
-            self._must_empty_table = self._is_table_empty = True
+            self.must_empty_table = self._is_table_empty = True
         step = self.peer.initial_window - before
         if step:
             for stream in self.streams.open.values():

@@ -56,9 +56,18 @@ class Session(Intake):
         has_failed: whether the client broke the protocol: send `control`, then close.
         is_partial: whether the preface, the head of a frame or a header block is there in part only.
         has_settings: whether the client's settings have come, with which it must begin.
+        took_requests_only: whether the last call took whole requests, and nothing else.
     """
 
-    __slots__ = ("_preface", "_reset_now", "has_failed", "has_more", "has_settings", "is_partial")
+    __slots__ = (
+        "_preface",
+        "_reset_now",
+        "has_failed",
+        "has_more",
+        "has_settings",
+        "is_partial",
+        "took_requests_only",
+    )
 
     def __init__(self, config: Config, now: float, upgrade: bytes | None = None) -> None:
         """Announce our settings; with `upgrade`, the payload of HTTP2-Settings, stream 1 has been requested.
@@ -74,6 +83,7 @@ class Session(Intake):
         self.has_failed = False
         self.has_settings = False
         self.is_partial = False
+        self.took_requests_only = False
         self._push(announcement(config.max_streams, config.max_header_list, config.has_connect))
         self._push(frames.window_update(0, self._credit.widen(CONNECTION_WINDOW)))
         if upgrade is not None:
@@ -106,7 +116,13 @@ class Session(Intake):
             return []
         events = self._events = []
         self._reset_now = []
+        self.took_requests_only = False
         try:
+            if self.has_settings:
+                data = self._take_whole_requests(data, now)
+                if not data and events and not self._reset_now:
+                    self.took_requests_only = True
+                    return events
             if self._preface:
                 data = self._check_preface(data)
             self._reader.feed(data)
@@ -121,6 +137,16 @@ class Session(Intake):
         if self._reset_now:
             return self._without_reset()
         return events
+
+    def _take_whole_requests(self, data: bytes, now: float) -> bytes:
+        """Take the ordinary requests that `data` begins with; return what comes after them."""
+        found, at = self._reader.whole_requests(data, self.streams.highest, WORK)
+        for stream_id, block in found:
+            try:
+                self._begin(stream_id, block, True, False)
+            except StreamError as error:
+                self._fail_stream(error, now)
+        return data[at:] if at else data
 
     def _check_preface(self, data: bytes) -> bytes:
         """Take off what is left of the preface; return what comes after it."""

@@ -1,0 +1,188 @@
+"""Answers that were given whole: those that are ready together go out together, in one pass.
+
+A frame of HTTP/2 is committed when it is made, as windows and states change with it. Not so here: an answer
+that fits into its windows, and ends its stream, is offered as HTTP/1.1's are. What is changed by it changes
+when the kernel has begun to take it, and if it takes nothing, it was never made. That needs no question of
+the socket, no span in the ledger, and no frame on its own.
+"""
+
+from struct import Struct
+from typing import Final
+
+from httpng_core.http.response import ResponseHead
+from httpng_core.http2.blocks import head_block
+from httpng_core.http2.engine import streams
+from httpng_core.http2.engine.frames import DATA, END_HEADERS, END_STREAM, HEAD_SIZE, HEADERS
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
+from httpng_core.http2.stream import Stream
+from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
+from httpng_core.wire.endpoint import Endpoint
+
+_ENDED: Final = ResponseState.ENDED
+_BEGUN: Final = HeadStage.BEGUN
+# The head of a frame but for the stream.
+_START: Final = Struct(">HBBB")
+
+
+class Answers:
+    """The answers of one connection that wait to go out.
+
+    Attributes:
+        waiting: the streams that have one, as they came; it may have gone out, or be of no use any more.
+    """
+
+    __slots__ = (
+        "_block_size",
+        "_bodies",
+        "_body_size",
+        "_endpoint",
+        "_flows",
+        "_head",
+        "_heads",
+        "_last",
+        "_middle",
+        "_offered",
+        "_parts",
+        "_session",
+        "_start",
+        "waiting",
+    )
+
+    def __init__(self, endpoint: Endpoint, session: Session) -> None:
+        self._endpoint = endpoint
+        self._session = session
+        self.waiting: list[Stream] = []
+        # What is offered: streams, their flows, the sizes of their header blocks with framing, their frames.
+        self._offered: list[Stream] = []
+        self._flows: list[streams.Stream] = []
+        self._heads: list[int] = []
+        self._parts: list[bytes] = []
+        self._bodies = self._body_size = 0
+        # The last header block that was made, with framing, and of what: many an answer has the same.
+        self._head: ResponseHead | None = None
+        self._last: tuple[int, bytes | None] = (-1, None)
+        self._start = self._middle = b""
+        self._block_size = 0
+
+    def offer(self, limit: int) -> None:
+        """Offer those that wait, about `limit` bytes of them. What can't go whole is left to go by frames."""
+        waiting, self.waiting = self.waiting, []
+        if not self._make(waiting, limit, in_order=False):
+            # More than may go now, or of several urgencies: then as they would take turns.
+            waiting.sort(key=_turn)
+            self._make(waiting, limit, in_order=True)
+        if self._offered:
+            self._endpoint.outbound.offer_batch(b"".join(self._parts), self.taken, self.commit)
+
+    def leave_out_framed(self) -> None:
+        """Forget those of which frames were made meanwhile."""
+        self.waiting = [
+            stream
+            for stream in self.waiting
+            if stream.exchange is not None and stream.exchange.head_stage is _BEGUN
+        ]
+
+    def taken(self, now: float) -> None:
+        """Note that the kernel took all at once."""
+        offered, self._offered = self._offered, []
+        self._session.end_whole(self._flows, self._bodies, self._body_size)
+        for stream in offered:
+            exchange = stream.exchange
+            assert exchange is not None
+            exchange.taken_whole(now)
+
+    def commit(self, size: int) -> int:
+        """Commit those that begin before the first `size` bytes, and have the others wait again."""
+        offered, self._offered = self._offered, []
+        ledger = self._endpoint.outbound.ledger
+        at = done = 0
+        for stream, flow, head in zip(offered, self._flows, self._heads, strict=True):
+            if at >= size:
+                break
+            exchange = stream.exchange
+            assert exchange is not None
+            body = exchange.current
+            prefix = HEAD_SIZE if body else 0
+            self._session.end_whole([flow], 1 if body else 0, body)
+            exchange.commit_whole()
+            ledger.push_frame(head, prefix, body, True, exchange)
+            at += head + prefix + body
+            done += 1
+        self.waiting = offered[done:] + self.waiting
+        return at
+
+    def _make(self, waiting: list[Stream], limit: int, *, in_order: bool) -> bool:
+        """Make the frames of what can go; return whether it may go so, as nobody has to wait for another."""
+        session = self._session
+        offered: list[Stream] = []
+        flows: list[streams.Stream] = []
+        heads: list[int] = []
+        parts: list[bytes] = []
+        bodies, total, window = 0, 0, session.window
+        urgency = waiting[0].urgency
+        date = self._endpoint.date()
+        for number, stream in enumerate(waiting):
+            exchange, flow = stream.exchange, stream.flow
+            if exchange is None or exchange.state is not _ENDED or exchange.head_stage is not _BEGUN:
+                continue
+            size, head = exchange.buffered, exchange.head
+            if (
+                size > flow.window
+                or total + size > window
+                or flow.state != HALF_CLOSED_REMOTE
+                or (
+                    (head is not self._head or self._last != (size, date))
+                    and not self._frame(head, size, date)
+                )
+            ):
+                # It goes by frames.
+                exchange.is_whole = False
+                continue
+            limit -= self._block_size + size
+            if not in_order and (limit < 0 or stream.urgency != urgency):
+                return False
+            if limit < 0 and offered:
+                self.waiting = waiting[number:]
+                break
+            order = stream.order.to_bytes(4, "big")
+            parts.append(self._start)
+            parts.append(order)
+            parts.append(self._middle)
+            if size:
+                pieces = exchange.pieces
+                assert pieces is not None
+                parts.append(order)
+                parts.append(pieces[0])
+                total += size
+                bodies += 1
+            if head is not None and head.close:
+                stream.closes = True
+            offered.append(stream)
+            flows.append(flow)
+            heads.append(self._block_size)
+        self._offered, self._flows, self._heads, self._parts = offered, flows, heads, parts
+        self._bodies, self._body_size = bodies, total
+        return True
+
+    def _frame(self, head: ResponseHead | None, size: int, date: bytes | None) -> bool:
+        """Have ready what frames of this head, and a body of `size` bytes, begin with, but for the stream."""
+        assert head is not None
+        session = self._session
+        block = head_block(head, None if head.has_date else date, size)
+        length = len(block)
+        if length > session.peer.max_frame or size > session.peer.max_frame or session.must_empty_table:
+            return False
+        self._head, self._last = head, (size, date)
+        flags = END_HEADERS if size else END_HEADERS | END_STREAM
+        self._start = _START.pack(length >> 8, length & 0xFF, HEADERS, flags)
+        self._middle = block
+        if size:
+            self._middle += _START.pack(size >> 8, size & 0xFF, DATA, END_STREAM)
+        self._block_size = HEAD_SIZE + length
+        return True
+
+
+def _turn(stream: Stream) -> tuple[int, int]:
+    return stream.urgency, stream.order

@@ -1,0 +1,228 @@
+"""Answers that are given whole go out together in one offer, which can be taken back.
+
+The long way is that of a driver that sets a limit for frames: it leads through the ordinary ones, of which
+alone the reference engine knows.
+"""
+
+from typing import Any
+
+import pytest
+from tests.core.driving2 import Driven2
+
+from httpng_core import Exchange, Readiness
+from httpng_core.testing.http2_client import ReceivedStream
+
+HEADERS = {"content-type": "text/plain"}
+BODIES = [b"hello", b"", b"x" * 300]
+LIMIT = 1 << 20
+CANCEL = (8).to_bytes(4)
+NO_WINDOW = b"\0\0\6\4\0\0\0\0\0" + b"\0\4" + bytes(4)
+
+Begun = list[tuple[Exchange, ReceivedStream]]
+
+
+@pytest.fixture(autouse=True)
+def only_ours(http2_engine: str) -> None:
+    if http2_engine == "reference":
+        pytest.skip("the reference engine makes frames of all answers")
+
+
+def answered(bodies: list[bytes] = BODIES, **settings: Any) -> tuple[Driven2, Begun]:
+    """One whose client has asked so often, and the handlers have answered."""
+    driven = Driven2(1 << 20, **settings)
+    begun = [driven.begin() for _ in bodies]
+    driven.clock.now += 0.25
+    for (exchange, _), body in zip(begun, bodies, strict=True):
+        exchange.answer(200, HEADERS, body, driven.now)
+    return driven, begun
+
+
+def rst_stream(stream_id: int) -> bytes:
+    return b"\0\0\4\3\0" + stream_id.to_bytes(4) + CANCEL
+
+
+def seen(driven: Driven2, begun: Begun, begin: int) -> list[object]:
+    """All that handlers, a driver, a client and the log can tell."""
+    told: list[object] = [
+        (exchange.stats(driven.now), exchange.is_over, exchange.first_sent, exchange.largest_lag, stream.body)
+        for exchange, stream in begun
+    ]
+    connection = driven.connection
+    told += [driven.outcomes, bytes(driven.wire[begin:]), connection.wants_write, connection.next_deadline()]
+    return told
+
+
+def test_they_are_one_offer_that_need_not_be_asked_for() -> None:
+    driven, begun = answered()
+    assert all(exchange.is_whole for exchange, _ in begun)
+    assert driven.connection.prepare() is Readiness.OFFER
+    (wire,) = driven.connection.data_to_send(driven.now)
+    driven.connection.bytes_accepted(len(wire), driven.now)
+    driven.client.receive(bytes(wire))
+    assert [stream.body for _, stream in begun] == BODIES
+    assert all(stream.complete for _, stream in begun)
+    assert driven.outcomes == ["complete"] * 3
+    assert driven.connection.prepare() is Readiness.NOTHING
+
+
+def test_whatever_the_kernel_takes_it_is_as_if_they_went_the_long_way() -> None:
+    driven, _ = answered()
+    begin = len(driven.wire)
+    for taken in range(driven.push() + 1):
+        short, long = answered(), answered()
+        for limit, (driven, _) in (None, short), (LIMIT, long):
+            driven.clock.now += 0.25
+            driven.push(taken, limit)
+        assert seen(*short, begin) == seen(*long, begin)
+        for limit, (driven, _) in (None, short), (LIMIT, long):
+            driven.clock.now += 0.25
+            driven.push(limit=limit)
+        assert seen(*short, begin) == seen(*long, begin)
+        assert [stream.body for _, stream in short[1]] == BODIES
+
+
+def test_what_the_kernel_has_not_begun_is_not_committed() -> None:
+    driven, begun = answered()
+    assert driven.push(10) == 10
+    assert [exchange.committed for exchange, _ in begun] == [5, 0, 0]
+    driven.push()
+    assert [exchange.stats(driven.now).sent for exchange, _ in begun] == [5, 0, 300]
+
+
+def test_a_stream_that_is_reset_after_a_refusal_sends_nothing() -> None:
+    driven, begun = answered()
+    driven.push(0)
+    assert [exchange.committed for exchange, _ in begun] == [0, 0, 0]
+    driven.receive(rst_stream(5))
+    driven.turn()
+    assert [stream.complete for _, stream in begun] == [True, True, False]
+    exchange, stream = begun[2]
+    assert not stream.body
+    assert exchange.stats(driven.now).sent == 0
+    assert driven.outcomes == ["cancelled", "complete", "complete"]
+
+
+@pytest.mark.parametrize("taken", [0, 1, 60, 200, 10_000])
+@pytest.mark.parametrize("by", ["client", "server", "handler", "window"])
+def test_what_changes_while_they_are_offered_comes_behind_them(by: str, taken: int) -> None:
+    driven, begun = answered()
+    (wire,) = driven.connection.data_to_send(driven.now)
+    exchange = begun[0][0]
+    if by == "client":
+        driven.receive(rst_stream(1))
+    elif by == "server":
+        exchange.reset(driven.now)
+    elif by == "handler":
+        exchange.cancel(driven.now)
+    else:
+        driven.receive(NO_WINDOW)
+    assert sum(exchange.committed for exchange, _ in begun) == 305
+    taken = min(taken, len(wire))
+    driven.connection.bytes_accepted(taken, driven.now)
+    driven.client.receive(bytes(wire[:taken]))
+    driven.wire += wire[:taken]
+    driven.read = len(driven.wire)
+    driven.turn()
+    if by == "client":
+        # Its client has forgotten what it has reset.
+        begun = begun[1:]
+    assert [stream.body for _, stream in begun] == BODIES[3 - len(begun) :]
+    assert exchange.stats(driven.now).sent == 5
+    assert driven.connection.prepare() is Readiness.NOTHING
+
+
+def test_a_lost_connection_has_sent_nothing_of_what_was_offered() -> None:
+    driven, begun = answered()
+    assert driven.connection.data_to_send(driven.now)
+    driven.lost()
+    assert [exchange.stats(driven.now).sent for exchange, _ in begun] == [0, 0, 0]
+    assert driven.outcomes == ["cancelled"] * 3
+
+
+def test_more_than_was_offered_can_not_be_accepted() -> None:
+    driven, _ = answered()
+    size = len(driven.connection.data_to_send(driven.now)[0])
+    with pytest.raises(ValueError, match="1 more bytes accepted than were offered"):
+        driven.connection.bytes_accepted(size + 1, driven.now)
+
+
+def test_one_that_its_window_is_too_small_for_goes_by_frames_and_holds_up_no_other() -> None:
+    driven = Driven2(100, reads=False)
+    begun = [driven.begin() for _ in BODIES]
+    for (exchange, _), body in zip(begun, BODIES, strict=True):
+        exchange.answer(200, HEADERS, body, driven.now)
+    driven.turn()
+    assert [stream.complete for _, stream in begun] == [True, True, False]
+    assert len(begun[2][1].body) == 100
+    driven.client.give(200, 5)
+    driven.turn()
+    assert [stream.body for _, stream in begun] == BODIES
+
+
+def test_the_window_of_the_connection_bounds_all_of_them() -> None:
+    driven = Driven2(1 << 20, reads=False)
+    begun = [driven.begin() for _ in range(10)]
+    for exchange, _ in begun:
+        exchange.answer(200, HEADERS, b"x" * 10_000, driven.now)
+    driven.turn()
+    assert sum(len(stream.body) for _, stream in begun) == 65_535
+    driven.client.give(1 << 20)
+    driven.turn()
+    assert all(stream.body == b"x" * 10_000 for _, stream in begun)
+
+
+@pytest.mark.parametrize("urgencies", [["", "", ""], ["u=5", "", "u=0"], ["u=3", "u=3", "u=3"]])
+def test_more_than_may_go_at_once_goes_by_urgency_then_the_oldest_first(urgencies: list[str]) -> None:
+    driven = Driven2(1 << 20)
+    begun = [driven.begin(headers=(("priority", value),) if value else ()) for value in urgencies]
+    for exchange, _ in reversed(begun):
+        exchange.answer(200, HEADERS, b"x" * 10_000, driven.now)
+    order: list[int] = []
+    while driven.connection.wants_write:
+        assert driven.connection.prepare() is Readiness.OFFER
+        (wire,) = driven.connection.data_to_send(driven.now)
+        assert len(wire) < 16 * 1024
+        driven.connection.bytes_accepted(len(wire), driven.now)
+        driven.client.receive(bytes(wire))
+        order += [
+            number for number, (_, stream) in enumerate(begun) if stream.complete and number not in order
+        ]
+    assert order == ([2, 1, 0] if "u=0" in urgencies else [0, 1, 2])
+
+
+def test_who_streams_has_its_turn_beside_them() -> None:
+    driven = Driven2(1 << 20)
+    (streamed, stream), *others = [driven.begin() for _ in range(3)]
+    streamed.write(b"y" * 1000, driven.now)
+    for exchange, _ in others:
+        exchange.answer(200, HEADERS, b"hello", driven.now)
+    assert driven.connection.prepare() is Readiness.ASK
+    driven.turn()
+    assert stream.body == b"y" * 1000
+    assert [other.body for _, other in others] == [b"hello"] * 2
+    streamed.answer(200, None, b"z", driven.now)
+    driven.turn()
+    assert stream.body == b"y" * 1000 + b"z"
+    assert stream.complete
+
+
+def test_acknowledgements_are_told_of_them() -> None:
+    driven = Driven2(1 << 20, tells_acknowledged=True)
+    begun = [driven.begin() for _ in range(2)]
+    waits = [exchange.wait(5, driven.now, until="acked") for exchange, _ in begun]
+    for exchange, _ in begun:
+        exchange.answer(200, HEADERS, b"hello", driven.now)
+    driven.turn()
+    driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
+    assert [wait.settled for wait in waits] == [True, True]
+
+
+def test_one_that_asks_for_the_end_of_the_connection_is_the_last() -> None:
+    driven = Driven2()
+    exchange, stream = driven.begin()
+    exchange.answer(200, {"connection": "close"}, b"bye", driven.now)
+    assert exchange.is_whole
+    driven.turn()
+    assert stream.complete
+    assert stream.body == b"bye"
+    assert driven.connection.half_close_expected() or driven.connection.close_expected()
