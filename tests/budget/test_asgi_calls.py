@@ -16,8 +16,8 @@ import anyio
 import httpng_asyncio
 
 # At most.
-HELLO = 71
-PIECE_OF_A_STREAM = 57
+HELLO = 52
+PIECE_OF_A_STREAM = 56
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 PIECE = b"data: 1\n\n"

@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 
+_IS_EAGER = sys.version_info >= (3, 12)
+
 
 class AsyncioReactor:
     """A `Reactor` of the running loop, while its `async with` block lasts."""
@@ -58,46 +60,37 @@ class AsyncioReactor:
 
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
+        self.spawn_cancellable(self._run, function, args)
+
+    def spawn_handler(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """See `Reactor`."""
         number = self._spawned = self._spawned + 1
-        task = _start(self._run(number, function, args), self._loop)
-        if not task.done():
+        task = _start(function(number, *args), self._loop)
+        if not _IS_EAGER or not task.done():
             self._tasks[number] = task
 
     def spawn_cancellable(
-        self,
-        take: Callable[[Callable[[], object]], None],
-        function: Callable[..., Coroutine[Any, Any, None]],
-        *args: Any,
-    ) -> None:
+        self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any
+    ) -> Callable[[], object]:
         """See `Reactor`."""
         number = self._spawned = self._spawned + 1
-        task = _start(self._run_cancellable(number, take, function, args), self._loop)
-        if not task.done():
+        task = _start(function(number, *args), self._loop)
+        if not _IS_EAGER or not task.done():
             self._tasks[number] = task
+        return task.cancel
+
+    def ended(self, number: int) -> None:
+        """See `Reactor`."""
+        # Cheaper than a callback of the task, which would take a turn of the loop of its own.
+        self._tasks.pop(number, None)
 
     async def _run(
         self, number: int, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]
     ) -> None:
-        # Cheaper than a callback of the task, which would take a turn of the loop of its own.
         try:
             await function(*args)
         finally:
-            self._tasks.pop(number, None)
-
-    async def _run_cancellable(
-        self,
-        number: int,
-        take: Callable[[Callable[[], object]], None],
-        function: Callable[..., Coroutine[Any, Any, None]],
-        args: tuple[Any, ...],
-    ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        take(task.cancel)
-        try:
-            await function(*args)
-        finally:
-            self._tasks.pop(number, None)
+            self.ended(number)
 
     def ends_task(self, error: BaseException) -> bool:
         """See `Reactor`: it is cancelled, or the program ends; a mere CancelledError may be anybody's."""

@@ -1,4 +1,4 @@
-"""The seam between the driver and an event loop: five verbs, and how one more loop is run."""
+"""The seam between the driver and an event loop: seven verbs, and how one more loop is run."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -21,16 +21,20 @@ class Reactor(Protocol):
     def spawn(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run `function(*args)` as a task of its own; it is cancelled when the reactor closes."""
 
-    def spawn_cancellable(
-        self,
-        take: Callable[[Callable[[], object]], None],
-        function: Callable[..., Coroutine[Any, Any, None]],
-        *args: Any,
-    ) -> None:
-        """Like `spawn`; first the task calls `take(cancel)`, where `cancel()` cancels it, and it alone.
+    def spawn_handler(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
+        """Run `function(number, *args)` likewise; it calls `ended(number)` when it ends, however it does."""
 
-        That only schedules, may be called from the task itself, and does nothing once the task has ended.
+    def spawn_cancellable(
+        self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any
+    ) -> Callable[[], object]:
+        """Do what `spawn_handler` does; return what cancels the task, and it alone.
+
+        The task may have run up to its first wait by then. What is returned only schedules, may be called
+        from the task itself, and does nothing once that has ended.
         """
+
+    def ended(self, number: int) -> None:
+        """Note that what `spawn_handler` or `spawn_cancellable` has started ends. Within it."""
 
     def ends_task(self, error: BaseException) -> bool:
         """Return whether `error` is the end of the task that asks: it is cancelled, or the program is to end.

@@ -72,14 +72,21 @@ class TrioReactor:
         task.context = copy_context()
         trio.lowlevel.reschedule(task, outcome.Value((function, args)))
 
-    def spawn_cancellable(
-        self,
-        take: Callable[[Callable[[], object]], None],
-        function: Callable[..., Coroutine[Any, Any, None]],
-        *args: Any,
-    ) -> None:
+    def spawn_handler(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
-        self.spawn(_run_cancellable, take, function, args)
+        # A nursery has them all, so that a number says nothing.
+        self.spawn(function, 0, *args)
+
+    def spawn_cancellable(
+        self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any
+    ) -> Callable[[], object]:
+        """See `Reactor`."""
+        scope = trio.CancelScope()
+        self.spawn(_run_in, scope, function, args)
+        return scope.cancel
+
+    def ended(self, number: int) -> None:
+        """See `Reactor`: the nursery notes it itself."""
 
     def ends_task(self, error: BaseException) -> bool:
         """See `Reactor`: it is cancelled, or the program is to end."""
@@ -154,11 +161,8 @@ class TrioReactor:
         return trio.current_time() + (self._when - time.monotonic())
 
 
-async def _run_cancellable(
-    take: Callable[[Callable[[], object]], None],
-    function: Callable[..., Coroutine[Any, Any, None]],
-    args: tuple[Any, ...],
+async def _run_in(
+    scope: trio.CancelScope, function: Callable[..., Coroutine[Any, Any, None]], args: tuple[Any, ...]
 ) -> None:
-    with trio.CancelScope() as scope:
-        take(scope.cancel)
-        await function(*args)
+    with scope:
+        await function(0, *args)

@@ -1,6 +1,6 @@
 """What drives the exchange of a handler, as handlers and turns see it."""
 
-from typing import Final
+from typing import Any, Final
 
 from httpng_core import Settings
 
@@ -10,13 +10,15 @@ class Driving:
 
     Attributes:
         flagged: whether it is served now, or in this turn.
+        kept: what those who serve its requests keep for the next one.
         woken: whether there was something to send, or to do, since this was set to false.
     """
 
-    __slots__ = ("flagged", "woken")
+    __slots__ = ("flagged", "kept", "woken")
 
     def __init__(self) -> None:
         self.flagged = True
+        self.kept: Any = None
         self.woken = False
 
     def push_now(self) -> None:

@@ -144,13 +144,14 @@ class Hub(Turns[Pump]):
 
     def _start_async(self, exchange: Exchange, function: Callable[..., Awaitable[object]]) -> None:
         self._tasks += 1
-        self._reactor.spawn(self._run, exchange, function, self._io_of(exchange))
+        self._reactor.spawn_handler(self._run, exchange, function, self._io_of(exchange))
 
     def _start_asgi(self, exchange: Exchange, handler: AsgiHandler) -> None:
         self._tasks += 1
         start_call(self._asgi, exchange, handler)
 
-    def _task_ended(self) -> None:
+    def _task_ended(self, number: int) -> None:
+        self._reactor.ended(number)
         self._tasks -= 1
         if self._on_idle is not None:
             self._soon()
@@ -164,7 +165,7 @@ class Hub(Turns[Pump]):
             exchange.request.source = reader
         return io_of(exchange, self.clock, pump, self.check_thread, self._turns)
 
-    async def _run(self, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
+    async def _run(self, number: int, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:
         try:
             returned = await function(exchange.request, io)
         except BaseException as error:
@@ -174,7 +175,7 @@ class Hub(Turns[Pump]):
                 raise
             returned = error
         finally:
-            self._task_ended()
+            self._task_ended(number)
         pump = io.pump
         carrier = exchange.carrier
         if pump.flagged or (carrier.shares and carrier.has_company()):

@@ -15,7 +15,7 @@ from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.sender import Sender
-from httpng_driver.loop.socket_calls import received, shut_down
+from httpng_driver.loop.socket_calls import RECEIVE_SIZE, note_failure, received, shut_down
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after, reset
 from httpng_driver.loop.turns import Turns
 
@@ -53,6 +53,7 @@ class Pump(Sender):
         """Watch a socket from now on, for `hub`; it was counted as one of `client`."""
         sock = accepted.socket
         self.flagged = False
+        self.kept = None
         self.number = next(NUMBERS)
         self.alarm: Timer | None = None
         self.client = client
@@ -125,12 +126,7 @@ class Pump(Sender):
     def on_ready(self, mask: int) -> None:
         """Read, if the poller found the socket readable, and serve what came of it."""
         if mask == READABLE and self._rests:
-            # The ordinary case. What wakes it meanwhile is served below.
-            self.flagged, self.woken = True, False
-            if self._read_at_rest():
-                self.flagged = False
-            else:
-                self.serve()
+            self._read_at_rest()
             return
         if mask & WRITABLE:
             self._blocked = False
@@ -186,7 +182,9 @@ class Pump(Sender):
         if self.woken or not self._rests:
             self.serve()
             return
-        self._set_alarm()
+        deadline, alarm = self.connection.next_deadline(), self.alarm
+        if deadline is not None and (alarm is None or deadline < alarm.deadline):
+            self._set_alarm()
         self.flagged = False
         if self._hub.share.is_on:
             self._settle()
@@ -280,28 +278,38 @@ class Pump(Sender):
             return False
         return True
 
-    def _read_at_rest(self) -> bool:
-        """Read, and start the handler of what came; return whether there is nothing else to do."""
+    def _read_at_rest(self) -> None:
+        """Read, start the handler of what came, and serve the connection unless it rests again."""
         hub, connection = self._hub, self.connection
+        # What wakes it meanwhile is served below.
+        self.flagged, self.woken = True, False
         try:
-            data = received(self._receive, connection, hub.clock)
-            if data is None:
-                return False
+            try:
+                data = self._receive(RECEIVE_SIZE)
+            except OSError as error:
+                note_failure(error, connection, hub.clock)
+                self.serve()
+                return
             if not data:
                 connection.receive_eof(hub.clock())
-                return False
+                self.serve()
+                return
             if hub.application.configuration is not hub.configuration:
                 hub.renew()
             connection.receive_data(data, hub.clock())
             if connection.events:
                 hub.runner.serve(connection)
             if self.woken or connection.events or not connection.is_at_rest:
-                return False
-            self._set_alarm()
+                self.serve()
+                return
+            # The ordinary case.
+            deadline, alarm = connection.next_deadline(), self.alarm
+            if deadline is not None and (alarm is None or deadline < alarm.deadline):
+                self._set_alarm()
         except Exception:
             # A defect of ours: else the poller would find the socket ready again, for ever.
             self._fail()
-        return True
+        self.flagged = False
 
     def _read(self, mask: int) -> None:
         connection, clock = self.connection, self._hub.clock

@@ -6,7 +6,8 @@ from typing import Final
 
 from httpng_core import Connection, lost
 
-_RECEIVE_SIZE: Final = 64 * 1024
+RECEIVE_SIZE: Final = 64 * 1024
+"""So much is read at once."""
 
 
 def received(
@@ -14,12 +15,16 @@ def received(
 ) -> bytes | None:
     """Return what `receive` gives, empty for a FIN; `None`: nothing, or an error, which is noted."""
     try:
-        return receive(_RECEIVE_SIZE)
-    except (BlockingIOError, InterruptedError):
-        return None
+        return receive(RECEIVE_SIZE)
     except OSError as error:
-        connection.connection_lost(clock(), lost(f"the client has gone: {error.strerror}"))
+        note_failure(error, connection, clock)
         return None
+
+
+def note_failure(error: OSError, connection: Connection, clock: Callable[[], float]) -> None:
+    """Note that receiving has failed, unless there is only nothing to receive."""
+    if not isinstance(error, (BlockingIOError, InterruptedError)):
+        connection.connection_lost(clock(), lost(f"the client has gone: {error.strerror}"))
 
 
 def shut_down(sock: socket.socket, connection: Connection, clock: Callable[[], float]) -> bool:

@@ -25,7 +25,7 @@ class AsgiCall:
     __slots__ = (
         "_begun",
         "_body_is_whole",
-        "_cancel",
+        "_cancel_task",
         "_changed",
         "_complete",
         "_ended",
@@ -35,6 +35,8 @@ class AsgiCall:
         "_headers",
         "_host",
         "_io",
+        "_is_plain",
+        "_is_unwanted",
         "_reading",
         "_refused",
         "_status",
@@ -56,28 +58,34 @@ class AsgiCall:
         self._ended = False
         # The response's first bytes were given; its last ones were.
         self._begun = self._body_is_whole = self._complete = False
+        # There is a status, and all of the above is false: the response may go out in one go.
+        self._is_plain = False
         # Those that have come, if the application has said that there will be some.
         self._trailers: list[Any] | None = None
         self._changed: anyio.Event | None = None
         self._timer: Timer | None = None
+        # What cancels its task, once that was started; whether that is to be done then.
+        self._cancel_task: Callable[[], object] | None = None
+        self._is_unwanted = False
 
     def take_cancel(self, cancel: Callable[[], object]) -> None:
-        """Take what cancels the task in which the call runs."""
-        self._cancel = cancel
+        """Take what cancels the task in which the call runs, as it may have begun to do."""
+        self._cancel_task = cancel
+        if self._is_unwanted:
+            cancel()
 
-    async def run(self) -> None:
-        """Call the application, and end the exchange as it has ended."""
+    async def run(self, number: int) -> None:
+        """Call the application, and end the exchange as it has ended; `number` is that of the task."""
         exchange, handler, host = self._exchange, self._handler, self._host
-        scope = self.scope()
+        exchange.on_over = self._over
         if exchange.is_over:
+            exchange.on_over = None
             self._over()
-        else:
-            exchange.on_over = self._over
         app = host.wrapped(handler) if handler.is_wsgi else handler.app
         try:
-            await app(scope, self.receive, self.send)
+            await app(self.scope(), self.receive, self.send)
         except BaseException as error:
-            host.task_ended()
+            host.task_ended(number)
             self._leave()
             if host.reactor.ends_task(error):
                 # The task is being cancelled, with the server: so is the exchange.
@@ -85,17 +93,14 @@ class AsgiCall:
                 raise
             self._end(error)
             return
-        host.task_ended()
+        host.task_ended(number)
         if self._io.pump is not GONE or self._timer is not None:
             self._leave()
             self._end(None)
 
     def scope(self) -> dict[str, Any]:
         """Return what the application is called with."""
-        # A copy of what it has put into its state when it was started.
-        state = self._host.application.asgi_states.get(id(self._handler.app))
-        state = {} if state is None else state.copy()
-        return http_scope(self._exchange, self._io, self._handler, state)
+        return http_scope(self._exchange, self._io, self._handler, self._host.application.asgi_states)
 
     async def receive(self) -> Message:
         """Return the next message for the application."""
@@ -130,10 +135,12 @@ class AsgiCall:
         if in_place:
             pump.flagged = True
         # Nobody has to hear of its end any more.
+        was_plain, self._is_plain = self._is_plain, False
         self._complete, exchange.on_over = True, None
         try:
             end(*args, self._host.clock())
         except BaseException:
+            self._is_plain = was_plain
             self._complete, exchange.on_over = False, self._over
             raise
         finally:
@@ -172,7 +179,7 @@ class AsgiCall:
 
     def _over(self) -> None:
         """Note that the exchange is over, in whatever way."""
-        self._ended = True
+        self._ended, self._is_plain = True, False
         self._tell()
         if self._complete:
             return
@@ -184,6 +191,12 @@ class AsgiCall:
             self._cancel()
         elif grace < inf:
             self._timer = self._host.call_later(grace, self._expired)
+
+    def _cancel(self) -> None:
+        if self._cancel_task is None:
+            self._is_unwanted = True
+        else:
+            self._cancel_task()
 
     def _expired(self) -> None:
         self._timer = None

@@ -24,7 +24,7 @@ class AsgiHost:
         files: where files come from.
         lock: held while the loop works.
         io_of: makes the `io` of an exchange.
-        task_ended: to be called when one has ended.
+        task_ended: to be called with the number of a task when that ends.
     """
 
     __slots__ = (
@@ -54,7 +54,7 @@ class AsgiHost:
         files: DiskFiles,
         lock: AbstractContextManager[object],
         io_of: Callable[[Exchange], IO],
-        task_ended: Callable[[], None],
+        task_ended: Callable[[int], None],
     ) -> None:
         """Keep deadlines in `timers`; `look` has the loop look at them again. In the thread of the loop."""
         self.application = application

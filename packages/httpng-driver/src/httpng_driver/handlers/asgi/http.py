@@ -68,12 +68,13 @@ class HttpCall(AsgiCall):
             host = self._host
             if get_ident() != host.thread:
                 host.check_thread()
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if self._is_plain and not more and self._answered(body):
+                return
             if self._status is None or self._complete or self._body_is_whole:
                 raise self._misplaced(kind)
-            body = message.get("body", b"")
-            if not message.get("more_body", False):
-                if not self._answered(body):
-                    await self._send_last(body)
+            if not more:
+                await self._send_last(body)
             elif self._ended:
                 await self._send_after_end(body, True)
             else:
@@ -124,6 +125,8 @@ class HttpCall(AsgiCall):
             self._headers = tuple(map(tuple, headers))
         if message.get("trailers", False):
             self._trailers = []
+        else:
+            self._is_plain = not self._ended
 
     async def _send_other(self, kind: str, message: Message) -> None:
         """Take a message of an extension."""
@@ -180,33 +183,31 @@ class HttpCall(AsgiCall):
             self._headers = (*self._headers, (b"content-length", b"%d" % size))
 
     def _answered(self, body: Any) -> bool:
-        """Give the whole response at once, if the body is all of it and no longer than the window."""
-        if self._begun or self._ended or self._trailers is not None:
-            return False
-        window = self._io.send_window
+        """Give the whole response at once, if the body, which is all of it, is no longer than the window."""
+        io, exchange, host = self._io, self._exchange, self._host
+        window = io.send_window
         if window is None:
-            window = self._exchange.settings.default_send_window
+            window = exchange.settings.default_send_window
         if window == "auto" or len(body) > window:
             return False
-        pump, exchange, host = self._io.pump, self._exchange, self._host
-        carrier = exchange.carrier
+        pump, carrier = io.pump, exchange.carrier
         if pump.flagged or (carrier.shares and carrier.has_company()):
             self._finish(exchange.answer, self._status, self._headers, body)
             return True
         # It goes out in place, and nobody has to hear of its end any more.
         pump.flagged, pump.woken = True, False
-        self._complete, exchange.on_over = True, None
+        self._complete, self._is_plain, exchange.on_over = True, False, None
         with host.lock:
             try:
                 send = exchange.host.direct_send
                 exchange.answer(self._status, self._headers, body, host.clock(), send)
             except BaseException:
-                self._complete, exchange.on_over = False, self._over
+                self._complete, self._is_plain, exchange.on_over = False, True, self._over
                 raise
             finally:
                 pump.serve_answered()
         # Nothing is left to do for who has called.
-        let_go(self._io)
+        let_go(io)
         if self._changed is not None:
             self._tell()
         return True
@@ -248,7 +249,7 @@ class HttpCall(AsgiCall):
             await self._fell_short(result, body)
 
     def _begin(self) -> None:
-        self._begun = True
+        self._begun, self._is_plain = True, False
         if self._status == 200:
             # They go out with the first body.
             self._io.headers = self._headers  # type: ignore[assignment]

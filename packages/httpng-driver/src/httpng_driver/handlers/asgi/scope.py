@@ -39,10 +39,42 @@ _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def http_scope(exchange: Exchange, io: IO, handler: AsgiHandler, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the scope of a request."""
-    request, root_path, scope = exchange.request, exchange.settings.root_path, _HTTP.copy()
-    path, peer, ouraddr = request.path, request.peer, request.ouraddr
+def http_scope(
+    exchange: Exchange, io: IO, handler: AsgiHandler, states: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the scope of a request; `states` has what each application has put into its own."""
+    request, pump = exchange.request, io.pump
+    key = (
+        request.path,
+        request.peer,
+        request.method,
+        request.https,
+        request.version_major,
+        request.version_minor,
+        handler,
+        exchange.settings.root_path,
+        request.ouraddr,
+    )
+    kept = pump.kept
+    if kept is None or kept[0] != key:
+        # The next request of the connection may well be the same but for its headers.
+        kept = pump.kept = key, _common(request, handler, exchange.settings.root_path)
+    scope: dict[str, Any] = kept[1].copy()
+    scope["asgi"] = _ASGI.copy()
+    scope["headers"] = [*request.raw_headers]
+    # A copy of what was put into it at the start.
+    state = states.get(id(handler.app))
+    scope["state"] = {} if state is None else state.copy()
+    extensions = scope["extensions"] = _EXTENSIONS.copy()
+    extensions["httpng"] = {"io": io}
+    if request.https:
+        extensions["tls"] = tls(exchange)
+    return scope
+
+
+def _common(request: Request, handler: AsgiHandler, root_path: str) -> dict[str, Any]:
+    """Return of a scope what doesn't change, if the request is the same but for its headers."""
+    path, peer, ouraddr, scope = request.path, request.peer, request.ouraddr, _HTTP.copy()
     if "?" in path:
         path, _, query = path.partition("?")
         scope["query_string"] = query.encode("utf-8", "surrogateescape")
@@ -53,21 +85,15 @@ def http_scope(exchange: Exchange, io: IO, handler: AsgiHandler, state: dict[str
         scope["http_version"] = "2"
     elif not request.version_minor:
         scope["http_version"] = "1.0"
-    extensions = scope["extensions"] = _EXTENSIONS.copy()
-    extensions["httpng"] = {"io": io}
-    scope["asgi"] = _ASGI.copy()
     scope["method"] = request.method.upper()
     scope["path"] = unquote(path) if "%" in path else path
     scope["raw_path"] = path.encode("utf-8", "surrogateescape")
     scope["root_path"] = root_path + handler.mount
-    scope["headers"] = [*request.raw_headers]
     if peer.family != "AF_UNIX":
         scope["client"] = peer.host, peer.port
     scope["server"] = ouraddr.host, None if ouraddr.family == "AF_UNIX" else ouraddr.port
-    scope["state"] = state
     if request.https:
         scope["scheme"] = "https"
-        extensions["tls"] = tls(exchange)
     return scope
 
 

@@ -117,4 +117,4 @@ def start_call(host: AsgiHost, exchange: Exchange, handler: AsgiHandler) -> None
     """Call an application for what a client asks for, in a task of its own."""
     is_one = exchange.request.is_websocket and not handler.is_wsgi and exchange.settings.ws != "none"
     call = (WebSocketCall if is_one else HttpCall)(host, exchange, handler)
-    host.reactor.spawn_cancellable(call.take_cancel, call.run)
+    call.take_cancel(host.reactor.spawn_cancellable(call.run))
