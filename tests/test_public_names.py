@@ -112,6 +112,7 @@ PRIVATE_IMPORTS = _lines(
     core/tls/test_tls_certificates: core.tls.end core.tls.names
     core/tls/test_tls_records: core.tls.records
     core/tls/test_tls_sending: core.tls.end
+    core/wire/test_at_once: core.wire.at_once core.wire.outbound
     core/wire/test_ledger: core.sending.outgoing core.wire.ledger
     core/wire/test_offer_size: core.wire.offer_size
     core/wire/test_outbound: core.http1.framer core.wire.offer_size core.wire.outbound

@@ -29,15 +29,15 @@ _HOT: Final = {
         "admission answering auto_window body calls carrier checks exchange holdings host life messages"
         " outgoing positions queue queueing stall stalling states tracking waits whole"
     ),
-    "feeds": "backlog broadcast follower limited paced per_loop standing",
-    "wire": "endpoint events frame ledger offer_size outbound protocol scheduler",
+    "feeds": "backlog broadcast follower limited paced per_loop places standing",
+    "wire": "at_once endpoint events frame ledger offer_size outbound protocol scheduler",
     "http": "body_rate chunks dates request response",
     "http1": "body chunked framer grammar head lifetime parsed parser phase protocol refused responses",
     "http2/engine": (
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
         "peer_settings requests sending session session_config stream_states streams"
     ),
-    "http2": "answers blocks framing intake lifetime protocol requests stream tunnel uploads",
+    "http2": "answers at_once blocks framing intake lifetime protocol requests stream tunnel uploads",
     "tls": "handshake outbound records",
     "connection": "__init__ negotiation preamble",
     "app": "files handlers",

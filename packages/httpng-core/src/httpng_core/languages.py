@@ -17,8 +17,7 @@ from httpng_core.feeds.pace import Pace, checked_pace
 from httpng_core.http.response import ResponseHead, response_head
 from httpng_core.http1.head import split_field_lines
 from httpng_core.sending.calls import Later, Turn
-from httpng_core.sending.carrier import DirectSend
-from httpng_core.sending.host import CallInLoop
+from httpng_core.sending.host import CallInLoop, DirectSend
 
 __all__ = [
     "COMMENT",

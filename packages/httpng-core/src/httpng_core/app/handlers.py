@@ -12,9 +12,9 @@ from httpng_core.config.settings import Interface
 from httpng_core.errors import BodyError, ConfigError, HandshakeError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
-from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
+from httpng_core.sending.host import DirectSend
 
 _log = logging.getLogger("httpng")
 

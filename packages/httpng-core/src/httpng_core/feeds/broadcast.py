@@ -14,31 +14,21 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Final, Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.deltas import Bases, Deltas
 from httpng_core.feeds.merging import Merger
+from httpng_core.feeds.places import Books, Place
 from httpng_core.feeds.resume import Ids
+from httpng_core.sending.host import DirectSend
 
-Send = Callable[[bytes], int]
-Books = tuple[int, int, int]
-"""Payloads, body bytes and wire bytes."""
+MAX_PAYLOAD = 16 * 1024 - 64
+"""Longer payloads are sent to each follower for itself: there the copy costs more than the books.
 
-MAX_PAYLOAD = 16 * 1024
-"""Longer payloads are sent to each follower for itself: there the copy costs more than the books."""
-
-
-class Place(Protocol):
-    """Where a follower stands in a sweep.
-
-    Attributes:
-        slot: its place, while it is in step.
-        base: the totals up to which its books were taken.
-    """
-
-    slot: int
-    base: Books
+With what is framed around it a payload fits into a record of TLS, and into a DATA frame of any client's.
+"""
+_FRAME_HEAD: Final = 9
 
 
 class Member(Place, Protocol):
@@ -71,12 +61,17 @@ class Member(Place, Protocol):
 
 
 class Sweep:
-    """The followers of one feed that are in step and share an event loop."""
+    """The followers of one feed that are in step and share an event loop.
+
+    Over HTTP/1.1 all get the same chunk. Over HTTP/2 all get the same payload: each is sent by what frames
+    it for one stream, and what seals it for one client is likewise behind the function that sends.
+    """
 
     __slots__ = (
         "_backlog",
         "_bases",
         "_candidates",
+        "_chunks",
         "_clock",
         "_cursor",
         "_gone",
@@ -102,7 +97,11 @@ class Sweep:
         merger: Merger | None = None,
         deltas: Deltas | None = None,
         ids: Ids | None = None,
+        *,
+        chunks: bool = True,
     ) -> None:
+        """Send chunks of HTTP/1.1, or payloads as they are."""
+        self._chunks = chunks
         self.moved_at = 0.0
         """When the last payload was sent."""
         self.merged = 0
@@ -121,10 +120,10 @@ class Sweep:
         self._totals: Books = (0, 0, 0)
         self._cursor = 0
         self._members: list[Member | None] = []
-        self._sends: list[Send] = []
+        self._sends: list[DirectSend] = []
         self._gone = 0
         self._max_age = inf
-        self._candidates: dict[Member, Send] = {}
+        self._candidates: dict[Member, DirectSend] = {}
 
     @property
     def is_scheduled(self) -> bool:
@@ -173,7 +172,7 @@ class Sweep:
             self._step_out(0, lambda member: member.notes_gaps)
             self._backlog.discard(key)
 
-    def step_in(self, member: Member, send: Send) -> None:
+    def step_in(self, member: Member, send: DirectSend) -> None:
         """Note that `member` may step in as soon as exactly the same is pending for it as for the others."""
         self._candidates[member] = send
         if self._payload is None:
@@ -194,7 +193,7 @@ class Sweep:
         """Return what `take_books` would tell now."""
         count, body, wire = self._totals
         if self._sent_as is not None and member.slot < self._cursor:
-            count, body, wire = _plus(self._totals, self._sent_as)
+            count, body, wire = self._plus(self._totals, self._sent_as)
         before = member.base
         return count - before[0], body - before[1], wire - before[2]
 
@@ -229,10 +228,10 @@ class Sweep:
 
     # What drivers do ----------------------------------------------------------------------------------
 
-    def next_sends(self, limit: int) -> tuple[bytes, list[Send], range]:
+    def next_sends(self, limit: int) -> tuple[bytes, list[DirectSend], range]:
         """Return what to send, and by which of the functions: at most `limit`. Then call `passed`.
 
-        Call `fell_short` at once for one that takes less than the whole.
+        Call `fell_short` at once for one that returns another number than the length of the whole.
         """
         payload, sent_as = self._payload or self._begin(), self._sent_as
         if payload is None or sent_as is None:
@@ -241,10 +240,10 @@ class Sweep:
             age = self._clock() - payload.at
             self._step_out(self._cursor, lambda member: member.max_age < age)
         stop = min(self._cursor + limit, len(self._members))
-        return sent_as.chunk, self._sends, range(self._cursor, stop)
+        return sent_as.chunk if self._chunks else sent_as.body, self._sends, range(self._cursor, stop)
 
     def fell_short(self, index: int, taken: int, now: float) -> None:
-        """Note that the send at `index` took only `taken` bytes; all before it took the whole.
+        """Note that the send at `index` returned `taken`, which is not the whole; all before it took that.
 
         If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
         """
@@ -319,7 +318,7 @@ class Sweep:
 
     def _end_pass(self) -> None:
         if self._payload is not None and self._sent_as is not None:
-            self._totals = _plus(self._totals, self._sent_as)
+            self._totals = self._plus(self._totals, self._sent_as)
             if self._bases is not None:
                 self._bases.sent(self._payload)
         self._payload = self._sent_as = None
@@ -342,7 +341,7 @@ class Sweep:
         self._step_out(self._cursor, lambda member: apart or member.notes_gaps)
         for member in self._members[self._cursor :]:
             if member is not None:
-                member.base = _plus(member.base, current)
+                member.base = self._plus(member.base, current)
         cursor = self._cursor
         self._members = self._members[cursor:] + self._members[:cursor]
         self._sends = self._sends[cursor:] + self._sends[:cursor]
@@ -389,7 +388,7 @@ class Sweep:
             if member is not None and concerns(member):
                 member.step_out()
 
-
-def _plus(books: Books, payload: Payload) -> Books:
-    count, body, wire = books
-    return count + 1, body + len(payload.body), wire + len(payload.chunk)
+    def _plus(self, books: Books, payload: Payload) -> Books:
+        count, body, wire = books
+        size = len(payload.body)
+        return count + 1, body + size, wire + (len(payload.chunk) if self._chunks else size + _FRAME_HEAD)

@@ -16,7 +16,7 @@ from httpng_core.feeds.publication import Publication, Publisher
 from httpng_core.feeds.resume import Progress
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 
 _TOO_MANY: Final = over_limit("max_queued", "too many bytes of a feed waited (max_queued)")
 _MUCH: Final = 64
@@ -189,15 +189,13 @@ class Follower(Limited):
 
     # What sweeps and its exchange do ------------------------------------------------------------------
 
-    def step_in(self, host: Host) -> None:
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
         """Share a sweep with others, from now on or soon: all that was published is sent."""
         if self._sweep is not None or self._owner is None or self._finished or self._feed.is_closed:
             return
         if self._throttle is not None and self._throttle.is_limited:
             return
-        send = host.direct_send
-        assert send is not None
-        self._waits_for = self._feed.sweep(host)
+        self._waits_for = self._feed.sweep(host, chunks=chunks)
         self._waits_for.step_in(self, send)
 
     def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
@@ -246,7 +244,10 @@ class Follower(Limited):
             self._wake()
 
     def fell_short(self, payload: Payload, sent_as: bytes, taken: int, now: float) -> None:
-        """Note that its socket took only `taken` wire bytes of what is sent of a payload."""
+        """Note that its socket took only `taken` wire bytes of what is sent of a payload.
+
+        `~taken` of what was made for it alone, and will go out whatever was taken of it.
+        """
         owner = self._owner
         assert owner is not None
         self.step_out()

@@ -58,7 +58,8 @@ class Group:
         self._new_backlog = backlog
         self._left = left
         self._apart: dict[Follower, None] = {}
-        self._sweeps: dict[Callable[[Sweep], None], Sweep] = {}
+        # By what has them sent, and whether that is in chunks.
+        self._sweeps: dict[tuple[Callable[[Sweep], None], bool], Sweep] = {}
 
     @property
     def apart(self) -> int:
@@ -94,14 +95,16 @@ class Group:
             # They hold drivers, that may have stopped.
             self._sweeps.clear()
 
-    def sweep(self, host: Host) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`."""
+    def sweep(self, host: Host, *, chunks: bool) -> Sweep:
+        """Return the sweep of those that share the event loop of `host`, and are sent chunks, or aren't."""
         ready = host.feed_ready
         assert ready is not None
-        sweep = self._sweeps.get(ready)
+        sweep = self._sweeps.get((ready, chunks))
         if sweep is None:
-            sweep = Sweep(self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids)
-            self._sweeps[ready] = sweep
+            sweep = Sweep(
+                self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids, chunks=chunks
+            )
+            self._sweeps[ready, chunks] = sweep
         return sweep
 
     def stepped_in(self, follower: Follower) -> None:

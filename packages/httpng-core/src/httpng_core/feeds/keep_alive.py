@@ -5,7 +5,7 @@ from math import inf
 from httpng_core.feeds.checks import checked_payload
 from httpng_core.sending.calls import FollowOwner, Source, Swept
 from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.timers import Timer
 
 COMMENT = b":\n\n"
@@ -94,9 +94,9 @@ class KeptAlive:
         else:
             self._source.taken()
 
-    def step_in(self, host: Host) -> None:
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
         """Let a sweep send what comes next."""
-        self._source.step_in(host)
+        self._source.step_in(host, send, chunks=chunks)
 
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""

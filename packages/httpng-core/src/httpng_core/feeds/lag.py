@@ -10,7 +10,7 @@ from httpng_core.feeds.many import Followed
 from httpng_core.feeds.pace import Pace
 from httpng_core.http.response import body_bytes
 from httpng_core.sending.calls import FollowOwner, Swept
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 
 OnLag = Callable[[float, bool], "bytes | str | None"]
 """Gets the lag in seconds, and whether the client is thinned from now on; may return bytes that tell it."""
@@ -106,13 +106,13 @@ class LagWatched:
         else:
             self._source.taken()
 
-    def step_in(self, host: Host) -> None:
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
         """Let a sweep send what comes next, unless there is something to tell this client alone."""
         ladder = self._ladder
         if self._is_thinned or self._mark or self._source.has_dropped:
             return
         if ladder is None or not (ladder.is_up or ladder.marks):
-            self._source.step_in(host)
+            self._source.step_in(host, send, chunks=chunks)
 
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""

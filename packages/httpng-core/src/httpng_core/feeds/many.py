@@ -11,7 +11,7 @@ from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.resume import Progress
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.sending import calls
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 
 
 class ManyFollower:
@@ -156,7 +156,7 @@ class ManyFollower:
         for follower in self._followers:
             follower.drop_keys(dropped, reason)
 
-    def step_in(self, host: Host) -> None:
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
         """Do nothing: nobody else is owed the same."""
 
     def step_out(self) -> None:

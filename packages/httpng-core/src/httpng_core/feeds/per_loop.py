@@ -36,7 +36,7 @@ class FeedLoopStatistics:
         in_step: how many of these have had the same, and share what comes next.
         values: how many payloads are kept for those that join.
         handed: how many payloads wait for the thread of the loop.
-        drivers: how many drivers are known that send to followers in step: one, or none.
+        drivers: how many sweeps there are: for each group of followers one over HTTP/1.1 and one over HTTP/2.
         scheduled: how many of these were asked to send.
         places: how many places they look at, those of followers that are gone included.
         groups: how many groups of followers there are that want the same keys.

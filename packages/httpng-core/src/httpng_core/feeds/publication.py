@@ -38,8 +38,8 @@ class Publication(Protocol[F_contra]):
     def leave(self, follower: F_contra) -> None:
         """Have `follower` get nothing more."""
 
-    def sweep(self, host: Host) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`."""
+    def sweep(self, host: Host, *, chunks: bool) -> Sweep:
+        """Return the sweep of those that share the event loop of `host`, and are sent chunks, or aren't."""
 
     def stepped_in(self, follower: F_contra) -> None:
         """Have `follower` get nothing for itself until it has stepped out."""

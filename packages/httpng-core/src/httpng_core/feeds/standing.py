@@ -3,8 +3,9 @@
 from typing import Protocol
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Books, Sweep
+from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.pace import Pace
+from httpng_core.feeds.places import Books
 from httpng_core.feeds.stats import FollowStats
 
 

@@ -6,11 +6,12 @@ from typing import Final
 from httpng_core.http.response import ResponseHead
 from httpng_core.http1.lifetime import Lifetime
 from httpng_core.http1.phase import FLUSHING, HANDLING, IDLE
-from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.holders import Holder
+from httpng_core.sending.host import DirectSend
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
+from httpng_core.wire.at_once import AtOnce
 from httpng_core.wire.endpoint import MAX_INTERIM
 from httpng_core.wire.events import ExchangeEnded
 from httpng_core.wire.protocol import Readiness
@@ -191,26 +192,31 @@ class Responses(Lifetime):
         if self.exchange is not None:
             self.exchange.count_swept()
 
-    def can_sweep(self) -> bool:
-        """Return whether a sweep may send chunks now: all followers in step get the same bytes."""
-        outbound, framer = self._endpoint.outbound, self.framer
-        return (
-            self.exchange is not None
-            and framer.chunked
-            and outbound.is_empty
-            and not outbound.size.asks_first
-            and not outbound.is_sealed
-        )
+    has_chunks: Final = True
+
+    def sweep_by(self) -> DirectSend | None:
+        """Return what a sweep may send chunks by: all followers in step get the same, sealed for each."""
+        outbound = self._endpoint.outbound
+        if self.exchange is None or not self.framer.chunked or not outbound.is_empty:
+            return None
+        send, can_take = self.host.direct_send, self.host.can_take
+        if not outbound.is_sealed:
+            return None if outbound.size.asks_first else send
+        return None if send is None or can_take is None else AtOnce(outbound, send, can_take).send
 
     def swept(self, size: int) -> None:
-        """Count `size` wire bytes that a sweep has sent."""
-        self._endpoint.outbound.ledger.pass_by(size)
+        """Count `size` wire bytes that a sweep has sent; what is sealed was counted as it was sent."""
+        outbound = self._endpoint.outbound
+        if not outbound.is_sealed:
+            outbound.ledger.pass_by(size)
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+        """Frame the payload of which a sweep has sent a part."""
+        outbound = self._endpoint.outbound
         if taken:
             self.fill(None, now)
-            self._endpoint.outbound.accepted(taken, now)
-        else:
-            self._endpoint.outbound.size.taken(1, 0)
+            assert not outbound.is_empty, "a part of a payload is out, and the rest is nowhere"
+            outbound.accepted(taken if taken > 0 else ~taken, now)
+        elif not outbound.is_sealed:
+            outbound.size.taken(1, 0)
         self.host.wake()

@@ -8,6 +8,7 @@ from typing import Final
 
 from httpng_core.http2.blocks import head_block, trailer_block
 from httpng_core.http2.engine import streams
+from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.sending.body import Buffer
@@ -154,6 +155,20 @@ class Framing(Entry):
         if ends and not last:
             self._add_trailers(exchange, made)
         return total + 9 * len(sizes)
+
+    # What a sweep of followers sends ------------------------------------------------------------------
+
+    def commit_swept(self, taken: int, now: float) -> None:
+        """Commit the frame of a payload, which was chosen again, of which `taken` wire bytes are sent."""
+        outbound = self._endpoint.outbound
+        made: list[Buffer] = []
+        self.send(made, MAX_FRAME, now)
+        assert made, "a part of a payload is out, and the rest is nowhere"
+        outbound.queue([b"".join(made)])
+        outbound.moved_at = now
+        outbound.accepted(taken, now)
+
+    # Inside -------------------------------------------------------------------------------------------
 
     def _add_trailers(self, exchange: Exchange, made: list[Buffer]) -> None:
         """Add the trailers, which end the stream."""

@@ -6,17 +6,17 @@ from typing import Final, Protocol
 from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
 from httpng_core.http.response import ResponseHead
+from httpng_core.http2.at_once import StreamSend
 from httpng_core.http2.blocks import CONTINUE, interim_block
 from httpng_core.http2.engine import streams
 from httpng_core.http2.engine.errors import INTERNAL_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.framing import Framing
 from httpng_core.http2.tunnel import TunnelInflow
-from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.holdings import Holding, holding_of
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
@@ -165,15 +165,27 @@ class Stream(Framing):
             self._session.consume_stream(self.order, size)
             self._owner.note_control(now)
 
-    def can_sweep(self) -> bool:
-        """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
-        return False
+    has_chunks: Final = False
+
+    def sweep_by(self) -> DirectSend | None:
+        """Return what a sweep may send payloads by: those of all followers in step are framed for each."""
+        outbound, send, can_take = self._endpoint.outbound, self.host.direct_send, self.host.can_take
+        if send is None or can_take is None or self.rest:
+            return None
+        if not outbound.is_empty or outbound.ledger.tracks or self.room <= 0:
+            return None
+        return StreamSend(outbound, self._session, self.flow, send, can_take).send
 
     def swept(self, size: int) -> None:
-        """Do nothing: nothing is swept."""
+        """Do nothing: what a sweep sends is counted as it is sent."""
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Do nothing: nothing is swept."""
+        """Frame the payload of which a sweep has sent a part."""
+        exchange = self.exchange
+        if taken and exchange is not None:
+            exchange.choose(now)
+            self.commit_swept(~taken, now)
+        self.host.wake()
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""

@@ -15,8 +15,8 @@ from httpng_core.http.response import (
 )
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Write
-from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import FELL_SHORT, RAISED, Cause, EndKind
+from httpng_core.sending.host import DirectSend
 from httpng_core.sending.queueing import Queueing
 from httpng_core.sending.states import LAST_WRITABLE, ResponseEvent, ResponseState, next_state
 from httpng_core.sending.waits import HeadStage

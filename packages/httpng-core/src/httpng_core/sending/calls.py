@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from httpng_core.config.types import Until
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.ends import Cause
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.results import SendResult
 from httpng_core.timers import Timer, Timers
@@ -230,8 +230,8 @@ class Source(Protocol):
     def taken(self) -> None:
         """Note that the kernel took a part of what was offered last."""
 
-    def step_in(self, host: Host) -> None:
-        """Let a sweep send what comes next: all that was offered is sent."""
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
+        """Let a sweep send what comes next by `send`, in chunks or as it is: all that was offered is sent."""
 
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""

@@ -1,17 +1,13 @@
 """What an exchange needs of what frames it."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from httpng_core.http.response import ResponseHead
 from httpng_core.sending.holders import Holder
-from httpng_core.sending.host import NO_HOST, Host
+from httpng_core.sending.host import NO_HOST, DirectSend, Host
 
 if TYPE_CHECKING:
     from httpng_core.sending.outgoing import Outgoing
-
-DirectSend = Callable[[bytes], int]
-"""Offers bytes to the kernel and returns how many it took; raises `OSError` if none."""
 
 
 class Carrier(Protocol):
@@ -58,14 +54,22 @@ class Carrier(Protocol):
     def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
         """Note that its receiver may want to read again."""
 
-    def can_sweep(self) -> bool:
-        """Return whether a sweep may send chunks of the exchange now: nothing stands before them."""
+    @property
+    def has_chunks(self) -> bool:
+        """Whether a sweep sends chunks of HTTP/1.1; else payloads as they are, each framed for its client."""
+
+    def sweep_by(self) -> DirectSend | None:
+        """Return what a sweep may send by from now on; `None`: something stands before what it sends.
+
+        It returns how much of it the kernel took. What was made for this client alone, and is cut, can't be
+        taken back: of that it returns `~taken`, which is negative.
+        """
 
     def swept(self, size: int) -> None:
         """Count `size` wire bytes that a sweep has sent."""
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent the first `taken` wire bytes."""
+        """Frame the payload of which a sweep has sent a part: `taken` as `sweep_by` has returned it."""
 
 
 class _NoCarrier:
@@ -115,9 +119,11 @@ class _NoCarrier:
     def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
         """Do nothing."""
 
-    def can_sweep(self) -> bool:
-        """Return false."""
-        return False
+    has_chunks: Final = False
+
+    def sweep_by(self) -> DirectSend | None:
+        """Return none."""
+        return None
 
     def swept(self, size: int) -> None:
         """Do nothing."""

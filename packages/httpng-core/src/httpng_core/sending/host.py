@@ -8,6 +8,8 @@ from httpng_core.sending.admission import Admission
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import PathLook
 
+DirectSend = Callable[[bytes], int]
+"""Offers bytes to the kernel and returns how many it took; raises `OSError` if none."""
 CallInLoop = Callable[[Callable[[], None]], None]
 """Calls a function in the thread of an event loop: at once if called from there, else soon."""
 
@@ -32,6 +34,9 @@ class Host:
             driver can spread many of these over several turns. `None`: `wake` is.
         direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none.
             `None`: feeds don't send to this client together with others.
+        can_take: asks the kernel whether it takes bytes now, as for `Connection.asks_first`; false as well
+            while something else waits to be sent. `None`: feeds don't send to this client together with
+            others where what is made can't be taken back, over TLS and over HTTP/2.
         call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one
             thread.
         call_soon: does so in a turn of the loop to come, also when called from there: what feeds are to send
@@ -49,6 +54,7 @@ class Host:
         "admission",
         "call_in_loop",
         "call_soon",
+        "can_take",
         "direct_send",
         "driver",
         "feed_ready",
@@ -66,7 +72,8 @@ class Host:
         *,
         feed_ready: Callable[[Any], None] | None = None,
         payload_ready: Callable[[], None] | None = None,
-        direct_send: Callable[[bytes], int] | None = None,
+        direct_send: DirectSend | None = None,
+        can_take: Callable[[], bool] | None = None,
         call_in_loop: CallInLoop | None = None,
         call_soon: CallInLoop | None = None,
         look: Callable[[], PathLook | None] | None = None,
@@ -80,6 +87,7 @@ class Host:
         self.feed_ready = feed_ready
         self.payload_ready = wake if payload_ready is None else payload_ready
         self.direct_send = direct_send
+        self.can_take = can_take
         self.call_in_loop = call_in_loop
         self.call_soon = call_soon
         self.look = look

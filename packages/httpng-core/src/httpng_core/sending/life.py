@@ -248,5 +248,8 @@ class ResponseLife(ResponseBody):
         if self.head_stage < HeadStage.SENT or (source := self.queue.following) is None:
             return
         host = self.host
-        if host.direct_send is not None and host.feed_ready is not None and self.carrier.can_sweep():
-            source.step_in(host)
+        if host.direct_send is None or host.feed_ready is None:
+            return
+        carrier = self.carrier
+        if (send := carrier.sweep_by()) is not None:
+            source.step_in(host, send, chunks=carrier.has_chunks)

@@ -4,8 +4,8 @@ from collections import deque
 from typing import Final
 
 from httpng_core.http.response import ResponseHead
-from httpng_core.sending.carrier import NO_CARRIER, DirectSend
-from httpng_core.sending.host import NO_HOST
+from httpng_core.sending.carrier import NO_CARRIER
+from httpng_core.sending.host import NO_HOST, DirectSend
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from httpng_core.sending.body import Buffer
-from httpng_core.tls.end import RECORD, TlsEnd
+from httpng_core.sending.host import DirectSend
+from httpng_core.tls.end import RECORD, TlsEnd, TlsError
 from httpng_core.tls.records import RecordBook
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.outbound import Outbound
@@ -24,13 +25,15 @@ class SealedOutbound(Outbound):
     made ahead of the kernel.
     """
 
-    __slots__ = ("_acknowledged", "_book", "_end")
+    __slots__ = ("_acknowledged", "_book", "_end", "_sealed")
 
     def __init__(self, now: float, end: TlsEnd) -> None:
         super().__init__(now, is_sealed=True)
         self._book = RecordBook()
         self._acknowledged = 0
         self._end = end
+        # What `send_now` has sealed of a frame that is still to be committed.
+        self._sealed = b""
 
     @property
     def accepted_total(self) -> int:
@@ -69,10 +72,35 @@ class SealedOutbound(Outbound):
         """Commit plaintext that the ledger knows of: it is sealed now."""
         plaintext = buffers[0] if len(buffers) == 1 else b"".join(buffers)
         size = len(plaintext)
+        if self._sealed:
+            sealed, self._sealed = self._sealed, b""
+            self._book.push(len(sealed), size)
+            self.add_tail(sealed)
+            return
         for start in range(0, size, RECORD):
             record = memoryview(plaintext)[start : start + RECORD]
             self._end.seal(record)
             self.take_sealed(len(record))
+
+    def send_now(self, data: bytes, send: DirectSend) -> int:
+        """See `Outbound`. What it takes is plaintext, what it returns in `~taken` are sealed bytes."""
+        try:
+            sealed = self._end.sealed(data)
+        except TlsError:
+            return 0  # Whoever serves the client for itself learns the same.
+        size = len(sealed)
+        try:
+            taken = send(sealed)
+        except OSError:
+            taken = 0  # If it is more than "not now", the next attempt tells.
+        if taken == size:
+            plaintext, ledger = len(data), self.ledger
+            self._book.pass_by(size, plaintext)
+            ledger.pushed += plaintext
+            ledger.accepted += plaintext
+            return plaintext
+        self._sealed = sealed
+        return ~taken
 
     def take_sealed(self, plaintext: int = 0) -> None:
         """Take what TLS has to send: a record of `plaintext` bytes, or what it says by itself."""

@@ -11,7 +11,16 @@ from collections import deque
 class RecordBook:
     """Sealed bytes `pushed`, of which the kernel took `accepted`; numbers only."""
 
-    __slots__ = ("_accepted", "_acknowledged", "_plaintext", "_reached", "_waiting", "accepted", "pushed")
+    __slots__ = (
+        "_accepted",
+        "_acknowledged",
+        "_has_passed",
+        "_plaintext",
+        "_reached",
+        "_waiting",
+        "accepted",
+        "pushed",
+    )
 
     def __init__(self) -> None:
         self.pushed = 0
@@ -21,6 +30,8 @@ class RecordBook:
         self._acknowledged = 0
         self._waiting: deque[tuple[int, int]] = deque()
         self._accepted: deque[tuple[int, int]] = deque()
+        # Whether records have passed by that `_accepted` doesn't know yet.
+        self._has_passed = False
 
     def __len__(self) -> int:
         """Return how many records it remembers."""
@@ -28,10 +39,20 @@ class RecordBook:
 
     def push(self, size: int, plaintext: int = 0) -> None:
         """Add `size` sealed bytes; with the last of them `plaintext` more bytes can be opened."""
+        if self._has_passed:
+            self._note_passed()
         self.pushed += size
         if plaintext:
             self._plaintext += plaintext
             self._waiting.append((self.pushed, self._plaintext))
+
+    def pass_by(self, size: int, plaintext: int) -> None:
+        """Add a record that the kernel took at once, while nothing waited before it."""
+        self.pushed += size
+        self.accepted += size
+        self._plaintext += plaintext
+        self._reached += plaintext
+        self._has_passed = True
 
     def accept(self, size: int) -> int:
         """Note that the kernel took `size` more sealed bytes; return how many of plaintext these carry."""
@@ -48,9 +69,15 @@ class RecordBook:
 
         What was forgotten meanwhile counts once all that was accepted by then is acknowledged.
         """
+        if self._has_passed:
+            self._note_passed()
         while self._accepted and self._accepted[0][0] <= total:
             self._acknowledged = self._accepted.popleft()[1]
         return self._acknowledged
+
+    def _note_passed(self) -> None:
+        self._has_passed = False
+        self._accepted.append((self.accepted, self._reached))
 
     def forget(self) -> None:
         """Nobody asks for acknowledged bytes: of the records that were accepted the last will do."""

@@ -2,7 +2,7 @@
 
 from httpng_core.feeds.lag import Watched
 from httpng_core.sending.calls import FollowOwner, Swept
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.websocket.frames import BINARY, TEXT, frame_head
@@ -69,8 +69,8 @@ class MessageSource:
         """Take in nothing more: it has ended once what is pending is sent."""
         self._follower.finish()
 
-    def step_in(self, host: Host) -> None:
-        """Do nothing: a sweep sends chunks of HTTP/1.1, and these are none."""
+    def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
+        """Do nothing: a sweep sends payloads, and these are messages."""
 
     def step_out(self) -> None:
         """Do nothing: it never steps in."""

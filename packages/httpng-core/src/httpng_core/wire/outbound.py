@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.host import DirectSend
 from httpng_core.sending.whole import Whole
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.ledger import Ledger, Span
@@ -161,6 +162,24 @@ class Outbound:
 
     def say_goodbye(self) -> None:
         """Say that no more will come, where the wire has words for it: TLS has."""
+
+    def send_now(self, data: bytes, send: DirectSend) -> int:
+        """Send what a sweep has made for this client, and pays for: it can't be taken back.
+
+        Nothing waits before it. Return its length if the kernel took it whole: then it is counted. Else
+        `~taken`, and whoever called commits a frame of the very same bytes, before anything else, and tells
+        `accepted(taken)`.
+        """
+        try:
+            taken = send(data)
+        except OSError:
+            taken = 0  # If it is more than "not now", the next attempt tells.
+        if taken == len(data):
+            ledger = self.ledger
+            ledger.pushed += taken
+            ledger.accepted += taken
+            return taken
+        return ~taken
 
     def add_tail(self, data: bytes) -> None:
         """Add committed bytes at the end, whatever they are."""

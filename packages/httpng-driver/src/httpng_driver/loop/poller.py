@@ -121,7 +121,8 @@ class CanTake:
             self._poll = select.poll()
             self._poll.register(self._fd, select.POLLOUT)
         # An error alone is not "writable": sending would tell it, but so does reading.
-        return any(mask & select.POLLOUT for _, mask in self._poll.poll(0))
+        found = self._poll.poll(0)
+        return bool(found) and found[0][1] & select.POLLOUT != 0
 
 
 Poller = EpollPoller | SelectorPoller

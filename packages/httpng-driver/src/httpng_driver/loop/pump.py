@@ -74,6 +74,7 @@ class Pump(Sender):
                 feed_ready=hub.feed_turns.has_sweep,
                 payload_ready=partial(hub.feed_turns.has_payload, self),
                 direct_send=sock.send,
+                can_take=self.can_take,
                 call_in_loop=hub.wakeup.call_in_loop,
                 look=self.look,
                 note_end=None if hub.meter is None else hub.meter.ended,

@@ -31,6 +31,10 @@ class Sender(Driving):
         self._asked = CanTake(self._fd)
         self._blocked = False
 
+    def can_take(self) -> bool:
+        """Ask the kernel whether it takes bytes now; false as well while something else is to be sent."""
+        return not self.flagged and not self._blocked and self._asked()
+
     def push(self) -> bool:
         """Offer bytes to the kernel until it refuses or there are no more; return whether any moved."""
         connection, moved = self.connection, False

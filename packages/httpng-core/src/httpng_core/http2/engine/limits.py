@@ -34,6 +34,8 @@ _RESETS_EARNED: Final = 0.5
 _CONTROL_EARNED: Final = 4.0
 _DATA_EARNED: Final = 2.0
 _DATA_UNIT: Final = 1024.0
+FRAME_WORTH: Final = int(_DATA_EARNED * _DATA_UNIT)
+"""A DATA frame is worth as much as so many body bytes more than are in it; see `earn_bytes`."""
 _ENTRIES_PER_TOKEN: Final = 8
 
 
@@ -96,6 +98,10 @@ class Limits:
     def earn_data(self, size: int) -> None:
         """Note that a DATA frame was sent."""
         self._data_frames += 1
+        self._data_bytes += size
+
+    def earn_bytes(self, size: int) -> None:
+        """Note body bytes that were sent; their frames count as `FRAME_WORTH` bytes each."""
         self._data_bytes += size
 
     def earn_responses(self, count: int, frames: int, size: int) -> None:

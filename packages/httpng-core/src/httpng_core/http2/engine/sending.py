@@ -39,6 +39,7 @@ class Sending:
         streams: all streams.
         window: how many body bytes the client allows on the connection.
         last_stream: the last request that was taken.
+        swept: what sweeps have sent since something came, as `Limits.earn_bytes` counts it.
         must_empty_table: whether the next header block must begin with a change of the table's size.
         is_leaving: whether a GOAWAY has said that no more requests are taken.
     """
@@ -56,6 +57,7 @@ class Sending:
         "must_empty_table",
         "peer",
         "streams",
+        "swept",
         "window",
     )
 
@@ -72,6 +74,7 @@ class Sending:
         self.streams = Streams()
         self.window = FIRST_WINDOW
         self.last_stream = 0
+        self.swept = 0
         self.is_leaving = False
 
     # Questions ----------------------------------------------------------------------------------------
@@ -147,6 +150,10 @@ class Sending:
             self._limits.earn_data(size)
         self._advance(stream, SEND_DATA_END if end else SEND_DATA)
         return frames.data_head(size, stream_id, end)
+
+    def swept_head(self, stream: Stream, size: int) -> bytes:
+        """Return the head of a DATA frame, of a stream on which more may be sent; it isn't counted yet."""
+        return frames.data_head(size, stream.stream_id, False)
 
     def data_frame_heads(self, stream_id: int, sizes: list[int], end: bool) -> list[bytes]:
         """Return the heads of several DATA frames, of which the last may end the response; see the other."""

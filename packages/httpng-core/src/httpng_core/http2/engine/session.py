@@ -114,6 +114,9 @@ class Session(Intake):
         """Take `data`, which came; return what it means, in order. A bounded part, see `has_more`."""
         if self.has_failed:
             return []
+        if self.swept:
+            self._limits.earn_bytes(self.swept)
+            self.swept = 0
         events = self._events = []
         self._reset_now = []
         self.took_requests_only = False

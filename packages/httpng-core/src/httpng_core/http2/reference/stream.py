@@ -18,12 +18,11 @@ from httpng_core.http2.reference.hpack import content_length_field
 from httpng_core.http2.reference.request import RequestHead
 from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
 from httpng_core.sending.body import Buffer
-from httpng_core.sending.carrier import DirectSend
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.holdings import Holding, holding_of
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
@@ -172,9 +171,11 @@ class Stream(Entry):
     def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
         """Do nothing."""
 
-    def can_sweep(self) -> bool:
-        """Return false: followers of a feed in step get the same bytes, and each stream has its own."""
-        return False
+    has_chunks: Final = False
+
+    def sweep_by(self) -> DirectSend | None:
+        """Return none: a frame changes what h2 keeps as it is made."""
+        return None
 
     def swept(self, size: int) -> None:
         """Do nothing: nothing is swept."""
