@@ -256,12 +256,14 @@ class _NatsSession(Session):
 
     async def _restored(self) -> list[Entry]:
         """Return what is there when it has been subscribed to."""
-        entries = []
+        # By number: NATS may deliver one twice that is published while it looks up the last of each subject.
+        entries: dict[int, Entry] = {}
         while True:
             message = await self._subscription.next_msg(timeout=_TIMEOUT)
-            entries.append(self._entry(message))
+            entry = self._entry(message)
+            entries[entry.number] = entry
             if not message.metadata.num_pending:
-                return entries
+                return list(entries.values())
 
     def _entry(self, message: Any) -> Entry:
         sequence = message.metadata.sequence
