@@ -129,7 +129,9 @@ def serve(application: Application, listener: socket.socket, stop: Callable[[], 
                 if interest := peer.interest():
                     selector.register(peer.sock, interest, peer)
             ready = runner.is_ready or any(peer.is_ready for peer in peers)
-            for key, events in selector.select(0 if ready else 0.1):
+            due = [each.next_deadline() for each in (runner, *(peer.connection for peer in peers))]
+            wait = 0 if ready else min([0.1, *(at - time.monotonic() for at in due if at is not None)])
+            for key, events in selector.select(max(wait, 0)):
                 if key.data is None:
                     peers += accept(listener, application, runner, date)
                     continue

@@ -41,6 +41,11 @@ _ALONE = frozenset(
 """Files whose soak tests measure, or fill the machine: in soak they have it for themselves."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    # Tests wait for half of their time: for timeouts, for programs that start, for clients that are slow.
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.stem in _ALONE:
         item.add_marker(pytest.mark.alone)

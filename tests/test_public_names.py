@@ -8,6 +8,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -141,9 +142,14 @@ PRIVATE_IMPORTS = _lines(
 )
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def private_members(source: str) -> Iterator[str]:
     """The private attributes of others than `self` and `cls`."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr):
             own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
             if not own:
@@ -161,7 +167,7 @@ def private_imports(source: str) -> Iterator[str]:
 
 def _replaced(source: str) -> Iterator[tuple[str, str | None]]:
     """What `monkeypatch.setattr("module.name", ...)` replaces."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_parsed(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("setattr", "delattr")):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):

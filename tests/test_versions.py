@@ -6,6 +6,7 @@ import importlib.metadata
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ CALLED = {"nats": "nats-py", "opentelemetry": "opentelemetry-api"}
 """Distributions that aren't called as what they bring."""
 
 
+@cache
 def imported(package: str) -> set[str]:
     """The distributions that the modules of a package import, none of ours or of Python's."""
     found: set[str] = set()

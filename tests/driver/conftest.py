@@ -13,18 +13,34 @@ from httpng_core import CertificateFiles
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What loops and carriers add little together is for `soak`.
 
     Each carrier is tried on one loop; on the others the simplest one and the one that has all, or, of a
     test with parameters of its own, the simplest alone.
     """
+    is_reference = config.getoption("--engine") == "reference"
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
+        if is_reference and _is_beyond_the_reference(item, params):
+            item.add_marker(pytest.mark.skip(reason="the reference engines don't have that (ADR 204)"))
         if params.keys() >= {"anyio_backend", "carrier"}:
             tried = [HTTP1] if len(params) > 2 else ON_ALL_LOOPS
             if params["anyio_backend"] != _ASYNCIO and params["carrier"] not in tried:
                 item.add_marker(pytest.mark.soak)
+
+
+_ONLY_FAST = {
+    "test_websocket": "http2",
+    "test_websocket_messages": "http2",
+}
+"""What the reference engines lack, by file or test: over which protocol."""
+
+
+def _is_beyond_the_reference(item: pytest.Item, params: dict[str, object]) -> bool:
+    name = getattr(item, "originalname", item.name)
+    protocol = _ONLY_FAST.get(item.path.stem) or _ONLY_FAST.get(name)
+    return protocol is not None and str(params.get("carrier", protocol)).startswith(protocol)
 
 
 _ASYNCIO = ("asyncio", {"use_uvloop": False})

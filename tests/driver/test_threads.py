@@ -120,6 +120,8 @@ async def test_fewer_threads_finish_what_they_have(serving: Serving) -> None:
         assert received.body == b"httpng-2"
         await in_thread(busy.read_to_end)
         assert busy.ended == "fin"
+        # Else the server waits for its FIN.
+        busy.close()
         await until(lambda: not server.statistics().leaving)
         server.reconfigure(handler, threads=1)
 

@@ -8,6 +8,7 @@ import anyio
 import pytest
 from tests.driver.conftest import _ASYNCIO, anyio_backend, pair, serving
 from tests.driver.harness import _BACKENDS, BOUND, Serving
+from tests.driver.net import HTTP1, ON_ALL_LOOPS
 from tests.lua.conftest import Write
 from tests.lua.requirements.scripts import Finish, Run, Served, application, lines_of, prelude
 
@@ -20,11 +21,12 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """LuaJIT is tried on each loop, Lua 5.4 on one: on the others it adds little and is for `soak`."""
+    """LuaJIT is tried on each loop, Lua 5.4 on one, and so are most carriers: the rest is for `soak`."""
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        is_lua54 = item.path.is_relative_to(HERE) and params.get("lua") == "lua54"
-        if is_lua54 and params["anyio_backend"] != _ASYNCIO:
+        if not item.path.is_relative_to(HERE) or params.get("anyio_backend", _ASYNCIO) == _ASYNCIO:
+            continue
+        if params.get("lua") == "lua54" or params.get("over", HTTP1) not in ON_ALL_LOOPS:
             item.add_marker(pytest.mark.soak)
 
 
