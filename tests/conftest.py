@@ -35,6 +35,7 @@ _ALONE = frozenset(
         "test_long_upload",
         "test_long_uploads",
         "test_many_clients",
+        "test_mixed_crowd",
         "test_streams_over_reloads",
     ]
 )

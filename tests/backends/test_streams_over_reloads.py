@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.backends.stream_clients import StreamClient, StreamClients
+from tests.backends.stream_clients import EventClient, MessageClient, StreamClient, StreamClients
 from tests.backends.test_workers import Program, command, program
 
 CLIENTS = int(os.environ.get("STREAM_CLIENTS", "1000"))
@@ -76,12 +76,12 @@ def now() -> int:
 
 @contextmanager
 def streams(
-    folder: Path, app: str, *options: str, is_websocket: bool = False
+    folder: Path, app: str, *options: str, kind: type[StreamClient] = EventClient
 ) -> Iterator[tuple[Program, StreamClients]]:
     """Two workers, and clients that all have a value."""
     (folder / "app.py").write_text(app)
     with program(folder, *command("httpng_asyncio", "app.py:app", "--workers", "2", *options)) as server:
-        crowd = StreamClients(server.address, [StreamClient(is_websocket) for _ in range(CLIENTS)])
+        crowd = StreamClients(server.address, [kind() for _ in range(CLIENTS)])
         with crowd:
             until_current(server, crowd)
             yield server, crowd
@@ -110,10 +110,12 @@ def reload_again_and_again(server: Program) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    ("app", "is_websocket", "farewell"), [(_EVENTS, False, "goodbye"), (_MESSAGES, True, "1012")]
+    ("app", "kind", "farewell"), [(_EVENTS, EventClient, "goodbye"), (_MESSAGES, MessageClient, "1012")]
 )
-def test_streams_end_properly_and_go_on(tmp_path: Path, app: str, is_websocket: bool, farewell: str) -> None:
-    with streams(tmp_path, app, is_websocket=is_websocket) as (server, crowd):
+def test_streams_end_properly_and_go_on(
+    tmp_path: Path, app: str, kind: type[StreamClient], farewell: str
+) -> None:
+    with streams(tmp_path, app, kind=kind) as (server, crowd):
         reload_again_and_again(server)
         until_current(server, crowd)
         assert crowd.failures() == []

@@ -33,8 +33,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 _ONLY_FAST = {
     "test_websocket": "http2",
     "test_websocket_messages": "http2",
+    "test_asgi_websocket": "http2",
+    "test_messages_are_confirmed_by_a_client_that_answers_and_by_no_other": "http2",
+    "test_a_follower_skips_to_the_newest_when_its_client_has_confirmed": "http2",
+    "test_an_asgi_application_says_it_to_its_io": "http2",
+    "test_uploads": "http",
+    "test_a_body_is_pulled": "http",
+    "test_a_body_that_is_too_long_is_answered": "http",
+    "test_receive_tells_of_a_client_that_leaves_midway": "http",
+    "test_uploads_that_are_streamed": "http",
+    "test_others_have_their_turn_while_tiny_chunks_are_read": "http",
 }
-"""What the reference engines lack, by file or test: over which protocol."""
+"""What the reference engines lack, by file or test, and over which protocol: see ADR 204."""
 
 
 def _is_beyond_the_reference(item: pytest.Item, params: dict[str, object]) -> bool:
