@@ -129,7 +129,7 @@ def serve(application: Application, listener: socket.socket, stop: Callable[[], 
                 if interest := peer.interest():
                     selector.register(peer.sock, interest, peer)
             ready = runner.is_ready or any(peer.is_ready for peer in peers)
-            due = [each.next_deadline() for each in (runner, *(peer.connection for peer in peers))]
+            due = [runner.next_deadline(), *(peer.connection.next_deadline() for peer in peers)]
             wait = 0 if ready else min([0.1, *(at - time.monotonic() for at in due if at is not None)])
             for key, events in selector.select(max(wait, 0)):
                 if key.data is None:
