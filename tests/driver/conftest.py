@@ -42,6 +42,7 @@ _ONLY_FAST = {
     "test_a_body_that_is_too_long_is_answered": "http",
     "test_receive_tells_of_a_client_that_leaves_midway": "http",
     "test_uploads_that_are_streamed": "http",
+    "test_memory_does_not_grow_with_an_upload": "http",
     "test_others_have_their_turn_while_tiny_chunks_are_read": "http",
 }
 """What the reference engines lack, by file or test, and over which protocol: see ADR 204."""
