@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from struct import Struct
 
+from hpack.huffman import HuffmanEncoder
+from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
 _HEAD = Struct(">HBBBL")
 _HEADERS, _SETTINGS, _WINDOW_UPDATE = 1, 4, 8
 _END_STREAM, _END_HEADERS = 1, 4
@@ -23,16 +26,17 @@ OPENING = b"".join(
     )
 )
 
-# GET and http by index, :authority as a literal that isn't put into the table.
-_FIRST = b"\x82\x86\x01\x0e127.0.0.1:8080"
-_ROOT = b"\x84"
+# As h2load has them: the path first, then http and GET by index; here with :authority as a literal between.
+_REST = b"\x86\x01\x0e127.0.0.1:8080\x82"
+_HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
 
 def block(path: str | None = None) -> bytes:
     """Return the header block of a GET of `path`, in ASCII, as a literal; `/` by index if it is `None`."""
     if path is None:
-        return _FIRST + _ROOT
-    return _FIRST + b"\x04" + bytes([len(path)]) + path.encode()
+        return b"\x84" + _REST
+    text = bytes(_HUFFMAN.encode(path.encode()))
+    return b"\x04" + bytes([0x80 | len(text)]) + text + _REST
 
 
 def requests(ids: Iterable[int], number: int | None) -> bytes:

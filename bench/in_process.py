@@ -148,7 +148,7 @@ class Http2Clients(Clients):
         if self._hub.statistics().tasks:
             return False
         for fd, _ in self._answered.poll(0, len(self._ends)):
-            self._came[fd] = self._came.get(fd, b"") + self._by_fd[fd].recv(1 << 20)
+            self._came[fd] = self._came.get(fd, b"") + self._by_fd[fd].recv(65536)
         count = len(self._ends)
         return len(self._came) == count and all(
             responses(wire) == self._streams for wire in self._came.values()

@@ -36,7 +36,6 @@ from httpng_core import (
     Feed,
     Pending,
     RequestReceived,
-    Response,
     SendStats,
     Settings,
 )
@@ -190,13 +189,22 @@ class Http2Machine(RuleBasedStateMachine):
     @rule(
         limit=st.sampled_from([None, None, 1, 100]),
         amount=st.one_of(st.integers(0, 40), st.sampled_from([200, 5_000, 1 << 30])),
+        meanwhile=st.sampled_from(["", "", "client", "server"]),
     )
-    def push(self, limit: int | None, amount: int) -> None:
+    def push(self, limit: int | None, amount: int, meanwhile: str = "") -> None:
+        """The client says something, or a handler gives up, `meanwhile`: while the kernel has an offer."""
         while self.connection.wants_write and (amount > 0 or not self.connection.asks_first):
             offer = b"".join(self.connection.data_to_send(self.clock(), limit))
             assert offer or not self.connection.wants_write, "it wants to write, and has nothing"
             self._take_events()
-            taken = min(amount, len(offer))
+            if meanwhile == "client":
+                self.say(0)
+            elif meanwhile == "server":
+                self.streams[-1].exchange.reset(self.clock())
+                self._take_events()
+            if meanwhile and self.connection.close_expected():
+                return
+            meanwhile, taken = "", min(amount, len(offer))
             amount -= taken
             self.taken += taken
             self.walker.feed(offer[:taken])
@@ -256,15 +264,21 @@ class Http2Machine(RuleBasedStateMachine):
         self._take_events()
 
     @precondition(lambda self: self.streams)
-    @rule(pick=picks, how=st.sampled_from(["finish", "close", "respond", "fail", "reset"]), size=sizes)
-    def handler_ends(self, pick: int, how: str, size: int) -> None:
+    @rule(
+        pick=picks,
+        how=st.sampled_from(["finish", "close", "respond", "respond", "fail", "reset"]),
+        size=sizes,
+        amount=st.sampled_from([None, 0, 1, 30, 100, 1 << 30]),
+    )
+    def handler_ends(self, pick: int, how: str, size: int, amount: int | None) -> None:
+        """A response may go to the kernel in the call that gives it; then it takes this `amount`."""
         stream = self.streams[pick % len(self.streams)]
         exchange, now = stream.exchange, self.clock()
         if exchange.state not in (1, 2) or (stream.followed and how != "reset"):
             return
         if how == "respond":
             stream.returned = self._body(size)
-            exchange.respond(Response(body=stream.returned), now)
+            exchange.answer(200, None, stream.returned, now, None if amount is None else self._kernel(amount))
         elif how == "fail":
             stream.failed = True
             exchange.fail(now)
@@ -276,6 +290,18 @@ class Http2Machine(RuleBasedStateMachine):
             }
             ends[how](now)
         self._take_events()
+
+    def _kernel(self, amount: int) -> Callable[[bytes], int]:
+        def send(wire: bytes) -> int:
+            if not amount:
+                raise BlockingIOError
+            taken = min(amount, len(wire))
+            self.taken += taken
+            self.walker.feed(wire[:taken])
+            self.client.receive(wire[:taken])
+            return taken
+
+        return send
 
     @precondition(lambda self: any(call.settled == 0 for stream in self.streams for call in stream.calls))
     @rule(pick=picks)

@@ -226,3 +226,95 @@ def test_one_that_asks_for_the_end_of_the_connection_is_the_last() -> None:
     assert stream.complete
     assert stream.body == b"bye"
     assert driven.connection.half_close_expected() or driven.connection.close_expected()
+
+
+# In the call that gives it ----------------------------------------------------------------------------
+
+
+def answered_at_once(driven: Driven2, body: bytes = b"hello", room: int = 1 << 20, headers: Any = ()) -> int:
+    """The last exchange has its answer, of which the kernel takes so much; how often that was asked."""
+    asked = []
+
+    def send(wire: bytes) -> int:
+        asked.append(wire)
+        if not room:
+            raise BlockingIOError
+        driven.wire += wire[:room]
+        return min(room, len(wire))
+
+    driven.exchange.answer(200, {**HEADERS, **dict(headers)}, body, driven.now, send)
+    return len(asked)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_whatever_the_kernel_takes_at_once_is_as_if_it_went_the_long_way(body: bytes) -> None:
+    at_once = Driven2()
+    at_once.begin()
+    begin = len(at_once.wire)
+    assert answered_at_once(at_once, body) == 1
+    assert at_once.exchange.is_over
+    for taken in range(len(at_once.wire) - begin + 1):
+        at_once, long = Driven2(), Driven2()
+        both = [(driven, [driven.begin()]) for driven in (at_once, long)]
+        assert answered_at_once(at_once, body, taken) == 1
+        long.exchange.answer(200, HEADERS, body, long.now)
+        long.push(taken, LIMIT)
+        Driven2.push(at_once, 0)
+        assert seen(*both[0], begin) == seen(*both[1], begin)
+        for driven, _ in both:
+            driven.clock.now += 0.25
+            driven.push(limit=LIMIT)
+        assert seen(*both[0], begin) == seen(*both[1], begin)
+        assert both[0][1][0][1].body == body
+
+
+def test_what_is_sent_at_once_wakes_nobody_but_what_is_left_does() -> None:
+    driven = Driven2(tells_complete=False)
+    for _ in range(3):
+        driven.begin()
+        driven.wakes = 0
+        assert answered_at_once(driven) == 1
+        assert (driven.wakes, driven.outcomes, driven.connection.is_at_rest) == (0, [], True)
+        driven.push()
+    _, stream = driven.begin()
+    assert answered_at_once(driven, room=10) == 1
+    assert driven.wakes > 0
+    driven.push()
+    assert stream.complete
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        lambda driven: driven.begin(),
+        lambda driven: driven.wait(5),
+        lambda driven: driven.exchange.wait(5, driven.now, until="acked"),
+        lambda driven: setattr(driven.exchange, "on_over", lambda: None),
+        lambda driven: driven.receive(NO_WINDOW),
+        lambda driven: driven.eof(),
+        lambda driven: driven.connection.drain(driven.now),
+        lambda driven: driven.write(b"first "),
+        lambda driven: setattr(driven.exchange, "stall_timeout", 9),
+    ],
+)
+def test_nothing_is_sent_at_once_if_somebody_else_is_concerned(disturb: Any) -> None:
+    driven = Driven2(tells_acknowledged=True)
+    driven.begin()
+    disturb(driven)
+    assert answered_at_once(driven) == 0
+
+
+def test_neither_is_what_is_out_of_the_ordinary() -> None:
+    for window, method, headers, body in (
+        (1 << 20, "HEAD", {}, b"hello"),
+        (1 << 20, "GET", {"connection": "close"}, b"hello"),
+        (1 << 20, "GET", {}, b"x" * 16_384),
+        (1 << 20, "GET", {}, b"x" * 16_385),
+        (4, "GET", {}, b"hello"),
+    ):
+        driven = Driven2(window)
+        _, stream = driven.begin(method=method)
+        assert answered_at_once(driven, body, headers=headers) == 0
+        driven.turn()
+        assert stream.complete
+        assert stream.body == (b"" if method == "HEAD" else body)

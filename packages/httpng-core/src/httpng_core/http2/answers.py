@@ -16,6 +16,7 @@ from httpng_core.http2.engine.frames import DATA, END_HEADERS, END_STREAM, HEAD_
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.http2.stream import Stream
+from httpng_core.sending.host import DirectSend
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
@@ -75,6 +76,64 @@ class Answers:
             self._make(waiting, limit, in_order=True)
         if self._offered:
             self._endpoint.outbound.offer_batch(b"".join(self._parts), self.taken, self.commit)
+
+    def send(self, stream: Stream, head: ResponseHead, data: bytes, now: float, send: DirectSend) -> int:
+        """Give the kernel the answer of the only stream; return how many bytes that has left, -1: not asked.
+
+        What the steps from `offer` to `taken` do is done in one go, if the connection rests.
+        """
+        endpoint, session, flow, exchange = self._endpoint, self._session, stream.flow, stream.exchange
+        outbound, ledger, size = endpoint.outbound, endpoint.outbound.ledger, len(data)
+        if (
+            exchange is None
+            or not endpoint.at_rest
+            # So it is where bytes are sealed.
+            or outbound.size.asks_first
+            or head.close
+            or endpoint.eof
+            or ledger.tracks
+            or not outbound.is_empty
+            or session.control
+            or size > flow.window
+            or size > session.window
+            or flow.state != HALF_CLOSED_REMOTE
+            or stream.inflow is not None
+        ):
+            return -1
+        date = endpoint.date()
+        if (head is not self._head or self._last != (size, date)) and not self._frame(head, size, date):
+            return -1
+        order = stream.order.to_bytes(4, "big")
+        if size:
+            wire = b"".join((self._start, order, self._middle, order, data))
+        else:
+            wire = self._start + order + self._middle
+        total = len(wire)
+        if total >= outbound.size.limit:
+            return -1
+        try:
+            taken = send(wire)
+        except OSError:
+            # It is told again, to who asks next.
+            taken = 0
+        self._flows, self._bodies, self._body_size = [flow], 1 if size else 0, size
+        if taken != total:
+            self._heads, self._parts = [self._block_size], [wire]
+            return total - taken
+        ledger.pushed += total
+        ledger.accepted += total
+        outbound.moved_at = now
+        session.end_whole(self._flows, self._bodies, size)
+        exchange.sent_whole(head, size, now)
+        return 0
+
+    def was_cut(self, stream: Stream, left: int, now: float) -> None:
+        """Go on with what `send` has left, as if it had been offered as always."""
+        outbound = self._endpoint.outbound
+        self.waiting.remove(stream)
+        self._offered = [stream]
+        outbound.offer_batch(self._parts[0], self.taken, self.commit)
+        outbound.accepted(outbound.offered - left, now)
 
     def leave_out_framed(self) -> None:
         """Forget those of which frames were made meanwhile."""

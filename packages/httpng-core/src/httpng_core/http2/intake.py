@@ -84,6 +84,42 @@ class Intake(Lifetime):
 
     # Requests -----------------------------------------------------------------------------------------
 
+    def _take_requests(self, events: list[Event], now: float) -> None:
+        """Take requests that came whole, all in one go where they are as always."""
+        admission, kept, endpoint, settings = (
+            self.host.admission,
+            self._memo.kept,
+            self.endpoint,
+            self.settings,
+        )
+        open_streams, ends = self.session.streams.open, (endpoint.https, endpoint.peer, endpoint.ouraddr)
+        is_plain = (
+            admission.full is None
+            and not self._priorities
+            and settings.trusted_proxies is None
+            and not endpoint.draining
+        )
+        for event in events:
+            assert isinstance(event, RequestBegan)
+            head, stream_id = event.head, event.stream_id
+            facts = kept.get(head)
+            if facts is None:
+                facts = self._memo.like(head)
+            if facts is None or facts.protocol or not is_plain:
+                self._take_request(event, now)
+                continue
+            stream = Stream(self, open_streams[stream_id], facts.length, facts.priority, now)
+            self.streams[stream_id] = stream
+            request = Request(facts.method, facts.path, facts.host, facts, b"", 0, *ends)
+            request.version_major = 2
+            exchange = stream.exchange = Exchange(request, settings, endpoint.timers, stream, now)
+            admission.under_way += 1
+            if admission.open is not None:
+                admission.open[exchange] = None
+            endpoint.events.append(RequestReceived(exchange))
+        if self.streams:
+            self._idle_since = None
+
     def _take_request(self, event: RequestBegan, now: float) -> None:
         stream_id, facts = event.stream_id, None
         admission = self.host.admission
@@ -139,19 +175,11 @@ class Intake(Lifetime):
 
     def _request(self, facts: Facts, body: bytes | None) -> Request:
         endpoint, settings = self.endpoint, self.settings
-        request = Request(
-            method=facts.method,
-            path=facts.path,
-            host=facts.host,
-            block=facts,
-            body=body,
-            version_major=2,
-            version_minor=0,
-            protocol=facts.protocol,
-            https=endpoint.https,
-            peer=endpoint.peer,
-            ouraddr=endpoint.ouraddr,
-        )
+        ends = endpoint.https, endpoint.peer, endpoint.ouraddr
+        request = Request(facts.method, facts.path, facts.host, facts, body, 0, *ends)
+        request.version_major = 2
+        if facts.protocol:
+            request.protocol = facts.protocol
         if settings.trusted_proxies is not None:
             apply_forwarded(request, settings.trusted_proxies, settings.forwarded_header)
         return request

@@ -5,6 +5,7 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.settings import Settings
+from httpng_core.http.response import ResponseHead
 from httpng_core.http2.answers import Answers
 from httpng_core.http2.engine.errors import NO_ERROR
 from httpng_core.http2.engine.session import Session
@@ -13,7 +14,7 @@ from httpng_core.http2.uploads import Uploads
 from httpng_core.sending.ends import Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holdings import Holding
-from httpng_core.sending.host import Host
+from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
@@ -146,6 +147,33 @@ class Lifetime:
         if self.session.control:
             self.note_control(now)
 
+    def send_whole(
+        self, stream: Stream, head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Give a whole response to the kernel if it is the only one; see `Carrier`."""
+        if len(self.streams) != 1:
+            return -1
+        left = self.answers.send(stream, head, data, now, send)
+        exchange = stream.exchange
+        if left or exchange is None:
+            return left
+        # What is left of `stream_over` for one that is complete and the last.
+        endpoint, admission = self.endpoint, self.host.admission
+        admission.under_way -= 1
+        if admission.open is not None:
+            admission.open.pop(exchange, None)
+        if (note := endpoint.host.note_end) is not None:
+            note(exchange, now)
+        if endpoint.tells_complete or exchange.settings.access_log:
+            endpoint.events.append(ExchangeEnded(exchange, now))
+            self.host.wake()
+        self._forget(stream, now)
+        return 0
+
+    def whole_was_cut(self, stream: Stream, left: int, now: float) -> None:
+        """Go on with what `send_whole` has left."""
+        self.answers.was_cut(stream, left, now)
+
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
         return self.uploads.rate_due
@@ -255,10 +283,12 @@ class Lifetime:
                 self._arm(self._idle_due())
             if not endpoint.outbound.is_empty or self.session.control:
                 self._arm(self._stuck_due())
+            elif self._phase is _OPEN:
+                if not self._goes_on:
+                    endpoint.at_rest = True
+                return
             if self._phase is Phase.LEAVING:
                 self._go_away(now)
-            if self._phase is _OPEN and not self.session.control and not self._goes_on:
-                endpoint.at_rest = True
         if self._phase is not Phase.OPEN:
             self._end_if_done(now)
 

@@ -78,11 +78,12 @@ class Http2(Intake):
             return
         session, self._touched = self.session, now
         # Windows and streams may change.
-        self.endpoint.outbound.settle_batch()
+        if not self.endpoint.outbound.is_empty:
+            self.endpoint.outbound.settle_batch()
         events = session.receive(data, now)
         if session.took_requests_only:
             # The ordinary case: whether there is something else to do is as it was.
-            self._act(events, now)
+            self._take_requests(events, now)
             return
         self.endpoint.at_rest = False
         self._act(events, now)

@@ -22,15 +22,29 @@ class Facts:
 
     __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority", "protocol")
 
+    host: str
+    path: str
+    method: str
+    protocol: str
+    length: int
+    expects_continue: bool
+    priority: Priority
+    _fields: tuple[tuple[bytes, bytes], ...]
+
     upgrade: Final[tuple[bytes, ...]] = ()
     """HTTP/2 has no such field (RFC 9113, 8.2.2)."""
 
-    def __init__(self, head: RequestHead) -> None:
-        """Read a head that is sound.
+    def __init__(self, head: RequestHead, like: "Facts | None" = None) -> None:
+        """Read a head that is sound; or one that is `like` another but for its path.
 
         Raises:
             RemoteError: The request can't be served.
         """
+        if like is not None:
+            self.host, self.path, self.method = like.host, head.path.decode("ascii"), like.method
+            self.protocol, self.length, self._fields = like.protocol, like.length, like._fields
+            self.expects_continue, self.priority = like.expects_continue, like.priority
+            return
         if head.method == b"CONNECT" and head.protocol != b"websocket":
             raise RemoteError("CONNECT is not supported, but for WebSockets (RFC 8441)", 501)
         host = check_host(b"2", [head.authority])
@@ -39,7 +53,7 @@ class Facts:
         self.protocol = head.protocol.decode("ascii")
         self.length = head.length
         self.expects_continue = False
-        self.priority: Priority = FAIR
+        self.priority = FAIR
         self._fields = head.fields
         for name, value in head.fields:
             if name == b"expect":
@@ -68,6 +82,12 @@ class FactsMemo:
     def __init__(self) -> None:
         self.kept: dict[RequestHead, Facts] = {}
 
+    def like(self, head: RequestHead) -> Facts | None:
+        """Return what a head says that is like a known one but for its path; it isn't kept."""
+        if head.like is None or (known := self.kept.get(head.like)) is None:
+            return None
+        return Facts(head, known)
+
     def facts(self, head: RequestHead) -> Facts:
         """Return what a head says.
 
@@ -76,6 +96,9 @@ class FactsMemo:
         """
         facts = self.kept.get(head)
         if facts is None:
+            facts = self.like(head)
+            if facts is not None:
+                return facts
             facts = Facts(head)
             if len(self.kept) >= _MOST_KEPT:
                 self.kept.clear()

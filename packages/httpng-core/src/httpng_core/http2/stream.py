@@ -46,6 +46,14 @@ class StreamOwner(Protocol):
     def stream_over(self, stream: "Stream", now: float) -> None:
         """Note that the exchange reached a final state."""
 
+    def send_whole(
+        self, stream: "Stream", head: ResponseHead, data: bytes, now: float, send: DirectSend
+    ) -> int:
+        """Give a whole response to the kernel; see `Carrier`."""
+
+    def whole_was_cut(self, stream: "Stream", left: int, now: float) -> None:
+        """Go on with what `send_whole` has left."""
+
     def bodies_due(self) -> float:
         """Return when the bodies of all requests together have come too slowly."""
 
@@ -135,11 +143,15 @@ class Stream(Framing):
     def send_whole(
         self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
     ) -> int:
-        """Return that nobody was asked: others may have something to send as well."""
-        return -1
+        """Give a whole response to the kernel; return how many wire bytes that has left, -1: it wasn't asked.
+
+        It is asked if there is no other stream, that may have something to send as well.
+        """
+        return self._owner.send_whole(self, head, data, now, send)
 
     def whole_was_cut(self, left: int, now: float) -> None:
-        """Do nothing, as nothing was sent."""
+        """Go on with what `send_whole` has left, as if it had been offered as always."""
+        self._owner.whole_was_cut(self, left, now)
 
     def has_company(self) -> bool:
         """Return whether the connection has other streams."""

@@ -39,16 +39,15 @@ MAX_FRAME: Final = 16384
 """The longest payload that we take, which is the default of SETTINGS_MAX_FRAME_SIZE."""
 MAX_BLOCK: Final = 128 * 1024
 """The longest header block that we take, before it is decoded."""
-_HIGHEST_ID: Final = (1 << 31) - 1
 MAX_CONTINUATIONS: Final = 32
 """How many CONTINUATION frames one header block may have."""
 
 _HOW_HEADERS: Final = END_HEADERS | PADDED | HAS_PRIORITY
 _HEAD: Final = Struct(">HBBBL")
-# The same, for one whose payload is shorter than 65,536: a zero, the size, type and flags, the stream.
-_SHORT_HEAD: Final = Struct(">BHHL")
-_WHOLE_REQUEST: Final = HEADERS << 8 | END_STREAM | END_HEADERS
-_SHORT_BLOCK: Final = 1024
+# The same: size and type, flags, and the stream, negative where the reserved bit is set.
+_KINDS: Final = Struct(">LBl")
+_WHOLE: Final = END_STREAM | END_HEADERS
+_SHORT_BLOCK: Final = 1024 << 8
 _WORD: Final = Struct(">L")
 _PAIR: Final = Struct(">HL")
 
@@ -134,19 +133,19 @@ class FrameReader:
             return found, at
         size = len(data)
         while size - at >= HEAD_SIZE and most > 0:
-            high, length, what, stream_id = _SHORT_HEAD.unpack_from(data, at)
-            end = at + HEAD_SIZE + length
+            what, flags, stream_id = _KINDS.unpack_from(data, at)
+            at += HEAD_SIZE
+            end = at + (what >> 8)
             if (
-                what != _WHOLE_REQUEST
+                what & 0xFF != HEADERS
+                or flags != _WHOLE
                 or stream_id <= highest
-                or high
-                or length >= _SHORT_BLOCK
                 or not stream_id & 1
-                or stream_id > _HIGHEST_ID
+                or what >= _SHORT_BLOCK
                 or end > size
             ):
-                break
-            found.append((stream_id, data[at + HEAD_SIZE : end]))
+                return found, at - HEAD_SIZE
+            found.append((stream_id, data[at:end]))
             at, highest = end, stream_id
             most -= 1
         return found, at

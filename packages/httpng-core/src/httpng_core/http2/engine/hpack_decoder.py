@@ -18,6 +18,7 @@ _FIELDS_TO_REFUSE: Final = 8
 _KEPT: Final = 32
 _LONGEST_KEPT: Final = 192
 _MAX_INTEGER: Final = 1 << 31
+_PATH_INDEX: Final = 4
 
 
 class HeaderList:
@@ -130,6 +131,35 @@ class Decoder:
             name, at = _string(block, at)
         value, at = _string(block, at)
         return (name, value), at
+
+
+def literal_path(block: bytes) -> tuple[int, int]:
+    """Return where the literal value of `:path` begins and ends in a block that is of this kind; else zeros.
+
+    Before it come indexed fields alone, of one byte each, and the literal is not put into the table. So what
+    comes before its first byte tells where that is, whatever comes behind it.
+    """
+    at, size = 0, len(block)
+    while at < size and 0x80 <= block[at] < 0xFF:
+        at += 1
+    # Without indexing, or never indexed; the name is that of entry 4.
+    if at + 1 >= size or block[at] & 0xEF != _PATH_INDEX:
+        return 0, 0
+    length = block[at + 1] & 0x7F
+    end = at + 2 + length
+    if length == 0x7F or end > size:
+        return 0, 0
+    return at + 1, end
+
+
+def path_of(block: bytes, at: int, end: int) -> bytes:
+    """Return the value that `literal_path` has found.
+
+    Raises:
+        FatalError: It is no Huffman code.
+    """
+    text = block[at + 1 : end]
+    return decode_huffman(text) if block[at] & 0x80 else text
 
 
 def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:

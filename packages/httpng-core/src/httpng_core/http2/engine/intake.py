@@ -14,13 +14,14 @@ from httpng_core.http2.engine.errors import (
 )
 from httpng_core.http2.engine.events import DataReceived, Event, RequestBegan, RequestEnded, RequestRefused
 from httpng_core.http2.engine.frames import Frame, FrameReader
-from httpng_core.http2.engine.hpack_decoder import Decoder, HeaderList
+from httpng_core.http2.engine.hpack_decoder import Decoder, HeaderList, literal_path, path_of
 from httpng_core.http2.engine.limits import Limits
 from httpng_core.http2.engine.requests import (
     UNKNOWN,
     RequestError,
     RequestHead,
     check_trailers,
+    is_plain_path,
     parse_request,
 )
 from httpng_core.http2.engine.sending import Sending
@@ -44,6 +45,7 @@ from httpng_core.http2.engine.streams import Stream
 _ROOM_TO_REFUSE: Final = 64 * 1024
 # Little, as it is the client who chooses what is kept.
 _KEPT_HEADS: Final = 32
+_KEPT_LIKES: Final = 16
 _LONGEST_KEPT: Final = 192
 
 
@@ -58,6 +60,7 @@ class Intake(Sending):
         "_events",
         "_heads",
         "_heads_version",
+        "_likes",
         "_reader",
     )
 
@@ -69,6 +72,9 @@ class Intake(Sending):
         # What the requests of short blocks say, by the rule of the decoder's own memo.
         self._heads: dict[bytes, RequestHead] = {}
         self._heads_version = 0
+        # Likewise the heads of blocks but for their path, which is a literal; and what their lists count but
+        # for it. Clients that ask for many things send such blocks.
+        self._likes: dict[bytes, tuple[RequestHead, int]] = {}
         self._events: list[Event] = []
         # Body bytes that aren't an event yet, and the stream they came on.
         self._data: list[bytes] = []
@@ -127,16 +133,34 @@ class Intake(Sending):
 
     def _head(self, block: bytes) -> RequestHead:
         """Return what a block says, which isn't known, or was before the table changed."""
+        at, end = literal_path(block)
+        rest = block[:at] + block[end:] if at else b""
+        known = self._likes.get(rest)
+        if known is not None and self._heads_version == self._decoder.version:
+            head = self._with_path(known[0], known[1], path_of(block, at, end))
+            if head is not None:
+                if len(self._heads) < _KEPT_HEADS and len(block) <= _LONGEST_KEPT:
+                    self._heads[block] = head
+                return head
         found = self._decoder.decode(block)
         if self._heads_version != self._decoder.version or len(self._heads) >= _KEPT_HEADS:
             self._heads_version = self._decoder.version
             self._heads.clear()
+            self._likes.clear()
             # This block may have changed the table, and say something else next time.
             return self._parse(found)
         head = self._parse(found)
         if len(block) <= _LONGEST_KEPT:
             self._heads[block] = head
+        if rest and len(rest) <= _LONGEST_KEPT and len(self._likes) < _KEPT_LIKES:
+            self._likes[rest] = head, found.size - len(head.path)
         return head
+
+    def _with_path(self, like: RequestHead, size: int, path: bytes) -> RequestHead | None:
+        """Return a head like another one but for its path; `None` if it isn't that simple."""
+        if size + len(path) > self._config.max_header_list or not is_plain_path(path):
+            return None
+        return RequestHead.like_but_for_path(like, path)
 
     def _parse(self, found: HeaderList) -> RequestHead:
         if found.is_oversized:

@@ -28,6 +28,7 @@ _SOUND: Final[set[Field]] = set()
 _MOST_SOUND: Final = 512
 _LONGEST_SOUND: Final = 192
 
+_NO_PSEUDO: Final[dict[bytes, bytes]] = {}
 UNKNOWN: Final = -1
 """The length of a body that no Content-Length declares."""
 
@@ -57,9 +58,10 @@ class RequestHead:
         protocol: what an extended CONNECT asks for (RFC 8441), else empty.
         fields: the headers, without pseudo-headers; with Host, whichever way the client named it.
         length: the declared Content-Length, else `UNKNOWN`.
+        like: another one that is the same but for its path, if it was made of that.
     """
 
-    __slots__ = ("authority", "fields", "length", "method", "path", "protocol", "scheme")
+    __slots__ = ("authority", "fields", "length", "like", "method", "path", "protocol", "scheme")
 
     def __init__(self, pseudo: dict[bytes, bytes], fields: tuple[Field, ...], length: int) -> None:
         self.method = pseudo.get(b":method", b"")
@@ -69,6 +71,15 @@ class RequestHead:
         self.protocol = pseudo.get(b":protocol", b"")
         self.fields = fields
         self.length = length
+        self.like: RequestHead | None = None
+
+    @staticmethod
+    def like_but_for_path(other: "RequestHead", path: bytes) -> "RequestHead":
+        """Return one that is like another but for its path."""
+        head = RequestHead(_NO_PSEUDO, other.fields, other.length)
+        head.method, head.scheme, head.authority = other.method, other.scheme, other.authority
+        head.path, head.protocol, head.like = path, other.protocol, other
+        return head
 
 
 def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
@@ -100,6 +111,11 @@ def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
     _check_pseudo(pseudo, has_connect)
     _check_authority(pseudo, headers, hosts)
     return RequestHead(pseudo, tuple(headers), length)
+
+
+def is_plain_path(path: bytes) -> bool:
+    """Return whether a path is one that any request can have."""
+    return _PATH.fullmatch(path) is not None
 
 
 def check_trailers(fields: tuple[Field, ...]) -> None:

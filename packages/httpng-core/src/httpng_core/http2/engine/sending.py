@@ -130,8 +130,13 @@ class Sending:
 
         So many of them have bodies, of `size` bytes in all; each fits into one frame and into its windows.
         """
+        streams = self.streams
         for stream in ended:
-            self._close(stream, CLOSED)
+            if stream.unread:
+                self._close(stream, CLOSED)
+            else:
+                stream.state = CLOSED
+                streams.close(stream.stream_id, CLOSED)
         self.window -= size
         self._limits.earn_responses(len(ended), bodies, size)
 

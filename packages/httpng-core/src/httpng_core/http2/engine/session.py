@@ -123,8 +123,7 @@ class Session(Intake):
         try:
             if self.has_settings:
                 data = self._take_whole_requests(data, now)
-                if not data and events and not self._reset_now:
-                    self.took_requests_only = True
+                if self.took_requests_only:
                     return events
             if self._preface:
                 data = self._check_preface(data)
@@ -143,13 +142,26 @@ class Session(Intake):
 
     def _take_whole_requests(self, data: bytes, now: float) -> bytes:
         """Take the ordinary requests that `data` begins with; return what comes after them."""
-        found, at = self._reader.whole_requests(data, self.streams.highest, WORK)
+        streams, events = self.streams, self._events
+        found, at = self._reader.whole_requests(data, streams.highest, WORK)
+        opened, most, window = streams.open, self._config.max_streams, self.peer.initial_window
+        are_served = len(found) > 0
         for stream_id, block in found:
-            try:
-                self._begin(stream_id, block, True, False)
-            except StreamError as error:
-                self._fail_stream(error, now)
-        return data[at:] if at else data
+            head = self._heads.get(block) if self._heads_version == self._decoder.version else None
+            if head is None or head.length > 0 or self.is_leaving or len(opened) >= most:
+                try:
+                    self._begin(stream_id, block, True, False)
+                    are_served = are_served and isinstance(events[-1], RequestBegan)
+                except StreamError as error:
+                    are_served = False
+                    self._fail_stream(error, now)
+                continue
+            # What `_begin` does, if all is as always.
+            streams.highest = self.last_stream = stream_id
+            opened[stream_id] = Stream(stream_id, True, window, head.length)
+            events.append(RequestBegan(stream_id, head, True))
+        self.took_requests_only = are_served and at == len(data)
+        return data[at:]
 
     def _check_preface(self, data: bytes) -> bytes:
         """Take off what is left of the preface; return what comes after it."""
