@@ -4,7 +4,7 @@ import pytest
 from tests.core.driving2 import Driven2
 from tests.core.websocket.speaking import PONG, TEXT, close, frame, frames, messages
 
-from httpng_core import HandshakeError
+from httpng_core import Feed, HandshakeError
 from httpng_core.testing.http2_client import ReceivedStream
 from httpng_core.websocket.session import WebSocket
 
@@ -181,3 +181,19 @@ def test_a_drain_says_that_the_server_restarts() -> None:
     assert frames(bytes(stream.body)) == [(0x88, b"\x03\xf4")]
     socket.say(close(1001), end=True)
     assert socket.outcomes == ["complete"]
+
+
+@pytest.mark.parametrize(("window", "fit"), [(14, 2), (15, 3), (20, 4)])
+def test_the_window_of_a_follow_counts_bytes_of_messages(window: int, fit: int) -> None:
+    socket = Socket2(tells_acknowledged=True)
+    stream = socket.accept()
+    feed = Feed(clock=socket.clock)
+    socket.ws.follow(feed.follower(), socket.now, None, window, "acked")
+    for number in range(5):
+        feed.publish(f"tick{number}", key=number)
+        socket.turn()
+    assert messages(bytes(stream.body)) == [f"tick{number}" for number in range(fit)]
+    for _ in range(2):
+        socket.connection.bytes_acknowledged(socket.connection.accepted, socket.now)
+        socket.turn()
+    assert messages(bytes(stream.body)) == [f"tick{number}" for number in range(5)]

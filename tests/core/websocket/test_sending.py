@@ -276,6 +276,42 @@ def test_payloads_of_a_feed_are_messages() -> None:
     assert follow.settled
 
 
+@pytest.mark.parametrize(("window", "fit"), [(14, 2), (15, 3), (19, 3), (20, 4)])
+def test_the_window_of_a_follow_counts_bytes_of_messages_as_that_of_a_send_does(
+    window: int, fit: int
+) -> None:
+    followed, sent = (Socket(tells_acknowledged=True) for _ in range(2))
+    feed = Feed(clock=followed.clock)
+    followed.ws.follow(feed.follower(), followed.now, None, window, "acked")
+    for number in range(5):
+        feed.publish(f"tick{number}", key=number)
+        followed.push()
+        sent.ws.send(f"tick{number}", sent.now, 0, window, "acked")
+        sent.push()
+    assert followed.messages == sent.messages == [f"tick{number}" for number in range(fit)]
+    assert told(followed) == (5 * fit, 5 * fit)
+    for _ in range(2):
+        followed.connection.bytes_acknowledged(followed.connection.accepted, followed.now)
+        followed.push()
+    assert followed.messages == [f"tick{number}" for number in range(5)]
+
+
+def test_a_notice_of_a_gap_counts_in_the_window_of_a_follow() -> None:
+    socket = Socket(tells_acknowledged=True)
+    feed = Feed(clock=socket.clock)
+    follower = feed.follower(on_gap=lambda count: f"lost {count}")
+    socket.ws.follow(follower, socket.now, None, 15, "acked")
+    feed.publish("tick 1")
+    socket.push()
+    for number in (2, 3):
+        feed.publish(f"tick {number}")
+    socket.push()
+    assert socket.messages == ["tick 1"], "6 in flight, and 12 with the notice"
+    socket.connection.bytes_acknowledged(socket.connection.accepted - 3, socket.now)
+    socket.push()
+    assert socket.messages == ["tick 1", "lost 1", "tick 3"], "3 in flight"
+
+
 def test_a_slow_client_of_a_feed_skips_messages_and_each_gap_is_a_message_of_its_own() -> None:
     socket = Socket()
     feed = Feed(clock=socket.clock)

@@ -249,10 +249,11 @@ class Follow(Write):
     Attributes:
         source: the follower of the feed.
         refused: how long what was drawn last was, if the window had no room for it; else 0.
+        positions: those of messages, if its payloads are some: its window counts by them.
         until_draining: whether it ends, with what is pending, once the server drains.
     """
 
-    __slots__ = ("refused", "source", "until_draining")
+    __slots__ = ("positions", "refused", "source", "until_draining")
 
     def __init__(
         self,
@@ -261,9 +262,12 @@ class Follow(Write):
         deadline: float,
         until: Until = "sent",
         path: PathEstimate | None = None,
+        positions: MessagePositions | None = None,
     ) -> None:
         super().__init__(b"", limit, deadline, until, path)
         self.source = source
+        # A path carries frames.
+        self.positions = positions if path is None else None
         self.refused = 0
         self.until_draining = False
 

@@ -206,10 +206,12 @@ class Exchange(Answering):
         headers: HeaderSource | None = None,
         until: Until | None = None,
         until_draining: bool = False,
+        positions: MessagePositions | None = None,
     ) -> Pending:
         """Send what a feed publishes until it is closed; the call settles with `None` when all of it is sent.
 
-        With `until_draining` it goes on as if the feed were closed once the server drains.
+        With `until_draining` it goes on as if the feed were closed once the server drains. Where payloads go
+        out as messages, `window` counts by `positions`, those of messages, as that of `write_message` does.
 
         The next payload is sent when all before it has come as far as `until`, or already when it fits into
         `window`. The window "auto" follows the path and counts until acked, or confirmed if `until` says so.
@@ -232,7 +234,7 @@ class Exchange(Answering):
         if size == "auto":
             follow = Follow(source, 0, deadline, until, self.along_path(until))
         else:
-            follow = Follow(source, size, deadline, until)
+            follow = Follow(source, size, deadline, until, None, positions)
         if self.state > LAST_WRITABLE:
             follow.settle(self._follow_cancelled())
             return follow

@@ -41,12 +41,13 @@ class MessagePositions:
     Attributes:
         body: what they are framed into.
         current: the bytes of messages that were accepted.
+        offered: how many bytes of messages a follow has drawn last, if one does.
     """
 
-    __slots__ = ("_acked", "_confirmed", "_sent", "body", "current")
+    __slots__ = ("_acked", "_confirmed", "_sent", "body", "current", "offered")
 
     def __init__(self, body: ResponseBody) -> None:
-        self.current = 0
+        self.current = self.offered = 0
         self.body = body
         self._sent = _Mark(deque(), 0)
         self._acked: _Mark | None = None

@@ -210,14 +210,16 @@ class WriterQueue:
         payload = follow.source.offer()
         if follow.settled or not payload:
             return
-        if _is_open(body, follow, len(payload)):
+        size = len(payload) if follow.positions is None else follow.positions.offered
+        if _is_open(body, follow, size):
             self.chosen, self.chosen_at = payload, now
         else:
-            follow.refused = len(payload)
+            follow.refused = size
 
 
 def _is_open(body: ResponseBody, follow: Follow, size: int) -> bool:
-    in_flight = body.in_flight(follow.until)
+    positions, until = follow.positions, follow.until
+    in_flight = body.in_flight(until) if positions is None else positions.in_flight(until)
     if in_flight == 0:
         return True
     # What is chosen may be longer than the payload, by the notice of a gap: then it needs that much room.

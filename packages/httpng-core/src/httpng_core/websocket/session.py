@@ -158,8 +158,8 @@ class WebSocket:
             if timeout is not None:
                 checked_timeout(timeout)
             return self._cancelled(Call.WAIT)
-        source = MessageSource(follower, self.exchange, self._positions, binary=binary)
-        return self.exchange.follow(source, now, timeout, window, None, until, until_draining)
+        source = MessageSource(follower, self.exchange, positions := self._positions, binary=binary)
+        return self.exchange.follow(source, now, timeout, window, None, until, until_draining, positions)
 
     def stats(self, now: float) -> SendStats:
         """Return where it stands, in bytes of messages; a compressed one counts once it is whole."""

@@ -54,7 +54,7 @@ class MessageSource:
         Raises:
             ValueError: a payload isn't UTF-8, so it can't be text.
         """
-        self._parts = []
+        self._parts, self._positions.offered = [], 0
         return self._follower.offer()
 
     def taken(self) -> None:
@@ -89,4 +89,5 @@ class MessageSource:
                 ) from None
         head = frame_head(self._opcode, len(payload))
         self._parts.append((len(head), len(payload)))
+        self._positions.offered += len(payload)
         return head + payload
