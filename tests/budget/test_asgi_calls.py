@@ -17,7 +17,7 @@ import httpng_asyncio
 
 # At most.
 HELLO = 52
-PIECE_OF_A_STREAM = 56
+PIECE_OF_A_STREAM = 11
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 PIECE = b"data: 1\n\n"

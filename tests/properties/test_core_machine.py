@@ -7,7 +7,7 @@ and what it reported, and reads `sent`, `committed` and the body off the wire by
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from typing import Any
@@ -304,6 +304,24 @@ class CoreMachine(RuleBasedStateMachine):
             else:
                 assert not call.settled
 
+    @precondition(lambda self: self.served)
+    @rule(size=sizes, amount=amounts)
+    def write_at_once(self, size: int, amount: int) -> None:
+        """A piece that goes to the kernel in the call that writes it, or nothing is done."""
+        body, limit = self._body(size), int(self.settings.default_send_window)
+        with self._handler_acts() as (served, before), self._kernel(amount) as send:
+            if not served.exchange.send_piece(body, self.clock(), send):
+                assert served.exchange.stats(self.clock()) == before
+                return
+            assert served.outcome is None
+            assert before.current == before.sent
+            assert 0 < size <= limit
+            assert not served.line
+            served.widest = max(served.widest, limit)
+            done = Pending()
+            done.settle(None)
+            self._note(served, Call("write", done, body, limit), None)
+
     @precondition(lambda self: self.served and self._open())
     @rule(size=st.sampled_from([50, 20_001]), then=st.sampled_from(["", "empty", "small", *ENDS]))
     def fall_short(self, size: int, then: str) -> None:
@@ -381,10 +399,17 @@ class CoreMachine(RuleBasedStateMachine):
         assert not served.line
 
     def _respond_at_once(self, exchange: Exchange, data: bytes, amount: int) -> None:
-        sent = []
+        with self._kernel(amount) as send:
+            exchange.answer(200, None, data, self.clock(), send)
+
+    @contextmanager
+    def _kernel(self, amount: int) -> Iterator[Callable[[bytes], int]]:
+        """What may be given to a call that has its bytes sent: it takes so many, once at most."""
+        sent: list[bytes] = []
+        before = self.taken
 
         def send(wire: bytes) -> int:
-            assert (self.offer, self.tail) == (None, b"")
+            assert (self.offer, self.tail, sent) == (None, b"", [])
             sent.append(wire)
             taken = min(amount, len(wire))
             if not taken:
@@ -393,10 +418,9 @@ class CoreMachine(RuleBasedStateMachine):
             self.receiver.feed(wire[:taken])
             return taken
 
-        taken_before = self.taken
-        exchange.answer(200, None, data, self.clock(), send)
+        yield send
         for wire in sent:
-            taken = self.taken - taken_before
+            taken = self.taken - before
             committed = self.connection.statistics().ledger - self.connection.accepted
             self.tail = wire[taken : taken + committed]
             assert len(self.tail) == committed

@@ -148,9 +148,40 @@ class Responses(Lifetime):
             self.host.wake()
         return 0
 
-    def whole_was_cut(self, left: int, now: float) -> None:
-        """Go on with what `send_whole` has left, as if it had been offered as always."""
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Give a chunk to the kernel, of a response of which that has all else; see `send_whole`."""
+        endpoint, outbound = self._endpoint, self._endpoint.outbound
+        ledger = outbound.ledger
+        if (
+            not endpoint.at_rest
+            or self._phase is not HANDLING
+            or not self.framer.chunked
+            or outbound.size.asks_first
+            or endpoint.eof
+            or ledger.tracks
+            or not outbound.is_empty
+        ):
+            return -1
+        wire = b"%x\r\n%b\r\n" % (len(data), data)
+        size = len(wire)
+        if size >= outbound.size.limit:
+            return -1
+        try:
+            taken = send(wire)
+        except OSError:
+            # It is told again, to who asks next.
+            taken = 0
+        if taken == size:
+            ledger.pushed += size
+            ledger.accepted += size
+            outbound.moved_at = now
+        return size - taken
+
+    def was_cut(self, left: int, now: float) -> None:
+        """Go on with what `send_whole` or `send_piece` has left, as if it had been offered as always."""
         outbound = self._endpoint.outbound
+        if outbound.is_empty:
+            self.fill(None, now)
         outbound.accepted(outbound.offered - left, now)
 
     def send_interim(self, head: ResponseHead, now: float) -> None:

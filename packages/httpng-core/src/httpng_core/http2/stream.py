@@ -149,7 +149,11 @@ class Stream(Framing):
         """
         return self._owner.send_whole(self, head, data, now, send)
 
-    def whole_was_cut(self, left: int, now: float) -> None:
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Return that nobody was asked: a piece is framed as always."""
+        return -1
+
+    def was_cut(self, left: int, now: float) -> None:
         """Go on with what `send_whole` has left, as if it had been offered as always."""
         self._owner.whole_was_cut(self, left, now)
 

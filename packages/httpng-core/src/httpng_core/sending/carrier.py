@@ -26,11 +26,14 @@ class Carrier(Protocol):
     ) -> int:
         """Give a whole response to the kernel; return how many wire bytes that has left, -1: it wasn't asked.
 
-        If none is left, the exchange is over. Else it takes the response, and calls `whole_was_cut`.
+        If none is left, the exchange is over. Else it takes the response, and calls `was_cut`.
         """
 
-    def whole_was_cut(self, left: int, now: float) -> None:
-        """Go on with what `send_whole` has left."""
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Do that with a piece of a response that goes on."""
+
+    def was_cut(self, left: int, now: float) -> None:
+        """Go on with what `send_whole` or `send_piece` has left, which was accepted meanwhile."""
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response ahead of the response, unless the client doesn't read."""
@@ -90,7 +93,11 @@ class _NoCarrier:
         """Return that nobody was asked."""
         return -1
 
-    def whole_was_cut(self, left: int, now: float) -> None:
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Return that nobody was asked."""
+        return -1
+
+    def was_cut(self, left: int, now: float) -> None:
         """Do nothing."""
 
     def send_interim(self, head: ResponseHead, now: float) -> None:

@@ -1,4 +1,4 @@
-"""A response that is given whole, and is ordinary: what others do step by step is done in one go."""
+"""A response that is given whole, or a piece of one: what others do step by step is done in one go."""
 
 from collections import deque
 from typing import Final
@@ -15,6 +15,9 @@ _CLOSED: Final = ResponseState.CLOSED
 _BEGUN: Final = HeadStage.BEGUN
 _COMMITTED: Final = HeadStage.COMMITTED
 _SENT: Final = HeadStage.SENT
+_STREAMING: Final = ResponseState.STREAMING
+_LARGEST: Final = 16 * 1024
+"""A longer piece is committed in parts, if the client is slow."""
 
 
 class Whole(Outgoing):
@@ -62,7 +65,7 @@ class Whole(Outgoing):
             self.incoming.abandon("its handler is done", now)
         self.carrier.exchange_ended(self, now)
         if left > 0:
-            self.carrier.whole_was_cut(left, now)
+            self.carrier.was_cut(left, now)
         self.host.wake()
         return True
 
@@ -89,6 +92,46 @@ class Whole(Outgoing):
         self.buffered, self.pieces = 0, None
         self.committed = self.current
         self._end_committed = True
+
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> bool:
+        """Write a piece as `write` does, if it can go to the kernel at once; return whether it was written.
+
+        It does if all before it has gone, it fits into the default send window, and nobody waits for
+        anything or tracks it. If false is returned nothing was done. See `answer` for `send`.
+        """
+        settings, size = self.settings, len(data)
+        window = settings.default_send_window if self.window is None else self.window
+        if (
+            self.state is not _STREAMING
+            or self.head_stage is not _SENT
+            or self.current != self.sent
+            or self.queue is not None
+            or self.stalls is not None
+            or self.confirming is not None
+            or self.path is not None
+            or self.lag_until != "sent"
+            or (self.waits is not None and self.waits.pending)
+            or window == "auto"
+            or not 0 < size <= window
+            or size > _LARGEST
+            or settings.default_window_until != "sent"
+        ):
+            return False
+        left = self.carrier.send_piece(data, now, send)
+        if left < 0:
+            return False
+        self._calls += 1
+        self.last_whole = self._calls
+        if left:
+            self.accept(data, now)
+            self.carrier.was_cut(left, now)
+            self.host.wake()
+        else:
+            self.current += size
+            self.committed += size
+            self.sent += size
+            self.moved_at = now
+        return True
 
     def taken_whole(self, now: float) -> None:
         """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""

@@ -92,6 +92,8 @@ class IO(BaseIO):
             TypeError, ValueError: wrong arguments.
             ContentLengthError: more than the declared Content-Length; nothing of this body is sent.
         """
+        if timeout is None and sent_at_once(self, body):
+            return None
         return await self._settled(self._begin_write(body, timeout))
 
     async def wait(self, pos: int, timeout: float | None = None, until: Until | None = None) -> SendResult:
@@ -353,27 +355,29 @@ def let_go(io: IO) -> None:
     _assign(io, "pump", GONE)
 
 
-def begin_write(io: IO, body: bytes | str | bytearray | memoryview) -> Pending | None:
-    """Begin a `write` for a caller that awaits only what has to wait.
+def sent_at_once(io: IO, body: object) -> bool:
+    """Write the first piece in a turn of the loop, to the kernel at once; return whether that was done.
 
-    Returns:
-        `None` if the body is accepted and nothing is to be awaited, else what `settled` is to be awaited for.
+    What a handler writes more in the same turn is gathered, and goes out together.
     """
-    pending, turn = io._begin_write(body, None), io._turn
+    turn, turns, exchange = io._turn, io._turns, io._exchange
     if (
-        not pending.settled
-        or turn is None
-        or io._exchange.buffered >= io._turns.gathered
-        or turn.is_over(io._clock, io._turns)
-        or pending.result is not None
+        turn is None
+        or turn.seen == turns.count
+        or type(body) is not bytes
+        or io.send_window is not None
+        or io.window_until is not None
+        or io.stall_timeout is not None
+        or (send := exchange.host.direct_send) is None
     ):
-        return pending
-    return None
-
-
-async def settled(io: IO, pending: Pending) -> SendResult | None:
-    """Wait until a call of `io` has settled, and let others run if they have waited; return its result."""
-    return await io._settled(pending)
+        return False
+    io._check_thread()
+    with turns.lock:
+        if not exchange.send_piece(body, (now := io._clock()), send):
+            return False
+    turn.begin_at(now, turns)
+    turns.watch()
+    return True
 
 
 def _both(first: Callable[[], None] | None, second: Callable[[], None]) -> Callable[[], None]:

@@ -151,7 +151,11 @@ class Stream(Entry):
         """Return that nobody was asked: others may have something to send as well."""
         return -1
 
-    def whole_was_cut(self, left: int, now: float) -> None:
+    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Return that nobody was asked, likewise."""
+        return -1
+
+    def was_cut(self, left: int, now: float) -> None:
         """Do nothing, as nothing was sent."""
 
     def has_company(self) -> bool:

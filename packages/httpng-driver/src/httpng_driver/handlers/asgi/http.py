@@ -25,7 +25,8 @@ from httpng_core import (
 from httpng_driver.handlers.asgi.call import AsgiCall, Message
 from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout
 from httpng_driver.handlers.asgi.extensions import PathFile, at_most, pieces_of
-from httpng_driver.handlers.io import begin_write, let_go, settled
+from httpng_driver.handlers.io import let_go
+from httpng_driver.handlers.pieces import begin_write, settled
 
 
 class HttpCall(AsgiCall):
