@@ -1,7 +1,8 @@
 """The same ticks from every server that is measured: 200 bytes, 20,000 messages a second.
 
 `python bench/fanout_apps.py PORT` is the bare loop, the floor: sockets and `send`, and nothing else. With the
-path of a certificate and its key behind the port it seals each tick for each follower, and nothing else.
+path of a certificate and its key behind the port it seals each tick for each follower, and nothing else; with
+`http2` there it frames each tick for a stream of each.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import resource
 import socket
 import ssl
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -129,6 +131,32 @@ def _accepted(listener: socket.socket, context: ssl.SSLContext | None) -> socket
     return sock if context is None else context.wrap_socket(sock, server_side=True)
 
 
+def bare_http2(port: int) -> None:
+    """Frames each tick for each follower, with the number of its stream."""
+    allow_many_files()
+    with socket.create_server(("127.0.0.1", port), backlog=4096) as listener:
+        sockets = [listener.accept()[0] for _ in range(FOLLOWERS)]
+    streams = []
+    for sock in sockets:
+        sock.recv(65536)
+        # SETTINGS, and HEADERS with status 200.
+        sock.sendall(b"\0\0\0\4\0\0\0\0\0" + b"\0\0\1\1\4\0\0\0\1\x88")
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        streams.append((sock, 1))
+    head, pace, number = struct.Struct(">IBI"), Pace(), 0
+    while True:
+        number += 1
+        payload = tick(number)
+        size = len(payload) << 8
+        for sock, stream in streams:
+            try:
+                sock.send(head.pack(size, 0, stream) + payload)
+            except BlockingIOError:
+                continue
+        time.sleep(pace.wait())
+
+
 def bare(port: int, *pair: str) -> None:
     allow_many_files()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if pair else None
@@ -158,4 +186,6 @@ def bare(port: int, *pair: str) -> None:
 if __name__ == "__main__":
     # The reader goes first.
     with suppress(ConnectionError):
+        if sys.argv[2:] == ["http2"]:
+            bare_http2(int(sys.argv[1]))
         bare(int(sys.argv[1]), *sys.argv[2:])

@@ -14,6 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+WIRES = {"": REQUEST, "tls": REQUEST}
+"""What asks for the ticks. Over HTTP/2 the client allows 2 GiB at once, and says nothing more."""
+WIRES["http2"] = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff"
+    b"\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0"
+    b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x01\x01x"
+)
 _MARK = b"data: "
 _SAMPLED = 1 << 12
 _RECORDS = 12
@@ -61,10 +69,12 @@ class Counted:
 
 
 @contextmanager
-def reading(port: int, followers: int, pause: float, *, tls: bool = False) -> Iterator[Counted]:
+def reading(port: int, followers: int, pause: float, wire: str = "") -> Iterator[Counted]:
     """A reader process with so many connections; it sleeps for `pause` seconds after each look."""
     counted = Counted()
-    process = multiprocessing.Process(target=_drain, args=(port, followers, pause, counted, tls), daemon=True)
+    process = multiprocessing.Process(
+        target=_drain, args=(port, followers, pause, counted, wire), daemon=True
+    )
     process.start()
     try:
         yield counted
@@ -73,18 +83,18 @@ def reading(port: int, followers: int, pause: float, *, tls: bool = False) -> It
         process.join()
 
 
-def _drain(port: int, followers: int, pause: float, counted: Counted, tls: bool) -> None:
+def _drain(port: int, followers: int, pause: float, counted: Counted, wire: str) -> None:
     poll, sockets = select.epoll(), {}
     for _ in range(followers):
         sock = _connected(port)
-        if tls:
+        if wire == "tls":
             sock = _asked_sealed(sock)
         else:
-            sock.sendall(REQUEST)
+            sock.sendall(WIRES[wire])
         sockets[sock.fileno()] = sock
         poll.register(sock.fileno(), select.EPOLLIN)
     buffer = bytearray(1 << 16)
-    _sample(next(iter(sockets.values())), counted, tls)
+    _sample(next(iter(sockets.values())), counted, tls=wire == "tls")
     while True:
         for fd, _ in poll.poll():
             counted.add(sockets[fd].recv_into(buffer))
@@ -105,7 +115,7 @@ def _asked_sealed(sock: socket.socket) -> socket.socket:
     return plain
 
 
-def _sample(sock: socket.socket, counted: Counted, tls: bool) -> None:
+def _sample(sock: socket.socket, counted: Counted, *, tls: bool) -> None:
     """One response is read by itself until the length of its frames is known."""
     wire = b""
     if tls:

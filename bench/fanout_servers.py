@@ -45,6 +45,14 @@ def tls_servers(folder: str) -> tuple[Server, ...]:
     )
 
 
+HTTP2_SERVERS: tuple[Server, ...] = (
+    Server(FLOOR, python(str(HERE / "fanout_apps.py"), "PORT", "http2")),
+    Server("httpng uvloop", _httpng("--uvloop")),
+    Server("httpng asyncio", _httpng("--no-uvloop")),
+    Server("granian uvloop", granian("fanout_apps:asgi", *_BACKLOG, "--http", "2"), "granian"),
+)
+"""Those that are measured over HTTP/2, in clear text: the floor frames each tick for a stream of each."""
+
 SERVERS: tuple[Server, ...] = (
     Server(FLOOR, python(str(HERE / "fanout_apps.py"), "PORT")),
     Server("httpng uvloop", _httpng("--uvloop")),

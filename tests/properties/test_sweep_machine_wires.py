@@ -32,14 +32,12 @@ def shown() -> tuple[Certificates, ssl.SSLContext]:
 
 
 class WiredClient:
-    """A client of one of the wires, as the machine looks at it."""
+    """A client of one of the wires, as the machine looks at it: one stream of what may have several."""
 
-    def __init__(
-        self, machine: SweepMachine, wire: str, window: int, stall: float | None, in_step: bool
-    ) -> None:
-        ready = machine.sweeps.append if in_step else None
-        self.wired = Wired(wire, machine.clock, ready, *shown(), window=window)
-        self.connection, self.exchange = self.wired.connection, self.wired.exchange
+    def __init__(self, wired: Wired, stall: float | None) -> None:
+        """The exchange that began last."""
+        self.wired, self.which = wired, len(wired.exchanges) - 1
+        self.connection, self.exchange = wired.connection, wired.exchanges[-1]
         self.exchange.stall_timeout = stall
         self.stall = stall
         self.flag()
@@ -68,7 +66,7 @@ class WiredClient:
 
     @property
     def stats(self) -> SendStats:
-        return self.wired.stats()
+        return self.wired.stats(self.which)
 
     @property
     def wire(self) -> bytes:
@@ -99,7 +97,7 @@ class WiredClient:
         client = self.wired.http2
         if client is None or self.exchange.is_over:
             return
-        client.give(size, 1)
+        client.give(size, 2 * self.which + 1)
         client.give(size)
         self.wired.receive(client.take())
 
@@ -107,13 +105,14 @@ class WiredClient:
         self.wired.serve()
 
     def body(self) -> bytes:
-        return self.wired.body()
+        return self.wired.body(self.which)
 
     @property
     def committed(self) -> bytes:
         if len(self.wired.plain) == self.connection.statistics().ledger:
             return self.body()
-        return self.wired.body(waiting=b"".join(self.connection.data_to_send(self.wired.clock.now)))
+        waiting = b"".join(self.connection.data_to_send(self.wired.clock.now))
+        return self.wired.body(self.which, waiting=waiting)
 
 
 class WiredSweepMachine(SweepMachine):
@@ -123,7 +122,26 @@ class WiredSweepMachine(SweepMachine):
         wire = WIRES[(kind + 1) % len(WIRES)]
         if wire == "http/1.1" or received != GET:
             return super().make(received, stall, in_step, kind)
-        return WiredClient(self, wire, 60 if kind >= len(WIRES) else 200, stall, in_step)
+        is_other = kind >= len(WIRES)
+        if is_other and not stall and (shared := self.ask_again(wire)) is not None:
+            return WiredClient(shared, None)
+        ready = self.sweeps.append if in_step else None
+        return WiredClient(Wired(wire, self.clock, ready, *shown(), window=60 if is_other else 200), stall)
+
+    def ask_again(self, wire: str) -> Wired | None:
+        """One more stream of a connection of HTTP/2, if there is one where no stream may stall."""
+        for client in self.clients:
+            if not isinstance(client, WiredClient) or client.wired.wire != wire:
+                continue
+            wired, http2 = client.wired, client.wired.http2
+            if http2 is None or http2.goaway is not None or client.exchange.is_over or client.stall:
+                continue
+            began = len(wired.exchanges)
+            http2.request("/", authority="localhost")
+            wired.receive(http2.take())
+            if len(wired.exchanges) > began:
+                return wired
+        return None
 
     @rule(pick=picks, size=st.integers(1, 60))
     def give(self, pick: int, size: int) -> None:
