@@ -294,20 +294,6 @@ def test_what_the_client_asked_goes_first(stage: Stage, wire: str) -> None:
 
 
 @HTTP2
-def test_the_kernel_is_asked_again_when_something_else_was_sent(stage: Stage, wire: str) -> None:
-    client = stage.join(wire)
-    assert client.http2 is not None
-    for asked in (1, 2, 3):
-        stage.publish("tick,")
-        stage.settle()
-        assert client.asked == asked
-        client.http2.h2.ping(b"12345678")
-        client.receive(client.http2.take())
-        client.serve()
-    assert client.decoded() == b"tick," * 3
-
-
-@HTTP2
 def test_what_a_later_stream_has_to_say_goes_first(stage: Stage, wire: str) -> None:
     client = stage.join(wire)
     assert client.http2 is not None

@@ -56,7 +56,7 @@ def test_what_is_refused_all_the_same_is_told_as_made_and_not_counted() -> None:
     assert (outbound.waiting, outbound.accepted_total) == (0, 0)
 
 
-def test_the_kernel_is_asked_again_once_it_got_what_it_surely_takes_or_something_else() -> None:
+def test_the_kernel_is_asked_again_once_it_got_as_much_as_it_surely_takes() -> None:
     kernel, outbound = Kernel(), Outbound(0.0)
     by, half = AtOnce(outbound, kernel.send, kernel.can_take), b"x" * (TAKEN_AT_LEAST // 2)
     asked = []
@@ -66,8 +66,9 @@ def test_the_kernel_is_asked_again_once_it_got_what_it_surely_takes_or_something
     assert asked == [1, 1, 2, 2]
     by.send(b"x" * (TAKEN_AT_LEAST + 1))
     assert kernel.asked == 3
-    by.send(b"tick")
-    outbound.push(b"control")
-    outbound.accepted(7, 0.0)
+    by.send(half)
+    outbound.push(half)
+    outbound.accepted(len(half), 0.0)
+    assert kernel.asked == 4
     by.send(b"tick")
     assert kernel.asked == 5

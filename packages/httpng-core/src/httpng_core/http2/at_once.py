@@ -38,24 +38,17 @@ class StreamSend(AtOnce):
 
     def send(self, data: bytes) -> int:
         """See `AtOnce`."""
-        session, flow, outbound, ledger, size = (
-            self._session,
-            self._flow,
-            self._outbound,
-            self._ledger,
-            len(data),
-        )
+        session, flow, outbound, size = self._session, self._flow, self._outbound, len(data)
         if size > flow.window or size > session.window or session.control_size or not outbound.is_empty:
             return 0
-        room = self._room - size
-        if room < 0 or ledger.accepted != self._reached or session.last_stream != self._alone:
+        ledger = self._ledger
+        if ledger.accepted + size > self._sure or session.last_stream != self._alone:
             if ledger.tracks or not self._can_take():
                 return 0
-            room = TAKEN_AT_LEAST - size
+            self._sure = ledger.accepted + TAKEN_AT_LEAST
         if size != self._size:
             self._size, self._head = size, session.swept_head(flow, size)
         taken = outbound.send_now(self._head + data, self._send)
-        self._room, self._reached = room, ledger.accepted
         if taken <= 0:
             return taken
         flow.window -= size

@@ -19,26 +19,23 @@ class AtOnce:
     Nothing is made unless it is all that waits on its connection, and the kernel has said that it takes it.
     """
 
-    __slots__ = ("_can_take", "_ledger", "_outbound", "_reached", "_room", "_send")
+    __slots__ = ("_can_take", "_ledger", "_outbound", "_send", "_sure")
 
     def __init__(self, outbound: Outbound, send: DirectSend, can_take: Callable[[], bool]) -> None:
         self._outbound = outbound
         self._ledger = outbound.ledger
         self._send = send
         self._can_take = can_take
-        # What the kernel still takes, if only this has sent since: then the ledger is where that left it.
-        self._room = self._reached = 0
+        # Where the ledger will be when the kernel is to be asked again: all that is sent counts.
+        self._sure = 0
 
     def send(self, data: bytes) -> int:
         """Send it; return its length, 0, or `~taken`: see `Carrier.sweep_by`."""
         outbound, ledger = self._outbound, self._ledger
         if not outbound.is_empty:
             return 0
-        room = self._room - len(data)
-        if room < 0 or ledger.accepted != self._reached:
+        if ledger.accepted + len(data) > self._sure:
             if not self._can_take():
                 return 0
-            room = TAKEN_AT_LEAST - len(data)
-        taken = outbound.send_now(data, self._send)
-        self._room, self._reached = room, ledger.accepted
-        return taken
+            self._sure = ledger.accepted + TAKEN_AT_LEAST
+        return outbound.send_now(data, self._send)
