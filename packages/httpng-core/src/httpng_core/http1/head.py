@@ -63,7 +63,6 @@ class HeaderBlock:
         """
         self.raw = raw
         self.minor = minor
-        self.digit = b"%d" % minor
         # A bare LF counts as well, but isn't valid anyway.
         self.count = raw.count(b"\n")
         if self.count > max_fields:
@@ -72,8 +71,10 @@ class HeaderBlock:
             raise _malformed_fields(raw)
         self._fields: tuple[tuple[bytes, bytes], ...] | None = None
         lines = FRAMING_FIELDS.findall(b"\n" + raw)
-        self.framing = b"\n".join(lines)
-        if last is not None and last.minor == minor and last.framing == self.framing:
+        if last is not None and last.minor == minor and last.framing == lines:
+            # One list for all of them.
+            self.framing: list[bytes] = last.framing
+            self.digit: bytes = last.digit
             self.host: str = last.host
             self.chunked: bool = last.chunked
             self.content_length: int = last.content_length
@@ -83,6 +84,8 @@ class HeaderBlock:
             self.upgrade: tuple[bytes, ...] = last.upgrade
             self.is_plain: bool = last.is_plain
         else:
+            self.framing = lines
+            self.digit = b"%d" % minor
             self._read_framing(lines)
 
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
