@@ -34,6 +34,7 @@ from httpng_core import (
     ExchangeEnded,
     Host,
     Pending,
+    Readiness,
     RequestReceived,
     RequestRefused,
     Response,
@@ -184,7 +185,8 @@ class CoreMachine(RuleBasedStateMachine):
             self.receiver.feed(offer[:taken])
             if served := self._active():
                 served.progress = self.clock()
-        self.connection.bytes_accepted(taken, self.clock())
+        more = self.connection.bytes_accepted(taken, self.clock())
+        assert more or self.connection.prepare() is Readiness.NOTHING, "a driver would stop here"
         if taken:
             # Of an offer of many frames the one that was cut is committed, the rest was never made.
             committed = self.connection.statistics().ledger - self.connection.accepted

@@ -35,6 +35,7 @@ from httpng_core import (
     ExchangeEnded,
     Feed,
     Pending,
+    Readiness,
     RequestReceived,
     SendStats,
     Settings,
@@ -195,6 +196,9 @@ class Http2Machine(RuleBasedStateMachine):
         """The client says something, or a handler gives up, `meanwhile`: while the kernel has an offer."""
         while self.connection.wants_write and (amount > 0 or not self.connection.asks_first):
             offer = b"".join(self.connection.data_to_send(self.clock(), limit))
+            if not offer and amount > 0:
+                # Answers that can't go whole go by frames, for which the kernel is asked first.
+                offer = b"".join(self.connection.data_to_send(self.clock(), limit))
             assert offer or not self.connection.wants_write, "it wants to write, and has nothing"
             self._take_events()
             if meanwhile == "client":
@@ -209,7 +213,8 @@ class Http2Machine(RuleBasedStateMachine):
             self.taken += taken
             self.walker.feed(offer[:taken])
             self.client.receive(offer[:taken])
-            self.connection.bytes_accepted(taken, self.clock())
+            more = self.connection.bytes_accepted(taken, self.clock())
+            assert more or self.connection.prepare() is Readiness.NOTHING, "a driver would stop here"
             self._take_events()
             self.keeps_every_invariant()
             if taken < len(offer):

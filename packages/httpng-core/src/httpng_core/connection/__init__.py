@@ -352,7 +352,7 @@ class Connection:
         """Return when to call `handle_timeout`, or `None`."""
         endpoint = self._endpoint
         deadline = endpoint.deadline
-        if not endpoint.timers.heap:
+        if not endpoint.timers.heap or endpoint.ending >= CLOSED:
             return deadline
         pending = endpoint.timers.next_deadline()
         if pending is None or deadline is None:

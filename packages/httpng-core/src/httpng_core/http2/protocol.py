@@ -178,6 +178,8 @@ class Http2(Intake):
             return _NOTHING
         self._goes_together = False
         if len(waiting) != len(streams) and self._has_frames():
+            # Something was written since it rested; what is framed next may not be all of it.
+            self.endpoint.at_rest = False
             return _ASK
         if waiting:
             self._goes_together = True
