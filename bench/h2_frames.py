@@ -28,6 +28,7 @@ OPENING = b"".join(
 
 # As h2load has them: the path first, then http and GET by index; here with :authority as a literal between.
 _REST = b"\x86\x01\x0e127.0.0.1:8080\x82"
+BULK = "/sized/64"
 _HUFFMAN = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 
 
@@ -39,11 +40,11 @@ def block(path: str | None = None) -> bytes:
     return b"\x04" + bytes([0x80 | len(text)]) + text + _REST
 
 
-def requests(ids: Iterable[int], number: int | None) -> bytes:
-    """Return HEADERS for each stream; from `number` on their paths are counted, if it isn't `None`."""
+def requests(ids: Iterable[int], number: int | None, same: str | None = None) -> bytes:
+    """Return HEADERS for each stream, of the `same` path; or of paths that are counted from `number` on."""
     wire = []
     for stream_id in ids:
-        path = None
+        path = same
         if number is not None:
             path, number = f"/item/{number:06d}?page={number % 7}", number + 1
         wire.append(_frame(_HEADERS, _END_STREAM | _END_HEADERS, stream_id, block(path)))

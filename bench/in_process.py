@@ -6,8 +6,11 @@ else the machine does, so small steps can be told by them. Microseconds are the 
 median, and their average, which has what is done once in many requests, such as the work of Lua's collector;
 those of the loop that waits for the answers are among them.
 
-    python bench/in_process.py [async|def|lua|asgi|pieces] [uvloop|asyncio|trio] [--changing]
+    python bench/in_process.py [async|def|lua|asgi|pieces|bulk] [uvloop|asyncio|trio] [--changing]
         [--streams N [--connections N]] [--count calls|codes [--by-function]] [--turns 300]
+
+"bulk": responses of 4 MiB, as many as there are streams, or 20, over one connection of TCP to a process that
+reads and forgets them; microseconds, calls and codes are those of 64 KiB.
 
 With `--streams` it is HTTP/2, with that many requests at once on each connection.
 
@@ -16,6 +19,7 @@ What is measured is whichever httpng comes first on the path of this Python: of 
 
 import argparse
 import asyncio
+import os
 import select
 import socket
 import statistics
@@ -29,8 +33,8 @@ from types import FrameType
 from typing import Any
 
 import fanout_apps  # type: ignore[import-not-found]
-from bench_apps import asgi, hello_async, hello_plain  # type: ignore[import-not-found]
-from h2_frames import OPENING, requests, responses  # type: ignore[import-not-found]
+from bench_apps import asgi, bulk_async, hello_async, hello_plain  # type: ignore[import-not-found]
+from h2_frames import BULK, OPENING, requests, responses  # type: ignore[import-not-found]
 
 from httpng_core import Address, Application
 from httpng_driver.loop.accepted import Accepted
@@ -40,6 +44,8 @@ HERE = Path(__file__).parent
 CLIENTS, WARM_UP = 32, 20
 HANDLERS = {"async": hello_async, "def": hello_plain, "asgi": asgi, "pieces": fanout_apps.asgi}
 PIECE = fanout_apps.tick(1)
+BULK_SIZE = 4 << 20
+_NOTSENT_LOWAT = 25
 WRK = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
 
 
@@ -159,6 +165,60 @@ class Http2Clients(Clients):
         self._came.clear()
 
 
+class Reader:
+    """A process that asks for bulk and reads, at the other end of TCP."""
+
+    def __init__(self, hub: Hub, streams: int, count: int) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._end = socket.create_connection(listener.getsockname())
+            theirs, address = listener.accept()
+        theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        theirs.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, 16384)
+        theirs.setblocking(False)
+        self._pid = os.fork()
+        if not self._pid:
+            theirs.close()
+            try:
+                self._read(streams, count)
+            finally:
+                os._exit(0)
+        self._end.close()
+        hub.take(Accepted(theirs, Address(*address[:2]), Address("127.0.0.1", 2)))
+
+    def _read(self, streams: int, count: int) -> None:
+        """Ask for so many, and read until all have come."""
+        wanted = count * BULK_SIZE
+        if streams:
+            self._end.sendall(OPENING + requests(range(1, 2 * count, 2), None, BULK))
+        else:
+            self._end.sendall(b"GET /sized/64 HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        room = bytearray(1 << 18)
+        while wanted > 0 and (size := self._end.recv_into(room)):
+            wanted -= size
+
+    @property
+    def has_all(self) -> bool:
+        """Whether it has read everything, and ended."""
+        return os.waitpid(self._pid, os.WNOHANG)[0] != 0
+
+
+async def measure_bulk(reactor: AbstractAsyncContextManager[Any], options: argparse.Namespace) -> None:
+    """Measure bulk, and print."""
+    counts, count = Counts(options.count), options.streams or 20
+    async with reactor as running:
+        hub = Hub(Application(bulk_async), running)
+        reader = Reader(hub, options.streams, count)
+        counts.begin()
+        before = time.process_time()
+        while not reader.has_all:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        took = time.process_time() - before
+        counts.stop()
+        hub.close()
+    options.turns, options.connections, options.streams = count * BULK_SIZE // 65536, 1, 0
+    _print(counts, [took / options.turns], options)
+
+
 async def measure(
     reactor: AbstractAsyncContextManager[Any],
     options: argparse.Namespace,
@@ -241,6 +301,9 @@ def _run(options: argparse.Namespace) -> None:
     from httpng_asyncio.reactor import AsyncioReactor
 
     async def in_asyncio() -> None:
+        if options.kind == "bulk":
+            await measure_bulk(AsyncioReactor(), options)
+            return
         await measure(AsyncioReactor(), options, lambda: asyncio.sleep(0))
 
     if options.loop == "uvloop":
@@ -253,7 +316,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("kind", nargs="?", choices=["async", "def", "lua", "asgi", "pieces"], default="async")
+    parser.add_argument(
+        "kind", nargs="?", choices=["async", "def", "lua", "asgi", "pieces", "bulk"], default="async"
+    )
     parser.add_argument("loop", nargs="?", choices=["uvloop", "asyncio", "trio"], default="uvloop")
     parser.add_argument("--changing", action="store_true", help="a header is another in each request")
     parser.add_argument("--streams", type=int, default=0, help="HTTP/2, so many requests at once on each")

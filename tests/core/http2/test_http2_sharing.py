@@ -46,6 +46,43 @@ def test_64_bulk_streams_get_the_same_within_5_percent() -> None:
     assert max(sizes.values()) - min(sizes.values()) <= 0.05 * max(sizes.values())
 
 
+def test_turns_of_a_fast_client_are_never_further_apart_than_one_of_them() -> None:
+    driven = Driven2(1 << 24)
+    driven.client.give(1 << 30)
+    begun = [driven.begin() for _ in range(10)]
+    for exchange, _ in begun:
+        exchange.write(b"x" * (1 << 20), driven.now, window=1 << 24)
+    begin = len(driven.wire)
+    while driven.connection.wants_write:
+        wire = b"".join(driven.connection.data_to_send(driven.now))
+        driven.connection.bytes_accepted(len(wire), driven.now)
+        driven.wire += wire
+        sizes = body_sizes(driven.wire, begin)
+        assert max(sizes.values()) - min(sizes[stream] for stream in range(1, 20, 2)) <= 65_536
+    assert set(sizes.values()) == {1 << 20}
+
+
+def test_who_asks_while_a_round_goes_on_and_is_more_urgent_is_next() -> None:
+    driven = Driven2(1 << 24)
+    driven.client.give(1 << 30)
+    for exchange, _ in [driven.begin() for _ in range(10)]:
+        exchange.write(b"x" * (1 << 20), driven.now, window=1 << 24)
+    for _ in range(12):
+        wire = b"".join(driven.connection.data_to_send(driven.now))
+        driven.connection.bytes_accepted(len(wire), driven.now)
+        driven.client.receive(wire)
+    assert len(wire) > 60_000
+    urgent = driven.client.request("/", headers=(("priority", "u=0"),))
+    driven.receive(driven.client.take())
+    driven.exchange.write(b"y" * 20_000, driven.now)
+    driven.exchange.finish(driven.now)
+    while not driven.client.streams[urgent].complete:
+        wire = b"".join(driven.connection.data_to_send(driven.now))
+        driven.connection.bytes_accepted(len(wire), driven.now)
+        driven.client.receive(wire)
+        assert driven.client.streams[urgent].body
+
+
 def body_sizes(wire: bytearray, at: int) -> Counter[int]:
     """How many bytes of DATA the kernel has of each stream, by the heads of frames that begin at `at`."""
     sizes: Counter[int] = Counter()

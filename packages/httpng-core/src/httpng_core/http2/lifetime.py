@@ -68,6 +68,7 @@ class Lifetime:
         "_kept_stall_timeout",
         "_must_move_since",
         "_phase",
+        "_round",
         "_touched",
         "answers",
         "endpoint",
@@ -92,6 +93,8 @@ class Lifetime:
         self._flushing = 0
         # Whether more frames are in than were read in one go: a timer has the next.
         self._goes_on = False
+        # How many more bytes are dealt out among those who were able to send, before all are looked at.
+        self._round = 0
         # Whether it is known that control frames wait.
         self._has_control = False
         self._idle_since: float | None = now
@@ -269,6 +272,8 @@ class Lifetime:
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
+        if self._round:
+            self._end_round()
         endpoint = self.endpoint
         if stream.flow.credit is not None:
             self.uploads.gone(stream, now)
@@ -284,13 +289,16 @@ class Lifetime:
             if not endpoint.outbound.is_empty or self.session.control:
                 self._arm(self._stuck_due())
             elif self._phase is _OPEN:
-                if not self._goes_on:
-                    endpoint.at_rest = True
+                endpoint.at_rest = not self._goes_on
                 return
             if self._phase is Phase.LEAVING:
                 self._go_away(now)
         if self._phase is not Phase.OPEN:
             self._end_if_done(now)
+
+    def _end_round(self) -> None:
+        """Keep no stream for the next send."""
+        self._round = 0
 
     def _go_away(self, now: float) -> None:
         """Take no more requests: they are as if they hadn't come."""

@@ -8,21 +8,14 @@ from math import inf
 from typing import Final
 
 from httpng_core.config.settings import Settings
+from httpng_core.http2.dealing import Dealing
 from httpng_core.http2.engine.errors import FatalError
-from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
-from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
-from httpng_core.http2.intake import Intake
 from httpng_core.http2.lifetime import Phase
-from httpng_core.http2.stream import Stream
 from httpng_core.sending.body import Buffer
-from httpng_core.sending.states import ResponseState
-from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import Endpoint
-from httpng_core.wire.outbound import JOIN_BELOW
 from httpng_core.wire.protocol import Readiness
-from httpng_core.wire.scheduler import Scheduler
 
 MAX_SEALED: Final = 16 * 1024 - 512
 """How many bytes of frames are made at once over TLS, so that mostly they fit into a record."""
@@ -30,10 +23,6 @@ _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
 _OFFER: Final = Readiness.OFFER
 _OPEN: Final = Phase.OPEN
-_BEGUN: Final = HeadStage.BEGUN
-_STREAMING: Final = ResponseState.STREAMING
-_FEW: Final = 8
-"""Of so many streams each is looked at, to tell whether a connection rests."""
 
 
 def session_config(settings: Settings) -> Config:
@@ -47,10 +36,10 @@ def session_config(settings: Settings) -> Config:
     )
 
 
-class Http2(Intake):
+class Http2(Dealing):
     """HTTP/2 on one connection. See `HttpProtocol`."""
 
-    __slots__ = ("_goes_together", "_scheduler")
+    __slots__ = ("_goes_together",)
 
     def __init__(
         self, endpoint: Endpoint, settings: Settings, now: float, upgrade: bytes | None = None
@@ -65,7 +54,6 @@ class Http2(Intake):
         except FatalError as error:
             raise ValueError(error.reason) from error
         super().__init__(endpoint, session, settings, now)
-        self._scheduler: Scheduler[Stream] | None = None
         # Whether nothing but whole answers was there to be sent, at the last look.
         self._goes_together = False
 
@@ -80,6 +68,8 @@ class Http2(Intake):
         # Windows and streams may change.
         if not self.endpoint.outbound.is_empty:
             self.endpoint.outbound.settle_batch()
+        if self._round:
+            self._end_round()
         events = session.receive(data, now)
         if session.took_requests_only:
             # The ordinary case: whether there is something else to do is as it was.
@@ -177,6 +167,9 @@ class Http2(Intake):
         if not streams:
             return _NOTHING
         self._goes_together = False
+        if self._round and not waiting:
+            # If nobody of the round can send, all are looked at.
+            return _ASK
         if len(waiting) != len(streams) and self._has_frames():
             # Something was written since it rested; what is framed next may not be all of it.
             self.endpoint.at_rest = False
@@ -200,12 +193,14 @@ class Http2(Intake):
                 return
         # What is made is committed, so no more than a frame may commit elsewhere.
         most = MAX_SEALED if outbound.is_sealed else outbound.size.frame
+        if self._round and limit is None and self._goes_on_dealing(most, now):
+            return
         limit = most if limit is None else max(min(limit, most), 1)
+        made: list[Buffer] = []
         ready = self._ready(now) if self.streams else []
         if self._phase is Phase.OVER:
             # Code of a user's that ran meanwhile (`on_gap`) has ended the connection.
             return
-        made: list[Buffer] = []
         if session.control:
             made += session.control
             outbound.ledger.push(session.control_size)
@@ -218,11 +213,7 @@ class Http2(Intake):
         if self.answers.waiting:
             self.answers.leave_out_framed()
         if made:
-            outbound.moved_at = now
-            # Below this, one copy costs less than a vectored send.
-            if len(made) > 1 and (limit <= JOIN_BELOW or len(made) > 64):
-                made = [b"".join(made)]
-            outbound.queue(made)
+            self._queue(made, limit, now)
 
     # Inside -------------------------------------------------------------------------------------------
 
@@ -237,106 +228,3 @@ class Http2(Intake):
             self._arm(now)
         else:
             super().expired(now)
-
-    def _has_frames(self) -> bool:
-        """Return whether there is something to send besides the answers that wait."""
-        for stream in self.streams.values():
-            exchange = stream.exchange
-            if exchange is None or exchange.head is None:
-                continue
-            # Of many streams most have nothing to say, and this costs less than to ask them.
-            if (
-                not exchange.buffered
-                and exchange.state is _STREAMING
-                and exchange.queue is None
-                and exchange.head_stage is not _BEGUN
-                and not stream.rest
-            ):
-                continue
-            if exchange.is_whole and exchange.head_stage is _BEGUN and self.answers.waiting:
-                continue
-            if stream.can_send():
-                return True
-        return False
-
-    def _rests(self) -> bool:
-        """Return whether there is nothing to do but to read, as nothing is to be sent."""
-        streams, outbound = self.streams, self.endpoint.outbound
-        if self._phase is not _OPEN or self._goes_on or self._flushing or outbound.ledger.tracks:
-            return False
-        if len(streams) > _FEW:
-            # It would cost more to find out than it spares.
-            return False
-        for stream in streams.values():
-            exchange = stream.exchange
-            if (
-                exchange is None
-                or exchange.buffered
-                or exchange.queue is not None
-                or exchange.stalls is not None
-                or exchange.incoming is not None
-                or exchange.tunnel is not None
-                or stream.inflow is not None
-            ):
-                return False
-        return True
-
-    def _ready(self, now: float) -> list[Stream]:
-        """Return the streams that can send. Code of users runs in this, not while frames are made."""
-        ready = []
-        has_chosen, has_window = False, self.session.window > 0
-        for stream in list(self.streams.values()):
-            exchange = stream.exchange
-            if exchange is None or exchange.head is None:
-                continue
-            if exchange.buffered:
-                # What was accepted goes first, so there is nothing to choose.
-                if exchange.head_stage is _BEGUN or (has_window and stream.flow.window > 0):
-                    ready.append(stream)
-                continue
-            # Of many streams most have nothing to say, and this costs less than to ask them.
-            if (
-                exchange.state is _STREAMING
-                and exchange.queue is None
-                and exchange.head_stage is not _BEGUN
-                and not stream.rest
-            ):
-                continue
-            if not stream.can_send():
-                continue
-            if exchange.queue is not None:
-                has_chosen = True
-                if not stream.choose(now):
-                    continue
-            ready.append(stream)
-        if has_chosen:
-            # What ran may have ended any of them.
-            return [stream for stream in ready if stream.order in self.streams and stream.can_send()]
-        return ready
-
-    def _send_one(self, stream: Stream, made: list[Buffer], limit: int, now: float) -> None:
-        while True:
-            exchange = stream.exchange
-            size = 0
-            if exchange is not None and exchange.buffered > MAX_FRAME:
-                size = stream.send_many(made, limit)
-            if not size:
-                size = stream.send(made, limit, now)
-            limit -= size
-            if limit <= 0 or not size or stream.flow.state > HALF_CLOSED_REMOTE or not stream.can_go_on:
-                return
-
-    def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
-        scheduler = self._scheduler
-        if scheduler is None:
-            scheduler = self._scheduler = Scheduler()
-        scheduler.begin(ready)
-        while limit > 0:
-            stream = scheduler.next()
-            if stream is None:
-                break
-            size = stream.send(made, limit, now) if stream.can_send() else 0
-            limit -= size
-            scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
-        # Nothing of a stream is kept until the next round.
-        scheduler.begin(())

@@ -58,6 +58,11 @@ class WriterQueue:
         return self._waiting[0] if self.chosen else None
 
     @property
+    def is_waited_in(self) -> bool:
+        """Whether anybody waits."""
+        return len(self._waiting) > 0
+
+    @property
     def following(self) -> Source | None:
         """The source of the follow that is first in line, if one is."""
         first = self.follow

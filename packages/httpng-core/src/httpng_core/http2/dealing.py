@@ -1,0 +1,190 @@
+"""Whose frames go next: which streams can send, and how a send is dealt out among them."""
+
+from typing import Final
+
+from httpng_core.config.settings import Settings
+from httpng_core.http2.engine.frames import MAX_FRAME
+from httpng_core.http2.engine.session import Session
+from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
+from httpng_core.http2.intake import Intake
+from httpng_core.http2.lifetime import Phase
+from httpng_core.http2.stream import Stream
+from httpng_core.sending.body import Buffer
+from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
+from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.outbound import JOIN_BELOW
+from httpng_core.wire.scheduler import Scheduler
+
+_OPEN: Final = Phase.OPEN
+_BEGUN: Final = HeadStage.BEGUN
+_STREAMING: Final = ResponseState.STREAMING
+_ROUND: Final = 256 * 1024
+"""How much is dealt out to a client that is fast before all streams are looked at again."""
+_FEW: Final = 8
+"""Of so many streams each is looked at, to tell whether a connection rests."""
+
+
+class Dealing(Intake):
+    """The half of the protocol that deals out frames. See `Http2`."""
+
+    __slots__ = ("_scheduler",)
+
+    def __init__(self, endpoint: Endpoint, session: Session, settings: Settings, now: float) -> None:
+        super().__init__(endpoint, session, settings, now)
+        self._scheduler: Scheduler[Stream] | None = None
+
+    def _queue(self, made: list[Buffer], limit: int, now: float) -> None:
+        outbound = self.endpoint.outbound
+        outbound.moved_at = now
+        # Below this, one copy costs less than a vectored send.
+        if len(made) > 1 and (limit <= JOIN_BELOW or len(made) > 64):
+            made = [b"".join(made)]
+        outbound.queue(made)
+
+    def _has_frames(self) -> bool:
+        """Return whether there is something to send besides the answers that wait."""
+        for stream in self.streams.values():
+            exchange = stream.exchange
+            if exchange is None or exchange.head is None:
+                continue
+            # Of many streams most have nothing to say, and this costs less than to ask them.
+            if (
+                not exchange.buffered
+                and exchange.state is _STREAMING
+                and (exchange.queue is None or not exchange.queue.is_waited_in)
+                and exchange.head_stage is not _BEGUN
+                and not stream.rest
+            ):
+                continue
+            if exchange.is_whole and exchange.head_stage is _BEGUN and self.answers.waiting:
+                continue
+            if stream.can_send():
+                return True
+        return False
+
+    def _rests(self) -> bool:
+        """Return whether there is nothing to do but to read, as nothing is to be sent."""
+        streams, outbound = self.streams, self.endpoint.outbound
+        if self._phase is not _OPEN or self._goes_on or self._flushing or outbound.ledger.tracks:
+            return False
+        if len(streams) > _FEW:
+            # It would cost more to find out than it spares.
+            return False
+        for stream in streams.values():
+            exchange = stream.exchange
+            if (
+                exchange is None
+                or exchange.buffered
+                or exchange.queue is not None
+                or exchange.stalls is not None
+                or exchange.incoming is not None
+                or exchange.tunnel is not None
+                or stream.inflow is not None
+            ):
+                return False
+        return True
+
+    def _ready(self, now: float) -> list[Stream]:
+        """Return the streams that can send. Code of users runs in this, not while frames are made."""
+        ready = []
+        has_chosen, has_window = False, self.session.window > 0
+        for stream in list(self.streams.values()):
+            exchange = stream.exchange
+            if exchange is None or exchange.head is None:
+                continue
+            if exchange.buffered:
+                # What was accepted goes first, so there is nothing to choose.
+                if exchange.head_stage is _BEGUN or (has_window and stream.flow.window > 0):
+                    ready.append(stream)
+                continue
+            # Of many streams most have nothing to say, and this costs less than to ask them.
+            if (
+                exchange.state is _STREAMING
+                and (exchange.queue is None or not exchange.queue.is_waited_in)
+                and exchange.head_stage is not _BEGUN
+                and not stream.rest
+            ):
+                continue
+            if not stream.can_send():
+                continue
+            if exchange.queue is not None:
+                has_chosen = True
+                if not stream.choose(now):
+                    continue
+            ready.append(stream)
+        if has_chosen:
+            # What ran may have ended any of them.
+            return [stream for stream in ready if stream.order in self.streams and stream.can_send()]
+        return ready
+
+    def _send_one(self, stream: Stream, made: list[Buffer], limit: int, now: float) -> None:
+        while True:
+            exchange = stream.exchange
+            size = 0
+            if exchange is not None and exchange.buffered > MAX_FRAME:
+                size = stream.send_many(made, limit)
+            if not size:
+                size = stream.send(made, limit, now)
+            limit -= size
+            if limit <= 0 or not size or stream.flow.state > HALF_CLOSED_REMOTE or not stream.can_go_on:
+                return
+
+    def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
+        scheduler = self._scheduler
+        if scheduler is None:
+            scheduler = self._scheduler = Scheduler()
+        scheduler.begin(ready)
+        outbound = self.endpoint.outbound
+        # A client that is fast has more of each in one go, and all are looked at less often.
+        is_fast = outbound.size.frame > MAX_FRAME
+        self._round = _ROUND - limit if is_fast else 0
+        while limit > 0:
+            stream = scheduler.next()
+            if stream is None:
+                break
+            size = self._send_turn(stream, made, limit, now, is_fast) if stream.can_send() else 0
+            limit -= size
+            scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
+        if self._round <= 0 or limit > 0:
+            self._end_round()
+
+    def _goes_on_dealing(self, limit: int, now: float) -> bool:
+        """Go on with a round: with who was able to send in it, and has something buffered still.
+
+        Return whether there was anything.
+        """
+        scheduler, most, made = self._scheduler, limit, list[Buffer]()
+        is_slow = self.endpoint.outbound.size.frame <= MAX_FRAME
+        if scheduler is None or is_slow or self.session.control or self.answers.waiting:
+            return False
+        self._round -= limit
+        while limit > 0:
+            stream = scheduler.next()
+            if stream is None:
+                break
+            exchange = stream.exchange
+            if stream.order not in self.streams or exchange is None or not exchange.buffered:
+                # It is over, or what is next has to be chosen.
+                scheduler.sent(stream, 0, more=False)
+                continue
+            size = self._send_turn(stream, made, limit, now, True) if stream.can_send() else 0
+            limit -= size
+            scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
+        if self._round <= 0 or limit > 0:
+            self._end_round()
+        if made:
+            self._queue(made, most, now)
+        return len(made) > 0
+
+    def _send_turn(self, stream: Stream, made: list[Buffer], limit: int, now: float, is_fast: bool) -> int:
+        exchange, size = stream.exchange, 0
+        if is_fast and exchange is not None and exchange.buffered > MAX_FRAME:
+            size = stream.send_many(made, limit)
+        return size or stream.send(made, limit, now)
+
+    def _end_round(self) -> None:
+        """Keep nothing of any stream."""
+        self._round = 0
+        if self._scheduler is not None:
+            self._scheduler.begin(())
