@@ -131,6 +131,29 @@ def test_what_changes_while_they_are_offered_comes_behind_them(by: str, taken: i
     assert driven.connection.prepare() is Readiness.NOTHING
 
 
+def test_one_that_was_reset_does_not_stand_for_another_stream() -> None:
+    driven = Driven2()
+    gone, _ = driven.begin()
+    gone.answer(200, HEADERS, b"", driven.now)
+    driven.receive(rst_stream(1))
+    exchange, stream = driven.begin()
+    exchange.finish(driven.now)
+    assert driven.connection.wants_write
+    assert driven.connection.data_to_send(driven.now)
+    driven.turn()
+    assert stream.complete
+
+
+def test_one_that_can_not_go_whole_goes_at_once() -> None:
+    driven = Driven2(100, reads=False)
+    exchange, stream = driven.begin()
+    exchange.answer(200, HEADERS, b"x" * 300, driven.now)
+    assert driven.connection.prepare() is Readiness.OFFER
+    assert driven.connection.data_to_send(driven.now)
+    driven.turn()
+    assert len(stream.body) == 100
+
+
 def test_a_lost_connection_has_sent_nothing_of_what_was_offered() -> None:
     driven, begun = answered()
     assert driven.connection.data_to_send(driven.now)

@@ -70,6 +70,8 @@ class Answers:
     def offer(self, limit: int) -> None:
         """Offer those that wait, about `limit` bytes of them. What can't go whole is left to go by frames."""
         waiting, self.waiting = self.waiting, []
+        if not waiting:
+            return
         if not self._make(waiting, limit, in_order=False):
             # More than may go now, or of several urgencies: then as they would take turns.
             waiting.sort(key=_turn)
@@ -134,6 +136,11 @@ class Answers:
         self._offered = [stream]
         outbound.offer_batch(self._parts[0], self.taken, self.commit)
         outbound.accepted(outbound.offered - left, now)
+
+    def forget(self, stream: Stream) -> None:
+        """Note that the answer of a stream is of no use any more."""
+        if stream in self.waiting:
+            self.waiting.remove(stream)
 
     def leave_out_framed(self) -> None:
         """Forget those of which frames were made meanwhile."""

@@ -131,6 +131,9 @@ class Dealing(Intake):
                 return
 
     def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
+        if len(ready) == 1:
+            self._send_one(ready[0], made, limit, now)
+            return
         scheduler = self._scheduler
         if scheduler is None:
             scheduler = self._scheduler = Scheduler()

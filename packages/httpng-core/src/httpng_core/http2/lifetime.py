@@ -133,6 +133,7 @@ class Lifetime:
         if not is_complete:
             # It may be among those that are offered, of which the kernel may have some.
             endpoint.outbound.settle_batch()
+            self.answers.forget(stream)
         if (note := endpoint.host.note_end) is not None:
             note(exchange, now)
         if endpoint.tells_complete or not is_complete or exchange.substitute or exchange.settings.access_log:

@@ -186,11 +186,11 @@ class Http2(Dealing):
         Or offer whole answers, if there is nothing else.
         """
         outbound, session = self.endpoint.outbound, self.session
-        if self._goes_together:
-            self._goes_together = False
-            if limit is None and not session.control and self.answers.waiting:
-                self.answers.offer(MAX_SEALED if outbound.is_sealed else outbound.size.limit)
+        if self._goes_together and limit is None and not session.control:
+            self.answers.offer(MAX_SEALED if outbound.is_sealed else outbound.size.limit)
+            if not outbound.is_empty:
                 return
+            # None can go whole.
         # What is made is committed, so no more than a frame may commit elsewhere.
         most = MAX_SEALED if outbound.is_sealed else outbound.size.frame
         if self._round and limit is None and self._goes_on_dealing(most, now):
@@ -206,9 +206,7 @@ class Http2(Dealing):
             outbound.ledger.push(session.control_size)
             session.control, session.control_size = [], 0
             self._has_control = False
-        if len(ready) == 1:
-            self._send_one(ready[0], made, limit, now)
-        elif ready:
+        if ready:
             self._deal(ready, made, limit, now)
         if self.answers.waiting:
             self.answers.leave_out_framed()
