@@ -143,11 +143,13 @@ class Answers:
             self.waiting.remove(stream)
 
     def leave_out_framed(self) -> None:
-        """Forget those of which frames were made meanwhile."""
+        """Forget those of which frames were made meanwhile, and those that are gone."""
         self.waiting = [
             stream
             for stream in self.waiting
-            if stream.exchange is not None and stream.exchange.head_stage is _BEGUN
+            if (exchange := stream.exchange) is not None
+            and exchange.state is _ENDED
+            and exchange.head_stage is _BEGUN
         ]
 
     def taken(self, now: float) -> None:
