@@ -88,7 +88,7 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_hpack: core.http2.engine.hpack_encoder core.http2.engine.hpack_huffman
     core/http2/engine/test_hpack: core.http2.engine.hpack_table
     core/http2/engine/test_likes: core.http2.engine.events core.http2.engine.requests
-    core/http2/engine/test_likes: core.http2.engine.session_config
+    core/http2/engine/test_likes: core.http2.engine.frames core.http2.engine.session_config
     core/http2/engine/test_limits: core.http2.engine.errors core.http2.engine.limits
     core/http2/engine/test_requests: core.http2.engine.requests
     core/http2/engine/test_session: core.http2.engine.errors core.http2.engine.events
