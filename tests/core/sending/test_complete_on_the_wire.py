@@ -6,7 +6,7 @@ from tests.core.conftest import Carry
 from tests.core.driving import GET, HEAD, Driven
 from tests.core.driving2 import Driven2
 
-from httpng_core import Response
+from httpng_core import ExchangeEnded, Response
 
 # Headers of responses that have no content; a GET is answered by these codes, a HEAD by any.
 BODILESS = pytest.mark.parametrize(
@@ -82,6 +82,27 @@ def test_it_is_not_over_before_the_stack_has_it(carry: Carry, kind: str) -> None
     # The handler raised, and what was accepted is the whole response nevertheless.
     assert one.outcomes == ["cut short"]
     assert one.body == b"x" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "body"),
+    [(204, None, ""), (200, {"content-length": 0}, ""), (200, {"content-length": 3}, "abc")],
+)
+def test_a_handler_that_raises_while_the_kernel_is_asked_ends_no_response_well(
+    code: int, headers: dict[str, int] | None, body: str
+) -> None:
+    driven = Driven(GET)
+    exchange = driven.exchange
+    driven.header(code, headers)
+    driven.write(body)
+    offer = b"".join(driven.connection.data_to_send(driven.now))
+    exchange.fail(driven.now)
+    driven.connection.bytes_accepted(len(offer), driven.now)
+    event = driven.connection.next_event()
+    assert isinstance(event, ExchangeEnded)
+    assert event.outcome == "cut short"
+    assert event.end == "handler_error"
+    assert driven.connection.half_close_expected(), "else another request would follow"
 
 
 @pytest.mark.parametrize("first", [HEAD, GET])

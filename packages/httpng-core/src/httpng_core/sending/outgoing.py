@@ -175,7 +175,8 @@ class Outgoing(ResponseLife):
                 self._pay_lag()
         if end:
             self._end_committed = True
-            self.state = ResponseState.CLOSED
+            # A handler may have raised while the kernel was asked.
+            self.state = ResponseState.CUT if self.state is _CUTTING else ResponseState.CLOSED
             self.tell_over(now)
         elif self.state is _CUTTING:
             self.check_flushed(now)
