@@ -7,7 +7,13 @@ from hpack import NeverIndexedHeaderTuple
 from tests.core.http2.engine.driving import Driven, frame
 
 from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.events import Event, RequestBegan, RequestRefused, StreamReset
+from httpng_core.http2.engine.events import (
+    ConnectionFailed,
+    Event,
+    RequestBegan,
+    RequestRefused,
+    StreamReset,
+)
 from httpng_core.http2.engine.requests import parse_request
 from httpng_core.http2.engine.session_config import Config
 
@@ -86,3 +92,59 @@ def test_a_path_that_is_cut_or_no_huffman_code_ends_the_connection() -> None:
             ask(driven, number, path(b"/%d" % number), METHOD, SCHEME, HOST)
         driven.send(frame(frames.HEADERS, WHOLE, 5, bad))
         assert driven.session.has_failed
+
+
+def test_the_same_bytes_mean_something_else_once_the_table_has_changed() -> None:
+    driven, number = Driven(MANY), 1
+    for authority in (b"one", b"two", b"six"):
+        ask(driven, number, METHOD, b"\x84", SCHEME, b"\x41\x03" + authority)
+        for _ in range(4):
+            number += 2
+            # The last entry of the table.
+            asked = ask(driven, number, METHOD, path(b"/%d" % number), SCHEME, b"\xbe")
+            assert isinstance(asked, RequestBegan)
+            assert (asked.head.authority, asked.head.path) == (authority, b"/%d" % number)
+        number += 2
+
+
+def mutated(chance: random.Random, block: bytes) -> bytes:
+    """A block with a byte that is another one, is missing or too many, or cut."""
+    at = chance.randrange(len(block))
+    put = [bytes([block[at] ^ 1 << chance.randrange(8)]), b"", chance.randbytes(2), block[at : at + 1]]
+    return (block[:at] + chance.choice(put) + block[at + 1 :])[: chance.choice((at, 300, 300, 300))]
+
+
+def test_a_block_that_is_nearly_like_others_means_what_it_means_alone() -> None:
+    chance, served = random.Random(12), 0
+    for _ in range(3000):
+        rest = chance.choice((b"", SCHEME + HOST))
+        before = b"" if rest else SCHEME + HOST
+        known = [METHOD + before + path(b"/%d" % number) + rest for number in range(3)]
+        other = path(chance.choice((b"/another", b"/" * 126, b"/" * 127, b"\x82\x60\x7f", b"/\xff\xff")))
+        block = METHOD + before + other + rest
+        for _ in range(chance.randrange(3)):
+            block = mutated(chance, block) or METHOD
+        warm, alone = Driven(MANY), Driven(MANY)
+        for number, one in enumerate(known):
+            assert ask(warm, 2 * number + 1, one).stream_id
+            ask(alone, 2 * number + 1, METHOD, SCHEME, HOST, b"\x84")
+        # Twice, as what was found may be kept.
+        wire = b"".join(frame(frames.HEADERS, WHOLE, number, block) for number in (7, 9))
+        assert told(warm.send(wire)) == told(alone.send(wire))
+        assert [one.payload for one in warm.answers] == [one.payload for one in alone.answers]
+        served += isinstance(warm.events[-1], RequestBegan)
+    assert 500 < served < 2500
+
+
+def told(events: list[Event]) -> list[list[object]]:
+    """All that events say."""
+    found: list[list[object]] = []
+    for event in events:
+        says: list[object] = [type(event)]
+        if isinstance(event, RequestBegan):
+            head = event.head
+            says += [head.method, head.scheme, head.authority, head.path, head.fields, head.length]
+        elif isinstance(event, (StreamReset, ConnectionFailed, RequestRefused)):
+            says += [event.reason]
+        found.append([event.stream_id, *says])
+    return found

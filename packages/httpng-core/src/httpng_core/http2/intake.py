@@ -102,15 +102,15 @@ class Intake(Lifetime):
         for event in events:
             assert isinstance(event, RequestBegan)
             head, stream_id = event.head, event.stream_id
-            facts = kept.get(head)
-            if facts is None:
-                facts = self._memo.like(head)
+            like = head.like
+            facts = kept.get(head if like is None else like)
             if facts is None or facts.protocol or not is_plain:
                 self._take_request(event, now)
                 continue
             stream = Stream(self, open_streams[stream_id], facts.length, facts.priority, now)
             self.streams[stream_id] = stream
-            request = Request(facts.method, facts.path, facts.host, facts, b"", 0, *ends)
+            path = facts.path if like is None else head.path.decode("ascii")
+            request = Request(facts.method, path, facts.host, facts, b"", 0, *ends)
             request.version_major = 2
             exchange = stream.exchange = Exchange(request, settings, endpoint.timers, stream, now)
             admission.under_way += 1

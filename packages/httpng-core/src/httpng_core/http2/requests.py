@@ -82,12 +82,6 @@ class FactsMemo:
     def __init__(self) -> None:
         self.kept: dict[RequestHead, Facts] = {}
 
-    def like(self, head: RequestHead) -> Facts | None:
-        """Return what a head says that is like a known one but for its path; it isn't kept."""
-        if head.like is None or (known := self.kept.get(head.like)) is None:
-            return None
-        return Facts(head, known)
-
     def facts(self, head: RequestHead) -> Facts:
         """Return what a head says.
 
@@ -96,9 +90,9 @@ class FactsMemo:
         """
         facts = self.kept.get(head)
         if facts is None:
-            facts = self.like(head)
-            if facts is not None:
-                return facts
+            if head.like is not None:
+                # The other one is kept, of which there may be many.
+                return Facts(head, self.facts(head.like))
             facts = Facts(head)
             if len(self.kept) >= _MOST_KEPT:
                 self.kept.clear()

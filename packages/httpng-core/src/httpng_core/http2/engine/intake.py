@@ -15,6 +15,7 @@ from httpng_core.http2.engine.errors import (
 from httpng_core.http2.engine.events import DataReceived, Event, RequestBegan, RequestEnded, RequestRefused
 from httpng_core.http2.engine.frames import Frame, FrameReader
 from httpng_core.http2.engine.hpack_decoder import Decoder, HeaderList, literal_path, path_of
+from httpng_core.http2.engine.hpack_huffman import decode_huffman
 from httpng_core.http2.engine.limits import Limits
 from httpng_core.http2.engine.requests import (
     UNKNOWN,
@@ -53,6 +54,8 @@ class Intake(Sending):
     """The half of a session that takes HEADERS and DATA."""
 
     __slots__ = (
+        "_before_path",
+        "_behind_path",
         "_config",
         "_data",
         "_data_stream",
@@ -60,6 +63,8 @@ class Intake(Sending):
         "_events",
         "_heads",
         "_heads_version",
+        "_like",
+        "_like_size",
         "_likes",
         "_reader",
     )
@@ -75,6 +80,10 @@ class Intake(Sending):
         # Likewise the heads of blocks but for their path, which is a literal; and what their lists count but
         # for it. Clients that ask for many things send such blocks.
         self._likes: dict[bytes, tuple[RequestHead, int]] = {}
+        # The last of these, and what its block has before the value of the path, and behind it.
+        self._like: RequestHead | None = None
+        self._like_size = 0
+        self._before_path = self._behind_path = b""
         self._events: list[Event] = []
         # Body bytes that aren't an event yet, and the stream they came on.
         self._data: list[bytes] = []
@@ -139,6 +148,8 @@ class Intake(Sending):
         if known is not None and self._heads_version == self._decoder.version:
             head = self._with_path(known[0], known[1], path_of(block, at, end))
             if head is not None:
+                self._like, self._like_size = known
+                self._before_path, self._behind_path = block[:at], block[end:]
                 if len(self._heads) < _KEPT_HEADS and len(block) <= _LONGEST_KEPT:
                     self._heads[block] = head
                 return head
@@ -147,6 +158,7 @@ class Intake(Sending):
             self._heads_version = self._decoder.version
             self._heads.clear()
             self._likes.clear()
+            self._like = None
             # This block may have changed the table, and say something else next time.
             return self._parse(found)
         head = self._parse(found)
@@ -156,11 +168,37 @@ class Intake(Sending):
             self._likes[rest] = head, found.size - len(head.path)
         return head
 
+    def _another_path(self, block: bytes) -> RequestHead | None:
+        """Return the head of a block that has another path than the last such; `None`: see `_head`.
+
+        Nothing is done with a block that is another one, or wrong. The table has to be as it was.
+        """
+        like, before, behind = self._like, self._before_path, self._behind_path
+        at, size = len(before), len(block)
+        if like is None or at >= size or not block.startswith(before):
+            return None
+        length = block[at] & 0x7F
+        end = at + 1 + length
+        if length == 0x7F or end + len(behind) != size or not block.endswith(behind):
+            return None
+        path = block[at + 1 : end]
+        if block[at] & 0x80:
+            try:
+                path = decode_huffman(path)
+            except FatalError:
+                return None
+        head = self._with_path(like, self._like_size, path)
+        if head is not None and len(self._heads) < _KEPT_HEADS and size <= _LONGEST_KEPT:
+            self._heads[block] = head
+        return head
+
     def _with_path(self, like: RequestHead, size: int, path: bytes) -> RequestHead | None:
         """Return a head like another one but for its path; `None` if it isn't that simple."""
         if size + len(path) > self._config.max_header_list or not is_plain_path(path):
             return None
-        return RequestHead.like_but_for_path(like, path)
+        return RequestHead(
+            like.method, like.scheme, like.authority, path, like.protocol, like.fields, like.length, like
+        )
 
     def _parse(self, found: HeaderList) -> RequestHead:
         if found.is_oversized:

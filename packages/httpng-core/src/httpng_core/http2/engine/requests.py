@@ -28,7 +28,6 @@ _SOUND: Final[set[Field]] = set()
 _MOST_SOUND: Final = 512
 _LONGEST_SOUND: Final = 192
 
-_NO_PSEUDO: Final[dict[bytes, bytes]] = {}
 UNKNOWN: Final = -1
 """The length of a body that no Content-Length declares."""
 
@@ -63,23 +62,25 @@ class RequestHead:
 
     __slots__ = ("authority", "fields", "length", "like", "method", "path", "protocol", "scheme")
 
-    def __init__(self, pseudo: dict[bytes, bytes], fields: tuple[Field, ...], length: int) -> None:
-        self.method = pseudo.get(b":method", b"")
-        self.scheme = pseudo.get(b":scheme", b"")
-        self.authority = pseudo.get(b":authority", b"")
-        self.path = pseudo.get(b":path", b"")
-        self.protocol = pseudo.get(b":protocol", b"")
+    def __init__(
+        self,
+        method: bytes,
+        scheme: bytes,
+        authority: bytes,
+        path: bytes,
+        protocol: bytes,
+        fields: tuple[Field, ...],
+        length: int,
+        like: "RequestHead | None" = None,
+    ) -> None:
+        self.method = method
+        self.scheme = scheme
+        self.authority = authority
+        self.path = path
+        self.protocol = protocol
         self.fields = fields
         self.length = length
-        self.like: RequestHead | None = None
-
-    @staticmethod
-    def like_but_for_path(other: "RequestHead", path: bytes) -> "RequestHead":
-        """Return one that is like another but for its path."""
-        head = RequestHead(_NO_PSEUDO, other.fields, other.length)
-        head.method, head.scheme, head.authority = other.method, other.scheme, other.authority
-        head.path, head.protocol, head.like = path, other.protocol, other
-        return head
+        self.like = like
 
 
 def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
@@ -110,7 +111,15 @@ def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
         headers.append(field)
     _check_pseudo(pseudo, has_connect)
     _check_authority(pseudo, headers, hosts)
-    return RequestHead(pseudo, tuple(headers), length)
+    return RequestHead(
+        pseudo.get(b":method", b""),
+        pseudo.get(b":scheme", b""),
+        pseudo.get(b":authority", b""),
+        pseudo.get(b":path", b""),
+        pseudo.get(b":protocol", b""),
+        tuple(headers),
+        length,
+    )
 
 
 def is_plain_path(path: bytes) -> bool:

@@ -146,8 +146,13 @@ class Session(Intake):
         found, at = self._reader.whole_requests(data, streams.highest, WORK)
         opened, most, window = streams.open, self._config.max_streams, self.peer.initial_window
         are_served = len(found) > 0
+        heads, decoder = self._heads, self._decoder
         for stream_id, block in found:
-            head = self._heads.get(block) if self._heads_version == self._decoder.version else None
+            head = None
+            if self._heads_version == decoder.version:
+                head = heads.get(block)
+                if head is None:
+                    head = self._another_path(block)
             if head is None or head.length > 0 or self.is_leaving or len(opened) >= most:
                 try:
                     self._begin(stream_id, block, True, False)
