@@ -4,12 +4,13 @@ The long way is that of a driver that sets a limit for frames: it leads through 
 alone the reference engine knows.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.core.driving2 import Driven2
 
-from httpng_core import Exchange, Readiness
+from httpng_core import Admission, Exchange, Host, Readiness
 from httpng_core.testing.http2_client import ReceivedStream
 
 HEADERS = {"content-type": "text/plain"}
@@ -238,6 +239,64 @@ def test_acknowledgements_are_told_of_them() -> None:
     driven.turn()
     driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
     assert [wait.settled for wait in waits] == [True, True]
+
+
+def wait_for_five(driven: Driven2, exchange: Exchange) -> Callable[[], bool]:
+    wait = exchange.wait(5, driven.now)
+    return lambda: wait.settled
+
+
+def wait_for_the_drain(driven: Driven2, exchange: Exchange) -> Callable[[], bool]:
+    wait = exchange.wait_draining(driven.now)
+    return lambda: wait.settled
+
+
+def call_back(_driven: Driven2, exchange: Exchange) -> Callable[[], bool]:
+    called: list[bool] = []
+    exchange.on_over = lambda: called.append(exchange.is_over)
+    return lambda: called == [True]
+
+
+def watch_for_stalls(_driven: Driven2, exchange: Exchange) -> Callable[[], bool]:
+    exchange.stall_timeout = 9
+    assert exchange.stalls is not None
+    return lambda: exchange.stalls is None
+
+
+@pytest.mark.parametrize("limit", [None, LIMIT])
+@pytest.mark.parametrize("concern", [wait_for_five, wait_for_the_drain, call_back, watch_for_stalls])
+def test_who_is_concerned_by_one_of_them_is_told(
+    concern: Callable[[Driven2, Exchange], Callable[[], bool]], limit: int | None
+) -> None:
+    driven = Driven2(1 << 20)
+    begun = [driven.begin() for _ in BODIES]
+    are_told = [concern(driven, exchange) for exchange, _ in begun[:2]]
+    for (exchange, _), body in zip(begun, BODIES, strict=True):
+        exchange.answer(200, HEADERS, body, driven.now)
+    assert not any(is_told() for is_told in are_told)
+    driven.push(limit=limit)
+    assert all(is_told() for is_told in are_told)
+    assert [stream.body for _, stream in begun] == BODIES
+    assert driven.outcomes == ["complete"] * 3
+    assert not driven.connection.exchanges()
+
+
+def test_the_connection_is_idle_once_the_last_of_them_is_out() -> None:
+    admission = Admission()
+    driven, _ = answered(keepalive_timeout=7, host=Host(lambda: None, admission=admission))
+    other, stream = driven.begin()
+    driven.push()
+    assert admission.under_way == 1
+    assert driven.connection.exchanges() == [other]
+    other.answer(200, HEADERS, b"last", driven.now)
+    driven.clock.now += 1
+    driven.push()
+    assert stream.body == b"last"
+    assert driven.connection.is_at_rest
+    driven.advance(6.5)
+    assert not driven.connection.wants_write
+    driven.advance(1)
+    assert driven.connection.wants_write
 
 
 def test_one_that_asks_for_the_end_of_the_connection_is_the_last() -> None:

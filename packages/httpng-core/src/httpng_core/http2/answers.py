@@ -156,10 +156,7 @@ class Answers:
         """Note that the kernel took all at once."""
         offered, self._offered = self._offered, []
         self._session.end_whole(self._flows, self._bodies, self._body_size)
-        for stream in offered:
-            exchange = stream.exchange
-            assert exchange is not None
-            exchange.taken_whole(now)
+        offered[0].owner.answers_taken(offered, now)
 
     def commit(self, size: int) -> int:
         """Commit those that begin before the first `size` bytes, and have the others wait again."""
@@ -191,6 +188,9 @@ class Answers:
         bodies, total, window = 0, 0, session.window
         urgency = waiting[0].urgency
         date = self._endpoint.date()
+        # What is framed already is for answers of this head and size.
+        framed, framed_size = (self._head, self._last[0]) if self._last[1] == date else (None, -1)
+        start, middle, block_size = self._start, self._middle, self._block_size
         for number, stream in enumerate(waiting):
             exchange, flow = stream.exchange, stream.flow
             if exchange is None or exchange.state is not _ENDED or exchange.head_stage is not _BEGUN:
@@ -200,36 +200,34 @@ class Answers:
                 size > flow.window
                 or total + size > window
                 or flow.state != HALF_CLOSED_REMOTE
-                or (
-                    (head is not self._head or self._last != (size, date))
-                    and not self._frame(head, size, date)
-                )
+                or ((head is not framed or size != framed_size) and not self._frame(head, size, date))
             ):
                 # It goes by frames.
                 exchange.is_whole = False
                 continue
-            limit -= self._block_size + size
+            if head is not framed or size != framed_size:
+                framed, framed_size = head, size
+                start, middle, block_size = self._start, self._middle, self._block_size
+            limit -= block_size + size
             if not in_order and (limit < 0 or stream.urgency != urgency):
                 return False
             if limit < 0 and offered:
                 self.waiting = waiting[number:]
                 break
             order = stream.order.to_bytes(4, "big")
-            parts.append(self._start)
-            parts.append(order)
-            parts.append(self._middle)
             if size:
                 pieces = exchange.pieces
                 assert pieces is not None
-                parts.append(order)
-                parts.append(pieces[0])
+                parts += (start, order, middle, order, pieces[0])
                 total += size
                 bodies += 1
+            else:
+                parts += (start, order, middle)
             if head is not None and head.close:
                 stream.closes = True
             offered.append(stream)
             flows.append(flow)
-            heads.append(self._block_size)
+            heads.append(block_size)
         self._offered, self._flows, self._heads, self._parts = offered, flows, heads, parts
         self._bodies, self._body_size = bodies, total
         return True

@@ -50,7 +50,7 @@ class Intake(Lifetime):
 
     def begin_upgraded(self, request: Request, now: float) -> None:
         """Note that the request that asked for the upgrade is stream 1 (RFC 7540, 3.2)."""
-        stream = Stream(self, self.session.streams.open[1], 0, FAIR, now)
+        stream = Stream(self, self.session.streams.open[1], FAIR)
         self.streams[1], self._idle_since = stream, None
         self._begin_exchange(stream, request, now)
 
@@ -107,7 +107,7 @@ class Intake(Lifetime):
             if facts is None or facts.protocol or not is_plain:
                 self._take_request(event, now)
                 continue
-            stream = Stream(self, open_streams[stream_id], facts.length, facts.priority, now)
+            stream = Stream(self, open_streams[stream_id], facts.priority)
             self.streams[stream_id] = stream
             path = facts.path if like is None else head.path.decode("ascii")
             request = Request(facts.method, path, facts.host, facts, b"", 0, *ends)
@@ -137,7 +137,7 @@ class Intake(Lifetime):
         priority = facts.priority
         if self._priorities:
             priority = self._priorities.pop(stream_id, priority)
-        stream = Stream(self, self.session.streams.open[stream_id], facts.length, priority, now)
+        stream = Stream(self, self.session.streams.open[stream_id], priority)
         self.streams[stream_id], self._idle_since = stream, None
         if facts.protocol:
             stream.inflow = TunnelInflow(event.end)
@@ -149,7 +149,7 @@ class Intake(Lifetime):
             stream.expects_continue = facts.expects_continue
             return
         self._bodies[stream_id] = facts
-        self.uploads.add(stream, now)
+        self.uploads.add(stream, facts.length, now)
         self._arm(stream.due())
         if facts.expects_continue:
             self.session.push_head(stream_id, CONTINUE, False)

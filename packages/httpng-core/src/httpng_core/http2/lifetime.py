@@ -121,6 +121,36 @@ class Lifetime:
             endpoint.deadline = due
         endpoint.at_rest = False
 
+    def answers_taken(self, taken: list[Stream], now: float) -> None:
+        """Note that the kernel took whole answers; for most that is what `stream_over` does, in one go."""
+        endpoint, host, streams = self.endpoint, self.host, self.streams
+        admission, note, closes = host.admission, endpoint.host.note_end, False
+        for stream in taken:
+            exchange = stream.exchange
+            assert exchange is not None
+            if not exchange.end_whole(now):
+                continue
+            admission.under_way -= 1
+            if admission.open is not None:
+                admission.open.pop(exchange, None)
+            if note is not None:
+                note(exchange, now)
+            if endpoint.tells_complete or exchange.substitute or exchange.settings.access_log:
+                endpoint.events.append(ExchangeEnded(exchange, now))
+            self._flushing -= 1
+            if stream.flow.credit is not None:
+                self.uploads.gone(stream, now)
+            if stream.closes:
+                closes = True
+            streams.pop(stream.order, None)
+        # The rest is done for the last of them.
+        self._forget(taken[-1], now)
+        if closes:
+            self._go_away(now)
+        if self.session.control:
+            self.note_control(now)
+        host.wake()
+
     def stream_over(self, stream: Stream, now: float) -> None:
         """Note that the exchange of a stream is complete, cancelled or given up."""
         exchange, endpoint = stream.exchange, self.endpoint

@@ -43,6 +43,9 @@ class StreamOwner(Protocol):
     def stream_flushes(self, stream: "Stream", exchange: Outgoing, now: float) -> None:
         """Note that the handler of an exchange is done, and no progress for a while is its end."""
 
+    def answers_taken(self, taken: "list[Stream]", now: float) -> None:
+        """Note that the kernel took whole answers, all to the end."""
+
     def stream_over(self, stream: "Stream", now: float) -> None:
         """Note that the exchange reached a final state."""
 
@@ -80,10 +83,19 @@ class Stream(Framing):
         flushes_since: when the handler was done; `None` while it runs.
         expects_continue: whether the client waits for a 100 before it sends the body.
         inflow: what comes into the tunnel that the request asks for, if it does.
+        owner: the protocol.
     """
 
+    # Set by `gather`, as most requests have no body.
+    length: int
+    body: list[bytes]
+    size: int
+    unpaid: int
+    touched: float
+    grace_ends: float
+    held: bool
+
     __slots__ = (
-        "_owner",
         "body",
         "code",
         "expects_continue",
@@ -93,25 +105,17 @@ class Stream(Framing):
         "host",
         "inflow",
         "length",
+        "owner",
         "size",
         "touched",
         "unpaid",
     )
 
-    def __init__(
-        self, owner: StreamOwner, flow: streams.Stream, length: int, priority: Priority, now: float
-    ) -> None:
+    def __init__(self, owner: StreamOwner, flow: streams.Stream, priority: Priority) -> None:
         self.order = flow.stream_id
         self.urgency, self.incremental = priority
         self.served = 0
         self.flow = flow
-        self.length = length
-        self.body: list[bytes] = []
-        self.size = 0
-        self.unpaid = 0
-        self.touched = now
-        self.grace_ends = inf
-        self.held = False
         self.exchange = None
         self.closes = False
         self.code = INTERNAL_ERROR
@@ -119,24 +123,32 @@ class Stream(Framing):
         self.expects_continue = False
         self.inflow: TunnelInflow | None = None
         self.host: Host = owner.endpoint.host
-        self._owner = owner
+        self.owner = owner
         self._session = owner.session
         self._endpoint = owner.endpoint
         self.rest = b""
         self._rest_counts = False
+
+    def gather(self, length: int, now: float) -> None:
+        """Have ready what is needed to gather the body, which comes before the exchange begins."""
+        self.length = length
+        self.body = []
+        self.size = self.unpaid = 0
+        self.touched = now
+        self.held = False
 
     # What the exchange tells (`Carrier`) --------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""
         session = self._session
-        if session.control_size + self._owner.endpoint.outbound.waiting <= MAX_INTERIM:
+        if session.control_size + self.owner.endpoint.outbound.waiting <= MAX_INTERIM:
             session.push_head(self.order, interim_block(head), False)
-            self._owner.note_control(now)
+            self.owner.note_control(now)
 
     def track_acknowledged(self, exchange: Outgoing) -> bool:
         """Have acknowledgements told to the exchange."""
-        return self._owner.endpoint.track_acknowledged(exchange)
+        return self.owner.endpoint.track_acknowledged(exchange)
 
     shares: Final = True
 
@@ -147,7 +159,7 @@ class Stream(Framing):
 
         It is asked if there is no other stream, that may have something to send as well.
         """
-        return self._owner.send_whole(self, head, data, now, send)
+        return self.owner.send_whole(self, head, data, now, send)
 
     def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
         """Return that nobody was asked: a piece is framed as always."""
@@ -155,15 +167,15 @@ class Stream(Framing):
 
     def was_cut(self, left: int, now: float) -> None:
         """Go on with what `send_whole` has left, as if it had been offered as always."""
-        self._owner.whole_was_cut(self, left, now)
+        self.owner.whole_was_cut(self, left, now)
 
     def has_company(self) -> bool:
         """Return whether the connection has other streams."""
-        return len(self._owner.streams) > 1
+        return len(self.owner.streams) > 1
 
     def closed_window(self) -> Holder | None:
         """Return the window that is shut, while the kernel has all that was framed."""
-        if not self._owner.endpoint.outbound.is_empty:
+        if not self.owner.endpoint.outbound.is_empty:
             return None
         if self.flow.window <= 0:
             return Holder.STREAM_WINDOW
@@ -179,7 +191,7 @@ class Stream(Framing):
         """Give credit back for what was handed over, if more is wanted."""
         if self.inflow is not None and (size := self.inflow.credit(exchange)):
             self._session.consume_stream(self.order, size)
-            self._owner.note_control(now)
+            self.owner.note_control(now)
 
     has_chunks: Final = False
 
@@ -206,11 +218,11 @@ class Stream(Framing):
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         self.flushes_since = now
-        self._owner.stream_flushes(self, exchange, now)
+        self.owner.stream_flushes(self, exchange, now)
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Note that the exchange is complete, cancelled or given up."""
-        self._owner.stream_over(self, now)
+        self.owner.stream_over(self, now)
 
     # What a body that is read while it comes in tells (`BodyOwner`) ------------------------------------
 
@@ -223,12 +235,12 @@ class Stream(Framing):
                 session.push_head(self.order, CONTINUE, False)
         # The handler is faster than the client: what it allows is what bounds it.
         session.widen_stream(self.order, BODY_WINDOW)
-        self._owner.note_control(now)
+        self.owner.note_control(now)
 
     def body_consumed(self, size: int, now: float) -> None:
         """Give the client credit for as much."""
         self._session.consume_stream(self.order, size)
-        self._owner.note_control(now)
+        self.owner.note_control(now)
 
     def body_failed(self, now: float) -> None:
         """Do nothing: the end of the exchange resets the stream."""
@@ -242,7 +254,7 @@ class Stream(Framing):
         return holding_of(exchange, kept, self._give_up)
 
     def _give_up(self, now: float, cause: Cause) -> None:
-        self._owner.give_up(self, now, cause)
+        self.owner.give_up(self, now, cause)
 
     # Time ---------------------------------------------------------------------------------------------
 
@@ -252,12 +264,12 @@ class Stream(Framing):
         if exchange is None:
             if self.held:
                 return inf
-            owner = self._owner
+            owner = self.owner
             return min(self.touched + owner.settings.body_timeout, max(self.grace_ends, owner.bodies_due()))
         if self.flushes_since is None:
             return inf
         moved = max(self.flushes_since, exchange.moved_at)
         if self.room > 0 or not (self.rest or exchange.has_frame):
             # It isn't the client's window that holds it: what others on the connection get counts as well.
-            moved = max(moved, self._owner.endpoint.outbound.moved_at)
+            moved = max(moved, self.owner.endpoint.outbound.moved_at)
         return moved + exchange.settings.stall_timeout

@@ -44,8 +44,9 @@ class Uploads:
             for stream in self._streams.values():
                 stream.grace_ends = self.rate_due
 
-    def add(self, stream: Stream, now: float) -> None:
-        """Note a request of which the body is to come."""
+    def add(self, stream: Stream, length: int, now: float) -> None:
+        """Note a request of which the body is to come; `length` is negative if it doesn't say how much."""
+        stream.gather(length, now)
         stream.grace_ends = first_body_due(self._settings, now)
         if not self._streams:
             self.rate_due = stream.grace_ends

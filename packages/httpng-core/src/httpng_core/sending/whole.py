@@ -135,6 +135,13 @@ class Whole(Outgoing):
 
     def taken_whole(self, now: float) -> None:
         """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""
+        carrier, host = self.carrier, self.host
+        if self.end_whole(now):
+            carrier.exchange_over(self, now)
+            host.wake()
+
+    def end_whole(self, now: float) -> bool:
+        """Note the same; return whether nobody has to be told but what frames it, which its caller tells."""
         self.offered = False
         self.head_stage = _SENT
         self.first_sent = self.moved_at = now
@@ -144,4 +151,18 @@ class Whole(Outgoing):
         self.committed = self.sent = self.current
         self._end_committed = True
         self.state = _CLOSED
-        self.tell_over(now)
+        if (
+            self.waits is not None
+            or self.queue is not None
+            or self.stalls is not None
+            or self.incoming is not None
+            or self.on_over is not None
+            or self.drain_waits is not None
+            or self.confirming is not None
+            or self.tunnel is not None
+        ):
+            self.tell_over(now)
+            return False
+        # Who keeps the exchange keeps nothing of its connection.
+        self.carrier, self.host = NO_CARRIER, NO_HOST
+        return True

@@ -130,13 +130,9 @@ class Sending:
 
         So many of them have bodies, of `size` bytes in all; each fits into one frame and into its windows.
         """
-        streams = self.streams
-        for stream in ended:
-            if stream.unread:
-                self._close(stream, CLOSED)
-            else:
-                stream.state = CLOSED
-                streams.close(stream.stream_id, CLOSED)
+        unread = self.streams.close_all(ended)
+        if unread:
+            self._give_connection(unread)
         self.window -= size
         self._limits.earn_responses(len(ended), bodies, size)
 

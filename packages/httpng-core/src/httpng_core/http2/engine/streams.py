@@ -5,6 +5,7 @@ from typing import Final
 from httpng_core.http2.engine.flow import FIRST_WINDOW, Credit
 from httpng_core.http2.engine.requests import UNKNOWN
 from httpng_core.http2.engine.stream_states import (
+    CLOSED,
     FORGOTTEN,
     HALF_CLOSED_REMOTE,
     IDLE,
@@ -84,6 +85,20 @@ class Streams:
         if stream_id > self.highest or not stream_id & 1:
             return IDLE
         return self._past.get(stream_id, FORGOTTEN)
+
+    def close_all(self, streams: list[Stream]) -> int:
+        """Note that both sides of these are whole; return what came on them and wasn't consumed."""
+        opened, past, unread = self.open, self._past, 0
+        for stream in streams:
+            stream.state = CLOSED
+            unread += stream.unread
+            stream.unread = 0
+            number = stream.stream_id
+            opened.pop(number, None)
+            past[number] = CLOSED
+        while len(past) > _REMEMBERED:
+            del past[next(iter(past))]
+        return unread
 
     def close(self, stream_id: int, state: int) -> None:
         """Note that a stream is closed, and how."""
