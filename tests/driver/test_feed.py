@@ -377,9 +377,13 @@ async def test_stalled_followers_do_not_hold_up_the_others(net: Net) -> None:
         stats = feed.get_stats()
         pending = stats.published * followers - stats.delivered - stats.skipped
         assert 0 < pending <= len(stalled), "one payload for each key and follower"
-        seen = await read_until(stalled[0], number)
-        assert seen == sorted(set(seen))
-        assert len(seen) < number
+        missing = 0
+        for client in stalled:
+            seen = await read_until(client, number)
+            assert seen == sorted(set(seen))
+            missing += number - len(seen)
+        # Of one the kernel may have taken more than of another.
+        assert missing == stats.skipped
 
 
 def have_read(clients: list[Client], number: int) -> bool:
