@@ -111,7 +111,7 @@ async def test_an_exchange_is_chosen_given_a_window_and_killed(serving: Serving,
                 assert "done" in press(DOWN, "K", typed="y")
                 assert ask(where).data["active"] < 2
                 assert "in flight" in press("v")
-                assert "Http1" in press("c")
+                assert "HTTP/1.1" in press("c")
                 view.press("q", terminal.keys)
 
             await in_thread(run)

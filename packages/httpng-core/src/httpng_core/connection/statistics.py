@@ -1,6 +1,10 @@
 """What is going on in a connection, to be looked at."""
 
+from typing import Final
+
 from httpng_core.wire.endpoint import Endpoint
+
+_SPOKEN: Final = {"Http1": "HTTP/1.1", "Http2": "HTTP/2", "TlsLayer": "TLS"}
 
 
 class ConnectionStatistics:
@@ -14,7 +18,7 @@ class ConnectionStatistics:
         ledger: how many wire bytes were committed.
         tracks: whether acknowledgements are tracked.
         offer_limit: how many bytes are offered at most.
-        spoken: the name of the class of what is spoken.
+        spoken: "HTTP/1.1", "HTTP/2", or "TLS" during the handshake; empty when the connection has ended.
         peer: the client's end, as a proxy has told it if one did.
     """
 
@@ -39,5 +43,5 @@ class ConnectionStatistics:
         self.ledger = outbound.ledger.pushed
         self.tracks = outbound.ledger.tracks
         self.offer_limit = outbound.size.limit
-        self.spoken = type(protocol).__name__
+        self.spoken = _SPOKEN.get(type(protocol).__name__, "")
         self.peer = endpoint.peer
