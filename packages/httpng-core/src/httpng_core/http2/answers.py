@@ -118,14 +118,14 @@ class Answers:
         except OSError:
             # It is told again, to who asks next.
             taken = 0
-        self._flows, self._bodies, self._body_size = [flow], 1 if size else 0, size
         if taken != total:
+            self._flows, self._bodies, self._body_size = [flow], 1 if size else 0, size
             self._heads, self._parts = [self._block_size], [wire]
             return total - taken
         ledger.pushed += total
         ledger.accepted += total
         outbound.moved_at = now
-        session.end_whole(self._flows, self._bodies, size)
+        session.end_one(flow, size)
         exchange.sent_whole(head, size, now)
         return 0
 
@@ -170,7 +170,7 @@ class Answers:
             assert exchange is not None
             body = exchange.current
             prefix = HEAD_SIZE if body else 0
-            self._session.end_whole([flow], 1 if body else 0, body)
+            self._session.end_one(flow, body)
             exchange.commit_whole()
             ledger.push_frame(head, prefix, body, True, exchange)
             at += head + prefix + body

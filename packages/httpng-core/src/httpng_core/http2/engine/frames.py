@@ -44,10 +44,8 @@ MAX_CONTINUATIONS: Final = 32
 
 _HOW_HEADERS: Final = END_HEADERS | PADDED | HAS_PRIORITY
 _HEAD: Final = Struct(">HBBBL")
-# The same: size and type, flags, and the stream, negative where the reserved bit is set.
-_KINDS: Final = Struct(">LBl")
-_WHOLE: Final = END_STREAM | END_HEADERS
-_SHORT_BLOCK: Final = 1024 << 8
+KIND: Final = Struct(">LBl")
+"""The head of a frame: size and type, flags, and the stream, negative where the reserved bit is set."""
 _WORD: Final = Struct(">L")
 _PAIR: Final = Struct(">HL")
 
@@ -120,35 +118,10 @@ class FrameReader:
         """How many bytes are kept of frames, and of a header block, that aren't whole."""
         return len(self._buffer) + self._block_size
 
-    def whole_requests(self, data: bytes, highest: int, most: int) -> tuple[list[tuple[int, bytes]], int]:
-        """Return streams and header blocks of `most` requests that `data` begins with, and where they end.
-
-        They are the ordinary ones: without a body, padding or priority, in one short frame, on streams above
-        `highest`, one after the other. None if something is kept of what came before. What isn't returned is
-        for `feed`.
-        """
-        found: list[tuple[int, bytes]] = []
-        at = 0
-        if self._started is not None or self._at < len(self._buffer):
-            return found, at
-        size = len(data)
-        while size - at >= HEAD_SIZE and most > 0:
-            what, flags, stream_id = _KINDS.unpack_from(data, at)
-            at += HEAD_SIZE
-            end = at + (what >> 8)
-            if (
-                what & 0xFF != HEADERS
-                or flags != _WHOLE
-                or stream_id <= highest
-                or not stream_id & 1
-                or what >= _SHORT_BLOCK
-                or end > size
-            ):
-                return found, at - HEAD_SIZE
-            found.append((stream_id, data[at:end]))
-            at, highest = end, stream_id
-            most -= 1
-        return found, at
+    @property
+    def is_between(self) -> bool:
+        """Whether nothing is kept of what came before: the next frame begins with what comes."""
+        return self._started is None and self._at >= len(self._buffer)
 
     def feed(self, data: bytes) -> None:
         """Take `data`, which came after what came before."""

@@ -136,6 +136,16 @@ class Sending:
         self.window -= size
         self._limits.earn_responses(len(ended), bodies, size)
 
+    def end_one(self, stream: Stream, size: int) -> None:
+        """Do what `end_whole` does for one response, with a body of `size` bytes."""
+        if stream.unread:
+            self._give_connection(stream.unread)
+            stream.unread = 0
+        stream.state = CLOSED
+        self.streams.close(stream.stream_id, CLOSED)
+        self.window -= size
+        self._limits.earn_responses(1, 1 if size else 0, size)
+
     def data_frame_head(self, stream_id: int, size: int, end: bool) -> bytes:
         """Return the head of a DATA frame with `size` body bytes, which are taken off both windows.
 

@@ -23,7 +23,7 @@ from httpng_core.http2.engine.events import (
     WindowOpened,
 )
 from httpng_core.http2.engine.flow import grown
-from httpng_core.http2.engine.frames import Frame
+from httpng_core.http2.engine.frames import END_HEADERS, END_STREAM, HEAD_SIZE, HEADERS, KIND, Frame
 from httpng_core.http2.engine.intake import Intake
 from httpng_core.http2.engine.peer_settings import announcement
 from httpng_core.http2.engine.requests import UNKNOWN
@@ -45,6 +45,9 @@ MAX_CONTROL: Final = 64 * 1024
 """How many bytes of answers, to PING and the like, wait for a client that doesn't read them."""
 WORK: Final = 512
 """How much of what came is acted on in one call: frames, and each KiB of a header block."""
+_WHOLE: Final = END_STREAM | END_HEADERS
+_SHORT_BLOCK: Final = 1024 << 8
+"""With the size of a frame as `KIND` has it."""
 
 
 class Session(Intake):
@@ -121,7 +124,7 @@ class Session(Intake):
         self._reset_now = []
         self.took_requests_only = False
         try:
-            if self.has_settings:
+            if self.has_settings and self._reader.is_between:
                 data = self._take_whole_requests(data, now)
                 if self.took_requests_only:
                     return events
@@ -141,13 +144,28 @@ class Session(Intake):
         return events
 
     def _take_whole_requests(self, data: bytes, now: float) -> bytes:
-        """Take the ordinary requests that `data` begins with; return what comes after them."""
-        streams, events = self.streams, self._events
-        found, at = self._reader.whole_requests(data, streams.highest, WORK)
+        """Take the ordinary requests that `data` begins with; return what comes after them.
+
+        That is those without a body, padding or priority, in one short frame each, on streams that are new.
+        """
+        at, size, work, are_served = 0, len(data), WORK, True
+        streams, heads, decoder = self.streams, self._heads, self._decoder
         opened, most, window = streams.open, self._config.max_streams, self.peer.initial_window
-        are_served = len(found) > 0
-        heads, decoder = self._heads, self._decoder
-        for stream_id, block in found:
+        while size - at >= HEAD_SIZE and work > 0:
+            what, flags, stream_id = KIND.unpack_from(data, at)
+            begin = at + HEAD_SIZE
+            end = begin + (what >> 8)
+            if (
+                what & 0xFF != HEADERS
+                or flags != _WHOLE
+                or stream_id <= streams.highest
+                or not stream_id & 1
+                or what >= _SHORT_BLOCK
+                or end > size
+            ):
+                break
+            block, at = data[begin:end], end
+            work -= 1
             head = None
             if self._heads_version == decoder.version:
                 head = heads.get(block)
@@ -156,7 +174,7 @@ class Session(Intake):
             if head is None or head.length > 0 or self.is_leaving or len(opened) >= most:
                 try:
                     self._begin(stream_id, block, True, False)
-                    are_served = are_served and isinstance(events[-1], RequestBegan)
+                    are_served = are_served and isinstance(self._events[-1], RequestBegan)
                 except StreamError as error:
                     are_served = False
                     self._fail_stream(error, now)
@@ -164,8 +182,8 @@ class Session(Intake):
             # What `_begin` does, if all is as always.
             streams.highest = self.last_stream = stream_id
             opened[stream_id] = Stream(stream_id, True, window, head.length)
-            events.append(RequestBegan(stream_id, head, True))
-        self.took_requests_only = are_served and at == len(data)
+            self._events.append(RequestBegan(stream_id, head, True))
+        self.took_requests_only = are_served and 0 < at == size
         return data[at:]
 
     def _check_preface(self, data: bytes) -> bytes:
