@@ -129,7 +129,7 @@ def running(
         stderr=subprocess.PIPE,
         text=True,
         pass_fds=pass_fds,
-        preexec_fn=_heed_hang_ups,
+        preexec_fn=heed_signals,
     )
     with process:
         try:
@@ -138,9 +138,10 @@ def running(
             process.kill()
 
 
-def _heed_hang_ups() -> None:
-    """Also where who runs the tests ignores them, as nohup does."""
+def heed_signals() -> None:
+    """Also where who runs the tests ignores some, as nohup and shells do for what is in the background."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(arguments: Sequence[str], folder: Path) -> tuple[int, str, str]:

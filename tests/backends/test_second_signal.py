@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.backends.test_command_line import command, module, running
+from tests.backends.test_command_line import command, heed_signals, module, running
 from tests.driver.harness import BOUND, Client
 
 __all__ = ["module"]
@@ -113,6 +113,7 @@ def test_a_script_that_never_comes_to_its_cfg(module: str, tmp_path: Path, runti
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     )
     with process:
         try:
