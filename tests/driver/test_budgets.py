@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -247,17 +248,26 @@ def send_some(client: Client, size: int) -> None:
 
 
 async def test_a_budget_may_come_and_go_while_the_server_runs(serving: Serving) -> None:
-    async with serving(coroutine) as server, AsyncExitStack() as stack:
+    accepted: Counter[Request] = Counter()
+
+    async def handler(req: Request, io: IO) -> None:
+        for _ in range(100):
+            if await io.write(PIECE, timeout=BOUND):
+                break
+            accepted[req] += 1
+
+    async with serving(handler) as server, AsyncExitStack() as stack:
         assert server.statistics().held is None
         slow = [stack.enter_context(Client(server.addresses[0], receive_buffer=16384)) for _ in range(3)]
         for client in slow:
             client.send(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(lambda: server.statistics().exchanges == 3)
-        server.reconfigure(coroutine, memory_budget=BUDGET)
+        # By then each holds about as much as the budget.
+        await until(lambda: len(accepted) == 3 and min(accepted.values()) * len(PIECE) >= BUDGET)
+        server.reconfigure(handler, memory_budget=BUDGET)
         # What is there counts from the start.
         await until(lambda: ends(server).get(FULL, 0) >= 2)
         await until(lambda: held(server) < BUDGET)
-        server.reconfigure(coroutine)
+        server.reconfigure(handler)
         await until(lambda: server.statistics().held is None)
         for _ in range(3):
             stack.enter_context(Client(server.addresses[0], receive_buffer=16384)).send(
