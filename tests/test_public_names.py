@@ -123,7 +123,7 @@ PRIVATE_IMPORTS = _lines(
     core/wire/test_proxy_header: core.wire.proxy_header
     core/wire/test_scheduler: core.http.priority core.wire.scheduler
     core/websocket/speaking: core.sending.calls core.websocket.session
-    core/websocket/test_closing: core.websocket.closing
+    core/websocket/test_closing: core.websocket.closing core.websocket.session
     core/websocket/test_http2: core.testing.http2_client core.websocket.session
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump

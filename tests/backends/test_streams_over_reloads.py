@@ -120,6 +120,7 @@ def test_streams_end_properly_and_go_on(
         until_current(server, crowd)
         assert crowd.failures() == []
         ends = Counter(end.how for end in crowd.ends())
+        print(f"{CLIENTS} clients, {dict(ends)}")
         assert ends.keys() == {farewell}
         assert ends[farewell] >= CLIENTS * RELOADS
         began = time.monotonic()

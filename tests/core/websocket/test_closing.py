@@ -3,11 +3,12 @@
 from itertools import product
 
 import pytest
-from tests.core.driving import result
-from tests.core.websocket.speaking import BINARY, TEXT, Socket, close, frame
+from tests.core.driving import Driven, result
+from tests.core.websocket.speaking import BINARY, CLOSE, TEXT, Socket, close, frame, frames, request
 
 from httpng_core import Feed
 from httpng_core.websocket.closing import TABLE, Action, Event, State
+from httpng_core.websocket.session import WebSocket
 
 _CODE = {code: code.to_bytes(2, "big") for code in (1000, 1001, 1011, 1012, 3000)}
 
@@ -220,6 +221,17 @@ def test_a_server_that_drains_says_that_it_restarts() -> None:
     socket.receive(close(1012))
     socket.push()
     assert socket.outcomes == ["complete"]
+
+
+def test_one_that_is_accepted_in_a_drain_is_told_at_once() -> None:
+    driven = Driven(request())
+    driven.connection.drain(driven.now)
+    ws = WebSocket(driven.exchange, driven.now)
+    driven.push()
+    head, _, wire = driven.wire.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert frames(bytes(wire)) == [(0x80 | CLOSE, _CODE[1012])]
+    assert not ws.is_open
 
 
 def test_in_a_drain_what_is_followed_is_sent_first() -> None:

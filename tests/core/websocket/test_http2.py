@@ -183,6 +183,15 @@ def test_a_drain_says_that_the_server_restarts() -> None:
     assert socket.outcomes == ["complete"]
 
 
+def test_one_that_is_accepted_in_a_drain_is_told_at_once() -> None:
+    socket = Socket2()
+    stream = socket.ask()
+    socket.connection.drain(socket.now)
+    socket.ws = WebSocket(socket.exchange, socket.now)
+    socket.turn()
+    assert frames(bytes(stream.body)) == [(0x88, b"\x03\xf4")]
+
+
 @pytest.mark.parametrize(("window", "fit"), [(14, 2), (15, 3), (20, 4)])
 def test_the_window_of_a_follow_counts_bytes_of_messages(window: int, fit: int) -> None:
     socket = Socket2(tells_acknowledged=True)

@@ -106,6 +106,9 @@ class WebSocket:
             self.over(now)
         else:
             exchange.open_tunnel(self, fields, headers, now)
+            if exchange.draining:
+                # It began before there was something to be told.
+                self.drain(now)
 
     # Messages out -------------------------------------------------------------------------------------
 
