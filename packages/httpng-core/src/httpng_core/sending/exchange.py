@@ -352,6 +352,9 @@ class Exchange(Answering):
         self.drops, self.tunnel = False, receiver
         self.host.wake()
         self.carrier.tunnel_opened(self, now)
+        if self.draining and self.tunnel is receiver:
+            # Nobody was there to be told when the drain began.
+            receiver.drain(now)
 
     def end_tunnel(self, now: float) -> None:
         """End a tunnel cleanly: what was accepted is flushed."""

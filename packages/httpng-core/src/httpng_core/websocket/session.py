@@ -106,9 +106,6 @@ class WebSocket:
             self.over(now)
         else:
             exchange.open_tunnel(self, fields, headers, now)
-            if exchange.draining:
-                # It began before there was something to be told.
-                self.drain(now)
 
     # Messages out -------------------------------------------------------------------------------------
 
