@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from itertools import cycle, islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.backends.stream_clients import (
     StreamClient,
     StreamClients,
 )
+from tests.backends.test_streams_over_reloads import reload, until_current
 from tests.backends.test_workers import Program, program
 
 SECONDS = float(os.environ.get("CROWD_SECONDS", "600"))
@@ -23,7 +23,6 @@ LIFE = float(os.environ.get("CROWD_LIFE", "60"))
 """Seconds after which the workers are replaced."""
 CLIENTS = 200
 HABITS: tuple[Habit, ...] = (*("reads",) * 5, *("is slow",) * 3, "stalls", "resets")
-KEYS = "abcde"
 PYTHON = """
 import asyncio, gc, itertools, json, os, threading, time
 from httpng import Feed, Resume
@@ -140,9 +139,9 @@ def test_nothing_is_left_of_a_mixed_crowd(tmp_path: Path, script: str) -> None:
                 time.sleep(LIFE)
                 # At each of these looks workers are as old.
                 memory.append(memory_of(server))
-                since = time.time_ns() // 20_000_000
-                until_current(server, crowd, since)
-                replace_workers(server)
+                until_current(server, crowd)
+                reload(server)
+                server.until(lambda: len(_children(server.process.pid)) == 2, "the old ones are gone")
         print(f"KiB of the supervisor and of each worker: {memory}")
         assert crowd.failures() == []
         how = {end.how for client in crowd.clients for end in client.ends if client.habit == "reads"}
@@ -153,14 +152,3 @@ def test_nothing_is_left_of_a_mixed_crowd(tmp_path: Path, script: str) -> None:
         assert max(each for each, _ in later) <= supervisor + 1024
         assert max(sum(each) for _, each in later) <= sum(workers) * 1.1
         assert server.end() == 0
-
-
-def until_current(server: Program, crowd: StreamClients, since: int) -> None:
-    server.until(lambda: all(crowd.newest(key) >= since for key in KEYS), "those that read have the newest")
-
-
-def replace_workers(server: Program) -> None:
-    ready = server.log.count(" serves\n")
-    server.process.send_signal(signal.SIGHUP)
-    server.until(lambda: server.log.count(" serves\n") >= ready + 2, "both are replaced")
-    server.until(lambda: len(_children(server.process.pid)) == 2, "the old ones are gone")
