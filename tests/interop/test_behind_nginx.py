@@ -123,7 +123,7 @@ async def test_a_page_confirms_events_through_it_by_the_script_that_is_served(tm
                 feed.publish(sse_event(str(count)), key=str(count))
             seen = shown.evaluate(FIVE)
             feed.close()
-            # The page has shown the last value before its confirmation is out: it stays open until that is here.
+            # The page shows the last value before its confirmation is out: it stays open until that is here.
             reached = anyio.from_thread.run(stream.outcome)
             return json.loads(seen), reached, shown.errors
 

@@ -1,9 +1,12 @@
 """Deltas: what a follower is sent of a value, by what it was sent last; that nothing wrong comes of it."""
 
+import copy
 import json
 import logging
 import random
+import re
 from contextlib import nullcontext
+from math import inf
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop
 from tests.core.feeds.test_sweep import Client, Stage
 
-from httpng_core import Feed, Keys, json_delta, json_merge, sse_event, text_delta
+from httpng_core import Feed, Keys, Resume, json_delta, json_merge, sse_event, text_delta
 from httpng_core.testing import Clock
 
 
@@ -278,6 +281,35 @@ def test_what_has_expired_is_no_base() -> None:
     assert [short(body) for body in stage.bodies] == ["a0,a0>1,a1>2,a2>3,", "a0,a0>2,a2>3,"]
 
 
+@pytest.mark.parametrize("then", ["it changes", "it is removed", "limits change"])
+def test_who_comes_back_gets_what_had_expired_before_there_are_deltas_to_it(then: str) -> None:
+    ids = Resume(id_line="<{id}>", first=None)
+    stage = Stage(1, delta=told, resume=ids, on_remove=lambda key: f"-{key},")
+    client = stage.join(max_age=1)
+    publish(stage.feed, "a0")
+    stage.settle()
+    publish(stage.feed, "a1")
+    stage.clock.now += 2
+    if then == "limits change":
+        client.push()
+        client.follower.set_pace(5, ..., ...)
+    publish(stage.feed, "b0")
+    stage.settle()
+    assert re.sub(r"<[^>]*>", "", short(client.body)) == "a0,b0,"
+    if then == "it changes":
+        publish(stage.feed, "a2")
+        stage.settle()
+    elif then == "it is removed":
+        stage.feed.remove("a")
+        stage.settle()
+    back = stage.join(since=re.findall(r"<(.*?)>", client.body.decode())[-1])
+    publish(stage.feed, "a3")
+    stage.settle()
+    # It knows `a0` at most, if it is told of none that is newer.
+    expected = {"it changes": "a2>3,", "it is removed": "a3,", "limits change": "a1,b0,a1>3,"}
+    assert re.sub(r"<[^>]*>", "", short(back.body)) == expected[then]
+
+
 def test_marks_and_notices_of_gaps_are_sent_as_they_are() -> None:
     driven = Following(delta=told, snapshot_end="end of the snapshot,")
     publish(driven.feed, "a0")
@@ -487,16 +519,21 @@ def test_other_line_ends_are_understood() -> None:
 
 
 class Screen:
-    """What a client makes of what it reads, event by event."""
+    """What a client makes of what it reads, event by event; the id is the last that it has seen."""
 
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.deltas = 0
         self.rest = b""
+        self.id: str | None = None
 
     def read(self, body: bytes) -> None:
         *events, self.rest = body.split(b"\n\n")
         for event in events:
+            if found := re.match(rb"id: (.*)\n", event):
+                self.id, event = found[1].decode(), event[found.end() :]
+            if event.startswith(b"retry: "):
+                continue
             head, _, data = event.partition(b"data: ")
             value = json.loads(data)
             key = value["key"]
@@ -520,12 +557,15 @@ def gone(key: Any) -> bytes:
 class Play:
     """A feed, and clients to which all may happen; each value has its sum, so that a wrong one is seen."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, resumes: bool) -> None:
         self.rng = random.Random(seed)
-        self.stage = Stage(3, delta=json_delta("key"), full_every=7, on_remove=gone)
+        self.resumes = resumes
+        self.stage = Stage(3, delta=json_delta("key"), full_every=7, on_remove=gone, resume=resumes)
         self.now: dict[str, dict[str, Any]] = {}
         self.live = Keys(["a", "b"])
         self.gone: list[Client] = []
+        # What those that have come back knew before.
+        self.before: dict[Client, Screen] = {}
 
     def publish(self) -> None:
         key = self.rng.choice("abc")
@@ -553,7 +593,7 @@ class Play:
         self.rng.choice(self.stage.clients).push(self.rng.choice([0, 1, 9, 60, 200, 1000]))
 
     def wait(self) -> None:
-        self.stage.clock.now += 0.6
+        self.stage.clock.now += 1.2 if self.resumes else 0.6
 
     def step_out(self) -> None:
         client = self.rng.choice(self.stage.clients)
@@ -568,34 +608,49 @@ class Play:
 
     def join(self) -> None:
         if len(self.stage.clients) < 6:
-            options: dict[str, Any] = self.rng.choice([{}, {}, {"keys": self.live}, {"max_age": 1}])
+            often = {"max_age": 1} if self.resumes else {}
+            options: dict[str, Any] = self.rng.choice([{}, often, {"keys": self.live}, {"max_age": 1}])
             self.stage.join(**options)
 
     def cut(self) -> None:
-        """A connection breaks, perhaps in the middle of an event; whoever comes back begins anew."""
+        """A connection breaks, perhaps amid an event; its client comes back, with an id or without."""
         if len(self.stage.clients) > 1:
             cut = self.stage.clients.pop(self.rng.randrange(len(self.stage.clients)))
             cut.lost()
             self.gone.append(cut)
-            self.stage.join()
+            # Keys that were not wanted once say nothing of what the client has of them.
+            if not self.resumes or cut.follower.keys is not None:
+                self.stage.join()
+                return
+            screen = self.read(cut)
+            age = cut.follower.max_age
+            back = self.stage.join(since=screen.id, max_age=None if age == inf else age)
+            self.before[back] = screen
+
+    def read(self, client: Client) -> Screen:
+        """What a client knows by now."""
+        screen = copy.deepcopy(self.before.get(client, Screen()))
+        screen.read(client.body)
+        return screen
 
 
 MOVES = [Play.publish] * 12 + [Play.sweep] * 6 + [Play.push] * 6
 MOVES += [Play.remove, Play.wait, Play.step_out, Play.change_keys, Play.join, Play.cut]
+RESUMING = [*MOVES, *[Play.cut, Play.wait, Play.join] * 2]
 
 
+@pytest.mark.parametrize("resumes", [False, True])
 @pytest.mark.parametrize("seed", range(16))
-def test_whatever_is_skipped_removed_or_cut_no_client_makes_a_wrong_value(seed: int) -> None:
-    play = Play(seed)
+def test_whatever_is_skipped_removed_or_cut_no_client_makes_a_wrong_value(seed: int, resumes: bool) -> None:
+    play = Play(seed, resumes=resumes)
     for _ in range(200):
-        play.rng.choice(MOVES)(play)
+        play.rng.choice(RESUMING if resumes else MOVES)(play)
     for client in play.stage.clients:
         client.room = 1 << 30
     play.stage.settle()
     deltas = 0
     for client in [*play.gone, *play.stage.clients]:
-        screen = Screen()
-        screen.read(client.body)
+        screen = play.read(client)
         deltas += screen.deltas
         if client in play.gone:
             continue

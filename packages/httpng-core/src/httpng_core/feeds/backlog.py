@@ -61,7 +61,7 @@ class LatestBacklog:
         replaces: whether a payload takes the place of an older one of its key.
     """
 
-    __slots__ = ("_newest", "_owed")
+    __slots__ = ("_expired", "_newest", "_owed")
     overflows: Final = False
     replaces: Final = True
 
@@ -70,6 +70,8 @@ class LatestBacklog:
         # Not a dict: finding its first is a walk past all that were taken off before.
         self._newest: OrderedDict[Hashable, Payload] = OrderedDict()
         self._owed = Owed() if resumes else None
+        # The numbers of those that are owed still, though they are not sent any more; seldom are any.
+        self._expired: dict[Hashable, int] | None = None
 
     @property
     def resumes(self) -> bool:
@@ -86,6 +88,8 @@ class LatestBacklog:
             before = self._newest.get(payload.key)
             if before is not None:
                 self._owed.discard(before.number)
+            if self._expired:
+                self._owed.discard(self._expired.pop(payload.key, 0))
             self._owed.add(payload.number)
         self._newest[payload.key] = payload
 
@@ -110,11 +114,27 @@ class LatestBacklog:
         elif self._owed is not None:
             self._owed.discard(payload.number)
 
+    def expire(self, payload: Payload) -> None:
+        """Note that the first is too old to be sent, but is owed until there is a newer one of its key."""
+        self.drop(payload)
+        if payload.number and payload.key not in self._newest:
+            self._owe(payload.key, payload.number)
+
+    def take_over(self, backlog: "LatestBacklog") -> None:
+        """Take what is pending in another one, and is owed there."""
+        for payload in backlog.payloads():
+            self.add(payload)
+        for key, number in (backlog._expired or {}).items():
+            self._owe(key, number)
+
     def discard(self, key: Hashable) -> int:
         """Forget what is pending of a key; return how many that were."""
         payload = self._newest.pop(key, None)
-        if payload is not None and self._owed is not None:
-            self._owed.discard(payload.number)
+        if self._owed is not None:
+            if payload is not None:
+                self._owed.discard(payload.number)
+            if self._expired:
+                self._owed.discard(self._expired.pop(key, 0))
         return 0 if payload is None else 1
 
     def would_lose(self, payload: Payload, ahead: int = 0) -> bool:
@@ -133,8 +153,17 @@ class LatestBacklog:
     def clear(self) -> None:
         """Forget all of them."""
         self._newest.clear()
+        self._expired = None
         if self._owed is not None:
             self._owed.clear()
+
+    def _owe(self, key: Hashable, number: int) -> None:
+        if self._owed is None:
+            return
+        if self._expired is None:
+            self._expired = {}
+        self._expired[key] = number
+        self._owed.add(number)
 
 
 class EveryBacklog:

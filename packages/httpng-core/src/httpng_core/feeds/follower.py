@@ -385,5 +385,9 @@ class Follower(Limited):
 
     def _drop_expired(self) -> None:
         while (payload := self._first()) is not None and self._is_old(payload):
-            self._backlog.drop(payload)
+            if self._bases is not None and isinstance(self._backlog, LatestBacklog):
+                # Whoever comes back must not get a delta to it.
+                self._backlog.expire(payload)
+            else:
+                self._backlog.drop(payload)
             self._expired += 1

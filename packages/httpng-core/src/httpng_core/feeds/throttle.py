@@ -27,8 +27,7 @@ def paced(
     if not (pace.orders or pace.tells_lag) or isinstance(backlog, EveryBacklog):
         return backlog
     ordered = PacedBacklog(pace, clock, resumes=backlog.resumes)
-    for payload in backlog.payloads():
-        ordered.add(payload)
+    ordered.take_over(backlog)
     return ordered
 
 
