@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.request import urlopen
 
 import anyio
 import anyio.lowlevel
@@ -24,7 +25,7 @@ from tests.driver.harness import Client, in_thread, serving_on, until
 from httpng import Feed, FeedResponse
 from httpng.quart import FeedResponse as QuartFeedResponse
 from httpng.starlette import FeedResponse as StarletteFeedResponse
-from httpng_core import LagStep, ListenAddress, parse_listen, sse_event
+from httpng_core import LagStep, ListenAddress, confirmations, parse_listen, sse_event
 
 pytestmark = pytest.mark.anyio
 
@@ -113,9 +114,9 @@ def body(client: Client) -> str:
     return re.sub(r"retry: \d+", "retry", re.sub(r"[\w-]{8}\.", "", text))
 
 
-async def read(client: Client, end: str) -> str:
+async def read(client: Client, end: str, after: str = "") -> str:
     def receive() -> None:
-        while not body(client).endswith(end):
+        while after not in body(client) or not body(client).endswith(end):
             assert client.receive()
 
     with anyio.fail_after(20):
@@ -201,6 +202,54 @@ async def test_limits_and_lag_are_for_responses_too(serving: Callable[..., Any])
                 await read(client, f"<{number}>")
 
 
+@SERVERS
+async def test_an_idle_stream_is_kept_alive(serving: Callable[..., Any]) -> None:
+    feed = Feed()
+    async with serving(plain_app(feed, keep_alive=0.05, keep_alive_comment="[alive]")) as address:
+        with Client(address) as client:
+            await in_thread(client.request)
+            await read(client, "[alive][alive]")
+            feed.publish("tick,")
+            await read(client, "tick,[alive]")
+
+
+@pytest.mark.parametrize("make", APPS)
+async def test_a_page_confirms_what_it_has(make: Callable[..., Any]) -> None:
+    feed, confirming = Feed(), confirmations("/confirm")
+
+    def confirm(port: int, text: str) -> int:
+        token = re.findall('"token": "(.*?)"', text)[0]
+        position = re.findall(r"event: confirm\ndata: (\d+)", text)[-1]
+        with urlopen(f"http://127.0.0.1:{port}/confirm", f"{token} {position}".encode(), 20) as answer:
+            return int(answer.status)
+
+    app = make(feed, confirmations=confirming)
+    sites = [{"path": "/confirm", "handler": confirming}, {"path": "/", "handler": app}]
+    async with serving_on("asyncio")(None, sites=sites, lifespan="off") as server:
+        address = server.addresses[0]
+        with Client(address) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            asked = await read(client, "\n\n", after="event: confirm\n")
+            for number in range(3):
+                feed.publish(f"data: {number}\n\n")
+            assert await in_thread(confirm, address.port, asked) == 204
+            # Of what was published meanwhile the newest.
+            seen = await read(client, "\n\n", after="data: 2\n")
+            assert "data: 1\n" not in seen
+            assert len(confirming) == 1
+        await until(lambda: not feed.get_stats().followers)
+
+
+async def test_under_another_server_nobody_is_asked_to_confirm() -> None:
+    feed = Feed()
+    feed.publish("tick,")
+    async with under_uvicorn(plain_app(feed, confirmations=confirmations("/confirm"))) as address:
+        with Client(address) as client:
+            await in_thread(client.request)
+            assert await read(client, ",") == "tick,"
+
+
 async def test_under_another_server_one_that_lags_is_cut_with_the_mark() -> None:
     feed = Feed()
     app = plain_app(feed, lag_policy=[LagStep(0.05, "close", mark="[bye]")], max_rate=1e9)
@@ -235,3 +284,7 @@ def test_mistakes_are_told_before_the_response_begins() -> None:
         FeedResponse([5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="max_age must be more than 0 seconds, not 0"):
         FeedResponse(Feed(), max_age=0)
+    with pytest.raises(ValueError, match="keep_alive must be more than 0 seconds, not 0"):
+        FeedResponse(Feed(), keep_alive=0)
+    with pytest.raises(TypeError, match="confirmations must be what confirmations"):
+        FeedResponse(Feed(), confirmations="/confirm")  # type: ignore[arg-type]

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from httpng_core import (
     LAG_LIMITS,
     Cause,
+    Confirmations,
     Feed,
     Host,
     KeyFilter,
@@ -25,7 +27,15 @@ from httpng_core import (
     Timers,
     sse_headers,
 )
-from httpng_core.languages import LagWatched, Watched, checked_lag, checked_pace, follower_of
+from httpng_core.languages import (
+    COMMENT,
+    KeepAlive,
+    LagWatched,
+    Watched,
+    checked_lag,
+    checked_pace,
+    follower_of,
+)
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -54,10 +64,13 @@ class FeedResponse:
         max_rate: float | None = None,
         max_bandwidth: float | None = None,
         priority: Priority | None = None,
+        keep_alive: float | None = None,
+        keep_alive_comment: bytes | str = COMMENT,
         on_lag: OnLag | None = None,
         lag_limits: tuple[float, float] = LAG_LIMITS,
         lag_policy: Iterable[LagStep] | None = None,
         until_draining: bool = False,
+        confirmations: Confirmations | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """Answer with `feed`, or several.
@@ -74,10 +87,15 @@ class FeedResponse:
                 has taken a payload, and "close" ends the application with an error.
             max_bandwidth: how many bytes may be sent in a second, in the mean.
             priority: as how many times as long as others some keys count to have waited.
+            keep_alive: after so many seconds without a byte a comment is sent, if nothing else is under way;
+                under another server, if that has taken the payload before.
+            keep_alive_comment: what is sent then.
             on_lag: called with the lag in seconds and whether the client is thinned from now on.
             lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
             lag_policy: what is done about a client that lags.
             until_draining: whether the stream ends when the server drains; under other servers it never does.
+            confirmations: what the page is to confirm by: its first event is sent first, and what comes next
+                is chosen when the page has confirmed what came before. Under other servers it does nothing.
             headers: more headers, or others, than `sse_headers()` has.
 
         Raises:
@@ -96,11 +114,16 @@ class FeedResponse:
             "max_rate": max_rate,
             "max_bandwidth": max_bandwidth,
             "priority": priority,
+            "keep_alive": keep_alive,
+            "keep_alive_comment": keep_alive_comment,
             "on_lag": on_lag,
             "lag_limits": lag_limits,
             "lag_policy": None if lag_policy is None else list(lag_policy),
         }
         self._until_draining = until_draining
+        if confirmations is not None and not isinstance(confirmations, Confirmations):
+            raise TypeError(f"confirmations must be what confirmations() returns, not {confirmations!r:.80}")
+        self._confirmations = confirmations
         # A mistake is told now, not when the response has begun.
         _source_of(self._feeds, **self._follow)
 
@@ -131,6 +154,9 @@ class FeedResponse:
         if scope["method"] == "HEAD":
             return
         if io is not None:
+            if self._confirmations is not None:
+                yield self._confirmations.event(io)
+                io.window_until = "confirmed"
             await io.follow(self._feeds, since=since, until_draining=self._until_draining, **self._follow)
             return
         async with aclosing(_payloads(self._feeds, since=since, **self._follow)) as payloads:
@@ -173,11 +199,11 @@ class _Owner:
         self.last = b""
         self.error: BaseException | None = None
 
-    async def wait(self, now: float) -> None:
-        """Wait until something has changed, or it is to be looked at."""
-        due = self.timers.next_deadline()
+    async def wait(self, now: float, until: float) -> None:
+        """Wait until something has changed, or it is to be looked at, or for a time."""
+        due = min(inf if (due := self.timers.next_deadline()) is None else due, until)
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if due is None else max(due - now, 0)):
+            async with asyncio.timeout(None if due == inf else max(due - now, 0)):
                 await self.changed.wait()
 
     # What followers do: see `FollowOwner`.
@@ -226,7 +252,8 @@ class _CallInLoop:
 
 async def _payloads(feeds: Any, **follow: Any) -> AsyncGenerator[bytes, None]:
     """Give one payload after the other, each chosen when it is asked for."""
-    (source, clock), owner = _source_of(feeds, **follow), _Owner()
+    (source, clock, keep), owner = _source_of(feeds, **follow), _Owner()
+    idle_at = inf if keep is None else clock() + keep.seconds
     loop = asyncio.get_running_loop()
 
     def soon(function: Callable[[], None]) -> None:
@@ -237,13 +264,19 @@ async def _payloads(feeds: Any, **follow: Any) -> AsyncGenerator[bytes, None]:
         while owner.error is None:
             owner.changed.clear()
             owner.timers.handle(clock())
-            if source.size and (payload := source.offer()):
+            payload = source.offer() if source.size else b""
+            if payload:
                 source.taken()
-                yield payload
             elif source.ended and owner.error is None:
                 return
+            elif keep is not None and not source.size and clock() >= idle_at:
+                payload = keep.comment
+            if payload:
+                yield payload
+                # Now the server has taken it.
+                idle_at = inf if keep is None else clock() + keep.seconds
             elif not source.size:
-                await owner.wait(clock())
+                await owner.wait(clock(), idle_at)
         if owner.last:
             yield owner.last
         raise owner.error
@@ -257,16 +290,19 @@ def _source_of(
     max_rate: float | None,
     max_bandwidth: float | None,
     priority: Priority | None,
+    keep_alive: float | None,
+    keep_alive_comment: bytes | str,
     on_lag: OnLag | None,
     lag_limits: tuple[float, float],
     lag_policy: list[LagStep] | None,
     **follow: Any,
-) -> tuple[Watched, Callable[[], float]]:
-    """Return what follows, and the clock that it goes by."""
+) -> tuple[Watched, Callable[[], float], KeepAlive | None]:
+    """Return what follows, the clock that it goes by, and what keeps it alive."""
+    keep = None if keep_alive is None else KeepAlive(keep_alive, keep_alive_comment)
     pace, lag = checked_pace(max_rate, max_bandwidth, priority), checked_lag(on_lag, lag_limits, lag_policy)
     follower = follower_of(feeds, pace=pace if lag is None else lag.of_pace(pace), **follow)
     clock = feeds.clock if isinstance(feeds, Feed) else feeds[0].clock
-    return (follower if lag is None else LagWatched(follower, lag, clock)), clock
+    return (follower if lag is None else LagWatched(follower, lag, clock)), clock, keep
 
 
 async def _disconnected(receive: Receive) -> None:

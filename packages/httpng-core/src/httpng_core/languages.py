@@ -10,7 +10,7 @@ from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
-from httpng_core.feeds.keep_alive import COMMENT, kept_alive
+from httpng_core.feeds.keep_alive import COMMENT, KeepAlive, kept_alive
 from httpng_core.feeds.lag import LagWatched, Watched, checked_lag
 from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import Pace, checked_pace
@@ -28,6 +28,7 @@ __all__ = [
     "Followed",
     "Handler",
     "HandlerSteps",
+    "KeepAlive",
     "LagWatched",
     "Language",
     "Later",
