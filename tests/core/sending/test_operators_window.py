@@ -64,7 +64,7 @@ def test_a_follower_goes_by_it() -> None:
 @pytest.mark.parametrize("size", [-1, "auto", "many", 1.5, True])
 def test_it_is_a_number_of_bytes(driven: Driven, size: object) -> None:
     with pytest.raises((TypeError, ValueError)):
-        driven.exchange.set_window(size, driven.now)  # type: ignore[arg-type]
+        driven.exchange.set_window(size, driven.now)
     assert driven.exchange.window is None
 
 

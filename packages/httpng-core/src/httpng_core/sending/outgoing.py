@@ -109,7 +109,7 @@ class Outgoing(ResponseLife):
             return held
         return Holder.HANDLER if self.state <= LAST_WRITABLE else held
 
-    def set_window(self, size: int, now: float) -> None:
+    def set_window(self, size: object, now: float) -> None:
         """Have this send window from now on, in bytes, whatever its handler says: an operator does.
 
         It is that of calls that wait, too. What was accepted beyond it stays so. After the end it changes
