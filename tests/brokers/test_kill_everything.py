@@ -321,3 +321,4 @@ def test_all_are_killed_at_random_for_minutes(broker: Broker, nginx: str, tmp_pa
         gaps = sum(client.gaps for client in found.clients)
         print(f"killed {killed}; published {mark}; counts checked {found.checked}; unknown gaps {gaps}")
     assert all(killed.values())
+    assert found.checked, "no connection has lasted from one mark to the next"

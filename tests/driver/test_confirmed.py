@@ -13,6 +13,7 @@ import anyio
 import pytest
 from tests.core.websocket.speaking import PONG, frame
 from tests.driver.harness import BOUND, Client, Observed, Serving, in_thread, within_bound
+from tests.driver.http2_client import Client2
 from tests.driver.net import Net
 from tests.driver.ws_client import WsClient
 
@@ -166,8 +167,10 @@ async def test_it_is_so_in_lua(net: Net, tmp_path: Path, threads: int) -> None:
     assert response.body == b"false nothing confirms nil nil 1001"
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-async def test_events_are_confirmed_by_requests_in_whatever_loop(serving: Serving, threads: int) -> None:
+@pytest.mark.parametrize(("threads", "speaks"), [(1, Client), (2, Client), (1, Client2)])
+async def test_events_are_confirmed_by_requests_in_whatever_loop(
+    serving: Serving, threads: int, speaks: type[Client]
+) -> None:
     confirming, feed, reached = confirmations("/confirm"), Feed(), Queue[bool]()
 
     async def stream(req: Request, io: IO) -> None:
@@ -181,7 +184,7 @@ async def test_events_are_confirmed_by_requests_in_whatever_loop(serving: Servin
         """All that has come, once there are so many questions in it."""
         while client.wire.count(b"event: confirm\n") < marks:
             assert client.receive()
-        return client.wire.decode()
+        return client.wire.decode("latin-1")
 
     def confirm(port: int, text: str) -> None:
         token = re.findall('"token": "(.*?)"', text)[0]
@@ -192,7 +195,7 @@ async def test_events_are_confirmed_by_requests_in_whatever_loop(serving: Servin
 
     sites = [{"path": "/confirm", "handler": confirming}, {"path": "/", "handler": stream}]
     async with serving(None, sites=sites, threads=threads) as server:
-        client = Client(server.addresses[0])
+        client = speaks(server.addresses[0])
         client.request()
         for number in range(5):
             text = await in_thread(read, client, number + 1)
