@@ -137,6 +137,7 @@ PRIVATE_IMPORTS = _lines(
     properties/test_core_parts: core.sending.positions core.sending.queue core.timers core.wire.ledger
     properties/test_core_parts: core.wire.offer_size
     properties/test_feed_properties: core.feeds.follower core.sending.calls
+    properties/test_header_blocks: core.http1.head core.http1.parsed core.http1.parser core.http1.refused
     properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
     properties/test_parser_properties: core.http1.parsed

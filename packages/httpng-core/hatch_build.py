@@ -32,7 +32,9 @@ _HOT: Final = {
     "feeds": "backlog broadcast follower limited paced per_loop places standing",
     "wire": "at_once endpoint events frame ledger offer_size outbound protocol scheduler",
     "http": "body_rate chunks dates request response",
-    "http1": "body chunked framer grammar head lifetime parsed parser phase protocol refused responses",
+    "http1": (
+        "body chunked framer framing grammar head lifetime parsed parser phase protocol refused responses"
+    ),
     "http2/engine": (
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
         "peer_settings requests sending session session_config stream_states streams"

@@ -47,6 +47,15 @@ def test_headers_are_a_mapping() -> None:
     assert dict(headers) == {"host": "x", "a": "1, 2", "cookie": "c=1; d=2", "b": "é"}
 
 
+def test_a_name_that_no_request_can_have_is_not_there() -> None:
+    headers = Headers(PAIRS)
+    assert "\u0440" not in headers
+    assert headers.get("\u0440") is None
+    assert headers.get_all("\u0440") == []
+    with pytest.raises(KeyError, match="\u0440"):
+        headers["\u0440"]
+
+
 def test_headers_keep_what_came() -> None:
     headers = Headers(iter(PAIRS))
     assert headers.raw == tuple(PAIRS)

@@ -3,11 +3,11 @@
 import pytest
 
 from httpng_core.http.request import Headers
-from httpng_core.http1.head import HeaderBlock
+from httpng_core.http1.head import HeaderBlock, read_header_block
 
 
 def block(*lines: bytes, minor: int = 1) -> HeaderBlock:
-    return HeaderBlock(b"".join(line + b"\r\n" for line in (b"Host: x", *lines)), minor, 100)
+    return read_header_block(b"".join(line + b"\r\n" for line in (b"Host: x", *lines)), minor, 100)
 
 
 def test_fields_are_in_order_with_names_in_lower_case() -> None:
@@ -28,9 +28,10 @@ def test_fields_are_split_once() -> None:
 
 
 def test_a_block_may_be_empty() -> None:
-    empty = HeaderBlock(b"", 0, 0)
-    assert (empty.fields(), empty.count, empty.host, empty.content_length) == ((), 0, "default", -1)
-    assert not any([empty.has_body, empty.keep_alive, empty.expects_continue, empty.upgrade])
+    empty = read_header_block(b"", 0, 0)
+    framing = empty.framing
+    assert (empty.fields(), empty.count, framing.host, framing.content_length) == ((), 0, "default", -1)
+    assert not any([framing.has_body, framing.keep_alive, framing.expects_continue, empty.upgrade])
 
 
 @pytest.mark.parametrize(
@@ -45,13 +46,13 @@ def test_a_block_may_be_empty() -> None:
 def test_how_the_body_is_delimited(
     lines: tuple[bytes, ...], length: int, chunked: bool, has_body: bool
 ) -> None:
-    one = block(*lines)
+    one = block(*lines).framing
     assert (one.content_length, one.chunked, one.has_body) == (length, chunked, has_body)
 
 
 def test_only_whole_names_count() -> None:
     one = block(b"x-content-length: 5", b"connection-x: close", b"a: content-length: 5", b"hosts: y")
-    assert (one.host, one.has_body, one.keep_alive) == ("x", False, True)
+    assert (one.framing.host, one.framing.has_body, one.framing.keep_alive) == ("x", False, True)
 
 
 def test_upgrade_counts_where_connection_names_it() -> None:

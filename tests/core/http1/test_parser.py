@@ -689,7 +689,7 @@ def test_empty_lines_between_requests_are_counted_for_each_request() -> None:
 def _receive(reads: RequestParser, data: bytes) -> tuple[str, int] | None:
     whole = reads.receive_whole(data)
     if whole is not None:
-        return whole[1].decode(), whole[2].minor
+        return whole[1].decode(), whole[2].framing.minor
     reads.feed(data)
     return _next(reads)
 
@@ -734,7 +734,7 @@ def test_a_request_with_other_fields_is_read_at_once() -> None:
             stepped.feed(wire)
             parsed = stepped.next_request()
             assert isinstance(parsed, ParsedHead)
-            assert (whole[2].host, whole[2].fields()) == (parsed.host, parsed.block.fields())
+            assert (whole[2].framing.host, whole[2].fields()) == (parsed.host, parsed.block.fields())
             assert not reads.has_rest
 
 

@@ -1,6 +1,6 @@
 """A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import loads
 from types import MappingProxyType
@@ -18,12 +18,14 @@ class Headers(Mapping[str, str]):
     `; ` (RFC 6265, 5.4). `get_all` gives them as they came.
     """
 
-    __slots__ = ("_pairs", "_values")
+    __slots__ = ("_last", "_pairs", "_repeated")
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Take names (lower-case) and values as wire bytes, in order."""
         self._pairs = tuple(pairs)
-        self._values: dict[str, list[str]] | None = None
+        # The last value of each name; and all of those that came several times, if any did.
+        self._last: dict[bytes, bytes] | None = None
+        self._repeated: dict[bytes, list[bytes]] | None = None
 
     @property
     def raw(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -32,33 +34,54 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Return all values of `name`, in order; an empty list if it wasn't sent."""
-        return list(self._by_name().get(name.lower(), ()))
+        return [value.decode("latin-1") for value in self._values(_wire_name(name))]
 
     def __getitem__(self, name: str) -> str:
-        values = self._by_name()[name.lower()]
-        if len(values) == 1:
-            return values[0]
-        return ("; " if name.lower() == "cookie" else ", ").join(values)
+        key = _wire_name(name)
+        values = self._values(key)
+        if not values:
+            raise KeyError(name.lower())
+        return (b"; " if key == b"cookie" else b", ").join(values).decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name())
+        return iter([name.decode("latin-1") for name in self._by_name()])
 
     def __len__(self) -> int:
         return len(self._by_name())
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._by_name()
+        return isinstance(name, str) and _wire_name(name) in self._by_name()
 
     def __repr__(self) -> str:
         return f"Headers({list(self.raw)!r})"
 
-    def _by_name(self) -> dict[str, list[str]]:
-        # Built when first asked for: many handlers never look.
-        if self._values is None:
-            self._values = {}
-            for name, value in self.raw:
-                self._values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        return self._values
+    def _values(self, key: bytes) -> Sequence[bytes]:
+        last = self._by_name().get(key)
+        if last is None:
+            return ()
+        return (last,) if self._repeated is None else self._repeated.get(key, (last,))
+
+    def _by_name(self) -> dict[bytes, bytes]:
+        # Made when first asked for, as many handlers never look; and decoded one by one, as most look at few.
+        last = self._last
+        if last is None:
+            last = dict(self._pairs)
+            if len(last) < len(self._pairs):
+                found: dict[bytes, list[bytes]] = {}
+                for name, value in self._pairs:
+                    found.setdefault(name, []).append(value)
+                self._repeated = {name: values for name, values in found.items() if len(values) > 1}
+            # Last, as another thread may be looking.
+            self._last = last
+        return last
+
+
+def _wire_name(name: str) -> bytes:
+    """Return a name as it is in a request; one that can be in none becomes empty, which none is."""
+    try:
+        return name.lower().encode("latin-1")
+    except UnicodeEncodeError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ FRAMING_FIELDS: Final = re.compile(
     rb"\n((?i:host|connection|content-length|transfer-encoding|expect|upgrade):[^\r]*+)"
 )
 
+# Field lines that are none of those.
+OTHER_LINES: Final = re.compile(
+    rb"(?:(?!(?:[Hh](?i:ost)|[Cc](?i:onnection|ontent-length)|[Tt](?i:ransfer-encoding)|[Ee](?i:xpect)|[Uu](?i:pgrade)):)"
+    + _TOKEN
+    + rb":"
+    + _VALUE
+    + rb"\r\n)*+"
+)
+
 # RFC 9112, 7.1: chunk-size [ chunk-ext ] CRLF, and 7.1.1: whitespace only around ";" and "=".
 CHUNK_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16}+)(?:[\t ]*+;[\t ]*+"

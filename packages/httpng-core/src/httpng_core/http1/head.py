@@ -1,22 +1,18 @@
 """What the head of a request says: its header block, and the unusual forms of its request line."""
 
-from typing import Final
-
+from httpng_core.http1.framing import WHITESPACE, Framing, host_of
 from httpng_core.http1.grammar import (
     ABSOLUTE_FORM,
     ANY_LINE,
-    AUTHORITY,
     CRLF,
     FIELD_LINES,
     FIELDS,
     FRAMING_FIELDS,
-    MAX_AUTHORITY,
+    OTHER_LINES,
 )
 from httpng_core.http1.refused import RefusedRequest, broken_character, quoted
 
-# Room for any length that a disk can have, and none for what overflows 64 bits elsewhere.
-_LONGEST_LENGTH: Final = 18
-_WHITESPACE: Final = b" \t"
+_Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class HeaderBlock:
@@ -24,112 +20,131 @@ class HeaderBlock:
 
     Attributes:
         raw: The field lines as they came, each with its CRLF.
-        minor: The minor version of the request, on which the meaning of some fields depends.
         count: The number of fields.
-        host: The host that the request names, without its port; "default" if it names none.
-        content_length: The declared length of the body, -1 if none is declared.
-        chunked: Whether the body is chunked.
-        has_body: Whether there is a body of at least one byte, or a chunked one.
-        keep_alive: Whether the client lets the connection go on (RFC 9112, 9.3).
-        expects_continue: Whether the client waits for 100 before it sends its body (RFC 9110, 10.1.1).
-        upgrade: The protocols that the client offers to switch to, in lower case (RFC 9110, 7.8).
-        digit: `minor` as it is in the request line.
-        framing: Those of the fields that say anything of the above.
-        is_plain: Whether there is neither a body nor an offer to switch.
+        framing: What some of them say of the body and the connection.
+        likeness: What the block has in common with those before it on its connection, if that is known.
+        upgrade: See `Framing`.
     """
 
-    __slots__ = (
-        "_fields",
-        "chunked",
-        "content_length",
-        "count",
-        "digit",
-        "expects_continue",
-        "framing",
-        "has_body",
-        "host",
-        "is_plain",
-        "keep_alive",
-        "minor",
-        "raw",
-        "upgrade",
-    )
+    __slots__ = ("_fields", "count", "framing", "likeness", "raw", "upgrade")
 
-    def __init__(self, raw: bytes, minor: int, max_fields: int, last: "HeaderBlock | None" = None) -> None:
-        """Validate the field lines `raw` of a request in HTTP/1.`minor`; `last` may be like it in part.
-
-        Raises:
-            RefusedRequest: They break RFC 9110 or 9112, or are more than `max_fields`.
-        """
+    def __init__(self, raw: bytes, count: int, framing: Framing, likeness: "Likeness | None") -> None:
+        """Take what `read_header_block` or a `Likeness` has validated."""
         self.raw = raw
-        self.minor = minor
-        # A bare LF counts as well, but isn't valid anyway.
-        self.count = raw.count(b"\n")
-        if self.count > max_fields:
-            raise broken_character(raw, 0, len(raw)) or too_many_fields(max_fields)
-        if FIELD_LINES.fullmatch(raw) is None:
-            raise _malformed_fields(raw)
-        self._fields: tuple[tuple[bytes, bytes], ...] | None = None
-        lines = FRAMING_FIELDS.findall(b"\n" + raw)
-        if last is not None and last.minor == minor and last.framing == lines:
-            # One list for all of them.
-            self.framing: list[bytes] = last.framing
-            self.digit: bytes = last.digit
-            self.host: str = last.host
-            self.chunked: bool = last.chunked
-            self.content_length: int = last.content_length
-            self.has_body: bool = last.has_body
-            self.keep_alive: bool = last.keep_alive
-            self.expects_continue: bool = last.expects_continue
-            self.upgrade: tuple[bytes, ...] = last.upgrade
-            self.is_plain: bool = last.is_plain
-        else:
-            self.framing = lines
-            self.digit = b"%d" % minor
-            self._read_framing(lines)
+        self.count = count
+        self.framing = framing
+        self.likeness = likeness
+        self.upgrade = framing.upgrade
+        self._fields: _Fields | None = None
 
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+    def fields(self) -> _Fields:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
         if self._fields is None:
-            self._fields = split_field_lines(self.raw)
+            likeness = self.likeness
+            self._fields = split_field_lines(self.raw) if likeness is None else likeness.fields(self.raw)
         return self._fields
 
     def lines(self) -> bytes:
         """Return the field lines as they came, each with its CRLF."""
         return self.raw
 
-    def _read_framing(self, lines: list[bytes]) -> None:
-        hosts: list[bytes] = []
-        lengths: list[bytes] = []
-        codings: list[bytes] = []
-        options: list[bytes] = []
-        upgrade: list[bytes] = []
-        self.expects_continue = False
-        for line in lines:
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            if name == b"host":
-                hosts.append(value.strip(_WHITESPACE))
-            elif name == b"connection":
-                options += _tokens(value)
-            elif name == b"content-length":
-                lengths += _tokens(value)
-            elif name == b"transfer-encoding":
-                codings += _tokens(value)
-            elif name == b"upgrade":
-                upgrade += _tokens(value)
-            elif _tokens(value) == [b"100-continue"] and self.minor >= 1:
-                # An HTTP/1.0 client doesn't know 100 (RFC 9110, 10.1.1).
-                self.expects_continue = True
-        self.host = _read_hosts(hosts, self.minor)
-        self.chunked = _read_codings(codings, self.minor, bool(lengths)) if codings else False
-        self.content_length = _read_lengths(lengths) if lengths else -1
-        self.has_body = self.chunked or self.content_length > 0
-        self.keep_alive = b"close" not in options and (self.minor >= 1 or b"keep-alive" in options)
-        # Upgrade counts only where Connection names it, and not from HTTP/1.0 (RFC 9110, 7.8).
-        switches = self.minor >= 1 and b"upgrade" in options
-        self.upgrade = tuple(upgrade) if switches else ()
-        self.is_plain = not self.has_body and not self.upgrade
+
+class Likeness:
+    """What header blocks of a connection have in common: the lines above those that change, and those below.
+
+    All lines that say anything of framing are among these. So a block that has them again, and between them
+    valid lines that say nothing of framing, is valid and means the same: only what is between is looked at.
+    """
+
+    __slots__ = (
+        "_above",
+        "_count",
+        "_end",
+        "_end_size",
+        "_fields",
+        "_framing",
+        "_size",
+        "lines_above",
+        "lines_below",
+    )
+
+    def __init__(self, framing: Framing, above: list[bytes], below: list[bytes]) -> None:
+        """Take the lines above those that change, and those below, without their CRLF."""
+        self.lines_above = len(above)
+        self.lines_below = len(below)
+        self._count = len(above) + len(below)
+        self._above = b"".join([line + CRLF for line in above])
+        # With the empty line.
+        self._end = b"".join([line + CRLF for line in below]) + CRLF
+        self._size, self._end_size = len(self._above), len(self._end)
+        self._framing = framing
+        self._fields: tuple[_Fields, _Fields] | None = None
+
+    def block(self, data: bytes, start: int, stop: int, max_fields: int) -> HeaderBlock | None:
+        """Return the block that is `data[start:stop]` with the empty line behind it, if it is like this.
+
+        `None`: it may be valid all the same.
+        """
+        begin, end = start + self._size, stop - self._end_size
+        if (
+            not data.startswith(self._above, start)
+            or not data.endswith(self._end, begin, stop)
+            or OTHER_LINES.fullmatch(data, begin, end) is None
+        ):
+            return None
+        count = self._count + data.count(b"\n", begin, end)
+        return None if count > max_fields else HeaderBlock(data[start : stop - 2], count, self._framing, self)
+
+    def fields(self, raw: bytes) -> _Fields:
+        """Return the fields of a block that is like this; those that they have in common are split once."""
+        if self._fields is None:
+            self._fields = split_field_lines(self._above), split_field_lines(self._end)
+        above, below = self._fields
+        return above + split_field_lines(raw[self._size : len(raw) + 2 - self._end_size]) + below
+
+
+def read_header_block(
+    raw: bytes, minor: int, max_fields: int, last: HeaderBlock | None = None
+) -> HeaderBlock:
+    """Validate the field lines `raw` of a request in HTTP/1.`minor`; `last` is the block before.
+
+    Raises:
+        RefusedRequest: They break RFC 9110 or 9112, or are more than `max_fields`.
+    """
+    # A bare LF counts as well, but isn't valid anyway.
+    count = raw.count(b"\n")
+    if count > max_fields:
+        raise broken_character(raw, 0, len(raw)) or too_many_fields(max_fields)
+    if FIELD_LINES.fullmatch(raw) is None:
+        raise _malformed_fields(raw)
+    lines = FRAMING_FIELDS.findall(b"\n" + raw)
+    if last is None or last.framing.minor != minor or last.framing.lines != lines:
+        return HeaderBlock(raw, count, Framing(lines, minor), None)
+    block = HeaderBlock(raw, count, last.framing, None)
+    block.likeness = _likeness(block, last)
+    return block
+
+
+def _likeness(block: HeaderBlock, last: HeaderBlock) -> Likeness | None:
+    """Return what two blocks of the same framing have in common, with each other and with those before."""
+    lines, others, before = block.raw.split(CRLF)[:-1], last.raw.split(CRLF)[:-1], last.likeness
+    most = most_above = min(len(lines), len(others))
+    if before is not None:
+        most_above = min(most, before.lines_above)
+    above = 0
+    while above < most_above and lines[above] == others[above]:
+        above += 1
+    most -= above
+    if before is not None:
+        most = min(most, before.lines_below)
+    below = 0
+    while below < most and lines[-1 - below] == others[-1 - below]:
+        below += 1
+    end = len(lines) - below
+    between = b"".join([line + CRLF for line in lines[above:end]])
+    if not above + below or OTHER_LINES.fullmatch(between) is None:
+        return None
+    return Likeness(block.framing, lines[:above], lines[end:])
 
 
 class SplitFields:
@@ -143,7 +158,7 @@ class SplitFields:
 
     def __init__(
         self,
-        pairs: tuple[tuple[bytes, bytes], ...],
+        pairs: _Fields,
         minor: int,
         keep_alive: bool,
         upgrade: tuple[bytes, ...],
@@ -153,7 +168,7 @@ class SplitFields:
         self.keep_alive = keep_alive
         self.upgrade = upgrade
 
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
+    def fields(self) -> _Fields:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
         return self._pairs
 
@@ -161,10 +176,10 @@ class SplitFields:
         """Return `None`: the reference engine takes values that can't be in a line of ours."""
 
 
-def split_field_lines(lines: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def split_field_lines(lines: bytes) -> _Fields:
     """Return names, in lower case, and values, without the whitespace around them, of valid lines."""
     found = FIELDS.findall(lines)
-    return tuple([(name.lower(), value.rstrip(_WHITESPACE)) for name, value in found])
+    return tuple([(name.lower(), value.rstrip(WHITESPACE)) for name, value in found])
 
 
 def read_request_line(data: bytes, at: int, end: int) -> tuple[str, str, str, int, int]:
@@ -192,45 +207,6 @@ def too_many_fields(limit: int) -> RefusedRequest:
     return RefusedRequest(431, f"more than {limit} header fields")
 
 
-def _tokens(value: bytes) -> list[bytes]:
-    return [token.strip(_WHITESPACE) for token in value.lower().split(b",")]
-
-
-def _read_hosts(hosts: list[bytes], minor: int) -> str:
-    """Return the host of the one Host field; HTTP/1.0 may go without (RFC 9112, 3.2)."""
-    if len(hosts) > 1 or (not hosts and minor >= 1):
-        raise RefusedRequest(400, f"{len(hosts)} Host headers where there must be one")
-    host = _host(hosts[0]) if hosts else ""
-    if host is None:
-        raise RefusedRequest(400, f"malformed Host header: {quoted(hosts[0])}")
-    return host or "default"
-
-
-def _read_codings(codings: list[bytes], minor: int, has_length: bool) -> bool:
-    """Return whether the body is chunked (RFC 9112, 6.1); no other coding is known here."""
-    if has_length:
-        # The two together is how requests are smuggled.
-        raise RefusedRequest(400, "Transfer-Encoding with Content-Length")
-    if minor < 1:
-        raise RefusedRequest(400, "Transfer-Encoding in HTTP/1.0")
-    if codings == [b"chunked"]:
-        return True
-    listed = b", ".join(codings)
-    if set(codings) <= {b"chunked", b""}:
-        raise RefusedRequest(400, f"malformed Transfer-Encoding: {quoted(listed)}")
-    raise RefusedRequest(501, f"unknown Transfer-Encoding: {quoted(listed)}")
-
-
-def _read_lengths(lengths: list[bytes]) -> int:
-    """Return the length on which all agree: the same one repeated may be taken (RFC 9110, 8.6)."""
-    first = lengths[0]
-    if lengths.count(first) < len(lengths):
-        raise RefusedRequest(400, "Content-Length headers that differ")
-    if not first.isdigit() or len(first) > _LONGEST_LENGTH:
-        raise RefusedRequest(400, f"malformed Content-Length: {quoted(first)}")
-    return int(first)
-
-
 def _read_target(method: bytes, target: bytes) -> tuple[str, bytes]:
     """Return the host that a target names, "" if it doesn't, and its path (RFC 9112, 3.2)."""
     if method == b"CONNECT":
@@ -242,17 +218,11 @@ def _read_target(method: bytes, target: bytes) -> tuple[str, bytes]:
     form = ABSOLUTE_FORM.fullmatch(target)
     if form is None:
         raise RefusedRequest(400, f"request target is neither a path nor an http URI: {quoted(target)}")
-    host, path = _host(form[1]), form[2]
+    host, path = host_of(form[1]), form[2]
     if not host:
         # Unlike a Host header, a URI can't go without (RFC 9110, 4.2.1).
         raise RefusedRequest(400, f"malformed authority in the request target: {quoted(target)}")
     return host, path if path.startswith(b"/") else b"/" + path
-
-
-def _host(authority: bytes) -> str | None:
-    """Return the host of an authority without its port; `None` if it isn't an authority."""
-    found = AUTHORITY.fullmatch(authority) if len(authority) <= MAX_AUTHORITY else None
-    return None if found is None else found[1].decode()
 
 
 def _malformed_line(line: bytes) -> RefusedRequest:
@@ -271,7 +241,7 @@ def _malformed_fields(raw: bytes) -> RefusedRequest:
         what = "folded header line"
     elif not colon:
         what = "header line without a colon"
-    elif name.rstrip(_WHITESPACE) != name:
+    elif name.rstrip(WHITESPACE) != name:
         what = "whitespace before the colon of a header line"
     else:
         what = "malformed header name"

@@ -55,7 +55,15 @@ class ParsedHead:
         "trailers",
     )
 
-    def __init__(self, method: str, target: str, host: str, block: HeaderBlock | SplitFields) -> None:
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        host: str,
+        block: HeaderBlock | SplitFields,
+        minor: int,
+        keep_alive: bool,
+    ) -> None:
         self.method = method
         self.target = target
         self.host = host
@@ -64,5 +72,5 @@ class ParsedHead:
         self.trailers: Fields = ()
         self.body_follows = False
         self.request: Request | None = None
-        self.minor = block.minor
-        self.keep_alive = block.keep_alive
+        self.minor = minor
+        self.keep_alive = keep_alive

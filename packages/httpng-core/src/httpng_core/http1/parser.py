@@ -6,7 +6,7 @@ from httpng_core.http.trailers import Fields, received_trailers
 from httpng_core.http1.body import BodyBuffer
 from httpng_core.http1.chunked import ChunkedDecoder
 from httpng_core.http1.grammar import CRLF, HEAD_END, ORIGIN_LINE
-from httpng_core.http1.head import HeaderBlock, read_request_line, too_many_fields
+from httpng_core.http1.head import HeaderBlock, read_header_block, read_request_line, too_many_fields
 from httpng_core.http1.parsed import MORE, More, ParsedHead, Reading
 from httpng_core.http1.refused import (
     MOST_ASKED,
@@ -139,15 +139,21 @@ class RequestParser:
             return None
         method, target, digit = line.groups()
         start = line.end()
-        if data[start:] != block.raw + CRLF or digit != block.digit or block.count > self.max_fields:
-            if data.find(HEAD_END, start - 2) + 4 != len(data):
-                return None
-            try:
-                block = HeaderBlock(data[start:-2], int(digit), self.max_fields, block)
-            except RefusedRequest:
-                # It will be again, when it is read in steps.
-                return None
-        if not block.is_plain or len(data) > self.max_head:
+        digit_before, most = block.framing.digit, self.max_fields
+        if data[start:] != block.raw + CRLF or digit != digit_before or block.count > most:
+            likeness, other = block.likeness, None
+            if likeness is not None and digit == digit_before:
+                other = likeness.block(data, start, len(data), most)
+            if other is None:
+                if data.find(HEAD_END, start - 2) + 4 != len(data):
+                    return None
+                try:
+                    other = read_header_block(data[start:-2], int(digit), most, block)
+                except RefusedRequest:
+                    # It will be again, when it is read in steps.
+                    return None
+            block = other
+        if not block.framing.is_plain or len(data) > self.max_head:
             return None
         if len(block.raw) <= _LONGEST_KEPT:
             self.block = block
@@ -284,13 +290,17 @@ class RequestParser:
         data = self._data
         raw = data[start : end + 2]
         block = self.block
-        if block is None or block.raw != raw or block.minor != minor:
-            block = HeaderBlock(raw, minor, self.max_fields, block)
+        if block is None or block.raw != raw or block.framing.minor != minor:
+            other = None
+            if block is not None and block.likeness is not None and block.framing.minor == minor:
+                other = block.likeness.block(data, start, end + 4, self.max_fields)
+            block = read_header_block(raw, minor, self.max_fields, block) if other is None else other
             self.block = block if len(raw) <= _LONGEST_KEPT else None
         elif block.count > self.max_fields:
             raise too_many_fields(self.max_fields)
-        head = ParsedHead(method, target, host or block.host, block)
-        if block.has_body:
+        framing = block.framing
+        head = ParsedHead(method, target, host or framing.host, block, minor, framing.keep_alive)
+        if framing.has_body:
             return self._begin_body(head, block, end + 4)
         self._empty_lines = 0
         if end + 4 == len(data):
@@ -303,13 +313,14 @@ class RequestParser:
         self._empty_lines = 0
         self._consume(start)
         self._head = head
-        self._left = block.content_length
+        framing = block.framing
+        self._left = framing.content_length
         self.trailers = ()
         self._decoder = (
-            ChunkedDecoder(self.max_body, self.max_head, self.max_fields) if block.chunked else None
+            ChunkedDecoder(self.max_body, self.max_head, self.max_fields) if framing.chunked else None
         )
         # A client that doesn't wait needs no 100.
-        self.wants_continue = block.expects_continue and not self.buffered
+        self.wants_continue = framing.expects_continue and not self.buffered
         if self.stream:
             self._body, head.body_follows = None, True
             return head

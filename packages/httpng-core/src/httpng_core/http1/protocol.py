@@ -56,10 +56,11 @@ class Http1(Responses):
         endpoint = self._endpoint
         method, target, block = whole
         ends = endpoint.https, endpoint.peer, endpoint.ouraddr
-        request = Request(method.decode(), target.decode(), block.host, block, b"", block.minor, *ends)
+        framing = block.framing
+        request = Request(method.decode(), target.decode(), framing.host, block, b"", framing.minor, *ends)
         if self._settings.trusted_proxies is not None:
             apply_forwarded(request, self._settings.trusted_proxies, self._settings.forwarded_header)
-        self._start(request, block.keep_alive, now)
+        self._start(request, framing.keep_alive, now)
 
     def receive_eof(self, now: float) -> None:
         """Note the client's FIN; whether it cancels is `cancel_on_half_close`."""

@@ -198,7 +198,8 @@ class ReferenceParser:
         host, path = host_and_path(event.method, event.target, named)
         self._limit_body(length)
         block = _split_fields(pairs, int(minor))
-        return ParsedHead(event.method.decode(), path, host, block), coded or length > 0
+        head = ParsedHead(event.method.decode(), path, host, block, block.minor, block.keep_alive)
+        return head, coded or length > 0
 
     def _limit_fields(self, count: int) -> None:
         if count > self.max_fields:
