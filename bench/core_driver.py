@@ -66,7 +66,7 @@ class CoreDriver:
         now, sizes = self.now, []
         for connection in connections:
             if connection.wants_write:
-                connection.asks_first  # noqa: B018 - a driver asks, and the answer doesn't matter here
+                connection.prepare()  # A driver asks, and the answer doesn't matter here.
                 sizes.append(sum(map(len, connection.data_to_send(now))))
         return sizes
 
@@ -81,7 +81,7 @@ class CoreDriver:
         now, total = self.now, 0
         for connection in connections:
             while connection.wants_write:
-                connection.asks_first  # noqa: B018
+                connection.prepare()
                 size = sum(map(len, connection.data_to_send(now)))
                 connection.bytes_accepted(size, now)
                 total += size

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from httpng_core import Address, Application, Host, HttpDate, Request
+from httpng_core import Address, Application, Host, HttpDate, Readiness, Request
 
 RESET = struct.pack("ii", 1, 0)
 LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -103,7 +103,8 @@ class Peer:
 
     def send(self) -> bool:
         """Offer what there is to the kernel once, tell the core what it took; return whether that was any."""
-        if not self.connection.wants_write or (self.connection.asks_first and not self.has_room()):
+        readiness = self.connection.prepare()
+        if readiness is Readiness.NOTHING or (readiness is Readiness.ASK and not self.has_room()):
             return False
         buffers = self.connection.data_to_send(time.monotonic())
         try:

@@ -330,9 +330,9 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 # Sizes ------------------------------------------------------------------------------------------------
 
 MOST_LINES = 400
-MOST_PROTOCOL_CLASSES = 22
+MOST_PROTOCOL_CLASSES = 18
 """Interfaces; the goal is 8: one implementer needs none."""
-PUBLIC_NAMES_OF_CONNECTION = 30
+PUBLIC_NAMES_OF_CONNECTION = 29
 """Verbs and questions; the goal is 25."""
 
 
@@ -347,7 +347,8 @@ def test_there_are_few_interfaces() -> None:
         f"{module.name}.{node.name}"
         for module in MODULES
         for node in ast.walk(ast.parse(module.source))
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+        if isinstance(node, ast.ClassDef)
+        and any(ast.unparse(base).partition("[")[0] == "Protocol" for base in node.bases)
         # What is named so in the tests for drivers is an enum.
         if not module.is_in(CONFORMANCE)
     ]

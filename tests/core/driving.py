@@ -47,7 +47,7 @@ def promised_at_rest(connection: Connection) -> bool:
         return False
     assert connection.wants_read
     assert not connection.wants_write
-    assert not connection.asks_first
+    assert connection.prepare() is not Readiness.ASK
     assert not connection.close_expected()
     assert not connection.half_close_expected()
     assert not connection.wants_acknowledged
@@ -136,7 +136,7 @@ class Driven:
         """The kernel takes `room` bytes, then refuses; tells how many it took."""
         before = len(self.wire)
         while self.connection.wants_write:
-            if room < 1 and self.connection.asks_first:
+            if room < 1 and self.connection.prepare() is Readiness.ASK:
                 break
             offer = b"".join(self.connection.data_to_send(self.now, limit))
             self._take_events()

@@ -15,6 +15,7 @@ from httpng_core import (
     ExchangeEnded,
     Host,
     Pending,
+    Readiness,
     RequestReceived,
     TlsFailed,
     parse_settings,
@@ -104,7 +105,7 @@ class Sealed:
 
     def push(self, room: float = inf) -> None:
         """The kernel takes `room` bytes, then refuses."""
-        while self.connection.wants_write and (room >= 1 or not self.connection.asks_first):
+        while self.connection.wants_write and (room >= 1 or self.connection.prepare() is not Readiness.ASK):
             offer = self.offer()
             taken = int(min(len(offer), room))
             room -= taken

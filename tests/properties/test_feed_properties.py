@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import Driven, run_sweeps
 
-from httpng_core import Feed, Host, Keys, Sweep
+from httpng_core import Feed, Host, Keys, Readiness, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
 
@@ -63,7 +63,7 @@ class Seen:
     def push(self, room: float) -> None:
         """The kernel takes `room` bytes, then refuses."""
         driven, connection, self.room = self.driven, self.driven.connection, room
-        while connection.wants_write and (self.room >= 1 or not connection.asks_first):
+        while connection.wants_write and (self.room >= 1 or connection.prepare() is not Readiness.ASK):
             wire = b"".join(connection.data_to_send(driven.now))
             taken = self.take(wire)
             connection.bytes_accepted(taken, driven.now)

@@ -194,7 +194,7 @@ class Http2Machine(RuleBasedStateMachine):
     )
     def push(self, limit: int | None, amount: int, meanwhile: str = "") -> None:
         """The client says something, or a handler gives up, `meanwhile`: while the kernel has an offer."""
-        while self.connection.wants_write and (amount > 0 or not self.connection.asks_first):
+        while self.connection.wants_write and (amount > 0 or self.connection.prepare() is not Readiness.ASK):
             offer = b"".join(self.connection.data_to_send(self.clock(), limit))
             if not offer and amount > 0:
                 # Answers that can't go whole go by frames, for which the kernel is asked first.

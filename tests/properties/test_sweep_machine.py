@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import GET, GET_10, HEAD, Driven, group_of, run_sweeps
 
-from httpng_core import Feed, Host, SendStats, Sweep
+from httpng_core import Feed, Host, Readiness, SendStats, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Follow, Pending
 from httpng_core.testing.http1_client import decode
@@ -164,7 +164,7 @@ class Client:
         """What a driver does for a connection that is flagged."""
         driven, connection = self.driven, self.connection
         while connection.wants_write and not self.blocked:
-            if connection.asks_first and self.room < 1:
+            if connection.prepare() is Readiness.ASK and self.room < 1:
                 self.blocked = True
                 break
             wire = b"".join(connection.data_to_send(driven.now))

@@ -90,7 +90,7 @@ class Disk:
 
 
 def serve(disk: Disk | None, app: object = "/www", **cfg: Any) -> Loopback:
-    return Loopback(app, files=disk, **cfg)
+    return Loopback(app, files=None if disk is None else disk.open, **cfg)
 
 
 def ask(loop: Loopback, target: str, method: str = "GET", *, room: float = inf, **headers: str) -> Client:

@@ -5,7 +5,7 @@ from math import inf
 import pytest
 from tests.core.driving import GET, GET_10, Driven
 
-from httpng_core import Connection, ExchangeEnded, RequestReceived, Settings
+from httpng_core import Connection, ExchangeEnded, Readiness, RequestReceived, Settings
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
 
@@ -410,7 +410,7 @@ def test_the_time_an_exchange_took_is_told() -> None:
 
 
 def test_without_an_exchange_nobody_needs_to_be_asked() -> None:
-    assert not Driven(b"").connection.asks_first
+    assert Driven(b"").connection.prepare() is not Readiness.ASK
 
 
 def test_spurious_calls_do_nothing() -> None:
@@ -423,7 +423,7 @@ def test_spurious_calls_do_nothing() -> None:
         assert connection.data_to_send(driven.now) == []
         assert connection.next_event() is None
     assert not connection.wants_write
-    assert not connection.asks_first
+    assert connection.prepare() is not Readiness.ASK
     assert driven.positions == (0, 0)
 
 
@@ -469,7 +469,7 @@ def test_an_end_without_bytes_does_not_wait_for_the_socket() -> None:
     assert driven.positions == (30_000, 30_000)
     driven.exchange.finish(driven.now)
     assert driven.connection.wants_write
-    assert not driven.connection.asks_first
+    assert driven.connection.prepare() is not Readiness.ASK
     assert driven.connection.data_to_send(driven.now) == []
     assert driven.outcomes == ["complete"]
 
@@ -480,7 +480,7 @@ def test_an_end_with_bytes_does() -> None:
     driven.push(5)
     driven.push()
     driven.exchange.finish(driven.now)
-    assert driven.connection.asks_first
+    assert driven.connection.prepare() is Readiness.ASK
     assert driven.connection.data_to_send(driven.now) == [b"0\r\n\r\n"]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, Driven, run_sweeps
 
-from httpng_core import Feed, FollowStats, Host, Sweep
+from httpng_core import Feed, FollowStats, Host, Readiness, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.testing import Clock
 
@@ -195,7 +195,7 @@ def test_who_once_took_less_is_asked_first_from_then_on_and_not_in_step() -> Non
     stage.publish("first,")
     stage.settle()
     stage.publish("second,")
-    assert slow.connection.asks_first
+    assert slow.connection.prepare() is Readiness.ASK
     assert slow.connection.wants_write
 
 

@@ -14,6 +14,7 @@ from httpng_core import (
     Exchange,
     ExchangeEnded,
     Host,
+    Readiness,
     RequestReceived,
     SendStats,
     Sweep,
@@ -122,7 +123,7 @@ class Wired:
         self.refuses_after_asking = False
         connection, before = self.connection, len(self.raw)
         while connection.wants_write and not self.blocked:
-            if connection.asks_first and self.room < 1:
+            if connection.prepare() is Readiness.ASK and self.room < 1:
                 self.blocked = True
                 break
             data = b"".join(connection.data_to_send(self.clock()))

@@ -5,7 +5,7 @@ from h2.errors import ErrorCodes
 from tests.core.driving import result
 from tests.core.driving2 import Driven2
 
-from httpng_core import Feed, Response, body_bytes_sent, cancelled, headers_were_sent
+from httpng_core import Feed, Readiness, Response, body_bytes_sent, cancelled, headers_were_sent
 
 
 def test_a_whole_response() -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_accepted_from_a_writer_before_the_socket_can_take_it() -> No
     driven = Driven2()
     exchange, _ = driven.begin()
     exchange.write(b"x" * 100, driven.now, window=0)
-    assert driven.connection.asks_first
+    assert driven.connection.prepare() is Readiness.ASK
     driven.push(0)
     assert driven.positions == (0, 0)
     driven.push(60)
@@ -237,7 +237,7 @@ def test_what_was_refused_stays_committed_and_it_is_64_kib_at_most() -> None:
     for smaller in (64, 32, 16):
         offer = b"".join(driven.connection.data_to_send(driven.now))
         driven.connection.bytes_accepted(100, driven.now)
-        assert not driven.connection.asks_first
+        assert driven.connection.prepare() is not Readiness.ASK
         assert b"".join(driven.connection.data_to_send(driven.now)) == offer[100:]
         driven.connection.bytes_accepted(len(offer) - 100, driven.now)
         assert driven.connection.statistics().offer_limit == smaller * 1024

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from tests.core.driving import GET_10, HEAD, Driven
 
+from httpng_core import Readiness
+
 PIECE = b"data: 1\n\n"
 CHUNK = b"9\r\ndata: 1\n\n\r\n"
 
@@ -46,7 +48,7 @@ def seen(driven: Driven) -> tuple[object, ...]:
         connection.next_deadline(),
         connection.wants_write,
         connection.wants_read,
-        connection.asks_first,
+        connection.prepare() is Readiness.ASK,
         connection.close_expected(),
     )
 

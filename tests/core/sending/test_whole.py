@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, HEAD, Driven
 
-from httpng_core import ContentLengthError
+from httpng_core import ContentLengthError, Readiness
 
 HEADERS = {"content-type": "text/plain"}
 BODY = b"hello"
@@ -41,7 +41,7 @@ def seen(driven: Driven) -> tuple[object, ...]:
         connection.next_deadline(),
         connection.wants_write,
         connection.wants_read,
-        connection.asks_first,
+        connection.prepare() is Readiness.ASK,
         connection.close_expected(),
         connection.half_close_expected(),
     )

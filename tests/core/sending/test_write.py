@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, HEAD, Driven, result
 
-from httpng_core import ContentLengthError, body_bytes_sent, cancelled
+from httpng_core import ContentLengthError, Readiness, body_bytes_sent, cancelled
 
 FRAME = 16 * 1024
 
@@ -87,7 +87,7 @@ def test_3_nothing_of_a_longer_body_is_accepted_before_the_socket_can_take_it(dr
     assert not write.settled
     assert driven.positions == (0, 0)
     assert driven.connection.wants_write
-    assert driven.connection.asks_first
+    assert driven.connection.prepare() is Readiness.ASK
 
 
 def test_3_each_frame_is_accepted_and_committed_at_once(driven: Driven) -> None:
@@ -120,7 +120,7 @@ def test_3_only_the_first_in_line_is_accepted_frame_by_frame(driven: Driven) -> 
 def test_3_a_longer_body_waits_for_what_was_accepted_before_it(driven: Driven) -> None:
     driven.write("12345")
     driven.write(b"x" * 20)
-    assert not driven.connection.asks_first
+    assert driven.connection.prepare() is not Readiness.ASK
     driven.connection.data_to_send(driven.now)
     assert driven.stats.current == 5
 

@@ -15,6 +15,7 @@ from httpng_core import (
     Feed,
     GeneratorIO,
     Pending,
+    Readiness,
     Request,
 )
 from httpng_core.testing import Clock, Loopback, TlsEnd
@@ -28,7 +29,7 @@ def test_nothing_is_sealed_before_it_is_asked_for(busy: Make) -> None:
     pushed = sealed.connection.statistics().ledger
     sealed.write(b"x" * 100_000)
     assert sealed.connection.wants_write
-    assert sealed.connection.asks_first
+    assert sealed.connection.prepare() is Readiness.ASK
     assert sealed.connection.statistics().ledger == pushed
 
 
@@ -147,7 +148,7 @@ def test_an_end_without_bytes_needs_no_room(make: Make) -> None:
     sealed.write(b"12345")
     sealed.push()
     sealed.exchange.finish(sealed.now)
-    assert (sealed.connection.wants_write, sealed.connection.asks_first) == (True, False)
+    assert (sealed.connection.wants_write, sealed.connection.prepare() is Readiness.ASK) == (True, False)
     sealed.offer()
     assert sealed.outcomes == ["complete"]
 

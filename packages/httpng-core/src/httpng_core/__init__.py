@@ -67,7 +67,7 @@ from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.fields import QueryParams
 from httpng_core.http.file_info import FileInfo
 from httpng_core.http.forwarded import client_of
-from httpng_core.http.reading import BodyRead, BodySource, BodyStream
+from httpng_core.http.reading import BodySource, BodyStream
 from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.http.server_sent_events import sse_event, sse_headers
@@ -130,7 +130,6 @@ __all__ = [
     "BaseWebSocket",
     "BodyError",
     "BodyMalformedError",
-    "BodyRead",
     "BodySource",
     "BodyStream",
     "BodyStreamedError",

@@ -109,7 +109,7 @@ class DirectoryHandler:
     def _send(
         self, exchange: Exchange, files: Files, names: list[bytes], clock: Callable[[], float]
     ) -> HandlerSteps:
-        file = files.open(self._directory, names)
+        file = files(self._directory, names)
         try:
             return (yield from _send_file(exchange, file, names[-1], clock))
         finally:
@@ -118,7 +118,7 @@ class DirectoryHandler:
     def _redirect(self, exchange: Exchange, files: Files, names: list[bytes]) -> HandlerSteps:
         """Send a client that has left out the slash of a directory with an index to where it is."""
         assert self._index is not None
-        file = files.open(self._directory, [*names, self._index])
+        file = files(self._directory, [*names, self._index])
         try:
             refusal = yield from _open(exchange.request, file)
         finally:

@@ -1,6 +1,6 @@
 """How files are read: that is input and output, so a driver's. Here is only what the core asks of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from httpng_core.http.file_info import FileInfo
@@ -43,12 +43,9 @@ class File(Protocol):
         """Give the file back, also one that is being opened or read. Again: nothing."""
 
 
-class Files(Protocol):
-    """Where files come from."""
+Files = Callable[[str, Sequence[bytes]], File]
+"""Opens the file below a directory that names, one for each level, lead to.
 
-    def open(self, directory: str, names: Sequence[bytes]) -> File:
-        """Open the file that `names`, one for each level, lead to.
-
-        None of them is empty, a dot segment, or has a slash or NUL in it. Symbolic links are followed, but
-        not out of the directory, whatever is changed there meanwhile.
-        """
+None of them is empty, a dot segment, or has a slash or NUL in it. Symbolic links are followed, but not out of
+the directory, whatever is changed there meanwhile.
+"""

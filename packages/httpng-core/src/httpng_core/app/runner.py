@@ -7,7 +7,7 @@ functions need an event loop: those go to the driver's `start_async`.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from math import inf
@@ -20,7 +20,7 @@ from httpng_core.app.limited_log import LimitedLog, shortened
 from httpng_core.config.configuration import Configuration
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
-from httpng_core.http.reading import BodyRead, GivenRead
+from httpng_core.http.reading import GivenRead
 from httpng_core.http.request import Request
 from httpng_core.sending.calls import Pending, Read, Turn
 from httpng_core.sending.exchange import Exchange
@@ -36,7 +36,7 @@ CALLS_PER_TURN = 64
 SECONDS_PER_TURN = 0.005
 """After so long a handler lets others run."""
 
-HandlerSteps = Generator[Pending | BodyRead, Any, object]
+HandlerSteps = Generator[Pending | Awaitable[bytes], Any, object]
 
 
 class Fiber:
@@ -99,7 +99,7 @@ class Fiber:
             return False
         return self._await(following)
 
-    def _resume(self, pending: Pending | None) -> Pending | BodyRead:
+    def _resume(self, pending: Pending | None) -> Pending | Awaitable[bytes]:
         if pending is None or isinstance(pending, Turn):
             return self._context.run(self._steps.send, None)
         try:
@@ -108,7 +108,7 @@ class Fiber:
             return self._context.run(self._steps.throw, error)
         return self._context.run(self._steps.send, result)
 
-    def _await(self, yielded: Pending | BodyRead) -> bool:
+    def _await(self, yielded: Pending | Awaitable[bytes]) -> bool:
         pending = yielded if isinstance(yielded, Pending) else _no_call(yielded)
         self._pending = pending
         if pending.settled:
@@ -191,7 +191,7 @@ class Runner:
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
         start_asgi: starts an ASGI application likewise, given as its `AsgiHandler`.
         on_ready: called when a handler can go on, so `run` is due; it must only set a flag.
-        files: where static files come from; `None` where nothing reads any.
+        files: opens static files; `None` where nothing reads any.
         lock: held while the loop works on its connections, if other threads may as well; else `None`.
         call_in_loop: calls a function in the thread of the loop: at once if called from there, else soon.
         ends: how often requests and exchanges have ended otherwise than completely, by `EndKind` with detail.

@@ -4,7 +4,7 @@ The driver calls the verbs in any order; a spurious call does nothing. What a dr
 
 * hand over what it read (`receive_data`, `receive_eof`, `connection_lost`) while `wants_read`;
 * while `wants_write` and the socket can take data: `data_to_send`, `send()`, and report its return
-  value with `bytes_accepted`, 0 included (ask the socket first where `asks_first`);
+  value with `bytes_accepted`, 0 included (ask the socket first where `prepare` says so);
 * call `handle_timeout` at `next_deadline`, take events with `next_event` after each verb, and close
   when `close_expected` says so.
 
@@ -38,7 +38,6 @@ __all__ = ["LINGER_TIMEOUT", "Connection", "ConnectionStatistics", "ProtocolName
 
 _OPEN: Final = Ending.OPEN
 _NOTHING: Final = Readiness.NOTHING
-_ASK: Final = Readiness.ASK
 _OFFER: Final = Readiness.OFFER
 
 
@@ -259,7 +258,9 @@ class Connection:
     def prepare(self) -> Readiness:
         """Return whether there is something to send, and if the socket must be asked before `data_to_send`.
 
-        `wants_write` and `asks_first` in one: `NOTHING`, `ASK` or `OFFER`.
+        `ASK`: the next frame would be accepted from a writer that still waits, and what is accepted stays
+        so; or the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). `OFFER`: `send()`
+        itself may be the question, a refused frame is taken back. Else `NOTHING`.
         """
         endpoint = self._endpoint
         return endpoint.protocol.prepare() if endpoint.outbound.is_empty else _OFFER
@@ -281,17 +282,6 @@ class Connection:
         """Whether `data_to_send` would give something, or has something to finish."""
         endpoint = self._endpoint
         return not endpoint.outbound.is_empty or endpoint.protocol.prepare() is not _NOTHING
-
-    @property
-    def asks_first(self) -> bool:
-        """Whether to ask the socket if it can take data before calling `data_to_send`.
-
-        The next frame would be accepted from a writer that still waits, and what is accepted stays so; or
-        the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). Else `send()` itself may
-        be the question: a refused frame is taken back.
-        """
-        endpoint = self._endpoint
-        return endpoint.outbound.is_empty and endpoint.protocol.prepare() is _ASK
 
     @property
     def accepted(self) -> int:

@@ -31,13 +31,17 @@ With what is framed around it a payload fits into a record of TLS, and into a DA
 _FRAME_HEAD: Final = 9
 
 
-class Member(Place, Protocol):
+class Member(Protocol):
     """A follower, as a sweep sees it.
 
     Attributes:
+        slot: its place, while it is in step.
+        base: the totals up to which its books were taken.
         max_age: seconds after which it wants a payload no more.
     """
 
+    slot: int
+    base: Books
     max_age: float
 
     @property

@@ -9,28 +9,17 @@
 from collections.abc import Callable, Hashable
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Sweep
-from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.follower import Follower
 from httpng_core.feeds.keys import Keys, Predicate
-from httpng_core.feeds.merging import Merger
-from httpng_core.feeds.resume import Ids
-from httpng_core.sending.host import Host
+from httpng_core.feeds.publication import Publication
 
 
-class Group:
-    """Followers that want the same.
+class Group(Publication[Follower]):
+    """Followers that want the same. See `Publication`.
 
     Attributes:
         keys: what they want, `None`: all; of `Keys`, what they are given in this loop by now is in `given`.
         given: the keys that are wanted, if they are known beforehand.
-        clock: the clock by which payloads grow old.
-        is_closed: whether the feed was closed.
-        published: how many payloads were published of what is wanted.
-        merged: how many of these had been merged before they came here.
-        merger: what merges payloads, if the feed does.
-        deltas: what makes deltas, if the feed sends them.
-        ids: what puts ids before payloads; `None`: they have none.
         followers: those who follow.
         watcher: what `Keys` call when they change.
     """
@@ -45,31 +34,11 @@ class Group:
         is_closed: bool,
     ) -> None:
         """`backlog` makes that of one follower; `left` is called with one that leaves, and calls `remove`."""
+        super().__init__(clock, backlog, left, is_closed=is_closed)
         self.keys = keys
         self.given = set(keys) if isinstance(keys, (frozenset, Keys)) else set[Hashable]()
-        self.clock = clock
-        self.is_closed = is_closed
-        self.published = self.merged = 0
-        self.merger: Merger | None = None
-        self.deltas: Deltas | None = None
-        self.ids: Ids | None = None
         self.followers: dict[Follower, None] = {}
         self.watcher: Callable[[Hashable], None] | None = None
-        self._new_backlog = backlog
-        self._left = left
-        self._apart: dict[Follower, None] = {}
-        # By what has them sent, and whether that is in chunks.
-        self._sweeps: dict[tuple[Callable[[Sweep], None], bool], Sweep] = {}
-
-    @property
-    def apart(self) -> int:
-        """How many are served each for itself."""
-        return len(self._apart)
-
-    @property
-    def sweeps(self) -> tuple[Sweep, ...]:
-        """The sweeps of those in step. Any thread may ask."""
-        return tuple(self._sweeps.values())
 
     def wants(self, key: Hashable) -> bool:
         """Return whether a key is wanted; raises what a function of the user's does."""
@@ -83,10 +52,6 @@ class Group:
         """Have `follower` get what is published from now on."""
         self.followers[follower] = self._apart[follower] = None
 
-    def leave(self, follower: Follower) -> None:
-        """Have `follower` get nothing more."""
-        self._left(follower, self)
-
     def remove(self, follower: Follower) -> None:
         """Note that `follower` has left."""
         self.followers.pop(follower, None)
@@ -94,26 +59,6 @@ class Group:
         if not self.followers:
             # They hold drivers, that may have stopped.
             self._sweeps.clear()
-
-    def sweep(self, host: Host, *, chunks: bool) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`, and are sent chunks, or aren't."""
-        ready = host.feed_ready
-        assert ready is not None
-        sweep = self._sweeps.get((ready, chunks))
-        if sweep is None:
-            sweep = Sweep(
-                self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids, chunks=chunks
-            )
-            self._sweeps[ready, chunks] = sweep
-        return sweep
-
-    def stepped_in(self, follower: Follower) -> None:
-        """Have `follower` get nothing for itself until it has stepped out."""
-        del self._apart[follower]
-
-    def stepped_out(self, follower: Follower) -> None:
-        """Have `follower` get what is published for itself."""
-        self._apart[follower] = None
 
     # What is published --------------------------------------------------------------------------------
 

@@ -1,12 +1,10 @@
 """Where a follower stands among those in step, and up to where its books were taken."""
 
-from typing import Protocol
-
 Books = tuple[int, int, int]
 """Payloads, body bytes and wire bytes."""
 
 
-class Place(Protocol):
+class Place:
     """Where a follower stands in a sweep.
 
     Attributes:
@@ -14,5 +12,8 @@ class Place(Protocol):
         base: the totals up to which its books were taken.
     """
 
-    slot: int
-    base: Books
+    __slots__ = ("base", "slot")
+
+    def __init__(self) -> None:
+        self.slot = -1
+        self.base: Books = (0, 0, 0)

@@ -1,21 +1,22 @@
-"""What a follower needs of its feed."""
+"""What followers that want the same get of a feed, as far as a follower needs to know."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from httpng_core.feeds.backlog import Payload
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.merging import Merger
 from httpng_core.feeds.resume import Ids
 from httpng_core.sending.host import Host
 
-F_contra = TypeVar("F_contra", contravariant=True)
+F = TypeVar("F")
 """The follower."""
+F_contra = TypeVar("F_contra", contravariant=True)
 
 
-class Publication(Protocol[F_contra]):
-    """What a follower needs of its group, from when it follows.
+class Publication(Generic[F]):
+    """What is published for some followers: those in step get it by a sweep, the others each for itself.
 
     Attributes:
         clock: the clock by which payloads grow old.
@@ -27,31 +28,66 @@ class Publication(Protocol[F_contra]):
         ids: what puts ids before payloads; `None`: they have none.
     """
 
-    clock: Callable[[], float]
-    is_closed: bool
-    published: int
-    merged: int
-    merger: Merger | None
-    deltas: Deltas | None
-    ids: Ids | None
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        backlog: Callable[[], LatestBacklog | EveryBacklog],
+        left: Callable[[F, Any], None],
+        *,
+        is_closed: bool,
+    ) -> None:
+        """`backlog` makes that of one follower; `left` is called with one that leaves, and with this."""
+        self.clock = clock
+        self.is_closed = is_closed
+        self.published = self.merged = 0
+        self.merger: Merger | None = None
+        self.deltas: Deltas | None = None
+        self.ids: Ids | None = None
+        self._new_backlog = backlog
+        self._left = left
+        self._apart: dict[F, None] = {}
+        # By what has them sent, and whether that is in chunks.
+        self._sweeps: dict[tuple[Callable[[Sweep], None], bool], Sweep] = {}
 
-    def leave(self, follower: F_contra) -> None:
+    @property
+    def apart(self) -> int:
+        """How many are served each for itself."""
+        return len(self._apart)
+
+    @property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """The sweeps of those in step. Any thread may ask."""
+        return tuple(self._sweeps.values())
+
+    def leave(self, follower: F) -> None:
         """Have `follower` get nothing more."""
+        self._left(follower, self)
 
     def sweep(self, host: Host, *, chunks: bool) -> Sweep:
         """Return the sweep of those that share the event loop of `host`, and are sent chunks, or aren't."""
+        ready = host.feed_ready
+        assert ready is not None
+        sweep = self._sweeps.get((ready, chunks))
+        if sweep is None:
+            sweep = Sweep(
+                self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids, chunks=chunks
+            )
+            self._sweeps[ready, chunks] = sweep
+        return sweep
 
-    def stepped_in(self, follower: F_contra) -> None:
+    def stepped_in(self, follower: F) -> None:
         """Have `follower` get nothing for itself until it has stepped out."""
+        del self._apart[follower]
 
-    def stepped_out(self, follower: F_contra) -> None:
+    def stepped_out(self, follower: F) -> None:
         """Have `follower` get what is published for itself."""
+        self._apart[follower] = None
 
 
 class Publisher(Protocol[F_contra]):
     """What a follower needs of a feed before it follows."""
 
-    def join(self, follower: F_contra, host: Host) -> tuple[Publication[F_contra], list[Payload]]:
+    def join(self, follower: F_contra, host: Host) -> tuple[Publication[Any], list[Payload]]:
         """Have `follower` get what is published from now on: where from, and what it starts with."""
 
     def delivered_late(self) -> None:

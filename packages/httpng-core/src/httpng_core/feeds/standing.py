@@ -1,27 +1,16 @@
 """What became of the payloads for one follower of a feed: its books."""
 
-from typing import Protocol
+from typing import Any
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.pace import Pace
-from httpng_core.feeds.places import Books
+from httpng_core.feeds.places import Place
+from httpng_core.feeds.publication import Publication
 from httpng_core.feeds.stats import FollowStats
 
 
-class Counts(Protocol):
-    """What all followers of a group have in common.
-
-    Attributes:
-        published: how many payloads were published of what is wanted.
-        merged: how many of these had been merged before they came to the group.
-    """
-
-    published: int
-    merged: int
-
-
-class Standing:
+class Standing(Place):
     """Where a follower stands. Nothing is booked for it: any thread may ask.
 
     For each published = delivered + skipped + merged + expired + pending, since it joined. What was skipped
@@ -43,18 +32,17 @@ class Standing:
         "_merged",
         "_pace",
         "_sweep",
-        "base",
         "dropped",
         "lag_step",
-        "slot",
     )
 
     def __init__(self, backlog: LatestBacklog | EveryBacklog, pace: Pace | None) -> None:
+        super().__init__()
         self._backlog = backlog
         # How fast it may go; `None`: it never had limits.
         self._pace = pace
         # Those of its group, while it takes in what is published.
-        self._counts: Counts | None = None
+        self._counts: Publication[Any] | None = None
         self._joined_at = self._left_at = 0
         self._delivered = self._expired = self._merged = 0
         # An older value of a key that is pending: it may be under way, and is merged if it was not.
@@ -62,8 +50,6 @@ class Standing:
         self._sweep: Sweep | None = None
         self.lag_step = 0
         self.dropped: tuple[str, ...] = ()
-        self.slot = -1
-        self.base: Books = (0, 0, 0)
 
     @property
     def stats(self) -> FollowStats:
@@ -81,7 +67,7 @@ class Standing:
             dropped=self.dropped,
         )
 
-    def _join(self, counts: Counts, begins_with: int) -> None:
+    def _join(self, counts: Publication[Any], begins_with: int) -> None:
         """Count from now on, beginning with so many payloads."""
         self._counts = counts
         self._joined_at = counts.published - begins_with

@@ -1,14 +1,7 @@
 """Reading a request's body, in the words of who waits for it: what `Request.read` and `stream` return."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol
-
-
-class BodyRead(Protocol):
-    """A read of the body: to be awaited, or yielded by a generator handler."""
-
-    def __await__(self) -> Generator[Any, Any, bytes]:
-        """Wait for the piece."""
 
 
 class BodySource(Protocol):
@@ -18,8 +11,8 @@ class BodySource(Protocol):
     def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
         """The fields behind the body, once that has come; none before."""
 
-    def read(self, limit: int | None, timeout: float | None) -> BodyRead:
-        """Begin to read; see `Request.read`."""
+    def read(self, limit: int | None, timeout: float | None) -> Awaitable[bytes]:
+        """Begin to read, see `Request.read`: to be awaited, or yielded by a generator handler."""
 
 
 class GivenRead:
@@ -45,7 +38,7 @@ class BodyStream:
 
     __slots__ = ("_read",)
 
-    def __init__(self, read: Callable[[], BodyRead]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[bytes]]) -> None:
         self._read = read
 
     def __aiter__(self) -> "BodyStream":
@@ -62,7 +55,7 @@ class _Next:
 
     __slots__ = ("_read",)
 
-    def __init__(self, read: BodyRead) -> None:
+    def __init__(self, read: Awaitable[bytes]) -> None:
         self._read = read
 
     def __await__(self) -> Generator[Any, Any, bytes]:

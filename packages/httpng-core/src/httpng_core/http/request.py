@@ -1,6 +1,6 @@
 """A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import loads
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from httpng_core.errors import BodyMalformedError, BodyStreamedError
 from httpng_core.http.fields import QueryParams, parse_cookies
-from httpng_core.http.reading import BodyRead, BodySource, BodyStream, GivenRead
+from httpng_core.http.reading import BodySource, BodyStream, GivenRead
 
 
 class Headers(Mapping[str, str]):
@@ -280,7 +280,7 @@ class Request:
             self.version_minor,
         )
 
-    def read(self, limit: int | None = None, timeout: float | None = None) -> BodyRead:
+    def read(self, limit: int | None = None, timeout: float | None = None) -> Awaitable[bytes]:
         """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.
 
         It waits until at least one byte has come. A body that was whole before the handler ran comes as one

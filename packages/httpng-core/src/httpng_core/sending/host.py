@@ -34,9 +34,9 @@ class Host:
             driver can spread many of these over several turns. `None`: `wake` is.
         direct_send: offers bytes to the kernel and returns how many it took; raises `OSError` if none.
             `None`: feeds don't send to this client together with others.
-        can_take: asks the kernel whether it takes bytes now, as for `Connection.asks_first`; false as well
-            while something else waits to be sent. `None`: feeds don't send to this client together with
-            others where what is made can't be taken back, over TLS and over HTTP/2.
+        can_take: asks the kernel whether it takes bytes now, as where `Connection.prepare` says `ASK`;
+            false as well while something else waits to be sent. `None`: feeds don't send to this client
+            together with others where what is made can't be taken back, over TLS and over HTTP/2.
         call_in_loop: calls a function in the thread of this connection, from any. `None`: there is one
             thread.
         call_soon: does so in a turn of the loop to come, also when called from there: what feeds are to send

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from httpng_core.connection import Connection
+from httpng_core.connection import Connection, Readiness
 from httpng_core.testing.clock import Clock
 from httpng_core.testing.http1_client import ReceivedResponse, decode
 from httpng_core.testing.http2_client import Http2Client, ReceivedStream
@@ -161,7 +161,7 @@ class Client:
     def _take_all(self) -> bool:
         connection, moved = self.connection, False
         while connection.wants_write and not self.gone:
-            if connection.asks_first and not self._is_writable():
+            if connection.prepare() is Readiness.ASK and not self._is_writable():
                 return moved
             moved = self._push(connection) or moved
             if self.room < 1:

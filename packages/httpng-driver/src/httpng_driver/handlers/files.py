@@ -35,7 +35,7 @@ _NOWAIT: int | None = getattr(os, "RWF_NOWAIT", None) if hasattr(os, "preadv") e
 
 
 class DiskFiles:
-    """`Files` of one event loop."""
+    """The files of one event loop."""
 
     def __init__(self, reactor: Reactor, wall_clock: Callable[[], float]) -> None:
         """Read files by `wall_clock`, seconds since 1970, as the file system has it."""

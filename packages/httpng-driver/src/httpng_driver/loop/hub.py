@@ -75,7 +75,7 @@ class Hub(Turns[Pump]):
             start_async=self._start_async,
             start_asgi=self._start_asgi,
             on_ready=self._soon,
-            files=files,
+            files=files.open,
             lock=self.lock,
             call_in_loop=self.call_in_loop,
             check_thread=self.check_thread,

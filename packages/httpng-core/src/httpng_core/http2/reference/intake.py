@@ -1,7 +1,7 @@
 """What a client says on HTTP/2, event by event: requests, bodies, resets, and what costs us for nothing."""
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import proxy
 
 from h2 import events
@@ -33,36 +33,6 @@ _CHATTER = (1000, 100.0)
 _RESETS = (200, 20.0)
 
 
-class IntakeOwner(StreamOwner, Protocol):
-    """What the intake needs of the protocol."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether nothing that the client says is of interest any more."""
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether one more stream may be opened."""
-
-    def opened(self, stream: Stream) -> None:
-        """Note that a stream has begun."""
-
-    def arm(self, due: float) -> None:
-        """Deadlines are to be looked at by then."""
-
-    def reset(self, stream_id: int, code: ErrorCodes) -> None:
-        """Give a stream up, if it is open."""
-
-    def forget(self, stream: Stream, now: float) -> None:
-        """Note that a stream is over."""
-
-    def fail(self, code: int, reason: str, now: float) -> None:
-        """Note that the client has done what ends the connection."""
-
-    def go_away(self, now: float) -> None:
-        """No more requests are to be taken."""
-
-
 class Intake:
     """Acts on the events of h2.
 
@@ -72,12 +42,12 @@ class Intake:
         uploads: the bodies that come in.
     """
 
-    def __init__(self, owner: IntakeOwner, now: float) -> None:
+    def __init__(self, owner: StreamOwner, now: float) -> None:
         self.last_stream = 0
         self.begun = False
         self.uploads = Uploads(owner.h2, owner.settings)
         # It owns this: a reference back would keep both until the cyclic collector comes.
-        self._owner: IntakeOwner = proxy(owner)
+        self._owner: StreamOwner = proxy(owner)
         self._priorities: dict[int, Priority] = {}
         self._chatter = Allowance(*_CHATTER, now)
         self._resets = Allowance(*_RESETS, now)

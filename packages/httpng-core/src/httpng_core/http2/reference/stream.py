@@ -36,7 +36,7 @@ _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgra
 
 
 class StreamOwner(Protocol):
-    """What a stream needs of the protocol.
+    """What a stream, and the intake, need of the protocol.
 
     Attributes:
         endpoint: our end of the connection.
@@ -66,6 +66,32 @@ class StreamOwner(Protocol):
 
     def give_up(self, stream: "Stream", now: float, cause: Cause) -> None:
         """End the exchange of a stream, or the request that comes in, which isn't at fault."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing that the client says is of interest any more."""
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether one more stream may be opened."""
+
+    def opened(self, stream: "Stream") -> None:
+        """Note that a stream has begun."""
+
+    def arm(self, due: float) -> None:
+        """Deadlines are to be looked at by then."""
+
+    def reset(self, stream_id: int, code: ErrorCodes) -> None:
+        """Give a stream up, if it is open."""
+
+    def forget(self, stream: "Stream", now: float) -> None:
+        """Note that a stream is over."""
+
+    def fail(self, code: int, reason: str, now: float) -> None:
+        """Note that the client has done what ends the connection."""
+
+    def go_away(self, now: float) -> None:
+        """No more requests are to be taken."""
 
 
 class Stream(Entry):
