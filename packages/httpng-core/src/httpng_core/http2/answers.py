@@ -77,7 +77,8 @@ class Answers:
             waiting.sort(key=_turn)
             self._make(waiting, limit, in_order=True)
         if self._offered:
-            self._endpoint.outbound.offer_batch(b"".join(self._parts), self.taken, self.commit)
+            wire = b"".join(self._parts)
+            self._endpoint.outbound.offer_batch([wire], len(wire), self.taken, self.commit)
 
     def send(self, stream: Stream, head: ResponseHead, data: bytes, now: float, send: DirectSend) -> int:
         """Give the kernel the answer of the only stream; return how many bytes that has left, -1: not asked.
@@ -134,7 +135,8 @@ class Answers:
         outbound = self._endpoint.outbound
         self.waiting.remove(stream)
         self._offered = [stream]
-        outbound.offer_batch(self._parts[0], self.taken, self.commit)
+        wire = self._parts[0]
+        outbound.offer_batch([wire], len(wire), self.taken, self.commit)
         outbound.accepted(outbound.offered - left, now)
 
     def forget(self, stream: Stream) -> None:

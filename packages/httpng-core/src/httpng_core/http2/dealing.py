@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from httpng_core.config.settings import Settings
 from httpng_core.http2.engine.frames import MAX_FRAME
-from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.http2.intake import Intake
 from httpng_core.http2.lifetime import Phase
@@ -12,15 +10,11 @@ from httpng_core.http2.stream import Stream
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.outbound import JOIN_BELOW
-from httpng_core.wire.scheduler import Scheduler
 
 _OPEN: Final = Phase.OPEN
 _BEGUN: Final = HeadStage.BEGUN
 _STREAMING: Final = ResponseState.STREAMING
-_ROUND: Final = 256 * 1024
-"""How much is dealt out to a client that is fast before all streams are looked at again."""
 _FEW: Final = 8
 """Of so many streams each is looked at, to tell whether a connection rests."""
 
@@ -28,11 +22,7 @@ _FEW: Final = 8
 class Dealing(Intake):
     """The half of the protocol that deals out frames. See `Http2`."""
 
-    __slots__ = ("_scheduler",)
-
-    def __init__(self, endpoint: Endpoint, session: Session, settings: Settings, now: float) -> None:
-        super().__init__(endpoint, session, settings, now)
-        self._scheduler: Scheduler[Stream] | None = None
+    __slots__ = ()
 
     def _queue(self, made: list[Buffer], limit: int, now: float) -> None:
         outbound = self.endpoint.outbound
@@ -134,14 +124,10 @@ class Dealing(Intake):
         if len(ready) == 1:
             self._send_one(ready[0], made, limit, now)
             return
-        scheduler = self._scheduler
-        if scheduler is None:
-            scheduler = self._scheduler = Scheduler()
+        scheduler = self.bulk.scheduler
         scheduler.begin(ready)
-        outbound = self.endpoint.outbound
-        # A client that is fast has more of each in one go, and all are looked at less often.
-        is_fast = outbound.size.frame > MAX_FRAME
-        self._round = _ROUND - limit if is_fast else 0
+        # A client that is fast has more of each in one go.
+        is_fast = self.endpoint.outbound.size.frame > MAX_FRAME
         while limit > 0:
             stream = scheduler.next()
             if stream is None:
@@ -149,45 +135,45 @@ class Dealing(Intake):
             size = self._send_turn(stream, made, limit, now, is_fast) if stream.can_send() else 0
             limit -= size
             scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
-        if self._round <= 0 or limit > 0:
-            self._end_round()
+        self.bulk.end_round()
 
-    def _goes_on_dealing(self, limit: int, now: float) -> bool:
-        """Go on with a round: with who was able to send in it, and has something buffered still.
-
-        Return whether there was anything.
-        """
-        scheduler, most, made = self._scheduler, limit, list[Buffer]()
-        is_slow = self.endpoint.outbound.size.frame <= MAX_FRAME
-        if scheduler is None or is_slow or self.session.control or self.answers.waiting:
+    def _offers_bulk(self) -> bool:
+        """Offer what streams have buffered, if nothing else is to be sent; return whether there was any."""
+        bulk, streams = self.bulk, self.streams
+        if self.session.control or self.answers.waiting:
             return False
-        self._round -= limit
-        while limit > 0:
-            stream = scheduler.next()
-            if stream is None:
-                break
+        if bulk.round and bulk.offer(streams):
+            return True
+        ready = self._buffered()
+        if not ready:
+            return False
+        bulk.begin(ready, are_all=len(ready) == len(streams))
+        return bulk.offer(streams)
+
+    def _buffered(self) -> list[Stream]:
+        """Return the streams that can send what they have buffered; none, if another has something else."""
+        found: list[Stream] = []
+        if self.session.window <= 0:
+            return found
+        for stream in self.streams.values():
             exchange = stream.exchange
-            if stream.order not in self.streams or exchange is None or not exchange.buffered:
-                # It is over, or what is next has to be chosen.
-                scheduler.sent(stream, 0, more=False)
+            if exchange is None or exchange.head is None:
                 continue
-            size = self._send_turn(stream, made, limit, now, True) if stream.can_send() else 0
-            limit -= size
-            scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
-        if self._round <= 0 or limit > 0:
-            self._end_round()
-        if made:
-            self._queue(made, most, now)
-        return len(made) > 0
+            begun = exchange.head_stage is _BEGUN
+            if exchange.buffered and not begun and not stream.rest:
+                if stream.flow.window > 0:
+                    found.append(stream)
+            elif (
+                begun
+                or stream.rest
+                or exchange.state is not _STREAMING
+                or (exchange.queue is not None and exchange.queue.is_waited_in)
+            ) and stream.can_send():
+                return []
+        return found
 
     def _send_turn(self, stream: Stream, made: list[Buffer], limit: int, now: float, is_fast: bool) -> int:
         exchange, size = stream.exchange, 0
         if is_fast and exchange is not None and exchange.buffered > MAX_FRAME:
             size = stream.send_many(made, limit)
         return size or stream.send(made, limit, now)
-
-    def _end_round(self) -> None:
-        """Keep nothing of any stream."""
-        self._round = 0
-        if self._scheduler is not None:
-            self._scheduler.begin(())

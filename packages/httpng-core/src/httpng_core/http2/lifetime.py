@@ -7,6 +7,7 @@ from typing import Final
 from httpng_core.config.settings import Settings
 from httpng_core.http.response import ResponseHead
 from httpng_core.http2.answers import Answers
+from httpng_core.http2.bulk import Bulk
 from httpng_core.http2.engine.errors import NO_ERROR
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.stream import Stream
@@ -56,6 +57,7 @@ class Lifetime:
         streams: those that are open, by id.
         uploads: the bodies that come in.
         answers: those that were given whole and wait.
+        bulk: offers what streams have buffered.
     """
 
     __slots__ = (
@@ -68,9 +70,9 @@ class Lifetime:
         "_kept_stall_timeout",
         "_must_move_since",
         "_phase",
-        "_round",
         "_touched",
         "answers",
+        "bulk",
         "endpoint",
         "host",
         "session",
@@ -93,8 +95,7 @@ class Lifetime:
         self._flushing = 0
         # Whether more frames are in than were read in one go: a timer has the next.
         self._goes_on = False
-        # How many more bytes are dealt out among those who were able to send, before all are looked at.
-        self._round = 0
+        self.bulk = Bulk(endpoint, session)
         # Whether it is known that control frames wait.
         self._has_control = False
         self._idle_since: float | None = now
@@ -303,8 +304,8 @@ class Lifetime:
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
-        if self._round:
-            self._end_round()
+        if self.bulk.round:
+            self.bulk.end_round()
         endpoint = self.endpoint
         if stream.flow.credit is not None:
             self.uploads.gone(stream, now)
@@ -326,10 +327,6 @@ class Lifetime:
                 self._go_away(now)
         if self._phase is not Phase.OPEN:
             self._end_if_done(now)
-
-    def _end_round(self) -> None:
-        """Keep no stream for the next send."""
-        self._round = 0
 
     def _go_away(self, now: float) -> None:
         """Take no more requests: they are as if they hadn't come."""

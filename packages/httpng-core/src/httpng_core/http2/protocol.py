@@ -10,6 +10,7 @@ from typing import Final
 from httpng_core.config.settings import Settings
 from httpng_core.http2.dealing import Dealing
 from httpng_core.http2.engine.errors import FatalError
+from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.lifetime import Phase
@@ -68,8 +69,8 @@ class Http2(Dealing):
         # Windows and streams may change.
         if not self.endpoint.outbound.is_empty:
             self.endpoint.outbound.settle_batch()
-        if self._round:
-            self._end_round()
+        if self.bulk.round:
+            self.bulk.end_round()
         events = session.receive(data, now)
         if session.took_requests_only:
             # The ordinary case: whether there is something else to do is as it was.
@@ -167,7 +168,7 @@ class Http2(Dealing):
         if not streams:
             return _NOTHING
         self._goes_together = False
-        if self._round and not waiting:
+        if self.bulk.round and not waiting:
             # If nobody of the round can send, all are looked at.
             return _ASK
         if len(waiting) != len(streams) and self._has_frames():
@@ -183,21 +184,21 @@ class Http2(Dealing):
     def fill(self, limit: int | None, now: float) -> None:
         """Commit control frames, and frames of exchanges with about `limit` bytes, in one go.
 
-        Or offer whole answers, if there is nothing else.
+        Or offer whole answers, if there is nothing else; or what is buffered, to a client that is fast.
         """
-        outbound, session = self.endpoint.outbound, self.session
+        outbound, session, streams = self.endpoint.outbound, self.session, self.streams
         if self._goes_together and limit is None and not session.control:
             self.answers.offer(MAX_SEALED if outbound.is_sealed else outbound.size.limit)
             if not outbound.is_empty:
                 return
             # None can go whole.
+        if limit is None and streams and outbound.size.frame > MAX_FRAME and self._offers_bulk():
+            return
         # What is made is committed, so no more than a frame may commit elsewhere.
         most = MAX_SEALED if outbound.is_sealed else outbound.size.frame
-        if self._round and limit is None and self._goes_on_dealing(most, now):
-            return
         limit = most if limit is None else max(min(limit, most), 1)
         made: list[Buffer] = []
-        ready = self._ready(now) if self.streams else []
+        ready = self._ready(now) if streams else []
         if self._phase is Phase.OVER:
             # Code of a user's that ran meanwhile (`on_gap`) has ended the connection.
             return

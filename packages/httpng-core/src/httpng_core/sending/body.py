@@ -273,6 +273,9 @@ class ResponseBody:
         """Count `size` more bytes as sent: the kernel said so."""
         if now - self._lag_since > self.largest_lag + 0.001:
             self.note_lag(now)
+            if self._lag_book is not None:
+                # It isn't asked again before there is news.
+                self._lag_since = self._lag_book.since
         self.sent += size
         assert self.sent <= self.committed, f"sent {self.sent} of {self.committed} committed bytes"
         if self.path is not None:

@@ -117,7 +117,7 @@ class Exchange(Answering):
         room = limit if limit <= room else max(room, min(limit, len(data)))
         if self._take_now(data, room, until, now):
             return DONE
-        return self._line_up(Write(data, room, now + wait_for, until), now)
+        return self._line_up(Write(data, room, now + wait_for, until), now, has_room=False)
 
     def write_message(
         self,

@@ -243,6 +243,8 @@ class ResponseLife(ResponseBody):
     def _step_in(self) -> None:
         """Let a sweep send what a feed publishes next, if all before it is sent and nothing is tracked."""
         assert self.queue is not None
+        if self.waits is not None and self.waits.pending:
+            return
         if self.buffered or self.current > self.sent or self.acked is not None or self.confirming is not None:
             return
         if self.head_stage < HeadStage.SENT or (source := self.queue.following) is None:

@@ -151,28 +151,36 @@ class Outgoing(ResponseLife):
         elif size:
             self.commit(size)
 
+    def commit_offered(self, size: int, end: bool) -> None:
+        """Note that the kernel has, or may have, a part of frames with so many buffered bytes, and the end.
+
+        So they must go out. The exchange may have been given up since they were offered.
+        """
+        if end:
+            self._end_committed = True
+        if self.buffered:
+            self.commit(size)
+        else:
+            self.committed += size
+
     def taken(self, head: bool, size: int, end: bool, now: float) -> None:
         """Note that the kernel took whole frames at once: what `commit_frames` and `paid` say, in one."""
         self.offered = False
-        followed = self.path is not None or self.confirming is not None
-        if followed or self.offered_follow is not None or self.queue is not None:
+        if self.path is not None or self.confirming is not None or self.offered_follow is not None:
             self.commit_frames(head=head, size=size, end=end)
             self.paid(head=head, size=size, end=end, now=now)
             return
         self.moved_at = now
         if head:
             self.head_stage, self.first_sent = HeadStage.SENT, now
-        if size:
+        if size and (size != self.buffered or self.queue is not None or self._lag_book is not None):
+            self._pay_buffered(size, now)
+        elif size:
             if now - self._lag_since > self.largest_lag + 0.001:
                 self.note_lag(now)
-            if size == self.buffered:
-                self.buffered, self.pieces, self._offset = 0, None, 0
-                self.committed += size
-            else:
-                self.commit(size)
+            self.buffered, self.pieces, self._offset = 0, None, 0
+            self.committed += size
             self.sent += size
-            if self._lag_book is not None:
-                self._pay_lag()
         if end:
             self._end_committed = True
             # A handler may have raised while the kernel was asked.
@@ -182,6 +190,15 @@ class Outgoing(ResponseLife):
             self.check_flushed(now)
         elif self.waits is not None and self.waits.pending:
             self.settle_waits()
+        if self.queue is not None and self.state is _STREAMING:
+            self._step_in()
+
+    def _pay_buffered(self, size: int, now: float) -> None:
+        """Commit the first `size` buffered bytes, and count them as sent."""
+        self.commit(size)
+        self.pay(size, now)
+        if self.queue is not None:
+            self.queue.advance(self, now, self._settle_write)
 
     def paid(self, *, head: bool, size: int, end: bool, now: float) -> None:
         """Note that the TCP/IP stack has the whole header block, `size` more body bytes, or the end."""
@@ -190,8 +207,8 @@ class Outgoing(ResponseLife):
             self.head_stage, self.first_sent = HeadStage.SENT, now
         if end and self.state is _ENDED and self.queue is None and self.path is None:
             # The ordinary end: the handler is done, and nothing is left to wait for.
-            lag = now - self._lag_since if size else 0.0
-            self.largest_lag = lag if lag > self.largest_lag else self.largest_lag
+            if size and now - self._lag_since > self.largest_lag + 0.001:
+                self.note_lag(now)
             self.sent += size
             self.state = ResponseState.CLOSED
             self.tell_over(now)
@@ -205,8 +222,6 @@ class Outgoing(ResponseLife):
         waits = self.waits
         if waits is not None and waits.pending:
             self.settle_waits()
-            if waits.pending:
-                return
         if self.queue is not None and self.state is _STREAMING:
             self._step_in()
 

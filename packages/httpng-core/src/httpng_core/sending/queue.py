@@ -140,16 +140,18 @@ class WriterQueue:
                     write.accept(body.current)
                     body.accept(write.body, now)
             else:
-                rest = write.rest
+                accepted = write.accepted
+                rest = len(write.body) - accepted
                 try:
                     body.check_length(rest)
                 except ContentLengthError as refusal:
                     error = refusal
                 if error is None:
-                    if not body.drops and body.in_flight(write.until) + rest > write.limit:
+                    reached = body.sent if write.until == "sent" else body.reached(write.until)
+                    if not body.drops and body.current - reached + rest > write.limit:
                         return
-                    body.accept(write.body[write.accepted :], now)
-                    write.accepted += rest
+                    body.accept(write.body[accepted:] if accepted else write.body, now)
+                    write.accepted = accepted + rest
             waiting.popleft()
             settle(write, error)
 

@@ -86,9 +86,10 @@ class Queueing(Tracking):
         if self._take_now(data, path.limit(len(data)), until, now):
             return DONE
         path.refused(now)
-        return self._line_up(Write(data, 0, deadline, until, path), now)
+        return self._line_up(Write(data, 0, deadline, until, path), now, has_room=False)
 
-    def _line_up(self, write: Write, now: float) -> Write:
+    def _line_up(self, write: Write, now: float, *, has_room: bool = True) -> Write:
+        """Have `write` wait in line; unless it is known to have no room it may have its turn at once."""
         write.timer = self.timers.add(write.deadline, lambda at: self._time_out(write, at))
         if self.queue is None:
             self.queue = WriterQueue()
@@ -96,7 +97,7 @@ class Queueing(Tracking):
         self._calls += 1
         write.order, write.began = self._calls, now
         queue.append(write)
-        if len(queue) == 1:
+        if has_room and len(queue) == 1:
             queue.advance(self, now, self._settle_write)
         if self.confirming is not None:
             self.confirming.look()

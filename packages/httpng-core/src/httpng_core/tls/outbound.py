@@ -63,10 +63,16 @@ class SealedOutbound(Outbound):
             self.commit(frame)
         self.queue(buffers)
 
-    def offer_batch(self, wire: bytes, taken: Callable[[float], None], commit: Callable[[int], int]) -> None:
-        """Commit responses at once."""
-        commit(len(wire))
-        self.queue([wire])
+    def offer_batch(
+        self,
+        buffers: list[Buffer],
+        size: int,
+        taken: Callable[[float], None],
+        commit: Callable[[int], int],
+    ) -> None:
+        """Commit frames at once."""
+        commit(size)
+        self.queue(buffers)
 
     def queue(self, buffers: list[Buffer]) -> None:
         """Commit plaintext that the ledger knows of: it is sealed now."""

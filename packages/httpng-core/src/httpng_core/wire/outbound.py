@@ -3,7 +3,8 @@
 In: frames. Out: buffers. Back: the kernel's number. A frame is revocable (plain HTTP/1.1), then it is only
 *offered*: `accepted(n)` commits the frames that begin before `n`, the one that was cut is the tail, and the
 others were never made. Or it can't be taken back (HTTP/2, everything that is sealed): then it is committed
-when it is made, and the socket was asked before. Answers on HTTP/2 that are given whole can be, in batches.
+when it is made, and the socket was asked before. On HTTP/2 answers that are given whole can be, and bulk can,
+in batches.
 """
 
 from collections.abc import Callable
@@ -118,29 +119,36 @@ class Outbound:
         self.is_empty = False
         exchange.offered = True
 
-    def offer_batch(self, wire: bytes, taken: Callable[[float], None], commit: Callable[[int], int]) -> None:
-        """Offer responses of several exchanges, which can still be taken back; `wire` is all of them.
+    def offer_batch(
+        self,
+        buffers: list[Buffer],
+        size: int,
+        taken: Callable[[float], None],
+        commit: Callable[[int], int],
+    ) -> None:
+        """Offer frames of several exchanges, which can still be taken back.
 
         Args:
-            wire: their bytes.
+            buffers: their bytes.
+            size: how many.
             taken: called with the time if the kernel takes all at once, and nothing is tracked.
             commit: else called with how much goes out: it commits those that begin before that, to the ledger
                 as well, takes the others back, and returns where those end.
         """
         assert self.is_empty, "what is committed goes first"
         self._batch = taken, commit
-        self.buffers, self.offered = [wire], len(wire)
+        self.buffers, self.offered = buffers, size
         self.is_empty = False
 
     def settle_batch(self) -> None:
         """Commit the batch that is offered, if one is: what it was made by is about to change."""
         batch = self._batch
         if batch is not None:
-            self._batch, wire = None, self.buffers[0]
+            self._batch, buffers = None, self.buffers
             batch[1](self.offered)
             self.buffers = self.tail
             self._unanswered += self.offered
-            self.tail.append(wire)
+            self.tail += buffers
 
     def commit(self, frame: Frame) -> None:
         """Commit a frame: the ledger learns what its bytes pay for. They are queued apart from that."""
@@ -269,7 +277,7 @@ class Outbound:
         assert batch is not None
         if size > offered:
             raise ValueError(f"{size - offered} more bytes accepted than were offered")
-        wire = self.buffers[0]
+        buffers = self.buffers
         self._batch, self.buffers, self.is_empty = None, self.tail, True
         if size < offered or size >= self.size.limit:
             self.size.taken(offered, size)
@@ -282,7 +290,7 @@ class Outbound:
             return
         end = batch[1](size)
         if end > size:
-            self.tail.append(memoryview(wire)[size:end])
+            self.tail += _between(buffers, size, end)
             self.is_empty = False
         ledger.accept(size, now)
 

@@ -63,6 +63,11 @@ class Scheduler(Generic[E]):
         for urgency in self._behind:
             self._join_oldest(urgency)
 
+    @property
+    def has_next(self) -> bool:
+        """Whether anybody is left in this round."""
+        return len(self._heap) > 0
+
     def next(self) -> E | None:
         """Whose frame is next; `None` if nobody is left in this round."""
         if not self._heap:
@@ -78,6 +83,11 @@ class Scheduler(Generic[E]):
             self._join(entry)
         elif not entry.incremental:
             self._join_oldest(entry.urgency)
+
+    def taken_back(self, entry: E) -> None:
+        """Note that one that was next was not served, or not all that it had: its claim holds."""
+        if entry.served < self._reached[entry.urgency]:
+            self._reached[entry.urgency] = entry.served
 
     def _join(self, entry: E) -> None:
         entry.served = max(entry.served, self._reached[entry.urgency])

@@ -208,6 +208,10 @@ class Pump(Sender):
             return
         with self._hub.lock:
             if not self.flagged:
+                if self._blocked and not self.connection.events:
+                    # Its answer is known; what else there is to do is done in a turn, for all who ask.
+                    self.wake()
+                    return
                 self.serve()
                 return
             self.push()

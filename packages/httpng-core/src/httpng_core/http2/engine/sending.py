@@ -162,6 +162,14 @@ class Sending:
         self._advance(stream, SEND_DATA_END if end else SEND_DATA)
         return frames.data_head(size, stream_id, end)
 
+    def data_sent(self, stream: Stream, frames: int, size: int, end: bool) -> None:
+        """Do what `data_frame_head` does for several frames, of `size` bytes in all, but for their heads."""
+        stream.window -= size
+        self.window -= size
+        self._limits.earn_responses(0, frames, size)
+        if end:
+            self._advance(stream, SEND_DATA_END)
+
     def swept_head(self, stream: Stream, size: int) -> bytes:
         """Return the head of a DATA frame, of a stream on which more may be sent; it isn't counted yet."""
         return frames.data_head(size, stream.stream_id, False)
