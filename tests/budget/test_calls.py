@@ -21,7 +21,7 @@ from httpng_core.testing import Http2Client
 HELLO_OVER_HTTP1 = 40
 HELLO_WHOSE_HEADERS_CHANGE = 42
 WRITE_OF_1_KB = 29
-HELLO_OVER_HTTP2 = 52
+HELLO_OVER_HTTP2 = 48
 
 CORE = "httpng_core."
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"

@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.core.driving import promised_at_rest
+from tests.core.driving import Driven, promised_at_rest
 from tests.core.driving2 import Driven2
 
 PING = b"\0\0\x08\6\0\0\0\0\0" + bytes(8)
@@ -153,3 +153,63 @@ def test_what_is_to_be_sent_ends_the_rest_or_was_told_by_a_wake() -> None:
         handlers(driven)[name]()
         assert driven.connection.wants_write or driven.connection.close_expected(), name
         assert driven.wakes, name
+
+
+def header_frame(stream_id: int, block: bytes, flags: int = 5, kind: int = 1) -> bytes:
+    return len(block).to_bytes(3) + bytes((kind, flags)) + stream_id.to_bytes(4) + block
+
+
+def path(text: bytes) -> bytes:
+    """A GET over http of a host, whose path is a literal."""
+    return b"\x82\x86\x01\x01x\x04" + bytes((len(text),)) + text
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [header_frame(3, path(b"/again"))],
+        [header_frame(3, path(b"/other"))],
+        [
+            header_frame(3, path(b"/other")),
+            header_frame(5, path(b"/other")),
+            header_frame(9, path(b"/again")),
+        ],
+        [header_frame(4, path(b"/again"))],
+        [header_frame(1, path(b"/again"))],
+        [header_frame(3, path(b"no path"))],
+        [header_frame(3, path(b"/again"), flags=4), header_frame(3, b"body", flags=1, kind=0)],
+        [header_frame(3, path(b"/again"), flags=1), header_frame(3, b"", flags=4, kind=9)],
+        [header_frame(3, path(b"/again") + b"\x0f\x0d\x011")],
+        # It puts a field into the table, so that blocks may mean something else.
+        [header_frame(3, path(b"/again") + b"\x40\x01a\x01b"), header_frame(5, path(b"/again") + b"\xbe")],
+        [header_frame(3, path(b"/again") + b"\xbe")],
+        [header_frame(3, b"")],
+        [PING, header_frame(3, path(b"/again"))],
+        [
+            header_frame(3, path(b"/again")),
+            b"\0\0\4\3\0\0\0\0\3" + bytes(4),
+            header_frame(5, path(b"/again")),
+        ],
+    ],
+)
+@pytest.mark.parametrize("limits", [{}, {"trusted_proxies": ["10.0.0.0/8"]}])
+def test_what_comes_while_it_rests_means_what_it_means_else(frames: list[bytes], limits: Any) -> None:
+    """A request that comes in one piece is taken by a short way, one that comes in two is not."""
+    seen = []
+    for cut in (0, 3, 9, 11):
+        driven = Driven2(tells_complete=True, **limits)
+        driven.receive(header_frame(1, path(b"/again")))
+        driven.exchange.answer(200, None, b"hello", driven.now)
+        Driven.push(driven)
+        assert rests(driven)
+        for frame in frames:
+            for piece in (frame[:cut], frame[cut:]):
+                driven.receive(piece)
+            Driven.push(driven)
+            if driven.exchanges and not driven.exchange.is_over:
+                driven.exchange.answer(200, None, b"hello", driven.now)
+            Driven.push(driven)
+        requests = [(one.request.method, one.request.path, one.request.headers) for one in driven.exchanges]
+        seen.append((requests, bytes(driven.wire), driven.outcomes, driven.connection.close_expected()))
+    assert all(one == seen[0] for one in seen)
+    assert seen[0][0][0][1] == "/again"

@@ -244,7 +244,7 @@ def test_of_what_was_refused_the_frame_that_was_cut_stays_committed(http2_engine
     for smaller in (128, 64, 32, 16):
         offer = b"".join(driven.connection.data_to_send(driven.now))
         driven.connection.bytes_accepted(100, driven.now)
-        assert not driven.connection.asks_first
+        assert driven.connection.prepare() is not Readiness.ASK
         cut = b"".join(driven.connection.data_to_send(driven.now))
         assert cut == offer[100 : 9 + 16_384]
         assert exchange.committed - exchange.stats(driven.now).sent == len(cut)

@@ -22,6 +22,7 @@ from httpng_core.http2.engine.events import (
     StreamReset,
 )
 from httpng_core.http2.engine.events import RequestRefused as HeadRefused
+from httpng_core.http2.engine.requests import RequestHead
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.lifetime import Lifetime, Phase
 from httpng_core.http2.requests import Facts, FactsMemo
@@ -83,6 +84,33 @@ class Intake(Lifetime):
             self._go_away(now)
 
     # Requests -----------------------------------------------------------------------------------------
+
+    def _take_one(self, stream_id: int, head: RequestHead, now: float) -> None:
+        """Take a request that came whole and alone; what `_take_requests` does of several."""
+        endpoint, settings, admission, like = self.endpoint, self.settings, self.host.admission, head.like
+        facts = self._memo.kept.get(head if like is None else like)
+        if (
+            facts is None
+            or facts.protocol
+            or admission.full is not None
+            or self._priorities
+            or settings.trusted_proxies is not None
+            or endpoint.draining
+        ):
+            self._take_request(RequestBegan(stream_id, head, True), now)
+            return
+        stream = Stream(self, self.session.streams.open[stream_id], facts.priority)
+        self.streams[stream_id], self._idle_since = stream, None
+        path = facts.path if like is None else head.path.decode("ascii")
+        request = Request(
+            facts.method, path, facts.host, facts, b"", 0, endpoint.https, endpoint.peer, endpoint.ouraddr
+        )
+        request.version_major = 2
+        exchange = stream.exchange = Exchange(request, settings, endpoint.timers, stream, now)
+        admission.under_way += 1
+        if admission.open is not None:
+            admission.open[exchange] = None
+        endpoint.events.append(RequestReceived(exchange))
 
     def _take_requests(self, events: list[Event], now: float) -> None:
         """Take requests that came whole, all in one go where they are as always."""

@@ -14,12 +14,11 @@ from httpng_core.http2.stream import Stream
 from httpng_core.http2.uploads import Uploads
 from httpng_core.sending.ends import Cause, broke_protocol
 from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.holdings import Holding
 from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
-from httpng_core.wire.events import ConnectionDropped, ExchangeEnded, RequestRefused
+from httpng_core.wire.events import ExchangeEnded, RequestRefused
 
 _CLOSED: Final = ResponseState.CLOSED
 PING: Final = b"httpng\0\0"
@@ -125,25 +124,26 @@ class Lifetime:
     def answers_taken(self, taken: list[Stream], now: float) -> None:
         """Note that the kernel took whole answers; for most that is what `stream_over` does, in one go."""
         endpoint, host, streams = self.endpoint, self.host, self.streams
-        admission, note, closes = host.admission, endpoint.host.note_end, False
+        admission, note, closes, count = host.admission, host.note_end, False, 0
         for stream in taken:
             exchange = stream.exchange
             assert exchange is not None
             if not exchange.end_whole(now):
                 continue
-            admission.under_way -= 1
+            count += 1
             if admission.open is not None:
                 admission.open.pop(exchange, None)
             if note is not None:
                 note(exchange, now)
-            if endpoint.tells_complete or exchange.substitute or exchange.settings.access_log:
+            if endpoint.tells_complete or exchange.settings.access_log:
                 endpoint.events.append(ExchangeEnded(exchange, now))
-            self._flushing -= 1
             if stream.flow.credit is not None:
                 self.uploads.gone(stream, now)
             if stream.closes:
                 closes = True
-            streams.pop(stream.order, None)
+            del streams[stream.order]
+        admission.under_way -= count
+        self._flushing -= count
         # The rest is done for the last of them.
         self._forget(taken[-1], now)
         if closes:
@@ -202,7 +202,16 @@ class Lifetime:
         if endpoint.tells_complete or exchange.settings.access_log:
             endpoint.events.append(ExchangeEnded(exchange, now))
             self.host.wake()
-        self._forget(stream, now)
+        if self._phase is not _OPEN or stream.flow.credit is not None:
+            self._forget(stream, now)
+            return 0
+        # The ordinary case: it rests as before.
+        self.streams.clear()
+        self._kept_stall_timeout = 0.0
+        self._idle_since = self._must_move_since = now
+        due, deadline = now + self.settings.keepalive_timeout, endpoint.deadline
+        if due < inf and (deadline is None or due < deadline):
+            endpoint.deadline = due
         return 0
 
     def whole_was_cut(self, stream: Stream, left: int, now: float) -> None:
@@ -216,21 +225,6 @@ class Lifetime:
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
         return [stream.exchange for stream in self.streams.values() if stream.exchange is not None]
-
-    def holdings(self) -> list[Holding]:
-        """Return what is held for each stream, and what the client has to be told and doesn't read."""
-        found = []
-        for stream in self.streams.values():
-            if (holding := stream.holding()) is not None:
-                found.append(holding)
-        if held := self.session.held:
-            found.append(Holding(held, self._touched, self._drop))
-        return found
-
-    def _drop(self, now: float, cause: Cause) -> None:
-        if not self.exchanges():
-            self.endpoint.tell(ConnectionDropped(self.endpoint.peer, cause))
-        self.reset_all(now, cause)
 
     # Time ---------------------------------------------------------------------------------------------
 

@@ -15,7 +15,10 @@ from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.lifetime import Phase
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.ends import Cause
+from httpng_core.sending.holdings import Holding
 from httpng_core.wire.endpoint import Endpoint
+from httpng_core.wire.events import ConnectionDropped
 from httpng_core.wire.protocol import Readiness
 
 MAX_SEALED: Final = 16 * 1024 - 512
@@ -66,22 +69,27 @@ class Http2(Dealing):
         if phase is Phase.FAILED or phase is Phase.OVER:
             return
         session, self._touched = self.session, now
+        endpoint = self.endpoint
+        if endpoint.at_rest and endpoint.outbound.is_empty and (head := session.take_one(data)) is not None:
+            # The ordinary case: whether there is something else to do is as it was.
+            self._take_one(session.last_stream, head, now)
+            return
         # Windows and streams may change.
-        if not self.endpoint.outbound.is_empty:
-            self.endpoint.outbound.settle_batch()
+        if not endpoint.outbound.is_empty:
+            endpoint.outbound.settle_batch()
         if self.bulk.round:
             self.bulk.end_round()
         events = session.receive(data, now)
         if session.took_requests_only:
-            # The ordinary case: whether there is something else to do is as it was.
+            # Likewise.
             self._take_requests(events, now)
             return
-        self.endpoint.at_rest = False
+        endpoint.at_rest = False
         self._act(events, now)
         if session.has_more and not self._goes_on:
             # Others have their turn first; until then what comes waits in the kernel.
             self._goes_on = True
-            self.endpoint.timers.add(now, self._go_on)
+            endpoint.timers.add(now, self._go_on)
         if not session.is_partial:
             self._block_since = None
         elif self._block_since is None and not session.has_failed:
@@ -152,6 +160,21 @@ class Http2(Dealing):
         if self._goes_on:
             return None
         return self._idle_since
+
+    def holdings(self) -> list[Holding]:
+        """Return what is held for each stream, and what the client has to be told and doesn't read."""
+        found = []
+        for stream in self.streams.values():
+            if (holding := stream.holding()) is not None:
+                found.append(holding)
+        if held := self.session.held:
+            found.append(Holding(held, self._touched, self._drop))
+        return found
+
+    def _drop(self, now: float, cause: Cause) -> None:
+        if not self.exchanges():
+            self.endpoint.tell(ConnectionDropped(self.endpoint.peer, cause))
+        self.reset_all(now, cause)
 
     @property
     def stall_limit(self) -> float:

@@ -145,8 +145,8 @@ class Whole(Outgoing):
         self.offered = False
         self.head_stage = _SENT
         self.first_sent = self.moved_at = now
-        if now - self._lag_since > self.largest_lag + 0.001:
-            self.note_lag(now)
+        if self.current and now - self._lag_since > self.largest_lag:
+            self.largest_lag = now - self._lag_since
         self.buffered, self.pieces = 0, None
         self.committed = self.sent = self.current
         self._end_committed = True

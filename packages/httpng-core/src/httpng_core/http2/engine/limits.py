@@ -69,56 +69,60 @@ class Bucket:
 
 
 class Limits:
-    """The two buckets of one connection. Verbs that count raise FatalError if the client overdoes it."""
+    """The two buckets of one connection. Verbs that count raise FatalError if the client overdoes it.
 
-    __slots__ = ("_control", "_data_bytes", "_data_frames", "_requests", "_resets")
+    Attributes:
+        requests, data_frames, data_bytes: the useful work that was done, which verbs that earn count.
+    """
+
+    __slots__ = ("_control", "_resets", "data_bytes", "data_frames", "requests")
 
     def __init__(self, max_reset_rate: float, max_control_rate: float, now: float) -> None:
         """Start with full buckets; rates are in tokens a second, infinity for no limit."""
         self._resets = Bucket(max_reset_rate, _RESET_SECONDS * max_reset_rate, now)
         self._control = Bucket(max_control_rate, _CONTROL_SECONDS * max_control_rate, now)
         # Useful work is only counted; what it is worth is reckoned when something is spent.
-        self._requests = 0
-        self._data_frames = 0
-        self._data_bytes = 0
+        self.requests = 0
+        self.data_frames = 0
+        self.data_bytes = 0
 
     def change(self, max_reset_rate: float, max_control_rate: float, now: float) -> None:
         """Have other rates from now on; a rate that changes begins with a full bucket."""
         if max_reset_rate != self._resets.rate:
             self._resets = Bucket(max_reset_rate, _RESET_SECONDS * max_reset_rate, now)
-            self._resets.spend(0.0, now, _RESETS_EARNED * self._requests)
+            self._resets.spend(0.0, now, _RESETS_EARNED * self.requests)
         if max_control_rate != self._control.rate:
             self._control = Bucket(max_control_rate, _CONTROL_SECONDS * max_control_rate, now)
             self._control.spend(0.0, now, self._control_earned())
 
     def earn_request(self) -> None:
         """Note that a request was answered to the end."""
-        self._requests += 1
+        self.requests += 1
 
     def earn_data(self, size: int) -> None:
         """Note that a DATA frame was sent."""
-        self._data_frames += 1
-        self._data_bytes += size
+        self.data_frames += 1
+        self.data_bytes += size
 
     def earn_bytes(self, size: int) -> None:
         """Note body bytes that were sent; their frames count as `FRAME_WORTH` bytes each."""
-        self._data_bytes += size
+        self.data_bytes += size
 
     def earn_responses(self, count: int, frames: int, size: int) -> None:
         """Note that `count` requests were answered, by as many DATA frames, of `size` bytes in all."""
-        self._requests += count
-        self._data_frames += frames
-        self._data_bytes += size
+        self.requests += count
+        self.data_frames += frames
+        self.data_bytes += size
 
     def count_reset(self, has_begun: bool, now: float) -> None:
         """Note that the client reset a stream; `has_begun` says whether its response had."""
         cost = _SERVED_RESET_COST if has_begun else _RESET_COST
-        if not self._resets.spend(cost, now, _RESETS_EARNED * self._requests):
+        if not self._resets.spend(cost, now, _RESETS_EARNED * self.requests):
             raise FatalError(ENHANCE_YOUR_CALM, "too many streams were reset")
 
     def count_stream_error(self, now: float) -> None:
         """Note that the client made us reset a stream."""
-        if not self._resets.spend(_RESET_COST, now, _RESETS_EARNED * self._requests):
+        if not self._resets.spend(_RESET_COST, now, _RESETS_EARNED * self.requests):
             raise FatalError(ENHANCE_YOUR_CALM, "too many streams had to be reset")
 
     def count_control(self, now: float, frames: int = 1) -> None:
@@ -131,5 +135,5 @@ class Limits:
         self.count_control(now, 1 + entries // _ENTRIES_PER_TOKEN)
 
     def _control_earned(self) -> float:
-        earned = _CONTROL_EARNED * self._requests + _DATA_EARNED * self._data_frames
-        return earned + self._data_bytes / _DATA_UNIT
+        earned = _CONTROL_EARNED * self.requests + _DATA_EARNED * self.data_frames
+        return earned + self.data_bytes / _DATA_UNIT

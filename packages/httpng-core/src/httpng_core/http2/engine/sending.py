@@ -144,7 +144,11 @@ class Sending:
         stream.state = CLOSED
         self.streams.close(stream.stream_id, CLOSED)
         self.window -= size
-        self._limits.earn_responses(1, 1 if size else 0, size)
+        limits = self._limits
+        limits.requests += 1
+        if size:
+            limits.data_frames += 1
+            limits.data_bytes += size
 
     def data_frame_head(self, stream_id: int, size: int, end: bool) -> bytes:
         """Return the head of a DATA frame with `size` body bytes, which are taken off both windows.

@@ -26,7 +26,7 @@ from httpng_core.http2.engine.flow import grown
 from httpng_core.http2.engine.frames import END_HEADERS, END_STREAM, HEAD_SIZE, HEADERS, KIND, Frame
 from httpng_core.http2.engine.intake import Intake
 from httpng_core.http2.engine.peer_settings import announcement
-from httpng_core.http2.engine.requests import UNKNOWN
+from httpng_core.http2.engine.requests import UNKNOWN, RequestHead
 from httpng_core.http2.engine.sending import CONNECTION_WINDOW
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.engine.stream_states import (
@@ -142,6 +142,34 @@ class Session(Intake):
         if self._reset_now:
             return self._without_reset()
         return events
+
+    def take_one(self, data: bytes) -> RequestHead | None:
+        """Take the ordinary request that `data` is, and nothing else; its stream is `last_stream` then.
+
+        Return its head. `None`: nothing was done, `receive` has to look.
+        """
+        size, streams = len(data), self.streams
+        if size <= HEAD_SIZE or self.swept or not self.has_settings or not self._reader.is_between:
+            return None
+        what, flags, stream_id = KIND.unpack_from(data)
+        if (
+            what != (size - HEAD_SIZE) << 8 | HEADERS
+            or flags != _WHOLE
+            or what >= _SHORT_BLOCK
+            or stream_id <= streams.highest
+            or not stream_id & 1
+            or self.is_leaving
+            or len(streams.open) >= self._config.max_streams
+            or self._heads_version != self._decoder.version
+        ):
+            return None
+        block = data[HEAD_SIZE:]
+        head = self._heads.get(block) or self._another_path(block)
+        if head is None or head.length > 0:
+            return None
+        streams.highest = self.last_stream = stream_id
+        streams.open[stream_id] = Stream(stream_id, True, self.peer.initial_window, head.length)
+        return head
 
     def _take_whole_requests(self, data: bytes, now: float) -> bytes:
         """Take the ordinary requests that `data` begins with; return what comes after them.

@@ -13,6 +13,7 @@ from httpng_core.http2.engine.stream_states import (
 )
 
 _REMEMBERED: Final = 256
+"""Of how many streams that are closed it is known how, at least; at most of twice as many."""
 
 
 class Stream:
@@ -91,13 +92,14 @@ class Streams:
         opened, past, unread = self.open, self._past, 0
         for stream in streams:
             stream.state = CLOSED
-            unread += stream.unread
-            stream.unread = 0
+            if stream.unread:
+                unread += stream.unread
+                stream.unread = 0
             number = stream.stream_id
-            opened.pop(number, None)
+            del opened[number]
             past[number] = CLOSED
-        while len(past) > _REMEMBERED:
-            del past[next(iter(past))]
+        if len(past) > 2 * _REMEMBERED:
+            self._forget()
         return unread
 
     def close(self, stream_id: int, state: int) -> None:
@@ -105,5 +107,9 @@ class Streams:
         self.open.pop(stream_id, None)
         past = self._past
         past[stream_id] = state
-        if len(past) > _REMEMBERED:
-            del past[next(iter(past))]
+        if len(past) > 2 * _REMEMBERED:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keep the latest; it costs less to forget many at once."""
+        self._past = dict(list(self._past.items())[-_REMEMBERED:])
