@@ -21,7 +21,9 @@ HTTP2_FOLDERS = {"http2", "sending", "connection"}
 """Their tests run on both engines of that protocol: on the reference engine in soak, these always."""
 ALWAYS_ON_BOTH = {
     *("test_http1_pipelining", "test_http1_requests", "test_http1_responses"),
-    *("test_http2_requests", "test_http2_responses", "test_http2_slow_bodies"),
+    *("test_http2_requests", "test_http2_responses", "test_http2_slow_bodies", "test_http2_connection"),
+    *("test_http2_demands", "test_http2_kept", "test_http2_reconfigure", "test_http2_sharing"),
+    "test_watched",
 }
 
 AGREED_DIFFERENCES = {

@@ -861,3 +861,13 @@ def test_what_is_async_steps_or_does_without_io_is_not_refused(handler: Any) -> 
 @pytest.mark.parametrize("handler", [one[0] for one in UNAWAITED])
 def test_an_application_may_have_what_another_driver_runs(handler: Any) -> None:
     assert Application(handler).sites[0].handler is handler
+
+
+def test_an_asgi_application_needs_a_backend(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    client = Loopback(app).connect()
+    client.get()
+    assert client.responses()[0].status == 500
+    assert "an ASGI application needs a backend" in caplog.text

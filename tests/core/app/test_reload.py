@@ -1,6 +1,6 @@
 """Reloading: handlers and settings that are replaced while clients are connected."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ def endless(req: Request, io: GeneratorIO) -> Iterator[Pending]:
     while True:
         if (yield io.write(b"x" * 100)) is not None:
             return
+
+
+async def an_async_generator() -> AsyncIterator[None]:
+    yield
 
 
 class Ticking:
@@ -482,3 +486,30 @@ def test_directories_come_and_go(tmp_path: Path) -> None:
     assert app.directories == [str(tmp_path)]
     app.reconfigure()
     assert app.directories == []
+
+
+def test_what_was_overridden_is_put_in_place_of_once_more() -> None:
+    application = Application(old, max_body_len=5)
+    application.override(max_body_len=10)
+    assert application.override_again(max_body_len=10) is False
+    assert application.override_again(max_body_len=20, shutdown_timeout=3) is True
+    assert (application.settings.max_body_len, application.settings.shutdown_timeout) == (20, 3)
+    with pytest.raises(ConfigError):
+        application.override_again(max_body_len="x")
+    assert application.settings.max_body_len == 20
+    # What isn't named any more is as the application itself has it.
+    assert application.override_again() is True
+    assert application.settings.max_body_len == 5
+
+
+@pytest.mark.parametrize(
+    ("lifespan", "told"),
+    [
+        (endless, "must take no arguments"),
+        (an_async_generator, "asynccontextmanager"),
+        (lambda one: None, "no arguments"),
+    ],
+)
+def test_what_is_no_lifespan(lifespan: object, told: str) -> None:
+    with pytest.raises((TypeError, ConfigError), match=told):
+        Application(old, lifespan=lifespan)

@@ -87,3 +87,24 @@ def test_a_feed_is_named_once() -> None:
     feed = Feed(clock=Clock())
     with pytest.raises(ValueError, match="needs each Feed once"):
         follower_of([feed, feed])
+
+
+def test_limits_are_changed_for_all_together() -> None:
+    clock = Clock()
+    one, other = Feed(clock=clock), Feed(clock=clock)
+    loop, client, seen = follow(one, other, clock=clock)
+    io: GeneratorIO = seen[0]
+    io.set_follow_pace(max_rate=1)
+    stats = io.get_follow_stats()
+    assert stats is not None
+    assert stats.max_rate == 1
+    for number in range(3):
+        one.publish(b"a%d" % number, "key")
+        other.publish(b"b%d" % number, "other key")
+        loop.settle()
+    # A value of each key in a second, and then the newest.
+    assert client.responses()[0].body == b"a0b0"
+    loop.advance(1)
+    assert client.responses()[0].body == b"a0b0a2b2"
+    with pytest.raises(ValueError, match="max_rate"):
+        io.set_follow_pace(max_rate=-1)

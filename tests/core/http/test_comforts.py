@@ -77,3 +77,7 @@ def test_a_dict_that_is_no_response_says_what_to_write(caplog: pytest.LogCapture
     assert client.responses()[0].status == 500
     told = "a response has status, headers and body, not id, name: to send a dict as JSON, return "
     assert f"{told}Response(json=...)" in caplog.text
+
+
+def test_query_params_tell_what_they_are() -> None:
+    assert repr(request("/?a=1&a=2").query_params) == "QueryParams({'a': ['1', '2']})"

@@ -1,12 +1,12 @@
 """Who the client is behind trusted proxies, by X-Forwarded-* or Forwarded."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpng_core import Address, Application, ConfigError, Headers, Request, parse_settings
+from httpng_core import Address, Application, ConfigError, Headers, Request, client_of, parse_settings
 from httpng_core.http.forwarded import Networks, apply_forwarded
 from httpng_core.testing import Loopback
 
@@ -144,3 +144,28 @@ def test_the_forms(value: object) -> None:
 def test_what_is_no_network(value: object) -> None:
     with pytest.raises(ConfigError, match=r"^trusted_proxies: .* is neither an address nor a network"):
         parse_settings({"trusted_proxies": value})
+
+
+@pytest.mark.parametrize(
+    ("host", "family", "client"),
+    [
+        ("192.0.2.7", "AF_INET", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "AF_INET6", "2001:0db8:0001:0002/64"),
+        ("fe80::1%eth0", "AF_INET6", "fe80:0000:0000:0000/64"),
+        ("::ffff:192.0.2.7", "AF_INET6", "192.0.2.7"),
+        ("192.0.2.7", "AF_INET6", "192.0.2.7"),
+        ("no address", "AF_INET6", "no address"),
+        ("no address", "AF_INET", "no address"),
+        ("/run/x", "AF_UNIX", ""),
+        ("10.1.2.3", "AF_INET", ""),
+        ("::ffff:10.1.2.3", "AF_INET6", ""),
+    ],
+)
+def test_what_the_connections_of_one_client_have_in_common(
+    host: str, family: Literal["AF_INET", "AF_INET6", "AF_UNIX"], client: str
+) -> None:
+    assert client_of(Address(host, 1, family), networks(TRUSTED)) == client
+
+
+def test_without_proxies_every_address_is_a_client() -> None:
+    assert client_of(Address("10.1.2.3", 1), None) == "10.1.2.3"

@@ -3,6 +3,7 @@
 import pytest
 
 from httpng_core import Address, Headers, Request
+from httpng_core.testing import Loopback
 
 PAIRS = [
     (b"host", b"x"),
@@ -96,3 +97,26 @@ def test_a_plain_request_asks_for_no_websocket() -> None:
     assert not Request(method="GET", path="/").is_websocket
     upgrade = Headers([(b"upgrade", b"websocket")])
     assert not Request(method="GET", path="/", headers=upgrade).is_websocket
+
+
+def test_fields_and_a_body_as_they_came() -> None:
+    given = Request("GET", "/", headers=Headers(PAIRS))
+    assert given.raw_headers == tuple(PAIRS)
+    assert given.whole_body == b""
+    assert Request("GET", "/", body=None).whole_body is None
+    assert Request("GET", "/").raw_headers == ()
+
+
+def test_raw_headers_of_a_request_off_the_wire() -> None:
+    seen: list[Request] = []
+
+    def handler(req: Request) -> str:
+        seen.append(req)
+        return ""
+
+    client = Loopback(handler).connect()
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-A:  b\r\n\r\n")
+    assert seen[0].raw_headers == ((b"host", b"x"), (b"x-a", b"b"))
+    # The same once they were split by name.
+    assert seen[0].headers["X-A"] == "b"
+    assert seen[0].raw_headers == ((b"host", b"x"), (b"x-a", b"b"))

@@ -400,3 +400,13 @@ def test_neither_is_what_is_out_of_the_ordinary() -> None:
         driven.turn()
         assert stream.complete
         assert stream.body == (b"" if method == "HEAD" else body)
+
+
+def test_more_of_a_batch_than_was_offered_is_a_mistake_of_the_driver() -> None:
+    driven = Driven2()
+    exchanges = [driven.begin()[0] for _ in range(2)]
+    for exchange in exchanges:
+        exchange.answer(200, {}, b"x", driven.now)
+    offered = sum(map(len, driven.connection.data_to_send(driven.now)))
+    with pytest.raises(ValueError, match="1 more bytes accepted than were offered"):
+        driven.connection.bytes_accepted(offered + 1, driven.now)

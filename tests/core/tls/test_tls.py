@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.certificates import make_pair, trusting
 from tests.core.conftest import Make
+from tests.core.driving import Driven
 from tests.core.sealed import GET, PEER
 
 from httpng_core import (
@@ -520,3 +521,17 @@ def test_a_failure_is_a_line_in_the_log(
         "TLS with 192.0.2.1 failed: tlsv1 alert unknown ca"
     ]
     assert caplog.records[0].exc_info is None
+
+
+def test_what_was_agreed_on_is_told(make: Make) -> None:
+    told = make().shake().connection.tls_facts
+    assert told is not None
+    version, suite, certificate = told
+    # TLS 1.3 has suites of its own (RFC 8446, B.4).
+    assert (version, suite >> 8) == (0x0304, 0x13)
+    assert certificate is not None
+    assert certificate.startswith("-----BEGIN CERTIFICATE-----")
+
+
+def test_in_plain_text_nothing_was_agreed_on() -> None:
+    assert Driven(b"").connection.tls_facts is None

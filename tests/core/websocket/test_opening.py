@@ -4,7 +4,7 @@ import pytest
 from tests.core.driving import Driven
 from tests.core.websocket.speaking import TEXT, Socket, frame, request
 
-from httpng_core import HandshakeError, ResponseStateError
+from httpng_core import HandshakeError, Headers, Request, ResponseStateError
 from httpng_core.websocket.session import WebSocket
 
 ALONE = "server_no_context_takeover"
@@ -184,3 +184,32 @@ def test_the_calls_of_a_response_are_refused_once_it_is_accepted() -> None:
         socket.exchange.answer(200, None, b"body", socket.now)
     with pytest.raises(ResponseStateError):
         socket.header()
+
+
+def test_http_1_0_has_no_websockets() -> None:
+    names = (b"upgrade", b"connection", b"sec-websocket-version")
+    values = (b"websocket", b"upgrade", b"13")
+    asked = Request("GET", "/", headers=Headers(zip(names, values, strict=True)), version_minor=0)
+    driven = Driven(request())
+    driven.exchange.request = asked
+    with pytest.raises(HandshakeError, match=r"HTTP/1\.0"):
+        WebSocket(driven.exchange, driven.now)
+
+
+def test_a_request_whose_body_is_still_to_come_opens_none() -> None:
+    driven = Driven(request())
+    driven.exchange.request.body = None  # type: ignore[assignment]
+    with pytest.raises(HandshakeError, match="with a body"):
+        WebSocket(driven.exchange, driven.now)
+
+
+def test_one_receive_waits_at_a_time() -> None:
+    socket = Socket()
+    first = socket.ws.inbox.arrival()
+    with pytest.raises(RuntimeError, match="another receive"):
+        socket.ws.inbox.arrival()
+    socket.ws.inbox.forget(first)
+    second = socket.ws.inbox.arrival()
+    socket.ws.inbox.forget(first)
+    socket.receive(frame(TEXT, b"x"))
+    assert (first.settled, second.settled) == (False, True)
