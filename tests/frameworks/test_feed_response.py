@@ -153,6 +153,35 @@ async def test_a_client_gets_what_is_published_and_goes_on_where_it_was(
             assert (await in_thread(client.read_response)).complete
 
 
+@pytest.mark.parametrize("make", APPS)
+async def test_it_ends_with_what_is_pending_when_the_server_drains(make: Callable[..., Any]) -> None:
+    feed = Feed()
+    async with serving_on("asyncio")(make(feed), cancel=False, shutdown_timeout=3600) as server:
+        with Client(server.addresses[0]) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            feed.publish("newest", "a")
+            server.shutdown()
+            received = await in_thread(client.read_response)
+    assert received.body == b"newest"
+    assert received.complete
+
+
+async def test_it_goes_on_through_a_drain_if_it_is_to() -> None:
+    feed = Feed()
+    app = plain_app(feed, until_draining=False)
+    async with serving_on("asyncio")(app, cancel=False, shutdown_timeout=3600) as server:
+        with Client(server.addresses[0]) as client:
+            await in_thread(client.request)
+            await until(lambda: feed.get_stats().followers)
+            server.shutdown()
+            await until(lambda: not server.statistics().listeners)
+            feed.publish("later")
+            await read(client, "later")
+            feed.close()
+            assert (await in_thread(client.read_response)).complete
+
+
 @SERVERS
 async def test_filters_and_several_feeds(serving: Callable[..., Any]) -> None:
     feeds = [Feed(), Feed()]

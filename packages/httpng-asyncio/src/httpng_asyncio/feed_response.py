@@ -69,7 +69,7 @@ class FeedResponse:
         on_lag: OnLag | None = None,
         lag_limits: tuple[float, float] = LAG_LIMITS,
         lag_policy: Iterable[LagStep] | None = None,
-        until_draining: bool = False,
+        until_draining: bool = True,
         confirmations: Confirmations | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -93,7 +93,8 @@ class FeedResponse:
             on_lag: called with the lag in seconds and whether the client is thinned from now on.
             lag_limits: from how many seconds of lag on it is thinned, and from how few it is current again.
             lag_policy: what is done about a client that lags.
-            until_draining: whether the stream ends when the server drains; under other servers it never does.
+            until_draining: whether the stream ends with what is pending when the server drains, so that the
+                client comes back to the next one; under other servers it never does.
             confirmations: what the page is to confirm by: its first event is sent first, and what comes next
                 is chosen when the page has confirmed what came before. Under other servers it does nothing.
             headers: more headers, or others, than `sse_headers()` has.
