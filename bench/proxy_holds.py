@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +35,7 @@ SETTLED = 2.0
 PIECE = bytes(64 << 10)
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
+Configure = Callable[[Path, str, int, int], list[str]]
 NGINX = {
     "as it comes": ("", ""),
     "proxy_max_temp_file_size 0": ("", "proxy_max_temp_file_size 0;"),
@@ -84,9 +85,6 @@ listen held
     return ["haproxy", "-db", "-f", f"{folder}/haproxy.cfg"]
 
 
-PROXIES = {"nginx": (nginx, NGINX), "haproxy": (haproxy, HAPROXY)}
-
-
 class Endless:
     """A handler that writes as long as it may."""
 
@@ -107,6 +105,9 @@ class Endless:
         return 0 if self.io is None else self.io.get_send_stats().acked or 0
 
 
+PROXIES: dict[str, tuple[Configure, Iterable[str]]] = {"nginx": (nginx, NGINX), "haproxy": (haproxy, HAPROXY)}
+
+
 async def held(proxy: str, setting: str) -> int:
     """Return how many bytes the proxy holds with a setting."""
     write, _ = PROXIES[proxy]
@@ -123,10 +124,10 @@ async def held(proxy: str, setting: str) -> int:
                 client = await _connected(port)
                 client.send(REQUEST)
                 acked = await _settled(handler)
-                ours = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))[0]
+                (ours,) = struct.unpack("i", fcntl.ioctl(client, termios.FIONREAD, bytes(4)))
                 client.close()
         tasks.cancel_scope.cancel()
-    return acked - ours
+    return acked - int(ours)
 
 
 def _free_port() -> int:
