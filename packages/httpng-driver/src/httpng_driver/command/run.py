@@ -11,6 +11,7 @@ from anyio.abc import TaskStatus
 
 from httpng_core import Application, ConfigError, ListenAddress, parse_listen
 from httpng_driver.command.cli import announce
+from httpng_driver.command.collector import freezing
 from httpng_driver.command.second_signal import SecondSignal
 from httpng_driver.command.successor import Successor, taken_over
 from httpng_driver.command.systemd import notify
@@ -72,9 +73,10 @@ async def until_signalled(serve: Serve) -> None:
 
     def listening(server: Server) -> None:
         servers[:] = [server]
+        freeze()
         _listens([address.url for address in server.addresses], server.admin)
 
-    with SecondSignal() as watch:
+    with freezing() as freeze, SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_watch_signals, servers, successor, watch)
             if hasattr(signal, "SIGHUP"):
@@ -96,13 +98,14 @@ async def _until_told(serve: Serve, worker: Worker) -> None:
         INHERITED.close()
         # The files of Unix sockets are the supervisor's: others go on listening there.
         server.hand_over()
+        freeze()
         if not watched:
             watched = True
             tasks.start_soon(worker.obey, server)
             tasks.start_soon(worker.heed_limits, server)
         worker.is_ready(server)
 
-    with SecondSignal() as watch:
+    with freezing() as freeze, SecondSignal() as watch:
         async with anyio.create_task_group() as tasks:
             await tasks.start(_watch_as_worker, worker, watch)
             failure = await _failure_of(serve, listening)

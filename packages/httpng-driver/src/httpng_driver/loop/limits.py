@@ -2,89 +2,30 @@
 
 1. Bytes are counted where they stay: after a connection was served, what its holdings say. A connection that
    holds nothing isn't looked at again.
-2. At `memory_budget` no exchange begins, and those end whose bytes stand still, the longest first, until an
-   eighth of the budget is free. Each loop ends its own, for its share of what is too much.
+2. At `memory_budget` no exchange begins, and those end whose bytes stand still (`relief`), until an eighth of
+   the budget is free. Each loop ends its own, for its share of what is too much.
 3. Before it comes to that, from a quarter of the budget on, each exchange gets an equal part of a quarter as
    its send window, if its own is wider: handlers wait for clients that read, who aren't ended for reading.
-4. What moves isn't ended, unless what is held passes the budget by an eighth as well, or the budget has been
-   used up for a second and nothing stands still. Then those end that take most of it: bytes times the seconds
-   since the connection held none. Clients that move slowly on purpose can't keep the others out.
-5. Exchanges that hold next to nothing are ended last: it would free nothing.
-
-A look at all connections would hold the loop up where there are thousands. So the order is made of what was
-counted last, which costs little for each, and only who would be ended is asked again.
 """
 
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
-from itertools import islice
-from math import inf
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
-from httpng_core import (
-    Address,
-    Admission,
-    Cause,
-    Connection,
-    Holding,
-    Settings,
-    Timer,
-    client_of,
-    over_limit,
-)
+from httpng_core import Address, Admission, Cause, Connection, Settings, Timer, client_of, over_limit
 from httpng_driver.handlers.turn import GATHERED, LoopTurns
+from httpng_driver.loop.held import Held
+from httpng_driver.loop.relief import PART, Relief
 
 MEMORY_FULL: Final = over_limit("memory_budget", "the server holds as much for its clients as it may")
 EXCHANGES_FULL: Final = over_limit("max_exchanges", "the server runs as many exchanges as it may")
 CLIENT_FULL: Final = over_limit(
     "max_connections_per_address", "it has as many connections as a client may have"
 )
-_PART: Final = 8
-"""One part in so many of the budget is freed, and is what may be held beyond it while all moves."""
-_STILL: Final = 0.25
-"""Bytes that haven't moved for so many seconds stand still."""
-_PATIENCE: Final = 1.0
-"""Seconds for which the budget may be used up by what moves, if nothing stands still."""
-_LITTLE: Final = 4096
-_MOST_AT_ONCE: Final = 4
-"""So many are ended in one turn: others wait for it."""
-_ASKED_AT_ONCE: Final = 32
-"""So many are asked again in one turn."""
 _PAUSE: Final = 0.25
 """Seconds until the next look, if there was nothing to end."""
 _GATHERED: Final = 64 * 1024
 _NARROWEST: Final = 16 * 1024
-
-_MUCH, _SOME, _FOR_NOBODY = range(3)
-"""In which order holdings end: those that wait for no client last."""
-
-
-class Kept(NamedTuple):
-    """What was counted of a connection.
-
-    Attributes:
-        size: how many bytes it holds.
-        kind: of its holdings, that of the one to be ended first.
-        still_since: since when that one stands still.
-        held_since: since when the connection holds something.
-    """
-
-    size: int
-    kind: int
-    still_since: float
-    held_since: float
-
-
-Victim = tuple[int, float, int, Connection]
-"""Its kind, a rank, a number that no other has so that no two are compared further, and whose it is."""
-
-
-def _order(holding: Holding) -> tuple[int, float]:
-    """Return what puts a holding before others, if they stand still."""
-    if holding.since == inf:
-        return _FOR_NOBODY, inf
-    return _MUCH if holding.size >= _LITTLE else _SOME, holding.since
 
 
 class Limits:
@@ -113,7 +54,7 @@ class Limits:
     @property
     def held(self) -> int:
         """How many bytes are held."""
-        return sum([share.held for share in self.shares])
+        return sum([share.held.size for share in self.shares])
 
     @property
     def under_way(self) -> int:
@@ -170,7 +111,7 @@ class Share:
         limits: those of the server.
         admission: what the connections ask before they begin an exchange.
         is_on: whether bytes are counted: there is a budget.
-        held: how many bytes are held.
+        held: what they hold.
     """
 
     def __init__(
@@ -184,19 +125,13 @@ class Share:
         """Take `alarm_at`, which has a function called at a time, and `ring`, which does from any thread."""
         self.limits = limits
         self.admission = Admission()
-        self.held = 0
         self._turns = turns
         self._clock = clock
         self._alarm_at = alarm_at
         self._ring = ring
-        # The connections that hold something, those that were counted longest ago first.
-        self._of: dict[Connection, Kept] = {}
+        self.held = Held(clock)
+        self._relief = Relief(self.held, lambda: limits.held, MEMORY_FULL)
         self._alarm: Timer | None = None
-        # A heap of those to be ended, whether that is for standing still, and down to how much is held.
-        self._victims: list[Victim] = []
-        self._are_still = True
-        self._goal = 0.0
-        self._moving_since = inf
         self._take_limits()
         limits.add(self)
 
@@ -205,15 +140,14 @@ class Share:
         self.limits.renew(settings)
         self._take_limits()
         if not self.is_on:
-            self._of.clear()
-            self._victims = []
-            self.held = 0
+            self.held.clear()
+            self._relief.stop()
 
     def settle(self, connection: Connection) -> None:
         """Count what a connection holds, now that it was served; do something if that is too much."""
         holdings = connection.holdings()
-        if holdings or connection in self._of:
-            self._count(connection, holdings)
+        if holdings or connection in self.held.of:
+            self.held.count(connection, holdings)
         limits = self.limits
         held, budget = limits.held, limits.budget
         if budget is None or held < budget // 8:
@@ -223,7 +157,7 @@ class Share:
             self.admission.window = max(budget // (4 * max(limits.under_way, 1)), _NARROWEST)
         if held < budget:
             return
-        if held > budget + budget // _PART:
+        if held > budget + budget // PART:
             self._relieve(self._clock())
         elif self._alarm is None:
             for share in limits.shares:
@@ -234,9 +168,7 @@ class Share:
 
     def forget(self, connection: Connection) -> None:
         """Note that a connection is closed."""
-        kept = self._of.pop(connection, None)
-        if kept is not None:
-            self.held -= kept.size
+        self.held.forget(connection)
 
     def look(self) -> None:
         """Look soon whether there is too much."""
@@ -255,92 +187,12 @@ class Share:
         self.admission.full = self.limits.check
         self.admission.widen()
 
-    def _count(self, connection: Connection, holdings: list[Holding]) -> None:
-        before = self._of.pop(connection, None)
-        if before is not None:
-            self.held -= before.size
-        if holdings:
-            size = _sum(holdings)
-            since = self._clock() if before is None else before.held_since
-            self._of[connection] = Kept(size, *min(map(_order, holdings)), since)
-            self.held += size
-
     def _relieve(self, now: float) -> None:
         """End some of what is held, if it is too much; the rest in the next turns."""
         alarm, self._alarm = self._alarm, None
         limits, budget = self.limits, self.limits.budget
         if budget is None:
             return
-        # What a feed has sent, or a handler taken, may not be counted yet.
-        for connection in list(islice(self._of, _ASKED_AT_ONCE)):
-            self._count(connection, connection.holdings())
-        if not self._victims:
-            self._find(budget, now)
-        has_more = self._end(now)
-        if has_more or limits.held >= budget:
-            self._alarm = self._alarm_at(now + (0 if has_more else _PAUSE), alarm, self._relieve)
-
-    def _find(self, budget: int, now: float) -> None:
-        """Find those to be ended, if too much is held, and down to how much."""
-        total = self.limits.held
-        if total < budget:
-            self._moving_since = inf
-            return
-        self._goal = self.held / total * (budget - budget // _PART)
-        before, self._are_still = now - _STILL, True
-        self._victims = [
-            (kept.kind, kept.still_since, number, connection)
-            for number, (connection, kept) in enumerate(self._of.items())
-            if kept.still_since <= before
-        ]
-        if self._victims:
-            self._moving_since = inf
-        else:
-            self._moving_since = min(self._moving_since, now)
-            is_urgent = total > budget + budget // _PART
-            if is_urgent or now - self._moving_since >= _PATIENCE:
-                self._find_moving(inf if is_urgent else now - _PATIENCE, now)
-        heapify(self._victims)
-
-    def _find_moving(self, before: float, now: float) -> None:
-        """Find those that take most, as nothing stands still; of them who has held something since then."""
-        self._are_still = False
-        self._victims = [
-            (kept.kind // _FOR_NOBODY, -kept.size * (now - kept.held_since), number, connection)
-            for number, (connection, kept) in enumerate(self._of.items())
-            if kept.held_since <= before and (kept.kind != _FOR_NOBODY or before == inf)
-        ]
-
-    def _end(self, now: float) -> bool:
-        """End those who come first of the victims, if they still are; return whether there are more."""
-        ended = asked = 0
-        while self._victims and ended < _MOST_AT_ONCE and asked < _ASKED_AT_ONCE:
-            if self.held <= self._goal:
-                self._victims = []
-                break
-            asked += 1
-            kind, rank, number, connection = heappop(self._victims)
-            holdings = connection.holdings()
-            if holdings:
-                worst = min(holdings, key=_order if self._are_still else _least_free)
-                if not self._are_still or _order(worst) <= (kind, rank):
-                    worst.give_up(now, MEMORY_FULL)
-                    ended += 1
-                    before, holdings = _sum(holdings), connection.holdings()
-                    goes_on = self._are_still and 0 < _sum(holdings) < before
-                else:
-                    goes_on = True
-                if goes_on and (order := min(map(_order, holdings)))[1] <= now - _STILL:
-                    # What else of it stands still has its turn later.
-                    heappush(self._victims, (*order, number, connection))
-            self._count(connection, holdings)
-        return bool(self._victims)
-
-
-def _sum(holdings: list[Holding]) -> int:
-    return sum([holding.size for holding in holdings])
-
-
-def _least_free(holding: Holding) -> tuple[bool, int]:
-    """Return what puts a holding before others, if all move: the largest is ended first."""
-    return holding.since == inf, -holding.size
+        goes_on = self._relief.step(budget, now, urgent=limits.held > budget + budget // PART)
+        if goes_on or limits.held >= budget:
+            self._alarm = self._alarm_at(now + (0 if goes_on else _PAUSE), alarm, self._relieve)

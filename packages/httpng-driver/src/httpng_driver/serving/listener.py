@@ -20,7 +20,8 @@ from httpng_driver.serving.handed_over import INHERITED, Prepare, adopt
 
 _log = logging.getLogger("httpng")
 
-ACCEPTS_AT_ONCE = 64
+ACCEPTS_AT_ONCE = 8
+"""So many clients are accepted in one turn: each costs about as much as a request, and others wait."""
 _PAUSE = 0.25
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
