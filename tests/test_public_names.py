@@ -52,6 +52,7 @@ PRIVATE_IMPORTS = _lines(
     """
     backends/test_log_output: driver.command.log_output
     budget/test_http2_sends: asyncio.reactor driver.loop.accepted driver.loop.hub
+    budget/test_metrics_calls: driver.loop.meter
     core/app/test_reload: core.sending.states
     core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
     core/driving: core.app.application core.connection.no_date core.feeds.group core.http.dates
