@@ -238,3 +238,54 @@ async def test_opentelemetry_is_told_the_same(serving: Serving, reader: InMemory
     assert active.value == 1
     (ended,) = found["httpng.ends"]
     assert (ended.value, dict(ended.attributes)) == (1, {"httpng.end": "handler_error"})
+
+
+class Noting:
+    """A provider of metrics that notes what is recorded: by the name of each instrument, the attributes."""
+
+    def __init__(self) -> None:
+        self.noted: dict[str, list[dict[str, Any]]] = {}
+
+    def get_meter(self, *_: object) -> "Noting":
+        return self
+
+    def create_histogram(self, name: str, **_: object) -> "Recording":
+        return Recording(self.noted.setdefault(name, []))
+
+    def create_counter(self, *_: object) -> None: ...
+
+    create_observable_counter = create_observable_up_down_counter = create_counter
+
+
+class Recording:
+    def __init__(self, noted: list[dict[str, Any]]) -> None:
+        self._noted = noted
+
+    def record(self, value: float, attributes: dict[str, Any] | None = None) -> None:
+        assert value >= 0
+        if attributes is not None:
+            self._noted.append(attributes)
+
+
+@ON_ONE_LOOP
+async def test_attributes_for_opentelemetry_are_made_once_for_requests_that_are_alike(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = Noting()
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
+    asked = [*(["GET", "PUT", "/raise"] * 3), *[f"M{number}" for number in range(1100)], "GET"]
+    async with serving(None, sites=SITES) as server:
+        with Client(server.addresses[0]) as client:
+            for one in asked:
+                await in_thread(client.get, *(("/raise",) if one == "/raise" else ("/", one)))
+    durations = provider.noted["http.server.request.duration"]
+    assert len(durations) == len(asked)
+    for kind in range(3):
+        assert durations[kind] is durations[kind + 3] is durations[kind + 6]
+    assert [one["http.request.method"] for one in durations[:3]] == ["GET", "PUT", "GET"]
+    assert durations[2]["error.type"] == "handler_error"
+    assert {one["http.request.method"] for one in durations[9:-1]} == {"_OTHER"}
+    # Names that clients make up don't stay.
+    assert durations[-1] == durations[0]
+    assert durations[-1] is not durations[0]
+    assert len({id(one) for one in provider.noted["httpng.first_byte"]}) == 1

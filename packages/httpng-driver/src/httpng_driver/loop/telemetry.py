@@ -21,8 +21,13 @@ from httpng_driver.loop.turns import Turns
 _FRESH: Final = 0.5
 """So many seconds a look is good for: a collection asks for several things at once."""
 
+_MOST_SETS: Final = 1024
+"""So many sets of attributes are kept."""
+
 Attributes = dict[str, Any]
 Told = Callable[[Any], Iterator[tuple[float, Attributes]]]
+_STREAM: Final[Attributes] = {"httpng.stream": True}
+_NO_STREAM: Final[Attributes] = {"httpng.stream": False}
 
 
 def meter_for(hub: Turns[Pump], settings: Settings) -> Meter | None:
@@ -46,33 +51,32 @@ def _provider() -> Any:
 class _TellingMeter(Meter):
     """A meter that also records what it counts."""
 
-    __slots__ = ("__weakref__", "_instruments")
+    __slots__ = ("__weakref__", "_instruments", "_sets")
 
     def __init__(self, instruments: "_Instruments", hub: Turns[Pump]) -> None:
         super().__init__()
         self._instruments = instruments
+        # By what they are made of: the same attributes for requests that are alike.
+        self._sets: dict[tuple[object, ...], Attributes] = {}
         instruments.hubs.add(hub)
 
     def ended(self, exchange: Any, now: float) -> None:
         """Count an exchange that is over."""
         super().ended(exchange, now)
-        made, request, head = self._instruments, exchange.request, exchange.head
+        made, request, head, started = self._instruments, exchange.request, exchange.head, exchange.started
         is_stream = exchange.length is None and not exchange.drops
-        attributes: Attributes = {
-            **method_and_scheme(request.method, is_secure=request.https),
-            "network.protocol.version": version(request.version_major, request.version_minor),
-        }
-        if head is not None:
-            attributes["http.response.status_code"] = head.status
-        if request.route:
-            attributes["http.route"] = request.route
-        if exchange.cause.text:
-            attributes["error.type"] = exchange.cause.label
-        elif head is not None and head.status >= 500:
-            attributes["error.type"] = str(head.status)
-        (made.streams if is_stream else made.requests).record(now - exchange.started, attributes)
+        status = 0 if head is None else head.status
+        method, https, route, cause = request.method, request.https, request.route, exchange.cause
+        kind = (method, https, request.version_major, request.version_minor, status, route, cause.label)
+        attributes = self._sets.get(kind)
+        if attributes is None:
+            if len(self._sets) >= _MOST_SETS:
+                # Clients may make up methods.
+                self._sets.clear()
+            attributes = self._sets[kind] = _attributes(request, status, cause)
+        (made.streams if is_stream else made.requests).record(now - started, attributes)
         if exchange.first_sent:
-            made.first_bytes.record(exchange.first_sent - exchange.started, {"httpng.stream": is_stream})
+            made.first_bytes.record(exchange.first_sent - started, _STREAM if is_stream else _NO_STREAM)
         made.lags.record(exchange.largest_lag)
 
     def timed_out(self) -> None:
@@ -84,6 +88,23 @@ class _TellingMeter(Meter):
         """Count how late the loop came."""
         super().late(seconds)
         self._instruments.delays.record(seconds)
+
+
+def _attributes(request: Any, status: int, cause: Any) -> Attributes:
+    """Return those of an exchange that is over."""
+    found: Attributes = {
+        **method_and_scheme(request.method, is_secure=request.https),
+        "network.protocol.version": version(request.version_major, request.version_minor),
+    }
+    if status:
+        found["http.response.status_code"] = status
+    if request.route:
+        found["http.route"] = request.route
+    if cause.text:
+        found["error.type"] = cause.label
+    elif status >= 500:
+        found["error.type"] = str(status)
+    return found
 
 
 class _Instruments:
