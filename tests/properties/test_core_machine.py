@@ -387,16 +387,19 @@ class CoreMachine(RuleBasedStateMachine):
                 served.ended, served.returned = False, b""
                 self._expect_refusal(exchange, data)
                 return
-            short = served.fell_short and not (how == "respond" and data)
-            short = how != "close" and (short or served.is_cut(before.current))
-            served.is_cut_short = short or (room is not None and len(data) < room)
-            assert begun or not served.is_cut_short
+            torn = served.is_cut(before.current)
         if how != "respond":
             getattr(exchange, how)(now)
         elif amount is None:
             exchange.respond(Response(body=data), now)
         else:
             self._respond_at_once(exchange, data, amount)
+        if open_:
+            # By now those that waited have reported: what is offered to the kernel was accepted.
+            short = served.fell_short and not (how == "respond" and data)
+            short = how != "close" and (short or torn)
+            served.is_cut_short = short or (room is not None and len(data) < room)
+            assert begun or not served.is_cut_short
         self._take_events()
         assert not served.line
 

@@ -43,6 +43,22 @@ def test_when_the_last_write_fell_short(carry: Carry, kind: str) -> None:
 
 
 @CARRIERS
+def test_not_when_the_last_write_was_accepted_whole_although_its_caller_went(carry: Carry, kind: str) -> None:
+    one = carry(kind, default_send_window=10)
+    one.write(b"longer than the window", timeout=1)
+    one.advance(1)
+    last = one.write(b"the whole of it")
+    one.push(5)
+    one.exchange.withdraw(last, one.now)
+    assert last.result is not None
+    assert last.result.body_bytes_sent == len(b"the whole of it")
+    one.push()
+    one.finish()
+    one.push()
+    assert (one.body, one.outcomes, one.end) == (b"the whole of it", ["complete"], "whole")
+
+
+@CARRIERS
 def test_when_fewer_bytes_than_declared_were_written(carry: Carry, kind: str) -> None:
     one = carry(kind)
     one.header(headers={"content-length": 10})

@@ -147,7 +147,7 @@ async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Carrier, p
             await until(lambda: downloads.reset, "the clients learn it")
     assert why == "false"
     assert float(took) >= 1.5 * pace.second
-    assert pace is FAST or float(took) < 3
+    assert pace is FAST or float(took) < 10
 
 
 @at_each_pace

@@ -194,7 +194,7 @@ class ResponseLife(ResponseBody):
         if self.queue is not None:
             for write in self.queue.clear():
                 self.keep_offered(write)
-                self.note_short(write)
+                self.note_left(write)
                 if write.accepted and write.rest:
                     # Whatever goes out behind it, something is missing in its middle.
                     self.last_short = _ALWAYS
@@ -207,10 +207,13 @@ class ResponseLife(ResponseBody):
             write.accept(self.committed)
             self.accept_offered(write.body, self._offered_at)
 
-    def note_short(self, write: Write) -> None:
-        """Remember that a write ends before all of it was accepted, if it does."""
-        if write.rest and write.order > self.last_short:
-            self.last_short = write.order
+    def note_left(self, write: Write) -> None:
+        """Remember of a write that leaves the line whether all of it was accepted."""
+        if write.rest:
+            self.last_short = max(self.last_short, write.order)
+        elif write.body:
+            # Its caller waited only for the kernel to take the last of it, which is offered.
+            self.last_whole = max(self.last_whole, write.order)
 
     def settle_waits(self) -> None:
         """Settle the waits for which the response has come far enough; all, if it is over."""

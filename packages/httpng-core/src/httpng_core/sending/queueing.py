@@ -140,7 +140,7 @@ class Queueing(Tracking):
             assert queue is not None
             queue.remove(pending)
             self.keep_offered(pending)
-            self.note_short(pending)
+            self.note_left(pending)
             self.settle_call(pending)
             # Who stood in line behind it may be accepted now.
             queue.advance(self, now, self._settle_write)
