@@ -66,16 +66,16 @@ docs: .venv/packages.stamp
 test: lint
 	$(BIN)/python -m pytest tests -q -m "not soak" --numprocesses auto --dist loadfile
 
-# What is not covered is listed. The floors only go up: the goals are 100 and 95. What runs in other
-# processes, such as the command, counts only as far as it runs here too; `testing` is a tool of tests.
+# What is not covered is listed. The floors only go up: the goals are 100 and 95. What the command and workers
+# run in processes of their own counts too, unless those are killed; `testing` is a tool of tests.
 CORE_FLOOR := 98
-DRIVER_FLOOR := 90
+DRIVER_FLOOR := 94
 COVERAGE := $(BIN)/python -m coverage
 COUNTED := -q -m "not soak" --numprocesses auto --dist loadfile --cov --cov-branch --cov-report=
 
 coverage: .venv/dev.stamp
-	COVERAGE_FILE=.coverage.core $(BIN)/python -m pytest tests/core tests/properties tests/hostile $(COUNTED)
-	COVERAGE_FILE=.coverage.driver $(BIN)/python -m pytest tests/driver tests/backends $(COUNTED)
+	COVERAGE_FILE=$(CURDIR)/.coverage.core $(BIN)/python -m pytest tests/core tests/properties tests/hostile $(COUNTED)
+	COVERAGE_FILE=$(CURDIR)/.coverage.driver $(BIN)/python -m pytest tests/driver tests/backends $(COUNTED)
 	$(COVERAGE) report --data-file=.coverage.core --include='*/httpng_core/*' --omit='*/httpng_core/testing/*' \
 		--fail-under=$(CORE_FLOOR)
 	$(COVERAGE) report --data-file=.coverage.driver --include='*/httpng_driver/*' --fail-under=$(DRIVER_FLOOR)

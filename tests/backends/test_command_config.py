@@ -169,6 +169,29 @@ def test_what_is_printed_can_be_read_again(folder: Path, capsys: pytest.CaptureF
     assert tomllib.loads(again) | {"sites": 0} == tomllib.loads(told) | {"sites": 0}
 
 
+@pytest.mark.usefixtures("config")
+def test_places_networks_and_headers_are_printed_as_they_are_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = """
+app = "options_app:handler"
+listen = [{addr = "127.0.0.1", port = 2, proxy_protocol = true}, {addr = "unix:/tmp/a.sock", mode = "660"}]
+trusted_proxies = ["10.0.0.0/8", "::1"]
+
+[headers]
+x-a = "b"
+"""
+    (folder / "places.toml").write_text(written)
+    told = lines(capsys, "--config", "places.toml", "--print-config")
+    found, given = tomllib.loads(told), tomllib.loads(written)
+    first, second = found["listen"]
+    assert (first["addr"], first["port"], first["proxy_protocol"]) == ("127.0.0.1", 2, True)
+    assert (second["addr"], second["mode"]) == ("unix:/tmp/a.sock", "660")
+    assert found["trusted_proxies"] == ["10.0.0.0/8", "::1/128"]
+    assert found["headers"] == ["x-a: b"]
+    assert found["app"] == given["app"]
+
+
 # Mistakes -------------------------------------------------------------------------------------------------
 
 
