@@ -39,7 +39,9 @@ _HOT: Final = {
         "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
         "peer_settings requests sending session session_config stream_states streams"
     ),
-    "http2": "answers at_once blocks dealing framing intake lifetime protocol requests stream tunnel uploads",
+    "http2": (
+        "answers at_once blocks bulk dealing framing intake lifetime protocol requests stream tunnel uploads"
+    ),
     "tls": "handshake outbound records",
     "connection": "__init__ negotiation preamble",
     "app": "files handlers",
