@@ -75,7 +75,11 @@ def said_by(head: ParsedHead) -> Said:
     block = head.block
     assert isinstance(block, HeaderBlock)
     framing = block.framing
-    means = tuple(getattr(framing, name) for name in framing.__slots__)
+    means = (
+        *(framing.lines, framing.minor, framing.digit, framing.host, framing.content_length),
+        *(framing.chunked, framing.has_body, framing.keep_alive, framing.expects_continue),
+        *(framing.upgrade, framing.is_plain),
+    )
     return (
         head.method,
         head.target,
