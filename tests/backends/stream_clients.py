@@ -86,10 +86,10 @@ class EventClient(StreamClient):
     """Server-sent events over HTTP/1.1."""
 
     _kept = b""
-    _has_head = False
+    _has_head = _has_bye = False
 
     def hello(self) -> bytes:
-        self._kept, self._has_head = b"", False
+        self._kept, self._has_head, self._has_bye = b"", False, False
         again = f"last-event-id: {self.last_id}\r\n" if self.last_id else ""
         return f"GET / HTTP/1.1\r\nhost: x\r\n{again}\r\n".encode()
 
@@ -100,10 +100,12 @@ class EventClient(StreamClient):
             data = rest if self._has_head else head
         for update in _UPDATE.finditer(data):
             self.note(update[1], update[2], update[3])
+        # The last chunk may come after it.
+        self._has_bye = self._has_bye or b"event: bye" in data
         # The last event may not be whole.
         self._kept = data[max(data.rfind(b"\n\n"), 0) :]
         if data.endswith(b"\r\n0\r\n\r\n"):
-            return "goodbye" if b"event: bye" in data else "ended"
+            return "goodbye" if self._has_bye else "ended"
         return None
 
 
