@@ -223,6 +223,16 @@ class StreamClients(threading.Thread):
         """What the client that is farthest behind has as the newest number of a key, of those that read."""
         return min(client.newest.get(key, 0) for client in self.clients if client.habit == "reads")
 
+    def behind(self, since: int) -> list[str]:
+        """Who of those that read has not got a newer number of each key, and how they stand."""
+        if not self.is_alive():
+            return ["all: their thread has ended"]
+        return [
+            f"{type(client).__name__} {client.last_id!r}, ends: {[end.how for end in client.ends[-3:]]}"
+            for client in self.clients
+            if client.habit == "reads" and min(client.newest.values(), default=0) < since
+        ]
+
     def ends(self) -> list[End]:
         return [end for client in self.clients for end in client.ends]
 

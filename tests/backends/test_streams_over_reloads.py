@@ -90,7 +90,11 @@ def streams(
 def until_current(server: Program, crowd: StreamClients) -> None:
     """Each client gets values of all keys that are published from now on."""
     since = now()
-    server.until(lambda: all(crowd.newest(key) >= since for key in KEYS), "all have the newest values")
+    try:
+        server.until(lambda: all(crowd.newest(key) >= since for key in KEYS), "all have the newest values")
+    except AssertionError as error:
+        error.add_note(f"Behind are {crowd.behind(since)}")
+        raise
 
 
 def reload(server: Program) -> float:
