@@ -116,13 +116,22 @@ async def test_a_stalled_follower_goes_on_with_the_newest(net: Net) -> None:
         await followed(feed)
         pump = await adopted(server, client)
         number = 0
-        while feed.get_stats().skipped <= 100 or not client.starves:
-            number += 1
-            feed.publish(tick(number))
-            if not client.starves:
-                client.receive_ready()
-            await anyio.lowlevel.checkpoint()
-        await net.standstill(pump, client)
+
+        async def publish() -> None:
+            nonlocal number
+            while True:
+                number += 1
+                feed.publish(tick(number))
+                if not client.starves:
+                    client.receive_ready()
+                await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            # As long as the kernel may have room yet: else it would stay so.
+            tasks.start_soon(publish)
+            await until(lambda: feed.get_stats().skipped > 100 and client.starves)
+            await net.standstill(pump, client)
+            tasks.cancel_scope.cancel()
         feed.publish(tick(number + 1))
         seen = await read_until(client, number + 1)
         assert seen == sorted(set(seen))
