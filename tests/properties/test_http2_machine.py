@@ -214,13 +214,20 @@ class Http2Machine(RuleBasedStateMachine):
             amount -= taken
             self.taken += taken
             self.walker.feed(offer[:taken])
-            self.client.receive(offer[:taken])
+            self._client_receives(offer[:taken])
             more = self.connection.bytes_accepted(taken, self.clock())
             assert more or self.connection.prepare() is Readiness.NOTHING, "a driver would stop here"
             self._take_events()
             self.keeps_every_invariant()
             if taken < len(offer):
                 return
+
+    def _client_receives(self, data: bytes) -> None:
+        # h2 takes longer frames from the call after that with the acknowledgement on, which comes first.
+        apart = 200 if self.changes > 1 else 0
+        for at in range(min(apart, len(data))):
+            self.client.receive(data[at : at + 1])
+        self.client.receive(data[apart:])
 
     @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 2.5, 6.0]))
     def time_passes(self, seconds: float) -> None:

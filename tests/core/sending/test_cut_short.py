@@ -90,6 +90,26 @@ def test_while_it_is_flushed_calls_behave_as_after_cancellation(carry: Carry, ki
 
 
 @CARRIERS
+def test_what_waits_is_told_while_it_is_flushed(carry: Carry, kind: str) -> None:
+    one = carry(kind, default_send_window=100)
+    head = one.header()
+    one.write(b"x" * 99)
+    one.write(b"in vain", timeout=1, window=0)
+    one.advance(1)
+    wait = one.exchange.wait(1, one.now)
+    one.finish()
+    connection = one.driven.connection
+    while not one.exchange.stats(one.now).sent:
+        assert connection.wants_write
+        offer = b"".join(connection.data_to_send(one.now, 7))
+        connection.bytes_accepted(len(offer), one.now)
+    assert one.exchange.stats(one.now).sent < 99
+    assert wait.result is not None
+    assert wait.result.reached
+    assert head.settled
+
+
+@CARRIERS
 def test_a_flush_that_is_to_be_cut_short_may_stall_as_any(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=1 << 20, stall_timeout=7)
     one.write(LONG)

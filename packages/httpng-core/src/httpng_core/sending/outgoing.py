@@ -186,10 +186,11 @@ class Outgoing(ResponseLife):
             # A handler may have raised while the kernel was asked.
             self.state = ResponseState.CUT if self.state is _CUTTING else ResponseState.CLOSED
             self.tell_over(now)
-        elif self.state is _CUTTING:
-            self.check_flushed(now)
-        elif self.waits is not None and self.waits.pending:
-            self.settle_waits()
+        else:
+            if self.state is _CUTTING:
+                self.check_flushed(now)
+            if self.waits is not None and self.waits.pending:
+                self.settle_waits()
         if self.queue is not None and self.state is _STREAMING:
             self._step_in()
 
