@@ -17,7 +17,7 @@ from tests.driver.ws_client import WsClient
 from httpng_core import ListenAddress
 
 ROOT = Path(__file__).parent.parent.parent
-_SLOW = " WARNING asyncio: Executing <"
+_SLOW = "Executing <"
 """What asyncio says in its debug mode of a step that took more than 0.1 s: that depends on the machine."""
 pytestmark = pytest.mark.anyio
 
