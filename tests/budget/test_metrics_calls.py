@@ -1,13 +1,10 @@
 """What counting for metrics costs a hello that is like the one before: one call, into no histogram yet."""
 
-import sys
 from collections.abc import Callable
 from statistics import mode
-from types import FrameType
-from typing import Any
 
 from bench.core_driver import PEER, CoreDriver
-from tests.budget.test_calls import REQUEST, TIMES, hello
+from tests.budget.test_calls import REQUEST, TIMES, calls_in_core, hello
 
 from httpng_core import Host
 from httpng_core.testing import Http2Client
@@ -37,19 +34,7 @@ class Counted:
 
 
 def calls_of_meter(run: Callable[[], object]) -> int:
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event == "call" and frame.f_globals["__name__"] == Meter.__module__
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        run()
-    finally:
-        sys.setprofile(before)
-    return calls
+    return calls_in_core(run, Meter.__module__)
 
 
 def test_a_hello_over_http1() -> None:

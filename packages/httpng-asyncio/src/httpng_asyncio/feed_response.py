@@ -202,9 +202,10 @@ class _Owner:
 
     async def wait(self, now: float, until: float) -> None:
         """Wait until something has changed, or it is to be looked at, or for a time."""
-        due = min(inf if (due := self.timers.next_deadline()) is None else due, until)
+        due = self.timers.next_deadline()
+        wake_at = until if due is None else min(due, until)
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if due == inf else max(due - now, 0)):
+            async with asyncio.timeout(None if wake_at == inf else max(wake_at - now, 0)):
                 await self.changed.wait()
 
     # What followers do: see `FollowOwner`.
