@@ -39,19 +39,16 @@ FIELD_LINES: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+")
 FIELD_LINE: Final = re.compile(_TOKEN + rb":" + _VALUE + rb"\r\n")
 # Name and value of each line of a block that FIELD_LINES matches.
 FIELDS: Final = re.compile(rb"([^:\r\n]++):[\t ]*+([^\r]*+)")
-# The fields that say how a request is delimited and what becomes of its connection. It begins with the line
-# feed before the name, for which the search is a memchr: so a block is given with one in front.
-FRAMING_FIELDS: Final = re.compile(
-    rb"\n((?i:host|connection|content-length|transfer-encoding|expect|upgrade):[^\r]*+)"
-)
+# The fields that say how a request is delimited and what becomes of its connection.
+_FRAMING: Final = (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
+# It begins with the line feed before the name, for which the search is a memchr: so a block is given with one
+# in front.
+FRAMING_FIELDS: Final = re.compile(rb"\n((?i:" + b"|".join(_FRAMING) + rb"):[^\r]*+)")
 
-# Field lines that are none of those.
+# Field lines that are none of those. Most are told from them by their first letter.
+_FRAMING_NAME: Final = b"|".join([b"[%c%c](?i:%s)" % (name[0] - 32, name[0], name[1:]) for name in _FRAMING])
 OTHER_LINES: Final = re.compile(
-    rb"(?:(?!(?:[Hh](?i:ost)|[Cc](?i:onnection|ontent-length)|[Tt](?i:ransfer-encoding)|[Ee](?i:xpect)|[Uu](?i:pgrade)):)"
-    + _TOKEN
-    + rb":"
-    + _VALUE
-    + rb"\r\n)*+"
+    rb"(?:(?!(?:" + _FRAMING_NAME + rb"):)" + _TOKEN + rb":" + _VALUE + rb"\r\n)*+"
 )
 
 # RFC 9112, 7.1: chunk-size [ chunk-ext ] CRLF, and 7.1.1: whitespace only around ";" and "=".
