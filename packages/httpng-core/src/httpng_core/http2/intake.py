@@ -86,7 +86,7 @@ class Intake(Lifetime):
     # Requests -----------------------------------------------------------------------------------------
 
     def _take_one(self, stream_id: int, head: RequestHead, now: float) -> None:
-        """Take a request that came whole and alone; what `_take_requests` does of several."""
+        """Take a request that came whole, in one go where it is as always."""
         endpoint, settings, admission, like = self.endpoint, self.settings, self.host.admission, head.like
         facts = self._memo.kept.get(head if like is None else like)
         if (
@@ -113,40 +113,10 @@ class Intake(Lifetime):
         endpoint.events.append(RequestReceived(exchange))
 
     def _take_requests(self, events: list[Event], now: float) -> None:
-        """Take requests that came whole, all in one go where they are as always."""
-        admission, kept, endpoint, settings = (
-            self.host.admission,
-            self._memo.kept,
-            self.endpoint,
-            self.settings,
-        )
-        open_streams, ends = self.session.streams.open, (endpoint.https, endpoint.peer, endpoint.ouraddr)
-        is_plain = (
-            admission.full is None
-            and not self._priorities
-            and settings.trusted_proxies is None
-            and not endpoint.draining
-        )
+        """Take requests that came whole, and nothing between them."""
         for event in events:
             assert isinstance(event, RequestBegan)
-            head, stream_id = event.head, event.stream_id
-            like = head.like
-            facts = kept.get(head if like is None else like)
-            if facts is None or facts.protocol or not is_plain:
-                self._take_request(event, now)
-                continue
-            stream = Stream(self, open_streams[stream_id], facts.priority)
-            self.streams[stream_id] = stream
-            path = facts.path if like is None else head.path.decode("ascii")
-            request = Request(facts.method, path, facts.host, facts, b"", 0, *ends)
-            request.version_major = 2
-            exchange = stream.exchange = Exchange(request, settings, endpoint.timers, stream, now)
-            admission.under_way += 1
-            if admission.open is not None:
-                admission.open[exchange] = None
-            endpoint.events.append(RequestReceived(exchange))
-        if self.streams:
-            self._idle_since = None
+            self._take_one(event.stream_id, event.head, now)
 
     def _take_request(self, event: RequestBegan, now: float) -> None:
         stream_id, facts = event.stream_id, None
