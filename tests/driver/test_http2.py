@@ -164,6 +164,21 @@ async def test_shutdown_says_goodbye_and_lets_streams_end(net: Net) -> None:
     assert (client.http2.goaway, client.ended) == (0, "fin")
 
 
+async def test_a_cut_says_which_stream_was_the_last(net: Net) -> None:
+    async def handler(req: Request, io: IO) -> None:
+        await io.write("for ever")
+        await io.wait_cancelled()
+
+    async with net.serving(handler, cancel=False) as server, net.connect2(server) as client:
+        number = client.begin()
+        await in_thread(client.read_until, number, 8)
+        # Of all this the client answers nothing.
+        server.shutdown(0)
+        await in_thread(client.read_to_end)
+    assert (client.http2.goaway, client.http2.last_stream) == (0, number)
+    assert client.ended == "reset"
+
+
 async def test_an_idle_connection_is_under_the_new_timeout(net: Net) -> None:
     """Nothing comes on it that would have its loop look at it."""
 

@@ -309,6 +309,24 @@ def test_a_client_that_does_not_answer_a_drain_is_told_the_last_stream_all_the_s
     assert driven.connection.half_close_expected()
 
 
+def test_at_the_end_of_patience_a_drain_says_at_once_which_stream_was_the_last() -> None:
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    driven.connection.drain(driven.now)
+    driven.push()
+    driven.connection.drain(driven.now, patient=False)
+    driven.push()
+    assert (driven.client.goaway, driven.client.last_stream) == (ErrorCodes.NO_ERROR, 1)
+    said = len(driven.wire)
+    driven.connection.drain(driven.now, patient=False)
+    driven.push()
+    assert len(driven.wire) == said
+    exchange.finish(driven.now)
+    driven.push()
+    assert driven.client.streams[1].complete
+    assert driven.connection.half_close_expected()
+
+
 def test_drain_of_an_idle_connection_says_goodbye() -> None:
     driven = idle()
     driven.connection.drain(driven.now)

@@ -202,7 +202,7 @@ class Connection:
     def drain(self, now: float, *, patient: bool = True) -> None:
         """Take no more requests: close when idle, else once what is under way is over.
 
-        Handlers are told: `io.draining` is true from now on. Again: nothing.
+        Handlers are told: `io.draining` is true from now on. Again: nothing, unless patience is at its end.
 
         Args:
             now: the time.
@@ -211,6 +211,8 @@ class Connection:
         """
         endpoint = self._endpoint
         if endpoint.draining:
+            if not patient:
+                endpoint.protocol.drain(now, patient)
             return
         endpoint.draining = True
         exchanges = endpoint.protocol.exchanges()

@@ -272,10 +272,10 @@ class Lifetime:
 
         An idle connection may have one on its way as well, and one that was just opened has.
         """
-        if self._phase is not Phase.OPEN:
-            return
-        if not patient and not self.streams:
+        if not patient:
             self._go_away(now)
+            return
+        if self._phase is not Phase.OPEN:
             return
         self._phase, self.endpoint.watches = Phase.LEAVING, True
         self.session.announce_leaving()

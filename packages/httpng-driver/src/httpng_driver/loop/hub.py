@@ -126,6 +126,9 @@ class Hub(Turns[Pump]):
         """Abort every connection; their handlers learn it."""
         with self.lock:
             for pump in self.pumps:
+                # HTTP/2 says which stream was the last, if the client takes it now.
+                pump.connection.drain(self.clock(), patient=False)
+                pump.serve()
                 pump.connection.abort(self.clock())
                 self.runner.serve(pump.connection)
                 pump.close()
