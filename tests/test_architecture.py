@@ -38,7 +38,16 @@ UPWARDS: dict[str, set[Edge]] = {
 FAR_FROM_HOME: set[tuple[str, str]] = set()
 # For types alone: two modules that know each other.
 IN_CIRCLES: dict[str, set[Edge]] = {
-    "httpng_core": _edges("sending.carrier: sending.outgoing"),
+    "httpng_core": _edges(
+        """
+        feeds.broadcast: feeds.follower
+        feeds.follower: feeds.feed
+        http2.reference.intake: http2.reference.lifetime
+        http2.reference.stream: http2.reference.lifetime
+        http2.stream: http2.intake
+        sending.carrier: sending.outgoing
+        """
+    ),
     "httpng_lua": set(),
     "httpng_driver": set(),
 }
@@ -330,7 +339,7 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 # Sizes ------------------------------------------------------------------------------------------------
 
 MOST_LINES = 400
-MOST_PROTOCOL_CLASSES = 18
+MOST_PROTOCOL_CLASSES = 14
 """Interfaces; the goal is 8: one implementer needs none."""
 PUBLIC_NAMES_OF_CONNECTION = 29
 """Verbs and questions; the goal is 25."""

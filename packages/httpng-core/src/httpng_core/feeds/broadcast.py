@@ -14,7 +14,7 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.deltas import Bases, Deltas
@@ -23,45 +23,15 @@ from httpng_core.feeds.places import Books, Place
 from httpng_core.feeds.resume import Ids
 from httpng_core.sending.host import DirectSend
 
+if TYPE_CHECKING:
+    from httpng_core.feeds.follower import Follower
+
 MAX_PAYLOAD = 16 * 1024 - 64
 """Longer payloads are sent to each follower for itself: there the copy costs more than the books.
 
 With what is framed around it a payload fits into a record of TLS, and into a DATA frame of any client's.
 """
 _FRAME_HEAD: Final = 9
-
-
-class Member(Protocol):
-    """A follower, as a sweep sees it.
-
-    Attributes:
-        slot: its place, while it is in step.
-        base: the totals up to which its books were taken.
-        max_age: seconds after which it wants a payload no more.
-    """
-
-    slot: int
-    base: Books
-    max_age: float
-
-    @property
-    def notes_gaps(self) -> bool:
-        """Whether its client may be told what was skipped."""
-
-    def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
-        """Return whether the same is pending for it, and will be sent as the same."""
-
-    def stepped_in(self, sweep: "Sweep") -> None:
-        """Note that it is in step; what was pending for it is pending here."""
-
-    def step_out(self) -> None:
-        """Note that it is to be served for itself."""
-
-    def fell_short(self, payload: Payload, sent_as: bytes, taken: int, now: float) -> None:
-        """Note that its socket took only `taken` wire bytes of what is sent of a payload."""
-
-    def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is reset."""
 
 
 class Sweep:
@@ -123,11 +93,11 @@ class Sweep:
         self._sent_as: Payload | None = None
         self._totals: Books = (0, 0, 0)
         self._cursor = 0
-        self._members: list[Member | None] = []
+        self._members: list[Follower | None] = []
         self._sends: list[DirectSend] = []
         self._gone = 0
         self._max_age = inf
-        self._candidates: dict[Member, DirectSend] = {}
+        self._candidates: dict[Follower, DirectSend] = {}
 
     @property
     def is_scheduled(self) -> bool:
@@ -176,13 +146,13 @@ class Sweep:
             self._step_out(0, lambda member: member.notes_gaps)
             self._backlog.discard(key)
 
-    def step_in(self, member: Member, send: DirectSend) -> None:
+    def step_in(self, member: "Follower", send: DirectSend) -> None:
         """Note that `member` may step in as soon as exactly the same is pending for it as for the others."""
         self._candidates[member] = send
         if self._payload is None:
             self._admit()
 
-    def withdraw(self, member: Member) -> None:
+    def withdraw(self, member: "Follower") -> None:
         """Note that `member` may not step in after all."""
         self._candidates.pop(member, None)
 
@@ -205,7 +175,7 @@ class Sweep:
         """Return how many payloads `member` has not been sent."""
         return len(self._backlog) + (self._payload is not None and member.slot >= self._cursor)
 
-    def pending(self, member: Member) -> list[Payload]:
+    def pending(self, member: "Follower") -> list[Payload]:
         """Return what `member` has not been sent, in order."""
         payloads = self._backlog.payloads()
         if self._payload is not None and member.slot >= self._cursor:
@@ -219,7 +189,7 @@ class Sweep:
         if self._payload is not None and member.slot < self._cursor:
             bases.sent(self._payload)
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: "Follower") -> None:
         """Note that `member` steps out; its books were taken, and what is pending for it is now its own."""
         self._vacate(member.slot)
         # Not in a pass, where a driver counts places; and seldom, as it costs a look at each.
@@ -372,7 +342,7 @@ class Sweep:
         self._sends[slot] = len
         self._gone += 1
 
-    def _give_up(self, member: Member, now: float) -> None:
+    def _give_up(self, member: "Follower", now: float) -> None:
         if member in self._members:
             self._vacate(member.slot)
         member.give_up(now)
@@ -387,7 +357,7 @@ class Sweep:
         self._gone = 0
         self._max_age = min((member.max_age for member, _ in kept), default=inf)
 
-    def _step_out(self, first: int, concerns: Callable[[Member], bool]) -> None:
+    def _step_out(self, first: int, concerns: Callable[["Follower"], bool]) -> None:
         for member in self._members[first:]:
             if member is not None and concerns(member):
                 member.step_out()

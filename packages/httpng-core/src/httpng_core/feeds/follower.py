@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.broadcast import Sweep
@@ -12,11 +12,14 @@ from httpng_core.feeds.keys import Keys, Predicate
 from httpng_core.feeds.limited import Limited
 from httpng_core.feeds.merging import Merger
 from httpng_core.feeds.pace import Pace
-from httpng_core.feeds.publication import Publication, Publisher
+from httpng_core.feeds.publication import Publication
 from httpng_core.feeds.resume import Progress
 from httpng_core.sending import calls
 from httpng_core.sending.ends import Cause, EndKind, over_limit
 from httpng_core.sending.host import DirectSend, Host
+
+if TYPE_CHECKING:
+    from httpng_core.feeds.feed import Feed
 
 _TOO_MANY: Final = over_limit("max_queued", "too many bytes of a feed waited (max_queued)")
 _MUCH: Final = 64
@@ -34,8 +37,8 @@ class Follower(Limited):
         "_finished",
         "_gaps",
         "_given_up",
+        "_group",
         "_offered",
-        "_publisher",
         "_waits_for",
         "framed",
         "keys",
@@ -44,7 +47,7 @@ class Follower(Limited):
 
     def __init__(
         self,
-        publisher: Publisher["Follower"],
+        feed: "Feed",
         backlog: LatestBacklog | EveryBacklog,
         max_age: float,
         on_gap: OnGap | None,
@@ -54,8 +57,8 @@ class Follower(Limited):
     ) -> None:
         super().__init__(backlog, pace, progress)
         self.keys = keys
-        self._publisher = publisher
-        self._feed: Publication[Follower]
+        self._feed = feed
+        self._group: Publication[Follower]
         self.max_age = max_age
         self._gaps = None if on_gap is None else Gaps(on_gap)
         self._offered: Payload | None = None
@@ -80,7 +83,7 @@ class Follower(Limited):
     @property
     def ended(self) -> bool:
         """Whether nothing is pending and nothing will be."""
-        return (self._finished or self._feed.is_closed) and not self._backlog
+        return (self._finished or self._group.is_closed) and not self._backlog
 
     @property
     def size(self) -> int:
@@ -95,18 +98,18 @@ class Follower(Limited):
     def begin(self, owner: "calls.FollowOwner", host: Host) -> None:
         """Join the feed; the hooks of `host` are called when something becomes pending."""
         self._owner, self._wake = owner, host.payload_ready
-        self._feed, payloads = self._publisher.join(self, host)
-        self._clock = self._feed.clock
+        self._group, payloads = self._feed.join(self, host)
+        self._clock = self._group.clock
         self._since = self._clock()
-        self._join(self._feed, len(payloads))
-        deltas = self._feed.deltas
+        self._join(self._group, len(payloads))
+        deltas = self._group.deltas
         self._bases = None if deltas is None else Bases(deltas)
         for payload in payloads:
             self._backlog.add(payload)
             if self._bases is not None:
                 self._bases.begin(payload.key)
-        if self.progress is not None and self._feed.ids is not None:
-            self.progress.begin(self._feed.ids, self._backlog)
+        if self.progress is not None and self._group.ids is not None:
+            self.progress.begin(self._group.ids, self._backlog)
         if self._pace is not None:
             self._keep_to(self._pace)
 
@@ -118,7 +121,7 @@ class Follower(Limited):
         if self._throttle is not None:
             self._throttle.stop()
         self._backlog.clear()
-        self._feed.leave(self)
+        self._group.leave(self)
 
     def finish(self) -> None:
         """Take in nothing more: it has ended once what is pending is sent."""
@@ -183,7 +186,7 @@ class Follower(Limited):
             self.progress.taken()
         self._delivered += 1
         if self._owner is None:
-            self._publisher.delivered_late()
+            self._feed.delivered_late()
         elif self._throttle is not None:
             self._throttle.arm()
 
@@ -191,11 +194,11 @@ class Follower(Limited):
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
         """Share a sweep with others, from now on or soon: all that was published is sent."""
-        if self._sweep is not None or self._owner is None or self._finished or self._feed.is_closed:
+        if self._sweep is not None or self._owner is None or self._finished or self._group.is_closed:
             return
         if self._throttle is not None and self._throttle.is_limited:
             return
-        self._waits_for = self._feed.sweep(host, chunks=chunks)
+        self._waits_for = self._group.sweep(host, chunks=chunks)
         self._waits_for.step_in(self, send)
 
     def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
@@ -217,7 +220,7 @@ class Follower(Limited):
         self._backlog.clear()
         self._sweep, self._waits_for = sweep, None
         self._merged -= sweep.merged
-        self._feed.stepped_in(self)
+        self._group.stepped_in(self)
 
     def step_out(self) -> None:
         """Note that it is served for itself, with what is pending."""
@@ -230,7 +233,7 @@ class Follower(Limited):
         assert self._owner is not None
         self._owner.settle_books(self)
         for payload in sweep.pending(self):
-            if self._feed.merger is not None:
+            if self._group.merger is not None:
                 # No more than one can be there: what a pass is sending.
                 self._held = self._backlog.get(payload.key) or self._held
             self._backlog.add(payload)
@@ -239,7 +242,7 @@ class Follower(Limited):
             sweep.give_bases(self, self._bases)
         sweep.remove(self)
         self._sweep = None
-        self._feed.stepped_out(self)
+        self._group.stepped_out(self)
         if self._backlog:
             self._wake()
 
@@ -281,7 +284,7 @@ class Follower(Limited):
             return  # It left meanwhile, with another that its exchange followed; or takes in no more.
         if not backlog:
             self._wake()
-        merger = self._feed.merger
+        merger = self._group.merger
         if merger is None or (older := backlog.get(payload.key)) is None:
             backlog.add(payload)
         else:
@@ -339,24 +342,24 @@ class Follower(Limited):
     def overflow(self) -> None:
         """Note that more waits for it than may: its exchange is reset."""
         if self._owner is not None:
-            self._owner.reset(self._feed.clock(), _TOO_MANY)
+            self._owner.reset(self._group.clock(), _TOO_MANY)
 
     def fail(self, error: BaseException) -> None:
         """Note that the function that says what is wanted has raised: its follow ends with that."""
         if self._owner is not None:
-            self._owner.follow_failed(error, self._feed.clock())
+            self._owner.follow_failed(error, self._group.clock())
 
     def feed_closed(self) -> None:
         """Nothing more will be published."""
         if self._owner is not None:
-            self._owner.feed_closed(self._feed.clock())
+            self._owner.feed_closed(self._group.clock())
 
     # Inside -------------------------------------------------------------------------------------------
 
     def _tell_if_ended(self) -> None:
         """Have its follow end, if what was the last to be sent is not any more."""
         if self._owner is not None and self.ended:
-            self._owner.feed_closed(self._feed.clock())
+            self._owner.feed_closed(self._group.clock())
 
     def _replace(self, older: Payload, newer: Payload, merger: Merger) -> None:
         """Put a newer payload of a key in the place of one that is pending, merged if it can be."""
@@ -374,14 +377,14 @@ class Follower(Limited):
     def _merge_held(self, older: Payload) -> None:
         """Merge what was not sent after all with what was published since."""
         self._held = None
-        merger, newer = self._feed.merger, self._backlog.get(older.key)
+        merger, newer = self._group.merger, self._backlog.get(older.key)
         merged = None if merger is None or newer is None else merger.merged(older, newer)
         if merged is not None and self._backlog.get(older.key) is newer:
             self._backlog.add(merged)
             self._merged += 1
 
     def _is_old(self, payload: Payload) -> bool:
-        return self.max_age < inf and self._feed.clock() - payload.at > self.max_age
+        return self.max_age < inf and self._group.clock() - payload.at > self.max_age
 
     def _drop_expired(self) -> None:
         while (payload := self._first()) is not None and self._is_old(payload):

@@ -1,9 +1,9 @@
 """What followers that want the same get of a feed, as far as a follower needs to know."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
-from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
+from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog
 from httpng_core.feeds.broadcast import Sweep
 from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.merging import Merger
@@ -12,7 +12,6 @@ from httpng_core.sending.host import Host
 
 F = TypeVar("F")
 """The follower."""
-F_contra = TypeVar("F_contra", contravariant=True)
 
 
 class Publication(Generic[F]):
@@ -82,13 +81,3 @@ class Publication(Generic[F]):
     def stepped_out(self, follower: F) -> None:
         """Have `follower` get what is published for itself."""
         self._apart[follower] = None
-
-
-class Publisher(Protocol[F_contra]):
-    """What a follower needs of a feed before it follows."""
-
-    def join(self, follower: F_contra, host: Host) -> tuple[Publication[Any], list[Payload]]:
-        """Have `follower` get what is published from now on: where from, and what it starts with."""
-
-    def delivered_late(self) -> None:
-        """Note that a follower that left with a payload offered has delivered it after all."""

@@ -1,16 +1,14 @@
 """One stream of HTTP/2: a request that comes in, then its exchange. What is framed of it is in `framing`."""
 
 from math import inf
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
 from httpng_core.http.response import ResponseHead
 from httpng_core.http2.at_once import StreamSend
 from httpng_core.http2.blocks import CONTINUE, interim_block
 from httpng_core.http2.engine import streams
 from httpng_core.http2.engine.errors import INTERNAL_ERROR
-from httpng_core.http2.engine.session import Session
 from httpng_core.http2.framing import Framing
 from httpng_core.http2.tunnel import TunnelInflow
 from httpng_core.sending.ends import Cause
@@ -19,52 +17,13 @@ from httpng_core.sending.holdings import Holding, holding_of
 from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
+from httpng_core.wire.endpoint import MAX_INTERIM
+
+if TYPE_CHECKING:
+    from httpng_core.http2.intake import Intake
 
 BODY_WINDOW: Final = 256 * 1024
 """How much of a body may be on its way once it gets more credit than the first."""
-
-
-class StreamOwner(Protocol):
-    """What a stream needs of the protocol.
-
-    Attributes:
-        endpoint: our end of the connection.
-        session: makes frames.
-        settings: timeouts.
-        streams: those that are open, by id.
-    """
-
-    endpoint: Endpoint
-    session: Session
-    settings: Settings
-    streams: "dict[int, Stream]"
-
-    def stream_flushes(self, stream: "Stream", exchange: Outgoing, now: float) -> None:
-        """Note that the handler of an exchange is done, and no progress for a while is its end."""
-
-    def answers_taken(self, taken: "list[Stream]", now: float) -> None:
-        """Note that the kernel took whole answers, all to the end."""
-
-    def stream_over(self, stream: "Stream", now: float) -> None:
-        """Note that the exchange reached a final state."""
-
-    def send_whole(
-        self, stream: "Stream", head: ResponseHead, data: bytes, now: float, send: DirectSend
-    ) -> int:
-        """Give a whole response to the kernel; see `Carrier`."""
-
-    def whole_was_cut(self, stream: "Stream", left: int, now: float) -> None:
-        """Go on with what `send_whole` has left."""
-
-    def bodies_due(self) -> float:
-        """Return when the bodies of all requests together have come too slowly."""
-
-    def note_control(self, now: float) -> None:
-        """Note that control frames may wait."""
-
-    def give_up(self, stream: "Stream", now: float, cause: Cause) -> None:
-        """End the exchange of a stream, or the request that comes in, which isn't at fault."""
 
 
 class Stream(Framing):
@@ -111,7 +70,7 @@ class Stream(Framing):
         "unpaid",
     )
 
-    def __init__(self, owner: StreamOwner, flow: streams.Stream, priority: Priority) -> None:
+    def __init__(self, owner: "Intake", flow: streams.Stream, priority: Priority) -> None:
         self.order = flow.stream_id
         self.urgency, self.incremental = priority
         self.served = 0

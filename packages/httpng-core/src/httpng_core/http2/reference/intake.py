@@ -1,7 +1,7 @@
 """What a client says on HTTP/2, event by event: requests, bodies, resets, and what costs us for nothing."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import proxy
 
 from h2 import events
@@ -22,12 +22,15 @@ from httpng_core.http2.reference.request import (
     check_trailers,
     parse_head,
 )
-from httpng_core.http2.reference.stream import Stream, StreamOwner
+from httpng_core.http2.reference.stream import Stream
 from httpng_core.http2.reference.uploads import Uploads
 from httpng_core.http2.reference.wire import MAX_STREAMS
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.wire.events import RequestReceived, RequestRefused
+
+if TYPE_CHECKING:
+    from httpng_core.http2.reference.lifetime import Lifetime
 
 _CHATTER = (1000, 100.0)
 _RESETS = (200, 20.0)
@@ -42,12 +45,12 @@ class Intake:
         uploads: the bodies that come in.
     """
 
-    def __init__(self, owner: StreamOwner, now: float) -> None:
+    def __init__(self, owner: "Lifetime", now: float) -> None:
         self.last_stream = 0
         self.begun = False
         self.uploads = Uploads(owner.h2, owner.settings)
         # It owns this: a reference back would keep both until the cyclic collector comes.
-        self._owner: StreamOwner = proxy(owner)
+        self._owner: Lifetime = proxy(owner)
         self._priorities: dict[int, Priority] = {}
         self._chatter = Allowance(*_CHATTER, now)
         self._resets = Allowance(*_RESETS, now)

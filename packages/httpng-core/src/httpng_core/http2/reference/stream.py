@@ -6,17 +6,16 @@ room.
 """
 
 from math import inf
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from h2.errors import ErrorCodes
 from h2.stream import H2Stream
 
-from httpng_core.config.settings import Settings
 from httpng_core.http.priority import Priority
 from httpng_core.http.response import ResponseHead
 from httpng_core.http2.reference.hpack import content_length_field
 from httpng_core.http2.reference.request import RequestHead
-from httpng_core.http2.reference.wire import FIRST_WINDOW, ServerH2
+from httpng_core.http2.reference.wire import FIRST_WINDOW
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
@@ -26,72 +25,15 @@ from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import MAX_INTERIM, Endpoint
+from httpng_core.wire.endpoint import MAX_INTERIM
 from httpng_core.wire.ledger import Span
-from httpng_core.wire.outbound import Outbound
 from httpng_core.wire.scheduler import Entry
+
+if TYPE_CHECKING:
+    from httpng_core.http2.reference.lifetime import Lifetime
 
 # RFC 9113, 8.2.2; `connection` and `transfer-encoding` are left out of every head.
 _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
-
-
-class StreamOwner(Protocol):
-    """What a stream, and the intake, need of the protocol.
-
-    Attributes:
-        endpoint: our end of the connection.
-        outbound: its wire bytes.
-        h2: makes frames.
-        settings: timeouts.
-        streams: those that are open, by id.
-    """
-
-    endpoint: Endpoint
-    outbound: Outbound
-    h2: ServerH2
-    settings: Settings
-    streams: "dict[int, Stream]"
-
-    def stream_flushes(self, now: float, stall_timeout: float) -> None:
-        """Note that the handler of an exchange is done, and no progress for so long is its end."""
-
-    def stream_over(self, stream: "Stream", now: float) -> None:
-        """Note that the exchange reached a final state."""
-
-    def bodies_due(self) -> float:
-        """Return when the bodies of all requests together have come too slowly."""
-
-    def take_control(self, now: float) -> None:
-        """Note that control frames may wait."""
-
-    def give_up(self, stream: "Stream", now: float, cause: Cause) -> None:
-        """End the exchange of a stream, or the request that comes in, which isn't at fault."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether nothing that the client says is of interest any more."""
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether one more stream may be opened."""
-
-    def opened(self, stream: "Stream") -> None:
-        """Note that a stream has begun."""
-
-    def arm(self, due: float) -> None:
-        """Deadlines are to be looked at by then."""
-
-    def reset(self, stream_id: int, code: ErrorCodes) -> None:
-        """Give a stream up, if it is open."""
-
-    def forget(self, stream: "Stream", now: float) -> None:
-        """Note that a stream is over."""
-
-    def fail(self, code: int, reason: str, now: float) -> None:
-        """Note that the client has done what ends the connection."""
-
-    def go_away(self, now: float) -> None:
-        """No more requests are to be taken."""
 
 
 class Stream(Entry):
@@ -131,7 +73,7 @@ class Stream(Entry):
         "touched",
     )
 
-    def __init__(self, owner: StreamOwner, flow: H2Stream, head: RequestHead, now: float) -> None:
+    def __init__(self, owner: "Lifetime", flow: H2Stream, head: RequestHead, now: float) -> None:
         self.order = flow.stream_id
         self.urgency, self.incremental = head.priority
         self.served = 0
