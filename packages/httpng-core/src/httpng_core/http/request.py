@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import loads
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from httpng_core.errors import BodyMalformedError, BodyStreamedError
 from httpng_core.http.fields import QueryParams, parse_cookies
@@ -111,18 +111,29 @@ PlainValues = tuple[bytes | None, bytes, bytes, bytes | None, bytes, bytes | Non
 """See `Request.plain_values`."""
 
 
-class HeaderFields(Protocol):
-    """Header fields that are split when they are asked for."""
+class HeaderFields:
+    """Header fields as they were read: split by then, or, in what derives from this, when they are asked for.
 
-    @property
-    def upgrade(self) -> tuple[bytes, ...]:
-        """The protocols of HTTP/1.1 that the client offers to switch to, in lower case (RFC 9110, 7.8)."""
+    Attributes:
+        upgrade: the protocols of HTTP/1.1 that the client offers to switch to, in lower case (RFC 9110, 7.8).
+    """
+
+    __slots__ = ("_pairs", "upgrade")
+
+    def __init__(
+        self, pairs: tuple[tuple[bytes, bytes], ...] | None, upgrade: tuple[bytes, ...] = ()
+    ) -> None:
+        """Take names, in lower case, and values, without the whitespace around them, in order."""
+        self._pairs = pairs
+        self.upgrade = upgrade
 
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Return names (lower-case) and values, in order."""
+        """Return names, in lower case, and values, without the whitespace around them, in order."""
+        return self._pairs or ()
 
     def lines(self) -> bytes | None:
-        """Return the fields as lines of HTTP/1.1, each with its CRLF; `None` where they may not be such."""
+        """Return the fields as lines of HTTP/1.1, each with its CRLF; `None`: they may not be such."""
+        return None
 
 
 class Request:

@@ -1,5 +1,6 @@
 """What the head of a request says: its header block, and the unusual forms of its request line."""
 
+from httpng_core.http.request import HeaderFields
 from httpng_core.http1.framing import WHITESPACE, Framing, host_of
 from httpng_core.http1.grammar import (
     ABSOLUTE_FORM,
@@ -15,7 +16,7 @@ from httpng_core.http1.refused import RefusedRequest, broken_character, quoted
 _Fields = tuple[tuple[bytes, bytes], ...]
 
 
-class HeaderBlock:
+class HeaderBlock(HeaderFields):
     """A validated header block. Immutable, so that requests with the same block share it.
 
     Attributes:
@@ -23,10 +24,9 @@ class HeaderBlock:
         count: The number of fields.
         framing: What some of them say of the body and the connection.
         likeness: What the block has in common with those before it on its connection, if that is known.
-        upgrade: See `Framing`.
     """
 
-    __slots__ = ("_fields", "count", "framing", "likeness", "raw", "upgrade")
+    __slots__ = ("count", "framing", "likeness", "raw")
 
     def __init__(self, raw: bytes, count: int, framing: Framing, likeness: "Likeness | None") -> None:
         """Take what `read_header_block` or a `Likeness` has validated."""
@@ -35,14 +35,15 @@ class HeaderBlock:
         self.framing = framing
         self.likeness = likeness
         self.upgrade = framing.upgrade
-        self._fields: _Fields | None = None
+        self._pairs = None
 
     def fields(self) -> _Fields:
         """Return names, in lower case, and values, without the whitespace around them, in order."""
-        if self._fields is None:
-            likeness = self.likeness
-            self._fields = split_field_lines(self.raw) if likeness is None else likeness.fields(self.raw)
-        return self._fields
+        pairs = self._pairs
+        if pairs is None:
+            raw, likeness = self.raw, self.likeness
+            self._pairs = pairs = split_field_lines(raw) if likeness is None else likeness.fields(raw)
+        return pairs
 
     def lines(self) -> bytes:
         """Return the field lines as they came, each with its CRLF."""
@@ -147,14 +148,14 @@ def _likeness(block: HeaderBlock, last: HeaderBlock) -> Likeness | None:
     return Likeness(block.framing, lines[:above], lines[end:])
 
 
-class SplitFields:
-    """Header fields that were split when they were read, which is how the reference engine gives them.
+class SplitFields(HeaderFields):
+    """Header fields as the reference engine gives them: split, with values that can't be in a line of ours.
 
     Attributes:
-        minor: See `HeaderBlock`, as for the rest.
+        minor: See `Framing`, as for the rest.
     """
 
-    __slots__ = ("_pairs", "keep_alive", "minor", "upgrade")
+    __slots__ = ("keep_alive", "minor")
 
     def __init__(
         self,
@@ -163,17 +164,9 @@ class SplitFields:
         keep_alive: bool,
         upgrade: tuple[bytes, ...],
     ) -> None:
-        self._pairs = pairs
+        super().__init__(pairs, upgrade)
         self.minor = minor
         self.keep_alive = keep_alive
-        self.upgrade = upgrade
-
-    def fields(self) -> _Fields:
-        """Return names, in lower case, and values, without the whitespace around them, in order."""
-        return self._pairs
-
-    def lines(self) -> None:
-        """Return `None`: the reference engine takes values that can't be in a line of ours."""
 
 
 def split_field_lines(lines: bytes) -> _Fields:

@@ -4,13 +4,14 @@ from typing import Final
 
 from httpng_core.errors import RemoteError
 from httpng_core.http.priority import FAIR, Priority, parse_priority
+from httpng_core.http.request import HeaderFields
 from httpng_core.http.target import check_host, host_and_path
 from httpng_core.http2.engine.requests import RequestHead
 
 _MOST_KEPT: Final = 64
 
 
-class Facts:
+class Facts(HeaderFields):
     """What a request head says, as `Request` has it.
 
     Attributes:
@@ -20,7 +21,7 @@ class Facts:
         priority: what the client wants.
     """
 
-    __slots__ = ("_fields", "expects_continue", "host", "length", "method", "path", "priority", "protocol")
+    __slots__ = ("expects_continue", "host", "length", "method", "path", "priority", "protocol")
 
     host: str
     path: str
@@ -29,10 +30,6 @@ class Facts:
     length: int
     expects_continue: bool
     priority: Priority
-    _fields: tuple[tuple[bytes, bytes], ...]
-
-    upgrade: Final[tuple[bytes, ...]] = ()
-    """HTTP/2 has no such field (RFC 9113, 8.2.2)."""
 
     def __init__(self, head: RequestHead, like: "Facts | None" = None) -> None:
         """Read a head that is sound; or one that is `like` another but for its path.
@@ -40,9 +37,10 @@ class Facts:
         Raises:
             RemoteError: The request can't be served.
         """
+        self.upgrade = ()  # HTTP/2 has no such field (RFC 9113, 8.2.2).
         if like is not None:
             self.host, self.path, self.method = like.host, head.path.decode("ascii"), like.method
-            self.protocol, self.length, self._fields = like.protocol, like.length, like._fields
+            self.protocol, self.length, self._pairs = like.protocol, like.length, like._pairs
             self.expects_continue, self.priority = like.expects_continue, like.priority
             return
         if head.method == b"CONNECT" and head.protocol != b"websocket":
@@ -54,20 +52,16 @@ class Facts:
         self.length = head.length
         self.expects_continue = False
         self.priority = FAIR
-        self._fields = head.fields
+        self._pairs = head.fields
         for name, value in head.fields:
             if name == b"expect":
                 self.expects_continue = value.lower() == b"100-continue"
             elif name == b"priority":
                 self.priority = parse_priority(value)
 
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers, in order, without pseudo-headers."""
-        return self._fields
-
     def lines(self) -> bytes:
         """Return the headers as lines of HTTP/1.1, each with its CRLF."""
-        return b"".join([b"%b: %b\r\n" % field for field in self._fields])
+        return b"".join([b"%b: %b\r\n" % field for field in self._pairs or ()])
 
 
 class FactsMemo:
