@@ -339,7 +339,7 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 # Sizes ------------------------------------------------------------------------------------------------
 
 MOST_LINES = 400
-MOST_PROTOCOL_CLASSES = 13
+MOST_PROTOCOL_CLASSES = 11
 """Interfaces; the goal is 8: one implementer needs none."""
 PUBLIC_NAMES_OF_CONNECTION = 29
 """Verbs and questions; the goal is 25."""

@@ -53,7 +53,8 @@ class GeneratorHandler:
         """Step the generator."""
         io = GeneratorIO(exchange, runner.clock, runner.check_thread)
         if exchange.incoming is not None:
-            exchange.request.source = GeneratorBody(exchange.incoming, runner.clock, runner.check_thread)
+            body = GeneratorBody(exchange.incoming, runner.clock, runner.check_thread)
+            exchange.request.source = body.read
         runner.spawn(
             self._function(exchange.request, io),
             lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),

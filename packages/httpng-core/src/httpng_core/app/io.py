@@ -19,7 +19,6 @@ from httpng_core.feeds.many import ManyFollower, follower_of
 from httpng_core.feeds.pace import Limits, Priority, checked_pace
 from httpng_core.feeds.stats import FollowStats
 from httpng_core.http.response import HeaderSource, HeaderValue
-from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
@@ -288,11 +287,6 @@ class GeneratorBody:
         self._incoming = incoming
         self._clock = clock
         self._check_thread = check_thread
-
-    @property
-    def trailers(self) -> Fields:
-        """See `Request.trailers`."""
-        return self._incoming.trailers
 
     def read(self, limit: int | None, timeout: float | None) -> Any:
         """See `Request.read`."""

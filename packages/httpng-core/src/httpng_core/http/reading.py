@@ -1,18 +1,13 @@
 """Reading a request's body, in the words of who waits for it: what `Request.read` and `stream` return."""
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Protocol
+from typing import Any
 
+BodySource = Callable[[int | None, float | None], Awaitable[bytes]]
+"""Begins to read a body that comes in while the handler runs, by a limit and a timeout; see `Request.read`.
 
-class BodySource(Protocol):
-    """What reads a body that comes in while the handler runs."""
-
-    @property
-    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The fields behind the body, once that has come; none before."""
-
-    def read(self, limit: int | None, timeout: float | None) -> Awaitable[bytes]:
-        """Begin to read, see `Request.read`: to be awaited, or yielded by a generator handler."""
+What it returns is awaited, or yielded by a generator handler.
+"""
 
 
 class GivenRead:

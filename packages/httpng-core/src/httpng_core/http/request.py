@@ -262,11 +262,10 @@ class Request:
 
         Those that can't be trailers, as Content-Length, are left out.
         """
-        source = self.source
-        return Headers(self._trailers if source is None else source.trailers)
+        return Headers(self._trailers)
 
     def give_trailers(self, fields: tuple[tuple[bytes, bytes], ...]) -> None:
-        """Note what came behind a body that is whole."""
+        """Note what came behind the body."""
         self._trailers = fields
 
     def plain_values(self) -> PlainValues:
@@ -312,7 +311,7 @@ class Request:
             RuntimeError: another read waits.
         """
         source = self.source
-        return GivenRead(self.take_body(limit)) if source is None else source.read(limit, timeout)
+        return GivenRead(self.take_body(limit)) if source is None else source(limit, timeout)
 
     def stream(self) -> BodyStream:
         """Return the pieces of the body for `async for`; see `read`."""

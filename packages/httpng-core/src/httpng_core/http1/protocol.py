@@ -15,6 +15,7 @@ from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
+from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import LINGER_TIMEOUT
 from httpng_core.wire.events import ExchangeEnded, RequestReceived
 
@@ -186,7 +187,7 @@ class Http1(Responses):
         exchange = self._start(request, head.keep_alive, now)
         if head.body_follows:
             assert isinstance(self._parser, RequestParser)
-            self._upload, endpoint.at_rest = Upload(exchange, self._parser, self.framer, endpoint), False
+            self._upload, endpoint.at_rest = Upload(exchange, self._parser), False
             self._move(self._upload, now)
 
     def _start(self, request: Request, keep_alive: bool, now: float) -> Exchange:
@@ -205,6 +206,25 @@ class Http1(Responses):
         endpoint.deadline, endpoint.at_rest = None, endpoint.outbound.is_empty
         endpoint.events.append(RequestReceived(exchange))
         return exchange
+
+    # What the exchange tells (`Carrier`) --------------------------------------------------------------
+
+    def body_awaited(self, now: float) -> None:
+        """Ask for the body, if the client waits for that (RFC 9110, 10.1.1)."""
+        if self._parser.wants_continue:
+            self._parser.wants_continue = False
+            if self.exchange is not None and self.exchange.head_stage < HeadStage.COMMITTED:
+                self._endpoint.outbound.push(CONTINUE)
+        self._endpoint.host.wake()
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Have the driver read on."""
+        self._endpoint.host.wake()
+
+    def body_failed(self, now: float) -> None:
+        """Have the connection end after this exchange."""
+        self.framer.keep_alive = False
+        self._endpoint.host.wake()
 
     def exchange_over(self, exchange: Outgoing, now: float) -> None:
         """Go on after an exchange that is over."""

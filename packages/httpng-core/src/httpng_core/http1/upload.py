@@ -3,13 +3,10 @@
 from typing import Final
 
 from httpng_core.errors import BodyError, BodyMalformedError, BodyTooLongError
-from httpng_core.http1.framer import CONTINUE, Framer
 from httpng_core.http1.parser import RequestParser
 from httpng_core.http1.refused import RefusedRequest
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.incoming import Incoming
-from httpng_core.sending.waits import HeadStage
-from httpng_core.wire.endpoint import Endpoint
 
 MAX_DROPPED: Final = 256 * 1024
 """So much of a body that nobody read is dropped for the sake of the next request; more ends all."""
@@ -17,7 +14,7 @@ NO_LIMIT: Final = 1 << 62
 
 
 class Upload:
-    """The body of the request under way, and its owner.
+    """The body of the request under way.
 
     Attributes:
         dropped: how many bytes came that nobody reads.
@@ -26,9 +23,7 @@ class Upload:
     """
 
     __slots__ = (
-        "_endpoint",
         "_exchange",
-        "_framer",
         "_incoming",
         "_parser",
         "dropped",
@@ -36,15 +31,13 @@ class Upload:
         "is_broken",
     )
 
-    def __init__(self, exchange: Exchange, parser: RequestParser, framer: Framer, endpoint: Endpoint) -> None:
+    def __init__(self, exchange: Exchange, parser: RequestParser) -> None:
         settings = exchange.settings
         self.dropped = 0
         self.has_more = self.is_broken = False
         self._exchange = exchange
         self._parser = parser
-        self._framer = framer
-        self._endpoint = endpoint
-        self._incoming = Incoming(self, endpoint.timers, settings, settings.max_stream_len)
+        self._incoming = Incoming(exchange.carrier, exchange.timers, settings, settings.max_stream_len)
         exchange.incoming = self._incoming
 
     @property
@@ -83,27 +76,8 @@ class Upload:
             # The end of the body may be all that is left.
             self.has_more = True
             return False
-        incoming.end(parser.trailers, now)
+        self._exchange.body_ended(parser.trailers, now)
         return True
-
-    # What the body tells (`BodyOwner`) ----------------------------------------------------------------
-
-    def body_awaited(self, now: float) -> None:
-        """Ask for the body, if the client waits for that (RFC 9110, 10.1.1)."""
-        if self._parser.wants_continue:
-            self._parser.wants_continue = False
-            if self._exchange.head_stage < HeadStage.COMMITTED:
-                self._endpoint.outbound.push(CONTINUE)
-        self._endpoint.host.wake()
-
-    def body_consumed(self, size: int, now: float) -> None:
-        """Have the driver read on."""
-        self._endpoint.host.wake()
-
-    def body_failed(self, now: float) -> None:
-        """Have the connection end after this exchange."""
-        self._framer.keep_alive = False
-        self._endpoint.host.wake()
 
 
 def _body_error(error: RefusedRequest) -> BodyError:

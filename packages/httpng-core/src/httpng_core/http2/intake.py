@@ -239,8 +239,7 @@ class Intake(Lifetime):
         if stream.exchange is not None:
             if stream.inflow is not None:
                 stream.inflow.end(stream.exchange, now)
-            if stream.exchange.incoming is not None:
-                stream.exchange.incoming.end(received_trailers(event.trailers), now)
+            stream.exchange.body_ended(received_trailers(event.trailers), now)
             return
         admission = self.host.admission
         if admission.full is not None and (cause := admission.full(True)) is not None:

@@ -183,7 +183,7 @@ class Stream(Framing):
         """Note that the exchange is complete, cancelled or given up."""
         self.owner.stream_over(self, now)
 
-    # What a body that is read while it comes in tells (`BodyOwner`) ------------------------------------
+    # What a body that is read while it comes in tells (`Carrier`) ---------------------------------------
 
     def body_awaited(self, now: float) -> None:
         """Ask for the body if the client waits for that, and let more of it be on its way."""

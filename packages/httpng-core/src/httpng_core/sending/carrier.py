@@ -51,6 +51,15 @@ class Carrier(Protocol):
     def closed_window(self) -> Holder | None:
         """Return which window of the client's keeps the exchange from being framed, if one does."""
 
+    def body_awaited(self, now: float) -> None:
+        """Note that a read of the request's body waits, and nothing of that is held."""
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Note that `size` bytes more of the body are out of the way."""
+
+    def body_failed(self, now: float) -> None:
+        """Note that the rest of the body is of no use."""
+
     def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
         """Note that from now on its receiver gets what comes, with what has come behind the request."""
 
@@ -119,6 +128,15 @@ class _NoCarrier:
     def closed_window(self) -> Holder | None:
         """Return none."""
         return None
+
+    def body_awaited(self, now: float) -> None:
+        """Do nothing."""
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Do nothing."""
+
+    def body_failed(self, now: float) -> None:
+        """Do nothing."""
 
     def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
         """Do nothing."""

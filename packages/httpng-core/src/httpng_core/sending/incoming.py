@@ -6,7 +6,7 @@ the protocol, which asks `wants_more` (HTTP/1.1), or gives credit for what was `
 
 from collections import deque
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 from httpng_core.config.settings import Settings
 from httpng_core.config.types import Seconds
@@ -20,6 +20,7 @@ from httpng_core.errors import (
 from httpng_core.http.body_rate import BODY_GRACE
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Read
+from httpng_core.sending.carrier import NO_CARRIER, Carrier
 from httpng_core.sending.checks import checked_timeout
 from httpng_core.timers import Timers
 
@@ -27,35 +28,6 @@ MAX_PIECE: Final = 65536
 """The longest piece that a read without a limit brings."""
 # Smaller pieces are merged: a bytes object costs 33 bytes beside its content.
 _SMALL: Final = 1024
-
-
-class BodyOwner(Protocol):
-    """What a body needs of the protocol that it comes in by."""
-
-    def body_awaited(self, now: float) -> None:
-        """Note that a read waits, and nothing is held."""
-
-    def body_consumed(self, size: int, now: float) -> None:
-        """Note that `size` bytes more are out of the way."""
-
-    def body_failed(self, now: float) -> None:
-        """Note that the rest of the body is of no use."""
-
-
-class _NoOwner:
-    """The owner of a body of which nothing more comes. See `BodyOwner`."""
-
-    def body_awaited(self, now: float) -> None:
-        """Do nothing."""
-
-    def body_consumed(self, size: int, now: float) -> None:
-        """Do nothing."""
-
-    def body_failed(self, now: float) -> None:
-        """Do nothing."""
-
-
-_NO_OWNER: Final = _NoOwner()
 
 
 class Incoming:
@@ -73,10 +45,10 @@ class Incoming:
 
     __slots__ = (
         "_allowance",
+        "_carrier",
         "_given_back",
         "_limit",
         "_offset",
-        "_owner",
         "_pieces",
         "_rate",
         "_read",
@@ -92,14 +64,14 @@ class Incoming:
         "trailers",
     )
 
-    def __init__(self, owner: BodyOwner, timers: Timers, settings: Settings, limit: int | None) -> None:
+    def __init__(self, carrier: Carrier, timers: Timers, settings: Settings, limit: int | None) -> None:
         """Begin with nothing; more than `limit` bytes are an error of the client's."""
         self.held = self.received = 0
         self.touched = 0.0
         self.is_complete = self.drops = False
         self.error: BodyError | None = None
         self.trailers: Fields = ()
-        self._owner: BodyOwner = owner
+        self._carrier: Carrier = carrier
         self._timers = timers
         self._limit = limit
         self._timeout = settings.body_timeout
@@ -199,7 +171,7 @@ class Incoming:
         """Note that all has come."""
         if self.error is not None:
             return
-        self.is_complete, self.trailers, self._owner = True, trailers, _NO_OWNER
+        self.is_complete, self.trailers, self._carrier = True, trailers, NO_CARRIER
         if self._read is not None:
             self._stop_waiting(now).answer(b"")
 
@@ -208,7 +180,7 @@ class Incoming:
         if self.is_complete or self.error is not None:
             return
         self.error = error
-        self._owner.body_failed(now)
+        self._carrier.body_failed(now)
         if self._read is not None:
             self._stop_waiting(now).answer(None, error)
 
@@ -226,12 +198,12 @@ class Incoming:
 
     def let_go(self) -> None:
         """Forget the protocol: who keeps this keeps nothing of its connection."""
-        self._owner = _NO_OWNER
+        self._carrier = NO_CARRIER
 
     # Inside -------------------------------------------------------------------------------------------
 
     def _wait(self, read: Read, now: float) -> None:
-        self._owner.body_awaited(now)
+        self._carrier.body_awaited(now)
         if read.deadline <= now:
             read.answer(None, _late(read))
             return
@@ -281,7 +253,7 @@ class Incoming:
             size -= before
         read.answer(piece)
         if size:
-            self._owner.body_consumed(size, now)
+            self._carrier.body_consumed(size, now)
 
     def _take(self, limit: int) -> bytes:
         pieces = self._pieces

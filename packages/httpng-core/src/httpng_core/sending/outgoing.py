@@ -7,6 +7,7 @@ A handler's calls are in `exchange.py`. Nothing here calls back into a protocol,
 from typing import Final
 
 from httpng_core.errors import is_handlers_error
+from httpng_core.http.trailers import Fields
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.calls import Follow, Message, Write
 from httpng_core.sending.carrier import NO_CARRIER
@@ -286,6 +287,12 @@ class Outgoing(ResponseLife):
             return
         if rule == "always" or (rule == "streaming" and self.head is not None):
             self.cancel(now, CLIENT_FIN)
+
+    def body_ended(self, trailers: Fields, now: float) -> None:
+        """Note that all of the request's body has come, if it comes in while the handler runs."""
+        if (incoming := self.incoming) is not None:
+            incoming.end(trailers, now)
+            self.request.give_trailers(incoming.trailers)
 
     def tell_over(self, now: float) -> None:
         """Tell all who have to know that a final state was reached, and let go of what others own."""

@@ -126,7 +126,8 @@ def step_async(runner: Runner, exchange: Exchange, function: Callable[..., Any])
     """Start a coroutine function on an exchange; it ends as any handler does."""
     io = SteppedIO(exchange, runner.clock)
     if exchange.incoming is not None:
-        exchange.request.source = SteppedBody(exchange.incoming, runner.clock, runner.check_thread)
+        body = SteppedBody(exchange.incoming, runner.clock, runner.check_thread)
+        exchange.request.source = body.read
     runner.spawn(
         function(exchange.request, io),
         lambda returned: end_exchange(exchange, returned, runner.clock(), io.headers),

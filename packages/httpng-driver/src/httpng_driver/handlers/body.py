@@ -29,11 +29,6 @@ class BodyReader:
         self._turns = turns
         self._turn: Turn | None = None
 
-    @property
-    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """See `Request.trailers`."""
-        return self._incoming.trailers
-
     async def read(self, limit: int | None, timeout: float | None) -> bytes:
         """See `Request.read`."""
         self._check_thread()

@@ -165,7 +165,7 @@ class Hub(Turns[Pump]):
         pump = exchange.host.driver or GONE
         if exchange.incoming is not None:
             reader = BodyReader(exchange.incoming, self.clock, pump, self.check_thread, self._turns)
-            exchange.request.source = reader
+            exchange.request.source = reader.read
         return io_of(exchange, self.clock, pump, self.check_thread, self._turns)
 
     async def _run(self, number: int, exchange: Exchange, function: Callable[..., Any], io: IO) -> None:

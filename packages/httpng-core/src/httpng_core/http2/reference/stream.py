@@ -137,6 +137,15 @@ class Stream(Entry):
         is_own = self.flow.outbound_flow_control_window <= 0
         return Holder.STREAM_WINDOW if is_own else Holder.CONNECTION_WINDOW
 
+    def body_awaited(self, now: float) -> None:
+        """Do nothing: bodies come in before the handler runs."""
+
+    def body_consumed(self, size: int, now: float) -> None:
+        """Do nothing: likewise."""
+
+    def body_failed(self, now: float) -> None:
+        """Do nothing: likewise."""
+
     def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
         """Do nothing: no request asks for a tunnel."""
 
