@@ -255,3 +255,12 @@ def test_of_whom_a_request_says_it_was_forwarded_for(
     (line,) = lines(caplog)
     quoted = "" if told is None else told.replace('"', '\\"')
     assert line.endswith(f'end=complete forwarded_for="{quoted}"' if told else "end=complete")
+
+
+def test_a_logger_that_is_off_gets_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    loop = Loopback(streaming, access_log=True)
+    with caplog.at_level(logging.WARNING, "httpng.access"):
+        loop.connect().get("/")
+        assert entries(caplog) == []
+    loop.connect().get("/")
+    assert [entry["end"] for entry in entries(caplog)] == ["complete"]

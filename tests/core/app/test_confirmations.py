@@ -1,17 +1,20 @@
 """Confirmations of streams that are no WebSockets: a token in the first event, and small requests."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
 import pytest
+from tests.core.driving import Driven
+from tests.core.websocket.speaking import Socket
 
 from httpng_core import (
     Confirmations,
     EndKind,
     Feed,
     GeneratorIO,
+    Host,
     Pending,
     Request,
     Response,
@@ -252,3 +255,40 @@ def test_it_is_a_handler_like_any_other() -> None:
     client.get()
     assert client.responses()[0].status == 200
     assert isinstance(Response(), Response)
+
+
+def test_a_language_of_its_own_has_the_exchange_in_hand() -> None:
+    driven, confirming = Driven(**SETTINGS), Confirmations("/confirm")
+    token = confirming.begin_bytes(driven.exchange, driven.clock)
+    driven.write(bytes(1000))
+    driven.push()
+    assert confirming.confirm(f"{token} 400".encode()) == (204, "")
+    assert driven.stats.confirmed == 400
+
+
+def test_who_confirms_may_be_in_another_thread() -> None:
+    calls: list[Callable[[], object]] = []
+    host = Host(lambda: None, call_in_loop=calls.append)
+    driven, confirming = Driven(host=host, **SETTINGS), Confirmations("/confirm")
+    token = confirming.begin_bytes(driven.exchange, driven.clock)
+    driven.write(bytes(1000))
+    driven.push()
+    assert confirming.confirm(f"{token} 400".encode()) == (204, "")
+    assert driven.stats.confirmed == 0, "not in this thread"
+    for call in calls:
+        call()
+    assert driven.stats.confirmed == 400
+
+
+def test_a_response_that_is_over_has_nothing_to_confirm() -> None:
+    driven, confirming = Driven(**SETTINGS), Confirmations("/confirm")
+    driven.lost()
+    token = confirming.begin_bytes(driven.exchange, driven.clock)
+    assert len(confirming) == 0
+    assert confirming.confirm(f"{token} 0".encode())[0] == 404
+
+
+def test_a_websocket_needs_no_token() -> None:
+    driven, confirming = Socket(), Confirmations("/confirm")
+    with pytest.raises(ResponseStateError, match="without a token"):
+        confirming.begin_bytes(driven.exchange, driven.clock)

@@ -179,3 +179,25 @@ def test_early_hints_and_trailers() -> None:
     wire = bytes(client.received)
     assert wire.startswith(b"HTTP/1.1 103 ")
     assert wire.endswith(b"0\r\nx-sum: 5\r\n\r\n")
+
+
+def test_the_pace_of_a_websockets_follow_is_changed() -> None:
+    feed, sockets = Feed(clock=Clock()), list[GeneratorWebSocket]()
+
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        ws = io.accept_websocket()
+        ws.set_follow_pace(max_rate=1)
+        sockets.append(ws)
+        yield ws.follow(feed)
+
+    loop, client = speak(handler)
+    sockets[0].set_follow_pace(max_rate=0.5)
+    for tick in ("1", "2", "3"):
+        feed.publish(tick, key="k")
+        loop.settle()
+    assert messages(said_to(client)) == ["1"]
+    with pytest.raises(ValueError, match="max_rate"):
+        sockets[0].set_follow_pace(max_rate=-1)
+    sockets[0].set_follow_pace(max_rate=None)
+    loop.settle()
+    assert messages(said_to(client)) == ["1", "3"]

@@ -12,6 +12,8 @@ from httpng_core import (
     CALLS_PER_TURN,
     SECONDS_PER_TURN,
     Application,
+    AsgiHandler,
+    BodyError,
     ConfigError,
     Exchange,
     GeneratorIO,
@@ -871,3 +873,131 @@ def test_an_asgi_application_needs_a_backend(caplog: pytest.LogCaptureFixture) -
     client.get()
     assert client.responses()[0].status == 500
     assert "an ASGI application needs a backend" in caplog.text
+
+
+def test_a_backend_starts_an_asgi_application_whose_body_is_streamed() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError
+
+    class Served(Driven):
+        def application(self, **settings: Any) -> Application:
+            return Application(app, **settings)
+
+    started: list[tuple[Exchange, object]] = []
+    driven = Served(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n")
+    runner = Application(app).runner(driven.clock, start_asgi=lambda *args: started.append(args))
+    runner.start(driven.exchange)
+    [(exchange, handler)] = started
+    assert exchange is driven.exchange
+    assert isinstance(handler, AsgiHandler)
+    assert handler.app is app
+    assert exchange.incoming is not None, "it begins before its body is there"
+
+
+def test_a_request_that_asks_for_no_websocket_is_answered_with_what_is_wrong() -> None:
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        yield io.accept_websocket()
+
+    response = ask(handler)
+    assert response.status == 400
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.body.endswith(b"for a WebSocket")
+
+
+class Interrupted(dict[str, Any]):
+    def get(self, key: str, default: object = None) -> Any:
+        raise KeyboardInterrupt
+
+
+def interrupted(req: Request, io: GeneratorIO) -> Steps:
+    yield Turn()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("handler", [lambda req: Interrupted(status=200), interrupted])
+def test_what_no_program_should_catch_gets_through_wherever_it_is_raised(handler: Any) -> None:
+    loop = Loopback(handler)
+    client = loop.connect()
+    with pytest.raises(KeyboardInterrupt):
+        client.get()
+    assert not loop.runner.is_busy
+
+
+def test_nor_does_giving_a_handler_up_catch_it() -> None:
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        try:
+            yield io.wait(1)
+        finally:
+            raise KeyboardInterrupt
+
+    loop = Loopback(handler)
+    loop.connect().get()
+    with pytest.raises(KeyboardInterrupt):
+        loop.runner.close()
+    assert not loop.runner.is_busy
+
+
+def test_of_a_request_that_is_given_up_already_no_refusal_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        try:
+            yield req.read()
+        except BodyError:
+            if req.path == "/abort":
+                io.abort()
+            raise
+
+    wire = b"POST %b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nnone\r\n"
+    with caplog.at_level(logging.INFO, "httpng"):
+        for path in (b"/", b"/abort"):
+            Loopback(handler, stream_bodies=True).connect().send(wire % path)
+    assert [line for line in caplog.messages if line.startswith("refused POST")] == [
+        "refused POST / of 192.0.2.1: 400 " + caplog.messages[0].rpartition(": 400 ")[2]
+    ]
+
+
+def test_routers_within_routers_whose_handlers_can_be_awaited_are_not_refused() -> None:
+    inner, outer = Router(), Router()
+    inner.route("/a", coroutine, stream_body=True)
+    inner.route("/b", function)
+    outer.route("/", inner)
+    outer.route("/c", coroutine)
+    check_awaited(outer)
+    inner.route("/c", lambda req, io: None, stream_body=True)
+    with pytest.raises(ConfigError, match="isn't async, yet takes io"):
+        check_awaited(outer)
+
+
+def test_where_there_is_one_thread_its_loop_is_called_at_once() -> None:
+    called: list[str] = []
+    Application(function).runner(Clock()).call_in_loop(lambda: called.append("now"))
+    assert called == ["now"]
+
+
+def test_a_request_has_the_state_of_what_serves_it() -> None:
+    application = Application(lambda req: str(req.state))
+    application.state = "of the lifespan"
+    driven = Driven()
+    runner = application.runner(driven.clock)
+    driven.connection.receive_data(b"", driven.now)
+    connection = application.connection(driven.now)
+    connection.receive_data(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", driven.now)
+    assert runner.serve(connection)
+    assert b"".join(connection.data_to_send(driven.now)).endswith(b"of the lifespan")
+
+
+def test_a_clean_end_is_nothing_to_tell_unless_there_is_an_access_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for access_log in (False, True):
+        clock = Clock()
+        application = Application(function, access_log=access_log)
+        runner, connection = application.runner(clock), application.connection(clock(), tells_complete=True)
+        connection.receive_data(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", clock())
+        assert runner.serve(connection)
+        with caplog.at_level(logging.INFO, "httpng"):
+            connection.bytes_accepted(sum(map(len, connection.data_to_send(clock()))), clock())
+            assert connection.events
+            assert not runner.serve(connection)
+        assert not connection.events
+        assert runner.ends == {}
+        assert len(caplog.messages) == access_log

@@ -1,5 +1,6 @@
 """Reloading: handlers and settings that are replaced while clients are connected."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from httpng_core import (
     ConfigError,
     Configuration,
     GeneratorIO,
+    ListenAddress,
     Pending,
     Request,
     RequestRefused,
@@ -22,6 +24,7 @@ from httpng_core import (
     ServerVerb,
     Site,
 )
+from httpng_core.languages import Language
 from httpng_core.sending.states import ResponseState
 from httpng_core.testing import Client, Http2Peer, Loopback, TlsEnd
 
@@ -513,3 +516,70 @@ def test_what_was_overridden_is_put_in_place_of_once_more() -> None:
 def test_what_is_no_lifespan(lifespan: object, told: str) -> None:
     with pytest.raises((TypeError, ConfigError), match=told):
         Application(old, lifespan=lifespan)
+
+
+@contextlib.asynccontextmanager
+async def a_lifespan() -> AsyncIterator[str]:
+    yield "state"
+
+
+def test_a_lifespan_is_kept_for_who_serves_it() -> None:
+    application = Application(old, lifespan=a_lifespan)
+    assert application.lifespan is a_lifespan
+    assert application.state is None
+
+
+def test_it_may_be_told_where_to_listen_by_who_serves_it() -> None:
+    application = Application(old, listen="127.0.0.1:80")
+    (elsewhere,) = Application(old, listen="127.0.0.1:81").listen
+    application.override_listen([elsewhere])
+    Loopback(application)
+    application.lifecycle.do(ServerVerb.ENDED)
+    application.reconfigure(new, listen="127.0.0.1:82")
+    assert list(application.listen) == [elsewhere]
+
+
+def test_what_applications_of_other_languages_have_and_those_in_python_have_not() -> None:
+    application = Application(old)
+    assert application.failure is None
+    stats = application.feed_stats()
+    assert (stats.published, stats.followers) == (0, 0)
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+async def another_asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def test_an_asgi_application_whose_lifespan_has_not_begun_comes_too_late() -> None:
+    application = Application(asgi)
+    application.asgi_states[id(asgi)] = {}
+    Loopback(application)
+    with pytest.raises(ConfigError, match="can't come in while the server runs"):
+        application.reconfigure(another_asgi)
+    assert [one.app for one in application.asgi_handlers] == [asgi]
+    application.reconfigure(asgi, access_log=True)
+    without = Application(asgi, lifespan="off")
+    Loopback(without)
+    without.reconfigure(another_asgi, lifespan="off")
+    assert [one.app for one in without.asgi_handlers] == [another_asgi]
+
+
+class Basic(Application):
+    """An application in a language of its own."""
+
+    def __init__(self, **overrides: object) -> None:
+        listen = ListenAddress("127.0.0.1", 80)
+        self._begin(Language(name="Basic", listen=(listen,), is_function=callable, runtime="lua54"), {})
+        with self.lifecycle.configuring():
+            self._configure({"handler": old})
+        self.override(**overrides)
+
+
+def test_settings_of_asgi_applications_are_for_those_in_python() -> None:
+    assert Basic(max_body_len=5).settings.max_body_len == 5
+    with pytest.raises(ConfigError, match="root_path is for applications in Python"):
+        Basic(root_path="/x")
+    with pytest.raises(ConfigError, match="lua is "):
+        Application(old).override(lua="lua54")

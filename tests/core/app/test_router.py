@@ -360,3 +360,15 @@ def test_an_error_in_before_is_one_of_the_handler(caplog: pytest.LogCaptureFixtu
 
 def test_a_request_without_a_router_has_an_empty_stash() -> None:
     assert dict(Request(method="GET", path="/").stash) == {}
+
+
+def test_what_no_program_should_catch_gets_through_before() -> None:
+    router = Router()
+
+    def before(_req: Request) -> object:
+        raise KeyboardInterrupt
+
+    router.before(before)
+    router.route("/", plain)
+    with pytest.raises(KeyboardInterrupt):
+        answers(router, ("GET", "/"))

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any
 
 import pytest
+from tests.core.driving import Driven
 
 from httpng_core import Application, FileInfo, FileRead, Pending
 from httpng_core.app.directory import PIECE
@@ -583,3 +584,15 @@ def test_on_http2_two_files_go_out_side_by_side() -> None:
     files = [client.request("/long"), client.request("/a.txt")]
     assert [bytes(one.body) for one in files] == [LONG, b"0123456789"]
     assert [file.closed for file in disk.files] == [1, 1]
+
+
+def test_a_directory_reads_no_body() -> None:
+    class Served(Driven):
+        def application(self, **settings: Any) -> Application:
+            return Application("/www", **settings)
+
+    head = b"PUT /a.txt HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n"
+    driven = Served(head, stream_bodies=True)
+    assert driven.exchanges == [], "nobody wants it by pieces"
+    driven.receive(b"12345")
+    assert driven.exchange.request.body == b"12345"

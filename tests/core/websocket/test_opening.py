@@ -1,5 +1,8 @@
 """The opening handshake: what is accepted, what is refused, and what is answered."""
 
+import subprocess
+import sys
+
 import pytest
 from tests.core.driving import Driven
 from tests.core.websocket.speaking import TEXT, Socket, frame, request
@@ -213,3 +216,33 @@ def test_one_receive_waits_at_a_time() -> None:
     socket.ws.inbox.forget(first)
     socket.receive(frame(TEXT, b"x"))
     assert (first.settled, second.settled) == (False, True)
+
+
+WITHOUT = """
+import sys
+sys.modules[{module!r}] = None
+from httpng_core.testing import Loopback
+
+def handler(req, io):
+    yield io.accept_websocket()
+
+try:
+    Loopback(handler, raises=True).connect().send({request!r})
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("wsproto", "WebSockets need wsproto: install httpng-core[websocket]"),
+        ("httpng_core.websocket.deflate", "import of httpng_core.websocket.deflate halted"),
+    ],
+)
+def test_without_wsproto_a_handler_learns_what_to_install(module: str, told: str) -> None:
+    script = WITHOUT.format(module=module, request=request())
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.startswith(told)
