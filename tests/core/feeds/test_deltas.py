@@ -504,6 +504,7 @@ def test_the_type_of_an_event_tells_that_it_is_a_delta(event: str | None) -> Non
         (b"data: x\n\ndata: y\n\n", b"data: x\n\ndata: z\n\n"),
         (b"data: x\n", b"data: y\n"),
         (b": x\n\n", b": y\n\n"),
+        (b"data: x\nother: 1\n\n", b"data: y\nother: 1\n\n"),
     ],
 )
 def test_what_is_no_event_of_the_same_type_is_sent_whole(base: bytes, new: bytes) -> None:
@@ -685,3 +686,70 @@ def test_quotes_take_a_tenth_of_the_bytes(delta: Any) -> None:
         head, _, data = event.partition(b"data: ")
         shown = patched(shown, json.loads(data)) if head else json.loads(data)
         assert shown == expected
+
+
+def test_of_a_removed_key_that_nothing_tells_the_next_value_is_whole() -> None:
+    stage = Stage(2, delta=told)
+    alone = stage.join()
+    alone.room = 0
+    publish(stage.feed, "a0")
+    alone.push(0)
+    stage.sweep()
+    alone.push()
+    stage.feed.remove("a")
+    publish(stage.feed, "a1")
+    stage.settle()
+    publish(stage.feed, "a2")
+    alone.exchange.wait(0, alone.now)
+    stage.feed.remove("a")
+    publish(stage.feed, "a3")
+    alone.room = 1 << 20
+    stage.settle()
+    assert [short(body) for body in stage.bodies] == ["a0,a1,a3,"] * 3
+
+
+def test_deltas_to_very_many_values_are_made_again() -> None:
+    made: list[bytes] = []
+
+    def counted(base: bytes, new: bytes) -> bytes:
+        made.append(base[:3])
+        return told(base, new)
+
+    feed, clients = Feed(clock=Clock(), delta=counted, full_every=1000), list[Driven]()
+    for number in range(20):
+        feed.publish(f"{number:02} and so on,")
+        clients.append(Driven())
+        clients[-1].exchange.follow(feed.follower(), 0)
+        clients[-1].push()
+    feed.publish("99 and so on,")
+    for client in clients:
+        client.push()
+    assert [client.body for client in clients] == [
+        b"%02d and so on,%02d>9," % (one, one) for one in range(20)
+    ]
+    assert len(set(made)) == len(made) == 20
+
+
+@pytest.mark.parametrize("order", [{"a": 1, "b": 3}, {}])
+def test_limits_that_come_later_keep_what_had_expired(order: Any) -> None:
+    """It is owed still: who comes back must not get a delta to it."""
+    driven, keys = Following(delta=told, resume=Resume(id_line="<{id}>", first=None)), Keys(["a", "b"])
+    publish(driven.feed, "a0", "b0")
+    driven.follow(max_age=1, keys=keys)
+    driven.push()
+    publish(driven.feed, "a1", "b1")
+    driven.advance(2)
+    driven.push()
+    driven.follower.set_pace(..., ..., order)
+    keys.discard("b")
+    publish(driven.feed, "a2")
+    driven.push()
+    body = short(driven.body)
+    assert re.sub(r"<[^>]*>", "", body) == "a0,b0,a0>2,"
+    marks = [int(mark.rpartition(".")[2]) for mark in re.findall(r"<(.*?)>", body)]
+    assert marks[-1] == 5, "nothing is owed of a key that is wanted no more"
+
+
+def test_an_object_has_no_delta_to_what_is_none() -> None:
+    for base, new in ((b"[1]", b'{"a":1}'), (b'{"a":1}', b"[1]"), (b"1", b"2")):
+        assert json_delta()(base, new) is None

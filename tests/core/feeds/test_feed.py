@@ -762,3 +762,27 @@ def test_a_stall_timeout_may_be_changed_while_it_runs() -> None:
     driven.write("z")
     driven.advance(1)
     assert driven.outcomes == ["reset"]
+
+
+def test_a_payload_may_be_any_kind_of_bytes() -> None:
+    driven = Following()
+    driven.follow()
+    changing = bytearray(b"one,")
+    driven.feed.publish(changing)  # type: ignore[arg-type]
+    changing[:] = b"two,"
+    driven.feed.publish(memoryview(b"three,"), "k")  # type: ignore[arg-type]
+    driven.push()
+    assert driven.body == b"one,three,"
+
+
+def test_a_drain_that_comes_twice_ends_a_follow_once() -> None:
+    driven = Following()
+    follow = driven.exchange.follow(driven.feed.follower(), driven.now, until_draining=True)
+    driven.push()
+    driven.feed.publish("pending")
+    for _ in range(2):
+        driven.exchange.drain(driven.now)
+    assert not follow.settled
+    driven.push()
+    assert driven.body == b"pending"
+    assert follow.settled

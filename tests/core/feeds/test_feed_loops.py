@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.core.driving import Driven, result, run_sweeps
 
-from httpng_core import Feed, FeedStats, FollowStats, Host, Sweep
+from httpng_core import Feed, FeedStats, FollowStats, Host, Keys, Sweep
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Later, Pending
 from httpng_core.testing import Clock
@@ -308,11 +309,11 @@ def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None
 class Noticed(Following):
     """A client that skips payloads, and notices of gaps that are answered when the test says so."""
 
-    def __init__(self, max_age: float | None = None) -> None:
+    def __init__(self, max_age: float | None = None, keys: Keys | None = None) -> None:
         super().__init__(Loop())
         self.feed = Feed(clock=Clock())
         self.asked: list[tuple[int, Later]] = []
-        self.pending = self.follow(self.feed, on_gap=self.on_gap, max_age=max_age)
+        self.pending = self.follow(self.feed, on_gap=self.on_gap, max_age=max_age, keys=keys)
 
     def on_gap(self, lost: int) -> Later:
         later = Later()
@@ -470,3 +471,33 @@ def test_a_follower_that_has_left_has_nothing_to_give_up() -> None:
     client.leave(client.follow(feed))
     client.follower.give_up(client.now)
     assert client.outcomes == []
+
+
+def test_too_much_on_its_way_may_end_others_meanwhile() -> None:
+    feed, loop = shared(policy="every", max_queued=4), Loop()
+    clients = [Following(loop) for _ in range(2)]
+    follows = [client.follow(feed) for client in clients]
+    for client, other in (clients, clients[::-1]):
+        follow = follows[clients.index(client)]
+        follow.on_settle = partial(other.exchange.reset, other.now)
+    for payload in ("123", "456", "7"):
+        feed.publish_threadsafe(payload)
+    loop.turn()
+    assert [result(follow).cancelled for follow in follows] == [True, True]
+    assert feed.get_stats().followers == 0
+
+
+def test_the_payload_of_then_does_not_go_out_when_its_key_is_wanted_no_more() -> None:
+    keys = Keys([None, "b"])
+    client = Noticed(keys=keys)
+    outpaced(client)
+    client.feed.publish("b", "b")
+    client.turn()
+    with client.loop:
+        keys.discard(None)
+    client.answer("[8]")
+    client.push()
+    assert (client.body, client.asked[-1][0]) == (b"", 9)
+    client.answer("[9]")
+    client.push()
+    assert client.body == b"[9]b"

@@ -4,6 +4,7 @@ import random
 import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import pytest
@@ -492,3 +493,76 @@ def test_sweeps_of_followers_with_keys_send_as_those_of_all() -> None:
     feed.publish("y", 0)
     assert calls_of(lambda: run_sweeps(sweeps, 100, clock.now)) <= 30
     assert feed.get_stats().delivered == 50
+
+
+def test_keys_are_something_even_when_they_are_none() -> None:
+    driven, keys = Following(), Keys()
+    assert keys
+    assert len(keys) == 0
+    driven.follow(keys=keys)
+    publish(driven.feed, "a1")
+    driven.push()
+    assert driven.body == b"", "it wants these keys, not all"
+
+
+def test_a_key_that_changes_when_all_have_left_is_for_nobody() -> None:
+    feed, loop, keys = Feed(clock=Clock(), lock=nullcontext()), Loop(), Keys()
+    client = InLoop(loop)
+    follow = client.follow(feed, keys=keys)
+    publish(feed, "a1")
+    keys.add("a")
+    client.leave(follow)
+    client.turn()
+    assert client.body == b""
+    assert client.told == follow_stats()
+
+
+def test_a_function_that_raises_of_what_is_lost_ends_its_follow() -> None:
+    feed, clients = Feed(clock=Clock()), [Driven() for _ in range(2)]
+    follows = [
+        client.exchange.follow(feed.follower(keys=keys), 0)
+        for client, keys in zip(clients, (raising(ZeroDivisionError), None), strict=True)
+    ]
+    feed.lose(1, "x")
+    with pytest.raises(ZeroDivisionError):
+        assert follows[0].result
+    assert not follows[1].settled
+
+
+def test_of_very_many_keys_a_function_is_asked_again() -> None:
+    asked: list[int] = []
+
+    def wanted(key: int) -> bool:
+        asked.append(key)
+        return False
+
+    loop = Loop()
+    feed, client = Feed(clock=Clock(), lock=nullcontext()), InLoop(loop)
+    client.follow(feed, keys=wanted)
+    for keys in (range(65_537), [0, 65_536]):
+        for key in keys:
+            feed.lose(1, key)
+        loop.turn()
+    assert asked == [*range(65_537), 0], "answers are kept, but not for ever"
+
+
+@pytest.mark.parametrize("end", ["close", "overflow", "fail"])
+def test_the_end_of_one_follow_may_be_the_end_of_another(end: str) -> None:
+    """Whoever is told of the first ends the second, whose turn would be next."""
+    policy: Any = "every" if end == "overflow" else "latest"
+    feed = Feed(clock=Clock(), policy=policy, max_queued=8, lock=nullcontext())
+    clients, wanted = [Driven() for _ in range(2)], raising(ZeroDivisionError) if end == "fail" else None
+    follows = [client.exchange.follow(feed.follower(keys=wanted), 0) for client in clients]
+    for one, other in (clients, clients[::-1]):
+        follow = follows[clients.index(one)]
+        follow.on_settle = partial(other.exchange.reset, 0)
+    if end == "close":
+        feed.close()
+    elif end == "fail":
+        publish(feed, "x1")
+    else:
+        for _ in range(4):
+            publish(feed, "a12")
+    assert all(follow.settled for follow in follows)
+    assert feed.get_stats().followers == 0
+    assert [client.exchange.is_over for client in clients].count(True) >= 1

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import run_sweeps
+from tests.core.driving import Driven, run_sweeps
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, Sweep
+from httpng_core import Feed, GeneratorIO, Sweep
 from httpng_core.testing import Clock
 
 
@@ -176,3 +176,52 @@ def test_mistakes_raise(client: Following, wrong: dict[str, Any], error: type[Ex
     with pytest.raises(error, match=r"keep_alive|payload"):
         client.io.follow(feed, **wrong)
     assert feed.get_stats().followers == 0
+
+
+def test_one_that_is_due_while_bytes_are_acknowledged_can_wait() -> None:
+    client = Driven(tells_acknowledged=True)
+    io, feed = GeneratorIO(client.exchange, client.clock), Feed(clock=client.clock)
+    client.exchange.track_acknowledged()
+    io.follow(feed, keep_alive=10)
+    feed.publish("1,")
+    client.push()
+    client.advance(10)
+    client.push(0)
+    client.advance(1)
+    client.connection.bytes_acknowledged(len(client.wire), client.now)
+    client.push()
+    assert client.body == b"1,", "the client is there"
+    client.advance(9)
+    client.push()
+    assert client.body == b"1,"
+    client.advance(1)
+    client.push()
+    assert client.body == b"1,:\n\n"
+
+
+def test_a_drain_ends_it_with_what_is_pending(client: Following) -> None:
+    feed = Feed(clock=client.clock)
+    follow = client.io.follow(feed, keep_alive=10, until_draining=True)
+    client.push()
+    feed.publish("last,")
+    client.connection.drain(client.now)
+    assert not follow.settled
+    client.push()
+    assert follow.settled
+    assert client.body == b"last,"
+
+
+def test_who_waits_for_a_position_is_not_in_step_meanwhile() -> None:
+    clock, sweeps = Clock(), list[Sweep]()
+    feed, clients = Feed(clock=clock), [Following(clock, sweeps) for _ in range(2)]
+    for client in clients:
+        client.io.follow(feed, keep_alive=10)
+        client.push()
+    feed.publish("1,")
+    run_sweeps(sweeps, 100, clock())
+    clients[0].io.wait(4, 100)
+    feed.publish("2,")
+    assert [client.connection.wants_write for client in clients] == [True, False]
+    clients[0].push()
+    run_sweeps(sweeps, 100, clock())
+    assert [client.body for client in clients] == [b"1,2,"] * 2

@@ -6,7 +6,8 @@ import pytest
 from tests.core.driving import run_sweeps
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, Sweep
+from httpng_core import Feed, LagStep, Sweep
+from httpng_core.languages import LagWatched, checked_lag, follower_of
 from httpng_core.testing import Clock
 
 
@@ -210,3 +211,56 @@ def test_mistakes_raise(client: Client, wrong: dict[str, Any], error: type[Excep
     with pytest.raises(error, match="lag"):
         client.io.follow(feed, **wrong)
     assert feed.get_stats().followers == 0
+
+
+def test_a_drain_ends_it_with_what_is_pending(client: Client) -> None:
+    feed = Feed(clock=client.clock)
+    follow = client.follow(feed, until_draining=True)
+    client.push()
+    publish(feed, "a1")
+    client.connection.drain(client.now)
+    assert not follow.settled
+    client.push()
+    assert follow.settled
+    assert client.body == b"a1,"
+
+
+def test_what_frames_payloads_frames_marks_too() -> None:
+    clock = Clock()
+    lag = checked_lag(lambda lag, thinned: None, (2.0, 0.5))
+    assert lag is not None
+    for feeds in ([Feed(clock=clock)], [Feed(clock=clock), Feed(clock=clock)]):
+        followed = follower_of(feeds)
+        watched = LagWatched(followed, lag, clock)
+        assert watched.framed is None
+        watched.framed = bytes.upper
+        assert watched.framed is followed.framed is bytes.upper
+
+
+@pytest.mark.parametrize("option", ["on_lag", "lag_policy"])
+def test_who_lags_does_not_step_in_before_that_is_over(option: str) -> None:
+    clock, sweeps = Clock(), list[Sweep]()
+    feed, clients = Feed(clock=clock), [Following(clock, sweeps) for _ in range(2)]
+    lags: Any = {
+        "on_lag": lambda lag, thinned: None,
+        "lag_policy": [LagStep(2, "conflate")],
+    }
+    for client, given in zip(clients, ({}, {option: lags[option]}), strict=True):
+        client.io.follow(feed, **given)
+        client.push()
+    late = clients[1]
+    late.io.wait(3, 1000)
+    publish(feed, "a1", "b1")
+    while sweeps:
+        run_sweeps(sweeps, 100, clock())
+    clock.now += 2
+    late.advance(0)
+    late.push(8)
+    assert late.body == b"a1,"
+    late.push()
+    publish(feed, "c1")
+    assert late.connection.wants_write, "it is served for itself"
+    while sweeps:
+        run_sweeps(sweeps, 100, clock())
+    late.push()
+    assert [client.body for client in clients] == [b"a1,b1,c1,"] * 2

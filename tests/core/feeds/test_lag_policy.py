@@ -1,5 +1,6 @@
 """What is done about a client that lags: steps by seconds of lag, up and down, and what is told of them."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ from h11 import RemoteProtocolError
 from tests.core.driving import run_sweeps
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, FollowStats, Keys, LagStep, SendResult, Sweep
+from httpng_core import Feed, FollowStats, Keys, LagStep, Resume, SendResult, Sweep
 from httpng_core.testing import Clock
 
 
@@ -454,3 +455,104 @@ def test_a_policy_that_can_not_be(client: Client, policy: Any, error: type[Excep
     with pytest.raises(error, match=told):
         client.io.follow(feed, lag_policy=policy)
     assert feed.get_stats().followers == 0
+
+
+def test_of_several_feeds_all_are_slowed_and_conflated(client: Client) -> None:
+    feeds = Feed(clock=client.clock), Feed(clock=client.clock)
+    client.follow(*feeds, policy=[LagStep(1, "slow", max_rate=0.1), LagStep(2, "conflate")])
+    for feed, name in zip(feeds, "ab", strict=True):
+        publish(feed, name + "1")
+    client.advance(2)
+    assert (client.books.lag_step, client.books.max_rate) == (2, 0.1)
+    client.push()
+    for feed, name in zip(feeds, "ab", strict=True):
+        publish(feed, name + "2")
+    client.push()
+    assert client.body == b"a1,b1,", "not before its time"
+
+
+def test_of_several_feeds_every_message_counts_until_it_lags(client: Client) -> None:
+    feeds = Feed(clock=client.clock, policy="every"), Feed(clock=client.clock, policy="every")
+    client.follow(*feeds, policy=[LagStep(2, "conflate")])
+    for feed, name in zip(feeds, "ab", strict=True):
+        publish(feed, name + "1", name + "2")
+    client.advance(2)
+    client.push()
+    assert client.body == b"a2,b2,"
+
+
+def test_of_what_is_kept_newest_alone_a_key_that_is_wanted_no_more_goes(client: Client) -> None:
+    feed, keys = Feed(clock=client.clock, policy="every"), Keys(["a", "b"])
+    client.follow(feed, policy=[LagStep(2, "conflate")], keys=keys)
+    publish(feed, "a1", "a2", "b1", "b2")
+    client.advance(2)
+    keys.discard("a")
+    keys.add("a")
+    publish(feed, "a3", "b3")
+    client.push()
+    assert client.body == b"a3,b3,"
+
+
+def test_marks_are_no_values_of_which_one_would_be_the_newest(client: Client) -> None:
+    resume = Resume(id_line="<{id}>", first="[first]")
+    feeds = [Feed(clock=client.clock, policy="every", resume=resume) for _ in range(2)]
+    client.io.follow(feeds, lag_policy=[LagStep(2, "conflate")])
+    for feed, name in zip(feeds, "ab", strict=True):
+        publish(feed, name + "1", name + "2")
+    client.advance(2)
+    client.push()
+    assert re.sub(rb"<[^>]*>", b"", client.body) == b"[first]b2,a2,"
+
+
+def test_what_is_meant_for_the_program_reaches_it(client: Client) -> None:
+    def dropped(key: object) -> bool:
+        raise KeyboardInterrupt
+
+    feed = Feed(clock=client.clock)
+    client.follow(feed, policy=[LagStep(2, "drop", keys=dropped)])
+    publish(feed, "a1")
+    with pytest.raises(KeyboardInterrupt):
+        client.advance(2)
+
+
+def test_keys_dropped_twice_leave_the_id_as_it_was_before(client: Client) -> None:
+    feed = Feed(clock=client.clock, resume=Resume(id_line="<{id}>", first=None))
+    client.follow(feed, policy=[LagStep(1, "drop", keys={"a"}), LagStep(2, "drop", keys={"b"})])
+    publish(feed, "a1", "b1")
+    client.advance(2)
+    publish(feed, "c1")
+    client.push()
+    [(mark, body)] = re.findall(rb"<[^>.]*\.(\d+)>(.*),", client.body)
+    assert (mark, body) == (b"0", b"c1"), "whoever comes back gets what was dropped"
+
+
+def test_a_function_of_keys_that_ends_the_response_drops_nothing_more(client: Client) -> None:
+    asked: list[object] = []
+
+    def dropped(key: object) -> bool:
+        asked.append(key)
+        client.exchange.reset(client.now)
+        return True
+
+    feeds = Feed(clock=client.clock), Feed(clock=client.clock)
+    client.follow(*feeds, policy=[LagStep(2, "drop", keys=dropped)])
+    for feed in feeds:
+        publish(feed, "a1")
+    client.advance(2)
+    assert client.exchange.is_over
+    assert asked == ["a"]
+
+
+def test_of_several_feeds_one_that_drops_is_in_step_with_nobody() -> None:
+    clock, sweeps = Clock(), list[Sweep]()
+    feeds, client = [Feed(clock=clock), Feed(clock=clock)], Following(clock, sweeps)
+    client.io.follow(feeds, lag_policy=[LagStep(2, "drop", keys={"a"})])
+    client.push()
+    publish(feeds[0], "a1", "b1")
+    clock.now += 2
+    client.advance(0)
+    client.push()
+    publish(feeds[1], "a2", "b2")
+    client.push()
+    assert client.body == b"b1,b2,"
+    assert sweeps == []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.core.websocket.speaking import messages, request
 
 from httpng_core import Feed, FollowStats, GeneratorIO
 from httpng_core.languages import follower_of
@@ -108,3 +109,33 @@ def test_limits_are_changed_for_all_together() -> None:
     assert client.responses()[0].body == b"a0b0a2b2"
     with pytest.raises(ValueError, match="max_rate"):
         io.set_follow_pace(max_rate=-1)
+
+
+def test_what_has_expired_in_all_of_them_is_not_sent() -> None:
+    clock = Clock()
+    feeds = [Feed(clock=clock) for _ in range(2)]
+    loop, client, _ = follow(*feeds, clock=clock, max_age=1)
+    client.room = 0
+    for feed in feeds:
+        feed.publish("old")
+    loop.advance(2)
+    client.give_room()
+    assert client.responses()[0].body == b""
+    feeds[1].publish("new")
+    loop.settle()
+    assert client.responses()[0].body == b"new"
+
+
+def test_a_websocket_has_a_message_of_each_payload() -> None:
+    feeds = [Feed(clock=Clock()) for _ in range(2)]
+
+    def handler(req: object, io: GeneratorIO) -> Iterator[Pending]:
+        yield io.accept_websocket().follow(feeds)
+
+    loop = Loopback(handler)
+    client = loop.connect()
+    client.send(request())
+    for number, feed in enumerate(feeds):
+        feed.publish(f"{number}")
+    loop.settle()
+    assert messages(bytes(client.received).partition(b"\r\n\r\n")[2]) == ["0", "1"]

@@ -431,3 +431,47 @@ def test_wrong_words_raise() -> None:
     for wrong in (5, None, {5: "sum"}):
         with pytest.raises(TypeError, match="json_merge needs"):
             json_merge(wrong)
+
+
+def test_a_closed_feed_takes_nothing() -> None:
+    feed = Feed(clock=Clock(), merge=together)
+    publish(feed, "a1")
+    feed.close()
+    with pytest.raises(RuntimeError, match="the feed is closed"):
+        publish(feed, "a2")
+    feed.mirror("a3", "a", 7)
+    assert feed.get_stats().published == 1
+
+
+def test_what_only_one_of_two_objects_has_is_kept_as_it_is() -> None:
+    assert BAR(b'{"volume":1,"x":1}', b'{"high":5,"y":2}') == b'{"volume":1,"x":1,"high":5,"y":2}'
+
+
+def test_what_was_refused_and_cannot_be_merged_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    driven = Following(merge=failing(ZeroDivisionError()))
+    driven.follow()
+    driven.push()
+    publish(driven.feed, "a1")
+    driven.connection.data_to_send(driven.now)
+    publish(driven.feed, "a2")
+    driven.connection.bytes_accepted(0, driven.now)
+    driven.push()
+    assert driven.body == b"a2"
+    assert driven.told == stats(delivered=1, skipped=1)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_of_a_key_that_is_wanted_no_more_what_a_pass_was_sending_is_not_merged() -> None:
+    stage, keys = Stage(0, merge=together), Keys(["a", "b"])
+    for _ in range(2):
+        stage.join(keys=keys)
+    stage.publish("1,", key="a")
+    stage.sweep(1)
+    stage.publish("2,", key="a")
+    late = stage.clients[1]
+    late.exchange.wait(1000, late.now, 1000)
+    keys.discard("a")
+    stage.publish("3,", key="b")
+    stage.settle()
+    assert stage.bodies == [b"1,3,", b"3,"]
+    assert late.follower.stats == stats(delivered=1)

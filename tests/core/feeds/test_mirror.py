@@ -181,3 +181,12 @@ def test_a_value_is_gone_also_if_on_remove_raises() -> None:
     feed.close()
     with pytest.raises(LookupError):
         feed.mirror_removal("a", 1002)
+
+
+def test_a_feed_without_ids_goes_on_from_there_as_well() -> None:
+    feed = Feed(clock=Clock())
+    driven = following(feed)
+    feed.mirror_from(10)
+    feed.mirror("a1,", "a", 11)
+    driven.push()
+    assert driven.body == b"a1,"

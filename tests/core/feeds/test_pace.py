@@ -10,7 +10,7 @@ from tests.core.driving import Driven
 from tests.core.feeds.test_feed_loops import follow_stats
 from tests.core.feeds.test_sweep import Stage
 
-from httpng_core import Feed, GeneratorIO, Keys
+from httpng_core import Feed, GeneratorIO, Keys, LagStep
 from httpng_core.testing import Clock
 
 STEP = 1 / 1024
@@ -415,3 +415,52 @@ def test_keys_have_no_limits_where_every_payload_counts(limit: Any) -> None:
     with pytest.raises(ValueError, match='max_rate and priority are for feeds with the policy "latest"'):
         client.io.set_follow_pace(**limit)
     assert client.stats.max_rate is None
+
+
+def test_what_is_discarded_has_waited_for_nobody() -> None:
+    client, keys = Client(), Keys(["a", "b", "c"])
+    feed = Feed(clock=client.clock)
+    client.follow(feed, keys=keys, lag_policy=[LagStep(2, "conflate")], priority={"c": 2})
+    client.take()
+    feed.publish("a1,", "a")
+    feed.publish("c1,", "c")
+    client.advance(1)
+    feed.publish("b1,", "b")
+    keys.discard("a")
+    keys.discard("c")
+    client.advance(1.5)
+    assert client.stats.lag_step == 0, "`b` has waited for 1.5 seconds"
+    client.advance(0.5)
+    assert client.stats.lag_step == 1
+    client.take()
+    assert [payload for _, payload in client.seen] == [b"b1"]
+
+
+def test_keys_that_come_once_are_forgotten_when_their_time_is_over() -> None:
+    client = Client(max_rate=10)
+    feed = Feed(clock=client.clock)
+    client.follow(feed)
+    for number in range(300):
+        feed.publish(f"{number},", number)
+        client.step(0.01)
+    feed.publish("again,", 299)
+    client.take()
+    assert len(client.seen) == 300, "not before its time"
+    client.step(0.1)
+    assert client.seen[-1][1] == b"again"
+
+
+def test_what_is_replaced_as_it_goes_out_waits_its_time() -> None:
+    client = Client(max_rate=1)
+    feed = Feed(clock=client.clock)
+    client.follow(feed)
+    client.take()
+    feed.publish("a1,", "a")
+    offer = b"".join(client.connection.data_to_send(client.now))
+    feed.publish("a2,", "a")
+    client.wire += offer
+    client.connection.bytes_accepted(len(offer), client.now)
+    client.take()
+    assert client.body == b"a1,"
+    client.step(1)
+    assert client.body == b"a1,a2,"

@@ -273,3 +273,11 @@ def test_who_has_had_the_mark_is_in_step_with_the_others() -> None:
     assert not any(client.connection.wants_write for client in stage.clients)
     stage.settle()
     assert [body[-6:] for body in stage.bodies] == [b"b1,c1,"] * 4
+
+
+def test_a_feed_that_on_remove_closes_removes_nothing_more() -> None:
+    feed = Feed(clock=Clock(), on_remove=lambda key: feed.close())
+    feed.publish("a1", "a")
+    with pytest.raises(RuntimeError, match="the feed is closed"):
+        feed.remove("a")
+    assert feed.has("a")

@@ -117,8 +117,7 @@ class LatestBacklog:
     def expire(self, payload: Payload) -> None:
         """Note that the first is too old to be sent, but is owed until there is a newer one of its key."""
         self.drop(payload)
-        if payload.number and payload.key not in self._newest:
-            self._owe(payload.key, payload.number)
+        self._owe(payload.key, payload.number)
 
     def take_over(self, backlog: "LatestBacklog") -> None:
         """Take what is pending in another one, and is owed there."""
@@ -225,10 +224,6 @@ class EveryBacklog:
     def first(self) -> Payload | None:
         """See `LatestBacklog`."""
         return self._payloads[0] if self._payloads else None
-
-    def get(self, key: Hashable) -> Payload | None:
-        """See `LatestBacklog`."""
-        return None
 
     def drop(self, payload: Payload) -> None:
         """See `LatestBacklog`."""

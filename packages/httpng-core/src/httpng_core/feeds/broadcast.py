@@ -184,8 +184,8 @@ class Sweep:
 
     def give_bases(self, member: Place, bases: Bases) -> None:
         """Note in `bases` what `member` was sent last of each key."""
-        if self._bases is not None:
-            bases.take_over(self._bases)
+        assert self._bases is not None
+        bases.take_over(self._bases)
         if self._payload is not None and member.slot < self._cursor:
             bases.sent(self._payload)
 
@@ -258,10 +258,12 @@ class Sweep:
 
     def _merges(self, payload: Payload, merger: Merger) -> bool:
         """Put a payload into the older one of its key that is pending; return whether it was."""
-        older = self._backlog.get(payload.key)
+        backlog = self._backlog
+        assert isinstance(backlog, LatestBacklog)
+        older = backlog.get(payload.key)
         merged = None if older is None else merger.merged(older, payload)
         # What ran in that may have had all leave.
-        if merged is None or self._backlog.get(payload.key) is not older:
+        if merged is None or backlog.get(payload.key) is not older:
             return False
         self._backlog.add(merged)
         self.merged += 1

@@ -235,7 +235,7 @@ class Follower(Limited):
         for payload in sweep.pending(self):
             if self._group.merger is not None:
                 # No more than one can be there: what a pass is sending.
-                self._held = self._backlog.get(payload.key) or self._held
+                self._held = self._unsent(payload.key) or self._held
             self._backlog.add(payload)
         self._merged += sweep.merged
         if self._bases is not None:
@@ -285,7 +285,7 @@ class Follower(Limited):
         if not backlog:
             self._wake()
         merger = self._group.merger
-        if merger is None or (older := backlog.get(payload.key)) is None:
+        if merger is None or (older := self._unsent(payload.key)) is None:
             backlog.add(payload)
         else:
             self._replace(older, payload, merger)
@@ -369,7 +369,7 @@ class Follower(Limited):
             return
         merged = merger.merged(older, newer)
         # What ran in that may have ended the follow.
-        if self._owner is None or self._backlog.get(newer.key) is not older:
+        if self._owner is None or self._unsent(newer.key) is not older:
             return
         self._backlog.add(newer if merged is None else merged)
         self._merged += merged is not None
@@ -377,9 +377,9 @@ class Follower(Limited):
     def _merge_held(self, older: Payload) -> None:
         """Merge what was not sent after all with what was published since."""
         self._held = None
-        merger, newer = self._group.merger, self._backlog.get(older.key)
+        merger, newer = self._group.merger, self._unsent(older.key)
         merged = None if merger is None or newer is None else merger.merged(older, newer)
-        if merged is not None and self._backlog.get(older.key) is newer:
+        if merged is not None and self._unsent(older.key) is newer:
             self._backlog.add(merged)
             self._merged += 1
 

@@ -81,11 +81,6 @@ class LatestInbox:
             return waiting[3] - 1
         return self._last
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._waiting.clear()
-        self._lost = {}
-
 
 class EveryInbox:
     """Every payload, with at most `max_queued` bytes."""
@@ -103,10 +98,6 @@ class EveryInbox:
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._waiting)
-
-    def get(self, key: Hashable) -> Payload | None:
-        """Return what a newer payload of a key would take the place of: none."""
-        return None
 
     def put(self, payload: Payload, merged: Payload | None = None) -> bool:
         """Add a payload; return whether that was too much for those who follow in this loop."""
@@ -141,12 +132,6 @@ class EveryInbox:
     def taken_until(self) -> int:
         """Return the number of the newest before which none waits."""
         return self._waiting[0].number - 1 if self._waiting else self._last
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._waiting.clear()
-        self._queued = 0
-        self._lost = {}
 
     def _lose(self) -> None:
         payload = self._waiting.popleft()

@@ -155,8 +155,8 @@ class Ladder:
     def end(self) -> None:
         """Look no more."""
         owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.timers.cancel(self._timer)
+        assert owner is not None
+        owner.timers.cancel(self._timer)
 
     def look(self, now: float) -> None:
         """Take the steps that the lag has come to, or leave one; the exchange may be over by that."""
@@ -222,8 +222,6 @@ class Ladder:
 
     def _ring(self, now: float) -> None:
         self._timer = None
-        if self._owner is None:
-            return
         self.look(now)
         self._arm(now)
 

@@ -81,10 +81,9 @@ class Limited(Standing):
         """Send no more of each key than so many in a second, whatever its limits; `None`: as they say."""
         pace = self._pace = self._pace or Pace()
         pace.lowered = max_rate
-        if self._owner is not None:
-            self.step_out()
-            self._keep_to(pace)
-            self._wake()
+        self.step_out()
+        self._keep_to(pace)
+        self._wake()
 
     def conflate(self, *, conflates: bool) -> None:
         """Keep the newest payload of each key alone, or again what the feed's policy says."""
@@ -157,6 +156,12 @@ class Limited(Standing):
     def _first(self) -> Payload | None:
         """Return the payload that goes next, if one may go now."""
         return self._backlog.first() if self._throttle is None else self._throttle.first()
+
+    def _unsent(self, key: Hashable) -> Payload | None:
+        """Return what a newer payload of a key would be merged with."""
+        backlog = self._backlog
+        assert isinstance(backlog, LatestBacklog), "only a feed that keeps the latest merges"
+        return backlog.get(key)
 
     def _keep_to(self, pace: Pace) -> None:
         if self._throttle is not None:

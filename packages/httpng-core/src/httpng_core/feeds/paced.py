@@ -67,9 +67,7 @@ class PacedBacklog(LatestBacklog):
         return since
 
     def next_due(self) -> float:
-        """Return when the next of those may go that may not yet; infinity: there are none."""
-        while self._held and not self._is_pending(self._held[0]):
-            heappop(self._held)
+        """Return when the next of those may go that may not yet, as `first` has found; infinity: none."""
         return self._held[0][0] if self._held else inf
 
     def sent(self, payload: Payload) -> None:

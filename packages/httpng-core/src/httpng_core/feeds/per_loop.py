@@ -132,23 +132,21 @@ class Branch:
 
     def waiting(self, key: Hashable) -> Payload | None:
         """Return what a newer payload of a key would take the place of, before it comes to the loop."""
-        return self._inbox.get(key)
+        inbox = self._inbox
+        assert isinstance(inbox, LatestInbox), "only a feed that keeps the latest merges"
+        return inbox.get(key)
 
     def hand(self, payload: Payload, merged: Payload | None = None) -> bool:
         """Have followers be told of a payload; return whether `call` has to be called for that.
 
         `merged` is made of it and of what `waiting` returns.
         """
-        if not self._followers:
-            return False
         if self._inbox.put(payload, merged):
             self._overrun.update(self._followers)
         return self._must_call()
 
     def hand_lost(self, key: Hashable, count: int) -> bool:
         """Have followers be told of payloads that won't come; return whether `call` has to be called."""
-        if not self._followers:
-            return False
         self._inbox.lose(key, count)
         return self._must_call()
 
