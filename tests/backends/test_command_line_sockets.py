@@ -107,6 +107,27 @@ def test_a_running_server_is_replaced_and_nobody_refused(folder: Path, manager: 
     assert not Path(path).exists()
 
 
+WAITING = """
+local httpng, fiber = require 'httpng', require 'fiber'
+if os.getenv('HTTPNG_PREDECESSOR') then fiber.sleep(0.05) end
+httpng.cfg{listen = '127.0.0.1:0', handler = function() return 'lua' end}
+"""
+
+
+def test_a_successor_whose_script_waits_takes_over_when_it_listens(folder: Path) -> None:
+    (folder / "waiting.lua").write_text(WAITING)
+    with running(command("httpng_asyncio", "waiting.lua"), folder) as server:
+        server.process.send_signal(signal.SIGUSR2)
+        found = re.search(r"process (\d+) is to take over", server.line())
+        assert found
+        try:
+            assert server.line() == f"httpng: listening on {server.addresses[0].url}\n"
+            assert server.process.wait(BOUND) == 0
+            assert server.ask() == b"lua"
+        finally:
+            os.kill(int(found[1]), signal.SIGTERM)
+
+
 def test_a_successor_that_can_not_start_changes_nothing(folder: Path) -> None:
     with running(command("httpng_trio", "app.py:app", "--listen", "127.0.0.1:0"), folder) as server:
         (folder / "app.py").write_text("def app(\n")

@@ -266,6 +266,28 @@ def test_a_program_and_a_script_say_how_many_workers_they_want(folder: Path, nam
         assert server.end() == 0
 
 
+WAITING = """
+local httpng, fiber = require 'httpng', require 'fiber'
+local who = math.floor(fiber.time() * 1e6)
+if os.getenv('HTTPNG_WORKER') then fiber.sleep(0.05) end
+httpng.cfg{listen = '127.0.0.1:0', workers = 2, handler = function() return ('%d lua'):format(who) end}
+"""
+
+
+def test_workers_whose_script_waits_before_it_listens_have_the_sockets_of_the_supervisor(
+    tmp_path: Path,
+) -> None:
+    """On a slow machine a script waits where it creates a fiber: its time is up."""
+    (tmp_path / "waiting.lua").write_text(WAITING)
+    with program(tmp_path, "-m", "httpng_asyncio", "waiting.lua") as server:
+        server.until(lambda: len(server.workers()) == 2, "both serve where the supervisor listens")
+        assert server.log.count(" serves\n") == 2
+        server.process.send_signal(signal.SIGHUP)
+        server.until(lambda: server.log.count(" serves\n") == 4, "others serve")
+        server.until(lambda: len(server.workers()) == 2, "both serve where the supervisor listens")
+        assert server.end() == 0
+
+
 def test_a_single_process_outlives_sighup(folder: Path) -> None:
     with program(folder, *command("httpng_asyncio", "app.py:app")) as server:
         server.process.send_signal(signal.SIGHUP)

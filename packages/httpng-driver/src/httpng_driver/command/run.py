@@ -73,6 +73,9 @@ async def until_signalled(serve: Serve) -> None:
 
     def listening(server: Server) -> None:
         servers[:] = [server]
+        if not server.addresses:
+            # A script that has yet to say where: until then nothing is told, and what it may take over stays.
+            return
         freeze()
         _listens([address.url for address in server.addresses], server.admin)
 
@@ -95,14 +98,17 @@ async def _until_told(serve: Serve, worker: Worker) -> None:
 
     def listening(server: Server) -> None:
         nonlocal watched
-        INHERITED.close()
-        # The files of Unix sockets are the supervisor's: others go on listening there.
-        server.hand_over()
-        freeze()
         if not watched:
             watched = True
             tasks.start_soon(worker.obey, server)
             tasks.start_soon(worker.heed_limits, server)
+        if not server.addresses:
+            # Likewise.
+            return
+        INHERITED.close()
+        # The files of Unix sockets are the supervisor's: others go on listening there.
+        server.hand_over()
+        freeze()
         worker.is_ready(server)
 
     with freezing() as freeze, SecondSignal() as watch:
