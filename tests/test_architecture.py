@@ -45,7 +45,7 @@ IN_CIRCLES: dict[str, set[Edge]] = {
         http2.reference.intake: http2.reference.lifetime
         http2.reference.stream: http2.reference.lifetime
         http2.stream: http2.intake
-        sending.carrier: sending.outgoing
+        sending.transport: sending.outgoing
         """
     ),
     "httpng_lua": set(),
@@ -339,7 +339,7 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 # Sizes ------------------------------------------------------------------------------------------------
 
 MOST_LINES = 400
-MOST_PROTOCOL_CLASSES = 11
+MOST_PROTOCOL_CLASSES = 9
 """Interfaces; the goal is 8: one implementer needs none."""
 PUBLIC_NAMES_OF_CONNECTION = 29
 """Verbs and questions; the goal is 25."""

@@ -26,8 +26,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _HOT: Final = {
     "": "timers",
     "sending": (
-        "admission answering auto_window body calls carrier checks exchange holdings host life messages"
-        " outgoing positions queue queueing stall stalling states tracking waits whole"
+        "admission answering auto_window body calls transport checks exchange holdings host life messages"
+        " outgoing positions queue queueing stall stalling states tracking transport waits whole"
     ),
     "feeds": "backlog broadcast follower limited paced per_loop places standing",
     "wire": "at_once endpoint events frame ledger offer_size outbound protocol scheduler",

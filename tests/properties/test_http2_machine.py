@@ -428,7 +428,7 @@ class Http2Machine(RuleBasedStateMachine):
     def _take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
             if isinstance(event, RequestReceived):
-                number = event.exchange.carrier.order  # type: ignore[attr-defined]
+                number = event.exchange.transport.order  # type: ignore[attr-defined]
                 self.streams.append(Stream(number, event.exchange, self.methods[number]))
             elif isinstance(event, ExchangeEnded):
                 self._ended(event)

@@ -428,7 +428,7 @@ def test_a_defect_where_something_was_made_costs_the_others_nothing(
 ) -> None:
     clients = [stage.join(wire) for _ in range(3)]
     ill = clients[1]
-    carrier = ill.exchange.carrier
+    carrier = ill.exchange.transport
     sound = type(carrier).fell_short
 
     def fell_short(self: Any, taken: int, now: float) -> None:

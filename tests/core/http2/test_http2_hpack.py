@@ -130,8 +130,8 @@ def test_streams_that_are_over_are_forgotten_in_bunches() -> None:
     streams = []
     for _ in range(100):
         exchange, _ = driven.begin()
-        assert isinstance(exchange.carrier, Stream)
-        streams.append(ref(exchange.carrier.flow))
+        assert isinstance(exchange.transport, Stream)
+        streams.append(ref(exchange.transport.flow))
         exchange.finish(driven.now)
         driven.turn()
         driven.events.clear()

@@ -13,16 +13,15 @@ from httpng_core.http1.upload import Upload
 from httpng_core.sending.ends import STALLED, Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holdings import Holding, holding_of
-from httpng_core.sending.host import Host
+from httpng_core.sending.transport import Transport
 from httpng_core.wire.endpoint import FIRST_REQUEST_GRACE, Endpoint
 from httpng_core.wire.events import RequestRefused
 
 
-class Lifetime:
+class Lifetime(Transport):
     """What a connection has, and how it ends. See `Http1`.
 
     Attributes:
-        host: the driver's hooks.
         exchange: the exchange under way, if any.
         framer: what frames its response.
     """
@@ -41,11 +40,10 @@ class Lifetime:
         "_upload",
         "exchange",
         "framer",
-        "host",
     )
 
     def __init__(self, endpoint: Endpoint, settings: Settings, now: float) -> None:
-        self.host: Host = endpoint.host
+        self.host = endpoint.host
         self.exchange: Exchange | None = None
         self.framer = Framer(endpoint.date)
         self._endpoint = endpoint

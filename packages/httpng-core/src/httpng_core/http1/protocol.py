@@ -23,7 +23,7 @@ _CLOSED: Final = ResponseState.CLOSED
 
 
 class Http1(Responses):
-    """HTTP/1.1 on one connection, and the carrier of its exchange. See `HttpProtocol` and `Carrier`."""
+    """HTTP/1.1 on one connection, and the transport of its exchange. See `HttpProtocol` and `Transport`."""
 
     __slots__ = ()
 
@@ -207,7 +207,7 @@ class Http1(Responses):
         endpoint.events.append(RequestReceived(exchange))
         return exchange
 
-    # What the exchange tells (`Carrier`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) --------------------------------------------------------------
 
     def body_awaited(self, now: float) -> None:
         """Ask for the body, if the client waits for that (RFC 9110, 10.1.1)."""

@@ -1,12 +1,11 @@
 """The responses of an HTTP/1.1 connection: what is framed, and what its exchange tells."""
 
 from math import inf
-from typing import Final
+from typing import ClassVar, Final
 
 from httpng_core.http.response import ResponseHead
 from httpng_core.http1.lifetime import Lifetime
 from httpng_core.http1.phase import FLUSHING, HANDLING, IDLE
-from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import DirectSend
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
@@ -26,6 +25,9 @@ class Responses(Lifetime):
     """Frames the response of the exchange under way. See `Http1`."""
 
     __slots__ = ()
+
+    shares: ClassVar[bool] = False
+    has_chunks: ClassVar[bool] = True
 
     # What the connection asks -------------------------------------------------------------------------
 
@@ -81,7 +83,7 @@ class Responses(Lifetime):
         if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
             self.framer.fill(exchange, outbound, limit, now)
 
-    # What the exchange tells (`Carrier`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) --------------------------------------------------------------
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
@@ -195,16 +197,6 @@ class Responses(Lifetime):
         """Have acknowledgements told to the exchange."""
         return self._endpoint.track_acknowledged(exchange)
 
-    shares: Final = False
-
-    def has_company(self) -> bool:
-        """Return false: the next exchange begins when this one is over."""
-        return False
-
-    def closed_window(self) -> Holder | None:
-        """Return none: HTTP/1.1 has no windows of its own."""
-        return None
-
     def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
         """Hand over what the client has sent behind the request."""
         rest = self._parser.take_rest()
@@ -222,8 +214,6 @@ class Responses(Lifetime):
         """Count what a sweep has sent."""
         if self.exchange is not None:
             self.exchange.count_swept()
-
-    has_chunks: Final = True
 
     def sweep_by(self) -> DirectSend | None:
         """Return what a sweep may send chunks by: all followers in step get the same, sealed for each."""

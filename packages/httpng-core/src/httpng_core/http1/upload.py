@@ -37,7 +37,7 @@ class Upload:
         self.has_more = self.is_broken = False
         self._exchange = exchange
         self._parser = parser
-        self._incoming = Incoming(exchange.carrier, exchange.timers, settings, settings.max_stream_len)
+        self._incoming = Incoming(exchange.transport, exchange.timers, settings, settings.max_stream_len)
         exchange.incoming = self._incoming
 
     @property

@@ -185,7 +185,7 @@ class Lifetime:
     def send_whole(
         self, stream: Stream, head: ResponseHead, data: bytes, now: float, send: DirectSend
     ) -> int:
-        """Give a whole response to the kernel if it is the only one; see `Carrier`."""
+        """Give a whole response to the kernel if it is the only one; see `Transport`."""
         if len(self.streams) != 1:
             return -1
         left = self.answers.send(stream, head, data, now, send)

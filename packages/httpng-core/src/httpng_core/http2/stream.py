@@ -14,7 +14,7 @@ from httpng_core.http2.tunnel import TunnelInflow
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.holdings import Holding, holding_of
-from httpng_core.sending.host import DirectSend, Host
+from httpng_core.sending.host import DirectSend
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.endpoint import MAX_INTERIM
@@ -27,7 +27,7 @@ BODY_WINDOW: Final = 256 * 1024
 
 
 class Stream(Framing):
-    """A stream, and the carrier of its exchange.
+    """A stream, and the transport of its exchange.
 
     Attributes:
         order: the stream id. See `Entry` and `Framing` for others.
@@ -61,7 +61,6 @@ class Stream(Framing):
         "flushes_since",
         "grace_ends",
         "held",
-        "host",
         "inflow",
         "length",
         "owner",
@@ -81,7 +80,7 @@ class Stream(Framing):
         self.flushes_since: float | None = None
         self.expects_continue = False
         self.inflow: TunnelInflow | None = None
-        self.host: Host = owner.endpoint.host
+        self.host = owner.endpoint.host
         self.owner = owner
         self._session = owner.session
         self._endpoint = owner.endpoint
@@ -96,7 +95,7 @@ class Stream(Framing):
         self.touched = now
         self.held = False
 
-    # What the exchange tells (`Carrier`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) --------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""
@@ -109,8 +108,6 @@ class Stream(Framing):
         """Have acknowledgements told to the exchange."""
         return self.owner.endpoint.track_acknowledged(exchange)
 
-    shares: Final = True
-
     def send_whole(
         self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
     ) -> int:
@@ -119,10 +116,6 @@ class Stream(Framing):
         It is asked if there is no other stream, that may have something to send as well.
         """
         return self.owner.send_whole(self, head, data, now, send)
-
-    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
-        """Return that nobody was asked: a piece is framed as always."""
-        return -1
 
     def was_cut(self, left: int, now: float) -> None:
         """Go on with what `send_whole` has left, as if it had been offered as always."""
@@ -152,8 +145,6 @@ class Stream(Framing):
             self._session.consume_stream(self.order, size)
             self.owner.note_control(now)
 
-    has_chunks: Final = False
-
     def sweep_by(self) -> DirectSend | None:
         """Return what a sweep may send payloads by: those of all followers in step are framed for each."""
         outbound, send, can_take = self._endpoint.outbound, self.host.direct_send, self.host.can_take
@@ -162,9 +153,6 @@ class Stream(Framing):
         if not outbound.is_empty or outbound.ledger.tracks or self.room <= 0:
             return None
         return StreamSend(outbound, self._session, self.flow, send, can_take).send
-
-    def swept(self, size: int) -> None:
-        """Do nothing: what a sweep sends is counted as it is sent."""
 
     def fell_short(self, taken: int, now: float) -> None:
         """Frame the payload of which a sweep has sent a part."""
@@ -183,7 +171,7 @@ class Stream(Framing):
         """Note that the exchange is complete, cancelled or given up."""
         self.owner.stream_over(self, now)
 
-    # What a body that is read while it comes in tells (`Carrier`) ---------------------------------------
+    # What a body that is read while it comes in tells (`Transport`) ---------------------------------------
 
     def body_awaited(self, now: float) -> None:
         """Ask for the body if the client waits for that, and let more of it be on its way."""
@@ -200,9 +188,6 @@ class Stream(Framing):
         """Give the client credit for as much."""
         self._session.consume_stream(self.order, size)
         self.owner.note_control(now)
-
-    def body_failed(self, now: float) -> None:
-        """Do nothing: the end of the exchange resets the stream."""
 
     def holding(self) -> Holding | None:
         """Return what is held for the request that comes in, or for its exchange; `None`: nothing is."""

@@ -215,7 +215,7 @@ class Answering(Queueing):
             self.state = ResponseState.ENDED
             if self.incoming is not None:
                 self.incoming.abandon("its handler is done", now)
-            self.carrier.exchange_ended(self, now)
+            self.transport.exchange_ended(self, now)
             self.host.wake()
 
     def _cut(self, cause: Cause, now: float) -> None:
@@ -229,5 +229,5 @@ class Answering(Queueing):
         self.state = next_state(self.state, event, head_given=True)
         if self.incoming is not None:
             self.incoming.abandon("its handler is done", now)
-        self.carrier.exchange_ended(self, now)
+        self.transport.exchange_ended(self, now)
         self.host.wake()

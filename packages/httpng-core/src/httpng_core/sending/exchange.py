@@ -27,9 +27,9 @@ from httpng_core.sending.calls import (
 )
 from httpng_core.sending.checks import checked_position, checked_timeout, checked_window
 from httpng_core.sending.messages import MessagePositions
-from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, SendStats
 from httpng_core.sending.states import GIVEN_UP, LAST_LIVE, LAST_WRITABLE, ResponseEvent, next_state
+from httpng_core.sending.tunnel import Tunnel
 from httpng_core.sending.waits import HeadStage, reached
 
 
@@ -302,7 +302,7 @@ class Exchange(Answering):
             raise ResponseStateError("an informational response can't follow the header block")
         request = self.request
         if self.head is None and (request.version_major, request.version_minor) != (1, 0):
-            self.carrier.send_interim(head, now)
+            self.transport.send_interim(head, now)
             self.host.wake()
 
     def close(
@@ -332,11 +332,11 @@ class Exchange(Answering):
         self.finish(now, headers)
 
     def open_tunnel(
-        self, receiver: Receiver, fields: HeaderSource, headers: HeaderSource | None, now: float
+        self, tunnel: Tunnel, fields: HeaderSource, headers: HeaderSource | None, now: float
     ) -> None:
         """Accept what the request asks for in place of HTTP: from now on the body is raw bytes, both ways.
 
-        `receiver` gets what the client sends, with what has come behind the request, and is told of the end.
+        `tunnel` gets what the client sends, with what has come behind the request, and is told of the end.
         `fields` are those of the protocol that was agreed on, `headers` the handler's.
 
         Raises:
@@ -349,12 +349,12 @@ class Exchange(Answering):
         self.state = next_state(self.state, ResponseEvent.WRITE_HEADER, head_given=self.head_given)
         self.head_given = True
         self._give_head(head, None)
-        self.drops, self.tunnel = False, receiver
+        self.drops, self.tunnel = False, tunnel
         self.host.wake()
-        self.carrier.tunnel_opened(self, now)
-        if self.draining and self.tunnel is receiver:
+        self.transport.tunnel_opened(self, now)
+        if self.draining and self.tunnel is tunnel:
             # Nobody was there to be told when the drain began.
-            receiver.drain(now)
+            tunnel.drain(now)
 
     def end_tunnel(self, now: float) -> None:
         """End a tunnel cleanly: what was accepted is flushed."""

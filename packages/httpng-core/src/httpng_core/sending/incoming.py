@@ -20,8 +20,8 @@ from httpng_core.errors import (
 from httpng_core.http.body_rate import BODY_GRACE
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.calls import Read
-from httpng_core.sending.carrier import NO_CARRIER, Carrier
 from httpng_core.sending.checks import checked_timeout
+from httpng_core.sending.transport import NO_TRANSPORT, Transport
 from httpng_core.timers import Timers
 
 MAX_PIECE: Final = 65536
@@ -45,7 +45,6 @@ class Incoming:
 
     __slots__ = (
         "_allowance",
-        "_carrier",
         "_given_back",
         "_limit",
         "_offset",
@@ -54,6 +53,7 @@ class Incoming:
         "_read",
         "_timeout",
         "_timers",
+        "_transport",
         "_waits_since",
         "drops",
         "error",
@@ -64,14 +64,14 @@ class Incoming:
         "trailers",
     )
 
-    def __init__(self, carrier: Carrier, timers: Timers, settings: Settings, limit: int | None) -> None:
+    def __init__(self, transport: Transport, timers: Timers, settings: Settings, limit: int | None) -> None:
         """Begin with nothing; more than `limit` bytes are an error of the client's."""
         self.held = self.received = 0
         self.touched = 0.0
         self.is_complete = self.drops = False
         self.error: BodyError | None = None
         self.trailers: Fields = ()
-        self._carrier: Carrier = carrier
+        self._transport: Transport = transport
         self._timers = timers
         self._limit = limit
         self._timeout = settings.body_timeout
@@ -171,7 +171,7 @@ class Incoming:
         """Note that all has come."""
         if self.error is not None:
             return
-        self.is_complete, self.trailers, self._carrier = True, trailers, NO_CARRIER
+        self.is_complete, self.trailers, self._transport = True, trailers, NO_TRANSPORT
         if self._read is not None:
             self._stop_waiting(now).answer(b"")
 
@@ -180,7 +180,7 @@ class Incoming:
         if self.is_complete or self.error is not None:
             return
         self.error = error
-        self._carrier.body_failed(now)
+        self._transport.body_failed(now)
         if self._read is not None:
             self._stop_waiting(now).answer(None, error)
 
@@ -198,12 +198,12 @@ class Incoming:
 
     def let_go(self) -> None:
         """Forget the protocol: who keeps this keeps nothing of its connection."""
-        self._carrier = NO_CARRIER
+        self._transport = NO_TRANSPORT
 
     # Inside -------------------------------------------------------------------------------------------
 
     def _wait(self, read: Read, now: float) -> None:
-        self._carrier.body_awaited(now)
+        self._transport.body_awaited(now)
         if read.deadline <= now:
             read.answer(None, _late(read))
             return
@@ -253,7 +253,7 @@ class Incoming:
             size -= before
         read.answer(piece)
         if size:
-            self._carrier.body_consumed(size, now)
+            self._transport.body_consumed(size, now)
 
     def _take(self, limit: int) -> bytes:
         pieces = self._pieces

@@ -12,16 +12,16 @@ from httpng_core.http.trailers import Fields
 from httpng_core.sending.auto_window import PathEstimate
 from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import DrainWait, Follow, Message, Write
-from httpng_core.sending.carrier import Carrier
 from httpng_core.sending.confirming import Confirming
 from httpng_core.sending.ends import CLEAN
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
 from httpng_core.sending.queue import WriterQueue
-from httpng_core.sending.receiver import Receiver
 from httpng_core.sending.results import Call, encode
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import LAST_LIVE, ResponseState
+from httpng_core.sending.transport import Transport
+from httpng_core.sending.tunnel import Tunnel
 from httpng_core.sending.waits import HeadStage, Waits
 from httpng_core.timers import Timers
 
@@ -47,7 +47,7 @@ class ResponseLife(ResponseBody):
         cause: why it ended; `CLEAN` until it does otherwise.
         first_sent: when the TCP/IP stack had the header block; 0 before that.
         held: for how many seconds who was seen to hold its bytes, by name; `None` if nobody looked.
-        carrier: what frames it, until it is over.
+        transport: what frames it, until it is over.
         host: the driver's hooks.
         timers: those of its connection.
         on_over: called once when the exchange is over, in whatever way; it must only schedule.
@@ -70,7 +70,6 @@ class ResponseLife(ResponseBody):
         "_calls",
         "_end_committed",
         "_offered_at",
-        "carrier",
         "cause",
         "drain_waits",
         "draining",
@@ -97,13 +96,14 @@ class ResponseLife(ResponseBody):
         "substitute",
         "timers",
         "trailers",
+        "transport",
         "tunnel",
         "waits",
         "window",
     )
 
     def __init__(
-        self, request: Request, settings: Settings, timers: Timers, carrier: Carrier, started: float
+        self, request: Request, settings: Settings, timers: Timers, transport: Transport, started: float
     ) -> None:
         # Those of `ResponseBody`, here for the sake of a call.
         self.current = self.committed = self.sent = self.buffered = self._offset = 0
@@ -122,8 +122,8 @@ class ResponseLife(ResponseBody):
         self.request = request
         self.settings = settings
         self.timers = timers
-        self.carrier = carrier
-        self.host = carrier.host
+        self.transport = transport
+        self.host = transport.host
         self.started = self.moved_at = started
         self.state = _OPEN
         self.head: ResponseHead | None = None
@@ -148,7 +148,7 @@ class ResponseLife(ResponseBody):
         self.trailers: Fields = ()
         self.draining = False
         self.drain_waits: list[DrainWait] | None = None
-        self.tunnel: Receiver | None = None
+        self.tunnel: Tunnel | None = None
         self.window: int | None = None
 
     # Where it stands ----------------------------------------------------------------------------------
@@ -255,6 +255,6 @@ class ResponseLife(ResponseBody):
         host = self.host
         if host.direct_send is None or host.feed_ready is None:
             return
-        carrier = self.carrier
-        if (send := carrier.sweep_by()) is not None:
-            source.step_in(host, send, chunks=carrier.has_chunks)
+        transport = self.transport
+        if (send := transport.sweep_by()) is not None:
+            source.step_in(host, send, chunks=transport.has_chunks)

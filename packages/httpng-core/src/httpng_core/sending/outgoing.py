@@ -1,7 +1,7 @@
 """One response as a protocol sees it: what is to be framed, and what became of the frames.
 
 A handler's calls are in `exchange.py`. Nothing here calls back into a protocol, apart from the two words of
-`Carrier` that say how far the end has come.
+`Transport` that say how far the end has come.
 """
 
 from typing import Final
@@ -10,13 +10,13 @@ from httpng_core.errors import is_handlers_error
 from httpng_core.http.trailers import Fields
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.calls import Follow, Message, Write
-from httpng_core.sending.carrier import NO_CARRIER
 from httpng_core.sending.checks import checked_window
 from httpng_core.sending.ends import ABORTED, CLIENT_FIN, CLIENT_GONE, Cause, EndKind
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST
 from httpng_core.sending.life import ResponseLife
 from httpng_core.sending.states import LAST_LIVE, LAST_WRITABLE, ResponseEvent, ResponseState, next_state
+from httpng_core.sending.transport import NO_TRANSPORT
 from httpng_core.sending.waits import HeadStage
 
 _STREAMING: Final = ResponseState.STREAMING
@@ -98,7 +98,7 @@ class Outgoing(ResponseLife):
         source = None if queue is None else queue.following
         waits = queue is not None and len(queue) > 0 and (source is None or source.size > 0)
         is_owed = self.sent < self.current or waits or HeadStage.NONE < self.head_stage < HeadStage.SENT
-        if is_owed and (closed := self.carrier.closed_window()) is not None:
+        if is_owed and (closed := self.transport.closed_window()) is not None:
             return closed
         look = None if self.host.look is None else self.host.look()
         held = None if look is None else look.holder()
@@ -106,7 +106,7 @@ class Outgoing(ResponseLife):
             return held
         if waits:
             return held if look is not None and look.notsent else Holder.SEND_WINDOW
-        if is_owed or (held is not None and self.sent and not self.carrier.shares):
+        if is_owed or (held is not None and self.sent and not self.transport.shares):
             return held
         return Holder.HANDLER if self.state <= LAST_WRITABLE else held
 
@@ -316,10 +316,10 @@ class Outgoing(ResponseLife):
         if self.on_over is not None:
             callback, self.on_over = self.on_over, None
             callback()
-        carrier, host = self.carrier, self.host
+        transport, host = self.transport, self.host
         # Who keeps the exchange keeps nothing of its connection.
-        self.carrier, self.host = NO_CARRIER, NO_HOST
-        carrier.exchange_over(self, now)
+        self.transport, self.host = NO_TRANSPORT, NO_HOST
+        transport.exchange_over(self, now)
         if incoming is not None:
             incoming.let_go()
         host.wake()

@@ -50,11 +50,11 @@ class Queueing(Tracking):
             self.sent += body
             if at > self.moved_at:
                 self.moved_at = at
-            self.carrier.swept(wire)
+            self.transport.swept(wire)
 
     def sweep_fell_short(self, taken: int, now: float) -> None:
         """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
-        self.carrier.fell_short(taken, now)
+        self.transport.fell_short(taken, now)
 
     # Inside -------------------------------------------------------------------------------------------
 

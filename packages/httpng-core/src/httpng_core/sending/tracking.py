@@ -20,7 +20,7 @@ class Tracking(Stalling):
         """
         if self.acked is None and self.state <= LAST_LIVE:
             self._step_out()
-            if not self.carrier.track_acknowledged(self):
+            if not self.transport.track_acknowledged(self):
                 return False
             self.acked = 0
         return True

@@ -4,10 +4,10 @@ from collections import deque
 from typing import Final
 
 from httpng_core.http.response import ResponseHead
-from httpng_core.sending.carrier import NO_CARRIER
 from httpng_core.sending.host import NO_HOST, DirectSend
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
+from httpng_core.sending.transport import NO_TRANSPORT
 from httpng_core.sending.waits import HeadStage
 
 _ENDED: Final = ResponseState.ENDED
@@ -53,7 +53,7 @@ class Whole(Outgoing):
             and self.on_over is None
             and self.drain_waits is None
         ):
-            left = self.carrier.send_whole(self, head, data, now, send)
+            left = self.transport.send_whole(self, head, data, now, send)
             if not left:
                 return True
         self.head, self.head_stage, self.length = head, _BEGUN, size
@@ -63,9 +63,9 @@ class Whole(Outgoing):
         self.is_whole, self.state = True, _ENDED
         if self.incoming is not None:
             self.incoming.abandon("its handler is done", now)
-        self.carrier.exchange_ended(self, now)
+        self.transport.exchange_ended(self, now)
         if left > 0:
-            self.carrier.was_cut(left, now)
+            self.transport.was_cut(left, now)
         self.host.wake()
         return True
 
@@ -80,7 +80,7 @@ class Whole(Outgoing):
         self._end_committed = True
         self.state = _CLOSED
         # Who keeps the exchange keeps nothing of its connection.
-        self.carrier, self.host = NO_CARRIER, NO_HOST
+        self.transport, self.host = NO_TRANSPORT, NO_HOST
 
     def commit_whole(self) -> None:
         """Note that the kernel took a part of what was given in one go, so that all of it must go out.
@@ -117,14 +117,14 @@ class Whole(Outgoing):
             or settings.default_window_until != "sent"
         ):
             return False
-        left = self.carrier.send_piece(data, now, send)
+        left = self.transport.send_piece(data, now, send)
         if left < 0:
             return False
         self._calls += 1
         self.last_whole = self._calls
         if left:
             self.accept(data, now)
-            self.carrier.was_cut(left, now)
+            self.transport.was_cut(left, now)
             self.host.wake()
         else:
             self.current += size
@@ -135,9 +135,9 @@ class Whole(Outgoing):
 
     def taken_whole(self, now: float) -> None:
         """Note that the kernel took all of what was given in one go, at once; nothing of it is tracked."""
-        carrier, host = self.carrier, self.host
+        transport, host = self.transport, self.host
         if self.end_whole(now):
-            carrier.exchange_over(self, now)
+            transport.exchange_over(self, now)
             host.wake()
 
     def end_whole(self, now: float) -> bool:
@@ -164,5 +164,5 @@ class Whole(Outgoing):
             self.tell_over(now)
             return False
         # Who keeps the exchange keeps nothing of its connection.
-        self.carrier, self.host = NO_CARRIER, NO_HOST
+        self.transport, self.host = NO_TRANSPORT, NO_HOST
         return True

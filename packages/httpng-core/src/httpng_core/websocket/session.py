@@ -1,6 +1,6 @@
 """One WebSocket on an exchange: messages out by the rules of sends, messages in within limits, and the end.
 
-It sits on a tunnel, an exchange whose body is raw bytes both ways, and is the `Receiver` of that.
+It sits on a tunnel, an exchange whose body is raw bytes both ways, and is the `Tunnel` of that.
 """
 
 from typing import Final
@@ -17,6 +17,7 @@ from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.results import Call, SendStats, encode
 from httpng_core.sending.states import GIVEN_UP
+from httpng_core.sending.tunnel import Tunnel
 from httpng_core.sending.waits import HeadStage
 from httpng_core.timers import Timer
 from httpng_core.websocket import frames
@@ -33,7 +34,7 @@ FRAMES_PER_TURN: Final = 64
 """So many frames are read in one go, then others have their turn."""
 
 
-class WebSocket:
+class WebSocket(Tunnel):
     """A WebSocket that was accepted.
 
     Attributes:
@@ -62,7 +63,6 @@ class WebSocket:
         "exchange",
         "inbox",
         "subprotocol",
-        "touched",
     )
 
     def __init__(
@@ -79,6 +79,7 @@ class WebSocket:
             ResponseStateError: a header block was given before.
             TypeError, ValueError: a subprotocol that isn't offered, or headers that can't be sent.
         """
+        super().__init__(now)
         settings = exchange.settings
         handshake = Handshake(exchange.request)
         if settings.ws == "none":
@@ -90,7 +91,6 @@ class WebSocket:
         self.subprotocol = subprotocol
         self.close_code: int | None = None
         self.close_reason = ""
-        self.touched = now
         self.inbox = Inbox(settings.ws_max_queue, settings.ws_max_size)
         self._bits = 0 if deflate is None else deflate.server_max_window_bits
         self._reader = FrameReader(settings.ws_max_size, deflate)
@@ -234,7 +234,7 @@ class WebSocket:
         over = cause.kind is EndKind.LIMIT
         self._end(now, *((frames.TRY_LATER, _short(cause.text)) if over else (frames.INTERNAL_ERROR, "")))
 
-    # What the tunnel tells (`Receiver`) ---------------------------------------------------------------
+    # What the tunnel tells (`Tunnel`) ---------------------------------------------------------------
 
     @property
     def held(self) -> int:
@@ -314,7 +314,7 @@ class WebSocket:
         if self._eof and not self._lags:
             self._act(Event.EOF, now)
         elif self.wants_read:
-            self.exchange.carrier.tunnel_resumed(self.exchange, now)
+            self.exchange.transport.tunnel_resumed(self.exchange, now)
 
     def _control(self, frame: Control, now: float) -> None:
         if frame.opcode == frames.PING:

@@ -30,7 +30,7 @@ class AtOnce:
         self._sure = 0
 
     def send(self, data: bytes) -> int:
-        """Send it; return its length, 0, or `~taken`: see `Carrier.sweep_by`."""
+        """Send it; return its length, 0, or `~taken`: see `Transport.sweep_by`."""
         outbound, ledger = self._outbound, self._ledger
         if not outbound.is_empty:
             return 0

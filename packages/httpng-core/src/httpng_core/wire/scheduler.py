@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from httpng_core.compiled import mypyc_attr
+from httpng_core.sending.transport import Transport
 
 URGENCIES = 8
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Entry:
-    """One that wants frames; streams derive from it.
+class Entry(Transport):
+    """One that wants frames; streams, each of which frames an exchange, derive from it.
 
     Attributes:
         order: a number of its own; the oldest has the lowest.

@@ -180,8 +180,8 @@ class Hub(Turns[Pump]):
         finally:
             self._task_ended(number)
         pump = io.pump
-        carrier = exchange.carrier
-        if pump.flagged or (carrier.shares and carrier.has_company()):
+        transport = exchange.transport
+        if pump.flagged or (transport.shares and transport.has_company()):
             # A turn comes, and with it what others answer meanwhile: all in one go.
             end_exchange(exchange, returned, self.clock(), io.headers)
             return

@@ -6,7 +6,7 @@ room.
 """
 
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from h2.errors import ErrorCodes
 from h2.stream import H2Stream
@@ -21,7 +21,6 @@ from httpng_core.sending.ends import Cause
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.holdings import Holding, holding_of
-from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
@@ -37,7 +36,7 @@ _OF_A_CONNECTION = frozenset({b"keep-alive", b"proxy-connection", b"te", b"upgra
 
 
 class Stream(Entry):
-    """A stream, the carrier of its exchange, and an entry of the scheduler.
+    """A stream, the transport of its exchange, and an entry of the scheduler.
 
     Attributes:
         order: the stream id. See `Entry` for others.
@@ -68,7 +67,6 @@ class Stream(Entry):
         "grace_ends",
         "head",
         "held",
-        "host",
         "size",
         "touched",
     )
@@ -92,13 +90,13 @@ class Stream(Entry):
         self._rest = memoryview(b"")
         self._rest_counts = False
         self._flushes_since: float | None = None
-        self.host: Host = owner.endpoint.host
+        self.host = owner.endpoint.host
 
     def prioritise(self, priority: Priority) -> None:
         """Note that the client changes its mind."""
         self.urgency, self.incremental = priority
 
-    # What the exchange tells (Carrier) ----------------------------------------------------------------
+    # What the exchange tells (`Transport`) --------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""
@@ -111,21 +109,6 @@ class Stream(Entry):
         """Have acknowledgements told to the exchange."""
         return self._owner.endpoint.track_acknowledged(exchange)
 
-    shares: Final = True
-
-    def send_whole(
-        self, exchange: Outgoing, head: ResponseHead, data: bytes, now: float, send: DirectSend
-    ) -> int:
-        """Return that nobody was asked: others may have something to send as well."""
-        return -1
-
-    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
-        """Return that nobody was asked, likewise."""
-        return -1
-
-    def was_cut(self, left: int, now: float) -> None:
-        """Do nothing, as nothing was sent."""
-
     def has_company(self) -> bool:
         """Return whether the connection has other streams."""
         return len(self._owner.streams) > 1
@@ -136,33 +119,6 @@ class Stream(Entry):
             return None
         is_own = self.flow.outbound_flow_control_window <= 0
         return Holder.STREAM_WINDOW if is_own else Holder.CONNECTION_WINDOW
-
-    def body_awaited(self, now: float) -> None:
-        """Do nothing: bodies come in before the handler runs."""
-
-    def body_consumed(self, size: int, now: float) -> None:
-        """Do nothing: likewise."""
-
-    def body_failed(self, now: float) -> None:
-        """Do nothing: likewise."""
-
-    def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
-        """Do nothing: no request asks for a tunnel."""
-
-    def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
-        """Do nothing."""
-
-    has_chunks: Final = False
-
-    def sweep_by(self) -> DirectSend | None:
-        """Return none: a frame changes what h2 keeps as it is made."""
-        return None
-
-    def swept(self, size: int) -> None:
-        """Do nothing: nothing is swept."""
-
-    def fell_short(self, taken: int, now: float) -> None:
-        """Do nothing: nothing is swept."""
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""

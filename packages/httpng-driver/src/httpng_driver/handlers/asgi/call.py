@@ -119,8 +119,8 @@ class AsgiCall:
         elif isinstance(error, Exception) and self._is_gone and is_consequence(error):
             # The end of the exchange has its line in the log.
             error = None
-        pump, carrier = self._io.pump, self._exchange.carrier
-        in_place = not pump.flagged and not (carrier.shares and carrier.has_company())
+        pump, transport = self._io.pump, self._exchange.transport
+        in_place = not pump.flagged and not (transport.shares and transport.has_company())
         if in_place:
             pump.flagged = True
         end_exchange(self._exchange, error, self._host.clock(), self._io.headers)
@@ -130,8 +130,8 @@ class AsgiCall:
     def _finish(self, end: Callable[..., None], *args: Any) -> None:
         """End the response, and have it go out now, unless a turn comes that others share."""
         pump, exchange = self._io.pump, self._exchange
-        carrier = exchange.carrier
-        in_place = not pump.flagged and not (carrier.shares and carrier.has_company())
+        transport = exchange.transport
+        in_place = not pump.flagged and not (transport.shares and transport.has_company())
         if in_place:
             pump.flagged = True
         # Nobody has to hear of its end any more.

@@ -191,8 +191,8 @@ class HttpCall(AsgiCall):
             window = exchange.settings.default_send_window
         if window == "auto" or len(body) > window:
             return False
-        pump, carrier = io.pump, exchange.carrier
-        if pump.flagged or (carrier.shares and carrier.has_company()):
+        pump, transport = io.pump, exchange.transport
+        if pump.flagged or (transport.shares and transport.has_company()):
             self._finish(exchange.answer, self._status, self._headers, body)
             return True
         # It goes out in place, and nobody has to hear of its end any more.

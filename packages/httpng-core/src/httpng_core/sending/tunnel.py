@@ -1,24 +1,29 @@
 """What an exchange becomes whose client and handler send each other raw bytes: a tunnel."""
 
-from typing import Protocol
-
 from httpng_core.sending.ends import Cause
 
 
-class Receiver(Protocol):
-    """What an exchange became whose client and handler send each other raw bytes: a tunnel."""
+class Tunnel:
+    """The handler's end of a tunnel. This one drops what comes; the protocols that are spoken there derive.
 
-    @property
-    def touched(self) -> float:
-        """When bytes have come or were taken last."""
+    Attributes:
+        touched: when bytes have come or were taken last.
+    """
+
+    __slots__ = ("touched",)
+
+    def __init__(self, now: float) -> None:
+        self.touched = now
 
     @property
     def held(self) -> int:
         """How many bytes have come and were not taken."""
+        return 0
 
     @property
     def wants_read(self) -> bool:
         """Whether received bytes have a place to go."""
+        return True
 
     def begin_confirming(self) -> None:
         """Ask the client from now on how far it has come, if there is a way to."""

@@ -1,7 +1,8 @@
-"""What an exchange needs of what frames it."""
+"""What frames an exchange: a connection of HTTP/1.1, or a stream of HTTP/2."""
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from httpng_core.compiled import mypyc_attr
 from httpng_core.http.response import ResponseHead
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST, DirectSend, Host
@@ -10,10 +11,24 @@ if TYPE_CHECKING:
     from httpng_core.sending.outgoing import Outgoing
 
 
-class Carrier(Protocol):
-    """What an exchange needs of what frames it: a connection of HTTP/1.1, or a stream of HTTP/2."""
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Transport:
+    """What an exchange tells and asks what frames it. This one frames nothing; the protocols derive from it.
 
-    host: Host
+    Attributes:
+        host: the driver's hooks.
+        shares: whether what the kernel has may be of other exchanges.
+        has_chunks: whether a sweep sends chunks of HTTP/1.1; else payloads as they are, each framed for its
+            client.
+    """
+
+    __slots__ = ("host",)
+
+    shares: ClassVar[bool] = True
+    has_chunks: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.host: Host = NO_HOST
 
     def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
         """Note that the handler is done: the flush begins."""
@@ -28,9 +43,11 @@ class Carrier(Protocol):
 
         If none is left, the exchange is over. Else it takes the response, and calls `was_cut`.
         """
+        return -1
 
     def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
         """Do that with a piece of a response that goes on."""
+        return -1
 
     def was_cut(self, left: int, now: float) -> None:
         """Go on with what `send_whole` or `send_piece` has left, which was accepted meanwhile."""
@@ -40,16 +57,15 @@ class Carrier(Protocol):
 
     def track_acknowledged(self, exchange: "Outgoing") -> bool:
         """Have acknowledgements told to `exchange` from now on; return whether they can be."""
-
-    @property
-    def shares(self) -> bool:
-        """Whether what the kernel has may be of other exchanges."""
+        return False
 
     def has_company(self) -> bool:
         """Return whether other exchanges of the connection are under way: they may go out together."""
+        return False
 
     def closed_window(self) -> Holder | None:
         """Return which window of the client's keeps the exchange from being framed, if one does."""
+        return None
 
     def body_awaited(self, now: float) -> None:
         """Note that a read of the request's body waits, and nothing of that is held."""
@@ -61,14 +77,10 @@ class Carrier(Protocol):
         """Note that the rest of the body is of no use."""
 
     def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
-        """Note that from now on its receiver gets what comes, with what has come behind the request."""
+        """Note that from now on its tunnel gets what comes, with what has come behind the request."""
 
     def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
-        """Note that its receiver may want to read again."""
-
-    @property
-    def has_chunks(self) -> bool:
-        """Whether a sweep sends chunks of HTTP/1.1; else payloads as they are, each framed for its client."""
+        """Note that its tunnel may want to read again."""
 
     def sweep_by(self) -> DirectSend | None:
         """Return what a sweep may send by from now on; `None`: something stands before what it sends.
@@ -76,6 +88,7 @@ class Carrier(Protocol):
         It returns how much of it the kernel took. What was made for this client alone, and is cut, can't be
         taken back: of that it returns `~taken`, which is negative.
         """
+        return None
 
     def swept(self, size: int) -> None:
         """Count `size` wire bytes that a sweep has sent."""
@@ -84,77 +97,5 @@ class Carrier(Protocol):
         """Frame the payload of which a sweep has sent a part: `taken` as `sweep_by` has returned it."""
 
 
-class _NoCarrier:
-    """What frames an exchange that is over: nothing. See `Carrier`."""
-
-    def __init__(self) -> None:
-        self.host: Host = NO_HOST
-
-    def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    def exchange_over(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    def send_whole(
-        self, exchange: "Outgoing", head: ResponseHead, data: bytes, now: float, send: DirectSend
-    ) -> int:
-        """Return that nobody was asked."""
-        return -1
-
-    def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
-        """Return that nobody was asked."""
-        return -1
-
-    def was_cut(self, left: int, now: float) -> None:
-        """Do nothing."""
-
-    def send_interim(self, head: ResponseHead, now: float) -> None:
-        """Do nothing."""
-
-    def track_acknowledged(self, exchange: "Outgoing") -> bool:
-        """Return false: nothing more will be acknowledged."""
-        return False
-
-    @property
-    def shares(self) -> bool:
-        """Whether what the kernel has may be of other exchanges: it may."""
-        return True
-
-    def has_company(self) -> bool:
-        """Return false."""
-        return False
-
-    def closed_window(self) -> Holder | None:
-        """Return none."""
-        return None
-
-    def body_awaited(self, now: float) -> None:
-        """Do nothing."""
-
-    def body_consumed(self, size: int, now: float) -> None:
-        """Do nothing."""
-
-    def body_failed(self, now: float) -> None:
-        """Do nothing."""
-
-    def tunnel_opened(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
-        """Do nothing."""
-
-    has_chunks: Final = False
-
-    def sweep_by(self) -> DirectSend | None:
-        """Return none."""
-        return None
-
-    def swept(self, size: int) -> None:
-        """Do nothing."""
-
-    def fell_short(self, taken: int, now: float) -> None:
-        """Do nothing."""
-
-
-NO_CARRIER: Final = _NoCarrier()
+NO_TRANSPORT: Final = Transport()
+"""That of an exchange which is over."""
