@@ -339,8 +339,8 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 # Sizes ------------------------------------------------------------------------------------------------
 
 MOST_LINES = 400
-MOST_PROTOCOL_CLASSES = 9
-"""Interfaces; the goal is 8: one implementer needs none."""
+MOST_PROTOCOL_CLASSES = 8
+"""Interfaces: one implementer needs none; what several have in common is a class that they derive from."""
 PUBLIC_NAMES_OF_CONNECTION = 29
 """Verbs and questions; the goal is 25."""
 
@@ -409,7 +409,7 @@ OFFENCES = [
     ("httpng_driver.loop.pump", "from httpng_core import timers"),
     ("httpng_driver.loop.pump", "import httpng_core\nhttpng_core.timers.Timers"),
     ("httpng_driver.loop.pump", "from httpng_lua import _runtime"),
-    ("httpng_driver.loop.pump", "from httpng_lua.gate import Gate"),
+    ("httpng_driver.loop.pump", "from httpng_lua.fibers import Fibers"),
     ("httpng_asyncio.reactor", "import trio"),
     ("httpng_trio.reactor", "import asyncio"),
     ("httpng_trio.reactor", "import uvloop"),

@@ -26,7 +26,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 _HOT: Final = {
     "": "timers",
     "sending": (
-        "admission answering auto_window body calls transport checks exchange holdings host life messages"
+        "admission answering auto_window body calls checks exchange holdings host life messages"
         " outgoing positions queue queueing stall stalling states tracking transport waits whole"
     ),
     "feeds": "backlog broadcast follower limited paced per_loop places standing",

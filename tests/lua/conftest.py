@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from httpng_core.languages import StateLock
 from httpng_core.testing import Client, Clock, Loopback, ReceivedResponse
-from httpng_lua import Gate, LuaApplication
+from httpng_lua import LuaApplication
 
 BEFORE = """
 local httpng, fiber = require 'httpng', require 'fiber'
@@ -41,11 +42,13 @@ httpng.cfg{handler = first}
 class Served:
     """A script being served. `handler` is what it calls for all but `/seen`, which tells what it saw."""
 
-    def __init__(self, path: Path, lua: str, overrides: dict[str, object], gate: Gate | None = None) -> None:
+    def __init__(
+        self, path: Path, lua: str, overrides: dict[str, object], lock: StateLock | None = None
+    ) -> None:
         clock = Clock()
         self.app = LuaApplication(path, clock=clock, lua=lua, overrides=overrides)
-        if gate is not None:
-            self.app.use_gate(gate)
+        if lock is not None:
+            self.app.use_lock(lock)
         self.loop = Loopback(self.app, clock=clock)
 
     def ask(self, path: str = "/", room: float = inf, method: str = "GET") -> Client:
@@ -89,7 +92,7 @@ def write(tmp_path: Path) -> Write:
 def serve(write: Write, lua: str) -> Serve:
     """Serves a script that defines `handler`."""
 
-    def serve(source: str, *, gate: Gate | None = None, **overrides: object) -> Served:
-        return Served(write(f"{BEFORE}{source}{AFTER}"), lua, overrides, gate)
+    def serve(source: str, *, lock: StateLock | None = None, **overrides: object) -> Served:
+        return Served(write(f"{BEFORE}{source}{AFTER}"), lua, overrides, lock)
 
     return serve

@@ -9,7 +9,7 @@ import pytest
 from tests.lua.conftest import Serve, Served
 
 from httpng_core import Runner
-from httpng_lua import Done, Job, OpenGate
+from httpng_core.languages import Done, Job, StateLock
 
 
 def fibers_of(served: Served) -> int:
@@ -219,8 +219,8 @@ def test_the_host_asks_by_itself(serve: Serve) -> None:
     assert most < 500
 
 
-class Shortage(OpenGate):
-    """A gate behind which there is no memory for the next call into Lua, if the test says so."""
+class Shortage(StateLock):
+    """A lock behind which there is no memory for the next call into Lua, if the test says so."""
 
     is_next = False
 
@@ -236,7 +236,7 @@ class Shortage(OpenGate):
 
 def test_lua_out_of_memory_is_one_handlers_trouble(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     shortage = Shortage()
-    served = serve("function handler(req, io) return 'fine' end", gate=shortage)
+    served = serve("function handler(req, io) return 'fine' end", lock=shortage)
     shortage.is_next = True
     assert served.answer().status == 500
     assert "not enough memory" in caplog.text
@@ -249,7 +249,7 @@ def test_nor_is_it_more_than_that_of_one_fiber(serve: Serve, caplog: pytest.LogC
         """
         fiber.create(function() fiber.sleep(1) end)
         function handler(req, io) return 'fine' end""",
-        gate=shortage,
+        lock=shortage,
     )
     shortage.is_next = True
     served.loop.advance(1)

@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from tests.lua.conftest import Serve, Served
 
-from httpng_core import ServerState
+from httpng_core import Runner, ServerState
+from httpng_core.languages import Done, Job, StateLock
 from httpng_core.testing import Client, Loopback
-from httpng_lua import Done, Job
 
 Answer = tuple[Any, ...]
 
 
-class TakenGate:
-    """A gate that is taken when the test says so; then jobs are done when it says so as well."""
+class TakenLock(StateLock):
+    """A lock that is taken when the test says so; then jobs are done when it says so as well."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.is_taken = False
-        self.lock = RLock()
+        self.data_lock = RLock()
         self.jobs: deque[tuple[Job, Done]] = deque()
         self._inside = False
 
@@ -31,13 +32,14 @@ class TakenGate:
     def leave(self) -> None:
         pass
 
-    def call(self, home: object, job: Job, done: Done) -> Answer | None:
+    def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
         if self._inside or not self.is_taken:
             return job()
         self.jobs.append((job, done))
         return None
 
-    ask = call
+    def ask(self, home: Runner, job: Job, done: Done) -> Answer | None:
+        return self.call(home, job, done)
 
     def let_in(self) -> None:
         job, done = self.jobs.popleft()
@@ -59,34 +61,34 @@ def body(client: Client) -> bytes:
 
 
 def test_a_handler_begins_when_it_is_let_in(serve: Serve) -> None:
-    gate = TakenGate()
-    served = serve("function handler() return 'here' end", gate=gate)
-    gate.is_taken = True
+    lock = TakenLock()
+    served = serve("function handler() return 'here' end", lock=lock)
+    lock.is_taken = True
     client = served.ask()
     assert client.responses() == []
-    gate.let_in()
+    lock.let_in()
     client.give_room()
     assert body(client) == b"here"
 
 
 def test_a_step_that_another_did_goes_on_at_home(serve: Serve) -> None:
-    gate = TakenGate()
-    served = serve("function handler(req, io) fiber.sleep(1) return 'slept' end", gate=gate)
-    gate.is_taken = True
+    lock = TakenLock()
+    served = serve("function handler(req, io) fiber.sleep(1) return 'slept' end", lock=lock)
+    lock.is_taken = True
     client = served.ask()
-    gate.let_in()
+    lock.let_in()
     served.loop.advance(1)
-    assert len(gate.jobs) == 1
-    gate.let_in()
+    assert len(lock.jobs) == 1
+    lock.let_in()
     served.loop.advance(0)
     assert body(client) == b"slept"
 
 
 def test_statistics_are_not_taken_while_another_thread_is_in_lua(serve: Serve) -> None:
-    gate = TakenGate()
-    served = serve("fiber.create(function() fiber.sleep(1) end)", gate=gate)
+    lock = TakenLock()
+    served = serve("fiber.create(function() fiber.sleep(1) end)", lock=lock)
     assert served.app.statistics().fibers == 1
-    gate.is_taken = True
+    lock.is_taken = True
     with pytest.raises(RuntimeError, match="another thread is in Lua"):
         served.app.statistics()
 
@@ -104,18 +106,18 @@ end
     ("notice", "wanted", "seen"),
     [("return ('[%d]'):format(n)", b"[2]3", []), ("error('no notice', 0)", b"", ["false on_gap: no notice"])],
 )
-def test_a_notice_is_asked_for_at_the_gate(serve: Serve, notice: str, wanted: bytes, seen: list[str]) -> None:
-    gate = TakenGate()
-    served = serve(GAPS.replace("NOTICE", notice), gate=gate)
+def test_a_notice_is_asked_for_at_the_lock(serve: Serve, notice: str, wanted: bytes, seen: list[str]) -> None:
+    lock = TakenLock()
+    served = serve(GAPS.replace("NOTICE", notice), lock=lock)
     client = served.ask(room=0)
     served.answer("/publish")
-    gate.is_taken = True
+    lock.is_taken = True
     client.give_room()
-    assert len(gate.jobs) == 1
-    while gate.jobs:
-        gate.let_in()
+    assert len(lock.jobs) == 1
+    while lock.jobs:
+        lock.let_in()
         served.loop.advance(0)
-    gate.is_taken = False
+    lock.is_taken = False
     served.loop.advance(0)
     assert wanted in bytes(client.received)
     assert served.seen() == seen

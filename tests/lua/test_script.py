@@ -8,8 +8,9 @@ import pytest
 from tests.lua.conftest import Serve, Served, Write
 
 from httpng_core import Application, ConfigError, ServerState
+from httpng_core.languages import StateLock
 from httpng_core.testing import Clock, Loopback
-from httpng_lua import LuaApplication, OpenGate
+from httpng_lua import LuaApplication
 
 CFG = "require 'httpng'.cfg{handler = function() return _VERSION end}\n"
 MARK = b"\xef\xbb\xbf"  # of the byte order
@@ -256,7 +257,7 @@ def test_it_is_served_once_and_by_its_clock(write: Write, lua: str) -> None:
         app.runner(Clock())
     app.runner(clock)
     with pytest.raises(RuntimeError, match="can be served once"):
-        app.use_gate(OpenGate())
+        app.use_lock(StateLock())
 
 
 def test_scripts_do_not_see_each_other(write: Write, lua: str) -> None:

@@ -8,6 +8,7 @@ from httpng_core.app.dispatch import handler_of
 from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
+from httpng_core.app.state_lock import ONE_THREAD, Done, Job, StateLock
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key
 from httpng_core.feeds.keep_alive import COMMENT, KeepAlive, kept_alive
@@ -23,11 +24,14 @@ __all__ = [
     "COMMENT",
     "CONFIRMATIONS_HELPER",
     "LUA_KEYS",
+    "ONE_THREAD",
     "CallInLoop",
     "DirectSend",
+    "Done",
     "Followed",
     "Handler",
     "HandlerSteps",
+    "Job",
     "KeepAlive",
     "LagWatched",
     "Language",
@@ -39,6 +43,7 @@ __all__ = [
     "ResponseHead",
     "RouteTable",
     "Served",
+    "StateLock",
     "Turn",
     "Watched",
     "at_once",

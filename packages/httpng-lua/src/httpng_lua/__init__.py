@@ -5,7 +5,6 @@
 
 from httpng_lua._version import __version__
 from httpng_lua.application import LuaApplication
-from httpng_lua.gate import Done, Gate, Job, OpenGate
 from httpng_lua.statistics import LuaStatistics
 
-__all__ = ["Done", "Gate", "Job", "LuaApplication", "LuaStatistics", "OpenGate", "__version__"]
+__all__ = ["LuaApplication", "LuaStatistics", "__version__"]

@@ -22,8 +22,15 @@ from httpng_core import (
     ServerState,
     Settings,
 )
-from httpng_core.languages import CallInLoop, Handler, Language, at_once, handler_of, parse_lua_runtime
-from httpng_lua.gate import Gate
+from httpng_core.languages import (
+    CallInLoop,
+    Handler,
+    Language,
+    StateLock,
+    at_once,
+    handler_of,
+    parse_lua_runtime,
+)
 from httpng_lua.handler import LuaHandler
 from httpng_lua.kinds import LuaKind
 from httpng_lua.runtime import LuaFunction
@@ -162,13 +169,13 @@ class LuaApplication(Application):
         """
         return self._script.statistics(tuple(handler.number for handler in self._handlers))
 
-    def use_gate(self, gate: Gate) -> None:
-        """Several threads may serve the script, which enter it by `gate`.
+    def use_lock(self, lock: StateLock) -> None:
+        """Several threads may serve the script, which enter it by `lock`.
 
         Raises:
             RuntimeError: a server runs the script already.
         """
-        self._script.use_gate(gate)
+        self._script.use_lock(lock)
 
     def drained(self, runner: Runner) -> None:
         """See `Application`: `io.draining` is true from now on."""

@@ -37,16 +37,16 @@ from httpng_lua.values import delta_of, merge_of
 
 
 class _GateLock:
-    """The lock of whatever gate there is: feeds are made before a driver gives its own."""
+    """The lock for feeds, whoever gives it: they are made before a driver gives its own."""
 
     def __init__(self, fibers: Fibers) -> None:
         self._fibers = fibers
 
     def __enter__(self) -> None:
-        self._fibers.gate.lock.__enter__()
+        self._fibers.lock.data_lock.__enter__()
 
     def __exit__(self, *error: object) -> None:
-        self._fibers.gate.lock.__exit__(None, None, None)
+        self._fibers.lock.data_lock.__exit__(None, None, None)
 
 
 class FeedCalls:
@@ -270,7 +270,7 @@ class FeedCalls:
             def asked(answer: Answer, error: Exception | None) -> None:
                 later.answer(*_notice_or_error(answer, error))
 
-            answer = self._fibers.gate.ask(home, lambda: as_answer(self._gap(gap, lost)), asked)
+            answer = self._fibers.lock.ask(home, lambda: as_answer(self._gap(gap, lost)), asked)
             return later if answer is None else _notice(answer)
 
         return on_gap

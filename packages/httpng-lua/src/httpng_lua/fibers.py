@@ -2,7 +2,7 @@
 
 Each has a home, the runner that steps its generator: a handler the one of its connection, the script and what
 it creates the first one. With several loops a step may be carried out in another's thread, whoever is in the
-gate; the generator goes on at home.
+lock; the generator goes on at home.
 
 A fiber runs in Lua until a call has to wait; only then the host's generator, and an event loop, are
 involved. Handlers, created fibers and the rest of a script after its first wait are all run so.
@@ -14,12 +14,11 @@ from functools import partial
 from typing import Any
 
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Pending, Runner
-from httpng_core.languages import Later, Served, Turn
+from httpng_core.languages import ONE_THREAD, Later, Served, StateLock, Turn
 from httpng_lua.calls import plain
-from httpng_lua.gate import ONE_THREAD, Gate, ignore
 from httpng_lua.handles import Waits, holding
 from httpng_lua.runtime import Runtime, lua_text, text_of
-from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed
+from httpng_lua.steps import DONE, TURN, WAIT, Answer, Budget, Ended, Failed, ignore
 
 _log = logging.getLogger("httpng")
 
@@ -32,12 +31,12 @@ class Fibers:
 
     Attributes:
         clock: the clock that fibers sleep by.
-        gate: who may enter Lua.
+        lock: who may enter Lua.
     """
 
     def __init__(self, clock: Callable[[], float], budget: Budget, waits: Waits) -> None:
         self.clock = clock
-        self.gate: Gate = ONE_THREAD
+        self.lock: StateLock = ONE_THREAD
         # Before a server runs this one keeps what the script waits for.
         self._main = Runner(Served(), clock=clock)
         self._launched = False
@@ -110,7 +109,7 @@ class Fibers:
             ended(outcome_of(answer))
 
     def enter(self, home: Runner, function: Callable[..., Any], *args: object) -> Answer:
-        """Call into Lua, for a fiber of `home`, with a fresh budget. It must be let in by the gate."""
+        """Call into Lua, for a fiber of `home`, with a fresh budget. It must hold the lock."""
         budget = self._budget
         budget.calls, budget.until = CALLS_PER_TURN, self.clock() + SECONDS_PER_TURN
         self._homes.append(home)
@@ -131,13 +130,13 @@ class Fibers:
                     failure = lua_text(str(error))
                 later = Later()
                 step = partial(self.enter, home, self._step, fiber, plain(result), failure)
-                now = self.gate.call(home, step, later.answer)
+                now = self.lock.call(home, step, later.answer)
                 if now is None:
                     yield later
                 answer = later.value if now is None else now
         except BaseException:
             # Closed by the runner, or Lua is out of memory.
-            self.gate.call(home, lambda: as_answer(self._kill(fiber)), ignore)
+            self.lock.call(home, lambda: as_answer(self._kill(fiber)), ignore)
             raise
         return outcome_of(answer)
 

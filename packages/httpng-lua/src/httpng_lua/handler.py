@@ -6,10 +6,9 @@ from functools import partial
 from typing import Any, Final
 
 from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
-from httpng_core.languages import DirectSend, ResponseHead, response_head
+from httpng_core.languages import ONE_THREAD, DirectSend, ResponseHead, response_head
 from httpng_lua.calls import ends_of, pairs
 from httpng_lua.fibers import Fibers
-from httpng_lua.gate import ONE_THREAD
 from httpng_lua.handles import Exchanges
 from httpng_lua.runtime import LuaFunction
 from httpng_lua.steps import DONE, Answer, Ended, Failed
@@ -61,18 +60,18 @@ class LuaHandler:
         If it is retired by then, whatever has this request now is started in its place.
         """
         answer: Answer | None
-        gate = self._fibers.gate
+        lock = self._fibers.lock
         try:
-            if gate is ONE_THREAD:
+            if lock is ONE_THREAD:
                 answer = self._begin(exchange, runner)
-            elif gate.enter():
+            elif lock.enter():
                 try:
                     answer = self._begin(exchange, runner)
                 finally:
-                    gate.leave()
+                    lock.leave()
             else:
                 job, done = partial(self._begin, exchange, runner), partial(self._begun, exchange, runner)
-                answer = gate.call(runner, job, done)
+                answer = lock.call(runner, job, done)
         except Exception as error:
             self._begun(exchange, runner, (), error)
         else:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from httpng_core import Application, ConfigError, FeedStats, Runner
+from httpng_core.languages import StateLock
 from httpng_lua.calls import ExchangeCalls
 from httpng_lua.confirmations import ConfirmationCalls
 from httpng_lua.feeds import FeedCalls
 from httpng_lua.fibers import Fibers, as_answer
-from httpng_lua.gate import Gate, ignore
 from httpng_lua.handler import LuaHandler
 from httpng_lua.handles import Exchanges, Waits
 from httpng_lua.kinds import LuaKind
@@ -19,7 +19,7 @@ from httpng_lua.runtime import LuaFunction, LuaScriptError, Runtime, text_of
 from httpng_lua.server import ServerCalls
 from httpng_lua.sse import sse_calls
 from httpng_lua.statistics import LuaStatistics
-from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded
+from httpng_lua.steps import DONE, FAILED, Answer, Budget, guarded, ignore
 from httpng_lua.values import value_calls
 from httpng_lua.websockets import WebSocketCalls
 
@@ -118,7 +118,7 @@ class Script:
         def counted() -> Answer:
             return runtime.function("count")(), exchanges.held(self._held)
 
-        answer = self._fibers.gate.ask(self._fibers.home, counted, ignore)
+        answer = self._fibers.lock.ask(self._fibers.home, counted, ignore)
         if answer is None:
             raise RuntimeError("another thread is in Lua")
         return LuaStatistics(
@@ -136,15 +136,15 @@ class Script:
             handlers=handlers,
         )
 
-    def use_gate(self, gate: Gate) -> None:
-        """Several threads may serve the script, which enter it by `gate`.
+    def use_lock(self, lock: StateLock) -> None:
+        """Several threads may serve the script, which enter it by `lock`.
 
         Raises:
             RuntimeError: the script is served already.
         """
         if self._is_launched:
             raise RuntimeError("a Lua script can be served once: its fibers belong to that server")
-        self._fibers.gate = gate
+        self._fibers.lock = lock
 
     def drain(self, home: Runner, *, is_whole: bool) -> None:
         """Tell the handlers in the loop of `home` that its connections drain, perhaps with all others."""
@@ -153,7 +153,7 @@ class Script:
             numbers = " ".join(map(str, self._exchanges.draining(home)))
             return as_answer(self._drain(numbers.encode(), is_whole))
 
-        self._fibers.gate.call(home, told, ignore)
+        self._fibers.lock.call(home, told, ignore)
 
     def launch(self, runner: Runner) -> None:
         """Note that a server runs the script: the first of its loops is where its fibers live."""

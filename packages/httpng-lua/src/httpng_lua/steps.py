@@ -86,3 +86,7 @@ def guarded(call: Callable[..., Answer]) -> Callable[..., Answer]:
             return FAILED, lua_text(str(error))
 
     return guard
+
+
+def ignore(answer: Answer, error: Exception | None) -> None:
+    """Do nothing with what a job gave: nobody waits for it."""

@@ -14,6 +14,7 @@ from httpng_core.app.handlers import AsgiHandler, as_handler, checked_lifespan
 from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.runner import Handler, Runner, Served, at_once, streams_body
+from httpng_core.app.state_lock import StateLock
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration
 from httpng_core.config.settings import OWN_KEYS, Settings, parse_settings, refuse_asgi_keys, refuse_lua_keys
@@ -262,7 +263,7 @@ class Application(Served):
             wall_clock=wall_clock,
         )
 
-    def use_gate(self, gate: Any) -> None:
+    def use_lock(self, lock: StateLock) -> None:
         """Take what several threads need for handlers that share a state; those of Python share none."""
 
     def drained(self, runner: Runner) -> None:

@@ -20,7 +20,7 @@ from httpng_driver.serving.endpoints import Listening, Preparation
 from httpng_driver.serving.lifespans import started
 from httpng_driver.serving.peers import own_peers
 from httpng_driver.serving.statistics import ServerStatistics
-from httpng_driver.threads.lua_gate import LuaGate
+from httpng_driver.threads.lua_lock import LuaLock
 from httpng_driver.threads.pool import Loops
 
 
@@ -46,7 +46,7 @@ class Server:
         self._application = application
         doorbell = Doorbell()
         try:
-            application.use_gate(LuaGate(doorbell.call))
+            application.use_lock(LuaLock(doorbell.call))
             self._hub = Hub(application, reactor, doorbell=doorbell, counts=counts)
         except BaseException:
             doorbell.close()

@@ -1,4 +1,4 @@
-"""The gate of a Lua state that several threads serve: one at a time is in it, and none waits for it."""
+"""The lock of a Lua state that several threads serve: one at a time is in it, and none waits for it."""
 
 import logging
 from collections import deque
@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from httpng_core import Runner
+from httpng_core.languages import Done, Job, StateLock
 
 _log = logging.getLogger("httpng")
 
@@ -16,12 +17,10 @@ _JOBS_PER_STAY = 64
 _SECONDS_PER_STAY = 0.005
 
 Answer = tuple[Any, ...]
-Job = Callable[[], Answer]
-Done = Callable[[Answer, Exception | None], None]
 
 
-class LuaGate:
-    """`Gate` of httpng_lua. A thread that finds it taken leaves its job with the one that is in there.
+class LuaLock(StateLock):
+    """A `StateLock`. A thread that finds it taken leaves its job with the one that is in there.
 
     Jobs are done in the order of their coming. One that goes after many jobs leaves the others to the first
     loop, so that its own connections aren't kept waiting for those of others.
@@ -33,27 +32,27 @@ class LuaGate:
         """Take `ring`, which has a function called soon, in the thread of the first loop."""
         self._ring = ring
         self._clock = clock
-        self.lock: AbstractContextManager[object] = RLock()
+        self.data_lock: AbstractContextManager[object] = RLock()
         self._taken = Lock()
         self._holder: int | None = None
         self._jobs: deque[tuple[Runner, Job, Done]] = deque()
 
     def enter(self) -> bool:
-        """See `httpng_lua.Gate`."""
+        """See `StateLock`."""
         if self._jobs or not self._taken.acquire(blocking=False):
             return False
         self._holder = get_ident()
         return True
 
     def leave(self) -> None:
-        """See `httpng_lua.Gate`."""
+        """See `StateLock`."""
         self._holder = None
         self._taken.release()
         if self._jobs:
             self._do_jobs()
 
     def call(self, home: Runner, job: Job, done: Done) -> Answer | None:
-        """See `httpng_lua.Gate`."""
+        """See `StateLock`."""
         if self._holder == get_ident():
             return job()
         try:
@@ -63,7 +62,7 @@ class LuaGate:
             self._do_jobs()
 
     def ask(self, home: Runner, job: Job, done: Done) -> Answer | None:
-        """See `httpng_lua.Gate`: the jobs of others are left to the first loop."""
+        """See `StateLock`: the jobs of others are left to the first loop."""
         if self._holder == get_ident():
             return job()
         try:

@@ -1,4 +1,4 @@
-"""The gate of a Lua state, with real threads: each waits until another has come to where it is wanted."""
+"""The lock of a Lua state, with real threads: each waits until another has come to where it is wanted."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from httpng_core import Runner
-from httpng_driver.threads import LuaGate
+from httpng_driver.threads import LuaLock
 
 BOUND = 30.0
 
@@ -33,11 +33,11 @@ class Home:
 
 
 class Rig:
-    """A gate, the loop of this thread and that of another, and what was done in which order."""
+    """A lock, the loop of this thread and that of another, and what was done in which order."""
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
         self.rung: list[Callable[[], None]] = []
-        self.gate = LuaGate(self.rung.append, clock=clock)
+        self.lock = LuaLock(self.rung.append, clock=clock)
         self.here, self.there = Home(get_ident()), Home()
         self.done: list[object] = []
         self.answers: list[tuple[object, Exception | None]] = []
@@ -53,13 +53,13 @@ class Rig:
         self.answers.append((answer, error))
 
     def call(self, name: object, home: Home | None = None) -> object:
-        return self.gate.call(cast(Runner, home or self.here), self.job(name), self.told)
+        return self.lock.call(cast(Runner, home or self.here), self.job(name), self.told)
 
     def ask(self, name: object) -> object:
-        return self.gate.ask(cast(Runner, self.here), self.job(name), self.told)
+        return self.lock.ask(cast(Runner, self.here), self.job(name), self.told)
 
     def call_from_thread(self, name: object) -> None:
-        """Another thread comes to the gate, and finds it taken."""
+        """Another thread comes to the lock, and finds it taken."""
         run_to_end(lambda: self.call(name, self.there))
 
 
@@ -72,7 +72,7 @@ class Taken:
         self._thread = Thread(target=self._run)
 
     def _run(self) -> None:
-        self._rig.gate.call(cast(Runner, self._rig.there), self._stay, self._rig.told)
+        self._rig.lock.call(cast(Runner, self._rig.there), self._stay, self._rig.told)
 
     def _stay(self) -> tuple[()]:
         self._entered.set()
@@ -93,7 +93,7 @@ def run_to_end(function: Callable[[], object]) -> None:
     thread = Thread(target=function)
     thread.start()
     thread.join(BOUND)
-    assert not thread.is_alive(), "a thread waits for the gate"
+    assert not thread.is_alive(), "a thread waits for the lock"
 
 
 def failing() -> tuple[object]:
@@ -109,7 +109,7 @@ def test_a_free_gate_is_entered_at_once() -> None:
 def test_what_a_job_raises_is_the_callers_and_the_gate_is_free_again() -> None:
     rig = Rig()
     with pytest.raises(ValueError, match="a job"):
-        rig.gate.call(cast(Runner, rig.here), failing, rig.told)
+        rig.lock.call(cast(Runner, rig.here), failing, rig.told)
     assert rig.call("a") == ("a",)
 
 
@@ -122,7 +122,7 @@ def test_within_a_job_another_is_done_at_once() -> None:
         inner.append(rig.ask("asked"))
         return ("outer",)
 
-    assert rig.gate.call(cast(Runner, rig.here), outer, rig.told) == ("outer",)
+    assert rig.lock.call(cast(Runner, rig.here), outer, rig.told) == ("outer",)
     assert inner == [("inner",), ("asked",)]
 
 
@@ -144,7 +144,7 @@ def test_nobody_waits_and_whoever_is_in_there_does_the_rest_in_order() -> None:
 def test_the_error_of_a_job_that_was_left_goes_home() -> None:
     rig = Rig()
     with Taken(rig):
-        rig.gate.call(cast(Runner, rig.here), failing, rig.told)
+        rig.lock.call(cast(Runner, rig.here), failing, rig.told)
         rig.call("next")
     rig.here.turn()
     assert [str(error) for _, error in rig.answers] == ["a job", "None"]
@@ -158,7 +158,7 @@ def test_jobs_that_came_meanwhile_are_done_though_the_first_raised() -> None:
         return failing()
 
     with pytest.raises(ValueError, match="a job"):
-        rig.gate.call(cast(Runner, rig.here), outer, rig.told)
+        rig.lock.call(cast(Runner, rig.here), outer, rig.told)
     assert rig.done == ["other"]
 
 
@@ -205,12 +205,12 @@ def test_an_answer_that_fails_is_logged_and_concerns_nobody_else(caplog: pytest.
         raise AssertionError("a defect")
 
     def outer() -> tuple[object]:
-        run_to_end(lambda: rig.gate.call(cast(Runner, rig.here), rig.job("other"), fails))
+        run_to_end(lambda: rig.lock.call(cast(Runner, rig.here), rig.job("other"), fails))
         rig.call_from_thread("last")
         return ("outer",)
 
     with caplog.at_level(logging.ERROR, "httpng"):
-        assert rig.gate.call(cast(Runner, rig.here), outer, rig.told) == ("outer",)
+        assert rig.lock.call(cast(Runner, rig.here), outer, rig.told) == ("outer",)
     assert rig.done == ["other", "last"]
     assert "a defect" in caplog.text
 
@@ -223,7 +223,7 @@ def test_who_asks_does_nobody_elses_jobs() -> None:
         rig.call_from_thread("other")
         return ("asked",)
 
-    assert rig.gate.ask(cast(Runner, rig.here), asked, rig.told) == ("asked",)
+    assert rig.lock.ask(cast(Runner, rig.here), asked, rig.told) == ("asked",)
     assert (rig.done, len(rig.rung)) == ([], 1)
     assert rig.ask("second") is None
     assert rig.done == []
@@ -254,7 +254,7 @@ def test_many_threads_at_the_gate_lose_no_job() -> None:
 
     def come() -> None:
         for number in range(300):
-            come_in = rig.gate.ask if number % 3 == 0 else rig.gate.call
+            come_in = rig.lock.ask if number % 3 == 0 else rig.lock.call
             come_in(cast(Runner, rig.there), job, rig.told)
 
     threads = [Thread(target=come) for _ in range(4)]
@@ -270,28 +270,28 @@ def test_many_threads_at_the_gate_lose_no_job() -> None:
 
 def test_who_has_entered_finds_it_taken_by_itself() -> None:
     rig = Rig()
-    assert rig.gate.enter()
-    assert not rig.gate.enter()
+    assert rig.lock.enter()
+    assert not rig.lock.enter()
     assert rig.call("within") == ("within",)
-    rig.gate.leave()
-    assert rig.gate.enter()
-    rig.gate.leave()
+    rig.lock.leave()
+    assert rig.lock.enter()
+    rig.lock.leave()
 
 
 def test_nobody_enters_while_another_thread_is_in_there_or_a_job_waits() -> None:
     rig = Rig()
     with Taken(rig):
-        assert not rig.gate.enter()
+        assert not rig.lock.enter()
         assert rig.call("left") is None
-    assert rig.gate.enter()
-    rig.gate.leave()
+    assert rig.lock.enter()
+    rig.lock.leave()
     assert rig.done == ["left"]
 
 
 def test_who_leaves_does_what_others_have_left() -> None:
     rig = Rig()
-    assert rig.gate.enter()
+    assert rig.lock.enter()
     rig.call_from_thread("left")
     assert rig.done == []
-    rig.gate.leave()
+    rig.lock.leave()
     assert rig.done == ["left"]
