@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from httpng_core import Address, Application, Connection, HttpDate, Readiness, Request, Runner
+from httpng_core import Address, Application, Closing, Connection, HttpDate, Readiness, Request, Runner
 
 RESET = struct.pack("ii", 1, 0)
 LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -83,11 +83,11 @@ class Peer:
         self.runner.serve(self.connection)
         self.runner.run()
         self.send(now)
-        if self.connection.close_expected():
-            if self.connection.reset_expected:
+        if closing := self.connection.close_expected():
+            if closing is Closing.RESET:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.sock.close()
-            self.connection.release()
+            self.connection.connection_lost(now)
             return False
         if self.connection.half_close_expected() and not self.shut:
             self.shut = True

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from httpng_core import Address, Application, Host, HttpDate, Readiness, Request
+from httpng_core import Address, Application, Closing, Host, HttpDate, Readiness, Request
 
 RESET = struct.pack("ii", 1, 0)
 LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
@@ -92,10 +92,11 @@ class Peer:
 
     def follow(self) -> None:
         """Do to the socket what the connection expects."""
-        if self.connection.close_expected():
-            if self.connection.reset_expected:
+        if closing := self.connection.close_expected():
+            if closing is Closing.RESET:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.sock.close()
+            self.connection.connection_lost(time.monotonic())
         elif self.connection.half_close_expected() and not self.shut:
             self.shut = True
             with contextlib.suppress(OSError):  # It is gone already: reading will tell.
@@ -163,7 +164,7 @@ class Peer:
         if happened & self.watched:
             # A FIN, maybe behind bytes that have no place to go yet: it is told once.
             self.watched = 0
-            connection.peer_shut(now)
+            connection.receive_eof(now, unread=True)
         elif data is None and happened & (select.POLLERR | select.POLLHUP):
             connection.connection_lost(now)
 

@@ -341,8 +341,8 @@ def test_every_folder_has_its_public_names(folder: str) -> None:
 MOST_LINES = 400
 MOST_PROTOCOL_CLASSES = 8
 """Interfaces: one implementer needs none; what several have in common is a class that they derive from."""
-PUBLIC_NAMES_OF_CONNECTION = 29
-"""Verbs and questions; the goal is 25."""
+PUBLIC_NAMES_OF_CONNECTION = 25
+"""Verbs and questions; what is only to be looked at is in `statistics()`."""
 
 
 def test_no_file_is_long() -> None:

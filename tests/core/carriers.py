@@ -8,7 +8,7 @@ from tests.core.driving import GET, GET_10, HEAD, Driven
 from tests.core.driving2 import Driven2
 from tests.core.sealed import Sealed
 
-from httpng_core import CertificateFiles, Certificates, Exchange, Pending
+from httpng_core import CertificateFiles, Certificates, Closing, Exchange, Pending
 
 CARRIERS = pytest.mark.parametrize("kind", ["http/1.1", "http/2", "tls"])
 
@@ -84,10 +84,10 @@ class Carried:
         """What the client can tell of the end: "whole", "short", "reset", or nothing so far."""
         connection = self.driven.connection
         if self.kind == "http/2":
-            if connection.reset_expected:
+            if connection.close_expected() is Closing.RESET:
                 return "reset"
             return "whole" if self.stream.complete else "" if self.stream.reset is None else "short"
-        if connection.reset_expected:
+        if connection.close_expected() is Closing.RESET:
             return "reset"
         if self._response.complete:
             return "whole"

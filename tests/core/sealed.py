@@ -9,6 +9,7 @@ from httpng_core import (
     Address,
     CertificateFiles,
     Certificates,
+    Closing,
     Connection,
     Event,
     Exchange,
@@ -155,5 +156,5 @@ class Sealed:
     def ended(self) -> str:
         """How the socket is to be ended."""
         if self.connection.close_expected():
-            return "reset" if self.connection.reset_expected else "close"
+            return "reset" if self.connection.close_expected() is Closing.RESET else "close"
         return "half-close" if self.connection.half_close_expected() else ""

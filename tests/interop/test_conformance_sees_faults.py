@@ -29,8 +29,8 @@ FAULTS = {
         "first - time.monotonic(), 0) * 60000",
         "any_order",
     ),
-    "resets nothing": ("if self.connection.reset_expected", "if False", "stalls_ends_with_a_reset"),
-    "resets everything": ("if self.connection.reset_expected", "if True", "half_closes"),
+    "resets nothing": ("if closing is Closing.RESET", "if False", "stalls_ends_with_a_reset"),
+    "resets everything": ("if closing is Closing.RESET", "if True", "half_closes"),
     "does not linger": (
         "elif self.connection.half_close_expected() and not self.shut:",
         "elif self.connection.half_close_expected():\n            self.sock.close()\n        elif False:",

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 from tests.lua.conftest import Serve, Served, Write
 
-from httpng_core import ConfigError, Configuration, Exchange, Runner, ServerState, ServerVerb, Settings
+from httpng_core import (
+    Closing,
+    ConfigError,
+    Configuration,
+    Exchange,
+    Runner,
+    ServerState,
+    ServerVerb,
+    Settings,
+)
 from httpng_core.testing import Clock
 from httpng_lua import LuaApplication
 
@@ -457,7 +466,7 @@ def test_a_fiber_waits_until_all_is_down(served: Served) -> None:
     client = served.loop.connect()
     body = chunk.encode()
     client.send(b"POST /do HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-    assert client.connection.reset_expected
+    assert client.connection.close_expected() is Closing.RESET
     served.loop.advance(6)
     assert bodies(served, "/")[0].split("\n") == [
         "waits false shutdown is in progress",
@@ -476,7 +485,7 @@ def test_a_handler_does_not_wait_for_itself(served: Served) -> None:
     client.send(b"POST /do HTTP/1.1\r\nHost: x\r\nContent-Length: 17\r\n\r\nhttpng.shutdown()")
     served.loop.advance(6)
     # Its response is a part of what was reset.
-    assert client.connection.reset_expected
+    assert client.connection.close_expected() is Closing.RESET
     assert not client.responses()
     assert served.app.lifecycle.state is ServerState.STOPPED
 

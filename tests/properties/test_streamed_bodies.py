@@ -244,7 +244,7 @@ class Machine:
         if how == "drain":
             connection.drain(now)
         elif how == "shut":
-            connection.peer_shut(now)
+            connection.receive_eof(now, unread=True)
         elif not self.has_left:
             self._settle()
             self.has_left = True

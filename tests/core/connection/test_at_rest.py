@@ -69,7 +69,7 @@ def test_what_comes_between_pieces_ends_the_rest(disturb: Callable[[Driven], obj
 
 def test_a_fin_behind_what_is_not_read_ends_the_rest_for_good() -> None:
     driven = streaming(cancel_on_half_close="never")
-    driven.connection.peer_shut(driven.now)
+    driven.connection.receive_eof(driven.now, unread=True)
     driven.write(b"x")
     driven.push()
     assert not rests(driven)

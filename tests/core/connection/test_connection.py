@@ -5,7 +5,7 @@ from math import inf
 import pytest
 from tests.core.driving import GET, GET_10, Driven
 
-from httpng_core import Connection, ExchangeEnded, Readiness, RequestReceived, Settings
+from httpng_core import Closing, Connection, ExchangeEnded, Readiness, RequestReceived, Settings
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
 
@@ -35,7 +35,7 @@ def test_a_client_that_says_nothing_is_closed_after_header_timeout() -> None:
     driven = Driven(b"")
     timed_out(driven, 10)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
     assert driven.wire == b""
 
 
@@ -74,7 +74,7 @@ def test_an_idle_connection_is_closed_after_keepalive_timeout() -> None:
     driven = done()
     timed_out(driven, 75)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
     assert driven.refused == []
 
 
@@ -191,7 +191,7 @@ def test_after_the_last_response_our_side_is_shut_and_the_fin_of_the_client_awai
     driven.eof()
     assert driven.connection.close_expected()
     assert not driven.connection.half_close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_the_fin_is_awaited_for_5_seconds_whatever_the_client_sends() -> None:
@@ -200,7 +200,7 @@ def test_the_fin_is_awaited_for_5_seconds_whatever_the_client_sends() -> None:
     driven.receive(b"x")
     driven.advance(0.1)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_a_fin_that_has_come_is_not_awaited() -> None:
@@ -233,7 +233,7 @@ def test_a_fin_in_the_middle_of_a_request_is_400(received: bytes) -> None:
     driven.push()
     assert driven.responses()[0].status == 400
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_a_fin_behind_part_of_a_pipelined_request_is_400() -> None:
@@ -256,7 +256,7 @@ def test_a_refusal_that_the_client_does_not_take_is_reset_after_stall_timeout() 
     assert not driven.connection.close_expected()
     driven.advance(1)
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_a_fin_during_a_refusal_closes_after_it() -> None:
@@ -275,7 +275,7 @@ def test_drain_closes_an_idle_connection() -> None:
     driven = done()
     driven.connection.drain(driven.now)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_drain_leaves_a_new_connection_a_moment_for_its_first_request() -> None:
@@ -296,7 +296,7 @@ def test_drain_closes_a_new_connection_that_asks_for_nothing() -> None:
     driven.connection.drain(driven.now)
     timed_out(driven, 0.25)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
     assert driven.wire == b""
 
 
@@ -366,7 +366,7 @@ def test_abort_resets_and_cancels_what_runs() -> None:
     driven.connection.abort(driven.now)
     assert driven.outcomes == ["cancelled"]
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
     assert not driven.connection.wants_write
     assert not driven.connection.wants_read
 
@@ -375,7 +375,7 @@ def test_abort_while_the_fin_is_awaited_does_not_reset_a_reset_would_eat_the_ans
     driven = done(GET_10)
     driven.connection.abort(driven.now)
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_a_lost_connection_is_closed_without_a_reset_of_ours() -> None:
@@ -383,7 +383,7 @@ def test_a_lost_connection_is_closed_without_a_reset_of_ours() -> None:
     driven.lost()
     assert driven.outcomes == ["cancelled"]
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_the_socket_of_a_response_that_was_cancelled_or_reset_is_reset() -> None:
@@ -393,7 +393,7 @@ def test_the_socket_of_a_response_that_was_cancelled_or_reset_is_reset() -> None
         driven.push(5)
         getattr(driven.exchange, how)(driven.now)
         assert driven.connection.close_expected()
-        assert driven.connection.reset_expected
+        assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_the_time_an_exchange_took_is_told() -> None:

@@ -14,6 +14,7 @@ from httpng_core import (
     Cause,
     CertificateFiles,
     Certificates,
+    Closing,
     Connection,
     ConnectionDropped,
     ExchangeEnded,
@@ -188,7 +189,7 @@ def test_an_exchange_that_is_given_up_is_reset_and_tells_why() -> None:
     give_up(driven)
     assert all(call.settled for call in waiting)
     assert driven.outcomes == ["reset"]
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
     assert held(driven.connection) == 0
     (ended,) = [event for event in driven.events if isinstance(event, ExchangeEnded)]
     assert ended.end == "limit(memory_budget)"
@@ -239,7 +240,7 @@ def test_a_connection_without_an_exchange_is_dropped() -> None:
     driven = Driven2()
     driven.receive(PART)
     give_up(driven)
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
     (dropped,) = [event for event in driven.events if isinstance(event, ConnectionDropped)]
     assert dropped.end == "limit(memory_budget)"
     assert held(driven.connection) == 0
@@ -381,6 +382,6 @@ def test_the_client_that_a_proxy_names_is_greeted(refused: bool) -> None:
     event = connection.next_event()
     if refused:
         assert isinstance(event, ConnectionDropped)
-        assert connection.reset_expected
+        assert connection.close_expected() is Closing.RESET
     else:
         assert isinstance(event, RequestReceived)

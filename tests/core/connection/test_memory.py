@@ -123,7 +123,6 @@ def test_a_connection_goes_once_its_socket_is_closed(carry: Carry, kind: str, ho
     busy(one)
     end(one, how)
     one.driven.connection.connection_lost(one.now)
-    one.driven.connection.release()
     del one
     assert alive(CONNECTION) - before == Counter()
 
@@ -138,7 +137,6 @@ def test_one_that_follows_a_feed_goes_too(carry: Carry, kind: str) -> None:
     one.push()
     one.driven.connection.connection_lost(one.now)
     assert one.outcomes == ["cancelled"]
-    one.driven.connection.release()
     del one
     assert alive(CONNECTION) - before == Counter()
     assert feed.get_stats().followers == 0
@@ -153,7 +151,6 @@ def test_a_handler_that_keeps_its_exchange_keeps_nothing_of_the_connection(carry
     one.push()
     kept = one.exchange
     one.driven.connection.connection_lost(one.now)
-    one.driven.connection.release()
     del one
     assert kept.stats(0.0).sent == 3
     assert set(alive(CONNECTION) - before) <= {"Exchange", "Request", "Timers"}

@@ -3,6 +3,8 @@
 import pytest
 from tests.core.driving import GET, HEAD, Driven
 
+from httpng_core import Closing
+
 POST = b"POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
 
 
@@ -81,4 +83,4 @@ def test_requests_that_came_with_a_fin_are_all_answered() -> None:
         driven.push()
     assert driven.outcomes == ["complete", "complete"]
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET

@@ -9,7 +9,7 @@ from h2.settings import SettingCodes
 from tests.core.driving import Driven
 from tests.core.driving2 import Driven2
 
-from httpng_core import Connection, Response, Settings
+from httpng_core import Closing, Connection, Response, Settings
 from httpng_core.testing import Http2Client
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -112,7 +112,7 @@ def test_a_connection_error_is_a_goaway_and_the_end(wire: bytes, code: ErrorCode
     driven.receive(PING)
     driven.eof()
     assert driven.connection.close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_a_goaway_that_the_client_does_not_take_ends_in_a_reset() -> None:
@@ -121,7 +121,7 @@ def test_a_goaway_that_the_client_does_not_take_ends_in_a_reset() -> None:
     driven.receive(PING)
     driven.advance(30)
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_the_wrong_preface_after_alpn() -> None:
@@ -246,7 +246,7 @@ def test_a_client_that_takes_nothing_during_a_flush_is_reset() -> None:
     assert not driven.connection.close_expected()
     driven.advance(1)
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
     assert driven.outcomes == ["cancelled", "reset"]
 
 
@@ -461,7 +461,7 @@ def test_abort_resets_the_connection() -> None:
     driven.begin()
     driven.connection.abort(driven.now)
     assert driven.outcomes == ["cancelled"]
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 # Clients that mean no good ----------------------------------------------------------------------------
@@ -637,7 +637,7 @@ def test_a_client_that_was_slow_while_handlers_ran_has_stall_timeout_for_the_res
     assert not driven.connection.close_expected()
     driven.advance(1)
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_an_error_behind_a_flood_is_told_once() -> None:
@@ -687,4 +687,4 @@ def test_a_client_that_never_reads_its_reset_is_given_up() -> None:
     assert not driven.connection.close_expected()
     driven.advance(1)
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET

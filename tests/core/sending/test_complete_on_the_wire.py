@@ -156,10 +156,10 @@ def test_a_205_has_no_content_and_says_so(headers: dict[str, int] | None) -> Non
 def test_a_fin_counts_once_when_it_comes() -> None:
     """It came with the request, behind bytes that have no place to go: the client reads on."""
     driven = Driven()
-    driven.connection.peer_shut(driven.now)
+    driven.connection.receive_eof(driven.now, unread=True)
     driven.write("abc")
     driven.push()
-    driven.connection.peer_shut(driven.now)
+    driven.connection.receive_eof(driven.now, unread=True)
     driven.eof()
     assert driven.outcomes == []
     driven.exchange.finish(driven.now)
@@ -173,5 +173,5 @@ def test_one_that_comes_later_behind_unread_bytes_cancels_at_once(rule: str, can
     driven = Driven(cancel_on_half_close=rule)
     driven.write("abc")
     driven.push()
-    driven.connection.peer_shut(driven.now)
+    driven.connection.receive_eof(driven.now, unread=True)
     assert driven.outcomes == (["cancelled"] if cancels else [])

@@ -7,7 +7,7 @@ from tests.core.carriers import CARRIERS
 from tests.core.conftest import Carry
 from tests.core.driving import GET_10, Driven
 
-from httpng_core import Cause, EndKind, ExchangeEnded, Feed, Response
+from httpng_core import Cause, Closing, EndKind, ExchangeEnded, Feed, Response
 from httpng_core.sending.states import ResponseState
 
 LONG = bytes(range(256)) * 400
@@ -178,10 +178,10 @@ def close_delimited(**options: Any) -> Driven:
 
 def test_only_a_reset_tells_that_something_is_missing_where_the_close_ends_a_body() -> None:
     driven = close_delimited()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
     driven.push()
     assert driven.outcomes == ["cut short"]
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
     assert driven.body == LONG
 
 
@@ -193,7 +193,7 @@ def test_it_comes_once_all_is_acknowledged_so_that_it_overtakes_nothing() -> Non
         assert not driven.connection.close_expected()
         assert driven.connection.wants_acknowledged
         driven.connection.bytes_acknowledged(total, driven.now)
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_or_when_no_byte_is_acknowledged_any_more() -> None:
@@ -204,14 +204,14 @@ def test_or_when_no_byte_is_acknowledged_any_more() -> None:
     driven.advance(6.9)
     assert not driven.connection.close_expected()
     driven.advance(0.2)
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_or_when_that_can_not_be_told_any_more() -> None:
     driven = close_delimited(tells_acknowledged=True)
     driven.push()
     driven.connection.bytes_acknowledged(None, driven.now)
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_a_head_that_was_given_and_not_framed_before_the_cut_is_no_different() -> None:
@@ -222,7 +222,7 @@ def test_a_head_that_was_given_and_not_framed_before_the_cut_is_no_different() -
     driven.push()
     assert not driven.connection.close_expected()
     driven.connection.bytes_acknowledged(len(driven.wire), driven.now)
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 # Reset ------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from tests.core.driving import GET, HEAD, Driven, result
 
 from httpng_core import (
+    Closing,
     ContentLengthError,
     Response,
     ResponseStateError,
@@ -132,7 +133,7 @@ def test_a_flush_in_which_no_byte_moves_for_stall_timeout_is_reset(driven: Drive
     assert result(wait).cancelled
     assert driven.stats.cancelled
     assert driven.connection.close_expected()
-    assert driven.connection.reset_expected
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 def test_every_byte_that_moves_gives_the_flush_new_time(driven: Driven) -> None:
@@ -190,7 +191,7 @@ def ends_short(driven: Driven, body: bytes) -> None:
     (response,) = driven.responses()
     assert (response.body, response.complete) == (body, False)
     assert driven.connection.half_close_expected()
-    assert not driven.connection.reset_expected
+    assert driven.connection.close_expected() is not Closing.RESET
 
 
 def test_if_the_last_write_fell_short_the_end_is_cut_short(driven: Driven) -> None:
@@ -561,7 +562,7 @@ def test_a_fin_before_the_response_has_begun(rule: str, cancels: bool) -> None:
         assert driven.body == b"whole answer"
         assert driven.outcomes == ["complete"]
         assert driven.connection.close_expected()
-        assert not driven.connection.reset_expected
+        assert driven.connection.close_expected() is not Closing.RESET
 
 
 @pytest.mark.parametrize(("rule", "cancels"), [("streaming", True), ("always", True), ("never", False)])

@@ -524,7 +524,7 @@ def test_a_failure_is_a_line_in_the_log(
 
 
 def test_what_was_agreed_on_is_told(make: Make) -> None:
-    told = make().shake().connection.tls_facts
+    told = make().shake().connection.statistics().tls
     assert told is not None
     version, suite, certificate = told
     # TLS 1.3 has suites of its own (RFC 8446, B.4).
@@ -534,4 +534,4 @@ def test_what_was_agreed_on_is_told(make: Make) -> None:
 
 
 def test_in_plain_text_nothing_was_agreed_on() -> None:
-    assert Driven(b"").connection.tls_facts is None
+    assert Driven(b"").connection.statistics().tls is None

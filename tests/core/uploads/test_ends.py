@@ -4,7 +4,7 @@ import pytest
 from tests.core.driving2 import Driven2
 from tests.core.uploads.uploading import KINDS, Upload
 
-from httpng_core import BodyMalformedError, BodyTooLongError, RequestCancelled
+from httpng_core import BodyMalformedError, BodyTooLongError, Closing, RequestCancelled
 
 NEXT = b"GET /next HTTP/1.1\r\nhost: x\r\n\r\n"
 HTTP1 = ["length", "chunked"]
@@ -72,7 +72,7 @@ def test_a_long_rest_ends_the_connection() -> None:
     assert not connection.close_expected()
     upload.driven.advance(5)
     assert connection.close_expected()
-    assert not connection.reset_expected
+    assert connection.close_expected() is not Closing.RESET
 
 
 def test_a_long_rest_that_was_not_declared_ends_the_connection() -> None:
@@ -196,7 +196,7 @@ def test_a_fin_behind_bytes_that_nobody_has_read_waits_for_them(kind: str) -> No
     upload = Upload(kind).begin(10)
     upload.driven.write(b"x")
     upload.send(b"hello")
-    upload.driven.connection.peer_shut(upload.driven.now)
+    upload.driven.connection.receive_eof(upload.driven.now, unread=True)
     assert upload.driven.outcomes == []
     assert upload.read().value == b"hello"
     upload.send(b"world")

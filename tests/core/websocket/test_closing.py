@@ -6,7 +6,7 @@ import pytest
 from tests.core.driving import Driven, result
 from tests.core.websocket.speaking import BINARY, CLOSE, TEXT, Socket, close, frame, frames, request
 
-from httpng_core import Feed
+from httpng_core import Closing, Feed
 from httpng_core.websocket.closing import TABLE, Action, Event, State
 from httpng_core.websocket.session import WebSocket
 
@@ -101,7 +101,7 @@ def test_a_full_window_holds_nobody() -> None:
     socket.advance(0.1)
     assert pending.settled
     assert socket.outcomes == ["reset"]
-    assert socket.connection.reset_expected
+    assert socket.connection.close_expected() is Closing.RESET
     assert socket.ws.close_code == 1006
 
 

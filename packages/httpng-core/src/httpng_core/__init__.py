@@ -29,7 +29,7 @@ from httpng_core.config.listen import parse_listen
 from httpng_core.config.settings import Settings, nearest_key, parse_settings
 from httpng_core.config.sites import Site
 from httpng_core.config.types import Until, WindowSize
-from httpng_core.connection import Connection, ConnectionStatistics, Readiness
+from httpng_core.connection import Closing, Connection, ConnectionStatistics, Readiness
 from httpng_core.errors import (
     AckedUnknownError,
     BodyError,
@@ -139,6 +139,7 @@ __all__ = [
     "Cause",
     "CertificateFiles",
     "Certificates",
+    "Closing",
     "ConfigError",
     "Configuration",
     "Confirmations",

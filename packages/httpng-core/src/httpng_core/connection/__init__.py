@@ -29,16 +29,19 @@ from httpng_core.tls.certificates import Certificates
 from httpng_core.tls.end import TlsEnd
 from httpng_core.tls.handshake import TlsLayer
 from httpng_core.tls.outbound import SealedOutbound
-from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, BodyRule, Ending, Endpoint
+from httpng_core.wire.endpoint import CLOSED, LINGER_TIMEOUT, BodyRule, Closing, Ending, Endpoint
 from httpng_core.wire.events import ConnectionDropped, Event
 from httpng_core.wire.outbound import Outbound
 from httpng_core.wire.protocol import Readiness
 
-__all__ = ["LINGER_TIMEOUT", "Connection", "ConnectionStatistics", "ProtocolName", "Readiness"]
+__all__ = ["LINGER_TIMEOUT", "Closing", "Connection", "ConnectionStatistics", "ProtocolName", "Readiness"]
 
 _OPEN: Final = Ending.OPEN
 _NOTHING: Final = Readiness.NOTHING
 _OFFER: Final = Readiness.OFFER
+_NOT_YET: Final = Closing.NOT_YET
+_CLOSE: Final = Closing.CLOSE
+_RESET: Final = Closing.RESET
 
 
 def no_date() -> bytes | None:
@@ -134,29 +137,34 @@ class Connection:
         else:
             self._tls.receive_sealed(data, now)
 
-    def receive_eof(self, now: float) -> None:
-        """Note the client's FIN: it sends no more, and may or may not go on reading."""
+    def receive_eof(self, now: float, *, unread: bool = False) -> None:
+        """Note the client's FIN: it sends no more, and may or may not go on reading.
+
+        Args:
+            now: the time.
+            unread: whether bytes came before it that were not read, as there is no place for them. A response
+                that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read on
+                while `wants_read`, and tell the FIN again when it is read.
+        """
         endpoint = self._endpoint
-        if not endpoint.eof:
+        if unread:
+            endpoint.protocol.peer_shut(now)
+        elif not endpoint.eof:
             protocol = endpoint.protocol
             endpoint.note_eof()
             protocol.receive_eof(now)
             endpoint.host.wake()
 
-    def peer_shut(self, now: float) -> None:
-        """Note that the client's FIN has come, behind bytes that were not read as there is no place for them.
-
-        A response that has begun is cancelled, as `cancel_on_half_close` says; else it changes nothing. Read
-        on while `wants_read`, and tell `receive_eof` as always.
-        """
-        self._endpoint.protocol.peer_shut(now)
-
     def connection_lost(self, now: float, cause: Cause = CONNECTION_RESET) -> None:
-        """Note that the socket is dead: a reset, a send error. Everything pending settles as cancelled."""
+        """Note that the socket is of no use any more: a reset, a send error; or you have closed it.
+
+        Everything that is pending settles as cancelled. The driver's hooks are let go of.
+        """
         endpoint = self._endpoint
         protocol = endpoint.protocol
         endpoint.lose()
         protocol.lost(now, cause)
+        endpoint.host = NO_HOST
 
     def bytes_accepted(self, size: int, now: float) -> bool:
         """Note that the kernel took the first `size` bytes of what `data_to_send` gave last.
@@ -235,19 +243,7 @@ class Connection:
         endpoint.abort()
         protocol.lost(now, cause)
 
-    def release(self) -> None:
-        """Let go of the driver's hooks: the socket is closed, and nothing will be asked of it any more."""
-        self._endpoint.host = NO_HOST
-
     # Out ----------------------------------------------------------------------------------------------
-
-    @property
-    def tls_facts(self) -> tuple[int, int, str | None] | None:
-        """The numbers of TLS's version and of the cipher suite (RFC 8446), and in PEM the certificate shown.
-
-        `None` in plain text.
-        """
-        return None if self._tls is None else self._tls.facts
 
     @property
     def wants_read(self) -> bool:
@@ -356,14 +352,13 @@ class Connection:
         endpoint = self._endpoint
         return endpoint.ending is Ending.LINGERING and endpoint.outbound.is_empty and not endpoint.eof
 
-    def close_expected(self) -> bool:
-        """Return whether the socket is to be closed, with a reset if `reset_expected`."""
-        return self._endpoint.ending is not _OPEN and self._endpoint.is_over
-
-    @property
-    def reset_expected(self) -> bool:
-        """Whether to close with a reset, as what the client has must not pass for complete."""
-        return self._endpoint.ending is Ending.RESET
+    def close_expected(self) -> Closing:
+        """Return whether the socket is to be closed, and how; what is false says that it isn't yet."""
+        endpoint = self._endpoint
+        ending = endpoint.ending
+        if ending is _OPEN or not endpoint.is_over:
+            return _NOT_YET
+        return _RESET if ending is Ending.RESET else _CLOSE
 
     def exchanges(self) -> list[Exchange]:
         """Return those that are under way."""
@@ -382,7 +377,7 @@ class Connection:
 
     def statistics(self) -> ConnectionStatistics:
         """Return what is going on."""
-        return ConnectionStatistics(self._endpoint)
+        return ConnectionStatistics(self._endpoint, self._tls)
 
     def _drop(self, now: float, cause: Cause) -> None:
         endpoint = self._endpoint

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from httpng_core.tls.handshake import TlsLayer
 from httpng_core.wire.endpoint import Endpoint
 
 _SPOKEN: Final = {"Http1": "HTTP/1.1", "Http2": "HTTP/2", "TlsLayer": "TLS"}
@@ -23,6 +24,7 @@ class ConnectionStatistics:
     """
 
     __slots__ = (
+        "_tls",
         "draining",
         "exchanges",
         "idle_since",
@@ -34,7 +36,7 @@ class ConnectionStatistics:
         "tracks",
     )
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, tls: TlsLayer | None) -> None:
         outbound, protocol = endpoint.outbound, endpoint.protocol
         self.draining = endpoint.draining
         self.exchanges = protocol.exchanges()
@@ -45,3 +47,12 @@ class ConnectionStatistics:
         self.offer_limit = outbound.size.limit
         self.spoken = _SPOKEN.get(type(protocol).__name__, "")
         self.peer = endpoint.peer
+        self._tls = tls
+
+    @property
+    def tls(self) -> tuple[int, int, str | None] | None:
+        """The numbers of TLS's version and of the cipher suite (RFC 8446), and in PEM the certificate shown.
+
+        `None` in plain text. They are looked up when they are asked for, in some calls of OpenSSL.
+        """
+        return None if self._tls is None else self._tls.facts

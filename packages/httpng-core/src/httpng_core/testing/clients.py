@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from httpng_core.connection import Connection, Readiness
+from httpng_core.connection import Closing, Connection, Readiness
 from httpng_core.testing.clock import Clock
 from httpng_core.testing.http1_client import ReceivedResponse, decode
 from httpng_core.testing.http2_client import Http2Client, ReceivedStream
@@ -205,7 +205,7 @@ class Client:
         """Take over what the connection wants of its socket."""
         if self.connection.close_expected():
             self.closed = True
-            self.gone = self.gone or self.connection.reset_expected
+            self.gone = self.gone or self.connection.close_expected() is Closing.RESET
         elif self.connection.half_close_expected():
             self.closed = True
 

@@ -40,6 +40,17 @@ class Ending(IntEnum):
     """The socket is to be closed with a reset: what the client has must not pass for complete."""
 
 
+class Closing(IntEnum):
+    """What a driver is to do with the socket. Only the first is false."""
+
+    NOT_YET = 0
+    """Leave it open."""
+    CLOSE = 1
+    """Close it."""
+    RESET = 2
+    """Close it with a reset: what the client has must not pass for complete."""
+
+
 CLOSED: Final = Ending.CLOSED
 """From here on the socket is to be closed at once."""
 

@@ -9,7 +9,7 @@ import socket
 from functools import partial
 from math import inf
 
-from httpng_core import DEFECT, Address, Cause, Host, PathLook, Settings, Timer
+from httpng_core import DEFECT, Address, Cause, Closing, Host, PathLook, Settings, Timer
 from httpng_driver.loop.accepted import NUMBERS, Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.path_look import PathLooks
@@ -255,11 +255,11 @@ class Pump(Sender):
         if self._acks is not None:
             self._acks.close()
             self._acks = None
-        if self.connection.reset_expected:
+        if self.connection.close_expected() is Closing.RESET:
             reset(self._socket)
         else:
             self._socket.close()
-        self.connection.release()
+        self.connection.connection_lost(self._hub.clock())
         self._hub.share.forget(self.connection)
         self._hub.share.limits.leave(self.client)
         self._hub.timers.cancel(self.alarm)
@@ -334,7 +334,7 @@ class Pump(Sender):
         if mask & PEER_SHUT and self._watched:
             # Behind bytes that have no place to go yet; it is told once.
             self._watched, self._rests = 0, False
-            connection.peer_shut(clock())
+            connection.receive_eof(clock(), unread=True)
         if mask & (ERROR | HANG_UP) and not connection.wants_read:
             connection.connection_lost(clock())
 

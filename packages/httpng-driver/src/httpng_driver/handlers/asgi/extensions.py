@@ -20,7 +20,7 @@ PIECE: Final = 65536
 def tls(exchange: Exchange) -> dict[str, Any]:
     """Return what the extension `tls` tells of a connection."""
     # An exchange that is over has let go of its connection.
-    facts = None if exchange.is_over else exchange.host.driver.connection.tls_facts
+    facts = None if exchange.is_over else exchange.host.driver.connection.statistics().tls
     version, suite, certificate = facts or (None, None, None)
     return {
         "server_cert": certificate,
