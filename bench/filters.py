@@ -15,7 +15,7 @@ import random
 import statistics
 import time
 
-from httpng_core import Application, Connection, Feed, Host, RequestReceived, Sweep
+from httpng_core import Application, Broadcast, Connection, Feed, Host, RequestReceived
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 PAYLOAD = b"data: " + b"." * 192 + b"\n\n"
@@ -26,7 +26,7 @@ class Stage:
 
     def __init__(self, wanted: list[frozenset[int]]) -> None:
         self.feed = Feed(clock=time.monotonic)
-        self._sweeps: list[Sweep] = []
+        self._broadcasts: list[Broadcast] = []
         self._waiting: dict[Connection, None] = {}
         application = Application(lambda request: None)
         for keys in wanted:
@@ -37,7 +37,7 @@ class Stage:
         def ready() -> None:
             self._waiting[connection] = None
 
-        host = Host(feed_ready=self._sweeps.append, payload_ready=ready, direct_send=len)
+        host = Host(feed_ready=self._broadcasts.append, payload_ready=ready, direct_send=len)
         connection = application.connection(0.0, host=host)
         connection.receive_data(GET, 0.0)
         event = connection.next_event()
@@ -47,18 +47,18 @@ class Stage:
 
     def deliver(self) -> None:
         """Send what there is to send, as the driver of a server does."""
-        while self._waiting or self._sweeps:
+        while self._waiting or self._broadcasts:
             waiting, self._waiting = self._waiting, {}
             for connection in waiting:
                 while connection.wants_write:
                     connection.bytes_accepted(sum(map(len, connection.data_to_send(0.0))), 0.0)
-            for _ in range(len(self._sweeps)):
-                sweep = self._sweeps.pop(0)
-                wire, sends, todo = sweep.next_sends(256)
+            for _ in range(len(self._broadcasts)):
+                broadcast = self._broadcasts.pop(0)
+                wire, sends, todo = broadcast.next_sends(256)
                 for index in todo:
                     sends[index](wire)
-                if sweep.passed(todo, 0.0):
-                    self._sweeps.append(sweep)
+                if broadcast.passed(todo, 0.0):
+                    self._broadcasts.append(broadcast)
 
     def publish(self, key: int) -> tuple[float, float]:
         """Publish something of a key; return the seconds that took, and those until all have it."""

@@ -43,8 +43,8 @@ PRIVATE_MEMBERS = _lines(
     driver/test_acked: _hub _serve
     driver/test_service: _hub _is_owned
     properties/test_core_machine: _left
-    properties/test_sweep_machine: _apart _backlog _candidates _gone _members _payload
-    properties/test_sweep_machine: _scheduled _sweep _sweeps _take_events
+    properties/test_broadcast_machine: _apart _backlog _candidates _gone _members _payload
+    properties/test_broadcast_machine: _scheduled _broadcast _broadcasts _take_events
     """
 )
 # The same of imports, without "httpng_": a module, or a name that a folder doesn't have in its `__all__`.
@@ -62,7 +62,7 @@ PRIVATE_IMPORTS = _lines(
     core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
     core/feeds/test_filters: core.sending.calls
     core/feeds/test_many: core.sending.calls
-    core/feeds/test_sweep: core.feeds.follower
+    core/feeds/test_broadcast: core.feeds.follower
     core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
     core/http/test_conditions: core.http.request
     core/http/test_response: core.http.response
@@ -142,7 +142,7 @@ PRIVATE_IMPORTS = _lines(
     properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
     properties/test_parser_properties: core.http1.parsed
-    properties/test_sweep_machine: core.feeds.follower core.sending.calls core.testing.http1_client
+    properties/test_broadcast_machine: core.feeds.follower core.sending.calls core.testing.http1_client
     """
 )
 

@@ -4,6 +4,7 @@ from math import inf
 from typing import Any
 
 from httpng_core import (
+    Broadcast,
     Connection,
     Event,
     Exchange,
@@ -15,7 +16,6 @@ from httpng_core import (
     RequestRefused,
     SendResult,
     SendStats,
-    Sweep,
 )
 from httpng_core.app.application import Application
 from httpng_core.connection import no_date
@@ -211,17 +211,17 @@ def result(pending: Pending) -> SendResult:
     return told
 
 
-def run_sweeps(sweeps: list[Sweep], limit: int, now: float) -> None:
+def run_broadcasts(broadcasts: list[Broadcast], limit: int, now: float) -> None:
     """One pass of each, as a driver makes it."""
-    for _ in range(len(sweeps)):
-        sweep = sweeps.pop(0)
-        wire, sends, todo = sweep.next_sends(limit)
+    for _ in range(len(broadcasts)):
+        broadcast = broadcasts.pop(0)
+        wire, sends, todo = broadcast.next_sends(limit)
         for index in todo:
             try:
                 taken = sends[index](wire)
             except BlockingIOError:
                 taken = 0
             if taken < len(wire):
-                sweep.fell_short(index, taken, now)
-        if sweep.passed(todo, now):
-            sweeps.append(sweep)
+                broadcast.fell_short(index, taken, now)
+        if broadcast.passed(todo, now):
+            broadcasts.append(broadcast)

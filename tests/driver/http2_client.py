@@ -38,7 +38,7 @@ class Client2(Client):
         self._seen = 0
         self._shut = False
 
-    # Requests and responses: one after the other, as on HTTP/1.1 ----------------------------------------
+    # Requests and responses: one after the other, as on HTTP/1.1 --------------------------------------
 
     def prepare(self, path: str = "/", method: str = "GET", headers: Headers = ()) -> bytes:
         self._streams.append(self.http2.request(path, method, tuple(headers), authority=self.authority))
@@ -111,7 +111,7 @@ class Client2(Client):
     def _stream(self) -> ReceivedStream:
         return self.http2.streams[self._streams[0]]
 
-    # Windows --------------------------------------------------------------------------------------------
+    # Windows ------------------------------------------------------------------------------------------
 
     def stall(self) -> None:
         while not self.starves and not self._stream.complete and self.receive():
@@ -138,7 +138,7 @@ class Client2(Client):
         self.http2.give(size, number)
         self.say()
 
-    # The socket -----------------------------------------------------------------------------------------
+    # The socket ---------------------------------------------------------------------------------------
 
     def receive(self, limit: int = 1 << 16) -> bytes:
         data = super().receive(limit)

@@ -104,9 +104,9 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
 ) -> None:
     feed = Feed()
 
-    # Of one of them what its socket takes of a sweep is wrong, and what is done about it has a defect.
+    # Of one of them what its socket takes of a broadcast is wrong, and what is done about it has a defect.
     ill: list[int] = []
-    fell_short = Exchange.sweep_fell_short
+    fell_short = Exchange.broadcast_fell_short
 
     def make_host(wake: Callable[[], None], *, direct_send: Callable[[bytes], int], **more: Any) -> Host:
         port = direct_send.__self__.getpeername()[1]  # type: ignore[attr-defined]
@@ -118,7 +118,7 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
         fell_short(exchange, taken, now)
 
     monkeypatch.setattr("httpng_driver.loop.pump.Host", make_host)
-    monkeypatch.setattr(Exchange, "sweep_fell_short", defective)
+    monkeypatch.setattr(Exchange, "broadcast_fell_short", defective)
     async with serving(follower_of(feed)) as server:
         with ExitStack() as stack:
             clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(4)]
@@ -141,4 +141,4 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
                     assert (await read_until(client, number))[-1] == number
             await in_thread(clients[1].receive)
             assert clients[1].ended == "reset"
-    assert "a sweep failed" in caplog.text
+    assert "a broadcast failed" in caplog.text

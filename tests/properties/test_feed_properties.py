@@ -13,9 +13,9 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import Driven, run_broadcasts
 
-from httpng_core import Feed, Host, Keys, Readiness, Sweep
+from httpng_core import Broadcast, Feed, Host, Keys, Readiness
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Pending
 
@@ -37,11 +37,11 @@ class Seen:
         clock: Any,
         max_age: float | None = None,
         tells_gaps: bool = False,
-        sweeps: list[Sweep] | None = None,
+        broadcasts: list[Broadcast] | None = None,
         keys: Any = None,
     ) -> None:
         self.room: float = 0
-        host = Host() if sweeps is None else Host(feed_ready=sweeps.append, direct_send=self.send)
+        host = Host() if broadcasts is None else Host(feed_ready=broadcasts.append, direct_send=self.send)
         self.driven = Driven(host=host)
         self.driven.clock = clock
         self.max_age = max_age
@@ -78,7 +78,7 @@ class Seen:
         return taken
 
     def send(self, wire: bytes) -> int:
-        """The same for a sweep."""
+        """The same for a broadcast."""
         taken = self.take(wire)
         if taken == 0:
             raise BlockingIOError
@@ -123,7 +123,7 @@ class FeedMachine(RuleBasedStateMachine):
         self.published: list[tuple[str, int]] = []
         self.clients: list[Seen] = []
         self.live = Keys([KEYS[0]])
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
         self.join(None, False, True, "all")
 
     @rule(
@@ -134,11 +134,11 @@ class FeedMachine(RuleBasedStateMachine):
     )
     def join(self, max_age: float | None, tells_gaps: bool, in_step: bool, wanted: str) -> None:
         if len(self.clients) < 6:
-            sweeps = self.sweeps if in_step else None
+            broadcasts = self.broadcasts if in_step else None
             keys = {"all": None, "set": {KEYS[0]}, "function": KEYS[:2].__contains__, "live": self.live}[
                 wanted
             ]
-            self.clients.append(Seen(self.feed, self.clock, max_age, tells_gaps, sweeps, keys))
+            self.clients.append(Seen(self.feed, self.clock, max_age, tells_gaps, broadcasts, keys))
 
     @rule(key=st.sampled_from(KEYS))
     def change_keys(self, key: str) -> None:
@@ -180,11 +180,11 @@ class FeedMachine(RuleBasedStateMachine):
             client.push(room)
 
     @rule(limit=st.integers(1, 6), room=rooms)
-    def sweep(self, limit: int, room: int) -> None:
-        """A pass of each sweep, over `limit` followers, one of whose kernels takes just `room`."""
+    def broadcast(self, limit: int, room: int) -> None:
+        """A pass of each broadcast, over `limit` followers, one of whose kernels takes just `room`."""
         for number, client in enumerate(self.clients):
             client.room = room if number == 1 else 1 << 30
-        run_sweeps(self.sweeps, limit, self.clock.now)
+        run_broadcasts(self.broadcasts, limit, self.clock.now)
 
     @rule(pick=st.integers(0, 5), position=st.integers(0, 200), timeout=st.sampled_from([0.5, 5]))
     def wait(self, pick: int, position: int, timeout: float) -> None:
@@ -296,14 +296,14 @@ TestFeedMachine.settings = hypothesis_settings(
 
 
 def test_followers_get_in_step() -> None:
-    """So that the machine above does see sweeps."""
+    """So that the machine above does see broadcasts."""
     clock = Driven().clock
-    feed, sweeps = Feed(clock=clock), list[Sweep]()
-    clients = [Seen(feed, clock, sweeps=sweeps) for _ in range(3)]
+    feed, broadcasts = Feed(clock=clock), list[Broadcast]()
+    clients = [Seen(feed, clock, broadcasts=broadcasts) for _ in range(3)]
     for number in range(5):
         feed.publish(f"<a {number} 0>")
         for client in clients:
             client.push(1000)
-        assert len(sweeps) == (number > 0)
-        run_sweeps(sweeps, 100, clock.now)
+        assert len(broadcasts) == (number > 0)
+        run_broadcasts(broadcasts, 100, clock.now)
     assert [number for _, number in clients[2].read()[0]] == [0, 1, 2, 3, 4]

@@ -11,10 +11,10 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.driving import run_sweeps
+from tests.core.driving import run_broadcasts
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, FollowStats, LagStep, Sweep
+from httpng_core import Broadcast, Feed, FollowStats, LagStep
 from httpng_core.testing import Clock
 
 KEYS = "abc"
@@ -65,11 +65,11 @@ class Run:
 
     def __init__(self, policy: list[LagStep], *, every: bool) -> None:
         self.clock = Clock()
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
         self.every = every
         self.policy = policy
         self.feed = Feed(clock=self.clock, policy="every" if every else "latest")
-        self.client = Following(self.clock, self.sweeps)
+        self.client = Following(self.clock, self.broadcasts)
         self.client.io.follow(self.feed, lag_policy=policy)
         self.client.push()
         self.newest: dict[str, int] = {}
@@ -94,14 +94,14 @@ class Run:
         elif not self.every:
             self.feed.remove(value)
             self.newest.pop(value, None)
-        run_sweeps(self.sweeps, 100, self.clock())
+        run_broadcasts(self.broadcasts, 100, self.clock())
         assert min(self.books.delivered, self.books.skipped, self.books.pending) >= 0
 
     def rest(self) -> None:
         """The client takes all, for as long as it takes."""
         for _ in range(30):
             self.client.push()
-            run_sweeps(self.sweeps, 100, self.clock())
+            run_broadcasts(self.broadcasts, 100, self.clock())
             self.client.advance(1)
 
     def check(self) -> None:

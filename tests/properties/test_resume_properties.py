@@ -16,10 +16,10 @@ from hypothesis import Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import Driven, run_broadcasts
 from tests.core.feeds.test_feed_loops import Loop
 
-from httpng_core import Feed, Host, Keys, Resume, Sweep
+from httpng_core import Broadcast, Feed, Host, Keys, Resume
 from httpng_core.languages import follower_of
 from httpng_core.testing import Clock
 
@@ -32,15 +32,15 @@ rooms = st.one_of(st.integers(0, 90), st.just(1 << 30))
 
 
 class Turns(Loop):
-    """A loop that has, at times, a sweep to run."""
+    """A loop that has, at times, a broadcast to run."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
 
     def run(self, limit: int, now: float) -> None:
         with self:
-            run_sweeps(self.sweeps, limit, now)
+            run_broadcasts(self.broadcasts, limit, now)
 
 
 class Stream(Driven):
@@ -58,7 +58,7 @@ class Stream(Driven):
             return Host(self._wake, call_in_loop=self.loop.call)
         return Host(
             self._wake,
-            feed_ready=self.loop.sweeps.append,
+            feed_ready=self.loop.broadcasts.append,
             direct_send=self.send,
             call_in_loop=self.loop.call,
         )
@@ -211,7 +211,7 @@ class ResumeMachine(RuleBasedStateMachine):
     def turn(self, loop: int, away: int, room: int) -> None:
         """A loop takes what was published, and some of it goes out; somebody breaks off then."""
         self.loops[loop].turn()
-        self.sweep(loop, 3, room)
+        self.broadcast(loop, 3, room)
         for reader in self.readers:
             if reader.stream is not None and reader.stream.loop is self.loops[loop]:
                 with reader.stream.loop:
@@ -225,7 +225,7 @@ class ResumeMachine(RuleBasedStateMachine):
                 self.come(pick, loop, in_step)
 
     @rule(loop=st.integers(0, 1), limit=st.integers(1, 3), room=rooms)
-    def sweep(self, loop: int, limit: int, room: int) -> None:
+    def broadcast(self, loop: int, limit: int, room: int) -> None:
         for reader in self.readers:
             if reader.stream is not None:
                 reader.stream.room = room
@@ -243,7 +243,7 @@ class ResumeMachine(RuleBasedStateMachine):
                         with loop:
                             reader.stream.push()
                 loop.run(100, self.clock.now)
-            if not any(loop.waiting or loop.sweeps for loop in self.loops):
+            if not any(loop.waiting or loop.broadcasts for loop in self.loops):
                 break
         else:
             raise AssertionError("it goes on for ever")

@@ -2,23 +2,23 @@
 
 from tests.core.driving import Driven
 
-from httpng_core import GeneratorIO, Host, Sweep
+from httpng_core import Broadcast, GeneratorIO, Host
 from httpng_core.testing import Clock
 
 
 class Following(Driven):
-    """One whose feeds have the same clock; with `sweeps` it shares passes with others."""
+    """One whose feeds have the same clock; with `broadcasts` it shares passes with others."""
 
-    def __init__(self, clock: Clock | None = None, sweeps: list[Sweep] | None = None) -> None:
-        self.sweeps = sweeps
+    def __init__(self, clock: Clock | None = None, broadcasts: list[Broadcast] | None = None) -> None:
+        self.broadcasts = broadcasts
         super().__init__()
         self.clock = clock or self.clock
         self.io = GeneratorIO(self.exchange, self.clock)
 
     def _host(self) -> Host:
-        if self.sweeps is None:
+        if self.broadcasts is None:
             return Host(self._wake)
-        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=self.send)
+        return Host(self._wake, feed_ready=self.broadcasts.append, direct_send=self.send)
 
     def send(self, wire: bytes) -> int:
         self.wire += wire

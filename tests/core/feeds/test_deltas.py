@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from tests.core.driving import Driven
+from tests.core.feeds.test_broadcast import Client, Stage
 from tests.core.feeds.test_feed import Following
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop
-from tests.core.feeds.test_sweep import Client, Stage
 
 from httpng_core import Feed, Keys, Resume, json_delta, json_merge, sse_event, text_delta
 from httpng_core.testing import Clock
@@ -134,7 +134,7 @@ def test_a_newer_value_does_not_end_a_pass() -> None:
     publish(stage.feed, "a0")
     stage.settle()
     publish(stage.feed, "a1")
-    stage.sweep(2)
+    stage.broadcast(2)
     publish(stage.feed, "a2", "a3")
     stage.settle()
     assert [short(body) for body in stage.bodies] == ["a0,a0>1,a1>3,"] * 3
@@ -148,7 +148,7 @@ def test_who_steps_out_of_a_pass_goes_on_from_what_it_was_sent(taken: int) -> No
     slow = stage.clients[1]
     slow.room = taken
     publish(stage.feed, "a1")
-    stage.sweep(2)
+    stage.broadcast(2)
     publish(stage.feed, "a2", "b1")
     slow.room = 1 << 30
     stage.settle()
@@ -161,7 +161,7 @@ def test_who_steps_out_of_a_pass_that_has_reached_it_goes_on_from_that() -> None
     publish(stage.feed, "a0")
     stage.settle()
     publish(stage.feed, "a1")
-    stage.sweep(2)
+    stage.broadcast(2)
     for client in stage.clients:
         client.wait(1000, 100)
     publish(stage.feed, "a2")
@@ -241,9 +241,9 @@ def test_a_removal_that_a_pass_sends_is_no_base_of_what_is_published_meanwhile()
     publish(stage.feed, "a0")
     stage.settle()
     stage.feed.remove("a")
-    stage.sweep(2)
+    stage.broadcast(2)
     publish(stage.feed, "a1")
-    stage.sweep(1)
+    stage.broadcast(1)
     publish(stage.feed, "a2")
     stage.settle()
     publish(stage.feed, "a3")
@@ -585,10 +585,10 @@ class Play:
         self.stage.feed.remove(key)
         self.now.pop(key, None)
 
-    def sweep(self) -> None:
+    def broadcast(self) -> None:
         for client in self.stage.clients:
             client.room = self.rng.choice([0, 1, 9, 60, 1 << 30, 1 << 30])
-        self.stage.sweep(self.rng.randrange(1, 6))
+        self.stage.broadcast(self.rng.randrange(1, 6))
 
     def push(self) -> None:
         self.rng.choice(self.stage.clients).push(self.rng.choice([0, 1, 9, 60, 200, 1000]))
@@ -635,7 +635,7 @@ class Play:
         return screen
 
 
-MOVES = [Play.publish] * 12 + [Play.sweep] * 6 + [Play.push] * 6
+MOVES = [Play.publish] * 12 + [Play.broadcast] * 6 + [Play.push] * 6
 MOVES += [Play.remove, Play.wait, Play.step_out, Play.change_keys, Play.join, Play.cut]
 RESUMING = [*MOVES, *[Play.cut, Play.wait, Play.join] * 2]
 
@@ -694,7 +694,7 @@ def test_of_a_removed_key_that_nothing_tells_the_next_value_is_whole() -> None:
     alone.room = 0
     publish(stage.feed, "a0")
     alone.push(0)
-    stage.sweep()
+    stage.broadcast()
     alone.push()
     stage.feed.remove("a")
     publish(stage.feed, "a1")

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, result, run_sweeps
+from tests.core.driving import Driven, result, run_broadcasts
 
-from httpng_core import Feed, FeedStats, FollowStats, Host, Keys, Sweep
+from httpng_core import Broadcast, Feed, FeedStats, FollowStats, Host, Keys
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Later, Pending
 from httpng_core.testing import Clock
@@ -51,16 +51,18 @@ class Loop:
 class Following(Driven):
     """A connection of a loop, whose exchange may follow a feed."""
 
-    def __init__(self, loop: Loop, sweeps: list[Sweep] | None = None) -> None:
+    def __init__(self, loop: Loop, broadcasts: list[Broadcast] | None = None) -> None:
         self.loop = loop
-        self.sweeps = sweeps
+        self.broadcasts = broadcasts
         super().__init__()
         self.follower: Follower
 
     def _host(self) -> Host:
-        if self.sweeps is None:
+        if self.broadcasts is None:
             return Host(self._wake, call_in_loop=self.loop.call)
-        return Host(self._wake, feed_ready=self.sweeps.append, direct_send=len, call_in_loop=self.loop.call)
+        return Host(
+            self._wake, feed_ready=self.broadcasts.append, direct_send=len, call_in_loop=self.loop.call
+        )
 
     def follow(self, feed: Feed, **options: Any) -> Pending:
         with self.loop:
@@ -287,14 +289,14 @@ def test_what_threads_publish_is_sent_in_the_thread_of_the_loop() -> None:
 
 def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None:
     """They are asked for in any thread: the books of a follower in step are for its own."""
-    feed, loop, sweeps = every(), Loop(), list[Sweep]()
-    client = Following(loop, sweeps)
+    feed, loop, broadcasts = every(), Loop(), list[Broadcast]()
+    client = Following(loop, broadcasts)
     client.follow(feed)
     for _ in range(3):
         feed.publish("x")
         client.turn()
         with loop:
-            run_sweeps(sweeps, 10, client.now)
+            run_broadcasts(broadcasts, 10, client.now)
     follower = client.follower
     assert [each.in_step for each in feed.statistics().loops] == [1]
     before = follower.base

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, result, run_sweeps
+from tests.core.driving import Driven, result, run_broadcasts
+from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed import Following
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop, follow_stats
-from tests.core.feeds.test_sweep import Stage
 
-from httpng_core import Feed, FeedStats, GeneratorIO, Host, KeyFilter, Keys, Sweep
+from httpng_core import Broadcast, Feed, FeedStats, GeneratorIO, Host, KeyFilter, Keys
 from httpng_core.languages import follower_of
 from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock, Loopback
@@ -69,8 +69,8 @@ def test_those_who_want_the_same_are_in_step_and_share_the_frames() -> None:
     publish(stage.feed, "a1")
     assert [client.told[3] for client in stage.clients] == [1, 1, 0, 1]
     assert not any(client.connection.wants_write for client in stage.clients)
-    assert len(stage.sweeps) == 2
-    frames = {id(sweep.next_sends(9)[0]) for sweep in stage.sweeps}
+    assert len(stage.broadcasts) == 2
+    frames = {id(broadcast.next_sends(9)[0]) for broadcast in stage.broadcasts}
     assert len(frames) == 1, "framed once for both"
     stage.settle()
     assert stage.bodies == [b"a1,", b"a1,", b"", b"a1,"]
@@ -252,7 +252,7 @@ def test_a_payload_that_has_begun_goes_on_when_its_key_is_discarded() -> None:
     client = stage.join(keys=keys)
     client.room = 4
     publish(stage.feed, "a1")
-    stage.sweep()
+    stage.broadcast()
     keys.discard("a")
     stage.settle()
     assert client.body == b"a1,"
@@ -264,7 +264,7 @@ def test_those_in_step_change_together() -> None:
     for _ in range(3):
         stage.join(keys=keys)
     publish(stage.feed, "a1", "b1")
-    stage.sweep(1)
+    stage.broadcast(1)
     keys.add("b")
     keys.discard("a")
     stage.settle()
@@ -454,7 +454,7 @@ class Quiet:
     def settle_books(self, source: object) -> None:
         raise AssertionError
 
-    def sweep_fell_short(self, taken: int, now: float) -> None:
+    def broadcast_fell_short(self, taken: int, now: float) -> None:
         raise AssertionError
 
 
@@ -479,19 +479,19 @@ def test_publishing_costs_what_the_followers_cost_that_want_the_key(kind: str) -
     assert unwanted <= (40 if kind != "function" else 40 + followers)
 
 
-def test_sweeps_of_followers_with_keys_send_as_those_of_all() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
+def test_broadcasts_of_followers_with_keys_send_as_those_of_all() -> None:
+    clock, broadcasts = Clock(), list[Broadcast]()
     feed, clients = (
         Feed(clock=clock),
-        [Driven(host=Host(feed_ready=sweeps.append, direct_send=len)) for _ in range(50)],
+        [Driven(host=Host(feed_ready=broadcasts.append, direct_send=len)) for _ in range(50)],
     )
     for number, client in enumerate(clients):
         client.exchange.follow(feed.follower(keys={number % 2}), clock.now)
         client.push()
     feed.publish("x", 0)
-    run_sweeps(sweeps, 100, clock.now)
+    run_broadcasts(broadcasts, 100, clock.now)
     feed.publish("y", 0)
-    assert calls_of(lambda: run_sweeps(sweeps, 100, clock.now)) <= 30
+    assert calls_of(lambda: run_broadcasts(broadcasts, 100, clock.now)) <= 30
     assert feed.get_stats().delivered == 50
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import Driven, run_broadcasts
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, GeneratorIO, Sweep
+from httpng_core import Broadcast, Feed, GeneratorIO
 from httpng_core.testing import Clock
 
 
@@ -111,9 +111,9 @@ def test_where_limits_hold_payloads_back_it_keeps_the_stream_alive(client: Follo
 
 @pytest.mark.parametrize("feeds", [1, 2])
 def test_those_in_step_are_kept_alive_each_and_stay_in_step(feeds: int) -> None:
-    clock, sweeps = Clock(), list[Sweep]()
+    clock, broadcasts = Clock(), list[Broadcast]()
     followed = [Feed(clock=clock) for _ in range(feeds)]
-    clients = [Following(clock, sweeps) for _ in range(3)]
+    clients = [Following(clock, broadcasts) for _ in range(3)]
     for client in clients:
         client.io.follow(followed if feeds > 1 else followed[0], keep_alive=10)
         client.push()
@@ -122,7 +122,7 @@ def test_those_in_step_are_kept_alive_each_and_stay_in_step(feeds: int) -> None:
         for client in clients:
             client.advance(0)
             client.push()
-        run_sweeps(sweeps, 100, clock())
+        run_broadcasts(broadcasts, 100, clock())
         for client in clients:
             client.push()
 
@@ -138,7 +138,7 @@ def test_those_in_step_are_kept_alive_each_and_stay_in_step(feeds: int) -> None:
     settle()
     assert [client.body for client in clients] == [b"1,2,:\n\n"] * 3
     followed[0].publish("3,")
-    assert len(sweeps) == (feeds == 1), "they are in step again"
+    assert len(broadcasts) == (feeds == 1), "they are in step again"
     settle()
     assert [client.body for client in clients] == [b"1,2,:\n\n3,"] * 3
     assert [client.stats.sent for client in clients] == [9] * 3
@@ -212,16 +212,16 @@ def test_a_drain_ends_it_with_what_is_pending(client: Following) -> None:
 
 
 def test_who_waits_for_a_position_is_not_in_step_meanwhile() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
-    feed, clients = Feed(clock=clock), [Following(clock, sweeps) for _ in range(2)]
+    clock, broadcasts = Clock(), list[Broadcast]()
+    feed, clients = Feed(clock=clock), [Following(clock, broadcasts) for _ in range(2)]
     for client in clients:
         client.io.follow(feed, keep_alive=10)
         client.push()
     feed.publish("1,")
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clients[0].io.wait(4, 100)
     feed.publish("2,")
     assert [client.connection.wants_write for client in clients] == [True, False]
     clients[0].push()
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     assert [client.body for client in clients] == [b"1,2,"] * 2

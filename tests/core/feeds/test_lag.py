@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.core.driving import run_sweeps
+from tests.core.driving import run_broadcasts
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, LagStep, Sweep
+from httpng_core import Broadcast, Feed, LagStep
 from httpng_core.languages import LagWatched, checked_lag, follower_of
 from httpng_core.testing import Clock
 
@@ -14,9 +14,9 @@ from httpng_core.testing import Clock
 class Client(Following):
     """Whose exchange tells of its lag."""
 
-    def __init__(self, clock: Clock | None = None, sweeps: list[Sweep] | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, broadcasts: list[Broadcast] | None = None) -> None:
         self.told: list[tuple[float, bool]] = []
-        super().__init__(clock, sweeps)
+        super().__init__(clock, broadcasts)
 
     def on_lag(self, lag: float, thinned: bool) -> str:
         self.told.append((lag, thinned))
@@ -164,18 +164,18 @@ def test_what_a_limit_holds_back_is_no_lag(client: Client) -> None:
 
 
 def test_who_is_current_is_in_step_and_who_is_thinned_is_not() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
+    clock, broadcasts = Clock(), list[Broadcast]()
     feed = Feed(clock=clock)
-    clients = [Client(clock, sweeps) for _ in range(3)]
+    clients = [Client(clock, broadcasts) for _ in range(3)]
     for client in clients:
         client.follow(feed)
         client.push()
     publish(feed, "a1")
     assert not any(client.connection.wants_write for client in clients)
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clients[0].wait(1000, 100)
     publish(feed, "a2")
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clock.now += 3
     for client in clients:
         client.push()
@@ -239,8 +239,8 @@ def test_what_frames_payloads_frames_marks_too() -> None:
 
 @pytest.mark.parametrize("option", ["on_lag", "lag_policy"])
 def test_who_lags_does_not_step_in_before_that_is_over(option: str) -> None:
-    clock, sweeps = Clock(), list[Sweep]()
-    feed, clients = Feed(clock=clock), [Following(clock, sweeps) for _ in range(2)]
+    clock, broadcasts = Clock(), list[Broadcast]()
+    feed, clients = Feed(clock=clock), [Following(clock, broadcasts) for _ in range(2)]
     lags: Any = {
         "on_lag": lambda lag, thinned: None,
         "lag_policy": [LagStep(2, "conflate")],
@@ -251,8 +251,8 @@ def test_who_lags_does_not_step_in_before_that_is_over(option: str) -> None:
     late = clients[1]
     late.io.wait(3, 1000)
     publish(feed, "a1", "b1")
-    while sweeps:
-        run_sweeps(sweeps, 100, clock())
+    while broadcasts:
+        run_broadcasts(broadcasts, 100, clock())
     clock.now += 2
     late.advance(0)
     late.push(8)
@@ -260,7 +260,7 @@ def test_who_lags_does_not_step_in_before_that_is_over(option: str) -> None:
     late.push()
     publish(feed, "c1")
     assert late.connection.wants_write, "it is served for itself"
-    while sweeps:
-        run_sweeps(sweeps, 100, clock())
+    while broadcasts:
+        run_broadcasts(broadcasts, 100, clock())
     late.push()
     assert [client.body for client in clients] == [b"a1,b1,c1,"] * 2

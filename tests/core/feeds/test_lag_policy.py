@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from h11 import RemoteProtocolError
-from tests.core.driving import run_sweeps
+from tests.core.driving import run_broadcasts
 from tests.core.feeds.following import Following
 
-from httpng_core import Feed, FollowStats, Keys, LagStep, Resume, SendResult, Sweep
+from httpng_core import Broadcast, Feed, FollowStats, Keys, LagStep, Resume, SendResult
 from httpng_core.testing import Clock
 
 
@@ -142,17 +142,17 @@ def test_what_was_published_before_it_came_is_no_lag(client: Client) -> None:
 
 
 def test_who_has_come_to_no_step_is_in_step_with_others() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
+    clock, broadcasts = Clock(), list[Broadcast]()
     feed = Feed(clock=clock)
-    clients = [Client(clock, sweeps) for _ in range(3)]
+    clients = [Client(clock, broadcasts) for _ in range(3)]
     for client in clients:
         client.follow(feed, policy=[LagStep(2, "conflate", mark="[slow]")])
     publish(feed, "a1")
     assert not any(client.connection.wants_write for client in clients)
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clients[0].wait(1000, 100)
     publish(feed, "a2")
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clock.now += 2
     for client in clients:
         client.advance(0)
@@ -162,7 +162,7 @@ def test_who_has_come_to_no_step_is_in_step_with_others() -> None:
         client.advance(2)
         client.push()
     publish(feed, "a3")
-    run_sweeps(sweeps, 100, clock())
+    run_broadcasts(broadcasts, 100, clock())
     clients[0].push()
     assert all(client.body.endswith(b"a3,") for client in clients)
 
@@ -316,9 +316,9 @@ def test_of_several_feeds_each_drops_its_own(client: Client) -> None:
 
 
 def test_a_dropped_key_is_in_step_with_nobody() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
+    clock, broadcasts = Clock(), list[Broadcast]()
     feed = Feed(clock=clock)
-    clients = [Client(clock, sweeps) for _ in range(2)]
+    clients = [Client(clock, broadcasts) for _ in range(2)]
     for client, policy in zip(clients, ([LagStep(2, "drop", keys=["b"])], []), strict=True):
         client.follow(feed, policy=policy)
     clients[0].wait(1000, 100)
@@ -328,13 +328,13 @@ def test_a_dropped_key_is_in_step_with_nobody() -> None:
         for client in clients:
             client.advance(0)
             client.push()
-        run_sweeps(sweeps, 100, clock())
+        run_broadcasts(broadcasts, 100, clock())
         clock.now += 2
     publish(feed, "b2", "a2")
     for _ in range(3):
         for client in clients:
             client.push()
-        run_sweeps(sweeps, 100, clock())
+        run_broadcasts(broadcasts, 100, clock())
     assert [client.body for client in clients] == [b"a1,a2,", b"a1,b1,b2,a2,"]
 
 
@@ -544,8 +544,8 @@ def test_a_function_of_keys_that_ends_the_response_drops_nothing_more(client: Cl
 
 
 def test_of_several_feeds_one_that_drops_is_in_step_with_nobody() -> None:
-    clock, sweeps = Clock(), list[Sweep]()
-    feeds, client = [Feed(clock=clock), Feed(clock=clock)], Following(clock, sweeps)
+    clock, broadcasts = Clock(), list[Broadcast]()
+    feeds, client = [Feed(clock=clock), Feed(clock=clock)], Following(clock, broadcasts)
     client.io.follow(feeds, lag_policy=[LagStep(2, "drop", keys={"a"})])
     client.push()
     publish(feeds[0], "a1", "b1")
@@ -555,4 +555,4 @@ def test_of_several_feeds_one_that_drops_is_in_step_with_nobody() -> None:
     publish(feeds[1], "a2", "b2")
     client.push()
     assert client.body == b"b1,b2,"
-    assert sweeps == []
+    assert broadcasts == []

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from tests.core.driving import Driven
+from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed import Following
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop
-from tests.core.feeds.test_sweep import Stage
 
 from httpng_core import Feed, FeedStats, FollowStats, Keys, json_merge
 from httpng_core.testing import Clock
@@ -211,7 +211,7 @@ def test_those_behind_share_what_is_the_same_for_them() -> None:
 def test_a_newer_value_does_not_end_a_pass() -> None:
     stage = Stage(merge=together)
     stage.publish("1,")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("2,", "3,")
     assert [client.told for client in stage.clients] == [(1, 0, 0, 1), (1, 0, 0, 1), (0, 0, 0, 2)]
     stage.settle()
@@ -224,9 +224,9 @@ def test_who_steps_out_of_a_pass_merges_what_it_was_not_sent(taken: int) -> None
     slow = stage.clients[2]
     slow.room = taken
     stage.publish("1,")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("2,")
-    stage.sweep(1)
+    stage.broadcast(1)
     slow.room = 1 << 30
     stage.settle()
     assert slow.body == (b"1,2," if taken else b"1+2,")
@@ -370,7 +370,7 @@ def test_whatever_happens_each_client_ends_with_the_sum(seed: int) -> None:
         elif what < 0.7:
             for client in stage.clients:
                 client.room = rng.choice([0, 1, 4, 1 << 30])
-            stage.sweep(rng.randrange(1, 5))
+            stage.broadcast(rng.randrange(1, 5))
         elif what < 0.95:
             rng.choice(stage.clients).push(rng.choice([0, 1, 3, 5, 20, 1000]))
         elif len(stage.clients) < 8:
@@ -466,7 +466,7 @@ def test_of_a_key_that_is_wanted_no_more_what_a_pass_was_sending_is_not_merged()
     for _ in range(2):
         stage.join(keys=keys)
     stage.publish("1,", key="a")
-    stage.sweep(1)
+    stage.broadcast(1)
     stage.publish("2,", key="a")
     late = stage.clients[1]
     late.exchange.wait(1000, late.now, 1000)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.core.driving import Driven
+from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed_loops import follow_stats
-from tests.core.feeds.test_sweep import Stage
 
 from httpng_core import Feed, GeneratorIO, Keys, LagStep
 from httpng_core.testing import Clock
@@ -320,7 +320,7 @@ def test_who_has_limits_is_not_in_step_and_who_loses_them_is() -> None:
     limited.follower.set_pace(4, ..., ...)
     stage.publish("2,")
     assert limited.connection.wants_write
-    stage.sweep()
+    stage.broadcast()
     assert stage.bodies == [b"1,", b"1,2,"]
     stage.settle()
     stage.publish("3,")

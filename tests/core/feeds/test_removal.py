@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from tests.core.driving import Driven
+from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed import Following
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop, follow_stats
-from tests.core.feeds.test_sweep import Stage
 
 from httpng_core import Feed, FeedStats
 from httpng_core.testing import Clock
@@ -182,7 +182,7 @@ def test_those_that_a_pass_has_not_reached_get_nothing_of_a_removed_key(reached:
     told = stage.join(on_gap=lambda lost: f"[{lost}]")
     stage.publish("a1,", key="a")
     if reached:
-        stage.sweep(reached)
+        stage.broadcast(reached)
     stage.feed.remove("a")
     stage.publish("b1,", key="b")
     stage.settle()

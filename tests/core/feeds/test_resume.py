@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.core.driving import Driven
+from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed_loops import follow_stats
-from tests.core.feeds.test_sweep import Stage
 
 from httpng_core import Feed, Keys, Resume
 from httpng_core.languages import follower_of
@@ -145,7 +145,7 @@ def test_who_steps_out_in_a_payload_goes_on_with_the_id_that_it_began_with() -> 
     stage.settle()
     publish(stage.feed, "b1")
     stage.clients[1].room = 9
-    stage.sweep()
+    stage.broadcast()
     publish(stage.feed, "c1")
     stage.clients[1].room = 1 << 30
     stage.settle()

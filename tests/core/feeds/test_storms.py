@@ -5,10 +5,10 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven, run_sweeps
+from tests.core.driving import Driven, run_broadcasts
 from tests.core.feeds.test_feed_loops import Following, Loop, Thread, follow_stats
 
-from httpng_core import COMPILED, Feed, FeedStats, FollowStats, Host, Sweep
+from httpng_core import COMPILED, Broadcast, Feed, FeedStats, FollowStats, Host
 from httpng_core.feeds import EveryBacklog, LatestBacklog, Payload
 from httpng_core.testing import Clock
 
@@ -177,13 +177,13 @@ class Costs:
 class InStep(Driven):
     """A client that takes all at once, alone or in step."""
 
-    def __init__(self, sweeps: list[Sweep], clock: Clock) -> None:
-        self.sweeps = sweeps
+    def __init__(self, broadcasts: list[Broadcast], clock: Clock) -> None:
+        self.broadcasts = broadcasts
         super().__init__()
         self.clock = clock
 
     def _host(self) -> Host:
-        return Host(feed_ready=self.sweeps.append, direct_send=len)
+        return Host(feed_ready=self.broadcasts.append, direct_send=len)
 
 
 LOST_ON_ITS_WAY: dict[str, tuple[Any, list[tuple[str, str]], int]] = {
@@ -201,13 +201,13 @@ LOST_ON_ITS_WAY: dict[str, tuple[Any, list[tuple[str, str]], int]] = {
 def test_those_in_step_are_told_what_was_lost_on_its_way(
     options: Any, published: list[tuple[str, str]], lost: int
 ) -> None:
-    feed, loop, sweeps, gaps = shared(**options), Loop(), list[Sweep](), list[int]()
-    client = Following(loop, sweeps)
+    feed, loop, broadcasts, gaps = shared(**options), Loop(), list[Broadcast](), list[int]()
+    client = Following(loop, broadcasts)
     client.follow(feed, on_gap=gaps.append)
     feed.publish("begun", "first")
     client.turn()
     with loop:
-        run_sweeps(sweeps, 1, client.now)
+        run_broadcasts(broadcasts, 1, client.now)
     assert client.told == follow_stats(delivered=1)
     assert feed.statistics().loops[0].in_step == 1
     for value, key in published:
@@ -216,9 +216,9 @@ def test_those_in_step_are_told_what_was_lost_on_its_way(
         else:
             feed.remove(key)
     client.turn()
-    while sweeps:
+    while broadcasts:
         with loop:
-            run_sweeps(sweeps, 10, client.now)
+            run_broadcasts(broadcasts, 10, client.now)
     client.turn()
     assert gaps == [lost]
     assert client.told.skipped == lost
@@ -232,9 +232,9 @@ def test_a_follower_that_begins_with_many_keys_costs_so_many_steps(
 ) -> None:
     costs: dict[int, int] = {}
     for keys in (500, 2000):
-        clock, sweeps = Clock(), list[Sweep]()
+        clock, broadcasts = Clock(), list[Broadcast]()
         feed = Feed(clock=clock, policy=policy)
-        clients = [InStep(sweeps, clock) for _ in range(others + 1)]
+        clients = [InStep(broadcasts, clock) for _ in range(others + 1)]
         followers = [feed.follower() for _ in clients]
         for client, follower in zip(clients[1:], followers[1:], strict=True):
             client.exchange.follow(follower, clock.now)
@@ -247,10 +247,10 @@ def test_a_follower_that_begins_with_many_keys_costs_so_many_steps(
             clients[0].exchange.follow(followers[0], clock.now)
         with monkeypatch.context() as patch:
             counted = Costs(patch)
-            run_sweeps(sweeps, 1, clock.now)
+            run_broadcasts(broadcasts, 1, clock.now)
             clients[0].push()
-            while sweeps:
-                run_sweeps(sweeps, 10, clock.now)
+            while broadcasts:
+                run_broadcasts(broadcasts, 10, clock.now)
         assert [follower.stats for follower in followers] == [
             FollowStats(delivered=keys, skipped=0, expired=0, pending=0)
         ] * (others + 1)

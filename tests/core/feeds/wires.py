@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from httpng_core import (
+    Broadcast,
     Certificates,
     Connection,
     Exchange,
@@ -17,7 +18,6 @@ from httpng_core import (
     Readiness,
     RequestReceived,
     SendStats,
-    Sweep,
     parse_settings,
 )
 from httpng_core.testing import Clock, Http2Client, TlsEnd, decode
@@ -38,7 +38,7 @@ class Wired:
         flagged: whether the connection has woken its driver.
         blocked: whether the kernel has refused.
         moved_at: when it last took something.
-        asked: how often it was asked for a sweep.
+        asked: how often it was asked for a broadcast.
         refuses_after_asking: whether the kernel says that it takes bytes, and then doesn't.
     """
 
@@ -46,7 +46,7 @@ class Wired:
         self,
         wire: str,
         clock: Clock,
-        ready: Callable[[Sweep], None] | None,
+        ready: Callable[[Broadcast], None] | None,
         certificates: Certificates,
         context: ssl.SSLContext,
         *,
@@ -108,12 +108,12 @@ class Wired:
         self.flagged = True
 
     def can_take(self) -> bool:
-        """For a sweep, where what is made can't be taken back."""
+        """For a broadcast, where what is made can't be taken back."""
         self.asked += 1
         return not self.flagged and not self.blocked and self.room >= 1
 
     def send(self, data: bytes) -> int:
-        """For a sweep."""
+        """For a broadcast."""
         if self.room < 1 or self.refuses_after_asking:
             raise BlockingIOError
         return self._take(data)

@@ -1,4 +1,4 @@
-"""What a sweep sends by where nothing that was made can be taken back: when it makes something at all."""
+"""What a broadcast sends by where nothing that was made can be taken back: when it makes something at all."""
 
 from httpng_core.wire.at_once import TAKEN_AT_LEAST, AtOnce
 from httpng_core.wire.outbound import Outbound

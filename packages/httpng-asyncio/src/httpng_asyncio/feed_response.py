@@ -231,7 +231,7 @@ class _Owner:
     def settle_books(self, source: object) -> None:
         """Do nothing: it is in step with nobody."""
 
-    def sweep_fell_short(self, taken: int, now: float) -> None:
+    def broadcast_fell_short(self, taken: int, now: float) -> None:
         """Do nothing: likewise."""
 
 

@@ -48,7 +48,7 @@ from httpng_core.errors import (
     ResponseStateError,
     StartupError,
 )
-from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.broadcast import Broadcast
 from httpng_core.feeds.changes import json_delta, text_delta
 from httpng_core.feeds.checks import MAX_QUEUED, OnRemove, Overflow, Policy
 from httpng_core.feeds.deltas import FULL_EVERY, Delta
@@ -135,6 +135,7 @@ __all__ = [
     "BodyStreamedError",
     "BodyTimeoutError",
     "BodyTooLongError",
+    "Broadcast",
     "CallInLoop",
     "Cause",
     "CertificateFiles",
@@ -212,7 +213,6 @@ __all__ = [
     "Site",
     "SocketLike",
     "StartupError",
-    "Sweep",
     "Timer",
     "Timers",
     "TlsFailed",

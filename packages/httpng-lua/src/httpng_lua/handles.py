@@ -54,7 +54,7 @@ class Exchanges:
         # Its handle is made when Lua first asks about an exchange: most handlers never do.
         self._by_number: dict[int, ExchangeHandle | tuple[Exchange, Runner]] = {}
         self._last = 0
-        self._sweep_at = _FEW
+        self._purge_at = _FEW
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -67,8 +67,8 @@ class Exchanges:
 
     def add(self, exchange: Exchange, home: Runner, held: Callable[[], bytes]) -> int:
         """Return the number of a new exchange; `held` gives the numbers of those whose `io` Lua has."""
-        if len(self._by_number) >= self._sweep_at:
-            self.sweep(held)
+        if len(self._by_number) >= self._purge_at:
+            self.purge(held)
         self._last = number = self._last + 1
         self._by_number[number] = exchange, home
         return number
@@ -82,11 +82,11 @@ class Exchanges:
         handles = [(number, self[number]) for number in self._by_number]
         return [number for number, handle in handles if handle.home is home and handle.exchange.draining]
 
-    def sweep(self, held: Callable[[], bytes]) -> None:
+    def purge(self, held: Callable[[], bytes]) -> None:
         """Forget what Lua can't ask about any more."""
         known = self._by_number
         self._by_number = {number: known[number] for number in map(int, held().split()) if number in known}
-        self._sweep_at = 2 * len(self._by_number) + _FEW
+        self._purge_at = 2 * len(self._by_number) + _FEW
 
 
 class Waits:

@@ -285,7 +285,7 @@ class Connection:
     def accepted(self) -> int:
         """How many wire bytes the kernel took."""
         endpoint = self._endpoint
-        endpoint.protocol.count_swept()
+        endpoint.protocol.count_broadcast()
         return endpoint.outbound.accepted_total
 
     @property

@@ -1,7 +1,7 @@
 """Feeds: payloads published once, of which each follower gets what is still worth sending."""
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.broadcast import Broadcast
 from httpng_core.feeds.changes import json_delta, text_delta
 from httpng_core.feeds.checks import MAX_QUEUED, OnRemove, Overflow, Policy
 from httpng_core.feeds.deltas import FULL_EVERY, Delta
@@ -22,6 +22,7 @@ __all__ = [
     "FULL_EVERY",
     "LAG_LIMITS",
     "MAX_QUEUED",
+    "Broadcast",
     "Delta",
     "EveryBacklog",
     "Feed",
@@ -44,7 +45,6 @@ __all__ = [
     "Policy",
     "Priority",
     "Resume",
-    "Sweep",
     "json_delta",
     "json_merge",
     "text_delta",

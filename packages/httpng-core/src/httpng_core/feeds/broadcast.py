@@ -1,4 +1,4 @@
-"""Followers in step: they have had all that was published, and get what comes next in one sweep.
+"""Followers in step: they have had all that was published, and get what comes next in one broadcast.
 
 1. A follower steps in when its client has taken all it was sent, at once and whole. What is published from
    then on is pending once for all that are in step.
@@ -34,7 +34,7 @@ With what is framed around it a payload fits into a record of TLS, and into a DA
 _FRAME_HEAD: Final = 9
 
 
-class Sweep:
+class Broadcast:
     """The followers of one feed that are in step and share an event loop.
 
     Over HTTP/1.1 all get the same chunk. Over HTTP/2 all get the same payload: each is sent by what frames
@@ -67,7 +67,7 @@ class Sweep:
         self,
         backlog: LatestBacklog | EveryBacklog,
         clock: Callable[[], float],
-        schedule: Callable[["Sweep"], None],
+        schedule: Callable[["Broadcast"], None],
         merger: Merger | None = None,
         deltas: Deltas | None = None,
         ids: Ids | None = None,

@@ -5,7 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.broadcast import Broadcast
 from httpng_core.feeds.deltas import Bases
 from httpng_core.feeds.gaps import Gaps, OnGap
 from httpng_core.feeds.keys import Keys, Predicate
@@ -62,14 +62,14 @@ class Follower(Limited):
         self.max_age = max_age
         self._gaps = None if on_gap is None else Gaps(on_gap)
         self._offered: Payload | None = None
-        # Of what a sweep has sent a part: the payload, and what is sent of it.
+        # Of what a broadcast has sent a part: the payload, and what is sent of it.
         self._begun: Payload | None = None
         self._begun_as = b""
         # What the client was sent last of each key, if it is sent deltas.
         self._bases: Bases | None = None
         # What was under way when its key was given up; if it is taken, it was published for this one.
         self._given_up: Payload | None = None
-        self._waits_for: Sweep | None = None
+        self._waits_for: Broadcast | None = None
         # Makes wire bytes of a payload, and of a notice, where each is framed for itself.
         self.framed: Callable[[bytes], bytes] | None = None
         # Whether it takes in nothing more, though its feed goes on.
@@ -190,15 +190,15 @@ class Follower(Limited):
         elif self._throttle is not None:
             self._throttle.arm()
 
-    # What sweeps and its exchange do ------------------------------------------------------------------
+    # What broadcasts and its exchange do --------------------------------------------------------------
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
-        """Share a sweep with others, from now on or soon: all that was published is sent."""
-        if self._sweep is not None or self._owner is None or self._finished or self._group.is_closed:
+        """Share a broadcast with others, from now on or soon: all that was published is sent."""
+        if self._broadcast is not None or self._owner is None or self._finished or self._group.is_closed:
             return
         if self._throttle is not None and self._throttle.is_limited:
             return
-        self._waits_for = self._group.sweep(host, chunks=chunks)
+        self._waits_for = self._group.broadcast(host, chunks=chunks)
         self._waits_for.step_in(self, send)
 
     def is_owed(self, backlog: LatestBacklog | EveryBacklog, bases: Bases | None) -> bool:
@@ -215,11 +215,11 @@ class Follower(Limited):
             return False
         return self._gaps is None or self._lost() == self._gaps.told
 
-    def stepped_in(self, sweep: Sweep) -> None:
+    def stepped_in(self, broadcast: Broadcast) -> None:
         """Note that it is in step; what was pending for it is pending there."""
         self._backlog.clear()
-        self._sweep, self._waits_for = sweep, None
-        self._merged -= sweep.merged
+        self._broadcast, self._waits_for = broadcast, None
+        self._merged -= broadcast.merged
         self._group.stepped_in(self)
 
     def step_out(self) -> None:
@@ -227,21 +227,21 @@ class Follower(Limited):
         if self._waits_for is not None:
             self._waits_for.withdraw(self)
             self._waits_for = None
-        sweep = self._sweep
-        if sweep is None:
+        broadcast = self._broadcast
+        if broadcast is None:
             return
         assert self._owner is not None
         self._owner.settle_books(self)
-        for payload in sweep.pending(self):
+        for payload in broadcast.pending(self):
             if self._group.merger is not None:
                 # No more than one can be there: what a pass is sending.
                 self._held = self._unsent(payload.key) or self._held
             self._backlog.add(payload)
-        self._merged += sweep.merged
+        self._merged += broadcast.merged
         if self._bases is not None:
-            sweep.give_bases(self, self._bases)
-        sweep.remove(self)
-        self._sweep = None
+            broadcast.give_bases(self, self._bases)
+        broadcast.remove(self)
+        self._broadcast = None
         self._group.stepped_out(self)
         if self._backlog:
             self._wake()
@@ -256,22 +256,22 @@ class Follower(Limited):
         self.step_out()
         if taken:
             self._begun, self._begun_as = payload, sent_as
-        owner.sweep_fell_short(taken, now)
+        owner.broadcast_fell_short(taken, now)
 
     def give_up(self, now: float) -> None:
         """Note that what its client has is not known any more: its exchange is reset."""
-        owner, self._sweep = self._owner, None
+        owner, self._broadcast = self._owner, None
         if owner is not None:
             owner.reset(now, Cause(EndKind.SERVER_DEFECT, "a defect left it unknown what the client has"))
 
-    def take_books(self) -> "calls.Swept":
-        """Return what a sweep has sent since this was asked last."""
-        sweep = self._sweep
-        if sweep is None:
+    def take_books(self) -> "calls.BroadcastSent":
+        """Return what a broadcast has sent since this was asked last."""
+        broadcast = self._broadcast
+        if broadcast is None:
             return 0, 0, 0.0
-        count, body, wire = sweep.take_books(self)
+        count, body, wire = broadcast.take_books(self)
         self._delivered += count
-        return body, wire, sweep.moved_at
+        return body, wire, broadcast.moved_at
 
     # What its feed does -------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Followers of one event loop that want the same keys of a feed.
 
 1. What is published counts for a group if its keys are wanted there. So gaps and books are about those alone.
-2. Those in step share a sweep, as the followers of a whole feed do.
+2. Those in step share a broadcast, as the followers of a whole feed do.
 3. A key that is wanted from now on counts as published when its latest value was given; what is pending of
    one that is wanted no more counts as never published.
 """
@@ -58,7 +58,7 @@ class Group(Publication[Follower]):
         self._apart.pop(follower, None)
         if not self.followers:
             # They hold drivers, that may have stopped.
-            self._sweeps.clear()
+            self._broadcasts.clear()
 
     # What is published --------------------------------------------------------------------------------
 
@@ -72,8 +72,8 @@ class Group(Publication[Follower]):
             return
         self.published += 1
         # First, as who steps out by this is apart then.
-        for sweep in self._sweeps.values():
-            sweep.add(payload)
+        for broadcast in self._broadcasts.values():
+            broadcast.add(payload)
         # A follower that overflows leaves meanwhile.
         for follower in tuple(self._apart):
             follower.add(payload)
@@ -82,8 +82,8 @@ class Group(Publication[Follower]):
         """So many were published that have not come here: who may be told of a gap is, ahead of the next."""
         self.published += count
         if count:
-            for sweep in self._sweeps.values():
-                sweep.tell_gap()
+            for broadcast in self._broadcasts.values():
+                broadcast.tell_gap()
 
     def want(self, key: Hashable, payload: Payload | None) -> None:
         """Have all be given what is published of a key, beginning with its latest value."""
@@ -110,11 +110,11 @@ class Group(Publication[Follower]):
     # Inside -------------------------------------------------------------------------------------------
 
     def _dissolve(self) -> None:
-        for sweep in self._sweeps.values():
-            sweep.dissolve()
+        for broadcast in self._broadcasts.values():
+            broadcast.dissolve()
 
     def _discard(self, removal: Payload) -> None:
-        for sweep in self._sweeps.values():
-            sweep.discard(removal)
+        for broadcast in self._broadcasts.values():
+            broadcast.discard(removal)
         for follower in tuple(self._apart):
             follower.discard(removal.key)

@@ -3,7 +3,7 @@
 from math import inf
 
 from httpng_core.feeds.checks import checked_payload
-from httpng_core.sending.calls import FollowOwner, Source, Swept
+from httpng_core.sending.calls import BroadcastSent, FollowOwner, Source
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import DirectSend, Host
 from httpng_core.timers import Timer
@@ -95,15 +95,15 @@ class KeptAlive:
             self._source.taken()
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
-        """Let a sweep send what comes next."""
+        """Let a broadcast send what comes next."""
         self._source.step_in(host, send, chunks=chunks)
 
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""
         self._source.step_out()
 
-    def take_books(self) -> Swept:
-        """Return what a sweep has sent since this was asked last."""
+    def take_books(self) -> BroadcastSent:
+        """Return what a broadcast has sent since this was asked last."""
         return self._source.take_books()
 
     def _arm(self, since: float) -> None:

@@ -9,7 +9,7 @@ from httpng_core.feeds.ladder import Ladder, LagStep, checked_steps
 from httpng_core.feeds.many import Followed
 from httpng_core.feeds.pace import Pace
 from httpng_core.http.response import body_bytes
-from httpng_core.sending.calls import FollowOwner, Swept
+from httpng_core.sending.calls import BroadcastSent, FollowOwner
 from httpng_core.sending.host import DirectSend, Host
 
 OnLag = Callable[[float, bool], "bytes | str | None"]
@@ -107,7 +107,7 @@ class LagWatched:
             self._source.taken()
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
-        """Let a sweep send what comes next, unless there is something to tell this client alone."""
+        """Let a broadcast send what comes next, unless there is something to tell this client alone."""
         ladder = self._ladder
         if self._is_thinned or self._mark or self._source.has_dropped:
             return
@@ -118,8 +118,8 @@ class LagWatched:
         """Let nothing be sent but what is offered."""
         self._source.step_out()
 
-    def take_books(self) -> Swept:
-        """Return what a sweep has sent since this was asked last."""
+    def take_books(self) -> BroadcastSent:
+        """Return what a broadcast has sent since this was asked last."""
         return self._source.take_books()
 
     def _look(self) -> None:

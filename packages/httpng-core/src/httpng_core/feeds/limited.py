@@ -136,7 +136,7 @@ class Limited(Standing):
     @property
     def waits_since(self) -> float:
         """Since when the payload waits that has waited longest of those that may go; infinity: none does."""
-        if self._sweep is not None or not len(self._backlog):
+        if self._broadcast is not None or not len(self._backlog):
             return inf
         if isinstance(self._backlog, PacedBacklog):
             return self._backlog.waits_since()

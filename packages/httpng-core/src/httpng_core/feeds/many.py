@@ -162,8 +162,8 @@ class ManyFollower:
     def step_out(self) -> None:
         """Do nothing."""
 
-    def take_books(self) -> "calls.Swept":
-        """Return that no sweep has sent anything."""
+    def take_books(self) -> "calls.BroadcastSent":
+        """Return that no broadcast has sent anything."""
         return 0, 0, 0.0
 
     def _id_of(self, offering: Progress, mark: int) -> str:

@@ -36,7 +36,7 @@ class FeedLoopStatistics:
         in_step: how many of these have had the same, and share what comes next.
         values: how many payloads are kept for those that join.
         handed: how many payloads wait for the thread of the loop.
-        drivers: how many sweeps there are: for each group of followers one over HTTP/1.1 and one over HTTP/2.
+        drivers: how many broadcasts there are: for each group of followers one for each version of HTTP.
         scheduled: how many of these were asked to send.
         places: how many places they look at, those of followers that are gone included.
         groups: how many groups of followers there are that want the same keys.
@@ -244,15 +244,15 @@ class Branch:
     def statistics(self) -> FeedLoopStatistics:
         """Return what is kept for this loop."""
         groups = self._groups.all
-        sweeps = [sweep for group in groups for sweep in group.sweeps]
+        broadcasts = [broadcast for group in groups for broadcast in group.broadcasts]
         return FeedLoopStatistics(
             followers=len(self._followers),
             in_step=len(self._followers) - sum(group.apart for group in groups),
             values=len(self._latest),
             handed=len(self._inbox),
-            drivers=len(sweeps),
-            scheduled=sum(sweep.is_scheduled for sweep in sweeps),
-            places=sum(sweep.places for sweep in sweeps),
+            drivers=len(broadcasts),
+            scheduled=sum(broadcast.is_scheduled for broadcast in broadcasts),
+            places=sum(broadcast.places for broadcast in broadcasts),
             groups=len(groups),
         )
 

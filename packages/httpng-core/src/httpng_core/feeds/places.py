@@ -5,7 +5,7 @@ Books = tuple[int, int, int]
 
 
 class Place:
-    """Where a follower stands in a sweep.
+    """Where a follower stands in a broadcast.
 
     Attributes:
         slot: its place, while it is in step.

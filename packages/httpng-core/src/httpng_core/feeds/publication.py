@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog
-from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.broadcast import Broadcast
 from httpng_core.feeds.deltas import Deltas
 from httpng_core.feeds.merging import Merger
 from httpng_core.feeds.resume import Ids
@@ -15,7 +15,7 @@ F = TypeVar("F")
 
 
 class Publication(Generic[F]):
-    """What is published for some followers: those in step get it by a sweep, the others each for itself.
+    """What is published for some followers: those in step get it by a broadcast, the others each for itself.
 
     Attributes:
         clock: the clock by which payloads grow old.
@@ -46,7 +46,7 @@ class Publication(Generic[F]):
         self._left = left
         self._apart: dict[F, None] = {}
         # By what has them sent, and whether that is in chunks.
-        self._sweeps: dict[tuple[Callable[[Sweep], None], bool], Sweep] = {}
+        self._broadcasts: dict[tuple[Callable[[Broadcast], None], bool], Broadcast] = {}
 
     @property
     def apart(self) -> int:
@@ -54,25 +54,25 @@ class Publication(Generic[F]):
         return len(self._apart)
 
     @property
-    def sweeps(self) -> tuple[Sweep, ...]:
-        """The sweeps of those in step. Any thread may ask."""
-        return tuple(self._sweeps.values())
+    def broadcasts(self) -> tuple[Broadcast, ...]:
+        """The broadcasts of those in step. Any thread may ask."""
+        return tuple(self._broadcasts.values())
 
     def leave(self, follower: F) -> None:
         """Have `follower` get nothing more."""
         self._left(follower, self)
 
-    def sweep(self, host: Host, *, chunks: bool) -> Sweep:
-        """Return the sweep of those that share the event loop of `host`, and are sent chunks, or aren't."""
+    def broadcast(self, host: Host, *, chunks: bool) -> Broadcast:
+        """Return the broadcast to those that share the event loop of `host`, and get chunks, or don't."""
         ready = host.feed_ready
         assert ready is not None
-        sweep = self._sweeps.get((ready, chunks))
-        if sweep is None:
-            sweep = Sweep(
+        broadcast = self._broadcasts.get((ready, chunks))
+        if broadcast is None:
+            broadcast = Broadcast(
                 self._new_backlog(), self.clock, ready, self.merger, self.deltas, self.ids, chunks=chunks
             )
-            self._sweeps[ready, chunks] = sweep
-        return sweep
+            self._broadcasts[ready, chunks] = broadcast
+        return broadcast
 
     def stepped_in(self, follower: F) -> None:
         """Have `follower` get nothing for itself until it has stepped out."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
-from httpng_core.feeds.broadcast import Sweep
+from httpng_core.feeds.broadcast import Broadcast
 from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.places import Place
 from httpng_core.feeds.publication import Publication
@@ -23,6 +23,7 @@ class Standing(Place):
 
     __slots__ = (
         "_backlog",
+        "_broadcast",
         "_counts",
         "_delivered",
         "_expired",
@@ -31,7 +32,6 @@ class Standing(Place):
         "_left_at",
         "_merged",
         "_pace",
-        "_sweep",
         "dropped",
         "lag_step",
     )
@@ -47,7 +47,7 @@ class Standing(Place):
         self._delivered = self._expired = self._merged = 0
         # An older value of a key that is pending: it may be under way, and is merged if it was not.
         self._held: Payload | None = None
-        self._sweep: Sweep | None = None
+        self._broadcast: Broadcast | None = None
         self.lag_step = 0
         self.dropped: tuple[str, ...] = ()
 
@@ -88,12 +88,12 @@ class Standing(Place):
 
     def _merged_by_now(self) -> int:
         merged = self._merged if self._counts is None else self._merged + self._counts.merged
-        return merged if self._sweep is None else merged + self._sweep.merged
+        return merged if self._broadcast is None else merged + self._broadcast.merged
 
     def _delivered_by_now(self) -> int:
-        return self._delivered + (0 if self._sweep is None else self._sweep.unbooked(self)[0])
+        return self._delivered + (0 if self._broadcast is None else self._broadcast.unbooked(self)[0])
 
     def _pending(self) -> int:
-        if self._sweep is not None:
-            return self._sweep.count_pending(self)
+        if self._broadcast is not None:
+            return self._broadcast.count_pending(self)
         return len(self._backlog) + (self._held is not None)

@@ -207,7 +207,7 @@ class Http1(Responses):
         endpoint.events.append(RequestReceived(exchange))
         return exchange
 
-    # What the exchange tells (`Transport`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) ------------------------------------------------------------
 
     def body_awaited(self, now: float) -> None:
         """Ask for the body, if the client waits for that (RFC 9110, 10.1.1)."""

@@ -83,7 +83,7 @@ class Responses(Lifetime):
         if exchange.buffered or exchange.head_stage is _BEGUN or exchange.has_frame:
             self.framer.fill(exchange, outbound, limit, now)
 
-    # What the exchange tells (`Transport`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) ------------------------------------------------------------
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
@@ -208,15 +208,15 @@ class Responses(Lifetime):
         self._endpoint.at_rest = False
         self.host.wake()
 
-    # What a sweep of followers tells ------------------------------------------------------------------
+    # What a broadcast of followers tells --------------------------------------------------------------
 
-    def count_swept(self) -> None:
-        """Count what a sweep has sent."""
+    def count_broadcast(self) -> None:
+        """Count what a broadcast has sent."""
         if self.exchange is not None:
-            self.exchange.count_swept()
+            self.exchange.count_broadcast()
 
-    def sweep_by(self) -> DirectSend | None:
-        """Return what a sweep may send chunks by: all followers in step get the same, sealed for each."""
+    def broadcast_by(self) -> DirectSend | None:
+        """Return what a broadcast may send chunks by: all followers in step get the same, sealed for each."""
         outbound = self._endpoint.outbound
         if self.exchange is None or not self.framer.chunked or not outbound.is_empty:
             return None
@@ -225,14 +225,14 @@ class Responses(Lifetime):
             return None if outbound.size.asks_first else send
         return None if send is None or can_take is None else AtOnce(outbound, send, can_take).send
 
-    def swept(self, size: int) -> None:
-        """Count `size` wire bytes that a sweep has sent; what is sealed was counted as it was sent."""
+    def broadcast_sent(self, size: int) -> None:
+        """Count `size` wire bytes that a broadcast has sent; what is sealed was counted as it was sent."""
         outbound = self._endpoint.outbound
         if not outbound.is_sealed:
             outbound.ledger.pass_by(size)
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent a part."""
+        """Frame the payload of which a broadcast has sent a part."""
         outbound = self._endpoint.outbound
         if taken:
             self.fill(None, now)

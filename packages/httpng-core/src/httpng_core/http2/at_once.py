@@ -1,4 +1,4 @@
-"""What a sweep sends by to a stream: payloads of a feed, framed for it and sent at once."""
+"""What a broadcast sends by to a stream: payloads of a feed, framed for it and sent at once."""
 
 from collections.abc import Callable
 
@@ -53,5 +53,5 @@ class StreamSend(AtOnce):
             return taken
         flow.window -= size
         session.window -= size
-        session.swept += size + FRAME_WORTH
+        session.broadcast_sent += size + FRAME_WORTH
         return size

@@ -156,9 +156,9 @@ class Framing(Entry):
             self._add_trailers(exchange, made)
         return total + 9 * len(sizes)
 
-    # What a sweep of followers sends ------------------------------------------------------------------
+    # What a broadcast of followers sends --------------------------------------------------------------
 
-    def commit_swept(self, taken: int, now: float) -> None:
+    def commit_broadcast(self, taken: int, now: float) -> None:
         """Commit the frame of a payload, which was chosen again, of which `taken` wire bytes are sent."""
         outbound = self._endpoint.outbound
         made: list[Buffer] = []

@@ -122,8 +122,8 @@ class Http2(Dealing):
         if self._phase is not _OPEN:
             self._end_if_done(now)
 
-    def count_swept(self) -> None:
-        """Do nothing: nothing is swept."""
+    def count_broadcast(self) -> None:
+        """Do nothing: what broadcasts send is counted as it is sent."""
 
     def forget_acked(self, now: float) -> None:
         """Note that acknowledgements can't be told any more."""

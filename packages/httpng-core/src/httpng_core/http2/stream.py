@@ -95,7 +95,7 @@ class Stream(Framing):
         self.touched = now
         self.held = False
 
-    # What the exchange tells (`Transport`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) ------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""
@@ -145,8 +145,8 @@ class Stream(Framing):
             self._session.consume_stream(self.order, size)
             self.owner.note_control(now)
 
-    def sweep_by(self) -> DirectSend | None:
-        """Return what a sweep may send payloads by: those of all followers in step are framed for each."""
+    def broadcast_by(self) -> DirectSend | None:
+        """Return what a broadcast may send payloads by: they are framed for each follower."""
         outbound, send, can_take = self._endpoint.outbound, self.host.direct_send, self.host.can_take
         if send is None or can_take is None or self.rest:
             return None
@@ -155,11 +155,11 @@ class Stream(Framing):
         return StreamSend(outbound, self._session, self.flow, send, can_take).send
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent a part."""
+        """Frame the payload of which a broadcast has sent a part."""
         exchange = self.exchange
         if taken and exchange is not None:
             exchange.choose(now)
-            self.commit_swept(~taken, now)
+            self.commit_broadcast(~taken, now)
         self.host.wake()
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
@@ -171,7 +171,7 @@ class Stream(Framing):
         """Note that the exchange is complete, cancelled or given up."""
         self.owner.stream_over(self, now)
 
-    # What a body that is read while it comes in tells (`Transport`) ---------------------------------------
+    # What a body that is read while it comes in tells (`Transport`) -----------------------------------
 
     def body_awaited(self, now: float) -> None:
         """Ask for the body if the client waits for that, and let more of it be on its way."""

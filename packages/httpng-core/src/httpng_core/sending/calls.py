@@ -197,14 +197,14 @@ class FollowOwner(Protocol):
         """End it cut short, where it can be with `last` as the last of its body."""
 
     def settle_books(self, source: "Source") -> None:
-        """Count what a sweep has sent of `source`."""
+        """Count what a broadcast has sent of `source`."""
 
-    def sweep_fell_short(self, taken: int, now: float) -> None:
-        """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
+    def broadcast_fell_short(self, taken: int, now: float) -> None:
+        """Note that the kernel took only `taken` wire bytes of a payload that a broadcast has sent."""
 
 
-Swept = tuple[int, int, float]
-"""Body bytes and wire bytes that a sweep has sent, and when it sent the last."""
+BroadcastSent = tuple[int, int, float]
+"""Body bytes and wire bytes that a broadcast has sent, and when it sent the last."""
 
 
 class Source(Protocol):
@@ -231,13 +231,13 @@ class Source(Protocol):
         """Note that the kernel took a part of what was offered last."""
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
-        """Let a sweep send what comes next by `send`, in chunks or as it is: all that was offered is sent."""
+        """Let a broadcast send what comes next by `send`, in chunks or not: all that was offered is sent."""
 
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""
 
-    def take_books(self) -> Swept:
-        """Return what a sweep has sent since this was asked last."""
+    def take_books(self) -> BroadcastSent:
+        """Return what a broadcast has sent since this was asked last."""
 
     def finish(self) -> None:
         """Take in nothing more: it has ended once what is pending is sent."""

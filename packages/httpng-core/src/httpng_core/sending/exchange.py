@@ -192,7 +192,7 @@ class Exchange(Answering):
         deadline = self._deadline(now, timeout)
         until = self.settings.default_window_until if until is None else until
         wait = Wait(checked, deadline, until if until == "sent" else self._track(until), positions)
-        self.count_swept()
+        self.count_broadcast()
         if self.state > LAST_LIVE or reached(wait, self, self.head_stage):
             return self._ended_call(wait, Call.WAIT)
         return self._await(wait)
@@ -365,7 +365,7 @@ class Exchange(Answering):
 
     def stats(self, now: float) -> SendStats:
         """Return where the exchange stands."""
-        self.count_swept()
+        self.count_broadcast()
         return SendStats(
             current=self.current,
             sent=self.sent,

@@ -27,8 +27,8 @@ class Host:
 
     Attributes:
         wake: called when there may be something new to send or to close.
-        feed_ready: called with a `Sweep` when that has something to send, so that `Sweep.next_sends` is
-            called soon. One function for all connections of a loop: those that share it share sweeps. `None`:
+        feed_ready: called with a `Broadcast` that has something to send: its `next_sends` is to be called
+            soon. One function for all connections of a loop: those that share it share broadcasts. `None`:
             feeds serve each follower of this driver for itself, and `wake` is called.
         payload_ready: called in place of `wake` when a feed has something for this client alone, so that a
             driver can spread many of these over several turns. `None`: `wake` is.

@@ -244,7 +244,7 @@ class ResponseLife(ResponseBody):
             write.source.end()
 
     def _step_in(self) -> None:
-        """Let a sweep send what a feed publishes next, if all before it is sent and nothing is tracked."""
+        """Let a broadcast send what is published next, if all before it is sent and nothing is tracked."""
         assert self.queue is not None
         if self.waits is not None and self.waits.pending:
             return
@@ -256,5 +256,5 @@ class ResponseLife(ResponseBody):
         if host.direct_send is None or host.feed_ready is None:
             return
         transport = self.transport
-        if (send := transport.sweep_by()) is not None:
+        if (send := transport.broadcast_by()) is not None:
             source.step_in(host, send, chunks=transport.has_chunks)

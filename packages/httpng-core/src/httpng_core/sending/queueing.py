@@ -36,13 +36,13 @@ class Queueing(Tracking):
         # Who stood in line behind it may have been accepted.
         self.host.wake()
 
-    def count_swept(self) -> None:
-        """Count what a sweep has sent, if one does."""
+    def count_broadcast(self) -> None:
+        """Count what a broadcast has sent, if one does."""
         if self.queue is not None and (source := self.queue.following) is not None:
             self.settle_books(source)
 
     def settle_books(self, source: Source) -> None:
-        """Count what a sweep has sent of `source`."""
+        """Count what a broadcast has sent of `source`."""
         body, wire, at = source.take_books()
         if wire:
             self.current += body
@@ -50,10 +50,10 @@ class Queueing(Tracking):
             self.sent += body
             if at > self.moved_at:
                 self.moved_at = at
-            self.transport.swept(wire)
+            self.transport.broadcast_sent(wire)
 
-    def sweep_fell_short(self, taken: int, now: float) -> None:
-        """Note that the kernel took only `taken` wire bytes of a payload that a sweep has sent."""
+    def broadcast_fell_short(self, taken: int, now: float) -> None:
+        """Note that the kernel took only `taken` wire bytes of a payload that a broadcast has sent."""
         self.transport.fell_short(taken, now)
 
     # Inside -------------------------------------------------------------------------------------------

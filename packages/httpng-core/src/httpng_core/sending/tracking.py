@@ -75,6 +75,6 @@ class Tracking(Stalling):
         return "acked"
 
     def _step_out(self) -> None:
-        """Let no sweep send any more: someone waits for positions, or wants them acknowledged."""
+        """Let no broadcast send any more: someone waits for positions, or wants them acknowledged."""
         if self.queue is not None and (source := self.queue.following) is not None:
             source.step_out()

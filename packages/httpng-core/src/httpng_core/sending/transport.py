@@ -18,8 +18,7 @@ class Transport:
     Attributes:
         host: the driver's hooks.
         shares: whether what the kernel has may be of other exchanges.
-        has_chunks: whether a sweep sends chunks of HTTP/1.1; else payloads as they are, each framed for its
-            client.
+        has_chunks: whether a broadcast sends chunks of HTTP/1.1; else payloads, each framed for its client.
     """
 
     __slots__ = ("host",)
@@ -82,19 +81,19 @@ class Transport:
     def tunnel_resumed(self, exchange: "Outgoing", now: float) -> None:
         """Note that its tunnel may want to read again."""
 
-    def sweep_by(self) -> DirectSend | None:
-        """Return what a sweep may send by from now on; `None`: something stands before what it sends.
+    def broadcast_by(self) -> DirectSend | None:
+        """Return what a broadcast may send by from now on; `None`: something stands before what it sends.
 
         It returns how much of it the kernel took. What was made for this client alone, and is cut, can't be
         taken back: of that it returns `~taken`, which is negative.
         """
         return None
 
-    def swept(self, size: int) -> None:
-        """Count `size` wire bytes that a sweep has sent."""
+    def broadcast_sent(self, size: int) -> None:
+        """Count `size` wire bytes that a broadcast has sent."""
 
     def fell_short(self, taken: int, now: float) -> None:
-        """Frame the payload of which a sweep has sent a part: `taken` as `sweep_by` has returned it."""
+        """Frame the payload of which a broadcast has sent a part: `taken` as `broadcast_by` returned it."""
 
 
 NO_TRANSPORT: Final = Transport()

@@ -1,7 +1,7 @@
 """What a WebSocket sends of a feed: each payload a message, each notice of a gap another."""
 
 from httpng_core.feeds.lag import Watched
-from httpng_core.sending.calls import FollowOwner, Swept
+from httpng_core.sending.calls import BroadcastSent, FollowOwner
 from httpng_core.sending.host import DirectSend, Host
 from httpng_core.sending.messages import MessagePositions
 from httpng_core.sending.outgoing import Outgoing
@@ -70,13 +70,13 @@ class MessageSource:
         self._follower.finish()
 
     def step_in(self, host: Host, send: DirectSend, *, chunks: bool) -> None:
-        """Do nothing: a sweep sends payloads, and these are messages."""
+        """Do nothing: a broadcast sends payloads, and these are messages."""
 
     def step_out(self) -> None:
         """Do nothing: it never steps in."""
 
-    def take_books(self) -> Swept:
-        """Return that no sweep has sent anything."""
+    def take_books(self) -> BroadcastSent:
+        """Return that no broadcast has sent anything."""
         return 0, 0, 0.0
 
     def _framed(self, payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What a sweep sends by to one client, where what is made for it can't be taken back: over TLS and HTTP/2."""
+"""What a broadcast sends by to one client where that can't be taken back: over TLS and HTTP/2."""
 
 from collections.abc import Callable
 from typing import Final
@@ -30,7 +30,7 @@ class AtOnce:
         self._sure = 0
 
     def send(self, data: bytes) -> int:
-        """Send it; return its length, 0, or `~taken`: see `Transport.sweep_by`."""
+        """Send it; return its length, 0, or `~taken`: see `Transport.broadcast_by`."""
         outbound, ledger = self._outbound, self._ledger
         if not outbound.is_empty:
             return 0

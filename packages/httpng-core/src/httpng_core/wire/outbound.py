@@ -172,7 +172,7 @@ class Outbound:
         """Say that no more will come, where the wire has words for it: TLS has."""
 
     def send_now(self, data: bytes, send: DirectSend) -> int:
-        """Send what a sweep has made for this client, and pays for: it can't be taken back.
+        """Send what a broadcast has made for this client, and pays for: it can't be taken back.
 
         Nothing waits before it. Return its length if the kernel took it whole: then it is counted. Else
         `~taken`, and whoever called commits a frame of the very same bytes, before anything else, and tells

@@ -64,8 +64,8 @@ class HttpProtocol(Protocol):
     def moved(self, now: float) -> None:
         """Note that the kernel took wire bytes, or that the client acknowledged some."""
 
-    def count_swept(self) -> None:
-        """Count what sweeps have sent."""
+    def count_broadcast(self) -> None:
+        """Count what broadcasts have sent."""
 
     def forget_acked(self, now: float) -> None:
         """Note that acknowledgements can't be told any more."""
@@ -122,7 +122,7 @@ class Silence:
     def moved(self, now: float) -> None:
         """Do nothing."""
 
-    def count_swept(self) -> None:
+    def count_broadcast(self) -> None:
         """Do nothing."""
 
     def forget_acked(self, now: float) -> None:

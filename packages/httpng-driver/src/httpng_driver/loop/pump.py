@@ -71,7 +71,7 @@ class Pump(Sender):
             hub.clock(),
             host=Host(
                 self.wake,
-                feed_ready=hub.feed_turns.has_sweep,
+                feed_ready=hub.feed_turns.has_broadcast,
                 payload_ready=partial(hub.feed_turns.has_payload, self),
                 direct_send=sock.send,
                 can_take=self.can_take,

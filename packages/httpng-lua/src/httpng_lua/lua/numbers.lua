@@ -7,21 +7,21 @@ local _, core = ...
 function core.new_register(forget)
   -- number -> object: while it is there, the host must keep its part.
   local held = setmetatable({}, { __mode = 'v' })
-  local numbers, count, sweep_at = {}, 0, 64
+  local numbers, count, purge_at = {}, 0, 64
 
-  local function sweep()
+  local function purge()
     for number in pairs(numbers) do
       if held[number] == nil then
         forget(number)
         numbers[number], count = nil, count - 1
       end
     end
-    sweep_at = 2 * count + 64
+    purge_at = 2 * count + 64
   end
 
   return function(number, object)
-    if count >= sweep_at then
-      sweep()
+    if count >= purge_at then
+      purge()
     end
     held[number], numbers[number], count = object, true, count + 1
     return object

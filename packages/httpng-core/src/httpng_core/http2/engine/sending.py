@@ -39,7 +39,7 @@ class Sending:
         streams: all streams.
         window: how many body bytes the client allows on the connection.
         last_stream: the last request that was taken.
-        swept: what sweeps have sent since something came, as `Limits.earn_bytes` counts it.
+        broadcast_sent: what broadcasts have sent since something came, as `Limits.earn_bytes` counts it.
         must_empty_table: whether the next header block must begin with a change of the table's size.
         is_leaving: whether a GOAWAY has said that no more requests are taken.
     """
@@ -50,6 +50,7 @@ class Sending:
         "_is_table_empty",
         "_limits",
         "_pings",
+        "broadcast_sent",
         "control",
         "control_size",
         "is_leaving",
@@ -57,7 +58,6 @@ class Sending:
         "must_empty_table",
         "peer",
         "streams",
-        "swept",
         "window",
     )
 
@@ -74,7 +74,7 @@ class Sending:
         self.streams = Streams()
         self.window = FIRST_WINDOW
         self.last_stream = 0
-        self.swept = 0
+        self.broadcast_sent = 0
         self.is_leaving = False
 
     # Questions ----------------------------------------------------------------------------------------

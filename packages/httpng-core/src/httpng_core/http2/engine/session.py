@@ -117,9 +117,9 @@ class Session(Intake):
         """Take `data`, which came; return what it means, in order. A bounded part, see `has_more`."""
         if self.has_failed:
             return []
-        if self.swept:
-            self._limits.earn_bytes(self.swept)
-            self.swept = 0
+        if self.broadcast_sent:
+            self._limits.earn_bytes(self.broadcast_sent)
+            self.broadcast_sent = 0
         events = self._events = []
         self._reset_now = []
         self.took_requests_only = False
@@ -149,7 +149,7 @@ class Session(Intake):
         Return its head. `None`: nothing was done, `receive` has to look.
         """
         size, streams = len(data), self.streams
-        if size <= HEAD_SIZE or self.swept or not self.has_settings or not self._reader.is_between:
+        if size <= HEAD_SIZE or self.broadcast_sent or not self.has_settings or not self._reader.is_between:
             return None
         what, flags, stream_id = KIND.unpack_from(data)
         if (

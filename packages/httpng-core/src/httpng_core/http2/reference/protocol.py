@@ -77,8 +77,8 @@ class Http2(Lifetime):
         """Note that the kernel took wire bytes, or that the client acknowledged some."""
         self._end_if_done(now)
 
-    def count_swept(self) -> None:
-        """Nothing is swept: each stream has frames of its own."""
+    def count_broadcast(self) -> None:
+        """Do nothing: there are no broadcasts, as each stream has frames of its own."""
 
     def forget_acked(self, now: float) -> None:
         """Acknowledgements can't be told any more."""

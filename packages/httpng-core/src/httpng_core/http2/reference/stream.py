@@ -96,7 +96,7 @@ class Stream(Entry):
         """Note that the client changes its mind."""
         self.urgency, self.incremental = priority
 
-    # What the exchange tells (`Transport`) --------------------------------------------------------------
+    # What the exchange tells (`Transport`) ------------------------------------------------------------
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""

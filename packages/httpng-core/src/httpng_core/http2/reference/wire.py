@@ -30,7 +30,7 @@ _NO_RFC7540_PRIORITIES = 0x9
 _ENCODER_TABLE = 4096
 _ROOM_TO_REFUSE = 1 << 16
 # How many streams that are over may lie about, so that looking for them is worth it.
-_LEFT_LYING, _SWEEP_AT_MOST = 8, 5 * MAX_STREAMS
+_LEFT_LYING, _PURGE_AT_MOST = 8, 5 * MAX_STREAMS
 
 # A frame head (RFC 9113, 4.1): the length in 24 bits, the type, the flags, the stream.
 _HEAD = struct.Struct(">HBBBL")
@@ -74,7 +74,7 @@ class ServerH2(H2Connection):
         self.state_machine = StateMachine()
         self.encoder = HeadEncoder()
         self.decoder = HeadDecoder()
-        self._sweep_at = _LEFT_LYING
+        self._purge_at = _LEFT_LYING
         self.local_settings = _local_settings(MAX_STREAMS, settings.shuttle_size)
         if upgrade is None:
             self.initiate_connection()
@@ -92,9 +92,9 @@ class ServerH2(H2Connection):
 
         h2 would look at each of them whenever one begins, to count and to forget those that are over.
         """
-        if len(self.streams) >= self._sweep_at:
+        if len(self.streams) >= self._purge_at:
             count = super().open_inbound_streams
-            self._sweep_at = min(2 * len(self.streams) + _LEFT_LYING, _SWEEP_AT_MOST)
+            self._purge_at = min(2 * len(self.streams) + _LEFT_LYING, _PURGE_AT_MOST)
             return count
         return len(self.streams)
 

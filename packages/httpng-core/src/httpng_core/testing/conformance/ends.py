@@ -17,7 +17,7 @@ SIZE = 10_000
 class EndTests(Suite):
     """Ends of responses, and of connections."""
 
-    # Clean ends -------------------------------------------------------------------------------------------
+    # Clean ends ---------------------------------------------------------------------------------------
 
     def test_a_connection_is_kept(self, driver: Driver, protocol: Protocol) -> None:
         server = driver.serves_plain(lambda req: req.path)
@@ -54,7 +54,7 @@ class EndTests(Suite):
         assert client.read_answer().status == 413
         assert client.read_to_end() == "fin"
 
-    # Ends that can't pass for clean -----------------------------------------------------------------------
+    # Ends that can't pass for clean -------------------------------------------------------------------
 
     @pytest.mark.parametrize("length", [None, 1 << 30], ids=["no-length", "length"])
     def test_what_was_accepted_arrives_and_then_a_fin_without_the_end(
@@ -159,7 +159,7 @@ class EndTests(Suite):
         assert (client.ended, answer.complete) == ("reset", False)
         assert BIG.startswith(bytes(answer.body))
 
-    # Complete on the wire is over -------------------------------------------------------------------------
+    # Complete on the wire is over ---------------------------------------------------------------------
 
     def test_a_response_that_is_complete_on_the_wire_is_over(self, driver: Driver, form: Form) -> None:
         """The next request is answered, though the handler of the first still runs."""
@@ -197,7 +197,7 @@ class EndTests(Suite):
         assert server.client().get(method="HEAD").status == 200
         assert server.noted("over") is True
 
-    # The client ends --------------------------------------------------------------------------------------
+    # The client ends ----------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("body", [b"short", BIG], ids=["short", "long"])
     def test_a_client_that_half_closes_with_its_request_gets_the_whole_answer(

@@ -6,10 +6,10 @@ What a pass costs whatever their number is left out: counted is what one followe
 import pytest
 from tests.budget.test_calls import calls_in_core
 from tests.certificates import make_pair, trusting
-from tests.core.driving import run_sweeps
+from tests.core.driving import run_broadcasts
 from tests.core.feeds.wires import Wired
 
-from httpng_core import Certificates, Feed, Settings, Sweep, TlsFiles
+from httpng_core import Broadcast, Certificates, Feed, Settings, TlsFiles
 from httpng_core.testing import Clock
 
 # Over TLS: what asks, what counts, the record, the book of records.
@@ -24,18 +24,18 @@ def test_a_payload_to_one_more_follower_in_step(wire: str, tmp_path_factory: pyt
     certificates, context = Certificates(TlsFiles((pair,)), Settings()), trusting(pair)
 
     def calls(followers: int) -> int:
-        clock, sweeps = Clock(), list[Sweep]()
+        clock, broadcasts = Clock(), list[Broadcast]()
         feed = Feed(clock=clock)
-        clients = [Wired(wire, clock, sweeps.append, certificates, context) for _ in range(followers)]
+        clients = [Wired(wire, clock, broadcasts.append, certificates, context) for _ in range(followers)]
         for client in clients:
             client.exchange.follow(feed.follower(), clock())
             client.serve()
             # What the client decodes is no cost of the server's.
             client.http2 = None
         feed.publish(PAYLOAD)
-        run_sweeps(sweeps, followers, clock())
+        run_broadcasts(broadcasts, followers, clock())
         feed.publish(PAYLOAD)
-        made = calls_in_core(lambda: run_sweeps(sweeps, followers, clock()))
+        made = calls_in_core(lambda: run_broadcasts(broadcasts, followers, clock()))
         assert all(client.stats().sent == 2 * len(PAYLOAD) for client in clients)
         return made
 

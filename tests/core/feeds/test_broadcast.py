@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.core.driving import GET, GET_10, Driven, run_sweeps
+from tests.core.driving import GET, GET_10, Driven, run_broadcasts
 
-from httpng_core import Feed, FollowStats, Host, Readiness, Sweep
+from httpng_core import Broadcast, Feed, FollowStats, Host, Readiness
 from httpng_core.feeds.follower import Follower
 from httpng_core.testing import Clock
 
@@ -14,12 +14,12 @@ LONG = "x" * (16 * 1024)
 
 
 class Client(Driven):
-    """A connection that follows a feed, and a kernel that has `room` for what a sweep sends."""
+    """A connection that follows a feed, and a kernel that has `room` for what a broadcast sends."""
 
     def __init__(
-        self, feed: Feed, clock: Clock, sweeps: list[Sweep], received: bytes, **options: Any
+        self, feed: Feed, clock: Clock, broadcasts: list[Broadcast], received: bytes, **options: Any
     ) -> None:
-        self.sweeps = sweeps
+        self.broadcasts = broadcasts
         self.room = 1 << 30
         self.payload_ready: Callable[[], None] = self._wake
         super().__init__(received, tells_acknowledged=True)
@@ -33,7 +33,7 @@ class Client(Driven):
 
         return Host(
             self._wake,
-            feed_ready=self.sweeps.append,
+            feed_ready=self.broadcasts.append,
             payload_ready=payload_ready,
             direct_send=self.send,
         )
@@ -58,14 +58,14 @@ class Stage:
     def __init__(self, clients: int = 3, received: bytes = GET, **options: Any) -> None:
         self.clock = Clock()
         self.feed = Feed(clock=self.clock, **options)
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
         self.clients: list[Client] = []
         for _ in range(clients):
             self.join(received)
 
     def join(self, received: bytes = GET, **options: Any) -> Client:
         """One more follows, and its head is sent."""
-        self.clients.append(Client(self.feed, self.clock, self.sweeps, received, **options))
+        self.clients.append(Client(self.feed, self.clock, self.broadcasts, received, **options))
         self.clients[-1].push()
         return self.clients[-1]
 
@@ -73,16 +73,16 @@ class Stage:
         for payload in payloads:
             self.feed.publish(payload, key)
 
-    def sweep(self, limit: int = 100) -> None:
-        run_sweeps(self.sweeps, limit, self.clock.now)
+    def broadcast(self, limit: int = 100) -> None:
+        run_broadcasts(self.broadcasts, limit, self.clock.now)
 
     def settle(self) -> None:
         """Passes and pushes until there is nothing more to send."""
         for _ in range(100):
-            while self.sweeps:
-                self.sweep()
+            while self.broadcasts:
+                self.broadcast()
             pushed = sum(client.push() for client in self.clients)
-            if not pushed and not self.sweeps:
+            if not pushed and not self.broadcasts:
                 return
         raise AssertionError("it goes on for ever")
 
@@ -96,19 +96,19 @@ def test_what_is_published_is_pending_for_all_in_step_and_a_pass_sends_it() -> N
     stage.publish("tick,")
     assert not any(client.connection.wants_write for client in stage.clients)
     assert [client.told for client in stage.clients] == [(0, 0, 0, 1)] * 3
-    stage.sweep()
+    stage.broadcast()
     assert stage.bodies == [b"tick,"] * 3
     assert [client.told for client in stage.clients] == [(1, 0, 0, 0)] * 3
-    assert stage.sweeps == []
+    assert stage.broadcasts == []
 
 
 def test_the_books_are_right_in_the_middle_of_a_pass_and_after_it() -> None:
     stage = Stage()
     stage.publish("one,")
-    stage.sweep(2)
+    stage.broadcast(2)
     assert [client.positions for client in stage.clients] == [(4, 4), (4, 4), (0, 0)]
     assert [client.told for client in stage.clients] == [(1, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 1)]
-    stage.sweep(2)
+    stage.broadcast(2)
     assert [client.positions for client in stage.clients] == [(4, 4)] * 3
     assert [client.connection.accepted for client in stage.clients] == [len(c.wire) for c in stage.clients]
     assert stage.feed.get_stats().delivered == 3
@@ -118,7 +118,7 @@ def test_several_keys_go_out_in_passes_one_after_the_other() -> None:
     stage = Stage()
     stage.publish("a1,", key="a")
     stage.publish("b1,", key="b")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("c1,", key="c")
     stage.settle()
     assert stage.bodies == [b"a1,b1,c1,"] * 3
@@ -135,9 +135,9 @@ def test_a_value_that_no_pass_has_begun_to_send_is_replaced_for_all() -> None:
 def test_a_newer_value_ends_the_pass_and_goes_first_to_those_that_it_did_not_reach() -> None:
     stage = Stage()
     stage.publish("old,")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("new,")
-    stage.sweep(1)
+    stage.broadcast(1)
     assert stage.bodies == [b"old,", b"old,", b"new,"]
     assert [client.told for client in stage.clients] == [(1, 0, 0, 1), (1, 0, 0, 1), (1, 1, 0, 0)]
     stage.settle()
@@ -148,7 +148,7 @@ def test_a_newer_value_ends_the_pass_and_goes_first_to_those_that_it_did_not_rea
 def test_with_other_keys_pending_behind_it_those_not_reached_keep_the_place_of_the_key() -> None:
     stage = Stage()
     stage.publish("a1,", key="a")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("b1,", key="b")
     stage.publish("a2,", key="a")
     stage.settle()
@@ -160,7 +160,7 @@ def test_who_tells_its_client_of_gaps_steps_out_when_there_is_one(reached: int) 
     stage = Stage(1)
     told = stage.join(on_gap=lambda lost: f"[{lost}]")
     stage.publish("1,")
-    stage.sweep(reached)
+    stage.broadcast(reached)
     stage.publish("2,")
     assert told.connection.wants_write
     stage.settle()
@@ -177,7 +177,7 @@ def test_who_takes_less_than_a_payload_steps_out_with_it(taken: int) -> None:
     slow = stage.clients[1]
     slow.room = taken
     stage.publish("first,")  # 6, CR LF, the payload, CR LF: 11 bytes.
-    stage.sweep()
+    stage.broadcast()
     assert bytes(slow.wire[-taken:] if taken else b"") == b"6\r\nfirst,\r\n"[:taken]
     assert slow.positions == ((6, max(taken - 3, 0)) if taken else (0, 0))
     assert slow.told == ((1, 0, 0, 0) if taken else (0, 0, 0, 1))
@@ -213,7 +213,7 @@ def test_what_has_grown_old_is_dropped_for_those_that_say_so(seconds: float) -> 
 def test_a_long_payload_goes_to_each_for_itself() -> None:
     stage = Stage()
     stage.publish(LONG)
-    stage.sweep()
+    stage.broadcast()
     assert all(client.connection.wants_write for client in stage.clients)
     stage.settle()
     assert stage.bodies == [LONG.encode()] * 3
@@ -222,7 +222,7 @@ def test_a_long_payload_goes_to_each_for_itself() -> None:
 def test_every_payload_is_sent_where_every_one_counts() -> None:
     stage = Stage(policy="every")
     stage.publish("1,", "2,")
-    stage.sweep(2)
+    stage.broadcast(2)
     stage.publish("3,")
     stage.settle()
     assert stage.bodies == [b"1,2,3,"] * 3
@@ -274,7 +274,7 @@ def test_who_wants_to_know_what_is_acknowledged_steps_out() -> None:
 def test_when_the_feed_closes_all_get_what_is_pending() -> None:
     stage = Stage()
     stage.publish("1,", key="a")
-    stage.sweep(1)
+    stage.broadcast(1)
     stage.publish("2,", key="b")
     stage.feed.close()
     stage.settle()
@@ -286,7 +286,7 @@ def test_when_the_feed_closes_all_get_what_is_pending() -> None:
 def test_one_that_leaves_in_a_pass_leaves_the_others_as_they_are(who: int) -> None:
     stage = Stage()
     stage.publish("1,")
-    stage.sweep(1)
+    stage.broadcast(1)
     leaver = stage.clients[who]
     leaver.exchange.withdraw(leaver.follow, leaver.now)
     stage.settle()
@@ -304,13 +304,13 @@ def test_one_that_leaves_in_a_pass_leaves_the_others_as_they_are(who: int) -> No
 def test_when_all_have_left_nothing_is_pending() -> None:
     stage = Stage(2)
     stage.publish("1,")
-    stage.sweep(1)
+    stage.broadcast(1)
     for client in stage.clients:
         client.exchange.withdraw(client.follow, client.now)
     stage.publish("2,")
     stage.settle()
     stage.publish("3,")
-    assert stage.sweeps == []
+    assert stage.broadcasts == []
     later = stage.join()
     stage.settle()
     assert later.body == b"3,"
@@ -321,18 +321,18 @@ def test_all_that_leave_before_the_pass_begins_end_it() -> None:
     stage.publish("1,")
     for client in stage.clients:
         client.exchange.withdraw(client.follow, client.now)
-    stage.sweep()
-    assert stage.sweeps == []
+    stage.broadcast()
+    assert stage.broadcasts == []
 
 
 def test_one_that_has_the_same_pending_gets_in_between_two_passes() -> None:
     stage = Stage(2)
     stage.publish("1,", key="a")
-    stage.sweep(1)
+    stage.broadcast(1)
     third = stage.join()
     stage.publish("2,", key="b")
     assert third.connection.wants_write
-    stage.sweep()
+    stage.broadcast()
     assert not third.connection.wants_write, "it is in step"
     stage.settle()
     assert stage.bodies == [b"1,2,"] * 3
@@ -341,7 +341,7 @@ def test_one_that_has_the_same_pending_gets_in_between_two_passes() -> None:
 def test_one_that_has_more_pending_does_not_get_in() -> None:
     stage = Stage(2)
     stage.publish("1,", key="a")
-    stage.sweep(1)
+    stage.broadcast(1)
     third = stage.join()
     stage.publish("2,", key="b")
     third.push()
@@ -355,7 +355,7 @@ def test_one_that_has_more_pending_does_not_get_in() -> None:
 def test_one_that_waits_to_get_in_and_leaves_does_not() -> None:
     stage = Stage(2)
     stage.publish("1,")
-    stage.sweep(1)
+    stage.broadcast(1)
     third = stage.join()
     third.exchange.withdraw(third.follow, third.now)
     stage.publish("2,")
@@ -369,7 +369,7 @@ def test_chunks_are_for_those_that_get_chunks() -> None:
     assert all(client.connection.wants_write for client in stage.clients)
 
 
-def test_a_driver_that_gives_no_lane_gets_no_sweeps() -> None:
+def test_a_driver_that_can_not_send_gets_no_broadcasts() -> None:
     stage = Stage(1)
     other = Driven()
     other.clock = stage.clock
@@ -392,7 +392,7 @@ def test_one_in_step_with_an_idle_feed_is_not_stalled() -> None:
     assert client.outcomes == []
 
 
-def test_a_position_that_a_sweep_has_sent_needs_no_waiting_for() -> None:
+def test_a_position_that_a_broadcast_has_sent_needs_no_waiting_for() -> None:
     stage = Stage(1)
     (client,) = stage.clients
     stage.publish("one,")
@@ -406,7 +406,7 @@ def test_a_position_that_a_sweep_has_sent_needs_no_waiting_for() -> None:
 def test_too_much_for_those_that_a_pass_has_not_reached_is_not_too_much_for_the_others() -> None:
     stage = Stage(policy="every", max_queued=5)
     stage.publish("one,")
-    stage.sweep(1)
+    stage.broadcast(1)
     stage.publish("two,")
     assert [client.outcomes for client in stage.clients] == [[], ["reset"], ["reset"]]
     stage.publish("end,")
@@ -416,7 +416,7 @@ def test_too_much_for_those_that_a_pass_has_not_reached_is_not_too_much_for_the_
 def test_the_oldest_goes_for_those_that_a_pass_has_not_reached() -> None:
     stage = Stage(policy="every", max_queued=5, overflow="drop_oldest")
     stage.publish("one,")
-    stage.sweep(1)
+    stage.broadcast(1)
     stage.publish("two,")
     stage.settle()
     assert stage.bodies == [b"one,two,", b"two,", b"two,"]
@@ -472,12 +472,12 @@ def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     make_defective(monkeypatch, ill, "fell_short")
     ill.room = taken
     stage.publish("tick,")
-    (sweep,) = stage.sweeps
+    (broadcast,) = stage.broadcasts
     with pytest.raises(DefectError):
-        stage.sweep()
+        stage.broadcast()
     assert ill.outcomes == ["reset"]
-    sweep.disband(stage.clock.now)
-    assert not sweep.is_scheduled
+    broadcast.disband(stage.clock.now)
+    assert not broadcast.is_scheduled
     stage.settle()
     others = [stage.clients[0], *stage.clients[2:]]
     assert [client.body for client in others] == [b"tick,"] * 3
@@ -498,12 +498,12 @@ def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.Mo
     if part == "wake":
         ill.payload_ready = defective
     else:
-        make_defective(monkeypatch, ill, "swept")
+        make_defective(monkeypatch, ill, "broadcast_sent")
         stage.settle()
         stage.publish("more,")
-    (sweep,) = stage.sweeps
-    stage.sweeps.clear()
-    sweep.disband(stage.clock.now)
+    (broadcast,) = stage.broadcasts
+    stage.broadcasts.clear()
+    broadcast.disband(stage.clock.now)
     assert ill.outcomes == ["reset"]
     assert stage.feed.get_stats().followers == 2
     stage.settle()

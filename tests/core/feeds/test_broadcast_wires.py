@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from h2.settings import SettingCodes
 from tests.certificates import trusting
-from tests.core.driving import run_sweeps
+from tests.core.driving import run_broadcasts
 from tests.core.feeds.wires import PLENTY, WIRES, Wired
 
-from httpng_core import CertificateFiles, Certificates, Feed, FollowStats, Sweep
+from httpng_core import Broadcast, CertificateFiles, Certificates, Feed, FollowStats
 from httpng_core.testing import Clock
 
 MADE = WIRES[1:]
@@ -23,14 +23,20 @@ class Stage:
         self.certificates, self.context = certificates, trusting(pair)
         self.clock = Clock()
         self.feed = Feed(clock=self.clock, **options)
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
         self.clients: list[Wired] = []
         self.followers: list[list[Any]] = []
 
     def join(self, wire: str, streams: int = 1, follows: int | None = None, **options: Any) -> Wired:
         """One more connection; each of its streams follows, or the first of them, and its head is sent."""
         client = Wired(
-            wire, self.clock, self.sweeps.append, self.certificates, self.context, streams=streams, **options
+            wire,
+            self.clock,
+            self.broadcasts.append,
+            self.certificates,
+            self.context,
+            streams=streams,
+            **options,
         )
         followers = []
         for exchange in client.exchanges[:follows]:
@@ -50,16 +56,16 @@ class Stage:
         for payload in payloads:
             self.feed.publish(payload, key)
 
-    def sweep(self, limit: int = 100) -> None:
-        run_sweeps(self.sweeps, limit, self.clock.now)
+    def broadcast(self, limit: int = 100) -> None:
+        run_broadcasts(self.broadcasts, limit, self.clock.now)
 
     def settle(self) -> None:
         """Passes, and turns of the driver, until there is nothing more to send."""
         for _ in range(100):
-            while self.sweeps:
-                self.sweep()
+            while self.broadcasts:
+                self.broadcast()
             moved = [client.serve() for client in self.clients if client.flagged]
-            if not any(moved) and not self.sweeps:
+            if not any(moved) and not self.broadcasts:
                 return
         raise AssertionError("it goes on for ever")
 
@@ -87,10 +93,10 @@ def test_a_payload_is_sent_at_once_to_all_in_step(stage: Stage, wire: str) -> No
     assert stage.in_step == 3
     assert not any(client.connection.wants_write for client in clients)
     assert [stage.told(client) for client in clients] == [(0, 0, 1)] * 3
-    stage.sweep(2)
+    stage.broadcast(2)
     assert [client.stats().sent for client in clients] == [5, 5, 0]
     stage.check()
-    stage.sweep()
+    stage.broadcast()
     assert [client.decoded() for client in clients] == [b"tick,"] * 3
     assert [stage.told(client) for client in clients] == [(1, 0, 0)] * 3
     stage.check()
@@ -117,7 +123,7 @@ def test_what_was_made_and_cut_goes_on_where_it_was_cut(stage: Stage, wire: str,
     whole = 6 + FRAMES[wire] + SEALS[wire]
     slow.room = min(taken, whole - 1)
     stage.publish("first,")
-    stage.sweep()
+    stage.broadcast()
     stage.check()
     assert stage.told(slow) == (1, 0, 0), "it is delivered once its first byte is"
     assert slow.stats().current == 6
@@ -157,7 +163,7 @@ def test_what_was_made_and_refused_all_the_same_is_the_next_to_go_out(stage: Sta
     client = stage.join(wire)
     client.refuses_after_asking = True
     stage.publish("old,")
-    stage.sweep()
+    stage.broadcast()
     stage.check()
     assert stage.told(client) == (1, 0, 0)
     assert (client.stats().current, client.stats().sent) == (4, 0)
@@ -216,10 +222,10 @@ def test_a_window_without_room_for_the_whole_takes_one_out_of_step(
 
 
 @HTTP2
-def test_a_window_that_is_shut_amid_a_sweep_shuts_out_one_alone(stage: Stage, wire: str) -> None:
+def test_a_window_that_is_shut_amid_a_broadcast_shuts_out_one_alone(stage: Stage, wire: str) -> None:
     clients = [stage.join(wire) for _ in range(3)]
     stage.publish("tick,")
-    stage.sweep(1)
+    stage.broadcast(1)
     shut = clients[1]
     assert shut.http2 is not None
     # A smaller initial window takes what was sent on the stream off, below zero (RFC 9113, 6.9.2).
@@ -239,7 +245,7 @@ def test_a_window_that_is_shut_amid_a_sweep_shuts_out_one_alone(stage: Stage, wi
 def test_streams_of_one_connection_are_in_step(stage: Stage, wire: str) -> None:
     client = stage.join(wire, streams=5)
     stage.publish("one,")
-    stage.sweep(3)
+    stage.broadcast(3)
     assert [client.stats(which).sent for which in range(5)] == [4, 4, 4, 0, 0]
     stage.publish("two,", key="other")
     stage.settle()
@@ -253,7 +259,7 @@ def test_behind_a_frame_that_was_cut_nothing_is_made_for_other_streams(stage: St
     client = stage.join(wire, streams=4)
     client.room = 4 + FRAMES[wire] + SEALS[wire] + 5
     stage.publish("old,")
-    stage.sweep()
+    stage.broadcast()
     assert [stage.told(client, which) for which in range(4)] == [(1, 0, 0), (1, 0, 0), (0, 0, 1), (0, 0, 1)]
     stage.check()
     stage.publish("new,")
@@ -269,7 +275,7 @@ def test_what_another_stream_has_to_say_goes_first(stage: Stage, wire: str) -> N
     client.exchanges[1].write("urgent", stage.clock())
     assert client.flagged
     stage.publish("tick,")
-    stage.sweep()
+    stage.broadcast()
     assert client.body() == b"", "its driver is to serve it first"
     stage.settle()
     assert (client.decoded(), client.decoded(1)) == (b"tick,", b"urgent")
@@ -284,7 +290,7 @@ def test_what_the_client_asked_goes_first(stage: Stage, wire: str) -> None:
     client.receive(client.http2.take())
     client.flagged = False
     stage.publish("tick,")
-    stage.sweep()
+    stage.broadcast()
     assert stage.told(client) == (0, 0, 1)
     assert client.asked == 0
     stage.settle()
@@ -304,7 +310,7 @@ def test_what_a_later_stream_has_to_say_goes_first(stage: Stage, wire: str) -> N
     client.serve()
     client.exchanges[1].write("urgent", stage.clock())
     stage.publish("tick,")
-    stage.sweep()
+    stage.broadcast()
     assert client.body() == b"tick,", "its driver is to serve it first"
     stage.settle()
     assert (client.decoded(), client.decoded(1)) == (b"tick,tick,", b"urgent")
@@ -322,7 +328,7 @@ def test_what_waits_for_the_kernel_goes_first(stage: Stage, wire: str) -> None:
     client.connection.bytes_accepted(0, stage.clock())
     client.flagged = False
     stage.publish("tick,")
-    stage.sweep()
+    stage.broadcast()
     assert client.body() == b"tick,"
     stage.settle()
     assert client.decoded() == b"tick," * 2
@@ -334,7 +340,7 @@ def test_a_stream_that_is_reset_in_a_pass_leaves_the_others_in_step(stage: Stage
     client = stage.join(wire, streams=3)
     assert client.http2 is not None
     stage.publish("tick,")
-    stage.sweep(1)
+    stage.broadcast(1)
     client.http2.h2.reset_stream(3)
     client.receive(client.http2.take())
     stage.settle()
@@ -346,7 +352,7 @@ def test_a_stream_that_is_reset_in_a_pass_leaves_the_others_in_step(stage: Stage
 
 
 @HTTP2
-def test_what_a_sweep_sends_is_work_that_allows_a_client_its_window_updates(
+def test_what_a_broadcast_sends_is_work_that_allows_a_client_its_window_updates(
     certificates: Certificates, pair: CertificateFiles, wire: str
 ) -> None:
     stage = Stage(certificates, pair)
@@ -368,11 +374,11 @@ def test_what_was_swept_is_acknowledged_like_all_else(stage: Stage, wire: str) -
     for number in range(3):
         stage.publish(f"tick {number}", key=str(number))
     stage.settle()
-    swept = client.connection.accepted
+    sent = client.connection.accepted
     wait = client.exchange.wait(18, stage.clock(), 100, "acked")
-    client.connection.bytes_acknowledged(swept - 1, stage.clock())
+    client.connection.bytes_acknowledged(sent - 1, stage.clock())
     assert not wait.settled
-    client.connection.bytes_acknowledged(swept, stage.clock())
+    client.connection.bytes_acknowledged(sent, stage.clock())
     assert wait.settled
     assert client.stats().acked == 18
 
@@ -382,11 +388,11 @@ def test_what_was_swept_is_acknowledged_apart_from_what_comes_after_it(stage: St
     client = stage.join(wire)
     stage.publish("tick")
     stage.settle()
-    swept = client.connection.accepted
+    sent = client.connection.accepted
     client.exchange.wait(4, stage.clock(), 100, "acked")
     stage.publish("more")
     stage.settle()
-    client.connection.bytes_acknowledged(swept, stage.clock())
+    client.connection.bytes_acknowledged(sent, stage.clock())
     assert client.stats().acked == 4
     client.connection.bytes_acknowledged(client.connection.accepted, stage.clock())
     assert client.stats().acked == client.stats().sent == 8
@@ -439,10 +445,10 @@ def test_a_defect_where_something_was_made_costs_the_others_nothing(
     monkeypatch.setattr(type(carrier), "fell_short", fell_short)
     ill.room = 5
     stage.publish("tick,")
-    (sweep,) = stage.sweeps
+    (broadcast,) = stage.broadcasts
     with pytest.raises(LookupError):
-        stage.sweep()
-    sweep.disband(stage.clock())
+        stage.broadcast()
+    broadcast.disband(stage.clock())
     ill.serve()
     assert ill.outcomes == ["reset"]
     stage.settle()

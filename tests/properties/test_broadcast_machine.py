@@ -2,7 +2,7 @@
 
 The driver is a hub in small: a connection is served when it has woken the driver or its kernel has room
 again. So a wake that is missing shows, as bytes that stay where they are. What is pending for each follower
-is told by a model of a few lines, that knows of no backlogs and sweeps.
+is told by a model of a few lines, that knows of no backlogs and broadcasts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.core.driving import GET, GET_10, HEAD, Driven, group_of, run_sweeps
+from tests.core.driving import GET, GET_10, HEAD, Driven, group_of, run_broadcasts
 
-from httpng_core import Feed, Host, Readiness, SendStats, Sweep
+from httpng_core import Broadcast, Feed, Host, Readiness, SendStats
 from httpng_core.feeds.follower import Follower
 from httpng_core.sending.calls import Follow, Pending
 from httpng_core.testing.http1_client import decode
@@ -90,10 +90,12 @@ class Client:
     # Whether what is committed may be of a payload in part, as windows have no room for more.
     tears = False
 
-    def __init__(self, machine: SweepMachine, received: bytes, stall: float | None, in_step: bool) -> None:
+    def __init__(
+        self, machine: BroadcastMachine, received: bytes, stall: float | None, in_step: bool
+    ) -> None:
         self.machine = machine
         self.flagged, self.blocked = True, False
-        ready = machine.sweeps.append if in_step else None
+        ready = machine.broadcasts.append if in_step else None
         host = Host(self.flag, feed_ready=ready, direct_send=self.send if in_step else None)
         self.driven = Driven(received, host=host)
         self.driven.clock = machine.clock
@@ -143,7 +145,7 @@ class Client:
         return taken
 
     def send(self, wire: bytes) -> int:
-        """For a sweep."""
+        """For a broadcast."""
         taken = self.take(wire)
         if taken == 0:
             raise BlockingIOError
@@ -192,13 +194,13 @@ class Client:
         return self.body(b"".join(self.connection.data_to_send(self.machine.clock.now)))
 
 
-class SweepMachine(RuleBasedStateMachine):
+class BroadcastMachine(RuleBasedStateMachine):
     """Two feeds, up to five clients."""
 
     @initialize(policies=st.tuples(*[st.sampled_from(["latest", "latest", "drop_oldest", "close"])] * 2))
     def start(self, policies: tuple[str, str]) -> None:
         self.clock = Driven().clock
-        self.sweeps: list[Sweep] = []
+        self.broadcasts: list[Broadcast] = []
         self.topics = [Topic(name, self.clock, policy) for name, policy in enumerate(policies)]
         self.clients: list[Any] = []
         for kind in range(3):
@@ -321,8 +323,8 @@ class SweepMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 6))
     def turn(self, limit: int) -> None:
-        """As a hub: first the sweeps, then who is flagged."""
-        run_sweeps(self.sweeps, limit, self.clock.now)
+        """As a hub: first the broadcasts, then who is flagged."""
+        run_broadcasts(self.broadcasts, limit, self.clock.now)
         self.serve()
 
     @rule()
@@ -332,8 +334,8 @@ class SweepMachine(RuleBasedStateMachine):
                 client.serve()
 
     @rule(limit=st.integers(1, 6))
-    def sweep(self, limit: int) -> None:
-        run_sweeps(self.sweeps, limit, self.clock.now)
+    def broadcast(self, limit: int) -> None:
+        run_broadcasts(self.broadcasts, limit, self.clock.now)
 
     @rule(pick=picks, room=rooms)
     def kernel(self, pick: int, room: float) -> None:
@@ -363,7 +365,7 @@ class SweepMachine(RuleBasedStateMachine):
             self._check_calls(client)
             if not client.exchange.is_over and not client.exchange.substitute:
                 self._check_body(client)
-        self._check_sweeps()
+        self._check_broadcasts()
 
     def _check_wire(self, client: Any) -> None:
         told, exchange = client.stats, client.exchange
@@ -438,33 +440,33 @@ class SweepMachine(RuleBasedStateMachine):
             assert told.pending == len(expected)
             assert told.skipped == 0
         if topic.policy != "latest":
-            follower, sweep = one.follower, one.follower._sweep
-            waiting = follower._backlog.payloads() if sweep is None else sweep.pending(follower)
+            follower, broadcast = one.follower, one.follower._broadcast
+            waiting = follower._backlog.payloads() if broadcast is None else broadcast.pending(follower)
             assert len(waiting) < 2 or sum(len(each.body) for each in waiting) <= MAX_QUEUED
         position = client.stats
         if topic.feed.is_closed and told.pending == 0 and position.sent == position.current:
             first = next(each for each in client.followings if not each.follow.settled)
             assert first is not one or client.connection.wants_write, "its feed has closed and all is sent"
 
-    def _check_sweeps(self) -> None:
-        assert len(set(map(id, self.sweeps))) == len(self.sweeps)
+    def _check_broadcasts(self) -> None:
+        assert len(set(map(id, self.broadcasts))) == len(self.broadcasts)
         for topic in self.topics:
             feed = group_of(topic.feed)
             for follower in feed.followers:
-                assert (follower in feed._apart) == (follower._sweep is None)
-            for sweep in feed._sweeps.values():
-                assert sweep._scheduled == (sweep in self.sweeps)
-                assert len(sweep._members) <= 2 * len(feed.followers) + 12
-                assert set(sweep._candidates) <= set(feed.followers)
-                live = [member for member in sweep._members if member is not None]
-                assert len(live) + sweep._gone == len(sweep._members)
+                assert (follower in feed._apart) == (follower._broadcast is None)
+            for broadcast in feed._broadcasts.values():
+                assert broadcast._scheduled == (broadcast in self.broadcasts)
+                assert len(broadcast._members) <= 2 * len(feed.followers) + 12
+                assert set(broadcast._candidates) <= set(feed.followers)
+                live = [member for member in broadcast._members if member is not None]
+                assert len(live) + broadcast._gone == len(broadcast._members)
                 for member in live:
                     assert isinstance(member, Follower)
-                    assert member._sweep is sweep
-                    assert sweep._members[member.slot] is member
-                assert sweep._payload is None or sweep._scheduled
+                    assert member._broadcast is broadcast
+                    assert broadcast._members[member.slot] is member
+                assert broadcast._payload is None or broadcast._scheduled
                 if len(live):
-                    assert len(sweep._backlog) == 0 or sweep._scheduled
+                    assert len(broadcast._backlog) == 0 or broadcast._scheduled
 
     def teardown(self) -> None:
         """All kernels have room, and whoever has woken the driver is served: everybody gets the newest."""
@@ -476,9 +478,9 @@ class SweepMachine(RuleBasedStateMachine):
             client.drain(PLENTY)
         for _ in range(100):
             self.turn(3)
-            if not self.sweeps and not any(client.flagged for client in self.clients):
+            if not self.broadcasts and not any(client.flagged for client in self.clients):
                 break
-        assert not self.sweeps
+        assert not self.broadcasts
         self.all_is_as_it_must()
         for client in self.clients:
             assert not client.connection.wants_write
@@ -494,7 +496,7 @@ class SweepMachine(RuleBasedStateMachine):
             assert topic.feed.published == len(topic.published)
 
 
-TestSweepMachine = SweepMachine.TestCase
-TestSweepMachine.settings = hypothesis_settings(
+TestBroadcastMachine = BroadcastMachine.TestCase
+TestBroadcastMachine.settings = hypothesis_settings(
     max_examples=80, stateful_step_count=50, deadline=None, derandomize=True
 )

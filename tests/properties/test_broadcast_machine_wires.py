@@ -1,7 +1,7 @@
-"""The machine of sweeps with clients over TLS and HTTP/2 among its own: what is made can't be taken back.
+"""The machine of broadcasts with clients over TLS and HTTP/2 among its own: what is made can't be taken back.
 
 Kernels cut records and frames anywhere, say that they take bytes and then don't, and windows are shut and
-opened. What is told must be with the client, to the byte, as in `test_sweep_machine`.
+opened. What is told must be with the client, to the byte, as in `test_broadcast_machine`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis.stateful import rule
 from tests.certificates import make_pair, trusting
 from tests.core.driving import GET
 from tests.core.feeds.wires import WIRES, Wired
-from tests.properties.test_sweep_machine import PLENTY, Following, SweepMachine, picks
+from tests.properties.test_broadcast_machine import PLENTY, BroadcastMachine, Following, picks
 
 from httpng_core import Certificates, Pending, SendStats, Settings, TlsFiles
 
@@ -115,7 +115,7 @@ class WiredClient:
         return self.wired.body(self.which, waiting=waiting)
 
 
-class WiredSweepMachine(SweepMachine):
+class WiredBroadcastMachine(BroadcastMachine):
     """Two feeds, up to five clients of all kinds."""
 
     def make(self, received: bytes, stall: float | None, in_step: bool, kind: int) -> Any:
@@ -125,7 +125,7 @@ class WiredSweepMachine(SweepMachine):
         is_other = kind >= len(WIRES)
         if is_other and not stall and (shared := self.ask_again(wire)) is not None:
             return WiredClient(shared, None)
-        ready = self.sweeps.append if in_step else None
+        ready = self.broadcasts.append if in_step else None
         return WiredClient(Wired(wire, self.clock, ready, *shown(), window=60 if is_other else 200), stall)
 
     def ask_again(self, wire: str) -> Wired | None:
@@ -158,7 +158,7 @@ class WiredSweepMachine(SweepMachine):
             client.wired.refuses_after_asking = True
 
 
-TestWiredSweepMachine = WiredSweepMachine.TestCase
-TestWiredSweepMachine.settings = hypothesis_settings(
+TestWiredBroadcastMachine = WiredBroadcastMachine.TestCase
+TestWiredBroadcastMachine.settings = hypothesis_settings(
     max_examples=80, stateful_step_count=50, deadline=None, derandomize=True
 )
