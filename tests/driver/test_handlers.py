@@ -82,7 +82,7 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
         received = await ask(net, handler if kind == "async" else plain)
     assert (received.status, received.body) == (500, b"Path handler execution error")
     (record,) = caplog.records
-    assert record.getMessage().startswith("handler error on GET /: ")
+    assert record.getMessage().startswith("handler error on GET / of 127.0.0.1 (answered with 500): ")
     assert told in record.getMessage()
     assert record.exc_info is None, "it would show nothing of the handler"
 

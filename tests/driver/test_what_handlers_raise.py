@@ -161,7 +161,9 @@ async def test_what_a_handler_raises_touches_nobody_else(
         for client in clients:
             assert (await in_thread(client.ask)).body == b"good"
         assert await is_at_rest(polls)
-    assert [record.getMessage() for record in caplog.records] == ["handler error on GET /bad"] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "handler error on GET /bad of 127.0.0.1 (answered with 500)"
+    ] * 3
 
 
 @each_error

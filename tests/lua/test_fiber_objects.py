@@ -314,7 +314,7 @@ def test_a_cancelled_handler_has_failed(serve: Serve, caplog: pytest.LogCaptureF
     served.ask("/stop")
     assert begun.received.endswith(b"\r\n5\r\nbegun\r\n")
     assert begun.closed
-    assert caplog.text.count("handler error on GET /begun: ") == 1
+    assert caplog.text.count("handler error on GET /begun of ") == 1
 
 
 def test_cancel_by_id_and_of_the_dead(serve: Serve) -> None:

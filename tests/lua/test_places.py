@@ -95,7 +95,10 @@ def test_errors_of_the_script_stay_as_they_are(
     served = serve(f"function handler(req, io) {call} end")
     assert served.answer().status == 500
     first = caplog.messages[0].partition("\n")[0]
-    assert first in [f"handler error on GET /: {text}" for text in ("own", "{}", "script.lua:1: own")]
+    assert first in [
+        f"handler error on GET / of 192.0.2.1 (answered with 500): {text}"
+        for text in ("own", "{}", "script.lua:1: own")
+    ]
 
 
 def test_pcall_gets_the_text_alone(serve: Serve) -> None:

@@ -242,7 +242,7 @@ def test_a_function_that_raises_is_500_and_logged(caplog: pytest.LogCaptureFixtu
 
     assert ask(handler).status == 500
     (record,) = caplog.records
-    assert record.getMessage() == "handler error on GET /"
+    assert record.getMessage() == "handler error on GET / of 192.0.2.1 (answered with 500)"
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None
     assert "of the handler" in str(record.exc_info[1])
@@ -251,7 +251,9 @@ def test_a_function_that_raises_is_500_and_logged(caplog: pytest.LogCaptureFixtu
 def test_what_can_not_be_returned_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     ask(lambda req: Response(status=99))
     (record,) = caplog.records
-    assert record.getMessage() == "handler error on GET /: HTTP code 99 is outside 100..599"
+    assert record.getMessage() == (
+        "handler error on GET / of 192.0.2.1 (answered with 500): HTTP code 99 is outside 100..599"
+    )
     assert record.exc_info is None
 
 

@@ -5,6 +5,7 @@
 
 from httpng_core.app.confirmations import HELPER as CONFIRMATIONS_HELPER
 from httpng_core.app.dispatch import handler_of
+from httpng_core.app.handler_errors import log_handler_error
 from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
@@ -52,6 +53,7 @@ __all__ = [
     "follower_of",
     "handler_of",
     "kept_alive",
+    "log_handler_error",
     "parse_lua_runtime",
     "response_head",
     "split_field_lines",

@@ -1,19 +1,16 @@
 """The Lua handler: a request goes in as plain values, what the handler returned comes back so."""
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
-from httpng_core.languages import ONE_THREAD, DirectSend, ResponseHead, response_head
+from httpng_core.languages import ONE_THREAD, DirectSend, ResponseHead, log_handler_error, response_head
 from httpng_lua.calls import ends_of, pairs
 from httpng_lua.fibers import Fibers
 from httpng_lua.handles import Exchanges
 from httpng_lua.runtime import LuaFunction
 from httpng_lua.steps import DONE, Answer, Ended, Failed
-
-_log = logging.getLogger("httpng")
 
 _RETIRED: Final[Answer] = (None,)
 _MOST_ENDS: Final = 1024
@@ -138,13 +135,12 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
         fields = (("content-type", b"text/plain; charset=utf-8"), *pairs(outcome.fields))
         exchange.answer(int(outcome.status), fields, outcome.told, now)
     elif isinstance(outcome, Failed):
-        request = exchange.request
-        _log.error("handler error on %s %s: %s", request.method, request.path, outcome.message)
         broken = None if exchange.incoming is None else exchange.incoming.error
         if broken is None:
             exchange.fail(now)
         else:
             exchange.refuse(broken.status, str(broken), now)
+        log_handler_error(exchange, outcome.message)
     elif isinstance(outcome, Ended):
         _answer(exchange, outcome.values, now)
     else:

@@ -149,7 +149,10 @@ def _open(request: Request, file: File) -> Generator[Pending, Any, Response | No
     except OSError as error:
         if error.errno not in _EXHAUSTED:
             raise
-        _log.error("no file can be opened for %s %s: %s", request.method, request.path, error.strerror)
+        client = request.peer.host
+        _log.error(
+            "no file can be opened for %s %s of %s: %s", request.method, request.path, client, error.strerror
+        )
         return _UNAVAILABLE
     return None
 

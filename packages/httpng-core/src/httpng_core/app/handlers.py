@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
+from httpng_core.app.handler_errors import log_handler_error
 from httpng_core.app.io import GeneratorBody, GeneratorIO
 from httpng_core.app.runner import Handler, HandlerSteps, Runner
 from httpng_core.config.settings import Interface
@@ -222,8 +223,8 @@ def end_exchange(
             if isinstance(returned, BodyError):
                 _refuse(exchange, returned, now)
                 return
-            _log_failure(exchange.request, returned, was_raised=True)
             exchange.fail(now, Cause(EndKind.HANDLER_ERROR, f"the handler raised {type(returned).__name__}"))
+            log_handler_error(exchange, error=returned)
         else:
             response = as_response(returned, headers)
             exchange.answer(response.status, response.headers, response.body, now, send)
@@ -231,9 +232,13 @@ def end_exchange(
         # Code of the user's may run in this: what was returned may be a mapping of their own.
         if not is_handlers_error(error):
             raise
-        _log_failure(exchange.request, error, was_raised=False)
         told = f"the handler returned what can't be sent: {error}"
         exchange.fail(now, Cause(EndKind.HANDLER_ERROR, told))
+        if isinstance(error, (TypeError, ValueError, HttpngError)):
+            # The traceback would be ours alone.
+            log_handler_error(exchange, error)
+        else:
+            log_handler_error(exchange, error=error)
 
 
 def as_response(returned: object, headers: Any = None) -> Response:
@@ -270,14 +275,6 @@ def _parts(returned: Mapping[Any, Any]) -> tuple[Any, Any, Any]:
                 "to send a dict as JSON, return Response(json=...)"
             )
     return 200 if status is None else status, given, b"" if body is None else body
-
-
-def _log_failure(request: Request, error: BaseException, *, was_raised: bool) -> None:
-    if was_raised or not isinstance(error, (TypeError, ValueError, HttpngError)):
-        _log.error("handler error on %s %s", request.method, request.path, exc_info=error)
-    else:
-        # Of what a handler returned: the traceback would be ours alone.
-        _log.error("handler error on %s %s: %s", request.method, request.path, error)
 
 
 def _refuse(exchange: Exchange, error: BodyError, now: float) -> None:
