@@ -115,9 +115,13 @@ def _memory(pid: int) -> int:
 def left(server: Program) -> list[tuple[int, int]]:
     """Of each worker, in an order of their own: descriptors; tasks, or coroutines of Lua."""
     running: dict[int, int] = {}
-    while len(running) < 2:
+
+    def all_are_asked() -> bool:
         who, count = json.loads(server.get("/left"))
         running[who] = count
+        return len(running) == 2
+
+    server.until(all_are_asked, "each of the workers has answered")
     descriptors = [len(os.listdir(f"/proc/{pid}/fd")) for pid in _children(server.process.pid)]
     return list(zip(sorted(descriptors), sorted(running.values()), strict=True))
 

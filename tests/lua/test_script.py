@@ -54,6 +54,49 @@ def test_a_script_may_wait_before_it_says_what_is_served(write: Write, lua: str)
     assert served.app.listen[0].port == 3300
 
 
+BEFORE_CFG = [
+    "fiber.create(function() end)",
+    "fiber.create(function() fiber.create(function() end) end)",
+    "fiber.new(function() end)",
+]
+
+
+@pytest.mark.parametrize("call", BEFORE_CFG)
+def test_what_does_not_wait_is_no_wait_however_long_it_takes(write: Write, lua: str, call: str) -> None:
+    clock = Clock()
+
+    def late() -> float:
+        """Each look at the clock is a second later, as on a machine that is very busy."""
+        clock.now += 1
+        return clock.now
+
+    script = f"""
+        local httpng, fiber = require 'httpng', require 'fiber'
+        for i = 1, 1000 do {call} end
+        {CFG}"""
+    app = LuaApplication(write(script), clock=late, lua=lua)
+    assert app.has_ended
+    assert app.listen[0].port == 3300
+
+
+def test_after_cfg_others_have_their_turn(write: Write, lua: str) -> None:
+    served = Served(write(f"{CFG} for i = 1, 1000 do require 'fiber'.create(function() end) end"), lua, {})
+    assert served.app.lifecycle.state is ServerState.RUNNING
+    assert not served.app.has_ended
+    assert served.answer().body.startswith(b"Lua 5")
+    assert served.app.has_ended
+
+
+def test_what_a_script_has_created_before_cfg_does_not_keep_it_from_that(write: Write, lua: str) -> None:
+    script = f"""
+        local fiber = require 'fiber'
+        fiber.create(function() while true do fiber.create(function() end) end end)
+        {CFG}"""
+    app = LuaApplication(write(script), clock=Clock(), lua=lua)
+    assert app.has_ended
+    assert app.listen[0].port == 3300
+
+
 @pytest.mark.parametrize("ending", ["", "error('boom')", "pcall(require 'httpng'.cfg, {})"])
 def test_a_script_that_waited_and_made_no_cfg(write: Write, lua: str, ending: str) -> None:
     served = Served(write(f"require 'fiber'.sleep(1) {ending}"), lua, {})

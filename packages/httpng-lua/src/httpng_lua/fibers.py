@@ -63,7 +63,7 @@ class Fibers:
             "clock": lambda: self.clock(),
             "spend": lambda: (TURN if self._budget.is_spent(self.clock()) else DONE,),
             "pause": self._pause,
-            "begin_users": lambda: self._homes.append(self._main),
+            "begin_users": self._begin_users,
             "end_users": self._end_users,
             "wake": self._waits.wake,
             "give_up": self._give_up,
@@ -178,8 +178,13 @@ class Fibers:
                 home.on_ready()  # Its loop may be asleep until later than that.
         return WAIT, self._waits.add(pending, give_up, home)
 
+    def _begin_users(self) -> None:
+        self._homes.append(self._main)
+        self._budget.created += 1
+
     def _end_users(self) -> None:
         self._homes.pop()
+        self._budget.created -= 1
 
 
 def as_answer(values: Any) -> Answer:

@@ -72,14 +72,17 @@ class Script:
         self.failure: ConfigError | None = None
         self.on_ended: Callable[[], None] = lambda: None
         budget, waits = Budget(), Waits()
-        self._waits = waits
+        self._waits, self._budget = waits, budget
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
         calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls(self._exchanges)
         self._websockets = WebSocketCalls(calls, self._feeds)
-        self._server = ServerCalls(application, configure, waits, lambda: self._fibers.home, kind, overrides)
+        self._configure = configure
+        self._server = ServerCalls(
+            application, self._configured, waits, lambda: self._fibers.home, kind, overrides
+        )
         self.runtime = Runtime(kind, self._calls(calls, wall_clock), clock)
         self._fibers.connect(self.runtime)
         self._feeds.connect(self.runtime)
@@ -180,11 +183,14 @@ class Script:
             function = runtime.compile(source, str(self._path))
         except LuaScriptError as error:
             raise self._error(str(error)) from None
+        self._budget.is_first_run = True
         try:
             fiber = runtime.function("users_fiber")(function)
             answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
         except MemoryError as error:
             raise self._error(str(error)) from None
+        finally:
+            self._budget.is_first_run = False
         if self._server.wanted is not None:
             raise OtherRuntime(self._server.wanted)
         if answer[0] == FAILED:
@@ -196,6 +202,10 @@ class Script:
             self._fibers.adopt(fiber, answer, self._end)
         if self.failure is not None:
             raise self.failure
+
+    def _configured(self, given: Mapping[str, object]) -> None:
+        self._configure(given)
+        self._budget.is_first_run = False
 
     def _end(self) -> None:
         self.has_ended = True

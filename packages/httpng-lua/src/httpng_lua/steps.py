@@ -38,18 +38,22 @@ class Budget:
     Attributes:
         calls: so many calls; whoever steps a fiber sets it.
         until: and until when.
+        is_first_run: whether the script itself runs for the first time and has not called `cfg` yet: it goes
+            on however long that takes, as nobody is served, and what it says later comes too late.
+        created: how many fibers, each created by the one before, are within that run.
     """
 
-    __slots__ = ("calls", "until")
+    __slots__ = ("calls", "created", "is_first_run", "until")
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.created = 0
         self.until = inf
+        self.is_first_run = False
 
     def is_spent(self, now: float) -> bool:
         """Count one call; return whether others must run now."""
         self.calls -= 1
-        return self.calls <= 0 or now >= self.until
+        return (self.calls <= 0 or now >= self.until) and not (self.is_first_run and not self.created)
 
 
 @dataclass(frozen=True, slots=True)
