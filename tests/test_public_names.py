@@ -33,7 +33,7 @@ def _lines(text: str) -> dict[str, set[str]]:
 # What is wrong today. A name that is no longer used so has to go.
 PRIVATE_MEMBERS = _lines(
     """
-    core/driving: _backlog _branches _groups
+    core/driving: _backlog _loops _groups
     core/http1/test_http1_responses: _take_events
     core/http2/test_http2_hpack: _blocks _heads
     core/sending/test_auto_window: _clients _interval
@@ -128,7 +128,7 @@ PRIVATE_IMPORTS = _lines(
     core/websocket/test_http2: core.testing.http2_client core.websocket.session
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump
-    driver/test_feed_books: driver.handlers.feed_books
+    driver/test_feed_totals: driver.handlers.feed_totals
     driver/test_feed_neighbours: driver.loop.pump
     driver/test_selector_poller: driver.loop.turns
     driver/test_top: driver.command.keyboard driver.command.top driver.command.top_table

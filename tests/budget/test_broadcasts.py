@@ -12,7 +12,7 @@ from tests.core.feeds.wires import Wired
 from httpng_core import Broadcast, Certificates, Feed, Settings, TlsFiles
 from httpng_core.testing import Clock
 
-# Over TLS: what asks, what counts, the record, the book of records.
+# Over TLS: what asks, what counts, the record, and what notes it.
 CALLS = {"http/1.1": 0, "tls": 4, "http/2": 2, "http/2+tls": 4}
 FEW, MANY = 5, 15
 PAYLOAD = "x" * 50

@@ -35,8 +35,8 @@ GET_10 = b"GET / HTTP/1.0\r\n\r\n"
 
 def group_of(feed: Feed) -> Group:
     """Those who follow a feed in the one loop that does; one without followers, if none does."""
-    for branch in feed._branches.values():
-        for group in branch._groups.all:
+    for loop in feed._loops.values():
+        for group in loop._groups.all:
             return group
     return Group(None, feed.clock, feed._backlog, lambda *left: None, is_closed=False)
 

@@ -60,7 +60,7 @@ def _stats() -> dict[str, object]:
 
 
 def _kernel_memory() -> int:
-    """Bytes that the kernel holds for the sockets of this process, by its own books."""
+    """Bytes that the kernel holds for the sockets of this process, by its own count."""
     held = 0
     for name in os.listdir("/proc/self/fd"):
         try:

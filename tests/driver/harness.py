@@ -141,7 +141,7 @@ def bytes_acked(sock: socket.socket) -> int:
 
 
 def kernel_accepted(sock: socket.socket) -> int:
-    """All bytes that the kernel has ever taken for this accepted socket, by its own books."""
+    """All bytes that the kernel has ever taken for this accepted socket, by its own count."""
     while True:
         before = bytes_acked(sock)
         total = before + send_queue(sock)

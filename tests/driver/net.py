@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.certificates import as_conf
-from tests.driver.books import Body, Body1, Body2
+from tests.driver.counts import Body, Body1, Body2
 from tests.driver.harness import MANY_CLIENTS, Client, Serving, in_thread, standstill
 from tests.driver.http2_client import WIDE, Client2, Stall, TlsClient2
 from tests.driver.tls_client import TlsClient

@@ -1,4 +1,4 @@
-"""`sent` is what the kernel says: the test reads the kernel's books and maps wire bytes back itself."""
+"""`sent` is what the kernel says: the test reads the kernel's count and maps wire bytes back itself."""
 
 import logging
 import random

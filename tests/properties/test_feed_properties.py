@@ -217,12 +217,12 @@ class FeedMachine(RuleBasedStateMachine):
         assert told.skipped + told.expired >= gaps
         assert told.expired == 0 or client.max_age is not None
         self._check_memory(client)
-        self._check_books(client)
+        self._check_counts(client)
         responses = client.driven.responses()
         assert client.driven.stats.sent == (len(responses[0].body) if responses else 0)
         assert client.driven.connection.accepted == len(client.driven.wire)
 
-    def _check_books(self, client: Seen) -> None:
+    def _check_counts(self, client: Seen) -> None:
         """All that was published of what a client wants has become something, since it follows."""
         if client.keys is self.live or client.follow.settled:
             return
@@ -248,7 +248,7 @@ class FeedMachine(RuleBasedStateMachine):
             assert pending <= MAX_QUEUED // len("<a 1 0>")
 
     def teardown(self) -> None:
-        """The feed closes and the kernels take all: everybody ends with the newest, and the books agree."""
+        """The feed closes and the kernels take all: everybody ends with the newest, and the counts agree."""
         if not hasattr(self, "feed"):
             return
         self.feed.close()

@@ -1,7 +1,7 @@
 """Any order of publishing, of a kernel that takes what it likes, and of time, under any policy of lag.
 
 No newest value is lost but of keys that a step has dropped, or as a step has closed; values of a key come in
-order; and of all that was published for the follower each payload is in one column of the books.
+order; and of all that was published for the follower each payload is in one column of the counts.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Run:
         self.published = 0
 
     @property
-    def books(self) -> FollowStats:
-        books = self.client.io.get_follow_stats()
-        assert books is not None
-        return books
+    def counts(self) -> FollowStats:
+        counts = self.client.io.get_follow_stats()
+        assert counts is not None
+        return counts
 
     def do(self, doing: str, value: Any) -> None:
         """One of `doings`."""
@@ -95,7 +95,7 @@ class Run:
             self.feed.remove(value)
             self.newest.pop(value, None)
         run_broadcasts(self.broadcasts, 100, self.clock())
-        assert min(self.books.delivered, self.books.skipped, self.books.pending) >= 0
+        assert min(self.counts.delivered, self.counts.skipped, self.counts.pending) >= 0
 
     def rest(self) -> None:
         """The client takes all, for as long as it takes."""
@@ -106,21 +106,21 @@ class Run:
 
     def check(self) -> None:
         """Nothing was lost that may not be."""
-        came, books = values_in(self.client.body), self.books
+        came, counts = values_in(self.client.body), self.counts
         assert all(numbers == sorted(set(numbers)) for numbers in came.values())
         if self.client.exchange.cause.label == "limit(lag_policy)":
             assert self.policy[-1].action == "close"
             return
-        assert books.pending == 0
-        assert books.delivered == sum(map(len, came.values()))
-        dropping = [step for step in self.policy if step.action == "drop"] if books.dropped else []
+        assert counts.pending == 0
+        assert counts.delivered == sum(map(len, came.values()))
+        dropping = [step for step in self.policy if step.action == "drop"] if counts.dropped else []
         for key, last in self.newest.items():
             if not any(step.drops(key) for step in dropping):
                 assert came[key][-1:] == [last], f"the newest value of {key} was lost"
         if self.every and not dropping:
-            assert books.delivered + books.skipped == self.published
+            assert counts.delivered + counts.skipped == self.published
             if all(step.action != "conflate" for step in self.policy):
-                assert books.skipped == 0, "without a step that conflates each message comes"
+                assert counts.skipped == 0, "without a step that conflates each message comes"
 
 
 def run(policy: list[LagStep], steps: list[tuple[str, Any]], *, every: bool) -> None:

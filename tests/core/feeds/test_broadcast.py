@@ -268,7 +268,7 @@ def test_who_wants_to_know_what_is_acknowledged_steps_out() -> None:
     client.connection.bytes_acknowledged(client.connection.accepted, client.now)
     assert client.stats.acked == 8
     stage.publish("six,")
-    assert client.connection.wants_write, "acknowledgements need books"
+    assert client.connection.wants_write, "acknowledgements need counts"
 
 
 def test_when_the_feed_closes_all_get_what_is_pending() -> None:
@@ -490,7 +490,7 @@ def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     assert [client.connection.accepted for client in others] == [len(client.wire) for client in others]
 
 
-@pytest.mark.parametrize("part", ["settle_books", "wake"])
+@pytest.mark.parametrize("part", ["settle_counts", "wake"])
 def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(3)
     ill = stage.clients[1]

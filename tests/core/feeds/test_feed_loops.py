@@ -288,7 +288,7 @@ def test_what_threads_publish_is_sent_in_the_thread_of_the_loop() -> None:
 
 
 def test_asking_for_the_stats_of_a_feed_changes_nothing_in_other_loops() -> None:
-    """They are asked for in any thread: the books of a follower in step are for its own."""
+    """They are asked for in any thread: the counts of a follower in step are for its own."""
     feed, loop, broadcasts = every(), Loop(), list[Broadcast]()
     client = Following(loop, broadcasts)
     client.follow(feed)

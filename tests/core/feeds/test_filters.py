@@ -451,7 +451,7 @@ class Quiet:
     def cut_off(self, last: bytes, now: float, cause: object) -> None:
         raise AssertionError
 
-    def settle_books(self, source: object) -> None:
+    def settle_counts(self, source: object) -> None:
         raise AssertionError
 
     def broadcast_fell_short(self, taken: int, now: float) -> None:

@@ -23,7 +23,7 @@ class Client(Following):
         return follow
 
     @property
-    def books(self) -> FollowStats:
+    def counts(self) -> FollowStats:
         stats = self.io.get_follow_stats()
         assert stats is not None
         return stats
@@ -47,17 +47,17 @@ def test_a_step_is_taken_when_the_lag_has_come_to_it_and_told_before_all_else(cl
     client.follow(feed, policy=[LagStep(2, "conflate", mark="[slow]", left="[fine]")])
     publish(feed, "a1", "b1")
     client.advance(1.999)
-    assert client.books.lag_step == 0
+    assert client.counts.lag_step == 0
     client.advance(0.001)
-    assert client.books.lag_step == 1, "by a timer: the client takes nothing"
+    assert client.counts.lag_step == 1, "by a timer: the client takes nothing"
     client.push(11)
     assert client.body == b"[slow]"
     client.push()
     assert client.body == b"[slow]a1,b1,"
     client.advance(1.9)
-    assert client.books.lag_step == 1
+    assert client.counts.lag_step == 1
     client.advance(0.1)
-    assert client.books.lag_step == 0
+    assert client.counts.lag_step == 0
     client.push()
     assert client.body == b"[slow]a1,b1,[fine]"
     assert client.positions == (len(client.body),) * 2
@@ -70,7 +70,7 @@ def test_what_waits_later_counts_from_then(client: Client) -> None:
         client.advance(1.5)
         publish(feed, "a1")
         client.advance(1.5)
-        assert client.books.lag_step == 0
+        assert client.counts.lag_step == 0
         client.push()
 
 
@@ -83,7 +83,7 @@ def test_who_is_slow_for_good_does_not_go_up_and_down(client: Client) -> None:
         client.advance(2 if number == 0 else 1.2)
         client.push()
         client.advance(0.5)
-        steps.append(client.books.lag_step)
+        steps.append(client.counts.lag_step)
     assert steps == [1] * 20
 
 
@@ -94,13 +94,13 @@ def test_several_steps_at_once_and_back_one_by_one(client: Client) -> None:
     publish(feed, "a1")
     client.clock.now += 5
     client.advance(0)
-    assert client.books.lag_step == 3
+    assert client.counts.lag_step == 3
     client.push()
     for step, seconds in ((2, 4), (1, 2), (0, 1)):
         client.advance(seconds - 0.1)
-        assert client.books.lag_step == step + 1
+        assert client.counts.lag_step == step + 1
         client.advance(0.1)
-        assert client.books.lag_step == step
+        assert client.counts.lag_step == step
         client.push()
     assert client.body == b"[up 1][up 2][up 4]a1,[down 4][down 2][down 1]"
 
@@ -113,7 +113,7 @@ def test_of_a_step_that_is_left_before_it_was_told_nothing_is(client: Client) ->
     # Nothing waits any more, though the client has taken nothing.
     feed.remove("a")
     client.advance(2)
-    assert client.books.lag_step == 0
+    assert client.counts.lag_step == 0
     publish(feed, "a2")
     client.push()
     assert client.body == b"a2,"
@@ -126,7 +126,7 @@ def test_what_is_held_back_by_a_limit_is_no_lag(client: Client) -> None:
         publish(feed, f"a{number}")
         client.push()
         client.advance(5)
-    assert client.books.lag_step == 0
+    assert client.counts.lag_step == 0
 
 
 def test_what_was_published_before_it_came_is_no_lag(client: Client) -> None:
@@ -138,7 +138,7 @@ def test_what_was_published_before_it_came_is_no_lag(client: Client) -> None:
     client.advance(1)
     client.push()
     assert client.body.endswith(b"a1,")
-    assert client.books.lag_step == 0
+    assert client.counts.lag_step == 0
 
 
 def test_who_has_come_to_no_step_is_in_step_with_others() -> None:
@@ -188,7 +188,7 @@ def test_where_every_message_counts_the_newest_of_each_key_is_kept_for_as_long_a
     publish(feed, "a1", "b1", "a2", "c1")
     client.advance(2)
     publish(feed, "c2", "a3")
-    stats = client.books
+    stats = client.counts
     assert (stats.skipped, stats.pending) == (3, 3)
     client.push()
     assert client.body == b"[3]b1,c2,a3,"
@@ -196,7 +196,7 @@ def test_where_every_message_counts_the_newest_of_each_key_is_kept_for_as_long_a
     publish(feed, "a4", "a5")
     client.push()
     assert client.body == b"[3]b1,c2,a3,a4,a5,"
-    assert client.books.delivered == 5
+    assert client.counts.delivered == 5
 
 
 def test_what_was_replaced_takes_no_room(client: Client) -> None:
@@ -225,12 +225,12 @@ def test_with_more_keys_than_may_wait_it_overflows_all_the_same(client: Client) 
 
 def sent_in(client: Client, feed: Feed, seconds: int) -> int:
     """How many of one key are sent to a client that takes all, of ten published in a second."""
-    before = client.books.delivered
+    before = client.counts.delivered
     for number in range(10 * seconds):
         publish(feed, f"a{number}")
         client.push()
         client.advance(0.1)
-    return client.books.delivered - before
+    return client.counts.delivered - before
 
 
 def test_its_rate_is_lowered_and_told_and_then_as_before(client: Client) -> None:
@@ -238,9 +238,9 @@ def test_its_rate_is_lowered_and_told_and_then_as_before(client: Client) -> None
     client.follow(feed, policy=[LagStep(2, "slow", max_rate=1)], max_rate=5)
     publish(feed, "a1")
     client.advance(2)
-    assert client.books.max_rate == 1
+    assert client.counts.max_rate == 1
     assert sent_in(client, feed, 2) == 2, "while it is taken"
-    assert client.books.max_rate == 5
+    assert client.counts.max_rate == 5
     assert sent_in(client, feed, 10) == pytest.approx(50, abs=1)
 
 
@@ -250,12 +250,12 @@ def test_what_the_handler_changes_meanwhile_counts_when_it_is_left(client: Clien
     publish(feed, "a1")
     client.advance(2)
     client.io.set_follow_pace(max_rate=10)
-    assert client.books.max_rate == 1
+    assert client.counts.max_rate == 1
     client.io.set_follow_pace(max_rate=0.5)
-    assert client.books.max_rate == 0.5
+    assert client.counts.max_rate == 0.5
     client.push()
     client.advance(2)
-    assert (client.books.lag_step, client.books.max_rate) == (0, 0.5)
+    assert (client.counts.lag_step, client.counts.max_rate) == (0, 0.5)
 
 
 def test_a_rate_is_not_for_messages_that_all_count(client: Client) -> None:
@@ -280,7 +280,7 @@ def test_some_keys_are_sent_no_more_for_a_reason(client: Client) -> None:
     publish(feed, "a3", "b3", "c3")
     client.push()
     assert client.body == b"[only a]a2,d1,a3,"
-    stats = client.books
+    stats = client.counts
     assert stats.dropped == ("too slow for details",)
     # They count as never published for this one.
     assert (stats.delivered, stats.skipped, stats.pending) == (3, 1, 0)
@@ -289,7 +289,7 @@ def test_some_keys_are_sent_no_more_for_a_reason(client: Client) -> None:
     client.advance(2)
     publish(feed, "b4")
     client.push()
-    assert client.books.dropped == ("too slow for details",), "once, though the step is taken again"
+    assert client.counts.dropped == ("too slow for details",), "once, though the step is taken again"
     assert client.body == b"[only a]a2,d1,a3,[only a]a4,"
 
 
@@ -312,7 +312,7 @@ def test_of_several_feeds_each_drops_its_own(client: Client) -> None:
     client.advance(2)
     client.push()
     assert client.body == b"a1,a1,"
-    assert (client.books.dropped, client.books.lag_step) == (("no b",), 1)
+    assert (client.counts.dropped, client.counts.lag_step) == (("no b",), 1)
 
 
 def test_a_dropped_key_is_in_step_with_nobody() -> None:
@@ -463,7 +463,7 @@ def test_of_several_feeds_all_are_slowed_and_conflated(client: Client) -> None:
     for feed, name in zip(feeds, "ab", strict=True):
         publish(feed, name + "1")
     client.advance(2)
-    assert (client.books.lag_step, client.books.max_rate) == (2, 0.1)
+    assert (client.counts.lag_step, client.counts.max_rate) == (2, 0.1)
     client.push()
     for feed, name in zip(feeds, "ab", strict=True):
         publish(feed, name + "2")

@@ -1,4 +1,4 @@
-"""The books of the core: timers, calls that settle once, the Date."""
+"""What the core keeps account of: timers, calls that settle once, the Date."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""The book of records: sealed offsets to plaintext offsets, by whole records."""
+"""The records that were sealed: sealed offsets to plaintext offsets, by whole records."""
 
 import random
 

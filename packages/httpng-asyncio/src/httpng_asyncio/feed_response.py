@@ -228,7 +228,7 @@ class _Owner:
         self.last = last
         self.reset(now, cause)
 
-    def settle_books(self, source: object) -> None:
+    def settle_counts(self, source: object) -> None:
         """Do nothing: it is in step with nobody."""
 
     def broadcast_fell_short(self, taken: int, now: float) -> None:

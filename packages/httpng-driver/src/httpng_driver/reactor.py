@@ -1,4 +1,4 @@
-"""The seam between the driver and an event loop: seven verbs, and how one more loop is run."""
+"""What the driver asks of an event loop: its verbs, and how one more loop is run."""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager

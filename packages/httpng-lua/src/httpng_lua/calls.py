@@ -260,7 +260,7 @@ def stats_values(stats: SendStats) -> Answer:
 
 
 def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return header fields as they cross the border: name and value, a line each."""
+    """Return header fields as they cross the boundary: name and value, a line each."""
     return b"".join([b"%b\n%b\n" % pair for pair in fields])
 
 
@@ -336,7 +336,7 @@ def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
 
 
 def pairs(lines: bytes | None) -> FlatHeaders:
-    """Return headers as they cross the border: name and value, a line each."""
+    """Return headers as they cross the boundary: name and value, a line each."""
     if lines is None:
         return ()
     return _kept_pairs(lines) if len(lines) < _SHORT else _split(lines)

@@ -1,4 +1,4 @@
-"""The Lua runtimes: lupa's module chosen by name, our Lua files run in it, text at the border.
+"""The Lua runtimes: lupa's module chosen by name, our Lua files run in it, text at the boundary.
 
 Bytes are Lua's strings and cross as they are. Lua gets the host's closures when it starts, and from
 then on nothing but plain values cross, in both directions: lupa ties an object of Lua's to the coroutine
@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from httpng_core import ConfigError
 from httpng_core.languages import LuaRuntime
-from httpng_lua.confine.border import Border
+from httpng_lua.confine.boundary import Boundary
 from httpng_lua.kinds import LuaKind
 
 PARTS: Final = (
@@ -44,7 +44,7 @@ PARTS: Final = (
     "lua/log.lua",
 )
 """Our files in the order in which they run; each gets the host's calls and a table that they share."""
-_BORDER: Final = ("confine/border.lua", "confine/nesting.lua")
+_BOUNDARY: Final = ("confine/boundary.lua", "confine/nesting.lua")
 
 _BYTECODE: Final = b"\x1b"
 _MODULE: Final = re.compile(rb"[\w-]+(\.[\w-]+)*")
@@ -87,7 +87,7 @@ class Runtime:
             attribute_filter=_deny,
             max_memory=None if kind.memory_limit is None else 0,
         )
-        self._border = Border(self._lua, kind, clock) if kind.is_confined else None
+        self._boundary = Boundary(self._lua, kind, clock) if kind.is_confined else None
         # What lupa leaves there reaches into Python objects.
         self._lua.execute(b"python = nil; package.loaded.python = nil; io.stdout:setvbuf('line')")
         self._core = self._lua.table()
@@ -95,12 +95,12 @@ class Runtime:
         for part in _parts(kind):
             source = files(__package__).joinpath(part).read_bytes()
             self._lua.execute(source, calls, self._core, name=_chunk_name(part))
-        self._functions = self._core if self._border is None else self._core[b"entries"]
+        self._functions = self._core if self._boundary is None else self._core[b"entries"]
 
     def function(self, name: str) -> Callable[..., Any]:
         """One of the functions that our Lua files offer."""
         found: Callable[..., Any] = self._functions[name.encode()]
-        return found if self._border is None else self._border.entry(found)
+        return found if self._boundary is None else self._boundary.entry(found)
 
     @property
     def memory(self) -> int | None:
@@ -136,7 +136,7 @@ class Runtime:
     def _calls(self, host: Mapping[str, Callable[..., Any]]) -> Mapping[str, Any]:
         if self._kind.sandbox:
             host = {**host, "module": self._source_of}
-        return host if self._border is None else self._border.calls(host)
+        return host if self._boundary is None else self._boundary.calls(host)
 
     def _source_of(self, name: bytes) -> tuple[bytes, bytes] | None:
         """Return the source of a module beside the script, and its path."""
@@ -150,7 +150,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class LuaFunction:
-    """Stands for a function of Lua's, which doesn't cross the border, where a value is looked at.
+    """Stands for a function of Lua's, which doesn't cross the boundary, where a value is looked at.
 
     Attributes:
         number: what Lua knows it by.
@@ -212,7 +212,7 @@ def _parts(kind: LuaKind) -> Iterator[str]:
     if kind.time_limit is not None:
         yield "confine/stopping.lua"
     if kind.is_confined:
-        yield from _BORDER
+        yield from _BOUNDARY
     yield from PARTS
     if kind.sandbox:
         yield "confine/sandbox.lua"

@@ -1,4 +1,4 @@
-"""What crosses the border between the host and a fiber, and how much a fiber may do in one turn."""
+"""What crosses the boundary between the host and a fiber, and how much a fiber may do in one turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Code(IntEnum):
     """It raised; the message follows."""
 
 
-# lupa hands an IntEnum over as an object: at the border they must be plain integers.
+# lupa hands an IntEnum over as an object: at the boundary they must be plain integers.
 DONE: Final = int(Code.DONE)
 TURN: Final = int(Code.TURN)
 WAIT: Final = int(Code.WAIT)
@@ -71,7 +71,7 @@ class Failed:
         message: message and traceback.
         told: what its client is told whose doing it is; `None`: it is the handler's.
         status: the status that says so.
-        fields: the headers that go with it, as they cross the border.
+        fields: the headers that go with it, as they cross the boundary.
     """
 
     message: str

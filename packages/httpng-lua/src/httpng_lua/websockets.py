@@ -182,7 +182,7 @@ def _prepared(
 
 
 def _lines(fields: dict[str, str]) -> bytes | None:
-    """Return headers as they cross the border; `None` for none."""
+    """Return headers as they cross the boundary; `None` for none."""
     return "\n".join(part for field in fields.items() for part in field).encode() or None
 
 

@@ -6,7 +6,7 @@
 3. A follower steps out when its socket takes less than a whole payload, when its exchange is asked for more
    than following, or when it is owed something that the others are not. What is pending goes with it.
 4. What a follower was sent is the difference of the totals, now and when it stepped in. So a payload that is
-   taken whole costs a call of `send()` and a comparison, and no books.
+   taken whole costs a call of `send()` and a comparison, and is counted with the others.
 5. A newer value of the key that a pass is sending ends the pass: those that were not reached skip the older
    one and come first in the next. Where values are merged or sent as deltas it doesn't: all get both.
 6. Where payloads have ids, one is chosen with each pass: what is owed to all is the same.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from httpng_core.feeds.backlog import EveryBacklog, LatestBacklog, Payload
 from httpng_core.feeds.deltas import Bases, Deltas
 from httpng_core.feeds.merging import Merger
-from httpng_core.feeds.places import Books, Place
+from httpng_core.feeds.places import Counts, Place
 from httpng_core.feeds.resume import Ids
 from httpng_core.sending.host import DirectSend
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from httpng_core.feeds.follower import Follower
 
 MAX_PAYLOAD = 16 * 1024 - 64
-"""Longer payloads are sent to each follower for itself: there the copy costs more than the books.
+"""Longer payloads are sent to each follower for itself: there the copy costs more than counting.
 
 With what is framed around it a payload fits into a record of TLS, and into a DATA frame of any client's.
 """
@@ -91,7 +91,7 @@ class Broadcast:
         # What a pass is sending, and what is sent of it.
         self._payload: Payload | None = None
         self._sent_as: Payload | None = None
-        self._totals: Books = (0, 0, 0)
+        self._totals: Counts = (0, 0, 0)
         self._cursor = 0
         self._members: list[Follower | None] = []
         self._sends: list[DirectSend] = []
@@ -156,15 +156,15 @@ class Broadcast:
         """Note that `member` may not step in after all."""
         self._candidates.pop(member, None)
 
-    def take_books(self, member: Place) -> Books:
+    def take_counts(self, member: Place) -> Counts:
         """Return what was sent to `member` since this was asked last."""
-        taken = self.unbooked(member)
+        taken = self.uncounted(member)
         before = member.base
         member.base = before[0] + taken[0], before[1] + taken[1], before[2] + taken[2]
         return taken
 
-    def unbooked(self, member: Place) -> Books:
-        """Return what `take_books` would tell now."""
+    def uncounted(self, member: Place) -> Counts:
+        """Return what `take_counts` would tell now."""
         count, body, wire = self._totals
         if self._sent_as is not None and member.slot < self._cursor:
             count, body, wire = self._plus(self._totals, self._sent_as)
@@ -190,7 +190,7 @@ class Broadcast:
             bases.sent(self._payload)
 
     def remove(self, member: "Follower") -> None:
-        """Note that `member` steps out; its books were taken, and what is pending for it is now its own."""
+        """Note that `member` steps out; its counts were taken, and what is pending for it is now its own."""
         self._vacate(member.slot)
         # Not in a pass, where a driver counts places; and seldom, as it costs a look at each.
         if self._payload is None and self._gone * 2 > len(self._members):
@@ -229,7 +229,7 @@ class Broadcast:
         try:
             member.fell_short(payload, sent_as.body, taken, now)
         except Exception:
-            # Its client has a part of a payload that no books know of.
+            # Its client has a part of a payload that is counted nowhere.
             self._give_up(member, now)
             raise
 
@@ -364,7 +364,7 @@ class Broadcast:
             if member is not None and concerns(member):
                 member.step_out()
 
-    def _plus(self, books: Books, payload: Payload) -> Books:
-        count, body, wire = books
+    def _plus(self, counts: Counts, payload: Payload) -> Counts:
+        count, body, wire = counts
         size = len(payload.body)
         return count + 1, body + size, wire + (len(payload.chunk) if self._chunks else size + _FRAME_HEAD)

@@ -7,8 +7,8 @@
 3. Publishing marks the followers and returns; those that are in step with each other are marked as one. A
    follower that is behind costs it next to nothing.
 4. For each follower, published = delivered + skipped + merged + expired + pending, since it joined.
-5. Each event loop that follows has its own branch of the feed. What is published waits in the inbox of each,
-   where it is coalesced at once, and is taken in the thread of its loop.
+5. A feed has a part for each event loop that follows (`FeedLoop`). What is published waits in the inbox of
+   each, where it is coalesced at once, and is taken in the thread of its loop.
 """
 
 from collections.abc import Callable, Hashable
@@ -38,7 +38,7 @@ from httpng_core.feeds.keys import KeyFilter, checked_keys
 from httpng_core.feeds.merging import Merge, asked_merge
 from httpng_core.feeds.pace import Pace
 from httpng_core.feeds.past import Past, progress_since
-from httpng_core.feeds.per_loop import Branch, FeedStatistics
+from httpng_core.feeds.per_loop import FeedLoop, FeedStatistics
 from httpng_core.feeds.publishing import Publishing
 from httpng_core.feeds.resume import Resume, checked_resume
 from httpng_core.feeds.stats import FeedStats
@@ -124,7 +124,7 @@ class Feed(Publishing):
         self._has_lock = lock is not None
         self._lock = nullcontext() if lock is None else lock
         self._latest = {}
-        self._branches = {}
+        self._loops = {}
         # What became of the payloads for followers that are gone: delivered, skipped, expired and merged.
         self._gone = (0, 0, 0, 0)
 
@@ -207,15 +207,15 @@ class Feed(Publishing):
         """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
         with self._lock:
             self.is_closed = True
-            called = [branch for branch in self._branches.values() if branch.hand_close()]
-        for branch in called:
-            branch.call()
+            called = [loop for loop in self._loops.values() if loop.hand_close()]
+        for loop in called:
+            loop.call()
 
     def get_stats(self) -> FeedStats:
         """Return what became of all that was published; what other threads do just now may be missing."""
         with self._lock:
             delivered, skipped, expired, merged = self._gone
-            followers = [follower for branch in self._branches.values() for follower in branch.followers]
+            followers = [follower for loop in self._loops.values() for follower in loop.followers]
         for follower in followers:
             stats = follower.stats
             delivered += stats.delivered
@@ -234,7 +234,7 @@ class Feed(Publishing):
     def statistics(self) -> FeedStatistics:
         """Return what the feed keeps; what other threads are doing just now may be missing."""
         with self._lock:
-            loops = tuple(branch.statistics() for branch in self._branches.values())
+            loops = tuple(loop.statistics() for loop in self._loops.values())
         waiting = sum(loop.handed for loop in loops)
         return FeedStatistics(values=len(self._latest), waiting=waiting, loops=loops)
 
@@ -268,18 +268,18 @@ class Feed(Publishing):
     def join(self, follower: Follower, host: Host) -> tuple[Group, list[Payload]]:
         """Have `follower` follow in the loop that calls this: in which group, and what it starts with."""
         with self._lock:
-            branch = self._branches.get(host.call_in_loop)
-            if branch is None:
-                branch = self._new_branch(host)
-                self._branches[host.call_in_loop] = branch
+            loop = self._loops.get(host.call_in_loop)
+            if loop is None:
+                loop = self._new_loop(host)
+                self._loops[host.call_in_loop] = loop
             # By the policy "every" the latest values are none.
-            group = branch.join(follower, self._latest, self._number, is_closed=self.is_closed)
+            group = loop.join(follower, self._latest, self._number, is_closed=self.is_closed)
         try:
             # What is published meanwhile waits in the inbox: it is for this one as well.
-            return group, [*branch.begin(follower, group), *self._begun]
+            return group, [*loop.begin(follower, group), *self._begun]
         except BaseException:
             with self._lock:
-                self._remove_from(branch, follower)
+                self._remove_from(loop, follower)
             raise
 
     def delivered_late(self) -> None:
@@ -290,17 +290,17 @@ class Feed(Publishing):
 
     # Inside -------------------------------------------------------------------------------------------
 
-    def _new_branch(self, host: Host) -> Branch:
+    def _new_loop(self, host: Host) -> FeedLoop:
         inbox, left, merge, delta = self._inbox(), self._left, self._merge, self._delta
-        return Branch(host, self._lock, self.clock, self._backlog, inbox, left, merge, delta, self._past)
+        return FeedLoop(host, self._lock, self.clock, self._backlog, inbox, left, merge, delta, self._past)
 
     def _backlog(self) -> LatestBacklog | EveryBacklog:
         if self._keeps_every:
             return EveryBacklog(self._max_queued, drops_oldest=self._drops_oldest)
         return LatestBacklog(resumes=self._past is not None)
 
-    def _left(self, follower: Follower, branch: Branch) -> None:
-        """Count what became of all for a follower that is gone; a branch goes with its last one."""
+    def _left(self, follower: Follower, loop: FeedLoop) -> None:
+        """Count what became of all for a follower that is gone; a loop goes with its last one."""
         with self._lock:
             delivered, skipped, expired, merged = self._gone
             stats = follower.stats
@@ -310,12 +310,12 @@ class Feed(Publishing):
                 expired + stats.expired,
                 merged + stats.merged,
             )
-            self._remove_from(branch, follower)
+            self._remove_from(loop, follower)
 
-    def _remove_from(self, branch: Branch, follower: Follower) -> None:
-        branch.remove(follower)
-        if not len(branch) and self._branches.get(branch.call_in_loop) is branch:
-            del self._branches[branch.call_in_loop]
+    def _remove_from(self, loop: FeedLoop, follower: Follower) -> None:
+        loop.remove(follower)
+        if not len(loop) and self._loops.get(loop.call_in_loop) is loop:
+            del self._loops[loop.call_in_loop]
 
     def _inbox(self) -> LatestInbox | EveryInbox:
         if self._keeps_every:

@@ -231,7 +231,7 @@ class Follower(Limited):
         if broadcast is None:
             return
         assert self._owner is not None
-        self._owner.settle_books(self)
+        self._owner.settle_counts(self)
         for payload in broadcast.pending(self):
             if self._group.merger is not None:
                 # No more than one can be there: what a pass is sending.
@@ -264,12 +264,12 @@ class Follower(Limited):
         if owner is not None:
             owner.reset(now, Cause(EndKind.SERVER_DEFECT, "a defect left it unknown what the client has"))
 
-    def take_books(self) -> "calls.BroadcastSent":
+    def take_counts(self) -> "calls.BroadcastSent":
         """Return what a broadcast has sent since this was asked last."""
         broadcast = self._broadcast
         if broadcast is None:
             return 0, 0, 0.0
-        count, body, wire = broadcast.take_books(self)
+        count, body, wire = broadcast.take_counts(self)
         self._delivered += count
         return body, wire, broadcast.moved_at
 

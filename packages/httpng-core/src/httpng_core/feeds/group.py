@@ -1,6 +1,6 @@
 """Followers of one event loop that want the same keys of a feed.
 
-1. What is published counts for a group if its keys are wanted there. So gaps and books are about those alone.
+1. What is published counts for a group if its keys are wanted there. Gaps and counts are about those alone.
 2. Those in step share a broadcast, as the followers of a whole feed do.
 3. A key that is wanted from now on counts as published when its latest value was given; what is pending of
    one that is wanted no more counts as never published.

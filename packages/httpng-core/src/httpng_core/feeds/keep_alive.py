@@ -102,16 +102,16 @@ class KeptAlive:
         """Let nothing be sent but what is offered."""
         self._source.step_out()
 
-    def take_books(self) -> BroadcastSent:
+    def take_counts(self) -> BroadcastSent:
         """Return what a broadcast has sent since this was asked last."""
-        return self._source.take_books()
+        return self._source.take_counts()
 
     def _arm(self, since: float) -> None:
         self._timer = self._exchange.timers.add(since + self._keep.seconds, self._ring)
 
     def _ring(self, now: float) -> None:
         exchange = self._exchange
-        exchange.settle_books(self)
+        exchange.settle_counts(self)
         if exchange.moved_at + self._keep.seconds > now:
             self._arm(exchange.moved_at)
             return

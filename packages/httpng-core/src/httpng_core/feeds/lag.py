@@ -118,9 +118,9 @@ class LagWatched:
         """Let nothing be sent but what is offered."""
         self._source.step_out()
 
-    def take_books(self) -> BroadcastSent:
+    def take_counts(self) -> BroadcastSent:
         """Return what a broadcast has sent since this was asked last."""
-        return self._source.take_books()
+        return self._source.take_counts()
 
     def _look(self) -> None:
         """Have what is to be told now, if anything is."""

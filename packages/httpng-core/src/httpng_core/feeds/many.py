@@ -162,7 +162,7 @@ class ManyFollower:
     def step_out(self) -> None:
         """Do nothing."""
 
-    def take_books(self) -> "calls.BroadcastSent":
+    def take_counts(self) -> "calls.BroadcastSent":
         """Return that no broadcast has sent anything."""
         return 0, 0, 0.0
 

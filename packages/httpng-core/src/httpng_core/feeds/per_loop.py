@@ -1,6 +1,6 @@
 """The part of a feed that belongs to one event loop: the followers whose connections are served there.
 
-A feed has a branch for each loop that follows it, for as long as somebody does. What is published waits in
+A feed has one for each loop that follows it, as long as somebody does there. What is published waits in
 the inbox of each, and is taken out in the thread of its loop, so much in a turn; so nothing else here is ever
 touched by two threads at once.
 """
@@ -73,7 +73,7 @@ def keep(latest: Latest, payload: Payload) -> None:
     latest[payload.key] = payload
 
 
-class Branch:
+class FeedLoop:
     """The followers of a feed in one event loop.
 
     Attributes:
@@ -87,7 +87,7 @@ class Branch:
         clock: Callable[[], float],
         backlog: Callable[[], LatestBacklog | EveryBacklog],
         inbox: LatestInbox | EveryInbox,
-        left: Callable[[Follower, "Branch"], None],
+        left: Callable[[Follower, "FeedLoop"], None],
         merge: Asked | None = None,
         delta: tuple[Asked, int] | None = None,
         past: Past | None = None,

@@ -1,6 +1,6 @@
-"""Where a follower stands among those in step, and up to where its books were taken."""
+"""Where a follower stands among those in step, and up to where its counts were taken."""
 
-Books = tuple[int, int, int]
+Counts = tuple[int, int, int]
 """Payloads, body bytes and wire bytes."""
 
 
@@ -9,11 +9,11 @@ class Place:
 
     Attributes:
         slot: its place, while it is in step.
-        base: the totals up to which its books were taken.
+        base: the totals up to which its counts were taken.
     """
 
     __slots__ = ("base", "slot")
 
     def __init__(self) -> None:
         self.slot = -1
-        self.base: Books = (0, 0, 0)
+        self.base: Counts = (0, 0, 0)

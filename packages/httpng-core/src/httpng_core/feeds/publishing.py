@@ -13,7 +13,7 @@ from httpng_core.feeds.deltas import Latest, note_place
 from httpng_core.feeds.inbox import ANY_KEY
 from httpng_core.feeds.merging import Asked, merged_of
 from httpng_core.feeds.past import Past
-from httpng_core.feeds.per_loop import Branch, keep
+from httpng_core.feeds.per_loop import FeedLoop, keep
 from httpng_core.sending.host import CallInLoop
 
 
@@ -23,7 +23,7 @@ class Publishing:
     clock: Callable[[], float]
     is_closed: bool
     published: int
-    _branches: dict[CallInLoop | None, Branch]
+    _loops: dict[CallInLoop | None, FeedLoop]
     _delta: tuple[Asked, int] | None
     _keeps_every: bool
     _latest: Latest
@@ -73,8 +73,8 @@ class Publishing:
             self._number = max(self._number, number)
             if self._past is not None:
                 self._past.begin_at(number)
-            for branch in self._branches.values():
-                branch.begin_at(number)
+            for loop in self._loops.values():
+                loop.begin_at(number)
 
     def lose(self, count: int, key: Hashable = ANY_KEY) -> None:
         """Note that so many were published elsewhere and never will come here.
@@ -91,9 +91,9 @@ class Publishing:
             if self.is_closed or count <= 0:
                 return
             self.published += count
-            called = [branch for branch in self._branches.values() if branch.hand_lost(key, count)]
-        for branch in called:
-            branch.call()
+            called = [loop for loop in self._loops.values() if loop.hand_lost(key, count)]
+        for loop in called:
+            loop.call()
 
     # Inside -------------------------------------------------------------------------------------------
 
@@ -113,8 +113,8 @@ class Publishing:
                 self._past.keep(payload)
             called = self._hand(payload)
         # Without the lock, as it may be the thread of a loop, which takes it at once.
-        for branch in called:
-            branch.call()
+        for loop in called:
+            loop.call()
         return True
 
     def _publish_merged(self, body: bytes, key: Hashable, number: int | None) -> bool:
@@ -128,23 +128,23 @@ class Publishing:
             with self._lock:
                 if self.is_closed:
                     return False
-                branches = list(self._branches.values())
-                waiting = {branch: branch.waiting(key) for branch in branches}
+                loops = list(self._loops.values())
+                waiting = {loop: loop.waiting(key) for loop in loops}
                 missing = [each for each in waiting.values() if each is not None and each not in made]
                 if not missing:
                     payload = self._numbered(body, key, number)
                     note_place(payload, self._latest)
                     keep(self._latest, payload)
                     called = [
-                        branch
-                        for branch, older in waiting.items()
-                        if branch.hand(payload, merged_of(made, older, payload))
+                        loop
+                        for loop, older in waiting.items()
+                        if loop.hand(payload, merged_of(made, older, payload))
                     ]
                     break
             for older in missing:
                 made[older] = None if older.removes else self._merge.answer(older.body, body)
-        for branch in called:
-            branch.call()
+        for loop in called:
+            loop.call()
         return True
 
     def _numbered(self, body: bytes, key: Hashable, number: int | None) -> Payload:
@@ -171,8 +171,8 @@ class Publishing:
             if self._past is not None:
                 self._past.keep(removal)
             called = self._hand(removal)
-        for branch in called:
-            branch.call()
+        for loop in called:
+            loop.call()
         return found
 
     def _told_of(self, key: Hashable) -> bytes | None:
@@ -180,5 +180,5 @@ class Publishing:
         told = None if self._on_remove is None else self._on_remove(key)
         return None if told is None else checked_payload(told)
 
-    def _hand(self, payload: Payload) -> list[Branch]:
-        return [branch for branch in self._branches.values() if branch.hand(payload)]
+    def _hand(self, payload: Payload) -> list[FeedLoop]:
+        return [loop for loop in self._loops.values() if loop.hand(payload)]

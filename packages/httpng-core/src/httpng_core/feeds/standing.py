@@ -1,4 +1,4 @@
-"""What became of the payloads for one follower of a feed: its books."""
+"""What became of the payloads for one follower of a feed: its counts."""
 
 from typing import Any
 
@@ -91,7 +91,7 @@ class Standing(Place):
         return merged if self._broadcast is None else merged + self._broadcast.merged
 
     def _delivered_by_now(self) -> int:
-        return self._delivered + (0 if self._broadcast is None else self._broadcast.unbooked(self)[0])
+        return self._delivered + (0 if self._broadcast is None else self._broadcast.uncounted(self)[0])
 
     def _pending(self) -> int:
         if self._broadcast is not None:

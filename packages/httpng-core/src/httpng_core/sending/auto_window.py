@@ -4,7 +4,7 @@ Numbers only: offsets and times come in, a number of bytes comes out. The idea i
 those of one response body, so a response that shares its connection is measured by its share.
 
 1. A *record* remembers of each send what was acknowledged when it was sent, and when that was. The
-   books are bounded: when they are full, sends share the last record.
+   records are bounded: when they are full, sends share the last record.
 2. A record that is acknowledged gives two samples. The *round trip* is the time since it was sent. The
    *rate* is the bytes acknowledged since it was sent, over that time, or over the time in which they were
    sent if that was longer. Where the time is shorter than any round trip, it says nothing of the rate.

@@ -196,7 +196,7 @@ class FollowOwner(Protocol):
     def cut_off(self, last: bytes, now: float, cause: Cause) -> None:
         """End it cut short, where it can be with `last` as the last of its body."""
 
-    def settle_books(self, source: "Source") -> None:
+    def settle_counts(self, source: "Source") -> None:
         """Count what a broadcast has sent of `source`."""
 
     def broadcast_fell_short(self, taken: int, now: float) -> None:
@@ -236,7 +236,7 @@ class Source(Protocol):
     def step_out(self) -> None:
         """Let nothing be sent but what is offered."""
 
-    def take_books(self) -> BroadcastSent:
+    def take_counts(self) -> BroadcastSent:
         """Return what a broadcast has sent since this was asked last."""
 
     def finish(self) -> None:

@@ -39,11 +39,11 @@ class Queueing(Tracking):
     def count_broadcast(self) -> None:
         """Count what a broadcast has sent, if one does."""
         if self.queue is not None and (source := self.queue.following) is not None:
-            self.settle_books(source)
+            self.settle_counts(source)
 
-    def settle_books(self, source: Source) -> None:
+    def settle_counts(self, source: Source) -> None:
         """Count what a broadcast has sent of `source`."""
-        body, wire, at = source.take_books()
+        body, wire, at = source.take_counts()
         if wire:
             self.current += body
             self.committed += body

@@ -1,4 +1,4 @@
-"""The book of records: which offset of the sealed bytes carries which offset of the plaintext.
+"""The records that were sealed: which offset of the sealed bytes carries which offset of the plaintext.
 
 The kernel counts sealed bytes, the connection within counts plaintext. A client can't open a part of a
 record, so plaintext counts by whole records only. Handshake bytes, tickets, key updates and alerts are

@@ -75,7 +75,7 @@ class MessageSource:
     def step_out(self) -> None:
         """Do nothing: it never steps in."""
 
-    def take_books(self) -> BroadcastSent:
+    def take_counts(self) -> BroadcastSent:
         """Return that no broadcast has sent anything."""
         return 0, 0, 0.0
 

@@ -7,7 +7,7 @@ from threading import RLock
 
 from httpng_core import FULL_EVERY, MAX_QUEUED, Delta, Merge, OnRemove, Overflow, Policy, Resume
 from httpng_core import Feed as CoreFeed
-from httpng_driver.handlers.feed_books import FEED_BOOKS
+from httpng_driver.handlers.feed_totals import FEED_TOTALS
 
 
 class Feed(CoreFeed):
@@ -44,10 +44,10 @@ class Feed(CoreFeed):
             resume=resume,
             lock=RLock(),
         )
-        FEED_BOOKS.begin(self)
+        FEED_TOTALS.begin(self)
 
     def __del__(self) -> None:
-        """Leave what became of its payloads to the books."""
+        """Leave what became of its payloads to the totals."""
         with suppress(AttributeError):
             # One that its constructor refused has told nothing.
-            FEED_BOOKS.end(self)
+            FEED_TOTALS.end(self)

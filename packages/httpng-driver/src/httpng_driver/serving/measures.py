@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from httpng_core import feeds_together
-from httpng_driver.handlers.feed_books import FEED_BOOKS
+from httpng_driver.handlers.feed_totals import FEED_TOTALS
 from httpng_driver.loop.gauges import LAGS, Gauges
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.meter import Histogram, Key, Meter
@@ -36,7 +36,7 @@ def measures_of(service: Service) -> Measures:
     statistics = service.statistics()
     found |= {"ends": dict(statistics.ends), "held": statistics.held}
     found["memory_budget"] = service.settings.memory_budget
-    feeds = feeds_together((FEED_BOOKS.stats(), service.feed_stats()))
+    feeds = feeds_together((FEED_TOTALS.stats(), service.feed_stats()))
     found["became"] = {name: getattr(feeds, name) for name in _BECAME}
     found |= {"published": feeds.published, "followers": feeds.followers}
     if meters:

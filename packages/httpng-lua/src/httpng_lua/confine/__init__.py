@@ -1,5 +1,5 @@
-"""How a script is confined: its sandbox, its limits of time and memory, and what crosses their border."""
+"""How a script is confined: its sandbox, its limits of time and memory, and what crosses their boundary."""
 
-from httpng_lua.confine.border import Border
+from httpng_lua.confine.boundary import Boundary
 
-__all__ = ["Border"]
+__all__ = ["Boundary"]

@@ -27,7 +27,7 @@ local LENIENCE = {
   ['=httpng/coroutines.lua'] = huge,
   ['=httpng/nesting.lua'] = huge,
   ['=httpng/shortage.lua'] = huge,
-  ['=httpng/border.lua'] = huge,
+  ['=httpng/boundary.lua'] = huge,
   ['=httpng/text.lua'] = huge,
   ['=httpng/headers.lua'] = huge,
   ['=httpng/results.lua'] = huge,

@@ -40,7 +40,7 @@ local function checked(options, known, ...)
   return options
 end
 
--- A box.NULL is a nil here, and must not cross the border.
+-- A box.NULL is a nil here, and must not cross the boundary.
 local function option(options, name, kind, wanted)
   local value = options[name]
   if value == nil then

@@ -1,4 +1,4 @@
--- Headers of a response, checked, and as they cross the border: one text, name and value a line each.
+-- Headers of a response, checked, and as they cross the boundary: one text, name and value a line each.
 
 local _, core = ...
 

@@ -30,7 +30,7 @@ local function takes_two(fn)
   return info.isvararg or info.nparams > 1
 end
 
--- A value as a row of plain ones, which is all that crosses the border: a kind, then the value
+-- A value as a row of plain ones, which is all that crosses the boundary: a kind, then the value
 -- itself, a table's length, its keys and its values, a function's number in `functions`, whether it takes two arguments
 -- and the number of the router that it serves, or nothing.
 local function spell(row, value, functions)

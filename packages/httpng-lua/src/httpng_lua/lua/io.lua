@@ -38,7 +38,7 @@ local function body_of(given)
   return body
 end
 
--- A value that may be nil. A box.NULL equals nil, and isn't one that could cross the border.
+-- A value that may be nil. A box.NULL equals nil, and isn't one that could cross the boundary.
 local function optional(given, expected, wrong)
   if given == nil then
     return nil

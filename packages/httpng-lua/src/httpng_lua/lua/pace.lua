@@ -10,7 +10,7 @@ local unpack = table.unpack or unpack
 local NAMES = { 'max_rate', 'max_bandwidth', 'priority' }
 local KNOWN = { max_rate = true, max_bandwidth = true, priority = true }
 
--- A number, or what stands for none; a box.NULL is a nil here, and must not cross the border.
+-- A number, or what stands for none; a box.NULL is a nil here, and must not cross the boundary.
 local function number_of(options, name, may_be_false)
   local given = options[name]
   if given == nil then

@@ -197,7 +197,7 @@ local function stepped(fiber, before, ok, kind, ...)
   return failed(fiber, kind)
 end
 
--- Makes a fiber of a function; `step` starts it. What the function returns crosses the border.
+-- Makes a fiber of a function; `step` starts it. What the function returns crosses the boundary.
 -- All that takes memory is done before it is entered: there may be none, and then nothing must be left.
 local function new_fiber(fn, users, object, origin)
   last_id = last_id + 1

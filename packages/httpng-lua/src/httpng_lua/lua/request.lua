@@ -21,7 +21,7 @@ local streamed = setmetatable({}, { __mode = 'k' })
 -- Of the others: whether the body was read already.
 local taken = setmetatable({}, { __mode = 'k' })
 
--- Headers as they crossed the border: name and value, a line each.
+-- Headers as they crossed the boundary: name and value, a line each.
 local function joined(lines)
   local headers, repeated = {}, {}
   for name, value in gmatch(lines, '([^\n]*)\n([^\n]*)\n') do

@@ -92,7 +92,7 @@ Router.__call = serve
 
 local OPTIONS = { path = true, method = true, host = true, name = true, stream_body = true }
 
--- A box.NULL is a nil here, and must not cross the border.
+-- A box.NULL is a nil here, and must not cross the boundary.
 local function text_of(options, key)
   local value = options[key]
   if value == nil then

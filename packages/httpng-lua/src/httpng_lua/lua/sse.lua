@@ -7,7 +7,7 @@ local error, pairs, tostring, type = error, pairs, tostring, type
 
 local FIELDS = { event = true, id = true, retry = true, comment = true }
 
--- A field that may be left out; a box.NULL is a nil here, and must not cross the border.
+-- A field that may be left out; a box.NULL is a nil here, and must not cross the boundary.
 local function field(fields, name)
   local given = fields[name]
   if given == nil then

@@ -1,4 +1,4 @@
-"""What the kernel says of a connection, in its own books: how many bytes it has ever taken of the server."""
+"""What the kernel says of a connection, by its own count: how many bytes it has ever taken of the server."""
 
 import fcntl
 import struct
@@ -19,7 +19,7 @@ _STEADY: Final = 5
 def standstill(client: Wire) -> tuple[int, int]:
     """Wait until nothing moves; return how many wire bytes the kernel has taken, and how many have arrived.
 
-    To be called while the client doesn't read. Skips the test where there are no such books.
+    To be called while the client doesn't read. Skips the test where there are no such count.
     """
     if not _TABLES[0].exists():
         pytest.skip("the kernel tells nobody how many bytes it holds of a connection (/proc/net/tcp)")

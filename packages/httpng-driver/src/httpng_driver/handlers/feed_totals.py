@@ -8,7 +8,7 @@ from weakref import WeakSet
 from httpng_core import Feed, FeedStats, feeds_together
 
 
-class FeedBooks:
+class FeedTotals:
     """Knows the feeds there are, and adds up what those told that are gone. For all threads."""
 
     def __init__(self) -> None:
@@ -41,5 +41,5 @@ class FeedBooks:
         return feeds_together((gone, *(feed.get_stats() for feed in there)))
 
 
-FEED_BOOKS: Final = FeedBooks()
+FEED_TOTALS: Final = FeedTotals()
 """Those of this process."""

@@ -1,4 +1,4 @@
--- What is done at the border where a state is confined: only plain values cross, and the limit of memory is lifted
+-- What is done at the boundary where a state is confined: only plain values cross, and the limit of memory is lifted
 -- while the host talks to Lua, since there a failure to allocate can't be caught.
 --
 -- Both Luas raise when memory is short with garbage around, LuaJIT always and Lua 5.4 when a stack must grow. So

@@ -1,7 +1,7 @@
 """What is done each time that the host calls into a confined Lua state, or that calls the host.
 
 A failure to allocate while values cross, outside of any protected call, ends the process: Lua's panic. So
-there is a limit of memory only while Lua runs, and none while values cross. border.lua and stopping.lua are
+there is a limit of memory only while Lua runs, and none while values cross. boundary.lua and stopping.lua are
 the other half.
 """
 
@@ -21,8 +21,8 @@ _STEPS: Final = 64
 """How many times Lua may be called until its garbage is collected again, if it is as full as that."""
 
 
-class Border:
-    """The border of one Lua state that is confined."""
+class Boundary:
+    """The boundary of one Lua state that is confined."""
 
     def __init__(self, lua: Any, kind: LuaKind, clock: Callable[[], float]) -> None:
         """`lua` is lupa's runtime, made with `max_memory=0` if there is to be a limit."""
@@ -39,7 +39,7 @@ class Border:
         self._since = inf
 
     def calls(self, host: Mapping[str, Callable[..., Any]]) -> Calls:
-        """Return the calls as Lua gets them, with those that our Lua files need for the border itself."""
+        """Return the calls as Lua gets them, with those that our Lua files need for the boundary itself."""
         calls: Calls = dict(host)
         if self._limit is not None:
             calls = {name: self._lifted(call) for name, call in calls.items()}
@@ -49,7 +49,7 @@ class Border:
         return calls
 
     def entry(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function of Lua's as the host calls it, with its time and without limits at the border."""
+        """Return a function of Lua's as the host calls it, with its time, and unlimited at the boundary."""
         return self._lifted(function if self._time_limit is None else self._timed(function))
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:

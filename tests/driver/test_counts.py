@@ -12,7 +12,7 @@ from typing import Literal
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.driver.books import Books
+from tests.driver.counts import Counts
 from tests.driver.harness import Client, adopted, in_thread, within_bound
 from tests.driver.http2_client import Client2
 from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
@@ -85,7 +85,7 @@ def read_a_little(net: Net, client: Client, chance: random.Random) -> None:
 @pytest.mark.parametrize("until", ["sent", "acked"])
 @pytest.mark.parametrize("window", [0, 1, 64 * 1024])
 async def test_the_books_balance(net: Net, window: int, until: Until) -> None:
-    await check_books(net, window, until, seed=window + len(until))
+    await check_counts(net, window, until, seed=window + len(until))
 
 
 @pytest.mark.soak
@@ -93,27 +93,27 @@ async def test_the_books_balance(net: Net, window: int, until: Until) -> None:
 @pytest.mark.parametrize("window", [0, 1, 10_000, 64 * 1024, 1 << 20])
 async def test_the_books_balance_again_and_again(net: Net, window: int, until: Until) -> None:
     for seed in range(30):
-        await check_books(net, window, until, seed)
+        await check_counts(net, window, until, seed)
 
 
-async def check_books(net: Net, window: int, until: Until, seed: int) -> None:
+async def check_counts(net: Net, window: int, until: Until, seed: int) -> None:
     handler, chance = Impatient(seed, window, until), random.Random(seed)
     async with net.serving(handler) as server, net.connect(server, receive_buffer=RECEIVE_BUFFER) as client:
         client.request()
         await within_bound(handler.started)
         assert handler.io is not None
-        books = Books(await adopted(server, client), handler.io)
-        handler.has_seen_enough = lambda: books.positions > 3
+        counts = Counts(await adopted(server, client), handler.io)
+        handler.has_seen_enough = lambda: counts.positions > 3
         while not handler.written.is_set():
-            books.note()
+            counts.note()
             read_a_little(net, client, chance)
             await anyio.lowlevel.checkpoint()
-        books.note()
+        counts.note()
         received = await in_thread(client.read_body, 1 << 40)
         await within_bound(handler.over)
     assert received.complete
     assert received.body == handler.accepted
-    books.balance(client, net.body(), net.body())
-    assert books.positions > 3
+    counts.balance(client, net.body(), net.body())
+    assert counts.positions > 3
     assert handler.last is not None
     assert handler.last.acked == handler.last.sent == len(handler.accepted)

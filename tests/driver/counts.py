@@ -1,4 +1,4 @@
-"""What the kernel's books and ours say at the same moment, compared with what the client decodes."""
+"""What the kernel's counts and ours say at the same moment, compared with what the client decodes."""
 
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class Body2(FrameWalker):
         return len(self.bodies[max(self.bodies)]) if self.bodies else 0
 
 
-class Books:
+class Counts:
     """Notes at any moment; balances once the client has read what the kernel had accepted by then.
 
     Attributes:
