@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.certificates import make_pair
-from tests.core.carriers import Carried, carried
 from tests.core.sealed import Sealed
+from tests.core.transports import Carried, carried
 
 from httpng_core import (
     CertificateFiles,
@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     both = ["fast", pytest.param("reference", marks=marks)]
     if path.parent.name in HTTP1_FOLDERS and hasattr(metafunc.module, "Driven"):
         metafunc.parametrize("engine", both, indirect=True)
-    if path.parent.name in HTTP2_FOLDERS and {"Driven2", "CARRIERS"} & vars(metafunc.module).keys():
+    if path.parent.name in HTTP2_FOLDERS and {"Driven2", "TRANSPORTS"} & vars(metafunc.module).keys():
         metafunc.parametrize("http2_engine", both, indirect=True)
 
 
@@ -103,5 +103,5 @@ Carry = Callable[..., Carried]
 
 @pytest.fixture
 def carry(certificates: Certificates, pair: CertificateFiles) -> Carry:
-    """`carry(kind, method="GET", **settings)`: an exchange on a carrier."""
+    """`carry(kind, method="GET", **settings)`: an exchange on a transport."""
     return lambda kind, method="GET", **settings: carried(kind, certificates, pair, method, **settings)

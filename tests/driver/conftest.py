@@ -7,16 +7,16 @@ from typing import cast
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import MANY_CLIENTS, Serving, serving_on
-from tests.driver.net import CARRIERS, HTTP1, ON_ALL_LOOPS, Carrier, Net
+from tests.driver.net import HTTP1, ON_ALL_LOOPS, TRANSPORTS, Net, Transport
 
 from httpng_core import CertificateFiles
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What loops and carriers add little together is for `soak`.
+    """What loops and transports add little together is for `soak`.
 
-    Each carrier is tried on one loop; on the others the simplest one and the one that has all, or, of a
+    Each transport is tried on one loop; on the others the simplest one and the one that has all, or, of a
     test with parameters of its own, the simplest alone.
     """
     is_reference = config.getoption("--engine") == "reference"
@@ -24,9 +24,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         params = getattr(getattr(item, "callspec", None), "params", {})
         if is_reference and _is_beyond_the_reference(item, params):
             item.add_marker(pytest.mark.skip(reason="the reference engines don't have that (ADR 204)"))
-        if params.keys() >= {"anyio_backend", "carrier"}:
+        if params.keys() >= {"anyio_backend", "transport"}:
             tried = [HTTP1] if len(params) > 2 else ON_ALL_LOOPS
-            if params["anyio_backend"] != _ASYNCIO and params["carrier"] not in tried:
+            if params["anyio_backend"] != _ASYNCIO and params["transport"] not in tried:
                 item.add_marker(pytest.mark.soak)
 
 
@@ -52,7 +52,7 @@ _ONLY_FAST = {
 def _is_beyond_the_reference(item: pytest.Item, params: dict[str, object]) -> bool:
     name = getattr(item, "originalname", item.name)
     protocol = _ONLY_FAST.get(item.path.stem) or _ONLY_FAST.get(name)
-    return protocol is not None and str(params.get("carrier", protocol)).startswith(protocol)
+    return protocol is not None and str(params.get("transport", protocol)).startswith(protocol)
 
 
 _ASYNCIO = ("asyncio", {"use_uvloop": False})
@@ -84,16 +84,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     return make_pair(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(params=CARRIERS, ids=str)
-def carrier(request: pytest.FixtureRequest) -> Carrier:
+@pytest.fixture(params=TRANSPORTS, ids=str)
+def transport(request: pytest.FixtureRequest) -> Transport:
     """HTTP/1.1 and HTTP/2, in clear text and over TLS."""
-    return cast(Carrier, request.param)
+    return cast(Transport, request.param)
 
 
 @pytest.fixture
-def net(serving: Serving, carrier: Carrier, pair: CertificateFiles) -> Net:
+def net(serving: Serving, transport: Transport, pair: CertificateFiles) -> Net:
     """`async with net.serving(app) as server, net.connect(server) as client`."""
-    return Net(serving, carrier, pair)
+    return Net(serving, transport, pair)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from httpng_driver.loop import Pump
 
 
 @dataclass(frozen=True)
-class Carrier:
+class Transport:
     """What carries an exchange.
 
     Attributes:
@@ -35,50 +35,50 @@ class Carrier:
         return name if self.stall == "socket" else f"{name}-closed-{self.stall}"
 
 
-HTTP1 = Carrier()
-CARRIERS = [HTTP1, Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)]
-ON_ALL_LOOPS = [HTTP1, Carrier(http2=True, tls=True)]
+HTTP1 = Transport()
+TRANSPORTS = [HTTP1, Transport(tls=True), Transport(http2=True), Transport(http2=True, tls=True)]
+ON_ALL_LOOPS = [HTTP1, Transport(http2=True, tls=True)]
 """The simplest and the one that has all."""
 CLOSED_WINDOWS = [
-    Carrier(http2=True, stall="stream"),
-    Carrier(http2=True, tls=True, stall="stream"),
-    Carrier(http2=True, stall="connection"),
+    Transport(http2=True, stall="stream"),
+    Transport(http2=True, tls=True, stall="stream"),
+    Transport(http2=True, stall="connection"),
 ]
 """A client that reads all the time, and gives no room."""
 
 
 class Net:
-    """A carrier, and what it takes to serve over it: a certificate."""
+    """A transport, and what it takes to serve over it: a certificate."""
 
-    def __init__(self, serving: Serving, carrier: Carrier, pair: CertificateFiles) -> None:
+    def __init__(self, serving: Serving, transport: Transport, pair: CertificateFiles) -> None:
         self._serving = serving
-        self.carrier = carrier
+        self.transport = transport
         self._pair = pair
 
     @property
     def many(self) -> int:
         """How many clients there are where there are many."""
-        return MANY_CLIENTS if self.carrier == HTTP1 else MANY_CLIENTS // 8
+        return MANY_CLIENTS if self.transport == HTTP1 else MANY_CLIENTS // 8
 
     def serving(self, app: object, **cfg: Any) -> AbstractAsyncContextManager[Server]:
         """See `Serving`."""
-        listen: object = as_conf(TlsFiles((self._pair,))) if self.carrier.tls else "127.0.0.1:0"
+        listen: object = as_conf(TlsFiles((self._pair,))) if self.transport.tls else "127.0.0.1:0"
         return self._serving(app, listen=listen, **cfg)
 
     @asynccontextmanager
     async def connect(self, server: Server, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:
         """A client, its handshake done."""
         with self.client(server, receive_buffer=receive_buffer) as client:
-            if self.carrier.tls:
+            if self.transport.tls:
                 await in_thread(client.shake)
             yield client
 
     def client(self, server: Server, *, receive_buffer: int | None = None) -> Client:
         """A client that has connected, and no more."""
-        address, buffer, stall = server.addresses[0], receive_buffer, self.carrier.stall
-        if self.carrier.http2:
+        address, buffer, stall = server.addresses[0], receive_buffer, self.transport.stall
+        if self.transport.http2:
             return self.client2(server, receive_buffer=buffer, stall=stall)
-        if self.carrier.tls:
+        if self.transport.tls:
             return TlsClient(address, self._pair, receive_buffer=buffer)
         return Client(address, receive_buffer=buffer)
 
@@ -92,11 +92,11 @@ class Net:
     def client2(self, server: Server, **more: Any) -> Client2:
         """A client of HTTP/2 that has connected, and no more."""
         address = server.addresses[0]
-        return TlsClient2(address, self._pair, **more) if self.carrier.tls else Client2(address, **more)
+        return TlsClient2(address, self._pair, **more) if self.transport.tls else Client2(address, **more)
 
     def body(self) -> Body:
         """Counts what plaintext carries."""
-        return Body2() if self.carrier.http2 else Body1()
+        return Body2() if self.transport.http2 else Body1()
 
     def body_size(self, plaintext: bytes) -> int:
         """How many bytes of the newest response some plaintext carries."""
@@ -107,4 +107,4 @@ class Net:
     async def standstill(self, pump: Pump, client: Client) -> int:
         """Waits until a client that doesn't read the body holds the server up; gives `kernel_accepted`."""
         await in_thread(client.stall)
-        return await standstill(pump.socket, is_full=self.carrier.stall == "socket")
+        return await standstill(pump.socket, is_full=self.transport.stall == "socket")

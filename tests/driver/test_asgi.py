@@ -114,16 +114,16 @@ async def test_the_scope(net: Net) -> None:
         await in_thread(client.get, "/mount/a%20%C3%A9?q=%20&r", "GET", [("x-some", "Value")])
         assert client.port == app.scope["client"][1]
         assert server.addresses[0].port == app.scope["server"][1]
-    carrier, scope = net.carrier, app.scope
+    transport, scope = net.transport, app.scope
     told = {
         key: scope[key] for key in ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path")
     }
     assert told == {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": "2" if carrier.http2 else "1.1",
+        "http_version": "2" if transport.http2 else "1.1",
         "method": "GET",
-        "scheme": "https" if carrier.tls else "http",
+        "scheme": "https" if transport.tls else "http",
         "path": "/root/mount/a é",
         "raw_path": b"/root/mount/a%20%C3%A9",
     }
@@ -543,7 +543,7 @@ async def _echo(scope: Message, receive: Receive, send: Send) -> None:
 def post(net: Net, client: Any, data: bytes, declared: int | None = None) -> None:
     """Sends a request with a body, of which less may come than is declared."""
     length = [("content-length", str(len(data) if declared is None else declared))]
-    if net.carrier.http2:
+    if net.transport.http2:
         client.post(length, data)
     else:
         client.send(client.prepare("/", "POST", length) + data)
@@ -565,7 +565,7 @@ async def test_receive_tells_of_a_client_that_leaves_midway(net: Net) -> None:
             got.append(message)
 
     async with net.serving(app, **OFF) as server, net.connect(server) as client:
-        if net.carrier.http2:
+        if net.transport.http2:
             client.request()
         else:
             await in_thread(post, net, client, b"not all", 100)
@@ -573,7 +573,7 @@ async def test_receive_tells_of_a_client_that_leaves_midway(net: Net) -> None:
         client.close()
         await within_bound(app.done)
     assert app.raised is None
-    assert got or net.carrier.http2
+    assert got or net.transport.http2
 
 
 async def test_a_body_that_is_too_long_is_answered(net: Net, caplog: pytest.LogCaptureFixture) -> None:
@@ -648,7 +648,7 @@ async def test_hints_trailers_and_tls(net: Net) -> None:
         await within_bound(app.done)
     assert (app.raised, received.body, received.complete) == (None, b"x", True)
     tls = app.scope["extensions"].get("tls")
-    if net.carrier.tls:
+    if net.transport.tls:
         assert tls is not None
         assert tls["tls_version"] == 0x0304
         assert tls["cipher_suite"] >> 8 == 0x13

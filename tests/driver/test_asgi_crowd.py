@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.driver.harness import MANY_CLIENTS, serving_on, tasks_of
-from tests.driver.net import HTTP1, Carrier, Net
+from tests.driver.net import HTTP1, Net, Transport
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -110,15 +110,15 @@ async def held_by_each(net: Net, streams: Streams, app: object) -> float:
 
 
 @pytest.mark.usefixtures("many_files")
-@pytest.mark.parametrize("carrier", [HTTP1, Carrier(http2=True)], ids=str)
+@pytest.mark.parametrize("transport", [HTTP1, Transport(http2=True)], ids=str)
 async def test_they_cost_little_more_than_under_native_handlers(
-    carrier: Carrier, anyio_backend_name: str, capsys: pytest.CaptureFixture[str]
+    transport: Transport, anyio_backend_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    streams, net = Streams(), Net(serving_on(anyio_backend_name), carrier, None)  # type: ignore[arg-type]
+    streams, net = Streams(), Net(serving_on(anyio_backend_name), transport, None)  # type: ignore[arg-type]
     native = await held_by_each(net, streams, streams.native)
     asgi = await held_by_each(net, streams, streams.asgi)
     with capsys.disabled():
         told = f"{native / KIB:.0f} KiB for each by native handlers, {asgi / KIB:.0f} by ASGI"
-        print(f"\n{anyio_backend_name}, {carrier}: {told}")
+        print(f"\n{anyio_backend_name}, {transport}: {told}")
     assert native <= WINDOW + EXCHANGE_AT_MOST
     assert asgi <= native + ASGI_AT_MOST

@@ -53,7 +53,7 @@ async def test_messages_go_both_ways(net: Net) -> None:
         await within_bound(app.done)
     assert ws.fields["sec-websocket-protocol"] == "one"
     assert app.ended == {"type": "websocket.disconnect", "code": 3000, "reason": ""}
-    assert app.scope["scheme"] == ("wss" if net.carrier.tls else "ws")
+    assert app.scope["scheme"] == ("wss" if net.transport.tls else "ws")
     assert (app.scope["path"], app.scope["subprotocols"]) == ("/a", ["one", "two"])
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.driver.harness import BOUND, GET, Client, Serving, in_thread
-from tests.driver.net import HTTP1, Carrier, Net
+from tests.driver.net import HTTP1, Net, Transport
 
 from httpng_core import Connection, Request
 from httpng_driver import Server
@@ -80,7 +80,7 @@ async def test_a_body_in_chunks_of_one_byte(serving: Serving, pieces: list[int])
     assert waited[0] <= 3
 
 
-@pytest.mark.parametrize("carrier", [HTTP1, Carrier(tls=True)], ids=str)
+@pytest.mark.parametrize("transport", [HTTP1, Transport(tls=True)], ids=str)
 async def test_others_have_their_turn_while_tiny_chunks_are_read(net: Net) -> None:
     """All of the body is in the kernel, and in front of what the other one asks for."""
     served: list[str] = []

@@ -149,7 +149,7 @@ async def grown(net: Net, server: Server, count: int = 16) -> None:
 
 async def test_clients_that_stand_still_get_no_more_than_the_budget(net: Net) -> None:
     async with net.serving(coroutine, memory_budget=BUDGET) as server:
-        await grown(net, server, 50 if net.carrier == HTTP1 else 24)
+        await grown(net, server, 50 if net.transport == HTTP1 else 24)
 
 
 @pytest.mark.parametrize("handler", [generator, plain])

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 from tests.driver.harness import Observed, adopted, in_thread, until, within_bound
-from tests.driver.net import CARRIERS, Net
+from tests.driver.net import TRANSPORTS, Net
 
 from httpng_core import Request, SendResult, SendStats
 from httpng_driver import IO, Server
@@ -218,7 +218,7 @@ async def test_a_response_that_is_not_wanted_any_more(net: Net) -> None:
         await net.standstill(pump, client)
         client.abandon()
         stats = await handler.outcome()
-        if net.carrier.http2:
+        if net.transport.http2:
             received = await in_thread(client.get, "/next")
             assert received.body == b"the next one"
             assert server.connections == 1
@@ -258,7 +258,7 @@ async def leave_early(
         getattr(client, leave)()
 
 
-@pytest.mark.parametrize("carrier", [each for each in CARRIERS if each.tls], ids=str, indirect=True)
+@pytest.mark.parametrize("transport", [each for each in TRANSPORTS if each.tls], ids=str, indirect=True)
 async def test_a_client_that_leaves_before_its_handshake(net: Net) -> None:
     async with net.serving(lambda req: "served") as server:
         for leave in ("close", "reset", "half_close"):

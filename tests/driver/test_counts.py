@@ -15,14 +15,14 @@ import pytest
 from tests.driver.counts import Counts
 from tests.driver.harness import Client, adopted, in_thread, within_bound
 from tests.driver.http2_client import Client2
-from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
+from tests.driver.net import CLOSED_WINDOWS, TRANSPORTS, Net
 
 from httpng_core import Request, SendStats, reached
 from httpng_driver import IO
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.parametrize("carrier", CARRIERS + CLOSED_WINDOWS, ids=str, indirect=True),
+    pytest.mark.parametrize("transport", TRANSPORTS + CLOSED_WINDOWS, ids=str, indirect=True),
 ]
 
 RECEIVE_BUFFER = 16384
@@ -71,7 +71,7 @@ class Impatient:
 
 def read_a_little(net: Net, client: Client, chance: random.Random) -> None:
     """Or nothing at all."""
-    if net.carrier.stall == "socket":
+    if net.transport.stall == "socket":
         if chance.random() < 0.05:
             client.receive_ready(chance.randrange(1, 20_000))
         return
@@ -79,7 +79,7 @@ def read_a_little(net: Net, client: Client, chance: random.Random) -> None:
     client.receive_ready()
     if chance.random() < 0.05:
         size = chance.choice([1, 1, 100, 10_000])
-        client.give(size, 1 if net.carrier.stall == "stream" else None)
+        client.give(size, 1 if net.transport.stall == "stream" else None)
 
 
 @pytest.mark.parametrize("until", ["sent", "acked"])

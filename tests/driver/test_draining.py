@@ -64,7 +64,7 @@ async def test_a_connection_without_a_request_yet_has_its_first_one_answered(net
             await until(lambda: server.connections)
             server.shutdown()
             await until(lambda: not server.statistics().listeners)
-            if net.carrier.tls:
+            if net.transport.tls:
                 await in_thread(client.shake)
             client.request()
             received = await in_thread(client.read_response)

@@ -19,7 +19,7 @@ from tests.driver.harness import (
     kernel_accepted,
     until,
 )
-from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
+from tests.driver.net import CLOSED_WINDOWS, TRANSPORTS, Net
 
 from httpng_core import Keys, LagStep, Request, SendResult, json_merge
 from httpng_driver import IO, Feed
@@ -108,7 +108,7 @@ async def publish_one_by_one(feed: Feed, client: Client) -> None:
         assert (await read_until(client, number))[-1] == number
 
 
-@pytest.mark.parametrize("carrier", CARRIERS + CLOSED_WINDOWS, ids=str, indirect=True)
+@pytest.mark.parametrize("transport", TRANSPORTS + CLOSED_WINDOWS, ids=str, indirect=True)
 async def test_a_stalled_follower_goes_on_with_the_newest(net: Net) -> None:
     feed = Feed()
     async with net.serving(follower_of(feed)) as server, net.connect(server, receive_buffer=4096) as client:

@@ -1,4 +1,4 @@
-"""Followers in step over sockets, on every carrier: their clients decode just what was published."""
+"""Followers in step over sockets, on every transport: their clients decode just what was published."""
 
 from contextlib import AsyncExitStack
 

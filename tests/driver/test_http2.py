@@ -6,14 +6,14 @@ import anyio
 import pytest
 from h2.errors import ErrorCodes
 from tests.driver.harness import adopted, in_thread, kernel_accepted, standstill, until, within_bound
-from tests.driver.net import CARRIERS, Net
+from tests.driver.net import TRANSPORTS, Net
 from tests.properties.frames import FrameWalker
 
 from httpng_core import Request, SendResult
 from httpng_driver import IO
 
-HTTP2 = [each for each in CARRIERS if each.http2]
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("carrier", HTTP2, ids=str, indirect=True)]
+HTTP2 = [each for each in TRANSPORTS if each.http2]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", HTTP2, ids=str, indirect=True)]
 
 BIG = bytes(range(251)) * 40_000
 
@@ -44,7 +44,7 @@ async def test_a_response(net: Net) -> None:
     async with net.serving(handler) as server, net.connect2(server) as client:
         received = await in_thread(client.get, "/a")
     assert received.status == 200
-    assert received.body == f"/a 2 {net.carrier.tls}".encode()
+    assert received.body == f"/a 2 {net.transport.tls}".encode()
     assert received.headers is not None
     assert received.headers["x-a"] == "b"
     assert "date" in received.headers

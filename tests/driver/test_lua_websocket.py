@@ -1,4 +1,4 @@
-"""WebSockets of a Lua script over sockets: on every loop and carrier, in one thread and in two."""
+"""WebSockets of a Lua script over sockets: on every loop and transport, in one thread and in two."""
 
 import time
 from collections.abc import AsyncIterator

@@ -146,7 +146,7 @@ async def test_hundreds_of_clients_that_never_read(
         await beside.is_served()
     with capsys.disabled():
         print(f" {held / 1024:.1f} KiB for each client that never reads", end=" ")
-    assert held < WINDOW + (BESIDE_THE_WINDOW if net.carrier == HTTP1 else BESIDE_AND_BOTH_ENDS)
+    assert held < WINDOW + (BESIDE_THE_WINDOW if net.transport == HTTP1 else BESIDE_AND_BOTH_ENDS)
 
 
 @pytest.mark.soak

@@ -82,8 +82,8 @@ async def test_requests_are_counted_by_what_they_were(net: Net) -> None:
         await in_thread(client.get, "/", "BREW")
         samples = await told(server)
     name = "http_server_request_duration_seconds_count"
-    scheme = "https" if net.carrier.tls else "http"
-    version = "2" if net.carrier.http2 else "1.1"
+    scheme = "https" if net.transport.tls else "http"
+    version = "2" if net.transport.http2 else "1.1"
     ok = {"http_response_status_code": "200", "url_scheme": scheme, "network_protocol_version": version}
     assert count(samples, name, http_route="/", http_request_method="GET", error_type="", **ok) == 3
     assert count(samples, name, http_request_method="_OTHER", **ok) == 1

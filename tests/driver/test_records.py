@@ -11,13 +11,13 @@ import anyio
 import anyio.lowlevel
 import pytest
 from tests.driver.harness import Client, in_thread, within_bound
-from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
+from tests.driver.net import CLOSED_WINDOWS, TRANSPORTS, Net
 
 from httpng_core import Request
 from httpng_driver import IO
 
-ON = [*CARRIERS, CLOSED_WINDOWS[0]]
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("carrier", ON, ids=str, indirect=True)]
+ON = [*TRANSPORTS, CLOSED_WINDOWS[0]]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", ON, ids=str, indirect=True)]
 
 HEAD = struct.Struct("!II")
 RECEIVE_BUFFER = 16384
@@ -82,9 +82,9 @@ RUNS = 84
 
 
 def first_seed(net: Net, request: pytest.FixtureRequest) -> int:
-    """Other runs for each loop and carrier."""
+    """Other runs for each loop and transport."""
     loop = next(name for name in LOOPS if name in request.node.callspec.id)
-    return RUNS * (LOOPS.index(loop) * len(ON) + ON.index(net.carrier))
+    return RUNS * (LOOPS.index(loop) * len(ON) + ON.index(net.transport))
 
 
 async def test_records_are_never_torn(net: Net, request: pytest.FixtureRequest) -> None:

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 from tests.driver.harness import Client, Serving, in_thread
-from tests.driver.net import ON_ALL_LOOPS, Carrier, Net
+from tests.driver.net import ON_ALL_LOOPS, Net, Transport
 from tests.driver.test_calls import (
     test_a_cancelled_task_sends_nothing_more_of_its_body,
     test_a_timeout_of_0_takes_what_the_socket_takes_now,
@@ -44,9 +44,9 @@ from httpng_driver.loop import SelectorPoller
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)
-def carrier(request: pytest.FixtureRequest) -> Carrier:
+def transport(request: pytest.FixtureRequest) -> Transport:
     """Two of them: what a poller is asked for doesn't depend on it."""
-    return cast(Carrier, request.param)
+    return cast(Transport, request.param)
 
 
 @pytest.fixture(autouse=True)

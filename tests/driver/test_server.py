@@ -373,7 +373,7 @@ async def test_shutdown_lets_running_exchanges_finish(net: Net) -> None:
         await in_thread(running.read_to_end)
     assert received.body == b"whole"
     assert received.headers is not None
-    assert received.headers.get("connection") == (None if net.carrier.http2 else "close")
+    assert received.headers.get("connection") == (None if net.transport.http2 else "close")
     assert (running.ended, running.surplus) == ("fin", b"")
 
 
@@ -505,7 +505,7 @@ async def test_a_client_that_reads_nothing_of_the_end_is_given_up(net: Net) -> N
         await until(lambda: not exchanges_of(pump), "it doesn't pin memory for ever")
         received = await in_thread(client.read_response)
         # Where no frame of HTTP/2 is left half done, it is the stream alone that is reset.
-        await until(lambda: net.carrier.http2 or server.connections == 0)
+        await until(lambda: net.transport.http2 or server.connections == 0)
     assert client.was_reset
     assert not received.complete
 

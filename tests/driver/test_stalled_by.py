@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 from tests.driver.harness import GET, Client, Serving, in_thread, until, within_bound
-from tests.driver.net import CLOSED_WINDOWS, HTTP1, Carrier, Net
+from tests.driver.net import CLOSED_WINDOWS, HTTP1, Net, Transport
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -45,7 +45,7 @@ class Handler:
 
 
 @pytest.mark.parametrize(
-    "carrier", [HTTP1, Carrier(http2=True, tls=True), *CLOSED_WINDOWS], ids=str, indirect=True
+    "transport", [HTTP1, Transport(http2=True, tls=True), *CLOSED_WINDOWS], ids=str, indirect=True
 )
 async def test_a_client_that_has_stopped_or_gives_no_room(net: Net) -> None:
     expected = {"socket": "client", "stream": "stream_window", "connection": "connection_window"}
@@ -56,7 +56,7 @@ async def test_a_client_that_has_stopped_or_gives_no_room(net: Net) -> None:
     ):
         client.request()
         await in_thread(client.stall)
-        await until(lambda: handler.held_by() == expected[net.carrier.stall], "it is held")
+        await until(lambda: handler.held_by() == expected[net.transport.stall], "it is held")
         handler.done.set()
 
 

@@ -3,14 +3,14 @@
 import anyio
 import pytest
 from tests.driver.harness import adopted, in_thread, within_bound
-from tests.driver.net import CARRIERS, CLOSED_WINDOWS, Net
+from tests.driver.net import CLOSED_WINDOWS, TRANSPORTS, Net
 
 from httpng_core import Request, SendResult
 from httpng_driver import IO
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.parametrize("carrier", CARRIERS + CLOSED_WINDOWS, ids=str, indirect=True),
+    pytest.mark.parametrize("transport", TRANSPORTS + CLOSED_WINDOWS, ids=str, indirect=True),
 ]
 
 RECEIVE_BUFFER = 65536

@@ -22,7 +22,7 @@ from tests.driver.harness import (
     until,
 )
 from tests.driver.http1_client import Decoder, Received
-from tests.driver.net import CARRIERS, Net
+from tests.driver.net import TRANSPORTS, Net
 from tests.driver.test_directories import open_files
 
 from httpng_core import Application, ConfigError, Exchange, Request
@@ -33,7 +33,7 @@ from httpng_lua import LuaApplication
 pytestmark = pytest.mark.anyio
 
 HTTP1 = pytest.mark.parametrize(
-    "carrier", [each for each in CARRIERS if not each.http2], ids=str, indirect=True
+    "transport", [each for each in TRANSPORTS if not each.http2], ids=str, indirect=True
 )
 """The client here writes its requests itself."""
 

@@ -18,7 +18,7 @@ from tests.driver.harness import (
     standstill,
     within_bound,
 )
-from tests.driver.net import CARRIERS, Net
+from tests.driver.net import TRANSPORTS, Net
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -26,7 +26,7 @@ from httpng_driver import IO
 pytestmark = pytest.mark.anyio
 
 LENGTH = 1 << 30
-HTTP1 = [each for each in CARRIERS if not each.http2]
+HTTP1 = [each for each in TRANSPORTS if not each.http2]
 
 
 class Writer:
@@ -92,7 +92,7 @@ async def test_sent_is_what_the_kernel_has_accepted(
     await check_sent(net, length, sizes, window)
 
 
-@pytest.mark.parametrize("carrier", HTTP1, ids=str, indirect=True)
+@pytest.mark.parametrize("transport", HTTP1, ids=str, indirect=True)
 async def test_sent_is_what_the_kernel_has_accepted_of_http_1_0(net: Net) -> None:
     await check_sent(net, None, mixed(3), 64 * 1024, raw=b"GET / HTTP/1.0\r\n\r\n")
 

@@ -1,4 +1,4 @@
-"""Request bodies that async and generator handlers read while they come in, on every loop and carrier."""
+"""Request bodies that async and generator handlers read while they come in, on every loop and transport."""
 
 import hashlib
 from collections.abc import Generator, Iterator
@@ -85,7 +85,7 @@ async def test_a_handler_that_does_not_read_holds_the_client_back(net: Net) -> N
             await until(lambda: upload.sent > 1000)
             await stands_still(upload)
             # The kernels' buffers hold a part of it, on HTTP/1.1; on HTTP/2 the window is all.
-            assert upload.sent <= (256 * 1024 + 16384 if net.carrier.http2 else 16 * MIB)
+            assert upload.sent <= (256 * 1024 + 16384 if net.transport.http2 else 16 * MIB)
             going.set()
             assert await handler.outcome() == size
 
@@ -130,7 +130,7 @@ async def test_an_early_answer_reaches_a_client_that_still_uploads(net: Net) -> 
         upload = Uploader(client, 10)
         upload.send(b"hello")
         assert (await in_thread(client.read_response)).status == 403
-        if not net.carrier.http2:
+        if not net.transport.http2:
             upload.send(b"world")
         assert (await in_thread(client.get)).status == 403
 
@@ -381,7 +381,7 @@ async def test_what_runs_before_routes_has_the_head(serving: Serving) -> None:
 
 @pytest.mark.parametrize("engines", [{"http1_engine": "reference"}, {"http2_engine": "reference"}], ids=str)
 async def test_the_reference_engines_give_one_piece(net: Net, engines: dict[str, str]) -> None:
-    if ("http2_engine" in engines) != net.carrier.http2:
+    if ("http2_engine" in engines) != net.transport.http2:
         pytest.skip("it is the other engine")
     async with net.serving(tell, stream_bodies=True, **engines) as server, net.connect(server) as client:
         Uploader(client, 5).send(b"hello")

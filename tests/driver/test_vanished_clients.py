@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, pump_of
-from tests.driver.net import CARRIERS, Carrier, Net
+from tests.driver.net import TRANSPORTS, Net, Transport
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -18,9 +18,11 @@ AHEAD = GET * (100_000 // len(GET))
 """More than is read ahead, and less than the kernel holds beside that: else it could not have the FIN."""
 
 
-@pytest.mark.parametrize("carrier", [carrier for carrier in CARRIERS if not carrier.http2], ids=str)
+@pytest.mark.parametrize("transport", [transport for transport in TRANSPORTS if not transport.http2], ids=str)
 @pytest.mark.parametrize("rule", ["streaming", "always"])
-async def test_a_fin_behind_bytes_that_are_not_read_cancels(net: Net, carrier: Carrier, rule: str) -> None:
+async def test_a_fin_behind_bytes_that_are_not_read_cancels(
+    net: Net, transport: Transport, rule: str
+) -> None:
     """More than is read ahead stands before it, so that it can't be read; an idle feed gets no other sign."""
 
     @Observed

@@ -78,7 +78,7 @@ async def test_a_client_that_does_not_read_is_told_of_what_was_accepted_and_noth
 
     async with net.serving(handler) as server, websocket(net, server, receive_buffer=8192) as ws:
         await within_bound(stalled)
-        if net.carrier.http2:
+        if net.transport.http2:
             await in_thread(ws.client.open_windows)
         may_end.set()
         told = await in_thread(ws.read_all)

@@ -1,4 +1,4 @@
-"""What Autobahn's fuzzing client tries over HTTP/1.1 (its sections 1 to 7, 9, 10, 12 and 13), on any carrier.
+"""What Autobahn's fuzzing client tries over HTTP/1.1 (sections 1 to 7, 9, 10, 12 and 13), on each transport.
 
 `tests/interop/test_autobahn.py` runs Autobahn itself, which knows no HTTP/2.
 """

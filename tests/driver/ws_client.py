@@ -1,4 +1,4 @@
-"""A WebSocket client on any carrier: it frames what it says by itself, and decodes what comes by wsproto."""
+"""A WebSocket client on any transport: it frames what it says itself, and decodes what comes by wsproto."""
 
 import socket
 from collections import deque

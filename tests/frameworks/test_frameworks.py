@@ -1,4 +1,4 @@
-"""Applications of the frameworks, unchanged: each with one server for each carrier, and all checks on it."""
+"""Applications of the frameworks, unchanged: one server of each for each transport, and all checks on it."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.driver.harness import BOUND, Client, in_thread, serving_on, until
-from tests.driver.net import HTTP1, Carrier, Net
+from tests.driver.net import HTTP1, Net, Transport
 from tests.driver.ws_client import WsClient
 
 from httpng_core import ListenAddress
@@ -21,7 +21,7 @@ _SLOW = "Executing <"
 """What asyncio says in its debug mode of a step that took more than 0.1 s: that depends on the machine."""
 pytestmark = pytest.mark.anyio
 
-HTTP2 = Carrier(http2=True)
+HTTP2 = Transport(http2=True)
 FRAMEWORKS = ["starlette", "fastapi", "quart", "litestar", "blacksheep", "falcon", "django"]
 ON_TRIO = ["starlette", "fastapi"]
 WITHOUT = {"django": {"/background", "/state", "/ws"}}
@@ -30,9 +30,9 @@ ASYNCIO: Any = ("asyncio", {"use_uvloop": False})
 UVLOOP: Any = ("asyncio", {"use_uvloop": True})
 TRIO: Any = ("trio", {})
 CASES = [
-    pytest.param(name, carrier, loop, id=f"{name}-{carrier}-{loop_name}", marks=marks)
+    pytest.param(name, transport, loop, id=f"{name}-{transport}-{loop_name}", marks=marks)
     for name in FRAMEWORKS
-    for carrier, loop, loop_name, marks in (
+    for transport, loop, loop_name, marks in (
         (HTTP1, ASYNCIO, "asyncio", ()),
         (HTTP2, UVLOOP, "uvloop", ()),
         (HTTP2, ASYNCIO, "asyncio", pytest.mark.soak),
@@ -63,7 +63,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 async def post(net: Net, client: Any, path: str, content_type: str, data: bytes) -> Any:
     """Sends a body, reads the response."""
     headers = [("content-type", content_type), ("content-length", str(len(data)))]
-    if net.carrier.http2:
+    if net.transport.http2:
         client.post(headers, data, path)
     else:
         client.send(client.prepare(path, "POST", headers) + data)
@@ -111,10 +111,10 @@ async def check_websocket(client: Any, path: str) -> None:
     assert await in_thread(ws.read) is None
 
 
-@pytest.mark.parametrize(("name", "carrier", "loop"), CASES)
-async def test_a_framework(name: str, carrier: Carrier, loop: Any, anyio_backend_name: str) -> None:
+@pytest.mark.parametrize(("name", "transport", "loop"), CASES)
+async def test_a_framework(name: str, transport: Transport, loop: Any, anyio_backend_name: str) -> None:
     module = import_module(f"tests.frameworks.apps.{name}_app")
-    net = Net(serving_on(anyio_backend_name), carrier, None)  # type: ignore[arg-type]
+    net = Net(serving_on(anyio_backend_name), transport, None)  # type: ignore[arg-type]
     async with (
         net.serving(module.app, cancel=False) as server,
         net.connect(server) as client,

@@ -9,9 +9,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from tests.certificates import make_pair
 from tests.driver.harness import adopted, in_thread, serving_on, tasks_of, until
-from tests.driver.net import CARRIERS, Carrier, Net
+from tests.driver.net import TRANSPORTS, Net, Transport
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("carrier", CARRIERS, ids=str)]
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("transport", TRANSPORTS, ids=str)]
 
 WINDOW = 64 * 1024
 FRAME = 16 * 1024
@@ -58,8 +58,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def net(carrier: Carrier, tmp_path: Any) -> Net:
-    return Net(serving_on("asyncio"), carrier, make_pair(tmp_path))
+def net(transport: Transport, tmp_path: Any) -> Net:
+    return Net(serving_on("asyncio"), transport, make_pair(tmp_path))
 
 
 async def test_what_was_accepted_is_a_window_and_a_frame_beyond_the_kernel(net: Net) -> None:

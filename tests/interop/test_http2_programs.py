@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.driver.harness import Serving, in_thread
-from tests.driver.net import CARRIERS, Net
+from tests.driver.net import TRANSPORTS, Net
 
 from httpng_core import Request
 from httpng_driver import IO
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 Program = Callable[[str], str]
 BODY = bytes(range(256)) * 3000
 over_http2 = pytest.mark.parametrize(
-    "carrier", [each for each in CARRIERS if each.http2], ids=str, indirect=True
+    "transport", [each for each in TRANSPORTS if each.http2], ids=str, indirect=True
 )
 
 
@@ -125,7 +125,7 @@ async def test_h2load_is_content(program: Program, net: Net, options: tuple[str,
         url = server.addresses[0].url
         told = await run(program("h2load"), "-n", "1000", "-c", "4", *options, url)
     assert b"1000 succeeded, 0 failed, 0 errored, 0 timeout" in told
-    assert (b"Application protocol: h2\n" if net.carrier.tls else b"Application protocol: h2c\n") in told
+    assert (b"Application protocol: h2\n" if net.transport.tls else b"Application protocol: h2c\n") in told
 
 
 @over_http2
@@ -136,7 +136,7 @@ async def test_curl_sees_that_a_response_is_cut_short(program: Program, net: Net
         raise RuntimeError("the reason")
 
     async with net.serving(handler) as server:
-        option = "--http2" if net.carrier.tls else "--http2-prior-knowledge"
+        option = "--http2" if net.transport.tls else "--http2-prior-knowledge"
         command = [program("curl"), "-k", "--silent", "--max-time", "30", option, server.addresses[0].url]
         ran = await in_thread(lambda: subprocess.run(command, capture_output=True, timeout=60, check=False))
     assert ran.returncode == 92, "a stream that wasn't closed cleanly"

@@ -97,7 +97,7 @@ def test_timers_run_once_in_order_and_not_before_their_time(data: st.DataObject)
 # Ledger: a list of what each wire byte pays for -------------------------------------------------------
 
 
-class Payee:
+class Recipient:
     """Notes what it is paid."""
 
     def __init__(self, got: list[Span | int] | None = None) -> None:
@@ -117,7 +117,7 @@ spans = st.one_of(
 @quick
 @given(st.lists(st.one_of(spans, st.integers(0, 12))))
 def test_a_ledger_pays_for_each_byte_once_and_in_order(steps: list[tuple[Span | None, int] | int]) -> None:
-    ledger, payee = Ledger(), Payee()
+    ledger, recipient = Ledger(), Recipient()
     model: list[tuple[int, int, Span]] = []
     for step in steps:
         if isinstance(step, int):
@@ -127,17 +127,17 @@ def test_a_ledger_pays_for_each_byte_once_and_in_order(steps: list[tuple[Span | 
         else:
             model.append((ledger.pushed, ledger.pushed + step[1], step[0]))
             # Of one exchange there is one head and one end.
-            one = payee if step[0] is Span.BODY else Payee(payee.got)
+            one = recipient if step[0] is Span.BODY else Recipient(recipient.got)
             ledger.push_span(step[1], step[0], cast(Outgoing, one))
             continue
         bodies = [(start, end) for start, end, span in model if span is Span.BODY]
-        sizes = [each for each in payee.got if not isinstance(each, Span)]
+        sizes = [each for each in recipient.got if not isinstance(each, Span)]
         assert sum(sizes) == sum(max(min(end, ledger.accepted) - start, 0) for start, end in bodies)
         # An END without bytes is paid by the next answer of the kernel, even if that was "none".
         if isinstance(step, int):
             for span in (Span.HEAD, Span.END):
                 whole = [one for one in model if one[2] is span and one[1] <= ledger.accepted]
-                assert [each for each in payee.got if each is span] == [span] * len(whole)
+                assert [each for each in recipient.got if each is span] == [span] * len(whole)
 
 
 # OfferSize: its numbered sentences --------------------------------------------------------------------

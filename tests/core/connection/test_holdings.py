@@ -3,9 +3,9 @@
 from math import inf
 
 import pytest
-from tests.core.carriers import CARRIERS, carried
 from tests.core.driving import GET, Driven
 from tests.core.driving2 import Driven2
+from tests.core.transports import TRANSPORTS, carried
 from tests.core.uploads.uploading import KINDS, Upload
 
 from httpng_core import (
@@ -57,7 +57,7 @@ def give_up(driven: Driven) -> None:
 # What is held -----------------------------------------------------------------------------------------
 
 
-@CARRIERS
+@TRANSPORTS
 def test_what_was_accepted_and_not_sent_is_held(
     kind: str, certificates: Certificates, pair: CertificateFiles
 ) -> None:
@@ -76,7 +76,7 @@ def test_what_was_accepted_and_not_sent_is_held(
     assert held(connection) == 0
 
 
-@CARRIERS
+@TRANSPORTS
 def test_who_waits_for_room_holds_what_it_gave(
     kind: str, certificates: Certificates, pair: CertificateFiles
 ) -> None:

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from tests.core.carriers import CARRIERS, Carried
 from tests.core.conftest import Carry
 from tests.core.driving import Driven
+from tests.core.transports import TRANSPORTS, Carried
 from tests.core.websocket.speaking import Socket, close
 
 from httpng_core import Feed, confirmations
@@ -99,7 +99,7 @@ def end(one: Carried, how: str) -> None:
     assert len(one.outcomes) == 1
 
 
-@CARRIERS
+@TRANSPORTS
 @pytest.mark.parametrize("how", ENDS)
 def test_an_exchange_goes_when_it_is_over_though_its_connection_stays(
     carry: Carry, kind: str, how: str

@@ -456,10 +456,10 @@ def defective(*args: Any) -> None:
 
 def make_defective(monkeypatch: pytest.MonkeyPatch, client: Client, name: str) -> None:
     """What frames the exchange of one client, and of no other, has a defect."""
-    carrier = client.exchange.transport
-    sound = getattr(type(carrier), name)
+    transport = client.exchange.transport
+    sound = getattr(type(transport), name)
     monkeypatch.setattr(
-        type(carrier), name, lambda self, *args: (defective if self is carrier else sound)(self, *args)
+        type(transport), name, lambda self, *args: (defective if self is transport else sound)(self, *args)
     )
 
 

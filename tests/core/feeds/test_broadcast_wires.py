@@ -434,15 +434,15 @@ def test_a_defect_where_something_was_made_costs_the_others_nothing(
 ) -> None:
     clients = [stage.join(wire) for _ in range(3)]
     ill = clients[1]
-    carrier = ill.exchange.transport
-    sound = type(carrier).fell_short
+    transport = ill.exchange.transport
+    sound = type(transport).fell_short
 
     def fell_short(self: Any, taken: int, now: float) -> None:
-        if self is carrier:
+        if self is transport:
             raise LookupError
         sound(self, taken, now)
 
-    monkeypatch.setattr(type(carrier), "fell_short", fell_short)
+    monkeypatch.setattr(type(transport), "fell_short", fell_short)
     ill.room = 5
     stage.publish("tick,")
     (broadcast,) = stage.broadcasts

@@ -1,10 +1,10 @@
 """A response that is complete on the wire is over, whether or not its handler still runs."""
 
 import pytest
-from tests.core.carriers import CARRIERS
 from tests.core.conftest import Carry
 from tests.core.driving import GET, HEAD, Driven
 from tests.core.driving2 import Driven2
+from tests.core.transports import TRANSPORTS
 
 from httpng_core import ExchangeEnded, Response
 
@@ -14,7 +14,7 @@ BODILESS = pytest.mark.parametrize(
 )
 
 
-@CARRIERS
+@TRANSPORTS
 @BODILESS
 def test_the_header_block_of_a_bodiless_response_is_all_of_it(
     carry: Carry, kind: str, method: str, code: int
@@ -28,7 +28,7 @@ def test_the_header_block_of_a_bodiless_response_is_all_of_it(
     assert one.end == "whole" or (kind == "tls" and method == "HEAD"), "a HEAD is decoded as a GET there"
 
 
-@CARRIERS
+@TRANSPORTS
 @BODILESS
 def test_so_a_loop_of_writes_ends(carry: Carry, kind: str, method: str, code: int) -> None:
     one = carry(kind, method)
@@ -43,7 +43,7 @@ def test_so_a_loop_of_writes_ends(carry: Carry, kind: str, method: str, code: in
     assert not one.exchange.stats(one.now).cancelled, "it ended well"
 
 
-@CARRIERS
+@TRANSPORTS
 def test_the_last_byte_of_a_declared_length_is_the_end(carry: Carry, kind: str) -> None:
     one = carry(kind)
     one.header(headers={"content-length": 10})
@@ -61,7 +61,7 @@ def test_the_last_byte_of_a_declared_length_is_the_end(carry: Carry, kind: str) 
     assert one.outcomes == ["complete"]
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_length_of_nothing_is_reached_with_the_header_block(carry: Carry, kind: str) -> None:
     one = carry(kind)
     one.header(headers={"content-length": 0})
@@ -69,7 +69,7 @@ def test_a_length_of_nothing_is_reached_with_the_header_block(carry: Carry, kind
     assert (one.outcomes, one.body, one.end) == (["complete"], b"", "whole")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_it_is_not_over_before_the_stack_has_it(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=1 << 20)
     one.header(headers={"content-length": 100_000})

@@ -1,11 +1,11 @@
-"""The two unclean ends on each carrier: cut short (what was accepted arrives), and reset (it is lost)."""
+"""The two unclean ends on each transport: cut short (what was accepted arrives), and reset (it is lost)."""
 
 from typing import Any
 
 import pytest
-from tests.core.carriers import CARRIERS
 from tests.core.conftest import Carry
 from tests.core.driving import GET_10, Driven
+from tests.core.transports import TRANSPORTS
 
 from httpng_core import Cause, Closing, EndKind, ExchangeEnded, Feed, Response
 from httpng_core.sending.states import ResponseState
@@ -16,7 +16,7 @@ LONG = bytes(range(256)) * 400
 # Cut short --------------------------------------------------------------------------------------------
 
 
-@CARRIERS
+@TRANSPORTS
 def test_what_was_accepted_arrives_and_then_the_response_ends_without_its_end(
     carry: Carry, kind: str
 ) -> None:
@@ -31,7 +31,7 @@ def test_what_was_accepted_arrives_and_then_the_response_ends_without_its_end(
     assert (one.outcomes, one.end) == (["cut short"], "short")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_when_the_last_write_fell_short(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=10)
     one.write(b"1234567890")
@@ -42,7 +42,7 @@ def test_when_the_last_write_fell_short(carry: Carry, kind: str) -> None:
     assert (one.body, one.outcomes, one.end) == (b"1234567890", ["cut short"], "short")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_not_when_the_last_write_was_accepted_whole_although_its_caller_went(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=10)
     one.write(b"longer than the window", timeout=1)
@@ -58,7 +58,7 @@ def test_not_when_the_last_write_was_accepted_whole_although_its_caller_went(car
     assert (one.body, one.outcomes, one.end) == (b"the whole of it", ["complete"], "whole")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_when_fewer_bytes_than_declared_were_written(carry: Carry, kind: str) -> None:
     one = carry(kind)
     one.header(headers={"content-length": 10})
@@ -68,7 +68,7 @@ def test_when_fewer_bytes_than_declared_were_written(carry: Carry, kind: str) ->
     assert (one.body, one.outcomes, one.end) == (b"123", ["cut short"], "short")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_while_it_is_flushed_calls_behave_as_after_cancellation(carry: Carry, kind: str) -> None:
     one = carry(kind)
     one.write(b"123")
@@ -89,7 +89,7 @@ def test_while_it_is_flushed_calls_behave_as_after_cancellation(carry: Carry, ki
     assert one.end == "short"
 
 
-@CARRIERS
+@TRANSPORTS
 def test_what_waits_is_told_while_it_is_flushed(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=100)
     head = one.header()
@@ -109,7 +109,7 @@ def test_what_waits_is_told_while_it_is_flushed(carry: Carry, kind: str) -> None
     assert head.settled
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_flush_that_is_to_be_cut_short_may_stall_as_any(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=1 << 20, stall_timeout=7)
     one.write(LONG)
@@ -121,7 +121,7 @@ def test_a_flush_that_is_to_be_cut_short_may_stall_as_any(carry: Carry, kind: st
     assert (one.outcomes, one.end) == (["reset"], "reset")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_client_that_leaves_meanwhile_is_gone(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=1 << 20)
     one.write(LONG)
@@ -131,7 +131,7 @@ def test_a_client_that_leaves_meanwhile_is_gone(carry: Carry, kind: str) -> None
     assert one.outcomes == ["cancelled"]
 
 
-@CARRIERS
+@TRANSPORTS
 @pytest.mark.parametrize("how", ["short", "length", "raised"])
 def test_its_event_tells_why(carry: Carry, kind: str, how: str) -> None:
     one = carry(kind, default_send_window=10)
@@ -228,7 +228,7 @@ def test_a_head_that_was_given_and_not_framed_before_the_cut_is_no_different() -
 # Reset ------------------------------------------------------------------------------------------------
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_reset_loses_what_is_in_flight(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=1 << 20)
     one.write(LONG)
@@ -242,7 +242,7 @@ def test_a_reset_loses_what_is_in_flight(carry: Carry, kind: str) -> None:
     assert one.end == ("short" if kind == "http/2" else "reset")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_close_ends_cleanly_though_a_write_fell_short(carry: Carry, kind: str) -> None:
     one = carry(kind, default_send_window=10)
     one.write(b"1234567890")
@@ -257,7 +257,7 @@ def test_close_ends_cleanly_though_a_write_fell_short(carry: Carry, kind: str) -
 # The last write is the one called last ------------------------------------------------------------------
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_write_called_later_that_timed_out_is_the_last_though_an_earlier_one_ends_after_it(
     carry: Carry, kind: str
 ) -> None:
@@ -273,7 +273,7 @@ def test_a_write_called_later_that_timed_out_is_the_last_though_an_earlier_one_e
     assert (one.body, one.outcomes, one.end) == (LONG, ["cut short"], "short")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_write_called_earlier_that_timed_out_is_made_up_for_by_one_called_later(
     carry: Carry, kind: str
 ) -> None:
@@ -290,7 +290,7 @@ def test_a_write_called_earlier_that_timed_out_is_made_up_for_by_one_called_late
 
 
 @pytest.mark.parametrize("delivers", [True, False])
-@CARRIERS
+@TRANSPORTS
 def test_a_follow_that_delivered_a_payload_counts_as_a_write_that_was_accepted_whole(
     carry: Carry, kind: str, delivers: bool
 ) -> None:
@@ -310,7 +310,7 @@ def test_a_follow_that_delivered_a_payload_counts_as_a_write_that_was_accepted_w
     assert one.body == (b"1234567890tick" if delivers else b"1234567890")
 
 
-@CARRIERS
+@TRANSPORTS
 def test_a_returned_body_that_is_too_long_for_what_was_begun_raises_and_cuts_it_short(
     carry: Carry, kind: str
 ) -> None:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(COMPILED, reason="a compiled ledger pays nobody 
 HEAD, END = "head", "end"
 
 
-class Payee:
+class Recipient:
     """Notes what it is paid and what is acknowledged: "head", "end", or how many body bytes."""
 
     def __init__(self, sent: int = 0) -> None:
@@ -28,14 +28,14 @@ class Payee:
         self.acked += [HEAD] * head + [size] * (size > 0)
 
 
-def payee(sent: int = 0) -> tuple[Payee, Outgoing]:
+def recipient(sent: int = 0) -> tuple[Recipient, Outgoing]:
     """The same twice, once as what the ledger takes it for."""
-    made = Payee(sent)
+    made = Recipient(sent)
     return made, cast(Outgoing, made)
 
 
 def test_each_span_pays_its_own_way() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.push_span(5, Span.HEAD, exchange)
     ledger.push(3)
     ledger.push_span(4, Span.BODY, exchange)
@@ -48,7 +48,7 @@ def test_each_span_pays_its_own_way() -> None:
 
 
 def test_one_answer_of_the_kernel_pays_for_all_that_it_carries_in_order() -> None:
-    ledger, (one, first), (two, second) = Ledger(), payee(), payee()
+    ledger, (one, first), (two, second) = Ledger(), recipient(), recipient()
     ledger.push_span(5, Span.BODY, first)
     ledger.push_span(0, Span.END, first)
     ledger.push_span(6, Span.HEAD, second)
@@ -59,7 +59,7 @@ def test_one_answer_of_the_kernel_pays_for_all_that_it_carries_in_order() -> Non
 
 
 def test_an_end_without_bytes_is_paid_at_once_where_all_before_it_is() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.push_span(0, Span.END, exchange)
     ledger.accept(0, 1.0)
     assert noted.got == [(END, 1.0)]
@@ -73,7 +73,7 @@ def test_the_kernel_takes_nothing_that_was_not_pushed() -> None:
 
 
 def test_what_was_taken_at_once_passes_by() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.pass_by(100)
     ledger.push_span(2, Span.BODY, exchange)
     ledger.accept(2, 1.0)
@@ -81,7 +81,7 @@ def test_what_was_taken_at_once_passes_by() -> None:
 
 
 def test_acknowledged_wire_offsets_become_body_bytes() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.track(exchange)
     ledger.push_span(10, Span.HEAD, exchange)
     ledger.push(3)
@@ -96,7 +96,7 @@ def test_acknowledged_wire_offsets_become_body_bytes() -> None:
 
 
 def test_more_than_was_accepted_is_not_acknowledged() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.track(exchange)
     ledger.push_span(20, Span.BODY, exchange)
     ledger.accept(8, 0.0)
@@ -108,7 +108,7 @@ def test_more_than_was_accepted_is_not_acknowledged() -> None:
 
 
 def test_what_was_sent_before_tracking_counts_once_all_of_it_is_acknowledged() -> None:
-    ledger, (noted, exchange) = Ledger(), payee(sent=30)
+    ledger, (noted, exchange) = Ledger(), recipient(sent=30)
     ledger.pass_by(50)
     ledger.track(exchange)
     ledger.acknowledge(49, 0.0)
@@ -118,7 +118,7 @@ def test_what_was_sent_before_tracking_counts_once_all_of_it_is_acknowledged() -
 
 
 def test_acknowledgements_may_be_asked_for_by_several() -> None:
-    ledger, (one, first), (two, second) = Ledger(), payee(), payee()
+    ledger, (one, first), (two, second) = Ledger(), recipient(), recipient()
     ledger.push_span(4, Span.BODY, first)
     ledger.track(first)
     ledger.track(second)
@@ -130,7 +130,7 @@ def test_acknowledgements_may_be_asked_for_by_several() -> None:
 
 
 def test_what_is_forgotten_is_told_to_nobody() -> None:
-    ledger, (noted, exchange) = Ledger(), payee()
+    ledger, (noted, exchange) = Ledger(), recipient()
     ledger.track(exchange)
     ledger.push_span(4, Span.BODY, exchange)
     ledger.accept(4, 1.0)

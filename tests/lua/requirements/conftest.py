@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """LuaJIT is tried on each loop, Lua 5.4 on one, and so are most carriers: the rest is for `soak`."""
+    """LuaJIT is tried on each loop, Lua 5.4 on one, and so are most transports: the rest is for `soak`."""
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         if not item.path.is_relative_to(HERE) or params.get("anyio_backend", _ASYNCIO) == _ASYNCIO:

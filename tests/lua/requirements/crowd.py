@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.driver.harness import BOUND, Client
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.driver.tls_client import TlsClient
 from tests.lua.requirements.scripts import Served
 
@@ -25,7 +25,7 @@ class Downloads:
         reset: how many of them it has reset.
     """
 
-    def __init__(self, served: Served, over: Carrier, count: int) -> None:
+    def __init__(self, served: Served, over: Transport, count: int) -> None:
         self.count = count
         self.ended = self.reset = 0
         self._served, self._over = served, over
@@ -78,7 +78,7 @@ class Downloads:
 # Killed -------------------------------------------------------------------------------------------------
 
 
-def kill_a_crowd(served: Served, over: Carrier, paths: list[str]) -> None:
+def kill_a_crowd(served: Served, over: Transport, paths: list[str]) -> None:
     """Clients that are gone after 10 ms, each at another point; blocks."""
     clients = []
     for number in range(COUNT):

@@ -8,7 +8,7 @@ import pytest
 from tests.driver.harness import Client, in_thread, until
 from tests.driver.http1_client import Received
 from tests.driver.http2_client import Client2, TlsClient2
-from tests.driver.net import HTTP1, Carrier
+from tests.driver.net import HTTP1, Transport
 from tests.driver.tls_client import TlsClient
 
 from httpng_core import CertificateFiles
@@ -16,7 +16,7 @@ from httpng_driver import Server
 from httpng_driver.command import Wanted, load
 from httpng_lua import LuaApplication
 
-HTTP1_TLS, HTTP2, HTTP2_TLS = Carrier(tls=True), Carrier(http2=True), Carrier(http2=True, tls=True)
+HTTP1_TLS, HTTP2, HTTP2_TLS = Transport(tls=True), Transport(http2=True), Transport(http2=True, tls=True)
 
 _PRELUDE = """
 local httpng, fiber = require 'httpng', require 'fiber'
@@ -57,19 +57,19 @@ def application(path: Path, lua: str) -> LuaApplication:
     return app
 
 
-def name_of(over: Carrier) -> str:
+def name_of(over: Transport) -> str:
     """As ids of tests have it, such as "TLS-HTTP/2"."""
     return f"{'TLS-' if over.tls else ''}HTTP/{2 if over.http2 else '1.1'}"
 
 
-def each(*carriers: Carrier) -> pytest.MarkDecorator:
+def each(*transports: Transport) -> pytest.MarkDecorator:
     """The test has a parameter `over`: what carries its requests."""
-    return pytest.mark.parametrize("over", carriers, ids=name_of)
+    return pytest.mark.parametrize("over", transports, ids=name_of)
 
 
 on_four = each(HTTP1, HTTP1_TLS, HTTP2, HTTP2_TLS)
 on_three = each(HTTP1, HTTP1_TLS, HTTP2)
-"""As many carriers as the original has tried."""
+"""As many transports as the original has tried."""
 
 
 class Served:
@@ -84,7 +84,7 @@ class Served:
         self.app, self.server = app, server
         self._pair, self._told = pair, told
 
-    def client(self, over: Carrier = HTTP1, pair: CertificateFiles | None = None, name: str = "") -> Client:
+    def client(self, over: Transport = HTTP1, pair: CertificateFiles | None = None, name: str = "") -> Client:
         """A client that has connected, and no more.
 
         Args:
@@ -102,7 +102,7 @@ class Served:
             client.authority = f"{name}:{address.port}"
         return client
 
-    async def get(self, over: Carrier = HTTP1, path: str = "/") -> Received:
+    async def get(self, over: Transport = HTTP1, path: str = "/") -> Received:
         """A response, on a connection of its own."""
 
         def get() -> Received:
@@ -112,7 +112,7 @@ class Served:
 
         return await in_thread(get)
 
-    async def body(self, over: Carrier = HTTP1, path: str = "/") -> str:
+    async def body(self, over: Transport = HTTP1, path: str = "/") -> str:
         """The body of a whole response."""
         received = await self.get(over, path)
         assert received.complete

@@ -1,13 +1,13 @@
 """What a handler that only writes, and returns nil, answers."""
 
 import pytest
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.lua.requirements.scripts import Run, on_four
 
 pytestmark = pytest.mark.anyio
 
 
-async def answered(run: Run, over: Carrier, statement: str) -> int:
+async def answered(run: Run, over: Transport, statement: str) -> int:
     """The status of the response of a handler that is one statement; its body is 'foo', and nothing more."""
     source = f"httpng.cfg{{listen = both, handler = function(req, io) {statement} end}}"
     async with run(source) as served:
@@ -17,10 +17,10 @@ async def answered(run: Run, over: Carrier, statement: str) -> int:
 
 
 @on_four
-async def test_write_header_with_a_body_then_nil_is_a_whole_response(run: Run, over: Carrier) -> None:
+async def test_write_header_with_a_body_then_nil_is_a_whole_response(run: Run, over: Transport) -> None:
     assert await answered(run, over, "io:write_header(201, nil, 'foo')") == 201
 
 
 @on_four
-async def test_write_then_nil_is_a_whole_response(run: Run, over: Carrier) -> None:
+async def test_write_then_nil_is_a_whole_response(run: Run, over: Transport) -> None:
     assert await answered(run, over, "io:write('foo')") == 200

@@ -1,7 +1,7 @@
 """Handlers that make mistakes: what raises in them, and what their clients get."""
 
 import pytest
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.lua.requirements.scripts import Run, on_four
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ local function serve(handler) httpng.cfg{listen = both, sites = sites, handler =
 
 
 @on_four
-async def test_wrong_calls_of_write_raise(run: Run, over: Carrier) -> None:
+async def test_wrong_calls_of_write_raise(run: Run, over: Transport) -> None:
     source = f"""{TELLING}
         serve(function(req, io)
           call(io.write, io)
@@ -36,7 +36,7 @@ async def test_wrong_calls_of_write_raise(run: Run, over: Carrier) -> None:
 
 
 @on_four
-async def test_a_write_after_the_end_of_the_response_does_not_return_false(run: Run, over: Carrier) -> None:
+async def test_a_write_after_the_end_of_the_response_does_not_return_false(run: Run, over: Transport) -> None:
     """The old form returns true, the new one a `send_result` that is cancelled."""
     source = f"""{TELLING}
         serve(function(req, io)
@@ -55,7 +55,7 @@ async def test_a_write_after_the_end_of_the_response_does_not_return_false(run: 
 
 
 @on_four
-async def test_wrong_calls_of_write_header_raise(run: Run, over: Carrier) -> None:
+async def test_wrong_calls_of_write_header_raise(run: Run, over: Transport) -> None:
     source = f"""{TELLING}
         serve(function(req, io)
           call(io.write_header, io)
@@ -75,7 +75,7 @@ async def test_wrong_calls_of_write_header_raise(run: Run, over: Carrier) -> Non
 
 
 @on_four
-async def test_a_second_write_header_raises(run: Run, over: Carrier) -> None:
+async def test_a_second_write_header_raises(run: Run, over: Transport) -> None:
     """The first one, which ends the response, returns true."""
     source = f"""{TELLING}
         serve(function(req, io)
@@ -91,7 +91,7 @@ async def test_a_second_write_header_raises(run: Run, over: Carrier) -> None:
 
 
 @on_four
-async def test_a_close_without_io_raises(run: Run, over: Carrier) -> None:
+async def test_a_close_without_io_raises(run: Run, over: Transport) -> None:
     source = f"""{TELLING}
         serve(function(req, io)
           call(io.close)
@@ -110,7 +110,7 @@ async def test_a_close_without_io_raises(run: Run, over: Carrier) -> None:
 
 
 @on_four
-async def test_wrong_calls_of_upgrade_to_websocket_raise(run: Run, over: Carrier) -> None:
+async def test_wrong_calls_of_upgrade_to_websocket_raise(run: Run, over: Transport) -> None:
     source = f"""{TELLING}
         serve(function(req, io)
           call(io.upgrade_to_websocket, {{_shuttle = 42}})
@@ -128,7 +128,7 @@ async def test_wrong_calls_of_upgrade_to_websocket_raise(run: Run, over: Carrier
 
 
 @on_four
-async def test_a_handler_that_raises_is_answered_with_500(run: Run, over: Carrier) -> None:
+async def test_a_handler_that_raises_is_answered_with_500(run: Run, over: Transport) -> None:
     source = f"{TELLING} serve(function() error 'foo' end)"
     async with run(source) as served:
         received = await served.get(over)

@@ -6,7 +6,7 @@ import os
 import anyio
 import pytest
 from tests.driver.harness import BOUND, in_thread, until
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.lua.requirements.crowd import COUNT, kill_a_crowd
 from tests.lua.requirements.scripts import Run, Served, on_four
 
@@ -53,7 +53,7 @@ async def left(served: Served) -> tuple[list[int], int]:
     return [len(os.listdir("/proc/self/fd")), len(anyio.get_running_tasks()), coroutines], memory
 
 
-async def check(run: Run, over: Carrier, threads: str, rounds: int) -> None:
+async def check(run: Run, over: Transport, threads: str, rounds: int) -> None:
     """Of all rounds no more is left than of the first one."""
     async with run(SCRIPT % threads) as served:
         await in_thread(kill_a_crowd, served, over, PATHS)
@@ -68,11 +68,11 @@ async def check(run: Run, over: Carrier, threads: str, rounds: int) -> None:
 
 
 @on_four
-async def test_two_crowds_that_are_killed(run: Run, over: Carrier, threads: str) -> None:
+async def test_two_crowds_that_are_killed(run: Run, over: Transport, threads: str) -> None:
     await check(run, over, threads, 2)
 
 
 @pytest.mark.soak
 @on_four
-async def test_a_hundred_crowds_that_are_killed(run: Run, over: Carrier, threads: str) -> None:
+async def test_a_hundred_crowds_that_are_killed(run: Run, over: Transport, threads: str) -> None:
     await check(run, over, threads, 100)

@@ -3,7 +3,7 @@
 import pytest
 from tests.driver.harness import Client, in_thread
 from tests.driver.http2_client import Client2
-from tests.driver.net import HTTP1, Carrier
+from tests.driver.net import HTTP1, Transport
 from tests.lua.requirements.scripts import HTTP1_TLS, HTTP2, HTTP2_TLS, Run, each, on_four
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def post(client: Client, headers: list[tuple[str, str]], body: bytes) -> None:
 
 
 @on_four
-async def test_1_headers_and_bodies_arrive_as_they_were_sent(run: Run, over: Carrier) -> None:
+async def test_1_headers_and_bodies_arrive_as_they_were_sent(run: Run, over: Transport) -> None:
     """Also where three requests are there before the first one's handler goes on."""
     async with run(ECHO) as served:
         with served.client(over) as one, served.client(over) as two, served.client(over) as three:
@@ -58,7 +58,7 @@ async def test_1_headers_and_bodies_arrive_as_they_were_sent(run: Run, over: Car
 
 
 @on_four
-async def test_2_a_handler_that_returns_nil_and_sends_nothing_is_answered(run: Run, over: Carrier) -> None:
+async def test_2_a_handler_that_returns_nil_and_sends_nothing_is_answered(run: Run, over: Transport) -> None:
     async with run("httpng.cfg{listen = both, handler = function() return nil end}") as served:
         received = await served.get(over)
     assert (received.status, received.body, received.complete) == (200, b"", True)
@@ -67,7 +67,7 @@ async def test_2_a_handler_that_returns_nil_and_sends_nothing_is_answered(run: R
 @pytest.mark.parametrize("value", ["42", "true"])
 @on_four
 async def test_3_a_handler_that_returns_what_is_no_response_is_answered_with_500(
-    run: Run, over: Carrier, value: str
+    run: Run, over: Transport, value: str
 ) -> None:
     source = f"""
         httpng.cfg{{listen = both, handler = function(req)
@@ -88,7 +88,7 @@ async def test_3_a_handler_that_returns_what_is_no_response_is_answered_with_500
 
 @each(HTTP2, HTTP2_TLS)
 async def test_4_upgrading_a_request_of_http_2_that_asked_for_none_is_an_error_of_the_handler(
-    run: Run, over: Carrier
+    run: Run, over: Transport
 ) -> None:
     source = """
         httpng.cfg{listen = both, handler = function(req, io)
@@ -112,7 +112,7 @@ async def test_4_upgrading_a_request_of_http_2_that_asked_for_none_is_an_error_o
 
 @on_four
 async def test_5_a_body_longer_than_its_content_length_does_not_run_into_the_next_response(
-    run: Run, over: Carrier
+    run: Run, over: Transport
 ) -> None:
     source = """
         local told
@@ -135,7 +135,7 @@ async def test_5_a_body_longer_than_its_content_length_does_not_run_into_the_nex
 
 @pytest.mark.parametrize("status", [204, 304])
 @on_four
-async def test_6_no_body_of_204_and_304_goes_on_the_wire(run: Run, over: Carrier, status: int) -> None:
+async def test_6_no_body_of_204_and_304_goes_on_the_wire(run: Run, over: Transport, status: int) -> None:
     source = f"""
         httpng.cfg{{listen = both, handler = function(req, io)
           if req.path == '/next' then return 'next' end
@@ -155,7 +155,7 @@ async def test_6_no_body_of_204_and_304_goes_on_the_wire(run: Run, over: Carrier
 
 
 @on_four
-async def test_7_the_host_may_be_an_address_of_ipv6(run: Run, over: Carrier) -> None:
+async def test_7_the_host_may_be_an_address_of_ipv6(run: Run, over: Transport) -> None:
     async with run("httpng.cfg{listen = both, handler = function(req) return req.host end}") as served:
         for authority in ("[::1]", "[::1]:3300"):
             with served.client(over) as client:
@@ -168,7 +168,7 @@ async def test_7_the_host_may_be_an_address_of_ipv6(run: Run, over: Carrier) -> 
 
 
 @on_four
-async def test_8_a_stalled_client_holds_a_write_no_longer_than_its_timeout(run: Run, over: Carrier) -> None:
+async def test_8_a_stalled_client_holds_a_write_no_longer_than_its_timeout(run: Run, over: Transport) -> None:
     """The new form returns a result, the old one, which gives the exchange up, true."""
     source = """
         local told = fiber.channel(1)
@@ -204,7 +204,7 @@ async def test_8_a_stalled_client_holds_a_write_no_longer_than_its_timeout(run: 
 
 
 @each(HTTP1, HTTP1_TLS)
-async def test_9_a_header_line_that_is_folded_is_refused(run: Run, over: Carrier) -> None:
+async def test_9_a_header_line_that_is_folded_is_refused(run: Run, over: Transport) -> None:
     """A server may take its line break for spaces, or refuse it (RFC 9112, 5.2)."""
     source = """
         httpng.cfg{listen = both, handler = function(req)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.lua.requirements.scripts import Run, on_four, on_three
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ Bodies = Mapping[str, str]
 
 
 async def check(
-    run: Run, over: Carrier, before: str, first: Bodies, after: str, then: Bodies, why: str = ""
+    run: Run, over: Transport, before: str, first: Bodies, after: str, then: Bodies, why: str = ""
 ) -> None:
     """A cfg is replaced by another one, or not, as `why` says; what is answered before that, and after it.
 
@@ -46,7 +46,7 @@ async def check(
 
 
 @on_four
-async def test_a_root_site_is_added(run: Run, over: Carrier) -> None:
+async def test_a_root_site_is_added(run: Run, over: Transport) -> None:
     await check(
         run,
         over,
@@ -58,7 +58,7 @@ async def test_a_root_site_is_added(run: Run, over: Carrier) -> None:
 
 
 @on_three
-async def test_a_handler_is_added(run: Run, over: Carrier) -> None:
+async def test_a_handler_is_added(run: Run, over: Transport) -> None:
     await check(
         run,
         over,
@@ -70,7 +70,7 @@ async def test_a_handler_is_added(run: Run, over: Carrier) -> None:
 
 
 @on_three
-async def test_a_site_is_added_before_the_handler(run: Run, over: Carrier) -> None:
+async def test_a_site_is_added_before_the_handler(run: Run, over: Transport) -> None:
     await check(
         run,
         over,
@@ -82,7 +82,9 @@ async def test_a_site_is_added_before_the_handler(run: Run, over: Carrier) -> No
 
 
 @on_three
-async def test_a_site_is_added_before_the_root_site_though_it_stands_behind(run: Run, over: Carrier) -> None:
+async def test_a_site_is_added_before_the_root_site_though_it_stands_behind(
+    run: Run, over: Transport
+) -> None:
     await check(
         run,
         over,
@@ -99,7 +101,7 @@ TWICE = ", ".join(["{path = '%(path)s', handler = bar}"] * 2)
 
 
 @on_four
-async def test_a_site_that_is_added_twice_is_refused_and_all_stays(run: Run, over: Carrier) -> None:
+async def test_a_site_that_is_added_twice_is_refused_and_all_stays(run: Run, over: Transport) -> None:
     """That `listen` is given again would be refused as well, but is looked at later."""
     await check(
         run,
@@ -114,7 +116,7 @@ async def test_a_site_that_is_added_twice_is_refused_and_all_stays(run: Run, ove
 
 @on_three
 async def test_a_site_that_is_added_twice_beside_the_root_is_refused_and_all_stays(
-    run: Run, over: Carrier
+    run: Run, over: Transport
 ) -> None:
     await check(
         run,
@@ -131,7 +133,7 @@ async def test_a_site_that_is_added_twice_beside_the_root_is_refused_and_all_sta
 
 
 @on_three
-async def test_a_site_is_removed(run: Run, over: Carrier) -> None:
+async def test_a_site_is_removed(run: Run, over: Transport) -> None:
     await check(
         run,
         over,
@@ -143,13 +145,13 @@ async def test_a_site_is_removed(run: Run, over: Carrier) -> None:
 
 
 @on_three
-async def test_all_sites_are_removed(run: Run, over: Carrier) -> None:
+async def test_all_sites_are_removed(run: Run, over: Transport) -> None:
     before = "sites = {AGAIN, {path = '/', handler = foo}}"
     await check(run, over, before, {"/": "foo"}, "", {"/": "not found", "/again": "not found"})
 
 
 @on_three
-async def test_the_handler_is_removed(run: Run, over: Carrier) -> None:
+async def test_the_handler_is_removed(run: Run, over: Transport) -> None:
     before = "sites = {AGAIN}, handler = foo"
     await check(run, over, before, {"/": "foo"}, "", {"/": "not found", "/again": "not found"})
 
@@ -158,7 +160,7 @@ async def test_the_handler_is_removed(run: Run, over: Carrier) -> None:
 
 
 @on_four
-async def test_two_handlers_are_replaced_at_once(run: Run, over: Carrier) -> None:
+async def test_two_handlers_are_replaced_at_once(run: Run, over: Transport) -> None:
     await check(
         run,
         over,

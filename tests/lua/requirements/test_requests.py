@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.certificates import make_pair
 from tests.driver.harness import BOUND, Client, in_thread
-from tests.driver.net import HTTP1, Carrier
+from tests.driver.net import HTTP1, Transport
 from tests.lua.requirements.scripts import (
     HTTP1_TLS,
     HTTP2,
@@ -34,13 +34,13 @@ end}
 
 @pytest.mark.parametrize("number", [2, 3])
 @on_four
-async def test_the_query_is_what_follows_the_question_mark(run: Run, over: Carrier, number: int) -> None:
+async def test_the_query_is_what_follows_the_question_mark(run: Run, over: Transport, number: int) -> None:
     async with run(QUERY) as served:
         assert await served.body(over, f"/?id={number}") == f"string id={number} /?id={number}"
 
 
 @on_three
-async def test_without_a_question_mark_there_is_no_query(run: Run, over: Carrier) -> None:
+async def test_without_a_question_mark_there_is_no_query(run: Run, over: Transport) -> None:
     async with run(QUERY) as served:
         assert await served.body(over) == "nil nil /"
 
@@ -55,13 +55,13 @@ end}
 
 
 @each(HTTP1, HTTP1_TLS)
-async def test_a_request_of_http_1(run: Run, over: Carrier) -> None:
+async def test_a_request_of_http_1(run: Run, over: Transport) -> None:
     async with run(VERSION) as served:
         assert await served.body(over) == "1.1"
 
 
 @each(HTTP2, HTTP2_TLS)
-async def test_a_request_of_http_2(run: Run, over: Carrier) -> None:
+async def test_a_request_of_http_2(run: Run, over: Transport) -> None:
     async with run(VERSION) as served:
         assert await served.body(over) == "2.0"
 
@@ -105,7 +105,7 @@ NAMES = ("foo.tarantool.io", "bar.tarantool.io")
 
 
 @each(HTTP1, HTTP2)
-async def test_the_host_is_told_without_its_port(run: Run, over: Carrier) -> None:
+async def test_the_host_is_told_without_its_port(run: Run, over: Transport) -> None:
     async with run(HOST % "plain") as served:
         for name in (*NAMES, "localhost"):
             with served.client(over, name=name) as client:
@@ -126,7 +126,7 @@ def sni_source(named: dict[str, CertificateFiles]) -> str:
 
 @each(HTTP1_TLS, HTTP2_TLS)
 async def test_of_two_names_each_is_served_and_an_unknown_one_is_not(
-    run: Run, named: dict[str, CertificateFiles], over: Carrier
+    run: Run, named: dict[str, CertificateFiles], over: Transport
 ) -> None:
     """Each with the certificate that only its clients trust."""
     async with run(sni_source(named)) as served:

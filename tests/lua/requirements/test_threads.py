@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.driver.harness import in_thread, until
-from tests.driver.net import Carrier
+from tests.driver.net import Transport
 from tests.lua.requirements.crowd import COUNT, Downloads
 from tests.lua.requirements.scripts import Run, on_four
 
@@ -100,7 +100,7 @@ def busy(pace: Pace, seconds: float) -> str:
 
 @at_each_pace
 @on_four
-async def test_busy_threads_stay_until_they_are_forced(run: Run, over: Carrier, pace: Pace) -> None:
+async def test_busy_threads_stay_until_they_are_forced(run: Run, over: Transport, pace: Pace) -> None:
     source = f"""{busy(pace, 600)}
         repeat
           report(refused(httpng.cfg, cfg))
@@ -139,7 +139,7 @@ report('over')
 
 @at_each_pace
 @on_four
-async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Carrier, pace: Pace) -> None:
+async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Transport, pace: Pace) -> None:
     async with run(busy(pace, 2) + UNTIL_TAKEN) as served:
         with Downloads(served, over, pace.downloads) as downloads:
             await in_thread(downloads.begin)
@@ -152,7 +152,7 @@ async def test_busy_threads_are_forced_by_the_timeout(run: Run, over: Carrier, p
 
 @at_each_pace
 @on_four
-async def test_threads_go_when_their_handlers_have_ended(run: Run, over: Carrier, pace: Pace) -> None:
+async def test_threads_go_when_their_handlers_have_ended(run: Run, over: Transport, pace: Pace) -> None:
     """No client is reset."""
     source = busy(pace, 600) + "stop_at = start + 0.5 * S\n" + UNTIL_TAKEN
     async with run(source) as served:

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from tests.driver.http2_client import Client2, TlsClient2
-from tests.driver.net import CARRIERS, Carrier
+from tests.driver.net import TRANSPORTS, Transport
 from tests.interop.test_age_page import APP as AGE_PAGE
 from tests.interop.test_examples import _EMBEDDED, BOUND, EXAMPLES, Account, check_events, running
 
 from httpng_core import CertificateFiles, ListenAddress
 
 Program = Callable[[str], str]
-OTHERS = [each for each in CARRIERS if each.http2 or each.tls]
+OTHERS = [each for each in TRANSPORTS if each.http2 or each.tls]
 RUNS = [*(("httpng_asyncio", each) for each in OTHERS), ("httpng_trio", OTHERS[-1])]
-on_carriers = pytest.mark.parametrize(("backend", "carrier"), RUNS, ids=str, indirect=["carrier"])
+on_transports = pytest.mark.parametrize(("backend", "transport"), RUNS, ids=str, indirect=["transport"])
 
 
 class Served:
@@ -29,13 +29,13 @@ class Served:
         port: where it listens.
     """
 
-    def __init__(self, curl: str, carrier: Carrier, port: int) -> None:
+    def __init__(self, curl: str, transport: Transport, port: int) -> None:
         self.port = port
-        self._url = f"{'https' if carrier.tls else 'http'}://127.0.0.1:{port}"
-        plain = "--http2-prior-knowledge" if carrier.http2 else "--http1.1"
-        how = ("--http2" if carrier.http2 else "--http1.1") if carrier.tls else plain
+        self._url = f"{'https' if transport.tls else 'http'}://127.0.0.1:{port}"
+        plain = "--http2-prior-knowledge" if transport.http2 else "--http1.1"
+        how = ("--http2" if transport.http2 else "--http1.1") if transport.tls else plain
         self._command = [curl, "--insecure", how, "--silent", "--max-time", f"{BOUND:.0f}"]
-        self._status = "HTTP/2 200" if carrier.http2 else "HTTP/1.1 200 OK"
+        self._status = "HTTP/2 200" if transport.http2 else "HTTP/1.1 200 OK"
 
     def get(self, path: str) -> str:
         """A body."""
@@ -59,25 +59,25 @@ class Served:
 
 
 @pytest.fixture
-def carrier(request: pytest.FixtureRequest) -> Any:
+def transport(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
 @pytest.fixture
-def serve(program: Program, carrier: Carrier, pair: CertificateFiles) -> Any:
+def serve(program: Program, transport: Transport, pair: CertificateFiles) -> Any:
     """`with serve(*command) as served`."""
 
     @contextmanager
     def serve(*command: str) -> Iterator[Served]:
         tls = ("--certfile", pair.certificate_file, "--keyfile", pair.certificate_key_file)
-        arguments = (*command, "--listen", "127.0.0.1:0", *(tls if carrier.tls else ()))
+        arguments = (*command, "--listen", "127.0.0.1:0", *(tls if transport.tls else ()))
         with running("-m", *arguments) as (_, port):
-            yield Served(program("curl"), carrier, port)
+            yield Served(program("curl"), transport, port)
 
     return serve
 
 
-@on_carriers
+@on_transports
 @pytest.mark.parametrize("app", ["ticker.lua", "ticker.py:app"])
 def test_the_ticker(serve: Any, backend: str, app: str) -> None:
     with (
@@ -98,7 +98,7 @@ def read_event_of(lines: Any) -> tuple[int, str]:
     return int(number.removeprefix("id: ")), data.removeprefix("data: ")
 
 
-@on_carriers
+@on_transports
 @pytest.mark.parametrize("app", ["ticker_feed.lua", "ticker_feed.py:app"])
 def test_the_ticker_on_a_feed(serve: Any, backend: str, app: str) -> None:
     with serve(backend, str(EXAMPLES / app)) as served:
@@ -114,7 +114,7 @@ def test_the_ticker_on_a_feed(serve: Any, backend: str, app: str) -> None:
         assert json.loads(served.get("/stats"))["delivered"] >= 20
 
 
-@on_carriers
+@on_transports
 def test_the_age_page(serve: Any, backend: str) -> None:
     with serve(backend, AGE_PAGE) as served:
         assert served.get("/") == (EXAMPLES / "age_page" / "page.html").read_text()
@@ -124,13 +124,15 @@ def test_the_age_page(serve: Any, backend: str) -> None:
             assert [json.loads(data)["number"] for _, data in events] == [number for number, _ in events]
 
 
-@pytest.mark.parametrize("carrier", [each for each in CARRIERS if each.http2], ids=str, indirect=True)
+@pytest.mark.parametrize("transport", [each for each in TRANSPORTS if each.http2], ids=str, indirect=True)
 def test_a_client_that_shuts_its_window_is_told_what_it_skipped(
-    serve: Any, carrier: Carrier, pair: CertificateFiles
+    serve: Any, transport: Transport, pair: CertificateFiles
 ) -> None:
     with serve("httpng_asyncio", str(EXAMPLES / "ticker_feed.py") + ":app") as served:
         address = ListenAddress("127.0.0.1", served.port)
-        with TlsClient2(address, pair, window=500) if carrier.tls else Client2(address, window=500) as client:
+        with (
+            TlsClient2(address, pair, window=500) if transport.tls else Client2(address, window=500) as client
+        ):
             client.shake()
             client.request()
             end = monotonic() + BOUND
@@ -143,9 +145,9 @@ def test_a_client_that_shuts_its_window_is_told_what_it_skipped(
                 assert client.receive()
 
 
-@pytest.mark.parametrize("carrier", CARRIERS[2:3], ids=str, indirect=True)
-def test_the_embedding_example(program: Program, carrier: Carrier) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS[2:3], ids=str, indirect=True)
+def test_the_embedding_example(program: Program, transport: Transport) -> None:
     with running("-c", _EMBEDDED.format(name="embed_selectors")) as (_, port):
-        served = Served(program("curl"), carrier, port)
+        served = Served(program("curl"), transport, port)
         assert served.get("/one") == "You asked for /one\n"
         assert served.get("/long") == "x" * 8_000_000

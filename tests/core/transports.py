@@ -10,11 +10,11 @@ from tests.core.sealed import Sealed
 
 from httpng_core import CertificateFiles, Certificates, Closing, Exchange, Pending
 
-CARRIERS = pytest.mark.parametrize("kind", ["http/1.1", "http/2", "tls"])
+TRANSPORTS = pytest.mark.parametrize("kind", ["http/1.1", "http/2", "tls"])
 
 
 class Carried:
-    """An exchange on a carrier.
+    """An exchange on a transport.
 
     Attributes:
         driven: the connection in the hands of the test.
