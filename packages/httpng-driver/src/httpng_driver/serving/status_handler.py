@@ -23,6 +23,12 @@ th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8884
 th:first-child, td:first-child, .text { text-align: left }
 td { white-space: nowrap } td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 12rem }
 h1 { font-size: 1.3rem } p { color: #888 } .late { color: #d33 }
+@media (max-width: 60rem) {
+thead { display: none } table, tbody, td { display: block }
+tr { display: flex; flex-wrap: wrap; column-gap: 1.2rem; padding: .4rem 0; border-bottom: 1px solid #8884 }
+td { padding: 0; border: 0; text-align: left; white-space: normal; overflow-wrap: anywhere }
+td:first-child { flex-basis: 100% } td + td::before { content: attr(data-of) " "; color: #888 }
+}
 """.strip()
 _COLUMNS = (
     "target",
@@ -104,7 +110,7 @@ def _form(req: Request) -> str:
 
 
 def _page(status: dict[str, Any]) -> str:
-    head = "".join(f"<th>{_HEADINGS.get(name, name)}</th>" for name in _COLUMNS)
+    head = "".join(f"<th>{_heading(name)}</th>" for name in _COLUMNS)
     rows = "".join(_line(row) for row in status["exchanges"])
     held, budget = status["held"], status["memory_budget"]
     told = "" if held is None else f"; {held:,} bytes held of a budget of {budget:,}"
@@ -116,7 +122,7 @@ def _page(status: dict[str, Any]) -> str:
         f"<title>httpng</title><style>{_STYLE}</style><h1>{counts}, "
         f"{_several(status['in_flight'], 'byte')} in flight{told}</h1>"
         f"<p>{_several(status['begun'], 'request')} so far; ends that were not clean: {ends}.</p>"
-        f"<main><table><tr>{head}</tr>{rows}</table></main></html>"
+        f"<main><table><thead><tr>{head}</tr></thead>{rows}</table></main></html>"
     )
 
 
@@ -125,8 +131,15 @@ def _several(number: int, name: str) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    cells = "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in _COLUMNS)
+    # Where there is no room for columns, each cell says of what it is.
+    cells = "".join(
+        f'<td data-of="{_heading(name)}">{escape(_cell(name, row[name]))}</td>' for name in _COLUMNS
+    )
     return f'<tr class="late">{cells}</tr>' if row["lag"] >= 1 else f"<tr>{cells}</tr>"
+
+
+def _heading(name: str) -> str:
+    return _HEADINGS.get(name, name)
 
 
 def _cell(name: str, value: Any) -> str:
