@@ -113,7 +113,7 @@ class TrioReactor:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _own(self, function: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Start a task of ours until the reactor closes: who is cancelled still needs the loop."""
+        """Start a task that runs until the reactor closes: who is cancelled still needs the loop."""
         scope = trio.CancelScope(shield=True)
         self._scopes.append(scope)
 

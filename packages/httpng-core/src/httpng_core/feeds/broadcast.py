@@ -219,7 +219,7 @@ class Broadcast:
     def fell_short(self, index: int, taken: int, now: float) -> None:
         """Note that the send at `index` returned `taken`, which is not the whole; all before it took that.
 
-        If this raises, by a defect of ours, the follower at `index` was given up; then `disband`.
+        If this raises, by a defect, the follower at `index` was given up; then `disband`.
         """
         self._cursor = index
         member, payload, sent_as = self._members[index], self._payload, self._sent_as
@@ -242,7 +242,7 @@ class Broadcast:
         return self._scheduled
 
     def disband(self, now: float) -> None:
-        """Have all step out, or give them up if they can't, and begin anew: after a defect of ours."""
+        """Have all step out, or give them up if they can't, and begin anew: after a defect."""
         for member in [member for member in self._members if member is not None]:
             try:
                 member.step_out()

@@ -75,7 +75,7 @@ class Framer:
             if ends:
                 suffix += last_chunk(exchange) if exchange.trailers else LAST_CHUNK
         elif head and exchange.substitute and exchange.request.method != "HEAD":
-            # A body of ours: it pays for nothing.
+            # A body that the server made pays for nothing.
             suffix = exchange.substitute
         frame = Frame(exchange, len(head), len(prefix), size, len(suffix), ends)
         total = frame.size

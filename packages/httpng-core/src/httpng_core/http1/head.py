@@ -149,7 +149,7 @@ def _likeness(block: HeaderBlock, last: HeaderBlock) -> Likeness | None:
 
 
 class SplitFields(HeaderFields):
-    """Header fields as the reference engine gives them: split, with values that can't be in a line of ours.
+    """Header fields as the reference engine gives them: split, with values that can't be in lines.
 
     Attributes:
         minor: See `Framing`, as for the rest.

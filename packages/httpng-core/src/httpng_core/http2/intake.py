@@ -254,7 +254,7 @@ class Intake(Lifetime):
         self._begin_exchange(stream, request, now)
 
     def give_up(self, stream: Stream, now: float, cause: Cause) -> None:
-        """End the exchange of a stream, or refuse the request that comes in: a limit of ours is reached."""
+        """End the exchange of a stream, or refuse the request that comes in: one of the limits is reached."""
         if stream.exchange is not None:
             stream.code = ENHANCE_YOUR_CALM
             stream.exchange.reset(now, cause)

@@ -37,8 +37,8 @@ class Stream(Framing):
         unpaid: how much of it has not been given back as credit.
         touched: when something of the request last came.
         grace_ends: until when the body may come as slowly as it likes.
-        held: whether the rest of the body waits for credit of ours.
-        code: what a reset of ours says.
+        held: whether the rest of the body waits for credit.
+        code: what a reset by the server says.
         flushes_since: when the handler was done; `None` while it runs.
         expects_continue: whether the client waits for a 100 before it sends the body.
         inflow: what comes into the tunnel that the request asks for, if it does.

@@ -122,7 +122,7 @@ class Answering(Queueing):
         self._end(now)
 
     def fail(self, now: float, cause: Cause = RAISED) -> None:
-        """End the response as the handler raised: an answer of ours if nothing was committed, else cut short.
+        """Answer with an error, as the handler raised; if something was committed, cut the response short.
 
         After the end it changes nothing.
         """
@@ -144,7 +144,7 @@ class Answering(Queueing):
         self.fail(now, cause)
 
     def refuse(self, status: int, reason: str, now: float) -> None:
-        """End the response as the request can't be served: an answer of ours if nothing was committed.
+        """Answer with an error, as the request can't be served, if nothing was committed.
 
         Else it is reset. After the end it changes nothing.
         """

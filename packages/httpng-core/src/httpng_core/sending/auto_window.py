@@ -14,14 +14,14 @@ those of one response body, so a response that shares its connection is measured
    do.
 4. The path's rate is the highest sample of the last 10 rounds; an app-limited sample counts only if it
    raises it. A round ends when something is acknowledged that was sent after the last one ended. One that
-   took longer than a round trip counts for as many as it took, at most four: a queue of ours makes rounds
+   took longer than a round trip counts for as many as it took, at most four: our own queue makes rounds
    long, and then the old rate must go soon.
 5. The path's round trip is the shortest sample of the last 10 seconds, and of no more than 40 rounds: a path
    that has become longer would look slow, and the window would feed on itself.
 6. Their product is what the path holds, and the *window* is that times a gain.
 7. At the start the gain is 2, so the window doubles each round, until the rate has grown by less than a
    quarter in three rounds that are not app-limited. If the round trip becomes half as long again, that may be
-   a queue of ours: one payload goes by itself and tells, and then it begins anew. The old rates were those of
+   our own queue: one payload goes by itself and tells, and then it begins anew. The old rates were those of
    another path: too low for this one, or far too high, as of the first bytes that an idle link lets pass at
    once.
 8. From then on phases of one round trip follow each other: one *probes* at 1.25, one *drains* at 0.9, or for

@@ -343,7 +343,7 @@ class TakenLater(Pending):
 
 
 class Later(Pending):
-    """A call of ours that could not be answered at once: settled, it holds any value, or an error."""
+    """A call into the host that could not be answered at once: settled, it holds any value, or an error."""
 
     __slots__ = ("_value",)
 

@@ -39,7 +39,7 @@ class ResponseLife(ResponseBody):
         state: where the response stands.
         head: the header block, once there is one.
         head_stage: how far it has come.
-        substitute: a body of ours (an error's) that goes out in place of the handler's; it isn't counted.
+        substitute: an error's body, which goes out in place of the handler's; it isn't counted.
         started: when the request had come in.
         moved_at: when a byte last moved, or had to begin to.
         offered: whether a frame of it is offered to the kernel, which has not answered yet.

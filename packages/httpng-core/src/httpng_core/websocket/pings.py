@@ -20,7 +20,7 @@ def ping_at(begin: int) -> bytes:
 
 
 def position_of(payload: bytes) -> int:
-    """Return the position that a PONG tells; -1 for one that answers no PING of ours."""
+    """Return the position that a PONG tells; -1 for one that answers no PING of the server."""
     return int.from_bytes(payload, "big") if len(payload) == _SIZE else -1
 
 
@@ -55,7 +55,7 @@ class PingClock:
         self.due = now + (self._interval if timeout == inf else timeout)
 
     def answered(self, position: int, now: float) -> None:
-        """Note that the client has answered a PING of ours, and so is there; that answers those before it."""
+        """Note that the client has answered a PING, and so is there; that answers those before it."""
         if self.awaiting is not None and self.awaiting <= position:
             self.awaiting = None
         if self.awaiting is None:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from httpng_core import Application, ConfigError, Lifecycle, ListenAddress, as_application
 from httpng_driver.serving.endpoints import Preparation
 
-# A virtual environment, or a clone of ours, may lie beside the user's files.
+# A virtual environment, or a clone of the project, may lie beside the user's files.
 _NOT_THE_USERS: Final = frozenset(
     {
         "site-packages",

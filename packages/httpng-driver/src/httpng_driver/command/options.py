@@ -208,7 +208,7 @@ def options(loops: Sequence[str]) -> list[Option]:
     return sorted(found, key=lambda option: GROUPS.index(option.group))
 
 
-# What other servers call it, where that is no name of ours.
+# What other servers call it, where that isn't its name here.
 ELSEWHERE: Final = {
     "--listen": ("addr", "address", "b", "bind", "ip", "p", "socket"),
     "--certfile": ("c", "cert", "certificate", "ssl", "ssl-cert", "tls", "tls-cert"),

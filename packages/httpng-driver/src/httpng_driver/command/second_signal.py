@@ -3,7 +3,7 @@
 Signal handlers of Python's, and so those of event loops, run between two instructions of the main thread. In
 an endless loop of a handler's no event loop has a turn, and in Lua there is no instruction of Python's. But
 Python writes the number of each signal to a descriptor at once, and Lua, like Python, lets other threads run
-meanwhile: one of ours reads it.
+meanwhile: a thread of the command reads it.
 """
 
 import os

@@ -85,5 +85,5 @@ def _call(function: Callable[[], object]) -> None:
     try:
         function()
     except Exception:
-        # A defect of ours must not take the loop with it.
+        # A defect must not take the loop with it.
         _log.exception("what another thread asked for failed")

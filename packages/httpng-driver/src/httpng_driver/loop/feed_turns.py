@@ -61,7 +61,7 @@ class FeedTurns(Generic[P]):
                 # A feed with nobody in step any more has its price as well.
                 budget -= max(self._pass(broadcast, budget, now), 1)
             except Exception:
-                # A defect of ours must not take the other followers with it.
+                # A defect must not take the other followers with it.
                 _log.exception("a broadcast failed; its followers are served each for itself")
                 broadcast.disband(now)
 

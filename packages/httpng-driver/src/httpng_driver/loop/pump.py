@@ -140,7 +140,7 @@ class Pump(Sender):
             try:
                 self._read(mask)
             except Exception:
-                # A defect of ours: else the poller would find the socket ready again, for ever.
+                # A defect: else the poller would find the socket ready again, for ever.
                 self._fail()
         self.serve()
 
@@ -167,7 +167,7 @@ class Pump(Sender):
             elif self._fd >= 0:
                 more = self._follow()
         except Exception:
-            # A defect of ours must not take the other connections with it.
+            # A defect must not take the other connections with it.
             self._fail()
         self.flagged = False
         if more:
@@ -312,7 +312,7 @@ class Pump(Sender):
             if deadline is not None and (alarm is None or deadline < alarm.deadline):
                 self._set_alarm()
         except Exception:
-            # A defect of ours: else the poller would find the socket ready again, for ever.
+            # A defect: else the poller would find the socket ready again, for ever.
             self._fail()
         self.flagged = False
 

@@ -43,7 +43,7 @@ _LONGEST_IDLE = 32767
 
 
 def unacknowledged(sock: socket.socket) -> int | None:
-    """Return the bytes in the send queue: taken by the kernel, not acknowledged; a FIN of ours counts as one.
+    """Return the bytes in the send queue: taken by the kernel, not acknowledged; a sent FIN counts as one.
 
     `None` where it can't be told.
     """

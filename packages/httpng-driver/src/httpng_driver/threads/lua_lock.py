@@ -109,7 +109,7 @@ class LuaLock(StateLock):
         try:
             home.call_in_loop(tell)
         except Exception:
-            # It was told in this thread. A defect of ours must not take the caller's own job with it.
+            # It was told in this thread. A defect must not take the caller's own job with it.
             _log.exception("what a thread in Lua did for another failed")
 
 

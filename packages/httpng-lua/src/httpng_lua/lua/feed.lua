@@ -11,7 +11,7 @@ local error, next, pairs, pcall, rawget = error, next, pairs, pcall, rawget
 local concat, setmetatable, tostring, type = table.concat, setmetatable, tostring, type
 local unpack = table.unpack or unpack
 
--- Keys of ours in a feed: the host's number of it, and what makes the payload of a removed key.
+-- Private keys of a feed: the host's number of it, and what makes the payload of a removed key.
 local NUMBER, ON_REMOVE = {}, {}
 
 -- Arguments -----------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ end
 
 -- Fiber objects -------------------------------------------------------------------------------------
 
--- Key of ours in an object: the id of the fiber. What we keep of that, no script gets at.
+-- Private key of an object: the id of the fiber. What we keep of that, no script gets at.
 local ID = {}
 
 local Fiber = {}

@@ -15,7 +15,7 @@ local PIECE = 1000
 -- The numbers of functions are never used again: an old one is then never taken for a new one.
 local last_function = 0
 
--- A key of a table. None of ours is of another type: there it is only named.
+-- A key of a table. None of the options is of another type: there it is only named.
 local function name_of(key)
   local kind = type(key)
   if kind == 'string' or kind == 'number' then

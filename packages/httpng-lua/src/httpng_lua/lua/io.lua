@@ -9,7 +9,7 @@ local concat, format = table.concat, string.format
 local error, next, rawget, rawset, select = error, next, rawget, rawset, select
 local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
 
--- Keys of ours in `io`: the host's number of the exchange, and whether the header block was given.
+-- Private keys of an `io`: the host's number of the exchange, and whether the header block was given.
 local HANDLE, BEGUN = {}, {}
 
 -- number -> io: while it is there, the host must keep the exchange.

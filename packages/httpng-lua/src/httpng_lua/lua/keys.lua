@@ -5,7 +5,7 @@ local host, core = ...
 local settle, misused = core.settle, core.misused
 local error, rawget, setmetatable, sub, tostring, type = error, rawget, setmetatable, string.sub, tostring, type
 
--- Keys of ours in an object: the host's number of it.
+-- Private keys of an object: the host's number of it.
 local NUMBER = {}
 
 -- A wrong argument as the message names it.

@@ -27,8 +27,8 @@ local fiber_of = {} -- coroutine -> fiber
 local last_id = 0
 -- Coroutines whose fibers have ended, for the next ones.
 local free, free_count, MOST_FREE = {}, 0, 64
--- Fibers of ours that have ended, with theirs, of which nobody ever knew: not even the id, so that is used again. As many
--- places as there can be, as there may be no memory when one is needed.
+-- The host's fibers that have ended, with their coroutines, of which nobody ever knew: not even the id, so that is used
+-- again. As many places as there can be, as there may be no memory when one is needed.
 local unknown, unknown_count = {}, 0
 for i = 1, MOST_FREE do
   unknown[i] = false
@@ -220,7 +220,7 @@ local function new_fiber(fn, users, object, origin)
   return fiber
 end
 
--- Runs one of ours, that calls the script's function `origin`, up to its first wait: its id, and what that brought.
+-- Runs a fiber of the host, that calls the script's function `origin`, up to its first wait: its id, and what that brought.
 function core.start(fn, origin, ...)
   local fiber, before = unknown[unknown_count], current
   if fiber then

@@ -7,7 +7,7 @@ local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
 
--- Keys of ours in a request: what a router has stashed; and of what the rest is made when it is asked for, the header
+-- Private keys of a request: what a router has stashed; and of what the rest is made when it is asked for, the header
 -- lines and the ends of the connection. Or else the number of the exchange, by which the host is asked, and the io that keeps
 -- it from forgetting that. They are gone once it was.
 local STASH, REST, ENDS = {}, {}, {}

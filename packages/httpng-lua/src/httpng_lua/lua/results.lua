@@ -4,7 +4,7 @@ local host, core = ...
 
 local error, rawget, setmetatable, tostring, type = error, rawget, setmetatable, tostring, type
 
--- Key of ours in a result: the number.
+-- Private key of a result: the number.
 local VALUE = {}
 
 local RESULT = {}

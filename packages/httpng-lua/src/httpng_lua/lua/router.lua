@@ -7,7 +7,7 @@ local STASH = core.STASH
 local error, ipairs, rawget, select = error, ipairs, rawget, select
 local setmetatable, tostring, type = setmetatable, tostring, type
 
--- Keys of ours in a router: the host's number of it, the handlers by the numbers of their routes, what is
+-- Private keys of a router: the host's number of it, the handlers by the numbers of their routes, what is
 -- called before them, and the function that serves it.
 local NUMBER, HANDLERS, BEFORE, FUNCTION = {}, {}, {}, {}
 

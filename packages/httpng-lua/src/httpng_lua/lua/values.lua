@@ -7,7 +7,7 @@ local settle, named = core.settle, core.named
 local error, find, next, pairs, rawget, type = error, string.find, next, pairs, rawget, type
 local concat, select = table.concat, select
 
--- Keys of ours in what is made here: for which option it is, and how the host makes the function.
+-- Private keys of what is made here: for which option it is, and how the host makes the function.
 local OPTION, SPEC = {}, {}
 
 local function made(option, spec)

@@ -11,7 +11,7 @@ local error, rawget, rawset, select = error, rawget, rawset, select
 local setmetatable, tostring, type = setmetatable, tostring, type
 local unpack = table.unpack or unpack
 
--- Keys of ours: in a WebSocket its io, and whether a function takes its messages; in an io its WebSocket.
+-- Private keys: in a WebSocket its io, and whether a function takes its messages; in an io its WebSocket.
 local OWNER, HAS_TAKER, SOCKET = {}, {}, {}
 
 local SECONDS = 'timeout must be a number of seconds, not '

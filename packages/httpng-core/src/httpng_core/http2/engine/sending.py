@@ -103,7 +103,7 @@ class Sending:
         return made
 
     def push_head(self, stream_id: int, block: bytes, end: bool) -> None:
-        """Have a head sent among the control frames: an answer of ours, that nobody has to time."""
+        """Have a head sent among the control frames: an answer that nobody has to time."""
         self._push(self.send_head(stream_id, block, end))
 
     def send_whole(self, stream_id: int, block: bytes, size: int) -> bytes:

@@ -133,7 +133,7 @@ class Lifetime:
         return self._intake.uploads.rate_due
 
     def give_up(self, stream: Stream, now: float, cause: Cause) -> None:
-        """End the exchange of a stream, or refuse the request that comes in: a limit of ours is reached."""
+        """End the exchange of a stream, or refuse the request that comes in: one of the limits is reached."""
         if stream.exchange is not None:
             stream.code = ErrorCodes.ENHANCE_YOUR_CALM
             stream.exchange.reset(now, cause)

@@ -47,10 +47,10 @@ class Stream(Entry):
         flow: the windows of both sides, as h2 keeps them.
         touched: when something of the request last came.
         grace_ends: until when the body may come as slowly as it likes.
-        held: whether the rest of the body waits for credit of ours.
+        held: whether the rest of the body waits for credit.
         exchange: once the request is whole.
         closes: whether the handler asked for the connection to close after this.
-        code: what a reset of ours says.
+        code: what a reset by the server says.
     """
 
     __slots__ = (

@@ -110,7 +110,7 @@ class ServerH2(H2Connection):
             del self.remote_settings[code]
 
     def is_open(self, stream_id: int) -> bool:
-        """Whether frames of ours can be made on a stream."""
+        """Whether frames can be made on a stream."""
         stream = self.streams.get(stream_id)
         return stream is not None and not stream.closed
 
