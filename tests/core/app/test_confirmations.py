@@ -292,3 +292,17 @@ def test_a_websocket_needs_no_token() -> None:
     driven, confirming = Socket(), Confirmations("/confirm")
     with pytest.raises(ResponseStateError, match="without a token"):
         confirming.begin_bytes(driven.exchange, driven.clock)
+
+
+def test_a_response_with_a_length_or_behind_its_end_is_asked_nothing() -> None:
+    for length in (None, 1000):
+        driven, confirming = Driven(**SETTINGS), Confirmations("/confirm")
+        if length is not None:
+            driven.header(headers={"content-length": length})
+        confirming.begin_events(driven.exchange, driven.clock)
+        driven.exchange.write(b"x" * 1000, driven.now, 1, 1 << 20)
+        if length is None:
+            driven.exchange.finish(driven.now)
+        driven.advance(0)
+        driven.push()
+        assert driven.body == b"x" * 1000, "nothing is put into it"

@@ -385,3 +385,15 @@ def test_the_client_that_a_proxy_names_is_greeted(refused: bool) -> None:
         assert connection.close_expected() is Closing.RESET
     else:
         assert isinstance(event, RequestReceived)
+
+
+def test_of_what_was_accepted_at_several_times_the_oldest_counts() -> None:
+    driven = Driven()
+    driven.push()
+    driven.write(bytes(10))
+    driven.push()
+    began = driven.now
+    for _ in range(3):
+        driven.advance(1)
+        driven.write(bytes(10))
+    assert (held(driven.connection), since(driven.connection)) == (30, began + 1)

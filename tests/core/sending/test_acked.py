@@ -210,3 +210,15 @@ def test_the_next_exchange_does_not_pay_for_what_the_last_one_asked() -> None:
     assert not driven.connection.tracks_acknowledged
     driven.receive(GET)
     assert driven.stats.acked is None
+
+
+def test_what_was_sent_at_several_times_has_no_lag_once_nothing_is_acknowledged_any_more() -> None:
+    driven = telling()
+    driven.exchange.wait(10_000, driven.now, 1000, "acked")
+    for _ in range(3):
+        driven.exchange.write(b"x" * 10, driven.now, 5, 1000, None, "acked")
+        driven.push()
+        driven.advance(1)
+    assert driven.stats.lag == 3
+    driven.acknowledge_unknown()
+    assert (driven.stats.acked, driven.stats.lag) == (None, 0)

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.core.driving import Driven
+from tests.core.websocket.speaking import Socket
 
 from httpng_core import Feed
 
@@ -72,3 +73,33 @@ def test_after_the_end_it_changes_nothing(driven: Driven) -> None:
     driven.lost()
     driven.exchange.set_window(5, driven.now)
     assert driven.exchange.window is None
+
+
+def test_messages_and_follows_go_by_it_as_well() -> None:
+    socket = Socket()
+    socket.exchange.set_window(3, socket.now)
+    assert socket.send("abc", window=1000).settled
+    late = socket.send("d", window=1000)
+    assert not late.settled
+    socket.push()
+    assert late.result is None
+    feed, following = Feed(clock=socket.clock), Driven()
+    following.exchange.set_window(0, following.now)
+    following.exchange.follow(feed.follower(), following.now, None, 1000)
+    for payload in ("1", "2"):
+        feed.publish(payload, payload)
+        following.connection.data_to_send(following.now, 1)
+        following.connection.bytes_accepted(0, following.now)
+    following.push()
+    assert following.body == b"12"
+
+
+def test_what_bounds_all_windows_bounds_those_of_messages() -> None:
+    socket = Socket()
+    socket.exchange.host.admission.window = 100
+    assert socket.send("a" * 60, window=1000).settled
+    late = socket.send("b" * 60, window=1000)
+    assert not late.settled, "120 bytes would be in flight"
+    socket.push()
+    assert late.result is None
+    assert socket.send("c" * 500, window=1000).settled, "one that is longer is accepted whole"

@@ -7,7 +7,7 @@ import pytest
 from tests.core.driving2 import Driven2
 from tests.core.uploads.uploading import KINDS, Upload
 
-from httpng_core import BodyStreamedError, BodyTimeoutError, ReadTimeoutError
+from httpng_core import BodyError, BodyStreamedError, BodyTimeoutError, ReadTimeoutError
 
 
 @pytest.fixture(params=KINDS)
@@ -310,3 +310,43 @@ def test_a_client_of_http2_may_send_one_body_after_the_other() -> None:
     assert waiting.failed
     with pytest.raises(BodyTimeoutError):
         second.read(None, upload.driven.now).value  # noqa: B018
+
+
+def test_a_read_that_failed_or_whose_body_is_given_up_brings_nothing_back(kind: str) -> None:
+    upload = Upload(kind).begin(10)
+    late = upload.read(timeout=0)
+    upload.exchange.withdraw(late, upload.driven.now)
+    upload.send(b"01234")
+    read = upload.read(5)
+    assert read.value == b"01234"
+    upload.driven.lost()
+    upload.exchange.withdraw(read, upload.driven.now)
+    incoming = upload.exchange.incoming
+    assert incoming is not None
+    assert (incoming.held, incoming.is_read) == (0, False)
+
+
+def test_all_is_read_when_all_has_come_and_nothing_is_left(kind: str) -> None:
+    upload = Upload(kind).begin(10)
+    incoming = upload.exchange.incoming
+    assert incoming is not None
+    upload.send(b"0123456789")
+    upload.end()
+    assert not incoming.is_read
+    assert upload.read().value == b"0123456789"
+    assert upload.read().value == b""
+    assert incoming.is_read
+    incoming.fail(BodyError("too late"), upload.driven.now)
+    assert incoming.error is None
+    assert upload.read().value == b""
+
+
+def test_where_no_rate_is_asked_for_other_bodies_earn_no_time() -> None:
+    upload = Upload("http/2", min_body_rate=0, body_timeout=10).begin(10)
+    first, waiting = upload.stream, upload.read()
+    upload.begin(5)
+    assert upload.stream != first
+    upload.driven.advance(9)
+    upload.send(b"12345")
+    upload.driven.advance(1)
+    assert waiting.failed

@@ -255,3 +255,41 @@ def test_an_aborted_server_resets() -> None:
     socket.connection.abort(socket.now)
     assert pending.settled
     assert socket.ws.close_code == 1006
+
+
+MANY = b"".join(frame(TEXT, b"x") for _ in range(200))
+"""More than are read in one turn."""
+
+
+@pytest.mark.parametrize("how", ["close", "finish", "lost"])
+def test_an_end_while_frames_wait_for_their_turn(how: str) -> None:
+    socket = Socket(ws_max_queue=10_000)
+    socket.receive(MANY + close(4000, b"enough"))
+    if how == "close":
+        closing = socket.ws.close(socket.now)
+        assert not closing.settled
+    elif how == "finish":
+        socket.exchange.finish(socket.now)
+    else:
+        socket.lost()
+    for _ in range(10):
+        socket.advance(0)
+        socket.push()
+    if how == "lost":
+        assert socket.outcomes == ["cancelled"]
+        assert socket.ws.close_code == 1006
+    else:
+        assert socket.outcomes == ["complete"]
+        assert (socket.ws.close_code, socket.ws.close_reason) == (4000, "enough")
+        assert socket.closes == [b"\x03\xe8"]
+
+
+def test_a_handler_that_raises_behind_its_close_has_closed_it() -> None:
+    socket = Socket()
+    socket.ws.close(socket.now, 4001)
+    socket.exchange.fail(socket.now)
+    socket.push()
+    socket.receive(close(4001))
+    socket.push()
+    assert socket.closes == [b"\x0f\xa1"]
+    assert socket.outcomes == ["complete"]

@@ -508,8 +508,10 @@ class Chance(Asked):
 
     def _send(self) -> None:
         random = self.random
-        message, window = "x" * random.choice([0, 1, 300, 5000]), random.choice([0, 400, 1 << 20])
+        message = "x" * random.choice([0, 1, 300, 5000])
         until: Until = random.choice(["sent", CONFIRMED])
+        windows: list[WindowSize] = [0, 400, 1 << 20, "auto"]
+        window = random.choice(windows[: 4 if until == CONFIRMED else 3])
         self.ws.send(message, self.now, random.choice([0, 1, 10]), window, until)
 
     def _take(self) -> None:

@@ -97,3 +97,15 @@ def test_a_close_ends_it() -> None:
         step(socket, 20)
     assert len(pings(socket)) == 1
     assert socket.outcomes == []
+
+
+def test_one_that_nobody_has_to_answer_waits_until_the_one_before_has_gone() -> None:
+    socket = Socket(ws_ping_interval=20, ws_ping_timeout=inf)
+    socket.push()
+    for _ in range(3):
+        socket.advance(20)
+    socket.push()
+    assert [first for first, _ in socket.frames] == [0x89]
+    socket.advance(20)
+    socket.push()
+    assert [first for first, _ in socket.frames] == [0x89, 0x89]

@@ -395,3 +395,49 @@ def test_what_waits_ends_when_the_client_is_gone() -> None:
     assert socket.ws.close_code == 1006
     assert socket.ws.stats(socket.now).cancelled
     assert messages(socket.said) == []
+
+
+def test_a_ping_that_is_due_meanwhile_goes_behind_it() -> None:
+    socket = Socket(ws_ping_interval=10)
+    sent = socket.send("b" * 5000, 10.5, window=0)
+    offer = b"".join(socket.connection.data_to_send(socket.now))
+    socket.advance(10)
+    socket.exchange.withdraw(sent, socket.now)
+    socket.wire += offer[:100]
+    socket.connection.bytes_accepted(100, socket.now)
+    socket.push()
+    assert result(sent).body_bytes_sent == 5000
+    assert [first for first, _ in socket.frames] == [0x81, 0x89]
+
+
+def test_what_is_acknowledged_is_counted_from_when_anybody_asks() -> None:
+    socket = Socket(tells_acknowledged=True)
+    socket.send("first")
+    socket.push()
+    socket.exchange.track_acknowledged()
+    socket.send("second")
+    socket.push()
+    assert told(socket) == (11, 11)
+    socket.connection.bytes_acknowledged(len(socket.wire), socket.now)
+    assert socket.ws.stats(socket.now).acked == 11
+
+
+def test_a_message_is_watched_for_stalls_if_its_handler_says_so() -> None:
+    socket = Socket(ws_ping_interval=inf)
+    socket.exchange.stall_timeout = 5
+    socket.send("a" * 100)
+    socket.advance(4)
+    assert socket.outcomes == []
+    socket.advance(1)
+    assert socket.outcomes == ["reset"]
+
+
+def test_a_follow_behind_the_close_is_cancelled() -> None:
+    socket = Socket()
+    feed = Feed(clock=socket.clock)
+    socket.ws.close(socket.now)
+    for timeout in (5, None):
+        assert result(socket.ws.follow(feed.follower(), socket.now, timeout)).cancelled
+    with pytest.raises(ValueError, match="timeout"):
+        socket.ws.follow(feed.follower(), socket.now, -1)
+    assert feed.get_stats().followers == 0

@@ -1,6 +1,6 @@
 """What HTTP means whatever carries it: requests, responses, dates, conditions, targets. Pure."""
 
-from httpng_core.http.chunks import CHUNK_END, chunk_head
+from httpng_core.http.chunks import CHUNK_END
 from httpng_core.http.dates import DateSource, HttpDate, http_date, parse_http_date
 from httpng_core.http.media_types import content_type
 from httpng_core.http.preconditions import Representation, Selected, select
@@ -35,7 +35,6 @@ __all__ = [
     "Selected",
     "body_bytes",
     "check_host",
-    "chunk_head",
     "content_type",
     "host_and_path",
     "http_date",

@@ -1,11 +1,5 @@
 """The chunks of a body whose length isn't told in advance (RFC 9112, 7.1)."""
 
-
-def chunk_head(size: int) -> bytes:
-    """Return what stands before a chunk of `size` bytes (RFC 9112, 7.1); `CHUNK_END` follows it."""
-    return b"%x\r\n" % size
-
-
 CHUNK_END = b"\r\n"
 
 

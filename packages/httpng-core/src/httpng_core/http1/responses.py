@@ -87,8 +87,6 @@ class Responses(Lifetime):
 
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
-        if self._phase is not HANDLING:
-            return
         self._began, self._phase, self._endpoint.at_rest = now, FLUSHING, False
         timeout = exchange.settings.stall_timeout
         self._endpoint.deadline = None if timeout == inf else now + timeout

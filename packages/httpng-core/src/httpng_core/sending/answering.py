@@ -221,9 +221,8 @@ class Answering(Queueing):
     def _cut(self, cause: Cause, now: float) -> None:
         self.cause = cause
         self._flush(ResponseEvent.CUT, now)
-        if self.state is ResponseState.CUTTING:
-            # Perhaps there is nothing left to flush.
-            self.check_flushed(now)
+        # Perhaps there is nothing left to flush.
+        self.check_flushed(now)
 
     def _flush(self, event: ResponseEvent, now: float) -> None:
         self.state = next_state(self.state, event, head_given=True)

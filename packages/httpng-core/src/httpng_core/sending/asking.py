@@ -18,11 +18,6 @@ SOON: Final = 0.0
 """A deadline that has always come: what is accepted in this turn is asked for by one question."""
 
 
-def never() -> bool:
-    """Return that nothing is read."""
-    return False
-
-
 def _nothing() -> None:
     """Do nothing: nobody is asked any more."""
 
@@ -95,24 +90,24 @@ class Asker:
         """Ask nothing more, and wait for no answer."""
         self._exchange.timers.cancel(self._timer)
         self._exchange.timers.cancel(self._late)
-        self._reads = never
+        # Let go of what it was; nobody asks any more.
+        self._reads = bool
         confirming = self._exchange.confirming
-        if confirming is not None:
-            confirming.look = _nothing
+        assert confirming is not None
+        confirming.look = _nothing
 
     def _end(self) -> None:
         self.stop()
         confirming = self._exchange.confirming
-        if confirming is not None:
-            confirming.end = _nothing
+        assert confirming is not None
+        confirming.end = _nothing
         self._over()
 
     def _look(self) -> None:
         """Have the client asked soon, if it is to be; nothing is waited for once it has answered."""
         exchange = self._exchange
         confirming, timers, timer = exchange.confirming, exchange.timers, self._timer
-        if confirming is None:
-            return
+        assert confirming is not None
         if not confirming.asked:
             timers.cancel(self._late)
         if confirming.is_asked or (timer is not None and timer.deadline == SOON):
@@ -143,9 +138,12 @@ class Asker:
         confirming = self._exchange.confirming
         if confirming is None or confirming.is_asked or not self._may_ask(confirming):
             return
-        if self._is_wanted(confirming) or (not confirming.asked and now >= self._next):
+        is_wanted = self._is_wanted(confirming)
+        if confirming.asked and not is_wanted:
+            return  # The window has grown meanwhile.
+        if is_wanted or now >= self._next:
             self._ask(confirming, now)
-        elif not confirming.asked:
+        else:
             self._timer = self._exchange.timers.add(self._next, self._ask_if_due)
 
     def _may_ask(self, confirming: Confirming) -> bool:
@@ -174,8 +172,7 @@ class Asker:
 
     def _check(self, now: float) -> None:
         exchange, confirming = self._exchange, self._exchange.confirming
-        if confirming is None or not confirming.asked:
-            return
+        assert confirming is not None
         sent = exchange.sent >= confirming.asked[0]
         late_at = self._answer.late_at(now, sent=sent, moved_at=exchange.moved_at, reading=self._reads())
         late_at = max(late_at, confirming.heard_at + self._answer.timeout)

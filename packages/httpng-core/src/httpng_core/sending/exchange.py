@@ -102,7 +102,7 @@ class Exchange(Answering):
             timeout = checked_timeout(timeout)
         until = settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
-            until = self._track(until, limit)
+            until = self._track(until)
         if self.state > LAST_WRITABLE:
             return self._ended_call(Write(data, 0, inf), Call.WRITE)
         if self.tunnel is not None:
@@ -147,7 +147,7 @@ class Exchange(Answering):
         deadline = self._deadline(now, timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or limit == "auto":
-            until = self._track(until, limit)
+            until = self._track(until)
         path = self.along_path(until) if limit == "auto" else None
         fixed = 0 if limit == "auto" else limit
         if fixed > self.host.admission.window:
@@ -230,7 +230,7 @@ class Exchange(Answering):
         deadline = inf if timeout is None else now + checked_timeout(timeout)
         until = self.settings.default_window_until if until is None else until
         if until != "sent" or size == "auto":
-            until = self._track(until, size)
+            until = self._track(until)
         if size == "auto":
             follow = Follow(source, 0, deadline, until, self.along_path(until))
         else:

@@ -225,8 +225,7 @@ class Incoming:
 
     def _expired(self, now: float) -> None:
         read = self._read
-        if read is None:
-            return
+        assert read is not None
         if read.deadline <= now:
             self._stop_waiting(now).answer(None, _late(read))
         elif (due := min(read.deadline, self._body_due())) > now:

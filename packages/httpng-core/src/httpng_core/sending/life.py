@@ -217,8 +217,8 @@ class ResponseLife(ResponseBody):
 
     def settle_waits(self) -> None:
         """Settle the waits for which the response has come far enough; all, if it is over."""
-        if self.waits is not None:
-            self.waits.settle_met(self, self.head_stage, over=self.state > LAST_LIVE)
+        assert self.waits is not None
+        self.waits.settle_met(self, self.head_stage, over=self.state > LAST_LIVE)
 
     def settle_call(self, write: Write, *, cancelled: bool = False) -> None:
         """Settle a write or follow that was not accepted whole."""

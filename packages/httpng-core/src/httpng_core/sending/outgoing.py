@@ -329,16 +329,18 @@ class Outgoing(ResponseLife):
     def _take_chosen(self, follow: Write, size: int) -> None:
         if isinstance(follow, Follow):
             follow.source.taken()
-        elif isinstance(follow, Message):
+        else:
+            assert isinstance(follow, Message)
             follow.accept(self.current)
         self.accept_committed(size, self._offered_at)
-        if self.confirming is not None and self.queue is not None:
-            self.confirming.took(self.queue.chosen, self.current)
+        queue = self.queue
+        assert queue is not None
+        if self.confirming is not None:
+            self.confirming.took(queue.chosen, self.current)
         if follow.order > self.last_whole:
             # A follow that delivered a payload counts as a write that was accepted whole.
             self.last_whole = follow.order
-        if self.queue is not None:
-            self.queue.chosen = b""
+        queue.chosen = b""
 
     def _choice_failed(self, error: BaseException, now: float) -> None:
         """Settle the follow whose `on_gap` raised, unless that has ended the exchange before."""

@@ -41,10 +41,6 @@ class LagBook:
         while stamps and stamps[0][0] <= position:
             stamps.popleft()
 
-    def clear(self) -> None:
-        """Nothing is in flight any more."""
-        self._stamps.clear()
-
     @property
     def since(self) -> float:
         """When the oldest byte in flight was accepted; infinity: none is in flight."""

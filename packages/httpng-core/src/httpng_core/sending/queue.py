@@ -42,10 +42,6 @@ class WriterQueue:
         """Return how many wait."""
         return len(self._waiting)
 
-    def __bool__(self) -> bool:
-        # Compiled, an optional object is asked for nothing else.
-        return bool(self._waiting)
-
     @property
     def follow(self) -> Follow | None:
         """The follow that is first in line, if one is."""

@@ -130,8 +130,8 @@ class Queueing(Tracking):
         if pending.settled:
             return
         if isinstance(pending, DrainWait):
-            if self.drain_waits is not None:
-                self.drain_waits.remove(pending)
+            assert self.drain_waits is not None
+            self.drain_waits.remove(pending)
             self.timers.cancel(pending.timer)
             pending.tell(is_due=False)
             return

@@ -1,6 +1,6 @@
 """How far beyond the TCP/IP stack an exchange counts: until the client's TCP or its program has the bytes."""
 
-from httpng_core.config.types import Until, WindowSize
+from httpng_core.config.types import Until
 from httpng_core.errors import AckedUnknownError, ConfirmedUnknownError
 from httpng_core.sending.checks import checked_until
 from httpng_core.sending.confirming import Confirming
@@ -54,8 +54,8 @@ class Tracking(Stalling):
         confirming.look()
         self.host.wake()
 
-    def _track(self, until: Until, window: WindowSize = 0) -> Until:
-        """Return how far bytes have to come for a call that asks for `until` and `window`.
+    def _track(self, until: Until) -> Until:
+        """Return how far bytes have to come for a call that asks for more than "sent", or the window "auto".
 
         Raises:
             ValueError: there is no such position.
@@ -67,8 +67,6 @@ class Tracking(Stalling):
                     "nothing confirms what this response has sent: the client of a WebSocket does, or of a "
                     "stream that was given a token (httpng.confirmations)"
                 )
-            return until
-        if until == "sent" and window != "auto":
             return until
         if not self.track_acknowledged():
             raise AckedUnknownError("what a client has acknowledged can't be told on this platform")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from httpng_core.sending.asking import SOON, Asker, never
+from httpng_core.sending.asking import SOON, Asker
 from httpng_core.sending.ends import over_limit
 from httpng_core.sending.exchange import Exchange
 from httpng_core.timers import Timer
@@ -45,7 +45,7 @@ class Heartbeat:
         """Say nothing more; if CLOSE comes next (`ask`), what isn't confirmed is asked for before it."""
         if self._stopped:
             return
-        self._stopped, self._reads = True, never
+        self._stopped, self._reads = True, bool
         self._exchange.timers.cancel(self._timer)
         if self._asker is None:
             return
