@@ -70,7 +70,8 @@ PRIVATE_IMPORTS = _lines(
     core/http1/test_chunked: core.http1.chunked
     core/http1/test_head: core.http.request core.http1.head
     core/http1/test_http1_responses: core.config.settings core.http1.framer core.wire.frame
-    core/http1/test_parser: core.errors core.http1.parsed core.http1.parser core.http1.refused
+    core/http1/test_parser: core.errors core.http1.parsed core.http1.parser core.http1.reference
+    core/http1/test_parser: core.http1.refused
     core/http1/test_streaming: core.http1.parsed core.http1.parser core.http1.refused
     core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames
     core/http2/engine/driving: core.http2.engine.session core.http2.engine.session_config
@@ -105,7 +106,7 @@ PRIVATE_IMPORTS = _lines(
     core/sealed: core.testing.http1_client
     core/sending/test_accounts: core.sending.calls core.sending.results core.timers
     core/sending/test_acked: core.sending.exchange core.sending.results
-    core/sending/test_after_the_end: core.sending.carrier core.sending.ends
+    core/sending/test_after_the_end: core.sending.ends core.sending.transport
     core/sending/test_auto_window: core.sending.auto_window
     core/sending/test_body: core.sending.body
     core/sending/test_cut_short: core.sending.states
@@ -119,6 +120,8 @@ PRIVATE_IMPORTS = _lines(
     core/tls/test_tls_records: core.tls.records
     core/tls/test_tls_sending: core.tls.end
     core/wire/test_at_once: core.wire.at_once core.wire.outbound
+    core/wire/test_endpoint: core.connection.no_date core.wire.endpoint core.wire.outbound
+    core/wire/test_endpoint: core.wire.protocol
     core/wire/test_ledger: core.sending.outgoing core.wire.ledger
     core/wire/test_offer_size: core.wire.offer_size
     core/wire/test_outbound: core.http1.framer core.wire.offer_size core.wire.outbound

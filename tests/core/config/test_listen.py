@@ -285,3 +285,18 @@ def test_what_is_no_descriptor(value: str) -> None:
 def test_a_socket_that_is_open_has_all_that(key: str) -> None:
     with pytest.raises(ConfigError, match=f"^a socket that is open already has its {key}"):
         parse_listen({"addr": "fd:3", key: "660"}, default=())
+
+
+def test_what_has_a_file_number_is_a_socket_that_is_open() -> None:
+    class Open:
+        def fileno(self) -> int:
+            return 7
+
+    one = Open()
+    (address,) = parse_listen(one, default=())
+    assert address.socket is one
+
+
+def test_proxy_protocol_is_a_boolean() -> None:
+    with pytest.raises(ConfigError, match="'proxy_protocol' must be a boolean"):
+        parse_listen({"port": 80, "proxy_protocol": "yes"}, default=())

@@ -1,9 +1,10 @@
 """What is held for clients, to the byte, since when it stands still, and how it is given up."""
 
+import logging
 from math import inf
 
 import pytest
-from tests.core.driving import GET, Driven
+from tests.core.driving import GET, GET_10, Driven
 from tests.core.driving2 import Driven2
 from tests.core.transports import TRANSPORTS, carried
 from tests.core.uploads.uploading import KINDS, Upload
@@ -24,6 +25,7 @@ from httpng_core import (
     Settings,
     over_limit,
 )
+from httpng_core.testing import Loopback
 
 FULL = over_limit("memory_budget", "too much")
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
@@ -251,7 +253,7 @@ def test_a_connection_that_lingers_is_dropped() -> None:
     driven.exchange.answer(200, None, bytes(1000), driven.now)
     driven.push(500)
     give_up(driven)
-    assert driven.connection.close_expected()
+    assert driven.connection.close_expected() is Closing.RESET
 
 
 # Whether an exchange may begin ------------------------------------------------------------------------
@@ -397,3 +399,30 @@ def test_of_what_was_accepted_at_several_times_the_oldest_counts() -> None:
         driven.advance(1)
         driven.write(bytes(10))
     assert (held(driven.connection), since(driven.connection)) == (30, began + 1)
+
+
+def test_a_connection_that_only_has_an_answer_of_ours_to_send_is_told_as_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = Loopback(lambda req: None)
+    client = loop.connect(room=0)
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    [holding] = client.connection.holdings()
+    with caplog.at_level(logging.INFO, "httpng"):
+        holding.give_up(loop.clock.now, FULL)
+        loop.settle()
+    assert client.connection.close_expected() is Closing.RESET
+    assert caplog.messages == ["dropped a connection of 192.0.2.1: too much"]
+    assert loop.runner.ends["limit(memory_budget)"] == 1
+
+
+def test_what_came_behind_a_request_that_was_cut_short_is_given_up_with_its_connection() -> None:
+    driven = Driven(GET_10 + b"GET /", tells_acknowledged=True)
+    driven.write(b"x" * 10)
+    driven.push()
+    driven.exchange.fail(driven.now)
+    assert driven.outcomes == ["cut short"]
+    assert held(driven.connection) >= len(b"GET /")
+    assert driven.connection.close_expected() is Closing.NOT_YET, "not acknowledged yet"
+    give_up(driven)
+    assert driven.connection.close_expected() is Closing.RESET

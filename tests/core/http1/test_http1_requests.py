@@ -7,6 +7,7 @@ from tests.core.driving import GET, Driven
 from tests.core.http1.reading import HOSTS, MALFORMED_HOSTS, head
 
 from httpng_core import Request
+from httpng_core.testing import Loopback
 
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -363,3 +364,10 @@ def test_a_body_that_is_too_long_is_refused_before_100_asks_for_it() -> None:
 def test_an_http_1_0_client_gets_no_100() -> None:
     driven = Driven(EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert driven.push() == 0
+
+
+def test_each_request_of_a_connection_says_for_whom_it_was_forwarded() -> None:
+    client = Loopback(lambda req: req.peer.host, trusted_proxies="192.0.2.0/24").connect()
+    for number in range(3):
+        client.send(b"GET / HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.51.100.%d\r\n\r\n" % number)
+    assert [one.body for one in client.responses()] == [b"198.51.100.0", b"198.51.100.1", b"198.51.100.2"]

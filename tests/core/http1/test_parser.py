@@ -17,6 +17,7 @@ from tests.core.http1.reading import (
     head,
     parser,
     read,
+    reference,
     refused,
     served,
 )
@@ -24,6 +25,7 @@ from tests.core.http1.reading import (
 from httpng_core.errors import RemoteError
 from httpng_core.http1.parsed import MORE, ParsedHead, Reading
 from httpng_core.http1.parser import MAX_STEP, RequestParser
+from httpng_core.http1.reference import ReferenceParser
 from httpng_core.http1.refused import RefusedRequest
 
 # The request line -------------------------------------------------------------------------------------
@@ -796,3 +798,40 @@ def test_requests_come_the_same_in_whatever_pieces() -> None:
                 seen.append(request)
                 request = _next(reads)
         assert seen == [("/a", 1), ("/b", 1), ("/c", 0)]
+
+
+def test_a_long_header_block_is_not_kept_and_the_one_before_it_is() -> None:
+    reading = parser()
+    reading.feed(GET)
+    assert isinstance(reading.next_request(), ParsedHead)
+    kept = reading.block
+    assert kept is not None
+    long = head(b"Host: x", b"X-Long: " + b"x" * 20_000)
+    for _ in range(2):
+        whole = reading.receive_whole(long)
+        assert whole is not None
+        assert whole[2].raw != kept.raw
+        assert reading.block is kept
+    whole = reading.receive_whole(GET)
+    assert whole is not None
+    assert whole[2] is kept
+
+
+def test_the_reference_counts_what_it_holds_and_refuses_again() -> None:
+    reading = reference()
+    reading.feed(POST % 10 + b"12345")
+    assert reading.held == len(POST % 10) + 5
+    assert reading.next_request() is None
+    assert reading.held == 5
+    for wire, told in ((b"\r\n" * 100 + GET, "empty lines"), (b"no request\r\n\r\n", "request line")):
+        reading = reference()
+        reading.feed(wire)
+        for _ in range(2):
+            with pytest.raises(RefusedRequest, match=told) as raised:
+                read_on(reading)
+            assert raised.value.status == 400
+
+
+def read_on(reading: ReferenceParser) -> None:
+    while reading.next_request() is MORE:
+        pass

@@ -9,22 +9,21 @@ from tests.core.websocket.speaking import Socket
 
 from httpng_core import Feed, Host, Pending, SendResult
 from httpng_core.languages import follower_of, response_head
-from httpng_core.sending.carrier import NO_CARRIER
 from httpng_core.sending.ends import lost
+from httpng_core.sending.transport import NO_TRANSPORT
 
 
 def test_who_frames_nothing_any_more_says_so() -> None:
     driven, head = Driven(), response_head(200, None)
     driven.lost()
     exchange = driven.exchange
-    assert exchange.carrier is NO_CARRIER
-    assert NO_CARRIER.send_whole(exchange, head, b"x", driven.now, len) == -1
-    assert NO_CARRIER.send_piece(b"x", driven.now, len) == -1
-    assert not NO_CARRIER.track_acknowledged(exchange)
-    assert not NO_CARRIER.has_company()
-    assert NO_CARRIER.shares
-    assert NO_CARRIER.closed_window() is None
-    assert NO_CARRIER.sweep_by() is None
+    assert exchange.transport is NO_TRANSPORT
+    assert NO_TRANSPORT.send_whole(exchange, head, b"x", driven.now, len) == -1
+    assert NO_TRANSPORT.send_piece(b"x", driven.now, len) == -1
+    assert not NO_TRANSPORT.track_acknowledged(exchange)
+    assert not NO_TRANSPORT.has_company()
+    assert NO_TRANSPORT.shares
+    assert NO_TRANSPORT.closed_window() is None
     assert exchange.stalled_by() is None
 
 

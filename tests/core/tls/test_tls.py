@@ -24,7 +24,7 @@ from httpng_core import (
 )
 from httpng_core.testing import Client, Loopback, TlsEnd
 from httpng_core.testing.http1_client import decode
-from httpng_core.tls import offered_protocols
+from httpng_core.tls import TlsError, offered_protocols
 from httpng_core.tls import outbound as tls_outbound
 from httpng_core.tls.end import RECORD
 
@@ -535,3 +535,68 @@ def test_what_was_agreed_on_is_told(make: Make) -> None:
 
 def test_in_plain_text_nothing_was_agreed_on() -> None:
     assert Driven(b"").connection.statistics().tls is None
+
+
+def test_what_is_no_handshake_offers_nothing() -> None:
+    assert offered_protocols(b"\x17\x03\x03\x00\x01x") == ()
+    assert offered_protocols(b"\x16\x03\x01\x00\x02\x01\x00\x15\x03\x03\x00\x02\x01\x00") == ()
+
+
+def test_plain_http_is_answered_once(make: Make) -> None:
+    sealed = make()
+    for _ in range(2):
+        sealed.receive(GET)
+    sealed.push()
+    assert sealed.failures == ["plain HTTP on an HTTPS port"]
+
+
+def test_a_client_hello_behind_the_end_is_answered_with_nothing(make: Make) -> None:
+    sealed = make()
+    sealed.receive(GET)
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["spdy/3"])
+    client = TlsEnd(context, server_side=False, server_hostname="localhost")
+    client.shake()
+    sealed.receive(client.take())
+    assert sealed.failures == ["plain HTTP on an HTTPS port"]
+    sealed.push()
+    assert not sealed.connection.wants_write
+
+
+def test_a_drain_leaves_no_handshake_more_time_than_it_had(make: Make) -> None:
+    sealed = make(handshake_timeout=3)
+    sealed.advance(2.9)
+    deadline = sealed.connection.next_deadline()
+    sealed.connection.drain(sealed.now)
+    assert sealed.connection.next_deadline() == deadline
+
+
+def test_a_goodbye_counts_once(busy: Make) -> None:
+    sealed = busy()
+    sealed.client.close()
+    goodbye = sealed.client.take()
+    sealed.receive(goodbye)
+    assert not sealed.exchange.is_over, "a FIN that came with the request is a client that reads on"
+    sealed.receive(goodbye)
+    sealed.exchange.answer(200, None, b"hello", sealed.now)
+    sealed.push()
+    assert sealed.response.body == b"hello"
+
+
+def test_nothing_is_sealed_behind_a_failure(pair: CertificateFiles, certificates: Certificates) -> None:
+    end = TlsEnd(certificates.context, server_side=True)
+    client = TlsEnd(trusting(pair), server_side=False, server_hostname="localhost")
+    while not client.shake():
+        end.receive(client.take())
+        end.shake()
+        client.receive(end.take())
+    end.receive(client.take())
+    assert end.shake()
+    end.receive(b"\x17\x03\x03\x00\x20" + bytes(32))
+    with pytest.raises(TlsError):
+        end.read()
+    outbound = tls_outbound.SealedOutbound(0.0, end)
+    for seal in (end.seal, end.sealed):
+        with pytest.raises(TlsError):
+            seal(b"secret")
+    assert outbound.send_now(b"secret", len) == 0

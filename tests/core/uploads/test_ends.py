@@ -274,3 +274,31 @@ def test_an_http2_body_that_is_not_as_long_as_declared() -> None:
     upload.end()
     with pytest.raises(RequestCancelled):
         read.value  # noqa: B018
+
+
+def test_what_comes_behind_chunks_that_are_none_is_dropped() -> None:
+    upload = Upload("chunked").begin()
+    for data in (b"none\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n"):
+        upload.driven.receive(data)
+    assert upload.driven.connection.holdings() == []
+    with pytest.raises(BodyMalformedError):
+        upload.read().value  # noqa: B018
+    upload.answer()
+    upload.push()
+    assert upload.statuses == [200]
+    assert len(upload.driven.exchanges) == 1
+
+
+def test_a_fin_while_more_of_a_body_waits_for_its_turn() -> None:
+    upload = Upload("chunked").begin()
+    upload.driven.receive(b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+    upload.driven.eof()
+    upload.driven.advance(0)
+    got = b""
+    while len(got) < 20_000:
+        got += upload.read().value
+    assert got == b"x" * 20_000
+    assert upload.read().value == b""
+    upload.answer()
+    upload.push()
+    assert upload.statuses == [200]

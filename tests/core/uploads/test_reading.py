@@ -350,3 +350,14 @@ def test_where_no_rate_is_asked_for_other_bodies_earn_no_time() -> None:
     upload.send(b"12345")
     upload.driven.advance(1)
     assert waiting.failed
+
+
+def test_who_has_begun_to_answer_does_not_ask_for_the_body(kind: str) -> None:
+    upload = Upload(kind).begin(5, (("expect", "100-continue"),))
+    upload.exchange.write(b"I know already", upload.driven.now)
+    upload.push()
+    read = upload.read()
+    upload.push()
+    assert upload.statuses == [200]
+    upload.send(b"hello")
+    assert read.value == b"hello"

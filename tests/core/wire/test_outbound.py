@@ -202,3 +202,9 @@ def test_while_acknowledgements_are_tracked_each_frame_is_remembered() -> None:
         for total in range(taken + 1):
             outbound.acknowledged(total, 2.0)
             assert exchange.acked == len(received(cut.offer[:total]))
+
+
+def test_in_clear_text_a_client_makes_us_say_nothing() -> None:
+    outbound = Outbound(0.0)
+    outbound.push(b"x" * 1_000_000)
+    assert not outbound.is_clogged

@@ -69,6 +69,8 @@ BAD = [
     b"PROXY\r\n",
     b"PROXY TCP4 1.2.3.4 5.6.7.8 99\r\n",
     b"PROXY TCP4 ::1 5.6.7.8 99 443\r\n",
+    b"PROXY TCP4 1.2.3.4 5.6.7.256 99 443\r\n",
+    b"PROXY TCP6 2001:::1 ::1 99 443\r\n",
     b"PROXY TCP4 1.2.3.4 5.6.7.8 99 65536\r\n",
     b"PROXY TCP4 1.2.3.4 5.6.7.8 99 443\n",
     b"PROXY TCP4  1.2.3.4 5.6.7.8 99 443\r\n",

@@ -113,3 +113,18 @@ def test_priority_updates() -> None:
     assert parse_priority_update(b"\x80\0\0\x05u=2") == (5, Priority(2))
     assert parse_priority_update(b"\0\0\0") is None
     assert FAIR.incremental
+
+
+def test_one_that_was_not_served_after_all_keeps_its_claim() -> None:
+    scheduler: Scheduler[One] = Scheduler()
+    first, second = One(1, served=100), One(3, served=300)
+    scheduler.begin([first, second])
+    assert scheduler.next() is first
+    scheduler.sent(first, 50, more=False)
+    assert scheduler.next() is second
+    scheduler.taken_back(first)
+    scheduler.taken_back(second)
+    # Who joins has had as much as the one that has had least.
+    late = One(5)
+    scheduler.begin([late])
+    assert late.served == 150

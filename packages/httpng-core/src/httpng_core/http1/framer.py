@@ -80,8 +80,8 @@ class Framer:
         frame = Frame(exchange, len(head), len(prefix), size, len(suffix), ends)
         total = frame.size
         if not total:
-            if ends:
-                outbound.commit_end(frame, now)
+            assert ends, "there is something to frame"
+            outbound.commit_end(frame, now)
         elif total <= JOIN_BELOW:
             outbound.offer([frame], [b"".join((head, prefix, body, suffix))], total)
         else:

@@ -181,8 +181,8 @@ class RequestParser:
         Raises:
             RefusedRequest: It is declared to be longer than `max_body`.
         """
-        if self._head is not None:
-            self._head.body_follows = False
+        assert self._head is not None
+        self._head.body_follows = False
         self._body = BodyBuffer()
         self._limit(self.max_body)
 

@@ -139,8 +139,6 @@ class Endpoint:
     def is_over(self) -> bool:
         """Whether the socket is to be closed now."""
         ending = self.ending
-        if ending is Ending.OPEN:
-            return False
         if ending is Ending.CLOSING or (ending is Ending.LINGERING and self.eof):
             return self.outbound.is_empty
         return ending >= CLOSED
@@ -187,10 +185,6 @@ class Endpoint:
     def abort(self) -> None:
         """Close the socket at once, with a reset unless that would eat the last answer on its way."""
         self._finish(Ending.RESET if self.ending is Ending.OPEN else Ending.CLOSED)
-
-    def end_expired(self) -> None:
-        """Note that the end has taken too long."""
-        self._finish(Ending.CLOSED)
 
     def note_eof(self) -> None:
         """Note that the client's FIN has come: what lingers has nothing to wait for any more."""
