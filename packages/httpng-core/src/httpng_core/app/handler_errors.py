@@ -19,12 +19,14 @@ def log_handler_error(exchange: Exchange, told: object = "", error: BaseExceptio
     """
     request = exchange.request
     _log.error(
-        "handler error on %s %s of %s (%s)%s",
+        "handler error on %s %s of %s (%s)%s%s",
         shortened(request.method),
         shortened(request.path),
         request.peer.host or "-",
         _standing(exchange),
-        f": {told}" if told != "" else "",
+        ": " if told != "" else "",
+        # An error as it is: whoever handles the record may look at it, as a `Loopback` does.
+        told,
         exc_info=error,
     )
 
