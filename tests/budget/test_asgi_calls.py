@@ -17,8 +17,8 @@ import httpng_asyncio
 
 # At most. From 3.12 on a task begins at once: it answers while its request is being read, and what it gives
 # is sent after that, by the way that is longer.
-HELLO = 52 if sys.version_info < (3, 12) else 66
-PIECE_OF_A_STREAM = 11
+HELLO = 53 if sys.version_info < (3, 12) else 66
+PIECE_OF_A_STREAM = 12
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 PIECE = b"data: 1\n\n"

@@ -84,19 +84,38 @@ def test_a_handler_that_raises_before_that_gets_its_500(busy: Make) -> None:
     assert sealed.response.status == 500
 
 
-def test_a_full_frame_is_one_record(busy: Make) -> None:
+def test_a_full_frame_is_one_record_and_four_to_a_client_that_is_fast(busy: Make) -> None:
     sealed = busy()
-    sealed.write(b"x" * 200_000)
+    sealed.write(b"x" * 500_000)
     sealed.push(20_000)
-    sealed.push()
-    sizes = set()
-    sealed.write(b"y" * 100_000)
+    sizes = []
     while sealed.connection.wants_write:
         offer = sealed.offer()
-        sizes.add(len(offer))
+        sizes.append(len(offer))
         sealed.accept(offer)
-    assert max(sizes) <= RECORD + SEAL
-    assert sealed.response.body == b"x" * 200_000 + b"y" * 100_000
+    cut, *early = sizes[:5]
+    assert cut < RECORD
+    assert [round(size / RECORD) for size in sizes[5:9]] == [2, 4, 4, 4]
+    assert all(RECORD - 20 < size <= RECORD + SEAL for size in early)
+    assert max(sizes) <= 4 * (RECORD + SEAL)
+    assert sealed.response.body == b"x" * 500_000
+
+
+def test_of_four_records_those_count_that_the_kernel_took_whole(busy: Make) -> None:
+    sealed = busy()
+    sealed.write(b"x" * 500_000)
+    sealed.push(6 * RECORD)
+    before = sealed.sent
+    while len(offer := sealed.offer()) < 3 * RECORD:
+        sealed.accept(offer)
+        before = sealed.sent
+    sealed.accept(offer[: 2 * (RECORD + SEAL) + 1])
+    assert 2 * RECORD - 50 < sealed.sent - before <= 2 * RECORD
+    assert sealed.sent == len(sealed.response.body)
+    assert sealed.exchange.committed - sealed.sent <= 2 * RECORD
+    # The client turned out to be slower, so no more than what is committed is made at once.
+    sealed.push()
+    assert sealed.response.body == b"x" * 500_000
 
 
 def test_a_frame_with_a_head_is_one_record_as_well(busy: Make) -> None:

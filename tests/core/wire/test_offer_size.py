@@ -60,8 +60,32 @@ def test_a_refusal_in_between_starts_the_count_anew() -> None:
     assert not size.asks_first
 
 
-def test_one_that_does_not_grow_stays_small_and_asks_first_always() -> None:
-    size = OfferSize(grows=False)
-    for taken in (20_000, 20_000, 0, 20_000, 20_000, 20_000, 20_000):
-        assert (size.limit, size.frame, size.asks_first) == (SMALL, SMALL, True)
-        size.taken(20_000, taken)
+def test_what_is_sealed_grows_to_64_kib_after_four_full_ones_and_asks_first_always() -> None:
+    size, limits = OfferSize(is_sealed=True), []
+    for _ in range(8):
+        limits.append(size.limit)
+        assert (size.frame, size.asks_first, size.is_slow) == (size.limit, True, False)
+        size.taken(size.limit, size.limit)
+    assert limits == [SMALL, SMALL, SMALL, SMALL, 2 * SMALL, LARGE, LARGE, LARGE]
+    size.taken(LARGE, 1)
+    size.taken(2 * SMALL, 0)
+    assert (size.limit, size.is_slow) == (SMALL, False)
+    for _ in range(3):
+        size.taken(SMALL, SMALL)
+    assert size.limit == SMALL
+
+
+def test_what_is_sealed_is_full_where_a_few_bytes_are_missing() -> None:
+    size = OfferSize(is_sealed=True)
+    for _ in range(4):
+        size.taken(SMALL - 1000, SMALL - 1000)
+    assert size.limit == 2 * SMALL
+
+
+def test_who_refuses_the_smallest_of_what_is_sealed_is_slow_until_four_were_taken() -> None:
+    size = OfferSize(is_sealed=True)
+    size.taken(100, 50)
+    for _ in range(4):
+        assert size.is_slow
+        size.taken(SMALL, SMALL)
+    assert (size.is_slow, size.asks_first) == (False, True)

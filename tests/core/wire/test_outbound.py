@@ -20,7 +20,7 @@ LENGTH = {"content-length": len(BODY)}
 
 def tiny() -> OfferSize:
     """So small that an offer can be cut at each of its bytes in no time."""
-    size = OfferSize(grows=False)
+    size = OfferSize(is_sealed=True)
     # The most body bytes of one frame, but for a single piece.
     size.frame, size.asks_first = 10, False
     return size

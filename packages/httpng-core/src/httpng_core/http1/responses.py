@@ -51,9 +51,12 @@ class Responses(Lifetime):
             )
             return _NOTHING
         self._endpoint.at_rest = False
-        if self._endpoint.outbound.size.asks_first:
+        size = self._endpoint.outbound.size
+        if size.asks_first:
             # An end without bytes takes no room: the kernel has the response, however slow the client is.
-            return _OFFER if self.framer.ends_silently(exchange) else _ASK
+            # And nothing of a whole response is taken back.
+            is_whole = not size.is_slow and exchange.is_whole and exchange.head_stage is _BEGUN
+            return _OFFER if is_whole or self.framer.ends_silently(exchange) else _ASK
         return _ASK if exchange.queue is not None and exchange.draws_from_writer else _OFFER
 
     def fill(self, limit: int | None, now: float) -> None:
@@ -103,37 +106,29 @@ class Responses(Lifetime):
         connection rests, and goes on resting.
         """
         whole, endpoint, framer = self.exchange, self._endpoint, self.framer
-        outbound, ledger, body_size = endpoint.outbound, endpoint.outbound.ledger, len(data)
+        outbound, body_size = endpoint.outbound, len(data)
         if (
             whole is None
             or not endpoint.at_rest
             or self._phase is not HANDLING
-            # So it is where bytes are sealed.
-            or outbound.size.asks_first
+            or outbound.size.is_slow
             or not framer.keep_alive
             or head.close
             or self._parser.has_rest
             or endpoint.eof
-            or ledger.tracks
+            or outbound.ledger.tracks
             or not outbound.is_empty
         ):
             return -1
         lines = framer.whole_head(head, body_size, exchange.request.version_minor)
         wire = lines + data
-        size = len(wire)
-        if size >= outbound.size.limit:
+        if len(wire) >= outbound.size.limit:
             return -1
-        try:
-            taken = send(wire)
-        except OSError:
-            # It is told again, to who asks next.
-            taken = 0
-        if taken != size:
-            outbound.offer_whole(whole, wire, len(lines))
-            return size - taken
-        ledger.pushed += size
-        ledger.accepted += size
-        outbound.moved_at = now
+        left = outbound.send_at_once(wire, now, send)
+        if left:
+            if left > 0:
+                outbound.offer_whole(whole, wire, len(lines))
+            return left
         whole.sent_whole(head, body_size, now)
         self.exchange, self._phase = None, IDLE
         endpoint.deadline = now + self._settings.keepalive_timeout
@@ -151,38 +146,26 @@ class Responses(Lifetime):
     def send_piece(self, data: bytes, now: float, send: DirectSend) -> int:
         """Give a chunk to the kernel, of a response of which that has all else; see `send_whole`."""
         endpoint, outbound = self._endpoint, self._endpoint.outbound
-        ledger = outbound.ledger
         if (
             not endpoint.at_rest
             or self._phase is not HANDLING
             or not self.framer.chunked
+            # A piece may be taken back, and what is sealed can't be.
             or outbound.size.asks_first
             or endpoint.eof
-            or ledger.tracks
+            or outbound.ledger.tracks
             or not outbound.is_empty
         ):
             return -1
         wire = b"%x\r\n%b\r\n" % (len(data), data)
-        size = len(wire)
-        if size >= outbound.size.limit:
-            return -1
-        try:
-            taken = send(wire)
-        except OSError:
-            # It is told again, to who asks next.
-            taken = 0
-        if taken == size:
-            ledger.pushed += size
-            ledger.accepted += size
-            outbound.moved_at = now
-        return size - taken
+        return -1 if len(wire) >= outbound.size.limit else outbound.send_at_once(wire, now, send)
 
     def was_cut(self, left: int, now: float) -> None:
         """Go on with what `send_whole` or `send_piece` has left, as if it had been offered as always."""
         outbound = self._endpoint.outbound
         if outbound.is_empty:
             self.fill(None, now)
-        outbound.accepted(outbound.offered - left, now)
+        outbound.was_cut(left, now)
 
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""

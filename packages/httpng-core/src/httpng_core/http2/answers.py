@@ -86,15 +86,14 @@ class Answers:
         What the steps from `offer` to `taken` do is done in one go, if the connection rests.
         """
         endpoint, session, flow, exchange = self._endpoint, self._session, stream.flow, stream.exchange
-        outbound, ledger, size = endpoint.outbound, endpoint.outbound.ledger, len(data)
+        outbound, size = endpoint.outbound, len(data)
         if (
             exchange is None
             or not endpoint.at_rest
-            # So it is where bytes are sealed.
-            or outbound.size.asks_first
+            or outbound.size.is_slow
             or head.close
             or endpoint.eof
-            or ledger.tracks
+            or outbound.ledger.tracks
             or not outbound.is_empty
             or session.control
             or size > flow.window
@@ -111,21 +110,13 @@ class Answers:
             wire = b"".join((self._start, order, self._middle, order, data))
         else:
             wire = self._start + order + self._middle
-        total = len(wire)
-        if total >= outbound.size.limit:
+        if len(wire) >= outbound.size.limit:
             return -1
-        try:
-            taken = send(wire)
-        except OSError:
-            # It is told again, to who asks next.
-            taken = 0
-        if taken != total:
+        left = outbound.send_at_once(wire, now, send)
+        if left:
             self._flows, self._bodies, self._body_size = [flow], 1 if size else 0, size
             self._heads, self._parts = [self._block_size], [wire]
-            return total - taken
-        ledger.pushed += total
-        ledger.accepted += total
-        outbound.moved_at = now
+            return left
         session.end_one(flow, size)
         exchange.sent_whole(head, size, now)
         return 0
@@ -137,7 +128,7 @@ class Answers:
         self._offered = [stream]
         wire = self._parts[0]
         outbound.offer_batch([wire], len(wire), self.taken, self.commit)
-        outbound.accepted(outbound.offered - left, now)
+        outbound.was_cut(left, now)
 
     def forget(self, stream: Stream) -> None:
         """Note that the answer of a stream is of no use any more."""

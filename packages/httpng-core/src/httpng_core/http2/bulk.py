@@ -27,6 +27,9 @@ _LONG_ROUND: Final = 4 * HUGE
 """The same, if all streams take part, so that none can come into it."""
 
 
+_SEALED_LESS: Final = 512
+
+
 class Bulk:
     """What the streams of one connection have buffered, while its client is fast.
 
@@ -72,6 +75,9 @@ class Bulk:
         """
         session, scheduler, outbound = self._session, self.scheduler, self._endpoint.outbound
         left, window, most = outbound.size.limit, session.window, session.peer.max_frame
+        if outbound.is_sealed:
+            # With what frames them they fit into whole records.
+            left -= _SEALED_LESS
         share = max(left // self._share, LARGE)
         parts: list[Buffer] = []
         turns: list[tuple[Stream, Exchange, list[Buffer], int, bool]] = []

@@ -112,12 +112,6 @@ class Intake(Lifetime):
             admission.open[exchange] = None
         endpoint.events.append(RequestReceived(exchange))
 
-    def _take_requests(self, events: list[Event], now: float) -> None:
-        """Take requests that came whole, and nothing between them."""
-        for event in events:
-            assert isinstance(event, RequestBegan)
-            self._take_one(event.stream_id, event.head, now)
-
     def _take_request(self, event: RequestBegan, now: float) -> None:
         stream_id, facts = event.stream_id, None
         admission = self.host.admission

@@ -22,7 +22,9 @@ from httpng_core.wire.events import ConnectionDropped
 from httpng_core.wire.protocol import Readiness
 
 MAX_SEALED: Final = 16 * 1024 - 512
-"""How many bytes of frames are made at once over TLS, so that mostly they fit into a record."""
+"""How many bytes of answers are made at once over TLS, so that mostly they fit into a record."""
+_SEALED_LESS: Final = 512
+"""So many bytes less are made of frames, so that with what frames them they fit into whole records."""
 _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
 _OFFER: Final = Readiness.OFFER
@@ -79,11 +81,16 @@ class Http2(Dealing):
             endpoint.outbound.settle_batch()
         if self.bulk.round:
             self.bulk.end_round()
-        events = session.receive(data, now)
-        if session.took_requests_only:
+        if requests := session.take_requests(data):
             # Likewise.
-            self._take_requests(events, now)
+            for stream_id, head in requests:
+                self._take_one(stream_id, head, now)
             return
+        self._receive_any(data, now)
+
+    def _receive_any(self, data: bytes, now: float) -> None:
+        session, endpoint = self.session, self.endpoint
+        events = session.receive(data, now)
         endpoint.at_rest = False
         self._act(events, now)
         if session.has_more and not self._goes_on:
@@ -200,7 +207,7 @@ class Http2(Dealing):
             return _ASK
         if waiting:
             self._goes_together = True
-            return _ASK if self.endpoint.outbound.size.asks_first else _OFFER
+            return _ASK if self.endpoint.outbound.size.is_slow else _OFFER
         self.endpoint.at_rest = self._rests()
         return _NOTHING
 
@@ -218,7 +225,7 @@ class Http2(Dealing):
         if limit is None and streams and outbound.size.frame > MAX_FRAME and self._offers_bulk():
             return
         # What is made is committed, so no more than a frame may commit elsewhere.
-        most = MAX_SEALED if outbound.is_sealed else outbound.size.frame
+        most = outbound.size.frame - _SEALED_LESS if outbound.is_sealed else outbound.size.frame
         limit = most if limit is None else max(min(limit, most), 1)
         made: list[Buffer] = []
         ready = self._ready(now) if streams else []

@@ -75,6 +75,11 @@ class TlsEnd:
         """Whether the handshake resumed an earlier session."""
         return self._object.session_reused
 
+    @property
+    def pending(self) -> int:
+        """How many sealed bytes `take` would return."""
+        return self._outgoing.pending
+
     def receive(self, data: bytes) -> None:
         """Take sealed bytes of the other end."""
         self.begun = True

@@ -74,7 +74,6 @@ class TlsLayer(Silence):
         if not self._outbound.is_empty:
             # Tickets come with the first request: they hide what its handler may write soon.
             self._endpoint.at_rest = False
-        self._endpoint.host.wake()
 
     # While hands are shaken ---------------------------------------------------------------------------
 

@@ -21,8 +21,8 @@ _UNSENT_AT_MOST = 64 * 1024
 class SealedOutbound(Outbound):
     """Wire bytes are records. The ledger counts plaintext, which a client can open by whole records only.
 
-    What is sealed can't be taken back. So each frame is committed when it is made, and at most one record is
-    made ahead of the kernel.
+    What is sealed can't be taken back. So each frame is committed when it is made, and nothing more is made
+    until the kernel has all of that: one record, up to four to a client that is fast.
     """
 
     __slots__ = ("_acknowledged", "_book", "_end", "_sealed")
@@ -83,10 +83,19 @@ class SealedOutbound(Outbound):
             self._book.push(len(sealed), size)
             self.add_tail(sealed)
             return
+        end, book = self._end, self._book
+        if size <= RECORD:
+            end.seal(plaintext)
+            self.take_sealed(size)
+            return
+        done = 0
         for start in range(0, size, RECORD):
             record = memoryview(plaintext)[start : start + RECORD]
-            self._end.seal(record)
-            self.take_sealed(len(record))
+            end.seal(record)
+            made = end.pending
+            book.push(made - done, len(record))
+            done = made
+        self.add_tail(end.take())
 
     def send_now(self, data: bytes, send: DirectSend) -> int:
         """See `Outbound`. What it takes is plaintext, what it returns in `~taken` are sealed bytes."""
@@ -107,6 +116,24 @@ class SealedOutbound(Outbound):
             return plaintext
         self._sealed = sealed
         return ~taken
+
+    def send_at_once(self, data: bytes, now: float, send: DirectSend) -> int:
+        """See `Outbound`. What it returns are sealed bytes."""
+        taken = self.send_now(data, send)
+        if taken > 0:
+            self.moved_at = now
+            return 0
+        return len(self._sealed) - ~taken if taken else -1
+
+    def was_cut(self, left: int, now: float) -> None:
+        """See `Outbound`."""
+        whole = self._whole
+        if whole is not None:
+            # Here it isn't offered any more.
+            buffers, head, self._whole, self.buffers = self.buffers, self._whole_head, None, self.tail
+            self.commit(Frame(whole, head, 0, self.offered - head, 0, True))
+            self.queue(buffers)
+        self.accepted(self._book.pushed - self._book.accepted - left, now)
 
     def take_sealed(self, plaintext: int = 0) -> None:
         """Take what TLS has to send: a record of `plaintext` bytes, or what it says by itself."""

@@ -18,21 +18,28 @@ class OfferSize:
     3. When an offer of the smallest size is refused or cut, the client is slow: the socket is asked first
        from then on, until four full offers in a row were taken whole. Linux calls a socket writable while
        less than half of `TCP_NOTSENT_LOWAT` waits in it, but its `send()` refuses only at the whole.
-    4. One that doesn't grow stays small and asks first always: what is sealed can't be taken back.
+    4. What is sealed can't be taken back. So it grows to 64 KiB at most, after four full offers in a row that
+       were taken whole, and the socket is asked first always; but not for a whole response to a client that
+       isn't slow, as of that nothing would be taken back.
 
     Attributes:
         limit: how many bytes to offer at most.
         frame: how many of them one frame may hold.
+        is_slow: whether the client is slow.
         asks_first: whether to ask the socket before an offer.
     """
 
-    __slots__ = ("_grows", "_taken_whole", "asks_first", "frame", "limit")
+    __slots__ = ("_is_sealed", "_most", "_slack", "_taken_whole", "asks_first", "frame", "is_slow", "limit")
 
-    def __init__(self, *, grows: bool = True) -> None:
+    def __init__(self, *, is_sealed: bool = False) -> None:
         self.limit = SMALL
         self.frame = SMALL
-        self.asks_first = not grows
-        self._grows = grows
+        self.is_slow = False
+        self.asks_first = is_sealed
+        self._is_sealed = is_sealed
+        self._most = LARGE if is_sealed else HUGE
+        # So much less is full as well: a frame that is to fit into records may be a little shorter.
+        self._slack = 1024 if is_sealed else 0
         self._taken_whole = 0
 
     def taken(self, offered: int, taken: int) -> None:
@@ -40,15 +47,15 @@ class OfferSize:
         if taken < offered:
             self._taken_whole = 0
             if self.limit == SMALL:
-                self.asks_first = True
+                self.is_slow = self.asks_first = True
             else:
                 self._resize(self.limit >> 1)
-        elif offered >= self.limit and self._grows:
+        elif offered >= self.limit - self._slack:
             self._taken_whole += 1
             if self.asks_first and self._taken_whole < _FRAMES_TO_TRUST:
                 return
-            self.asks_first = False
-            if self.limit < HUGE:
+            self.is_slow, self.asks_first = False, self._is_sealed
+            if self.limit < self._most:
                 self._resize(self.limit << 1)
 
     def _resize(self, limit: int) -> None:

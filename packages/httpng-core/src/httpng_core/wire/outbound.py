@@ -53,7 +53,7 @@ class Outbound:
 
     def __init__(self, now: float, *, is_sealed: bool = False) -> None:
         self.ledger = Ledger()
-        self.size = OfferSize(grows=not is_sealed)
+        self.size = OfferSize(is_sealed=is_sealed)
         self.is_sealed = is_sealed
         self.moved_at = now
         self.is_empty = True
@@ -188,6 +188,28 @@ class Outbound:
             ledger.accepted += taken
             return taken
         return ~taken
+
+    def send_at_once(self, data: bytes, now: float, send: DirectSend) -> int:
+        """Give the kernel something whole before it is committed; nothing waits before it.
+
+        Return 0 if it took all: then that is counted. Or how many bytes it has left: then whoever called
+        offers the very same, before anything else, and calls `was_cut`. -1: nothing was done.
+        """
+        size = len(data)
+        try:
+            taken = send(data)
+        except OSError:
+            return size  # It is told again, to who asks next.
+        if taken == size:
+            ledger = self.ledger
+            ledger.pushed += size
+            ledger.accepted += size
+            self.moved_at = now
+        return size - taken
+
+    def was_cut(self, left: int, now: float) -> None:
+        """Note that the kernel was given what is offered by now, and has left the last `left` bytes of it."""
+        self.accepted(self.offered - left, now)
 
     def add_tail(self, data: bytes) -> None:
         """Add committed bytes at the end, whatever they are."""

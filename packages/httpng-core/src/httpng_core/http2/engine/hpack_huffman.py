@@ -1,8 +1,8 @@
 """The Huffman code of HPACK (RFC 7541, 5.2 and appendix B), decoded by bytes.
 
 The code is canonical: the lengths of its words, in bits, say what they are. A state of the decoder is a place
-in the tree of words, where a byte of input may end. For each state there is a row of 256 steps, made when it
-is first needed: what one more byte gives, and the state after it. So the cost is linear, whatever comes.
+in the tree of words, where a byte of input may end. Each state has 256 steps, made when they are first
+needed: what one more byte gives, and the state after it. So the cost is linear, whatever comes.
 """
 
 from typing import Final
@@ -25,7 +25,21 @@ _END_OF_STRING: Final = 256
 _FAILED: Final = 256
 """The state after an end of string: there are 256 others, one for each inner node."""
 
-Step = tuple[bytes, int]
+
+class _State:
+    """A place in the tree.
+
+    Attributes:
+        steps: for each byte of input what it gives, and the state after it; empty until it is first needed.
+        accepts: whether a string may end here.
+    """
+
+    __slots__ = ("accepts", "node", "steps")
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        self.steps: list[tuple[bytes, _State]] = []
+        self.accepts = False
 
 
 def _make_tree() -> list[list[int]]:
@@ -48,38 +62,38 @@ def _make_tree() -> list[list[int]]:
 
 
 _TREE: Final = _make_tree()
-_ROWS: Final[list[list[Step]]] = [[] for _ in range(_FAILED)] + [[(b"", _FAILED)] * 256]
+_STATES: Final = [_State(node) for node in range(_FAILED + 1)]
+_START: Final = _STATES[0]
 
 
-def _make_accepting() -> list[bool]:
-    """Return in which states a string may end: after at most 7 bits of padding, all of them 1."""
-    accepting = [False] * (_FAILED + 1)
+def _accept_padding() -> None:
+    """Have a string end where at most 7 bits of padding, all of them 1, lead to."""
     node = 0
     for _ in range(8):
-        accepting[node] = True
+        _STATES[node].accepts = True
         node = _TREE[node][1]
-    return accepting
 
 
-_ACCEPTING: Final = _make_accepting()
+_accept_padding()
 
 
-def _make_row(state: int) -> list[Step]:
-    row = [_step(state, byte) for byte in range(256)]
-    _ROWS[state] = row
-    return row
+def _make_steps(state: _State) -> list[tuple[bytes, _State]]:
+    state.steps = [_step(state.node, byte) for byte in range(256)]
+    return state.steps
 
 
-def _step(state: int, byte: int) -> Step:
+def _step(node: int, byte: int) -> tuple[bytes, _State]:
     piece = b""
+    if node == _FAILED:
+        return piece, _STATES[_FAILED]
     for place in range(7, -1, -1):
-        state = _TREE[state][byte >> place & 1]
-        if state == ~_END_OF_STRING:
-            return b"", _FAILED
-        if state < 0:
-            piece += bytes([~state])
-            state = 0
-    return piece, state
+        node = _TREE[node][byte >> place & 1]
+        if node == ~_END_OF_STRING:
+            return b"", _STATES[_FAILED]
+        if node < 0:
+            piece += bytes([~node])
+            node = 0
+    return piece, _STATES[node]
 
 
 def decode_huffman(data: bytes) -> bytes:
@@ -89,10 +103,10 @@ def decode_huffman(data: bytes) -> bytes:
         FatalError: It has the end of string, or isn't padded as it must be.
     """
     pieces: list[bytes] = []
-    state = 0
+    state = _START
     for byte in data:
-        piece, state = (_ROWS[state] or _make_row(state))[byte]
+        piece, state = (state.steps or _make_steps(state))[byte]
         pieces.append(piece)
-    if not _ACCEPTING[state]:
+    if not state.accepts:
         raise FatalError(COMPRESSION_ERROR, "a string is no Huffman code")
     return b"".join(pieces)

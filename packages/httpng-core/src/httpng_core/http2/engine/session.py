@@ -59,7 +59,6 @@ class Session(Intake):
         has_failed: whether the client broke the protocol: send `control`, then close.
         is_partial: whether the preface, the head of a frame or a header block is there in part only.
         has_settings: whether the client's settings have come, with which it must begin.
-        took_requests_only: whether the last call took whole requests, and nothing else.
     """
 
     __slots__ = (
@@ -69,7 +68,6 @@ class Session(Intake):
         "has_more",
         "has_settings",
         "is_partial",
-        "took_requests_only",
     )
 
     def __init__(self, config: Config, now: float, upgrade: bytes | None = None) -> None:
@@ -86,7 +84,6 @@ class Session(Intake):
         self.has_failed = False
         self.has_settings = False
         self.is_partial = False
-        self.took_requests_only = False
         self._push(announcement(config.max_streams, config.max_header_list, config.has_connect))
         self._push(frames.window_update(0, self._credit.widen(CONNECTION_WINDOW)))
         if upgrade is not None:
@@ -122,12 +119,7 @@ class Session(Intake):
             self.broadcast_sent = 0
         events = self._events = []
         self._reset_now = []
-        self.took_requests_only = False
         try:
-            if self.has_settings and self._reader.is_between:
-                data = self._take_whole_requests(data, now)
-                if self.took_requests_only:
-                    return events
             if self._preface:
                 data = self._check_preface(data)
             self._reader.feed(data)
@@ -171,48 +163,52 @@ class Session(Intake):
         streams.open[stream_id] = Stream(stream_id, True, self.peer.initial_window, head.length)
         return head
 
-    def _take_whole_requests(self, data: bytes, now: float) -> bytes:
-        """Take the ordinary requests that `data` begins with; return what comes after them.
+    def take_requests(self, data: bytes) -> list[tuple[int, RequestHead]]:
+        """Take the ordinary requests that `data` is, and nothing else; return their streams and heads.
 
-        That is those without a body, padding or priority, in one short frame each, on streams that are new.
+        That is requests without a body, padding or priority, in one short frame each, on streams that are new
+        and may be. An empty list: nothing was done, `receive` has to look.
         """
-        at, size, work, are_served = 0, len(data), WORK, True
-        streams, heads, decoder = self.streams, self._heads, self._decoder
-        opened, most, window = streams.open, self._config.max_streams, self.peer.initial_window
-        while size - at >= HEAD_SIZE and work > 0:
+        at, size, streams, heads = 0, len(data), self.streams, self._heads
+        found: list[tuple[int, RequestHead]] = []
+        highest, room = streams.highest, self._config.max_streams - len(streams.open)
+        if (
+            self.swept
+            or not self.has_settings
+            or not self._reader.is_between
+            or self.is_leaving
+            or self._heads_version != self._decoder.version
+        ):
+            return found
+        while size - at > HEAD_SIZE:
             what, flags, stream_id = KIND.unpack_from(data, at)
             begin = at + HEAD_SIZE
-            end = begin + (what >> 8)
+            at = begin + (what >> 8)
             if (
                 what & 0xFF != HEADERS
                 or flags != _WHOLE
-                or stream_id <= streams.highest
+                or stream_id <= highest
                 or not stream_id & 1
                 or what >= _SHORT_BLOCK
-                or end > size
+                or at > size
             ):
-                break
-            block, at = data[begin:end], end
-            work -= 1
-            head = None
-            if self._heads_version == decoder.version:
-                head = heads.get(block)
-                if head is None:
-                    head = self._another_path(block)
-            if head is None or head.length > 0 or self.is_leaving or len(opened) >= most:
-                try:
-                    self._begin(stream_id, block, True, False)
-                    are_served = are_served and isinstance(self._events[-1], RequestBegan)
-                except StreamError as error:
-                    are_served = False
-                    self._fail_stream(error, now)
-                continue
-            # What `_begin` does, if all is as always.
-            streams.highest = self.last_stream = stream_id
+                return []
+            block = data[begin:at]
+            head = heads.get(block)
+            if head is None:
+                head = self._another_path(block)
+            if head is None or head.length > 0:
+                return []
+            highest = stream_id
+            found.append((stream_id, head))
+        if at != size or len(found) > room or len(found) > WORK:
+            return []
+        # What `_begin` does, if all is as always.
+        streams.highest = self.last_stream = highest
+        opened, window = streams.open, self.peer.initial_window
+        for stream_id, head in found:
             opened[stream_id] = Stream(stream_id, True, window, head.length)
-            self._events.append(RequestBegan(stream_id, head, True))
-        self.took_requests_only = are_served and 0 < at == size
-        return data[at:]
+        return found
 
     def _check_preface(self, data: bytes) -> bytes:
         """Take off what is left of the preface; return what comes after it."""
