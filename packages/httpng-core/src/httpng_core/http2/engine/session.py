@@ -173,7 +173,7 @@ class Session(Intake):
         found: list[tuple[int, RequestHead]] = []
         highest, room = streams.highest, self._config.max_streams - len(streams.open)
         if (
-            self.swept
+            self.broadcast_sent
             or not self.has_settings
             or not self._reader.is_between
             or self.is_leaving
