@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, Driven, run_broadcasts
 
-from httpng_core import Broadcast, Feed, FollowStats, Host, Readiness
+from httpng_core import COMPILED, Broadcast, Feed, FollowStats, Host, Readiness
 from httpng_core.feeds.follower import Follower
 from httpng_core.testing import Clock
 
@@ -447,7 +447,7 @@ def test_a_feed_that_nobody_follows_holds_no_driver() -> None:
 
 
 class DefectError(Exception):
-    """What only a defect of ours would raise."""
+    """What only a defect would raise."""
 
 
 def defective(*args: Any) -> None:
@@ -463,6 +463,10 @@ def make_defective(monkeypatch: pytest.MonkeyPatch, client: Client, name: str) -
     )
 
 
+NOT_COMPILED = pytest.mark.skipif(COMPILED, reason="what is compiled can't be given a defect")
+
+
+@NOT_COMPILED
 @pytest.mark.parametrize("taken", [0, 5])
 def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     taken: int, monkeypatch: pytest.MonkeyPatch
@@ -490,7 +494,7 @@ def test_a_defect_in_one_that_takes_less_costs_the_others_nothing(
     assert [client.connection.accepted for client in others] == [len(client.wire) for client in others]
 
 
-@pytest.mark.parametrize("part", ["settle_counts", "wake"])
+@pytest.mark.parametrize("part", [pytest.param("settle_counts", marks=NOT_COMPILED), "wake"])
 def test_one_that_can_not_step_out_is_given_up(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(3)
     ill = stage.clients[1]
