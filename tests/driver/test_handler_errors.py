@@ -11,6 +11,7 @@ import anyio
 import pytest
 from tests.driver.harness import BOUND, in_thread, until, within_bound
 from tests.driver.net import Net
+from tests.driver.ws_client import WsClient
 
 from httpng_core import Application, GeneratorIO, Pending, Request
 from httpng_driver import IO
@@ -152,3 +153,21 @@ async def test_one_that_fails_once_its_client_has_gone(net: Net, caplog: pytest.
         client.abandon()
         await until(lambda: caplog.records)
     assert said(caplog) == ["handler error on GET / of 127.0.0.1 (nothing sent)"]
+
+
+async def test_one_that_fails_in_a_websocket(net: Net, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(req: Request, io: IO) -> None:
+        ws = await io.accept_websocket()
+        await ws.send("hello")
+        raise ReasonError(REASON)
+
+    caplog.set_level(logging.ERROR, "httpng")
+    async with net.serving(handler) as server, net.connect(server) as client:
+        ws = WsClient(client)
+        await in_thread(ws.shake)
+        assert await in_thread(ws.read) == "hello"
+        assert await in_thread(ws.read) is None
+        assert ws.closed == (1011, "")
+    # A frame with the message, and the one that closes.
+    method = "CONNECT" if net.transport.http2 else "GET"
+    assert said(caplog) == [f"handler error on {method} / of 127.0.0.1 (after 11 bytes)"]
