@@ -1,7 +1,12 @@
 """When a handler whose calls always have room lets others run."""
 
+from typing import Any
+from unittest.mock import Mock
+
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
 from httpng_driver.handlers import LoopTurns, Turn
+
+REACTOR: Any = Mock()
 
 
 class Clock:
@@ -13,7 +18,7 @@ class Clock:
 
 
 def test_it_is_over_after_so_many_calls_or_so_long() -> None:
-    clock, turns = Clock(), LoopTurns()
+    clock, turns = Clock(), LoopTurns(REACTOR)
     turn = Turn(clock, turns)
     told = [turn.is_over(clock, turns) for _ in range(CALLS_PER_TURN)]
     assert told == [False] * (CALLS_PER_TURN - 1) + [True]
@@ -24,7 +29,7 @@ def test_it_is_over_after_so_many_calls_or_so_long() -> None:
 
 
 def test_it_begins_anew_when_the_loop_has_had_its_turn() -> None:
-    clock, turns = Clock(), LoopTurns()
+    clock, turns = Clock(), LoopTurns(REACTOR)
     turn = Turn(clock, turns)
     for _ in range(3):
         # The next event of a stream, long after the last one.

@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 
+from httpng_core import Pending
+
 _IS_EAGER = sys.version_info >= (3, 12)
 
 
@@ -78,6 +80,18 @@ class AsyncioReactor:
         if not _IS_EAGER or not task.done():
             self._tasks[number] = task
         return task.cancel
+
+    def until_settled(self, pending: Pending) -> asyncio.Future[None]:
+        """See `Reactor`."""
+        # An event would look twice which loop this is, and that is a system call up to Python 3.11.
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settled() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        pending.on_settle = settled
+        return future
 
     def ended(self, number: int) -> None:
         """See `Reactor`."""

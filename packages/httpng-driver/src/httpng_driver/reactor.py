@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from httpng_core import Pending
+
 
 class Reactor(Protocol):
     """What the driver needs of an event loop. A backend gives one; all calls come from its thread."""
@@ -31,6 +33,12 @@ class Reactor(Protocol):
 
         The task may have run up to its first wait by then. What is returned only schedules, may be called
         from the task itself, and does nothing once that has ended.
+        """
+
+    def until_settled(self, pending: Pending) -> Awaitable[object]:
+        """Return what to await, once and at once, until `pending` has settled, which it hasn't yet.
+
+        Cancelling the wait changes nothing of it.
         """
 
     def ended(self, number: int) -> None:

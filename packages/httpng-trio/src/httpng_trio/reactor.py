@@ -12,6 +12,8 @@ from typing import Any
 import outcome
 import trio
 
+from httpng_core import Pending
+
 _IDLE_AT_MOST = 64
 
 
@@ -84,6 +86,12 @@ class TrioReactor:
         scope = trio.CancelScope()
         self.spawn(_run_in, scope, function, args)
         return scope.cancel
+
+    def until_settled(self, pending: Pending) -> Awaitable[None]:
+        """See `Reactor`."""
+        event = trio.Event()
+        pending.on_settle = event.set
+        return event.wait()
 
     def ended(self, number: int) -> None:
         """See `Reactor`: the nursery notes it itself."""

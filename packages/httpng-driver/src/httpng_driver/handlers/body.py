@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from httpng_core import Incoming, Read
@@ -45,11 +44,9 @@ class BodyReader:
         return piece
 
     async def _until_settled(self, read: Read) -> None:
-        settled = anyio.Event()
-        read.on_settle = settled.set
         self._pump.wake()
         try:
-            await settled.wait()
+            await self._turns.until_settled(read)
         except BaseException:
             self._incoming.withdraw(read, self._clock())
             raise

@@ -269,7 +269,8 @@ class IO(BaseIO):
     async def _until_ended(self, pending: Pending) -> None:
         """Wait for something that no timeout of its own ends; cancelling the wait changes nothing of it."""
         self.pump.push_now()
-        await until_settled(pending)
+        if not pending.settled:
+            await self._turns.until_settled(pending)
 
     async def wait_cancelled(self) -> None:
         """Wait until the exchange is over: the client is gone, or the response is complete."""
@@ -304,11 +305,9 @@ class IO(BaseIO):
         if pending.settled:
             await self._settled(pending)
             return
-        settled = anyio.Event()
-        pending.on_settle = settled.set
         self.pump.wake()
         try:
-            await settled.wait()
+            await self._turns.until_settled(pending)
         except BaseException:
             self._exchange.withdraw(pending, self._clock())
             raise

@@ -1,10 +1,11 @@
 """When a handler lets others run: one whose calls always have room must not keep the loop to itself."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Pending
+from httpng_driver.reactor import Reactor
 
 GATHERED: Final = 256 * 1024
 """More would go out in several offers anyway, and later be out of the caches."""
@@ -19,25 +20,23 @@ class LoopTurns:
         count: how often.
         gathered: when so many bytes of a handler's wait, the kernel is asked in the middle of its turn.
         lock: held while the loop works.
+        until_settled: see `Reactor`.
     """
 
-    __slots__ = ("_is_watched", "_wake", "count", "gathered", "lock")
+    __slots__ = ("_is_watched", "_wake", "count", "gathered", "lock", "until_settled")
 
-    def __init__(
-        self,
-        wake: Callable[[Callable[[], None]], None] | None = None,
-        lock: AbstractContextManager[object] = _NO_LOCK,
-    ) -> None:
-        """Begin at 0; `wake` has something called in the next turn of the loop."""
+    def __init__(self, reactor: Reactor, lock: AbstractContextManager[object] = _NO_LOCK) -> None:
+        """Begin at 0, in the loop of `reactor`."""
         self.count = 0
         self.gathered = GATHERED
         self.lock = lock
-        self._wake = wake
+        self.until_settled: Callable[[Pending], Awaitable[object]] = reactor.until_settled
+        self._wake = reactor.wake
         self._is_watched = False
 
     def watch(self) -> None:
         """Have the next turn of the loop counted, though its connections may have nothing for it."""
-        if not self._is_watched and self._wake is not None:
+        if not self._is_watched:
             self._is_watched = True
             self._wake(self._turned)
 

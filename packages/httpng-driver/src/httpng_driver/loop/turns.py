@@ -74,7 +74,7 @@ class Turns(Generic[P]):
         # In the order in which they were flagged; a pump that is flagged twice is served once.
         self._flagged: dict[P, None] = {}
         self._tasks = 0
-        self._turns = LoopTurns(reactor.wake, self.lock)
+        self._turns = LoopTurns(reactor, self.lock)
         self._on_idle: Callable[[], None] | None = None
         self._in_turn = False
         # Whether the reactor was asked to call `_woken`, and hasn't yet.
