@@ -133,10 +133,12 @@ PRIVATE_IMPORTS = _lines(
     core/websocket/test_http2: core.testing.http2_client core.websocket.session
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump
+    driver/test_asgi_errors: driver.handlers.asgi.errors
     driver/test_feed_totals: driver.handlers.feed_totals
     driver/test_feed_neighbours: driver.loop.pump
     driver/test_selector_poller: driver.loop.turns
-    driver/test_top: driver.command.keyboard driver.command.top driver.command.top_table
+    driver/test_top: driver.command.asking driver.command.keyboard driver.command.top
+    driver/test_top: driver.command.top_table
     lua/test_waits: lua.calls lua.handles
     properties/http1_judges: core.http1.parsed core.http1.parser core.http1.refused
     properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing

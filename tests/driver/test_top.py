@@ -1,8 +1,16 @@
 """`httpng top`: what its keys do, and what it shows, without a terminal."""
 
+import io
+import json
 import os
 import pty
+import socket
+import sys
+import termios
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -10,10 +18,11 @@ from rich.console import Console
 from tests.driver.harness import GET, Client, Serving, in_thread
 from tests.driver.operator_client import ask
 
-from httpng_core import Request
-from httpng_driver import IO
-from httpng_driver.command.keyboard import DOWN, UP, Keyboard
-from httpng_driver.command.top import View
+from httpng_core import Request, Response
+from httpng_driver import IO, status_handler
+from httpng_driver.command.asking import fetch, tell
+from httpng_driver.command.keyboard import DOWN, UP, Keyboard, keyboard
+from httpng_driver.command.top import View, top
 
 BIG = bytes(4_000_000)
 ON_ONE_LOOP = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
@@ -140,3 +149,113 @@ def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal)
             "what has been confirmed, where there is room"
         )
         assert max(map(len, terminal.text(width).splitlines())) <= width
+
+
+# The command ------------------------------------------------------------------------------------------
+
+
+async def answering(req: Request, _io: IO) -> Response:
+    bodies = {"/list": b"[1]", "/text": b"hello"}
+    path = req.path.partition("?")[0]
+    return Response(status=200 if path in bodies else 418, body=bodies.get(path, b"a teapot"))
+
+
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_the_state_is_printed_once(serving: Serving, capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(answering, admin={"addr": "127.0.0.1", "port": 0}) as server:
+        assert server.admin is not None
+        where = f"127.0.0.1:{server.admin.port}"
+        assert await in_thread(top, ["--json", "--connections", "5", where]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["state"], told["exchanges"]) == ("running", [])
+
+
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_a_live_view_goes_on_until_it_is_left(
+    serving: Serving,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    place = str(tmp_path / "admin")
+    async with serving(answering, admin=f"unix:{place}") as server:
+        assert server.admin is not None
+        before = termios.tcgetattr(terminal.theirs)
+        before[3] |= termios.ICANON
+        termios.tcsetattr(terminal.theirs, termios.TCSANOW, before)
+        with os.fdopen(os.dup(terminal.theirs)) as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            typing = Thread(target=_type_once_it_is_taken, args=(terminal, "?a/x\nq"))
+            typing.start()
+            assert await in_thread(top, ["--interval", "0.05", f"unix:{place}"]) == 0
+            typing.join()
+        assert termios.tcgetattr(terminal.theirs)[3] & termios.ICANON
+
+
+def _type_once_it_is_taken(terminal: Terminal, text: str) -> None:
+    """What was typed before is not for the view."""
+    while termios.tcgetattr(terminal.theirs)[3] & termios.ICANON:
+        pass
+    terminal.type(text)
+
+
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_what_is_no_status_is_told(serving: Serving) -> None:
+    async with serving(answering) as server:
+        where = server.addresses[0].url
+        for path, told in (
+            ("/list", "this is no status of httpng"),
+            ("/text", "this is no status of httpng"),
+            ("/other", "answered with 418: is httpng.status_handler mounted there"),
+        ):
+            with pytest.raises(ValueError, match=told):
+                await in_thread(fetch, where + path)
+        assert await in_thread(tell, where, "kill") == f"{where}: this is no status of httpng"
+
+
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_a_mounted_handler_tells_and_does_nothing(serving: Serving) -> None:
+    async with serving(status_handler) as server:
+        where = server.addresses[0].url
+        assert (await in_thread(fetch, where))["state"] == "running"
+        told = await in_thread(partial(tell, where, "kill", exchange="1.1-0"))
+        assert told == "only an admin listener does that, not a mounted handler"
+
+
+def test_where_nothing_listens_or_no_http_is_spoken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        where = f"127.0.0.1:{listening.getsockname()[1]}"
+        speaking = Thread(target=_say_nonsense, args=(listening,))
+        speaking.start()
+        assert "this is no HTTP" in tell(where, "kill")
+        speaking.join()
+    assert top([where]) == 1
+    assert top(["--json", where]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("httpng top: ") for line in lines)
+
+
+def _say_nonsense(listening: socket.socket) -> None:
+    client, _ = listening.accept()
+    with client:
+        client.recv(65536)
+        client.sendall(b"nonsense\r\n\r\n")
+
+
+def test_without_a_terminal_no_key_ever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q"))
+    with keyboard() as keys:
+        assert keys.key(0) == ""
+
+
+def test_of_nothing_nothing_is_chosen(terminal: Terminal) -> None:
+    view = View("127.0.0.1:1", {"limit": 1, "sort": "lag", "part": ""}, terminal.shown.append)
+    for key in (UP, DOWN, "x", "e"):
+        view.press(key, terminal.keys)
+    assert not view.is_over
+    assert not view.is_stale

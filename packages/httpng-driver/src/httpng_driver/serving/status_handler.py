@@ -55,6 +55,9 @@ async def status_handler(req: Request, io: IO) -> Response:
     `?connections=` how many connections. It tells the addresses and request targets of clients: mount it
     where only operators come.
     """
+    if req.method not in ("GET", "HEAD"):
+        # Nothing can be done by it: `httpng top` says so to who tries.
+        return Response(status=405, headers={"allow": "GET, HEAD"}, body="only looking is allowed here\n")
     service = io.pump.hub.application.control if isinstance(io.pump, Pump) else None
     if not isinstance(service, Service):
         return Response(status=503, body="this server tells nothing of itself")
