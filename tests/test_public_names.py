@@ -101,6 +101,7 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
     core/http2/test_http2_hpack: core.http2.reference.hpack core.http2.reference.stream
     core/http2/test_http2_answers: core.testing.http2_client
+    core/http2/test_http2_odd_ends: core.websocket.session
     core/http2/test_http2_requests: core.testing.http2_client
     core/http2/test_http2_sharing: core.testing.http2_client
     core/sealed: core.testing.http1_client

@@ -148,3 +148,20 @@ def told(events: list[Event]) -> list[list[object]]:
             says += [event.reason]
         found.append([event.stream_id, *says])
     return found
+
+
+def test_a_long_block_is_read_anew_each_time() -> None:
+    driven = Driven(MANY)
+    long = b"\x00\x01x\x7f" + bytes([300 - 127 & 0x7F | 0x80, 300 - 127 >> 7]) + b"v" * 300
+    for number in (1, 3, 5):
+        event = ask(driven, number, METHOD, SCHEME, path(b"/a"), HOST, long)
+        assert isinstance(event, RequestBegan)
+        assert (event.head.path, event.head.fields[-1]) == (b"/a", (b"x", b"v" * 300))
+
+
+def test_a_path_that_cannot_be_decoded_fails_as_it_would_alone() -> None:
+    driven = Driven(MANY)
+    for number, text in ((1, b"/a"), (3, b"/b"), (5, b"/c")):
+        assert isinstance(ask(driven, number, METHOD, SCHEME, path(text), HOST), RequestBegan)
+    wrong = b"\x04\x84\xff\xff\xff\xff"
+    assert isinstance(ask(driven, 7, METHOD, SCHEME, wrong, HOST), ConnectionFailed)

@@ -65,8 +65,7 @@ class Bulk:
     def end_round(self) -> None:
         """Keep nothing of any stream."""
         self.round = 0
-        if self._scheduler is not None:
-            self._scheduler.begin(())
+        self.scheduler.begin(())
 
     def offer(self, streams: dict[int, Stream]) -> bool:
         """Offer what the next ones of the round have; return whether they have something.

@@ -52,8 +52,7 @@ class Framing(Entry):
     def can_send(self) -> bool:
         """Return whether a frame could be made now."""
         exchange = self.exchange
-        if exchange is None:
-            return False
+        assert exchange is not None
         has_room = self.flow.window > 0 and self._session.window > 0
         if self.rest:
             return has_room
@@ -78,8 +77,7 @@ class Framing(Entry):
         Code of the user's may run in this, and end the exchange. Nothing is being framed meanwhile.
         """
         exchange = self.exchange
-        if exchange is None:
-            return False
+        assert exchange is not None
         if exchange.queue is None or self.rest:
             return True
         exchange.choose(now)

@@ -126,8 +126,7 @@ class Http2(Dealing):
 
     def moved(self, now: float) -> None:
         """Note that the kernel took wire bytes, or that the client acknowledged some."""
-        if self._phase is not _OPEN:
-            self._end_if_done(now)
+        self._end_if_done(now)
 
     def count_broadcast(self) -> None:
         """Do nothing: what broadcasts send is counted as it is sent."""

@@ -135,9 +135,9 @@ class Stream(Framing):
 
     def tunnel_opened(self, exchange: Outgoing, now: float) -> None:
         """Hand over what the client has sent before the tunnel was there."""
-        if self.inflow is not None:
-            self.inflow.open(exchange, now)
-            self.tunnel_resumed(exchange, now)
+        assert self.inflow is not None
+        self.inflow.open(exchange, now)
+        self.tunnel_resumed(exchange, now)
 
     def tunnel_resumed(self, exchange: Outgoing, now: float) -> None:
         """Give credit back for what was handed over, if more is wanted."""

@@ -40,11 +40,12 @@ class TunnelInflow:
     def open(self, exchange: Outgoing, now: float) -> None:
         """Hand over what has come before the tunnel was there."""
         early, self._early = self._early, []
+        tunnel = exchange.tunnel
+        assert tunnel is not None
         for data in early:
-            if exchange.tunnel is not None:
-                exchange.tunnel.receive(data, now)
-        if self.ended and exchange.tunnel is not None:
-            exchange.tunnel.receive_eof(now)
+            tunnel.receive(data, now)
+        if self.ended:
+            tunnel.receive_eof(now)
 
     def credit(self, exchange: Outgoing) -> int:
         """Return how much credit is due, and count it as given."""
