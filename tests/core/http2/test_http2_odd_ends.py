@@ -16,13 +16,16 @@ def fast(http2_engine: str) -> None:
         pytest.skip("the reference engine does it otherwise")
 
 
+ENGINES = pytest.mark.parametrize("engine", ["fast", "reference"])
+"""The reference as well, which other tests here run on in the long run alone."""
 FULL = over_limit("max_requests", "too many requests")
 PART = b"\0\x40\0\x01\x04\0\0\0\x09" + bytes(200)
 """Of a frame with headers that has 16 KiB."""
 
 
-def test_who_has_company_shares_what_the_kernel_has() -> None:
-    driven = Driven2()
+@ENGINES
+def test_who_has_company_shares_what_the_kernel_has(engine: str) -> None:
+    driven = Driven2(http2_engine=engine)
     first, _ = driven.begin()
     assert first.transport.shares
     assert not first.transport.has_company()
@@ -30,11 +33,15 @@ def test_who_has_company_shares_what_the_kernel_has() -> None:
     assert first.transport.has_company()
     second.reset(driven.now)
     assert not first.transport.has_company()
+    driven.connection.drain(driven.now)
+    driven.turn()
+    assert driven.connection.statistics().idle_since is None
 
 
-def test_a_request_that_may_not_begin_is_answered_with_503() -> None:
+@ENGINES
+def test_a_request_that_may_not_begin_is_answered_with_503(engine: str) -> None:
     admission = Admission()
-    driven = Driven2(host=Host(lambda: None, admission=admission))
+    driven = Driven2(http2_engine=engine, host=Host(lambda: None, admission=admission))
     for full in (lambda has_body: FULL, lambda has_body: FULL if has_body else None):
         admission.full = full
         _, stream = driven.request("/", "POST", body=b"hello")
@@ -52,7 +59,7 @@ def test_requests_that_are_alike_are_among_those_that_are_looked_at(fast: None) 
     driven = Driven2(host=Host(lambda: None, admission=admission))
     driven.begin()
     admission.open = {}
-    exchanges = [driven.begin(f"/{number}")[0] for number in range(3)]
+    exchanges = [driven.begin()[0] for _ in range(3)]
     assert list(admission.open) == exchanges
     for exchange in exchanges:
         exchange.answer(200, None, b"hello", driven.now)
@@ -61,8 +68,9 @@ def test_requests_that_are_alike_are_among_those_that_are_looked_at(fast: None) 
 
 
 @pytest.mark.parametrize("ends_all", [False, True])
-def test_on_gap_may_end_its_exchange_or_all(ends_all: bool) -> None:
-    driven = Driven2()
+@ENGINES
+def test_on_gap_may_end_its_exchange_or_all(ends_all: bool, engine: str) -> None:
+    driven = Driven2(http2_engine=engine)
     feed = Feed(clock=driven.clock)
     (exchange, stream), (other, other_stream) = driven.begin(), driven.begin()
 
@@ -159,8 +167,9 @@ def test_trailers_behind_a_payload_that_waits_for_its_window() -> None:
     assert follow.settled
 
 
-def test_what_is_given_up_twice_is_given_up_once() -> None:
-    driven = Driven2()
+@ENGINES
+def test_what_is_given_up_twice_is_given_up_once(engine: str) -> None:
+    driven = Driven2(http2_engine=engine)
     _, stream = driven.request("/", "POST", headers=(("content-length", "10"),), body=None)
     number = max(driven.client.streams)
     driven.client.h2.send_data(number, b"hello")
@@ -208,12 +217,14 @@ def test_of_a_tunnel_what_came_early_is_held_and_handed_over(fast: None) -> None
     assert (socket.ws.close_code, stream.status) == (4000, 200)
 
 
-def test_a_request_on_its_way_says_for_whom_it_was_forwarded_and_that_the_server_drains() -> None:
-    driven = Driven2(trusted_proxies="127.0.0.1")
+@ENGINES
+def test_a_request_on_its_way_says_for_whom_it_was_forwarded_and_that_the_server_drains(engine: str) -> None:
+    driven = Driven2(http2_engine=engine, trusted_proxies="127.0.0.1")
     driven.connection.drain(driven.now)
     driven.client.request("/", headers=(("x-forwarded-for", "192.0.2.7"),))
     driven.receive(driven.client.take())
     assert driven.exchange.draining
+    assert driven.connection.statistics().idle_since is None
     assert driven.exchange.request.headers["x-forwarded-for"] == "192.0.2.7"
     driven.exchange.answer(200, None, b"hello", driven.now)
     driven.turn()
@@ -222,8 +233,9 @@ def test_a_request_on_its_way_says_for_whom_it_was_forwarded_and_that_the_server
     assert driven.client.goaway is not None
 
 
-def test_a_long_head_goes_in_several_frames() -> None:
-    driven = Driven2()
+@ENGINES
+def test_a_long_head_goes_in_several_frames(engine: str) -> None:
+    driven = Driven2(http2_engine=engine)
     exchange, stream = driven.begin()
     headers = {f"x-{number}": "v" * 1000 for number in range(40)}
     exchange.answer(200, headers, b"hello", driven.now)
@@ -247,6 +259,7 @@ def test_padding_is_credit_as_well_however_many_requests_there_are(at_once: int)
             driven.client.h2.send_data(number, b"x", end_stream=True, pad_length=255)
         begun = len(driven.exchanges)
         driven.receive(driven.client.take())
+        driven.push()
         for exchange in driven.exchanges[begun:]:
             exchange.answer(200, None, exchange.request.body, driven.now, send)
         driven.turn()
@@ -255,11 +268,14 @@ def test_padding_is_credit_as_well_however_many_requests_there_are(at_once: int)
     assert all(stream.complete for stream in driven.client.streams.values())
 
 
-def test_who_does_not_read_gets_few_hints(fast: None) -> None:
-    driven = Driven2()
+@ENGINES
+def test_who_does_not_read_gets_few_hints(engine: str) -> None:
+    driven = Driven2(http2_engine=engine)
     exchange, stream = driven.begin()
-    for _ in range(3000):
+    for number in range(3000):
         exchange.write_informational(103, {"link": "</x>"}, driven.now)
+        if number % 100 == 0:
+            driven.push(1)
     driven.turn()
     assert 0 < len(stream.interim) < 3000
 
@@ -292,3 +308,42 @@ def test_other_languages_get_the_fields_as_lines(fast: None) -> None:
     lines = values[0]
     assert lines is not None
     assert lines.endswith(b"x-one: 1\r\nx-two: 2\r\n")
+
+
+def test_an_answer_whose_client_leaves_before_it_is_offered_is_not_sent(fast: None) -> None:
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    exchange.answer(200, None, b"hello", driven.now)
+    driven.connection.prepare()
+    driven.client.h2.reset_stream(1)
+    driven.receive(driven.client.take())
+    assert driven.connection.data_to_send(driven.now, None) == []
+    assert driven.outcomes == ["cancelled"]
+
+
+def test_what_comes_behind_the_last_of_a_connection_that_drains_is_nothing(fast: None) -> None:
+    driven = Driven2()
+    exchange, _ = driven.begin()
+    driven.connection.drain(driven.now)
+    driven.turn()
+    assert driven.client.goaway is not None
+    reset = b"\0\0\4\3\0\0\0\0\1" + (8).to_bytes(4)
+    priority = b"\0\0\7\x10\0\0\0\0\0" + (1).to_bytes(4) + b"u=1"
+    driven.receive(reset + priority)
+    assert exchange.is_over
+    assert driven.outcomes == ["cancelled"]
+    assert not driven.connection.wants_write
+
+
+def test_what_is_looked_at_before_it_begins_may_be_like_another(fast: None) -> None:
+    admission = Admission()
+    admission.full = lambda has_body: None
+    driven = Driven2(host=Host(lambda: None, admission=admission))
+    paths = ["/a", "/b", "/c", "/b", "/d"]
+    for number, path in enumerate(paths):
+        # GET, https, the path as it is, and the host likewise.
+        block = b"\x82\x87\x04\x02" + path.encode() + b"\x01\x04test"
+        driven.receive(b"\0\0" + bytes([len(block)]) + b"\x01\x05" + (2 * number + 1).to_bytes(4) + block)
+    requests = [exchange.request for exchange in driven.exchanges]
+    assert [request.path for request in requests] == paths
+    assert {(request.method, request.host) for request in requests} == {("GET", "test")}

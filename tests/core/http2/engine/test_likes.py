@@ -164,4 +164,10 @@ def test_a_path_that_cannot_be_decoded_fails_as_it_would_alone() -> None:
     for number, text in ((1, b"/a"), (3, b"/b"), (5, b"/c")):
         assert isinstance(ask(driven, number, METHOD, SCHEME, path(text), HOST), RequestBegan)
     wrong = b"\x04\x84\xff\xff\xff\xff"
-    assert isinstance(ask(driven, 7, METHOD, SCHEME, wrong, HOST), ConnectionFailed)
+    right = b"\x04\x02/d"
+    block = b"".join((METHOD, SCHEME, wrong, HOST))
+    assert driven.session.take_one(frame(frames.HEADERS, WHOLE, 7, block)) is None
+    head = driven.session.take_one(frame(frames.HEADERS, WHOLE, 7, block.replace(wrong, right)))
+    assert head is not None
+    assert head.path == b"/d"
+    assert isinstance(ask(driven, 9, METHOD, SCHEME, wrong, HOST), ConnectionFailed)

@@ -452,3 +452,22 @@ def test_the_client_begins_with_its_settings(first: bytes) -> None:
     driven.send(PREFACE + first)
     assert driven.failure == PROTOCOL_ERROR
     assert driven.begun == []
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_nobody_has_consumed_is_given_back_with_the_answer(together: bool) -> None:
+    """The window of the connection would be used up by half of these."""
+    driven = Driven()
+    session = driven.session
+    for number in range(1, 260, 2):
+        driven.request(number, POST, end=False)
+        driven.send(data(number, bytes(16384), end=True))
+        stream = session.streams.open[number]
+        assert stream.unread == 16384
+        if together:
+            session.end_whole([stream], 0, 0)
+        else:
+            session.end_one(stream, 0)
+        assert number not in session.streams.open
+    assert driven.failure is None
+    assert 2 * WINDOW < 130 * 16384

@@ -337,8 +337,6 @@ class Lifetime:
 
         A GOAWAY says why, which the engine has made if it was the one to find it.
         """
-        if self._phase is Phase.FAILED or self._phase is Phase.OVER:
-            return
         endpoint, session = self.endpoint, self.session
         endpoint.tell(RequestRefused(400, reason, endpoint.peer))
         self._phase, self._block_since, self._answer_due = Phase.OVER, None, inf

@@ -289,10 +289,10 @@ class Intake(Sending):
         self._events.append(event)
 
     def _flush_data(self) -> None:
-        if self._data:
-            data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
-            self._data = []
-            self._events.append(DataReceived(self._data_stream, data))
+        """Tell what has been gathered of a body, which is something."""
+        data = self._data[0] if len(self._data) == 1 else b"".join(self._data)
+        self._data = []
+        self._events.append(DataReceived(self._data_stream, data))
 
     def _refuse_frame(self, stream_id: int, result: int) -> None:
         """Raise what the table says about a frame; nothing if it is ignored."""
