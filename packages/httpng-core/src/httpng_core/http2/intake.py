@@ -254,7 +254,6 @@ class Intake(Lifetime):
             stream.exchange.reset(now, cause)
         elif stream.order in self.streams:
             self._refuse(stream.order, 503, cause.text, now, None, cause)
-            self.note_control(now)
 
     def _refuse(
         self,
@@ -277,6 +276,7 @@ class Intake(Lifetime):
         if session.is_open(stream_id):
             session.push_head(stream_id, refusal_block(status, endpoint.date()), True)
             session.reset(stream_id, NO_ERROR)
+            self.note_control(now)
         stream = self.streams.get(stream_id)
         if stream is not None:
             self._forget(stream, now)

@@ -151,6 +151,8 @@ class Session(Intake):
             or stream_id <= streams.highest
             or not stream_id & 1
             or self.is_leaving
+            # `receive` looks how much waits of them.
+            or self.control
             or len(streams.open) >= self._config.max_streams
             or self._heads_version != self._decoder.version
         ):
@@ -177,6 +179,7 @@ class Session(Intake):
             or not self.has_settings
             or not self._reader.is_between
             or self.is_leaving
+            or self.control
             or self._heads_version != self._decoder.version
         ):
             return found
