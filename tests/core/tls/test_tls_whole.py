@@ -12,6 +12,7 @@ from tests.core.sealed import GET, SEAL, Sealed
 from httpng_core import Readiness
 from httpng_core.testing.http1_client import decode
 from httpng_core.testing.http2_client import Http2Client
+from httpng_core.tls.end import RECORD
 
 BODY = b"hello"
 PROTOCOLS = pytest.mark.parametrize("is_http2", [False, True], ids=["http/1.1", "http/2"])
@@ -62,7 +63,7 @@ class Asked:
     def settle(self) -> None:
         """All that waits goes out, and what the client says to that comes in."""
         sealed = self.sealed
-        for _ in range(9):
+        for _ in range(30):
             sealed.push()
             if self._http2 is not None:
                 self.bodies()
@@ -128,6 +129,29 @@ def test_what_the_kernel_leaves_of_it_goes_out_and_counts_when_the_record_is_who
         asked.answer()
         asked.settle()
         assert asked.bodies() == [BODY, body, BODY]
+
+
+@PROTOCOLS
+def test_one_of_two_records_counts_by_each_of_them(make: Make, is_http2: bool) -> None:
+    asked = Asked(make, is_http2)
+    sealed = asked.sealed
+    # A client that is fast may be given so much at once.
+    asked.ask()
+    asked.answer(body=bytes(400_000))
+    asked.settle()
+    body = bytes(16 * 1024)
+    asked.ask()
+    exchange, before = sealed.exchange, len(sealed.opened)
+    room = RECORD + SEAL + 1
+    if not asked.answer(room, body):
+        sealed.push(room)
+    while (opened := sealed.client.read()) is not None:
+        sealed.opened += opened
+    assert len(sealed.opened) - before == RECORD
+    assert RECORD - 200 < exchange.stats(sealed.now).sent < RECORD
+    asked.settle()
+    assert exchange.is_over
+    assert asked.bodies()[-1] == body
 
 
 @PROTOCOLS
