@@ -8,7 +8,7 @@ from tests.certificates import trusting
 from tests.core.driving import run_broadcasts
 from tests.core.feeds.wires import PLENTY, WIRES, Wired
 
-from httpng_core import COMPILED, Broadcast, CertificateFiles, Certificates, Feed, FollowStats
+from httpng_core import COMPILED, Broadcast, CertificateFiles, Certificates, Feed, FollowStats, Resume
 from httpng_core.testing import Clock
 
 MADE = WIRES[1:]
@@ -99,6 +99,30 @@ def test_a_payload_is_sent_at_once_to_all_in_step(stage: Stage, wire: str) -> No
     stage.broadcast()
     assert [client.decoded() for client in clients] == [b"tick,"] * 3
     assert [stage.told(client) for client in clients] == [(1, 0, 0)] * 3
+    stage.check()
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("size", [16_180, 16_220, 16_280, 16_310, 16_400])
+def test_a_payload_and_the_line_before_it_fit_into_a_record_and_a_frame(
+    certificates: Certificates, pair: CertificateFiles, wire: str, size: int
+) -> None:
+    """An id may be long; RFC 9113 has a client allow for frames of 16 KiB, not of more."""
+    resume = Resume(name="n" * 100, first=None)
+    stage = Stage(certificates, pair, resume=resume)
+    client, other = stage.join(wire), stage.join(wire)
+    stage.publish("first,")
+    stage.settle()
+    assert stage.in_step == 2
+    before = len(client.decoded())
+    client.room = 16_384 + SEALS.get(wire, 0) + 1
+    stage.publish("x" * size)
+    stage.settle()
+    stage.check()
+    client.drain(PLENTY)
+    stage.settle()
+    assert client.decoded() == other.decoded()
+    assert len(client.decoded()) - before == size + len(f"id: {'n' * 100}.2\n")
     stage.check()
 
 

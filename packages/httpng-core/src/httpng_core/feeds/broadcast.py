@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 MAX_PAYLOAD = 16 * 1024 - 64
 """Longer payloads are sent to each follower for itself: there the copy costs more than counting.
 
-With what is framed around it a payload fits into a record of TLS, and into a DATA frame of any client's.
+With its id before it, and what is framed around it, a payload fits into a record of TLS, and into a DATA
+frame of any client's.
 """
 _FRAME_HEAD: Final = 9
 
@@ -271,13 +272,15 @@ class Broadcast:
 
     def _begin(self) -> Payload | None:
         """Take the next payload off the backlog, for a pass over all."""
-        payload = self._backlog.first()
-        if payload is not None and len(payload.body) >= MAX_PAYLOAD:
-            self.dissolve()
+        payload, line = self._backlog.first(), b""
+        if payload is not None:
+            if self._ids is not None:
+                line = self._ids.line_before(self._backlog, payload)
+            if len(line) + len(payload.body) >= MAX_PAYLOAD:
+                self.dissolve()
         if payload is None or self._gone == len(self._members):
             self._forget()
             return None
-        line = b"" if self._ids is None else self._ids.line_before(self._backlog, payload)
         self._backlog.drop(payload)
         self._payload = self._sent_as = payload
         if self._bases is not None:
