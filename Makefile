@@ -66,10 +66,10 @@ docs: .venv/packages.stamp
 test: lint
 	$(BIN)/python -m pytest tests -q -m "not soak" --numprocesses auto --dist loadfile
 
-# What is not covered is listed. The floors only go up: the goals are 100 and 95. What the command and workers
-# run in processes of their own counts too, unless those are killed; `testing` is a tool of tests.
-CORE_FLOOR := 98
-DRIVER_FLOOR := 94
+# What is not covered is listed. The floors only go up (ADR 182): the goals are 100 and 95. What the command and
+# workers run in processes of their own counts too, unless those are killed; `testing` is a tool of tests.
+CORE_FLOOR := 99
+DRIVER_FLOOR := 95
 COVERAGE := $(BIN)/python -m coverage
 COUNTED := -q -m "not soak" --numprocesses auto --dist loadfile --cov --cov-branch --cov-report=
 
