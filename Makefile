@@ -68,7 +68,7 @@ test: lint
 
 # What is not covered is listed. The floors only go up (ADR 182): the goals are 100 and 95. What the command and
 # workers run in processes of their own counts too, unless those are killed; `testing` is a tool of tests.
-CORE_FLOOR := 99
+CORE_FLOOR := 99.8
 DRIVER_FLOOR := 95
 COVERAGE := $(BIN)/python -m coverage
 COUNTED := -q -m "not soak" --numprocesses auto --dist loadfile --cov --cov-branch --cov-report=

@@ -108,6 +108,7 @@ PRIVATE_IMPORTS = _lines(
     core/sending/test_accounts: core.sending.calls core.sending.results core.timers
     core/sending/test_acked: core.sending.exchange core.sending.results
     core/sending/test_after_the_end: core.sending.ends core.sending.transport
+    core/sending/test_after_the_end: core.sending.tunnel
     core/sending/test_auto_window: core.sending.auto_window
     core/sending/test_body: core.sending.body
     core/sending/test_cut_short: core.sending.states

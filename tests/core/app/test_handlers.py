@@ -29,7 +29,7 @@ from httpng_core import (
     check_awaited,
 )
 from httpng_core.app import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
-from httpng_core.languages import Turn
+from httpng_core.languages import StateLock, Turn
 from httpng_core.testing import Clock, Loopback, ReceivedResponse
 
 Steps = Generator[Any, Any, Any]
@@ -1003,3 +1003,61 @@ def test_a_clean_end_is_nothing_to_tell_unless_there_is_an_access_log(
         assert not connection.events
         assert runner.ends == {}
         assert len(caplog.messages) == access_log
+
+
+class Broken(dict[str, Any]):
+    def get(self, key: str, default: object = None) -> Any:
+        raise ZeroDivisionError
+
+
+def test_what_code_of_the_users_raises_in_what_was_returned_has_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert ask(lambda req: Broken(status=200)).status == 500
+    [record] = [one for one in caplog.records if one.exc_info]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+    assert record.getMessage().startswith("handler error on GET /")
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("nothing", "nothing sent"),
+        ("reset", "ended before, after 3 bytes"),
+        ("whole", "after its answer of 3"),
+    ],
+)
+def test_an_error_behind_the_end_says_what_the_client_has(
+    end: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(req: Request, io: GeneratorIO) -> Steps:
+        if end != "nothing":
+            yield io.write(b"abc")
+        if end == "whole":
+            io.close()
+        else:
+            io.abort()
+        raise ZeroDivisionError
+
+    loop = Loopback(handler)
+    loop.connect().get()
+    [record] = [one for one in caplog.records if one.exc_info]
+    assert told in record.getMessage()
+
+
+def test_where_one_thread_serves_a_state_its_lock_is_free() -> None:
+    lock = StateLock()
+    assert lock.enter()
+    lock.leave()
+    runner = Application(function).runner(Clock())
+    for run in (lock.call, lock.ask):
+        assert run(runner, _five, _told) == (5,)
+
+
+def _five() -> tuple[int]:
+    return (5,)
+
+
+def _told(answer: object, error: Exception | None) -> None:
+    raise AssertionError("it was told at once")

@@ -11,6 +11,7 @@ from httpng_core import Feed, Host, Pending, SendResult
 from httpng_core.languages import follower_of, response_head
 from httpng_core.sending.ends import lost
 from httpng_core.sending.transport import NO_TRANSPORT
+from httpng_core.sending.tunnel import Tunnel
 
 
 def test_who_frames_nothing_any_more_says_so() -> None:
@@ -24,6 +25,7 @@ def test_who_frames_nothing_any_more_says_so() -> None:
     assert not NO_TRANSPORT.has_company()
     assert NO_TRANSPORT.shares
     assert NO_TRANSPORT.closed_window() is None
+    assert NO_TRANSPORT.broadcast_by() is None
     assert exchange.stalled_by() is None
 
 
@@ -186,3 +188,8 @@ def test_a_function_that_raises_as_another_feed_is_joined_is_asked_again() -> No
 
 def _feed(driven: Driven) -> Feed:
     return Feed(clock=driven.clock)
+
+
+def test_a_tunnel_without_a_protocol_holds_nothing() -> None:
+    tunnel = Tunnel(5.0)
+    assert (tunnel.touched, tunnel.held, tunnel.wants_read) == (5.0, 0, True)
