@@ -121,7 +121,7 @@ PRIVATE_IMPORTS = _lines(
     core/tls/test_tls_certificates: core.tls.end core.tls.names
     core/tls/test_tls_records: core.tls.records
     core/tls/test_tls_sending: core.tls.end
-    core/tls/test_tls_whole: core.testing.http1_client core.testing.http2_client
+    core/tls/test_tls_whole: core.testing.http1_client core.testing.http2_client core.tls.end
     core/wire/test_at_once: core.wire.at_once core.wire.outbound
     core/wire/test_endpoint: core.connection.no_date core.wire.endpoint core.wire.outbound
     core/wire/test_endpoint: core.wire.protocol
