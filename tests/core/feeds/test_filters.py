@@ -457,6 +457,9 @@ class Quiet:
     def broadcast_fell_short(self, taken: int, now: float) -> None:
         raise AssertionError
 
+    def broadcast_lost(self, now: float, cause: object, *, is_cut: bool) -> None:
+        raise AssertionError
+
 
 @pytest.mark.parametrize("kind", ["set", "Keys", "function"])
 def test_publishing_costs_what_the_followers_cost_that_want_the_key(kind: str) -> None:

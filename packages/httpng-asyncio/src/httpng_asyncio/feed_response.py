@@ -234,6 +234,9 @@ class _Owner:
     def broadcast_fell_short(self, taken: int, now: float) -> None:
         """Do nothing: likewise."""
 
+    def broadcast_lost(self, now: float, cause: Cause, *, is_cut: bool) -> None:
+        """Do nothing: likewise."""
+
 
 @dataclass(frozen=True, slots=True)
 class _CallInLoop:

@@ -231,7 +231,7 @@ class Broadcast:
             member.fell_short(payload, sent_as.body, taken, now)
         except Exception:
             # Its client has a part of a payload that is counted nowhere.
-            self._give_up(member, now)
+            self._give_up(member, now, is_cut=taken != 0)
             raise
 
     def passed(self, sends: range, now: float) -> bool:
@@ -347,10 +347,10 @@ class Broadcast:
         self._sends[slot] = len
         self._gone += 1
 
-    def _give_up(self, member: "Follower", now: float) -> None:
+    def _give_up(self, member: "Follower", now: float, *, is_cut: bool = False) -> None:
         if member in self._members:
             self._vacate(member.slot)
-        member.give_up(now)
+        member.give_up(now, is_cut=is_cut)
 
     def _renumber(self) -> None:
         """Close the places of those that stepped out."""

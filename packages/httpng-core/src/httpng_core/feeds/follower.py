@@ -258,11 +258,12 @@ class Follower(Limited):
             self._begun, self._begun_as = payload, sent_as
         owner.broadcast_fell_short(taken, now)
 
-    def give_up(self, now: float) -> None:
-        """Note that what its client has is not known any more: its exchange is reset."""
+    def give_up(self, now: float, *, is_cut: bool = False) -> None:
+        """Note that what its client has is not known any more, a part of a frame if `is_cut`."""
         owner, self._broadcast = self._owner, None
         if owner is not None:
-            owner.reset(now, Cause(EndKind.SERVER_DEFECT, "a defect left it unknown what the client has"))
+            cause = Cause(EndKind.SERVER_DEFECT, "a defect left it unknown what the client has")
+            owner.broadcast_lost(now, cause, is_cut=is_cut)
 
     def take_counts(self) -> "calls.BroadcastSent":
         """Return what a broadcast has sent since this was asked last."""

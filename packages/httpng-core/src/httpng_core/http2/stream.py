@@ -162,6 +162,10 @@ class Stream(Framing):
             self.commit_broadcast(~taken, now)
         self.host.wake()
 
+    def lose(self, now: float, cause: Cause) -> None:
+        """Give up the connection: whatever came next on it would pass for the rest of a frame."""
+        self.owner.reset_all(now, cause)
+
     def exchange_ended(self, exchange: Outgoing, now: float) -> None:
         """Note that the handler is done: from now on no progress for `stall_timeout` is the end."""
         self.flushes_since = now

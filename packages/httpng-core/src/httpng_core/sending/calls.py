@@ -202,6 +202,9 @@ class FollowOwner(Protocol):
     def broadcast_fell_short(self, taken: int, now: float) -> None:
         """Note that the kernel took only `taken` wire bytes of a payload that a broadcast has sent."""
 
+    def broadcast_lost(self, now: float, cause: Cause, *, is_cut: bool) -> None:
+        """Give the client up, as what a broadcast has sent isn't known: a part of a frame if `is_cut`."""
+
 
 BroadcastSent = tuple[int, int, float]
 """Body bytes and wire bytes that a broadcast has sent, and when it sent the last."""

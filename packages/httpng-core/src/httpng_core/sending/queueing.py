@@ -3,6 +3,7 @@
 from httpng_core.config.types import Seconds, Until
 from httpng_core.sending.calls import DONE, DrainWait, HeaderWrite, Pending, Read, Source, Wait, Write
 from httpng_core.sending.checks import checked_timeout
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.outgoing import of_users
 from httpng_core.sending.queue import WriterQueue
 from httpng_core.sending.results import Call, SendResult, encode
@@ -55,6 +56,13 @@ class Queueing(Tracking):
     def broadcast_fell_short(self, taken: int, now: float) -> None:
         """Note that the kernel took only `taken` wire bytes of a payload that a broadcast has sent."""
         self.transport.fell_short(taken, now)
+
+    def broadcast_lost(self, now: float, cause: Cause, *, is_cut: bool) -> None:
+        """Give the client up, as what a broadcast has sent isn't known: a part of a frame if `is_cut`."""
+        transport = self.transport
+        self.reset(now, cause)
+        if is_cut:
+            transport.lose(now, cause)
 
     # Inside -------------------------------------------------------------------------------------------
 

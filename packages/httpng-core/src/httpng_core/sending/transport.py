@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from httpng_core.compiled import mypyc_attr
 from httpng_core.http.response import ResponseHead
+from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import Holder
 from httpng_core.sending.host import NO_HOST, DirectSend, Host
 
@@ -94,6 +95,9 @@ class Transport:
 
     def fell_short(self, taken: int, now: float) -> None:
         """Frame the payload of which a broadcast has sent a part: `taken` as `broadcast_by` returned it."""
+
+    def lose(self, now: float, cause: Cause) -> None:
+        """Give up whatever else would come behind such a part: what it is framed by can't go on."""
 
 
 NO_TRANSPORT: Final = Transport()
