@@ -101,6 +101,16 @@ def test_a_full_frame_is_one_record_and_four_to_a_client_that_is_fast(busy: Make
     assert sealed.response.body == b"x" * 500_000
 
 
+def test_of_four_records_none_waits_in_the_library_for_the_next(busy: Make) -> None:
+    """It would keep the memory for as long as the connection is open, where nothing counts it."""
+    sealed = busy()
+    sealed.write(b"x" * 500_000)
+    while sum(map(len, buffers := sealed.connection.data_to_send(sealed.now))) < 3 * RECORD:
+        sealed.accept(b"".join(buffers))
+    assert [len(buffer) for buffer in buffers] == [RECORD + SEAL] * 3 + [len(buffers[3])]
+    assert sum(holding.size for holding in sealed.connection.holdings()[1:]) == sum(map(len, buffers))
+
+
 def test_of_four_records_those_count_that_the_kernel_took_whole(busy: Make) -> None:
     sealed = busy()
     sealed.write(b"x" * 500_000)

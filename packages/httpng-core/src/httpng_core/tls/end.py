@@ -75,11 +75,6 @@ class TlsEnd:
         """Whether the handshake resumed an earlier session."""
         return self._object.session_reused
 
-    @property
-    def pending(self) -> int:
-        """How many sealed bytes `take` would return."""
-        return self._outgoing.pending
-
     def receive(self, data: bytes) -> None:
         """Take sealed bytes of the other end."""
         self.begun = True
@@ -125,7 +120,7 @@ class TlsEnd:
         except ssl.SSLError as error:
             raise TlsError(_told(error)) from None
 
-    def sealed(self, plaintext: bytes) -> bytes:
+    def sealed(self, plaintext: bytes | memoryview) -> bytes:
         """Return one record of at most `RECORD` bytes: what `seal` and `take` do, in one.
 
         Raises:

@@ -83,19 +83,17 @@ class SealedOutbound(Outbound):
             self._book.push(len(sealed), size)
             self.add_tail(sealed)
             return
-        end, book = self._end, self._book
+        end = self._end
         if size <= RECORD:
             end.seal(plaintext)
             self.take_sealed(size)
             return
-        done = 0
+        # One by one: OpenSSL never gives back what it has once had to hold at once.
         for start in range(0, size, RECORD):
             record = memoryview(plaintext)[start : start + RECORD]
-            end.seal(record)
-            made = end.pending
-            book.push(made - done, len(record))
-            done = made
-        self.add_tail(end.take())
+            sealed = end.sealed(record)
+            self._book.push(len(sealed), len(record))
+            self.add_tail(sealed)
 
     def send_now(self, data: bytes, send: DirectSend) -> int:
         """See `Outbound`. What it takes is plaintext, what it returns in `~taken` are sealed bytes."""
