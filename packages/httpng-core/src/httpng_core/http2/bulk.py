@@ -27,9 +27,6 @@ _LONG_ROUND: Final = 4 * HUGE
 """The same, if all streams take part, so that none can come into it."""
 
 
-_SEALED_LESS: Final = 512
-
-
 class Bulk:
     """What the streams of one connection have buffered, while its client is fast.
 
@@ -74,9 +71,6 @@ class Bulk:
         """
         session, scheduler, outbound = self._session, self.scheduler, self._endpoint.outbound
         left, window, most = outbound.size.limit, session.window, session.peer.max_frame
-        if outbound.is_sealed:
-            # With what frames them they fit into whole records.
-            left -= _SEALED_LESS
         share = max(left // self._share, LARGE)
         parts: list[Buffer] = []
         turns: list[tuple[Stream, Exchange, list[Buffer], int, bool]] = []
@@ -94,6 +88,9 @@ class Bulk:
                 scheduler.sent(stream, 0, more=True)
                 break
             room = min(stream.flow.window, window)
+            if outbound.is_sealed:
+                # It can't be taken back, so there are no more bytes than may be committed.
+                room = min(room, left)
             bodies, size = _bodies(exchange, min(share, left) if stream.incremental else left, room, most)
             last = exchange.ends_after(size) and not exchange.trailers
             _add_frames(parts, stream.order, bodies, last)
