@@ -18,6 +18,7 @@ BODIES = [b"hello", b"", b"x" * 300]
 LIMIT = 1 << 20
 CANCEL = (8).to_bytes(4)
 NO_WINDOW = b"\0\0\6\4\0\0\0\0\0" + b"\0\4" + bytes(4)
+NO_TABLE = b"\0\0\6\4\0\0\0\0\0" + b"\0\1" + bytes(4)
 
 Begun = list[tuple[Exchange, ReceivedStream]]
 
@@ -384,6 +385,20 @@ def test_nothing_is_sent_at_once_if_somebody_else_is_concerned(disturb: Any) -> 
     driven.begin()
     disturb(driven)
     assert answered_at_once(driven) == 0
+
+
+def test_neither_is_the_first_after_the_client_has_taken_its_table_away() -> None:
+    """Its header block has to begin with that (RFC 7541, 4.2)."""
+    driven = Driven2()
+    _, stream = driven.begin()
+    driven.receive(NO_TABLE)
+    driven.push()
+    driven.connection.prepare()
+    assert answered_at_once(driven) == 0
+    driven.turn()
+    assert stream.complete
+    driven.begin()
+    assert answered_at_once(driven) == 1
 
 
 def test_neither_is_what_is_out_of_the_ordinary() -> None:

@@ -188,10 +188,13 @@ def test_the_end_is_in_the_last_frame() -> None:
     assert set(body_sizes(driven.wire, begin).values()) == {50_000}
 
 
-def test_trailers_come_behind_it() -> None:
+@pytest.mark.parametrize("limit", [None, 1 << 20])
+def test_trailers_come_behind_it(limit: int | None) -> None:
+    """Also where a driver bounds what is made, so that it can't be taken back."""
     driven = fast()
     exchange, stream = writing(driven, [50_000])[0]
     exchange.close(driven.now, trailers={"x-sum": "1"})
+    driven.push(limit=limit)
     driven.turn()
     assert len(stream.body) == 50_000
     assert stream.trailers == [("x-sum", "1")]
