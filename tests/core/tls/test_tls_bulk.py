@@ -66,3 +66,55 @@ def test_whatever_the_kernel_takes_at_a_time(make: Make) -> None:
             bulk.check()
         assert [bytes(bulk.client.streams[each].body) for each in bulk.ids] == bulk.bodies
         assert all(bulk.client.streams[each].complete for each in bulk.ids)
+
+
+def answered(make: Make) -> tuple[Sealed, Http2Client, list[Exchange]]:
+    """Eight streams whose answers were given whole, and wait to go out together."""
+    sealed, client = make().shake(), Http2Client()
+    for _ in range(8):
+        client.request("/", "GET")
+    sealed.send(client.take())
+    sealed.push()
+    client.receive(sealed.opened)
+    sealed.send(client.take())
+    sealed.push()
+    exchanges = [event.exchange for event in sealed.events if isinstance(event, RequestReceived)]
+    for exchange in exchanges:
+        exchange.answer(200, {}, b"hello", sealed.now)
+    return sealed, client, exchanges
+
+
+def test_answers_that_go_together_count_when_their_record_is_whole(make: Make) -> None:
+    size = len(answered(make)[0].offer())
+    for room in range(0, size + 1, 7):
+        sealed, client, exchanges = answered(make)
+        read = len(sealed.opened)
+        offer = sealed.offer()
+        # It is the same offer until the kernel has answered.
+        assert sealed.offer() == offer
+        sealed.accept(offer[:room])
+        assert [each.stats(sealed.now).sent for each in exchanges] == [5 if room == size else 0] * 8
+        assert sealed.connection.accepted == sealed.taken
+        if room < size:
+            assert sealed.offer() == offer[room:]
+            sealed.push()
+        client.receive(sealed.opened[read:])
+        assert all(each.is_over for each in exchanges)
+        assert [bytes(stream.body) for stream in client.streams.values()] == [b"hello"] * 8
+        assert all(stream.complete for stream in client.streams.values())
+
+
+def test_what_comes_in_before_the_kernel_has_answered_changes_nothing_of_what_is_sealed(make: Make) -> None:
+    sealed, client, exchanges = answered(make)
+    read = len(sealed.opened)
+    offer = sealed.offer()
+    client.request("/", "GET")
+    client.h2.reset_stream(1)
+    sealed.send(client.take())
+    sealed.accept(offer)
+    sealed.push()
+    client.receive(sealed.opened[read:])
+    assert all(each.is_over for each in exchanges)
+    bodies = [bytes(stream.body) for number, stream in sorted(client.streams.items()) if number > 1]
+    assert bodies[:7] == [b"hello"] * 7
+    assert sealed.connection.accepted == sealed.taken

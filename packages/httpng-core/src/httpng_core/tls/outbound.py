@@ -1,6 +1,6 @@
 """The outbound of a connection over TLS: frames are sealed when they are made, and paid by whole records."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from httpng_core.sending.body import Buffer
@@ -14,18 +14,21 @@ BODY: Final = RECORD - 64
 """The most body bytes of one frame, so that it fits into a record with the framing around it."""
 
 
-_UNSENT_AT_MOST = 64 * 1024
-"""What the client can make TLS say (tickets, key updates, alerts) waits to be read; no more than this."""
+_UNSENT_AT_MOST: Final = 128 * 1024
+"""What the client can make TLS say (tickets, key updates, alerts) waits to be read; no more than this.
+
+Half of it may be an offer."""
 
 
 class SealedOutbound(Outbound):
     """Wire bytes are records. The ledger counts plaintext, which a client can open by whole records only.
 
     What is sealed can't be taken back. So each frame is committed when it is made, and nothing more is made
-    until the kernel has all of that: one record, up to four to a client that is fast.
+    until the kernel has all of that: one record, up to four to a client that is fast. A batch is committed
+    when the kernel has answered, or before anything changes that it was made by: mostly it takes all at once.
     """
 
-    __slots__ = ("_acknowledged", "_book", "_end", "_sealed")
+    __slots__ = ("_acknowledged", "_book", "_end", "_given", "_sealed")
 
     def __init__(self, now: float, end: TlsEnd) -> None:
         super().__init__(now, is_sealed=True)
@@ -34,6 +37,8 @@ class SealedOutbound(Outbound):
         self._end = end
         # What `send_now` has sealed of a frame that is still to be committed.
         self._sealed = b""
+        # How many sealed bytes the batch is that is offered.
+        self._given = 0
 
     @property
     def accepted_total(self) -> int:
@@ -70,30 +75,43 @@ class SealedOutbound(Outbound):
         taken: Callable[[float], None],
         commit: Callable[[int], int],
     ) -> None:
-        """Commit frames at once."""
-        commit(size)
-        self.queue(buffers)
+        """See `Outbound`. The frames are sealed now, so they go out whatever becomes of the offer."""
+        assert self.is_empty, "what is committed goes first"
+        self.buffers = list(self._seal(buffers))
+        self._batch, self.offered = (taken, commit), size
+        self._given = sum(map(len, self.buffers))
+        self.is_empty = False
+
+    def settle_batch(self) -> None:
+        """See `Outbound`."""
+        batch = self._batch
+        if batch is not None:
+            self._batch, records, self.buffers = None, self.buffers, self.tail
+            batch[1](self.offered)
+            # What TLS has said meanwhile comes behind it.
+            self.tail[:0] = records
+            self._unanswered += self._given
+
+    def accepted(self, size: int, now: float) -> None:
+        """See `Outbound`."""
+        batch, ledger = self._batch, self.ledger
+        if batch is not None and size == self._given and not ledger.tracks:
+            self._batch, self.buffers, self.is_empty = None, self.tail, not self.tail
+            self.size.taken(size, size)
+            self._book.accept(size)
+            self._book.forget()
+            ledger.pushed += self.offered
+            ledger.accepted += self.offered
+            self.moved_at = now
+            batch[0](now)
+            return
+        self.settle_batch()
+        super().accepted(size, now)
 
     def queue(self, buffers: list[Buffer]) -> None:
         """Commit plaintext that the ledger knows of: it is sealed now."""
-        plaintext = buffers[0] if len(buffers) == 1 else b"".join(buffers)
-        size = len(plaintext)
-        if self._sealed:
-            sealed, self._sealed = self._sealed, b""
-            self._book.push(len(sealed), size)
-            self.add_tail(sealed)
-            return
-        end = self._end
-        if size <= RECORD:
-            end.seal(plaintext)
-            self.take_sealed(size)
-            return
-        # One by one: OpenSSL never gives back what it has once had to hold at once.
-        for start in range(0, size, RECORD):
-            record = memoryview(plaintext)[start : start + RECORD]
-            sealed = end.sealed(record)
-            self._book.push(len(sealed), len(record))
-            self.add_tail(sealed)
+        for record in self._seal(buffers):
+            self.add_tail(record)
 
     def send_now(self, data: bytes, send: DirectSend) -> int:
         """See `Outbound`. What it takes is plaintext, what it returns in `~taken` are sealed bytes."""
@@ -151,6 +169,22 @@ class SealedOutbound(Outbound):
         """Say that no more plaintext will come (close_notify; RFC 8446, 6.1)."""
         self._end.close()
         self.take_sealed()
+
+    def _seal(self, buffers: list[Buffer]) -> Iterator[bytes]:
+        """Yield records of the plaintext; what of it is sealed already is taken for it."""
+        plaintext = buffers[0] if len(buffers) == 1 else b"".join(buffers)
+        size, end, book = len(plaintext), self._end, self._book
+        if self._sealed:
+            sealed, self._sealed = self._sealed, b""
+            book.push(len(sealed), size)
+            yield sealed
+            return
+        # One by one: OpenSSL never gives back what it has once had to hold at once.
+        for start in range(0, size, RECORD):
+            record = memoryview(plaintext)[start : start + RECORD]
+            sealed = end.sealed(record)
+            book.push(len(sealed), len(record))
+            yield sealed
 
     def _pay(self, size: int, now: float) -> None:
         self.ledger.accept(self._book.accept(size), now)
