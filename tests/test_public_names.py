@@ -97,6 +97,8 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_session: core.http2.engine.flow core.http2.engine.frames
     core/http2/engine/test_session: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_stream_states: core.http2.engine.stream_states
+    core/http2/engine/test_take_requests: core.http2.engine.events core.http2.engine.frames
+    core/http2/engine/test_take_requests: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_with_h2_client: core.http2.engine.events core.http2.engine.hpack_encoder
     core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
     core/http2/test_http2_hpack: core.http2.reference.hpack core.http2.reference.stream

@@ -7,7 +7,7 @@ from tests.core.conftest import Make
 from tests.core.sealed import Sealed
 
 from httpng_core import Exchange, RequestReceived
-from httpng_core.testing.http2_client import Http2Client
+from httpng_core.testing import Http2Client
 
 SIZE = 600_000
 
