@@ -19,12 +19,13 @@ from httpng_core.sending.ends import Cause
 from httpng_core.sending.holdings import Holding
 from httpng_core.wire.endpoint import Endpoint
 from httpng_core.wire.events import ConnectionDropped
+from httpng_core.wire.offer_size import SMALL
 from httpng_core.wire.protocol import Readiness
 
-MAX_SEALED: Final = 16 * 1024 - 512
-"""How many bytes of answers are made at once over TLS, so that mostly they fit into a record."""
 _SEALED_LESS: Final = 512
 """So many bytes less are made of frames, so that with what frames them they fit into whole records."""
+_MAX_SEALED: Final = SMALL - _SEALED_LESS
+"""How many bytes of answers are made at once over TLS, so that mostly they fit into a record."""
 _NOTHING: Final = Readiness.NOTHING
 _ASK: Final = Readiness.ASK
 _OFFER: Final = Readiness.OFFER
@@ -217,7 +218,7 @@ class Http2(Dealing):
         """
         outbound, session, streams = self.endpoint.outbound, self.session, self.streams
         if self._goes_together and limit is None and not session.control:
-            self.answers.offer(MAX_SEALED if outbound.is_sealed else outbound.size.limit)
+            self.answers.offer(_MAX_SEALED if outbound.is_sealed else outbound.size.limit)
             if not outbound.is_empty:
                 return
             # None can go whole.

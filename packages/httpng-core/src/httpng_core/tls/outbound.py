@@ -10,10 +10,6 @@ from httpng_core.tls.records import RecordBook
 from httpng_core.wire.frame import Frame
 from httpng_core.wire.outbound import Outbound
 
-BODY: Final = RECORD - 64
-"""The most body bytes of one frame, so that it fits into a record with the framing around it."""
-
-
 _UNSENT_AT_MOST: Final = 128 * 1024
 """What the client can make TLS say (tickets, key updates, alerts) waits to be read; no more than this.
 
@@ -153,11 +149,11 @@ class SealedOutbound(Outbound):
             self.queue(buffers)
         self.accepted(self._book.pushed - self._book.accepted - left, now)
 
-    def take_sealed(self, plaintext: int = 0) -> None:
-        """Take what TLS has to send: a record of `plaintext` bytes, or what it says by itself."""
+    def take_sealed(self) -> None:
+        """Take what TLS has to say by itself: it carries no plaintext."""
         sealed = self._end.take()
         if sealed:
-            self._book.push(len(sealed), plaintext)
+            self._book.push(len(sealed))
             self.add_tail(sealed)
 
     def push_plainly(self, data: bytes) -> None:
