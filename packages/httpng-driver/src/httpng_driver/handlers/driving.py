@@ -30,6 +30,9 @@ class Driving:
     def serve(self) -> None:
         """Do whatever the connection wants now."""
 
+    def serve_read(self) -> None:
+        """Serve what was read, before others were."""
+
     def serve_locked(self) -> None:
         """Likewise, outside of a turn: the lock is taken."""
 

@@ -180,13 +180,19 @@ class Hub(Turns[Pump]):
         finally:
             self._task_ended(number)
         pump = io.pump
-        transport = exchange.transport
-        if pump.flagged or (transport.shares and transport.has_company()):
-            # A turn comes, and with it what others answer meanwhile: all in one go.
+        if not pump.flagged:
+            transport = exchange.transport
+            if not (transport.shares and transport.has_company()):
+                # Its answer goes out in place: no turn need be taken for it.
+                pump.flagged, pump.woken = True, False
+                with self.lock:
+                    end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
+                    pump.serve_answered()
+                return
+            # What others answer meanwhile goes out with it, in the turn that comes.
             end_exchange(exchange, returned, self.clock(), io.headers)
             return
-        # Its answer goes out in place: no turn need be taken for it.
-        pump.flagged, pump.woken = True, False
+        # Its connection is looked at afterwards: by who serves what was read, where tasks begin at once
+        # (Python 3.12), or in a turn that comes anyway.
         with self.lock:
             end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
-            pump.serve_answered()

@@ -21,11 +21,16 @@ Callback = Callable[[int], None]
 
 
 class EpollPoller:
-    """Readiness of many sockets behind one descriptor, on Linux. ERROR and HANG_UP are always reported."""
+    """Readiness of many sockets behind one descriptor, on Linux. ERROR and HANG_UP are always reported.
+
+    Attributes:
+        several: whether more than one was ready at the last look.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callback] = {}
+        self.several = False
 
     def fileno(self) -> int:
         """Return the descriptor to watch: readable when `poll` has something to tell."""
@@ -48,6 +53,7 @@ class EpollPoller:
     def poll(self) -> int:
         """Call the callbacks of all that is ready now; return how many. Doesn't wait."""
         ready = self._epoll.poll(0)
+        self.several = len(ready) > 1
         for fd, mask in ready:
             # An earlier callback of this batch may have closed it.
             callback = self._callbacks.get(fd)
@@ -61,11 +67,16 @@ class EpollPoller:
 
 
 class SelectorPoller:
-    """The poller where there is no epoll but a selector with a descriptor: kqueue on macOS and BSD."""
+    """The poller where there is no epoll but a selector with a descriptor: kqueue on macOS and BSD.
+
+    Attributes:
+        several: see `EpollPoller`.
+    """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
         self._callbacks: dict[int, Callback] = {}
+        self.several = False
 
     def fileno(self) -> int:
         """See `EpollPoller`."""
@@ -91,6 +102,7 @@ class SelectorPoller:
     def poll(self) -> int:
         """See `EpollPoller`."""
         ready = self._selector.select(0)
+        self.several = len(ready) > 1
         for key, events in ready:
             callback = self._callbacks.get(key.fd)
             if callback is not None:

@@ -5,19 +5,17 @@ callback that reads it: the handler runs, and its answer is sent, before the nex
 """
 
 import logging
-import socket
 from functools import partial
 from math import inf
 
-from httpng_core import DEFECT, Address, Cause, Closing, Host, PathLook, Settings, Timer
+from httpng_core import DEFECT, Address, Cause, Closing, Host, Settings, Timer
 from httpng_driver.loop.accepted import NUMBERS, Accepted
 from httpng_driver.loop.ack_watch import AckWatch
-from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.sender import Sender
 from httpng_driver.loop.socket_calls import RECEIVE_SIZE, note_failure, received, shut_down
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after, reset
-from httpng_driver.loop.turns import Turns
+from httpng_driver.loop.turns import MOST_ARRIVALS, Turns
 
 _log = logging.getLogger("httpng")
 _ROUNDS_PER_TURN = 4
@@ -38,7 +36,6 @@ class Pump(Sender):
         "_acks",
         "_hub",
         "_interest",
-        "_looks",
         "_receive",
         "_rests",
         "_shut",
@@ -66,7 +63,6 @@ class Pump(Sender):
         self.woken = False
         self._stall_limit = inf
         self._acks: AckWatch | None = None
-        self._looks: PathLooks | None = None
         connection = hub.application.connection(
             hub.clock(),
             host=Host(
@@ -97,32 +93,9 @@ class Pump(Sender):
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
     @property
-    def taken(self) -> int:
-        """How many wire bytes the kernel took."""
-        return self.connection.accepted
-
-    @property
-    def socket(self) -> socket.socket:
-        """The socket; for looking at, not for sending on."""
-        return self._socket
-
-    @property
     def hub(self) -> "Turns[Pump]":
         """The hub that serves it."""
         return self._hub
-
-    @property
-    def rtt(self) -> float:
-        """Seconds that a round trip took at the last look; 0 before one."""
-        return 0.0 if self._looks is None else self._looks.rtt
-
-    def look(self) -> PathLook | None:
-        """Return what the kernel says of the way to the client now; `None` where it can't be told."""
-        if self._fd < 0:
-            return None
-        if self._looks is None:
-            self._looks = PathLooks(self._socket)
-        return self._looks.look(is_blocked=self._blocked)
 
     def on_ready(self, mask: int) -> None:
         """Read, if the poller found the socket readable, and serve what came of it."""
@@ -284,7 +257,7 @@ class Pump(Sender):
         return True
 
     def _read_at_rest(self) -> None:
-        """Read, start the handler of what came, and serve the connection unless it rests again."""
+        """Read; serve what came, unless that is done when others have read as well."""
         hub, connection = self._hub, self.connection
         # What wakes it meanwhile is served below.
         self.flagged, self.woken = True, False
@@ -302,6 +275,22 @@ class Pump(Sender):
             if hub.application.configuration is not hub.configuration:
                 hub.renew()
             connection.receive_data(data, hub.clock())
+            if (arrivals := hub.arrivals) is not None and hub.poller.several and connection.events:
+                arrivals.append(self)
+                if len(arrivals) >= MOST_ARRIVALS:
+                    hub.serve_arrivals()
+                return
+        except Exception:
+            # A defect: else the poller would find the socket ready again, for ever.
+            self._fail()
+            self.flagged = False
+            return
+        self.serve_read()
+
+    def serve_read(self) -> None:
+        """Start the handler of what was read at rest, and serve the connection unless it rests again."""
+        hub, connection = self._hub, self.connection
+        try:
             if connection.events:
                 hub.runner.serve(connection)
             if self.woken or connection.events or not connection.is_at_rest:
@@ -312,7 +301,7 @@ class Pump(Sender):
             if deadline is not None and (alarm is None or deadline < alarm.deadline):
                 self._set_alarm()
         except Exception:
-            # A defect: else the poller would find the socket ready again, for ever.
+            # A defect must not take the other connections with it.
             self._fail()
         self.flagged = False
 

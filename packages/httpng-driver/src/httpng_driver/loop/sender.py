@@ -4,8 +4,9 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from httpng_core import Connection, Readiness, lost
+from httpng_core import Connection, PathLook, Readiness, lost
 from httpng_driver.handlers.driving import Driving
+from httpng_driver.loop.path_look import PathLooks
 from httpng_driver.loop.poller import CanTake
 
 _OFFERS_PER_TURN: Final = 16
@@ -20,7 +21,7 @@ class Sender(Driving):
         connection: the connection.
     """
 
-    __slots__ = ("_asked", "_blocked", "_clock", "_fd", "_socket", "connection")
+    __slots__ = ("_asked", "_blocked", "_clock", "_fd", "_looks", "_socket", "connection")
 
     def __init__(self, sock: socket.socket, connection: Connection, clock: Callable[[], float]) -> None:
         self.connection = connection
@@ -30,6 +31,30 @@ class Sender(Driving):
         self._fd = sock.fileno()
         self._asked = CanTake(self._fd)
         self._blocked = False
+        self._looks: PathLooks | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many wire bytes the kernel took."""
+        return self.connection.accepted
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket; for looking at, not for sending on."""
+        return self._socket
+
+    @property
+    def rtt(self) -> float:
+        """Seconds that a round trip took at the last look; 0 before one."""
+        return 0.0 if self._looks is None else self._looks.rtt
+
+    def look(self) -> PathLook | None:
+        """Return what the kernel says of the way to the client now; `None` where it can't be told."""
+        if self._fd < 0:
+            return None
+        if self._looks is None:
+            self._looks = PathLooks(self._socket)
+        return self._looks.look(is_blocked=self._blocked)
 
     def can_take(self) -> bool:
         """Ask the kernel whether it takes bytes now; false as well while something else is to be sent."""

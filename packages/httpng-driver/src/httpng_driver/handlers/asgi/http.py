@@ -192,11 +192,14 @@ class HttpCall(AsgiCall):
         if window == "auto" or len(body) > window:
             return False
         pump, transport = io.pump, exchange.transport
-        if pump.flagged or (transport.shares and transport.has_company()):
-            self._finish(exchange.answer, self._status, self._headers, body)
-            return True
-        # It goes out in place, and nobody has to hear of its end any more.
-        pump.flagged, pump.woken = True, False
+        in_place = not pump.flagged
+        if in_place:
+            if transport.shares and transport.has_company():
+                self._finish(exchange.answer, self._status, self._headers, body)
+                return True
+            pump.flagged, pump.woken = True, False
+        # It goes out now, and nobody has to hear of its end any more. Whoever has flagged the pump looks at
+        # it afterwards: who serves what was read, where tasks begin at once (Python 3.12), or a turn.
         self._complete, self._is_plain, exchange.on_over = True, False, None
         with host.lock:
             try:
@@ -206,7 +209,8 @@ class HttpCall(AsgiCall):
                 self._complete, self._is_plain, exchange.on_over = False, True, self._over
                 raise
             finally:
-                pump.serve_answered()
+                if in_place:
+                    pump.serve_answered()
         # Nothing is left to do for who has called.
         let_go(io)
         if self._changed is not None:
