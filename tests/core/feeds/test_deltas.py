@@ -337,6 +337,20 @@ def test_what_was_merged_is_a_base_as_it_was_sent() -> None:
     assert short(driven.body) == "a0,a0>2,m2>3,a3>4,"
 
 
+def test_what_was_merged_stays_the_base_of_those_in_step_when_another_key_is_removed() -> None:
+    stage = Stage(delta=told, merge=lambda older, newer: b"m" + newer[1:])
+    publish(stage.feed, "a0")
+    stage.settle()
+    publish(stage.feed, "a1", "a2")
+    stage.settle()
+    publish(stage.feed, "b0")
+    stage.feed.remove("b")
+    stage.settle()
+    publish(stage.feed, "a3")
+    stage.settle()
+    assert [short(body) for body in stage.bodies] == ["a0,a0>2,m2>3,"] * 3
+
+
 def test_what_comes_to_a_loop_is_a_delta_to_what_was_sent_there() -> None:
     feed, loops = Feed(clock=Clock(), lock=nullcontext(), delta=told), (Loop(), Loop())
     clients = [InLoop(loop) for loop in loops]

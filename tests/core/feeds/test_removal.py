@@ -194,6 +194,21 @@ def test_those_that_a_pass_has_not_reached_get_nothing_of_a_removed_key(reached:
     assert told.told == (1, 1, 0, 0)
 
 
+@pytest.mark.parametrize("limit", [1, 100])
+def test_a_pass_whose_only_payload_was_removed_sends_nothing_and_all_stay_in_step(limit: int) -> None:
+    stage = Stage()
+    stage.publish("a1,", key="a")
+    stage.feed.remove("a")
+    stage.broadcast(limit)
+    assert stage.bodies == [b""] * 3
+    assert stage.broadcasts == []
+    assert [client.told for client in stage.clients] == [(0, 1, 0, 0)] * 3
+    stage.publish("b1,", key="b")
+    assert not any(client.connection.wants_write for client in stage.clients)
+    stage.settle()
+    assert stage.bodies == [b"b1,"] * 3
+
+
 # In other loops ---------------------------------------------------------------------------------------
 
 

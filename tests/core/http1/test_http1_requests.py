@@ -58,6 +58,15 @@ def test_a_request_is_taken_apart() -> None:
     assert request.headers.raw[0] == (b"host", b"example.org:8080")
 
 
+def test_other_languages_get_the_lines_as_they_came(engine: str) -> None:
+    request = served(b"GET /a?b HTTP/1.0\r\nHost: a\r\nX:\tb \r\n\r\n")
+    lines, *rest = request.plain_values()
+    # The reference engine has split them.
+    assert lines == (b"Host: a\r\nX:\tb \r\n" if engine == "fast" else None)
+    assert rest == [b"GET", b"/a?b", b"b", b"a", b"", None, 1, 0]
+    assert request.headers.raw == ((b"host", b"a"), (b"x", b"b"))
+
+
 def test_the_addresses_are_those_of_the_connection() -> None:
     driven = Driven()
     assert driven.exchange.request.peer.host == ""

@@ -133,6 +133,23 @@ def test_what_changes_while_they_are_offered_comes_behind_them(by: str, taken: i
     assert driven.connection.prepare() is Readiness.NOTHING
 
 
+def test_one_that_is_over_is_not_offered_even_by_who_is_told_so_first() -> None:
+    driven, begun = answered()
+    (exchange, _), others = begun[2], begun[:2]
+
+    def push() -> None:
+        driven.push()
+
+    exchange.on_over = push
+    exchange.reset(driven.now)
+    assert driven.outcomes == ["complete", "complete", "reset"]
+    driven.turn()
+    assert [stream.body for _, stream in others] == BODIES[:2]
+    assert all(stream.complete for _, stream in others)
+    assert begun[2][1].reset is not None
+    assert exchange.stats(driven.now).sent == 0
+
+
 def test_one_that_was_reset_does_not_stand_for_another_stream() -> None:
     driven = Driven2()
     gone, _ = driven.begin()

@@ -272,13 +272,14 @@ class Broadcast:
 
     def _begin(self) -> Payload | None:
         """Take the next payload off the backlog, for a pass over all."""
-        payload, line = self._backlog.first(), b""
-        if payload is not None:
-            if self._ids is not None:
-                line = self._ids.line_before(self._backlog, payload)
-            if len(line) + len(payload.body) >= MAX_PAYLOAD:
-                self.dissolve()
-        if payload is None or self._gone == len(self._members):
+        payload = self._backlog.first()
+        if payload is None:
+            # It was removed since a driver was asked to send.
+            return None
+        line = b"" if self._ids is None else self._ids.line_before(self._backlog, payload)
+        if len(line) + len(payload.body) >= MAX_PAYLOAD:
+            self.dissolve()
+        if self._gone == len(self._members):
             self._forget()
             return None
         self._backlog.drop(payload)
