@@ -62,6 +62,26 @@ def test_gaps_and_books_are_about_what_is_wanted(wanted: Callable[[], KeyFilter]
     assert stats == FeedStats(published=8, followers=1, delivered=2, skipped=2, expired=0)
 
 
+def test_where_every_payload_counts_those_of_a_key_that_is_wanted_no_more_are_taken_back() -> None:
+    driven, keys = Following(policy="every"), Keys(["a", "b"])
+    driven.follow(keys=keys)
+    publish(driven.feed, "a1", "b1", "a2")
+    keys.discard("a")
+    publish(driven.feed, "a3")
+    driven.push()
+    assert driven.body == b"b1,"
+    assert driven.told == follow_stats(delivered=1)
+
+
+def test_a_key_is_still_wanted_by_others_when_some_have_left() -> None:
+    stage = Stage(0)
+    leaver, other = stage.join(keys={"a"}), stage.join(keys={"a", "b"})
+    leaver.exchange.withdraw(leaver.follow, leaver.now)
+    publish(stage.feed, "a1")
+    stage.settle()
+    assert other.body == b"a1,"
+
+
 def test_those_who_want_the_same_are_in_step_and_share_the_frames() -> None:
     stage = Stage(0)
     for wanted in ({"a"}, {"a"}, {"b"}, None):

@@ -1,13 +1,16 @@
 """Clients that come back to a feed with an id, a test a sentence: what each is sent then."""
 
+import gc
 import re
 import tracemalloc
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from tests.core.driving import Driven
 from tests.core.feeds.test_broadcast import Stage
-from tests.core.feeds.test_feed_loops import follow_stats
+from tests.core.feeds.test_feed_loops import Following as InLoop
+from tests.core.feeds.test_feed_loops import Loop, follow_stats
 
 from httpng_core import Feed, Keys, Resume
 from httpng_core.languages import follower_of
@@ -163,6 +166,38 @@ def test_keys_that_are_wanted_later_are_owed_again() -> None:
     assert re.sub(rb"[\w-]{8}\.", b"", driven.body) == b"<1>hello,<2>b1,<2>a1,<3>b2,"
 
 
+def without_names(body: bytes) -> bytes:
+    return re.sub(rb"[\w-]{8}\.", b"", body)
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_an_id_says_nothing_of_what_waits_on_its_way_to_a_loop(policy: Any) -> None:
+    feed = new_feed(policy=policy, lock=nullcontext())
+    client = InLoop(Loop())
+    client.follow(feed)
+    publish(feed, "a1", "b1", "c1")
+    client.turn()
+    assert without_names(client.body) == b"<0>hello,<1>a1,<2>b1,<3>c1,"
+
+
+@pytest.mark.parametrize("policy", ["latest", "every"])
+def test_who_comes_back_to_another_loop_gets_what_waits_there_after_what_it_missed(policy: Any) -> None:
+    feed = new_feed("a1", policy=policy, lock=nullcontext())
+    loop = Loop()
+    there = InLoop(loop)
+    there.follow(feed)
+    publish(feed, "b1", "c1")
+    behind, ahead = InLoop(loop), InLoop(loop)
+    behind.follow(feed, since=f"{feed.incarnation}.0")
+    assert without_names(behind.body) == b"<0>hello,<1>a1,", "the others have not come to its loop"
+    ahead.follow(feed, since=f"{feed.incarnation}.2")
+    assert b"b1" not in ahead.body
+    for client in (behind, ahead):
+        client.turn()
+    assert without_names(behind.body) == b"<0>hello,<1>a1,<2>b1,<3>c1,"
+    assert without_names(ahead.body) == b"<2>hello,<3>c1,"
+
+
 # What comes back: every ---------------------------------------------------------------------------------
 
 
@@ -205,6 +240,26 @@ def test_one_id_stands_for_all_feeds_of_a_response() -> None:
     since = f"{feeds[1].incarnation}.1,{feeds[2].incarnation}.2"
     assert got(feeds, since) == "a1,<1,2>hello,<2,2>b2,"
     assert got(feeds, since.split(",")[0]) == "a1,<1,0>hello,<1,0>gap null,<2,0>b2,<2,1>c1,<2,2>d1,"
+
+
+def test_when_they_are_not_followed_any_more_nothing_keeps_them_but_who_asks() -> None:
+    feeds, driven = [new_feed("b1"), new_feed("c1")], Driven()
+    source = follower_of(feeds)
+    follow = driven.exchange.follow(source, driven.now)
+    driven.push()
+    driven.exchange.withdraw(follow, driven.now)
+    gc.collect()
+    kept = count_many()
+    gc.disable()
+    try:
+        del source, follow, driven
+        assert count_many() == kept - 1, "there is no cycle"
+    finally:
+        gc.enable()
+
+
+def count_many() -> int:
+    return sum(type(each).__name__ == "ManyFollower" for each in gc.get_objects())
 
 
 # Mistakes -----------------------------------------------------------------------------------------------

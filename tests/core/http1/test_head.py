@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.core.http1.reading import head, parser, read
+
 from httpng_core.http.request import Headers
 from httpng_core.http1.head import HeaderBlock, read_header_block
 
@@ -63,3 +65,34 @@ def test_upgrade_counts_where_connection_names_it() -> None:
     assert block(b"connection: upgrade", b"upgrade: a", b"upgrade: b").upgrade == (b"a", b"b")
     assert block(b"upgrade: websocket").upgrade == ()
     assert block(b"connection: upgrade", b"upgrade: websocket", minor=0).upgrade == ()
+
+
+ALIKE = [
+    [b"A: 1", b"Host: x", b"B: 1", b"C: 1"],
+    [b"A: 1", b"Host: x", b"B: 2", b"C: 1"],
+    [b"A: 1", b"Host: x", b"B: 3", b"B: 4", b"C: 1"],
+    [b"A: 1", b"Host: x", b"C: 1"],
+    # A line above those in common has changed, then one below them.
+    [b"A: 1", b"Host: x", b"B: 3", b"C: 2"],
+    [b"A: 2", b"Host: x", b"B: 3", b"C: 2"],
+    # What is between them says of the framing, too; and nothing is in common.
+    [b"D: 1", b"Host: x", b"C: 3"],
+    [b"D: 1", b"Host: x", b"E: 1"],
+    [b"D: 1", b"Host: x", b"E: 2"],
+]
+
+
+def test_blocks_of_a_connection_that_are_alike_in_part_say_what_each_says_alone() -> None:
+    together = read([head(*lines) for lines in ALIKE])
+    alone = [read([head(*lines)]) for lines in ALIKE]
+    assert together.values == [value for one in alone for value in one.values]
+    have_in_common = [request.block.likeness is not None for request in together.requests]
+    assert have_in_common == [False, True, True, True, True, False, False, True, True]
+
+
+def test_a_block_that_is_like_the_one_before_is_validated_nevertheless() -> None:
+    for line, status in ((b"B : 2", 400), (b"B: \0", 400), (b"Host: y", 400), (b"X: 1\r\nY: 1", 431)):
+        outcome = read(
+            [head(b"Host: x", middle, b"C: 1") for middle in (b"B: 1", b"B: 2", line)], parser(max_fields=3)
+        )
+        assert (len(outcome.requests), outcome.status) == (2, status)
