@@ -1,7 +1,6 @@
 """What a header block says."""
 
 import pytest
-
 from tests.core.http1.reading import head, parser, read
 
 from httpng_core.http.request import Headers

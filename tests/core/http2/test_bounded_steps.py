@@ -49,6 +49,10 @@ def test_a_fin_that_is_told_too_early_comes_behind_it(driven: Driven2) -> None:
     driven.receive(TINY * COUNT + END)
     driven.eof()
     assert len(driven.exchange.request.body) == COUNT
+    # Nothing is left to be read when that is due.
+    go_on(driven)
+    assert len(driven.exchanges) == 1
+    assert driven.refused == []
 
 
 def test_a_connection_that_is_lost_meanwhile_is_over(driven: Driven2) -> None:

@@ -306,3 +306,38 @@ def test_a_cut_takes_no_claim_from_who_was_cut() -> None:
     sizes = body_sizes(driven.wire, begin)
     assert len(begun) == len(sizes) == 4
     assert max(sizes.values()) - min(sizes.values()) <= 65_536
+
+
+def test_all_are_looked_at_again_when_a_round_has_ended_also_with_a_frame_that_is_cut() -> None:
+    driven = fast(warm=600_000)
+    late, *begun = [driven.begin() for _ in range(4)]
+    for exchange, _ in (late, *begun):
+        exchange.write(b"", driven.now)
+    driven.turn()
+    for exchange, _ in begun:
+        for at in range(0, 300_000, 10_000):
+            exchange.write(INK[at : at + 10_000], driven.now)
+    wire = offered(driven)
+    assert len(wire) > 256 * 1024, "that is a round"
+    give(driven, wire[:-1])
+    late[0].write(b"news", driven.now)
+    give(driven, b"".join(driven.connection.data_to_send(driven.now)))
+    give(driven, offered(driven))
+    assert late[1].body == b"news"
+    driven.turn()
+    for _, stream in begun:
+        assert bytes(stream.body) == INK[:300_000]
+
+
+def test_a_piece_that_its_window_is_too_small_for_goes_in_parts() -> None:
+    driven = Driven2(1000, reads=False)
+    exchange, stream = driven.begin()
+    exchange.write(INK[:10_000], driven.now)
+    exchange.write(INK[10_000:20_000], driven.now)
+    driven.turn()
+    assert len(stream.body) == 1000
+    for number in range(2, 21):
+        driven.client.give(1000, 1)
+        driven.turn()
+        assert bytes(stream.body) == INK[: 1000 * number]
+    assert exchange.stats(driven.now).sent == 20_000

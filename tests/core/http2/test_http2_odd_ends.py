@@ -353,3 +353,48 @@ def test_of_the_reference_other_languages_get_them_one_by_one() -> None:
     exchange, _ = Driven2(http2_engine="reference").begin("/", headers=(("x-one", "1"),))
     assert exchange.request.plain_values()[0] is None
     assert exchange.request.headers["x-one"] == "1"
+
+
+def http2_frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream_id.to_bytes(4) + payload
+
+
+def test_a_body_that_is_reset_in_the_bytes_that_it_came_in_is_of_no_use(fast: None) -> None:
+    driven = Driven2()
+    # POST, https, / and a host.
+    head = http2_frame(1, 4, 1, b"\x83\x87\x84\x01\x04test")
+    driven.receive(head + http2_frame(0, 0, 1, b"x" * 16_384) * 3 + http2_frame(3, 0, 1, (8).to_bytes(4)))
+    assert driven.exchanges == []
+    driven.push()
+    driven.receive(http2_frame(1, 5, 3, b"\x82\x87\x84\x01\x04test"))
+    assert driven.exchange.request.method == "GET"
+    assert driven.refused == []
+
+
+@pytest.mark.parametrize("ahead", [99, 100])
+def test_so_many_priorities_are_kept_ahead_of_their_requests(fast: None, ahead: int) -> None:
+    driven = Driven2()
+    driven.client.give(1 << 20)
+    for number in range(ahead):
+        driven.receive(http2_frame(0x10, 0, 0, (2 * number + 1001).to_bytes(4) + b"u=7"))
+    driven.receive(http2_frame(0x10, 0, 0, (3).to_bytes(4) + b"u=0"))
+    begun = [driven.begin() for _ in range(2)]
+    for exchange, _ in begun:
+        exchange.answer(200, None, b"x" * 40_000, driven.now)
+    driven.push(20_000)
+    assert [bool(stream.body) for _, stream in begun] == [ahead == 100, ahead < 100]
+
+
+def test_whoever_has_said_goodbye_is_not_asked_for_more_when_the_server_drains(fast: None) -> None:
+    driven = Driven2()
+    exchange, stream = driven.begin()
+    driven.receive(http2_frame(7, 0, 0, bytes(8)))
+    driven.push()
+    begin = len(driven.wire)
+    driven.connection.drain(driven.now)
+    assert not driven.connection.wants_write
+    exchange.answer(200, None, b"hello", driven.now)
+    driven.turn()
+    assert stream.complete
+    assert bytes([7, 0, 0, 0, 0, 0]) not in driven.wire[begin:]
+    assert driven.connection.half_close_expected()

@@ -254,6 +254,17 @@ def test_a_refusal_once_the_response_has_begun_is_a_reset(kind: str) -> None:
     assert upload.driven.outcomes == ["reset"]
 
 
+def test_a_refusal_after_the_end_changes_nothing(kind: str) -> None:
+    upload = Upload(kind).begin(5)
+    upload.driven.write(b"x")
+    upload.exchange.finish(upload.driven.now)
+    upload.exchange.refuse(413, "too long", upload.driven.now)
+    upload.push()
+    assert upload.statuses == [200]
+    assert upload.body == b"x"
+    assert upload.driven.outcomes == ["complete"]
+
+
 @pytest.mark.parametrize("read_first", [False, True])
 def test_chunks_that_are_none(read_first: bool) -> None:
     upload = Upload("chunked").begin()

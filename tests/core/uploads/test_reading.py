@@ -31,6 +31,17 @@ def test_the_handler_starts_with_the_head(kind: str) -> None:
     assert upload.body == b"done"
 
 
+@pytest.mark.parametrize("kind", ["chunked", "http/2"])
+def test_who_waits_for_more_is_told_of_the_end(kind: str) -> None:
+    upload = Upload(kind).begin()
+    upload.send(b"hello")
+    assert upload.read().value == b"hello"
+    read = upload.read()
+    assert not read.settled
+    upload.end()
+    assert read.value == b""
+
+
 def test_what_came_before_the_read_comes_at_once_and_within_its_limit(kind: str) -> None:
     upload = Upload(kind).begin(10)
     upload.send(b"01234")

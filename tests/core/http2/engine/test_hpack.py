@@ -76,6 +76,13 @@ def test_padding_is_less_than_a_byte_of_ones(text: str, sound: bool) -> None:
             decode_huffman(bits(text))
 
 
+@pytest.mark.parametrize("behind", [b"", b"a", HUFFMAN.encode(b"aaaa") * 3])
+def test_the_end_of_a_string_is_no_symbol_whatever_comes_behind_it(behind: bytes) -> None:
+    end = bits("00011" + "1" * 30 + "00011")
+    with pytest.raises(FatalError):
+        decode_huffman(end + behind)
+
+
 @quick
 @given(st.binary(max_size=60))
 def test_any_bytes_are_huffman_where_hpack_says_so(code: bytes) -> None:

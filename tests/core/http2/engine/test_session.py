@@ -471,3 +471,25 @@ def test_what_nobody_has_consumed_is_given_back_with_the_answer(together: bool) 
         assert number not in session.streams.open
     assert driven.failure is None
     assert 2 * WINDOW < 130 * 16384
+
+
+def test_nothing_is_told_of_what_comes_behind_a_head_that_is_refused() -> None:
+    driven = Driven(Config(max_header_list=200))
+    head = driven.headers(1, (*POST, (b"x", b"y" * 200)), end=False)
+    (refused,) = driven.send(head + data(1, b"ab") + data(1, b"c", end=True))
+    assert isinstance(refused, RequestRefused)
+    assert not refused.end
+    assert driven.send(driven.headers(3))
+    assert driven.begun == [3]
+
+
+def test_credit_for_a_stream_that_is_closed_is_given_to_nobody() -> None:
+    driven = Driven()
+    driven.request(1, POST, end=False)
+    driven.send(data(1, b"x" * 16384) * 3 + rst(1))
+    driven.answers.clear()
+    driven.session.widen_stream(1, WINDOW)
+    driven.session.consume_stream(1, 3 * 16384)
+    driven.send(b"")
+    assert credits(driven) == []
+    assert driven.failure is None
