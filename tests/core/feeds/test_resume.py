@@ -11,6 +11,8 @@ from tests.core.driving import Driven
 from tests.core.feeds.test_broadcast import Stage
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop, follow_stats
+from tests.core.feeds.test_storms import Client as Turning
+from tests.core.feeds.test_storms import TurningLoop
 
 from httpng_core import Feed, Keys, Resume
 from httpng_core.languages import follower_of
@@ -172,12 +174,19 @@ def without_names(body: bytes) -> bytes:
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
 def test_an_id_says_nothing_of_what_waits_on_its_way_to_a_loop(policy: Any) -> None:
+    """Which takes in so much in a turn."""
     feed = new_feed(policy=policy, lock=nullcontext())
-    client = InLoop(Loop())
+    client = Turning(TurningLoop())
     client.follow(feed)
-    publish(feed, "a1", "b1", "c1")
+    for number in range(5000):
+        feed.publish("x,", number)
     client.turn()
-    assert without_names(client.body) == b"<0>hello,<1>a1,<2>b1,<3>c1,"
+    sent = client.body.count(b"x,")
+    assert 0 < sent < 5000
+    assert without_names(client.body).endswith(b"<%d>x," % sent)
+    while client.loop.waiting:
+        client.turn()
+    assert without_names(client.body).endswith(b"<5000>x,")
 
 
 @pytest.mark.parametrize("policy", ["latest", "every"])

@@ -67,26 +67,30 @@ def test_upgrade_counts_where_connection_names_it() -> None:
 
 
 ALIKE = [
-    [b"A: 1", b"Host: x", b"B: 1", b"C: 1"],
-    [b"A: 1", b"Host: x", b"B: 2", b"C: 1"],
-    [b"A: 1", b"Host: x", b"B: 3", b"B: 4", b"C: 1"],
-    [b"A: 1", b"Host: x", b"C: 1"],
-    # A line above those in common has changed, then one below them.
-    [b"A: 1", b"Host: x", b"B: 3", b"C: 2"],
-    [b"A: 2", b"Host: x", b"B: 3", b"C: 2"],
-    # What is between them says of the framing, too; and nothing is in common.
-    [b"D: 1", b"Host: x", b"C: 3"],
-    [b"D: 1", b"Host: x", b"E: 1"],
-    [b"D: 1", b"Host: x", b"E: 2"],
+    ([b"A: 1", b"Host: x", b"B: 1", b"C: 1", b"D: 1"], None),
+    ([b"A: 1", b"Host: x", b"B: 2", b"C: 1", b"D: 1"], (2, 2)),
+    ([b"A: 1", b"Host: x", b"B: 3", b"B: 4", b"C: 1", b"D: 1"], (2, 2)),
+    ([b"A: 1", b"Host: x", b"C: 1", b"D: 1"], (2, 2)),
+    # Fewer lines are alike then, below the others and above them; they don't become more again.
+    ([b"A: 1", b"Host: x", b"B: 3", b"C: 2", b"D: 1"], (2, 1)),
+    ([b"A: 1", b"Host: x", b"B: 3", b"C: 2", b"D: 2"], (2, 0)),
+    ([b"A: 1", b"Host: x", b"B: 3", b"C: 2", b"D: 3"], (2, 0)),
+    # What is between them says of the framing; and nothing is alike.
+    ([b"A: 2", b"Host: x", b"B: 3", b"C: 2", b"D: 3"], None),
+    ([b"E: 1", b"Host: x", b"B: 4"], None),
+    ([b"E: 1", b"Host: x", b"B: 5"], (2, 0)),
 ]
+"""Lines of blocks of a connection, and how many are alike from then on, above those that change and below."""
 
 
 def test_blocks_of_a_connection_that_are_alike_in_part_say_what_each_says_alone() -> None:
-    together = read([head(*lines) for lines in ALIKE])
-    alone = [read([head(*lines)]) for lines in ALIKE]
+    together = read([head(*lines) for lines, _ in ALIKE])
+    alone = [read([head(*lines)]) for lines, _ in ALIKE]
     assert together.values == [value for one in alone for value in one.values]
-    have_in_common = [request.block.likeness is not None for request in together.requests]
-    assert have_in_common == [False, True, True, True, True, False, False, True, True]
+    alike = [request.block.likeness for request in together.requests]
+    found = [None if each is None else (each.lines_above, each.lines_below) for each in alike]
+    assert found == [lines for _, lines in ALIKE]
+    assert alike[1] is alike[2] is alike[3], "it is worked out once"
 
 
 def test_a_block_that_is_like_the_one_before_is_validated_nevertheless() -> None:

@@ -329,6 +329,17 @@ def test_all_are_looked_at_again_when_a_round_has_ended_also_with_a_frame_that_i
         assert bytes(stream.body) == INK[:300_000]
 
 
+def test_a_request_that_still_comes_in_has_no_part_in_it_and_is_in_nobodys_way() -> None:
+    driven = fast()
+    driven.client.request("/", "POST", body=None)
+    driven.turn()
+    begun = writing(driven)
+    wire = offered(driven)
+    assert len(wire) > sum(SIZES)
+    give(driven, wire)
+    check_bodies(begun, SIZES)
+
+
 def test_a_piece_that_its_window_is_too_small_for_goes_in_parts() -> None:
     driven = Driven2(1000, reads=False)
     exchange, stream = driven.begin()
