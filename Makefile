@@ -66,9 +66,9 @@ docs: .venv/packages.stamp
 test: lint
 	$(BIN)/python -m pytest tests -q -m "not soak" --numprocesses auto --dist loadfile
 
-# What is not covered is listed. The floors only go up (ADR 182): the goals are 100 and 95. What the command and
+# What is not covered is listed. The floors, lines and branches, only go up (ADR 182). What the command and
 # workers run in processes of their own counts too, unless those are killed; `testing` is a tool of tests.
-CORE_FLOOR := 99.8
+CORE_FLOOR := 100
 DRIVER_FLOOR := 95
 COVERAGE := $(BIN)/python -m coverage
 COUNTED := -q -m "not soak" --numprocesses auto --dist loadfile --cov --cov-branch --cov-report=
