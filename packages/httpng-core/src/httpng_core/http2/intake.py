@@ -85,10 +85,14 @@ class Intake(Lifetime):
 
     # Requests -----------------------------------------------------------------------------------------
 
-    def _take_one(self, stream_id: int, head: RequestHead, now: float) -> None:
-        """Take a request that came whole, in one go where it is as always."""
+    def _take_one(self, stream_id: int, head: RequestHead, path: str | None, now: float) -> None:
+        """Take a request that came whole, in one go where it is as always; see `Session.take_requests`."""
         endpoint, settings, admission, like = self.endpoint, self.settings, self.host.admission, head.like
-        facts = self._memo.kept.get(head if like is None else like)
+        if like is not None:
+            if path is None:
+                path = head.path.decode("ascii")
+            head = like
+        facts = self._memo.kept.get(head)
         if (
             facts is None
             or facts.protocol
@@ -97,11 +101,14 @@ class Intake(Lifetime):
             or settings.trusted_proxies is not None
             or endpoint.draining
         ):
+            if path is not None:
+                head = head.with_path(path.encode("ascii"))
             self._take_request(RequestBegan(stream_id, head, True), now)
             return
         stream = Stream(self, self.session.streams.open[stream_id], facts.priority)
         self.streams[stream_id], self._idle_since = stream, None
-        path = facts.path if like is None else head.path.decode("ascii")
+        if path is None:
+            path = facts.path
         request = Request(
             facts.method, path, facts.host, facts, b"", 0, endpoint.https, endpoint.peer, endpoint.ouraddr
         )

@@ -73,9 +73,9 @@ class Http2(Dealing):
             return
         session, self._touched = self.session, now
         endpoint = self.endpoint
-        if endpoint.at_rest and endpoint.outbound.is_empty and (head := session.take_one(data)) is not None:
+        if endpoint.at_rest and endpoint.outbound.is_empty and (one := session.take_one(data)) is not None:
             # The ordinary case: whether there is something else to do is as it was.
-            self._take_one(session.last_stream, head, now)
+            self._take_one(session.last_stream, one[0], one[1], now)
             return
         # Windows and streams may change.
         if not endpoint.outbound.is_empty:
@@ -84,8 +84,8 @@ class Http2(Dealing):
             self.bulk.end_round()
         if requests := session.take_requests(data):
             # Likewise.
-            for stream_id, head in requests:
-                self._take_one(stream_id, head, now)
+            for stream_id, head, path in requests:
+                self._take_one(stream_id, head, path, now)
             return
         self._receive_any(data, now)
 

@@ -3,8 +3,11 @@
 The code is canonical: the lengths of its words, in bits, say what they are. A state of the decoder is a place
 in the tree of words, where a byte of input may end. Each state has 256 steps, made when they are first
 needed: what one more byte gives, and the state after it. So the cost is linear, whatever comes.
+
+Paths have steps of their own, which give text and end at what no path can have: so one pass decodes and checks.
 """
 
+import re
 from typing import Final
 
 from httpng_core.http2.engine.errors import COMPRESSION_ERROR, FatalError
@@ -22,6 +25,7 @@ _LENGTHS: Final = bytes.fromhex(
     "1e"
 )
 _END_OF_STRING: Final = 256
+_OF_A_PATH: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")
 _FAILED: Final = 256
 """The state after an end of string: there are 256 others, one for each inner node."""
 
@@ -31,14 +35,16 @@ class _State:
 
     Attributes:
         steps: for each byte of input what it gives, and the state after it; empty until it is first needed.
+        path_steps: likewise within a path.
         accepts: whether a string may end here.
     """
 
-    __slots__ = ("accepts", "node", "steps")
+    __slots__ = ("accepts", "node", "path_steps", "steps")
 
     def __init__(self, node: int) -> None:
         self.node = node
         self.steps: list[tuple[bytes, _State]] = []
+        self.path_steps: list[tuple[str, _State]] = []
         self.accepts = False
 
 
@@ -82,6 +88,14 @@ def _make_steps(state: _State) -> list[tuple[bytes, _State]]:
     return state.steps
 
 
+def _make_path_steps(state: _State) -> list[tuple[str, _State]]:
+    for piece, after in state.steps or _make_steps(state):
+        is_plain = _OF_A_PATH.fullmatch(piece) is not None
+        step = (piece.decode("ascii"), after) if is_plain else ("", _STATES[_FAILED])
+        state.path_steps.append(step)
+    return state.path_steps
+
+
 def _step(node: int, byte: int) -> tuple[bytes, _State]:
     piece = b""
     if node == _FAILED:
@@ -110,3 +124,14 @@ def decode_huffman(data: bytes) -> bytes:
     if not state.accepts:
         raise FatalError(COMPRESSION_ERROR, "a string is no Huffman code")
     return b"".join(pieces)
+
+
+def decode_path(data: bytes) -> str | None:
+    """Return the path that `data` says, if any request can have it; `None`: it is another one, or wrong."""
+    pieces: list[str] = []
+    state = _START
+    for byte in data:
+        piece, state = (state.path_steps or _make_path_steps(state))[byte]
+        pieces.append(piece)
+    path = "".join(pieces)
+    return path if state.accepts and path.startswith("/") else None

@@ -15,7 +15,7 @@ from httpng_core.http2.engine.errors import (
 from httpng_core.http2.engine.events import DataReceived, Event, RequestBegan, RequestEnded, RequestRefused
 from httpng_core.http2.engine.frames import Frame, FrameReader
 from httpng_core.http2.engine.hpack_decoder import Decoder, HeaderList, literal_path, path_of
-from httpng_core.http2.engine.hpack_huffman import decode_huffman
+from httpng_core.http2.engine.hpack_huffman import decode_path
 from httpng_core.http2.engine.limits import Limits
 from httpng_core.http2.engine.requests import (
     UNKNOWN,
@@ -168,37 +168,38 @@ class Intake(Sending):
             self._likes[rest] = head, found.size - len(head.path)
         return head
 
-    def _another_path(self, block: bytes) -> RequestHead | None:
-        """Return the head of a block that has another path than the last such; `None`: see `_head`.
+    def _another_path(self, block: bytes) -> str | None:
+        """Return the path of a block that has another one than the last such (`_like`); `None`: see `_head`.
 
         Nothing is done with a block that is another one, or wrong. The table has to be as it was.
         """
-        like, before, behind = self._like, self._before_path, self._behind_path
+        before, behind = self._before_path, self._behind_path
         at, size = len(before), len(block)
-        if like is None or at >= size or not block.startswith(before):
+        if self._like is None or at >= size or not block.startswith(before):
             return None
-        length = block[at] & 0x7F
+        length = block[at]
+        is_coded = length >= 0x80
+        if is_coded:
+            length -= 0x80
         end = at + 1 + length
         if length == 0x7F or end + len(behind) != size or not block.endswith(behind):
             return None
-        path = block[at + 1 : end]
-        if block[at] & 0x80:
-            try:
-                path = decode_huffman(path)
-            except FatalError:
-                return None
-        head = self._with_path(like, self._like_size, path)
-        if head is not None and len(self._heads) < _KEPT_HEADS and size <= _LONGEST_KEPT:
-            self._heads[block] = head
-        return head
+        text = block[at + 1 : end]
+        if is_coded:
+            path = decode_path(text)
+        else:
+            path = text.decode("ascii") if is_plain_path(text) else None
+        if path is None or self._like_size + len(path) > self._config.max_header_list:
+            return None
+        if len(self._heads) < _KEPT_HEADS and size <= _LONGEST_KEPT:
+            self._heads[block] = self._like.with_path(path.encode("ascii"))
+        return path
 
     def _with_path(self, like: RequestHead, size: int, path: bytes) -> RequestHead | None:
         """Return a head like another one but for its path; `None` if it isn't that simple."""
         if size + len(path) > self._config.max_header_list or not is_plain_path(path):
             return None
-        return RequestHead(
-            like.method, like.scheme, like.authority, path, like.protocol, like.fields, like.length, like
-        )
+        return like.with_path(path)
 
     def _parse(self, found: HeaderList) -> RequestHead:
         if found.is_oversized:

@@ -82,6 +82,12 @@ class RequestHead:
         self.length = length
         self.like = like
 
+    def with_path(self, path: bytes) -> "RequestHead":
+        """Return one that is the same but for its path."""
+        return RequestHead(
+            self.method, self.scheme, self.authority, path, self.protocol, self.fields, self.length, self
+        )
+
 
 def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
     """Return the head that a header list is; `has_connect` says that we announced extended CONNECT.

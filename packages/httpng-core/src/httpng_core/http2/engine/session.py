@@ -135,10 +135,11 @@ class Session(Intake):
             return self._without_reset()
         return events
 
-    def take_one(self, data: bytes) -> RequestHead | None:
+    def take_one(self, data: bytes) -> tuple[RequestHead, str | None] | None:
         """Take the ordinary request that `data` is, and nothing else; its stream is `last_stream` then.
 
-        Return its head. `None`: nothing was done, `receive` has to look.
+        Return its head, and the path that it has in place of the one of that, if it isn't `None`. `None` in
+        place of both: nothing was done, `receive` has to look.
         """
         size, streams = len(data), self.streams
         if size <= HEAD_SIZE or self.broadcast_sent or not self.has_settings or not self._reader.is_between:
@@ -158,21 +159,26 @@ class Session(Intake):
         ):
             return None
         block = data[HEAD_SIZE:]
-        head = self._heads.get(block) or self._another_path(block)
-        if head is None or head.length > 0:
+        path, head = None, self._heads.get(block)
+        if head is None:
+            path, head = self._another_path(block), self._like
+            if path is None or head is None:
+                return None
+        if head.length > 0:
             return None
         streams.highest = self.last_stream = stream_id
         streams.open[stream_id] = Stream(stream_id, True, self.peer.initial_window, head.length)
-        return head
+        return head, path
 
-    def take_requests(self, data: bytes) -> list[tuple[int, RequestHead]]:
-        """Take the ordinary requests that `data` is, and nothing else; return their streams and heads.
+    def take_requests(self, data: bytes) -> list[tuple[int, RequestHead, str | None]]:
+        """Take the ordinary requests that `data` is, and nothing else; return their streams, heads and paths.
 
+        A path that isn't `None` is in place of the one of the head.
         That is requests without a body, padding or priority, in one short frame each, on streams that are new
         and may be. An empty list: nothing was done, `receive` has to look.
         """
         at, size, streams, heads = 0, len(data), self.streams, self._heads
-        found: list[tuple[int, RequestHead]] = []
+        found: list[tuple[int, RequestHead, str | None]] = []
         highest, room = streams.highest, self._config.max_streams - len(streams.open)
         if (
             self.broadcast_sent
@@ -197,19 +203,21 @@ class Session(Intake):
             ):
                 return []
             block = data[begin:at]
-            head = heads.get(block)
+            path, head = None, heads.get(block)
             if head is None:
-                head = self._another_path(block)
-            if head is None or head.length > 0:
+                path, head = self._another_path(block), self._like
+                if path is None or head is None:
+                    return []
+            if head.length > 0:
                 return []
             highest = stream_id
-            found.append((stream_id, head))
+            found.append((stream_id, head, path))
         if at != size or len(found) > room or len(found) > WORK:
             return []
         # What `_begin` does, if all is as always.
         streams.highest = self.last_stream = highest
         opened, window = streams.open, self.peer.initial_window
-        for stream_id, head in found:
+        for stream_id, head, _ in found:
             opened[stream_id] = Stream(stream_id, True, window, head.length)
         return found
 
