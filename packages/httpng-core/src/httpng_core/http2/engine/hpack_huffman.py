@@ -4,7 +4,7 @@ The code is canonical: the lengths of its words, in bits, say what they are. A s
 in the tree of words, where a byte of input may end. Each state has 256 steps, made when they are first
 needed: what one more byte gives, and the state after it. So the cost is linear, whatever comes.
 
-Paths have steps of their own, which give text and end at what no path can have: so one pass decodes and checks.
+Paths have steps of their own, which give text and fail at what no path can have: one pass decodes and checks.
 """
 
 import re

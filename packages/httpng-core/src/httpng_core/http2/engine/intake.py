@@ -185,10 +185,7 @@ class Intake(Sending):
         if length == 0x7F or end + len(behind) != size or not block.endswith(behind):
             return None
         text = block[at + 1 : end]
-        if is_coded:
-            path = decode_path(text)
-        else:
-            path = text.decode("ascii") if is_plain_path(text) else None
+        path = decode_path(text) if is_coded else _plain_path(text)
         if path is None or self._like_size + len(path) > self._config.max_header_list:
             return None
         if len(self._heads) < _KEPT_HEADS and size <= _LONGEST_KEPT:
@@ -305,3 +302,7 @@ class Intake(Sending):
             raise StreamError(stream_id, STREAM_CLOSED, "a frame on a stream that is closed, or half closed")
         if result == STREAM_IS_MALFORMED:
             raise StreamError(stream_id, PROTOCOL_ERROR, "trailers don't end the request")
+
+
+def _plain_path(text: bytes) -> str | None:
+    return text.decode("ascii") if is_plain_path(text) else None
