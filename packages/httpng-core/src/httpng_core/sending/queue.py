@@ -31,32 +31,27 @@ class WriterQueue:
         chosen_at: when it was chosen.
     """
 
-    __slots__ = ("_waiting", "chosen", "chosen_at")
+    __slots__ = ("chosen", "chosen_at", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: deque[Write] = deque()
+        self.waiting: deque[Write] = deque()
         self.chosen = b""
         self.chosen_at = 0.0
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     @property
     def follow(self) -> Follow | None:
         """The follow that is first in line, if one is."""
-        first = self._waiting[0] if self._waiting else None
+        first = self.waiting[0] if self.waiting else None
         return first if isinstance(first, Follow) else None
 
     @property
     def chooser(self) -> Write | None:
         """Whose bytes were chosen: the follow or message that is first in line."""
-        return self._waiting[0] if self.chosen else None
-
-    @property
-    def is_waited_in(self) -> bool:
-        """Whether anybody waits."""
-        return len(self._waiting) > 0
+        return self.waiting[0] if self.chosen else None
 
     @property
     def following(self) -> Source | None:
@@ -67,39 +62,39 @@ class WriterQueue:
     @property
     def any_follow(self) -> Follow | None:
         """The follow that stands in the line, first or not, if one does: there is one at most."""
-        for write in self._waiting:
+        for write in self.waiting:
             if isinstance(write, Follow):
                 return write
         return None
 
     def waits_until(self, until: Until) -> bool:
         """Return whether who is first in line waits for bytes to come as far as `until`."""
-        return bool(self._waiting) and self._waiting[0].until == until
+        return bool(self.waiting) and self.waiting[0].until == until
 
     @property
     def rest(self) -> int:
         """How many bytes of all that wait were not accepted yet."""
-        return sum(write.rest for write in self._waiting)
+        return sum(write.rest for write in self.waiting)
 
     @property
     def since(self) -> float:
         """When the one that is first in line called; it is of no use when nobody waits."""
-        return self._waiting[0].began if self._waiting else 0.0
+        return self.waiting[0].began if self.waiting else 0.0
 
     def append(self, write: Write) -> None:
         """Put `write` at the end of the line."""
-        self._waiting.append(write)
+        self.waiting.append(write)
 
     def remove(self, write: Write) -> None:
         """Take `write` out of the line; what was accepted of it stays accepted."""
-        if write is self._waiting[0]:
+        if write is self.waiting[0]:
             self.chosen = b""
-        self._waiting.remove(write)
+        self.waiting.remove(write)
 
     def finish_follows(self) -> bool:
         """Have the follows end that go on until the server drains; return whether there is one."""
         found = False
-        for write in self._waiting:
+        for write in self.waiting:
             if isinstance(write, Follow) and write.until_draining:
                 write.source.finish()
                 found = True
@@ -107,13 +102,13 @@ class WriterQueue:
 
     def set_limit(self, limit: int) -> None:
         """Have all that wait go by this send window."""
-        for write in self._waiting:
+        for write in self.waiting:
             write.set_limit(limit)
 
     def clear(self) -> list[Write]:
         """Empty the line, and return who stood in it."""
-        left = list(self._waiting)
-        self._waiting.clear()
+        left = list(self.waiting)
+        self.waiting.clear()
         self.chosen = b""
         return left
 
@@ -121,7 +116,7 @@ class WriterQueue:
         self, body: ResponseBody, now: float, settle: Callable[[Write, Exception | None], None]
     ) -> None:
         """Give every write its turn that can have one; `settle` is called with each that is through."""
-        waiting = self._waiting
+        waiting = self.waiting
         while waiting:
             write = waiting[0]
             error = None
@@ -155,9 +150,9 @@ class WriterQueue:
 
     def draws(self, body: ResponseBody) -> bool:
         """Return whether the next frame would be accepted from a caller that still waits."""
-        if body.buffered or not self._waiting:
+        if body.buffered or not self.waiting:
             return False
-        first = self._waiting[0]
+        first = self.waiting[0]
         if not first.is_long or not first.rest:
             return False
         # Until sent, the socket says when there is room; beyond that, the window does.
@@ -165,7 +160,7 @@ class WriterQueue:
 
     def draw(self, body: ResponseBody, limit: int, now: float) -> None:
         """Accept up to `limit` bytes of the long write that is first in line."""
-        write = self._waiting[0]
+        write = self.waiting[0]
         piece = write.body[write.accepted : write.accepted + limit]
         write.accepted += len(piece)
         body.accept(piece, now)
@@ -174,9 +169,9 @@ class WriterQueue:
 
     def can_choose(self, body: ResponseBody) -> bool:
         """Return whether the follow that is first in line has a payload for which its window is open."""
-        if body.buffered or not self._waiting:
+        if body.buffered or not self.waiting:
             return False
-        first = self._waiting[0]
+        first = self.waiting[0]
         if isinstance(first, Message):
             return first.goes_alone
         if not isinstance(first, Follow):
@@ -186,7 +181,7 @@ class WriterQueue:
 
     def is_refused(self, body: ResponseBody) -> bool:
         """Return whether the follow that is first in line has a payload for which its window is closed."""
-        first = self._waiting[0] if self._waiting else None
+        first = self.waiting[0] if self.waiting else None
         if not isinstance(first, Follow):
             return False
         size = first.source.size
@@ -204,7 +199,7 @@ class WriterQueue:
         This runs code of the user's (`on_gap`), which may do anything, so nothing may be half done when it is
         called, and nothing may be taken for granted afterwards. It raises whatever that code raises.
         """
-        follow = self._waiting[0]
+        follow = self.waiting[0]
         if isinstance(follow, Message):
             self.chosen, self.chosen_at = follow.body, now
             return
