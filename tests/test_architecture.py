@@ -42,8 +42,6 @@ IN_CIRCLES: dict[str, set[Edge]] = {
         """
         feeds.broadcast: feeds.follower
         feeds.follower: feeds.feed
-        http2.reference.intake: http2.reference.lifetime
-        http2.reference.stream: http2.reference.lifetime
         http2.stream: http2.intake
         sending.transport: sending.outgoing
         """

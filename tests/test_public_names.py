@@ -35,7 +35,7 @@ PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _loops _groups
     core/http1/test_http1_responses: _take_events
-    core/http2/test_http2_hpack: _blocks _heads
+    core/http2/test_http2_hpack: _h2
     core/sending/test_auto_window: _clients _interval
     core/sending/test_path: _records
     core/tls/test_tls_certificates: _object
@@ -101,7 +101,7 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_take_requests: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_with_h2_client: core.http2.engine.events core.http2.engine.hpack_encoder
     core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
-    core/http2/test_http2_hpack: core.http2.reference.hpack core.http2.reference.stream
+    core/http2/test_http2_hpack: core.http2.reference.session core.http2.stream
     core/http2/test_http2_answers: core.testing.http2_client
     core/http2/test_http2_odd_ends: core.websocket.session
     core/http2/test_http2_requests: core.testing.http2_client
@@ -150,7 +150,6 @@ PRIVATE_IMPORTS = _lines(
     properties/test_core_parts: core.wire.offer_size
     properties/test_feed_properties: core.feeds.follower core.sending.calls
     properties/test_header_blocks: core.http1.head core.http1.parsed core.http1.parser core.http1.refused
-    properties/test_hpack_properties: core.http2.reference.hpack
     properties/test_http2_machine: core.testing.http2_client
     properties/test_parser_properties: core.http1.parsed
     properties/test_broadcast_machine: core.feeds.follower core.sending.calls core.testing.http1_client

@@ -27,14 +27,8 @@ ALWAYS_ON_BOTH = {
 }
 
 AGREED_DIFFERENCES = {
-    r"test_drain_lets_streams_that_run_end_and_takes_what_was_on_its_way\[reference\]": "it says GOAWAY once",
-    r"test_drain_of_an_idle_connection_says_goodbye\[reference\]": "it says GOAWAY once",
-    r"test_a_request_on_its_way_to_an_idle_connection_.*\[reference\]": "it says GOAWAY once",
-    r"test_a_client_that_does_not_answer_a_drain_.*\[reference\]": "it says GOAWAY once",
     r"test_a_connection_error_is_a_goaway_and_the_end\[reference-.*-9\]": "h2 says PROTOCOL_ERROR",
-    r"test_an_error_behind_a_flood_is_told_once\[reference\]": "h2 reads all that came before we count it",
     r"test_continuation_without_end_is_an_error\[reference\]": "h2 says PROTOCOL_ERROR",
-    r"test_a_malformed_request_is_a_stream_error\[reference-fields[56]\]": "400 in place of the reset",
     r"test_content_length_must_be_that_of_the_body\[reference-False\]": "h2 takes it for a connection error",
 }
 """What the reference engine of HTTP/2 does otherwise; of HTTP/1.1 that is told where requests are judged."""

@@ -22,8 +22,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     is_reference = config.getoption("--engine") == "reference"
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        if is_reference and _is_beyond_the_reference(item, params):
-            item.add_marker(pytest.mark.skip(reason="the reference engines don't have that (ADR 204)"))
+        if is_reference and _is_beyond_the_reference(item):
+            item.add_marker(pytest.mark.skip(reason="the reference engine of HTTP/1.1 gathers bodies"))
         if params.keys() >= {"anyio_backend", "transport"}:
             tried = [HTTP1] if len(params) > 2 else ON_ALL_LOOPS
             if params["anyio_backend"] != _ASYNCIO and params["transport"] not in tried:
@@ -31,28 +31,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 _ONLY_FAST = {
-    "test_websocket": "http2",
-    "test_websocket_messages": "http2",
-    "test_asgi_websocket": "http2",
-    "test_messages_are_confirmed_by_a_client_that_answers_and_by_no_other": "http2",
-    "test_a_follower_skips_to_the_newest_when_its_client_has_confirmed": "http2",
-    "test_an_asgi_application_says_it_to_its_io": "http2",
-    "test_clients_in_step_decode_just_what_was_published": "http2",
-    "test_uploads": "http",
-    "test_a_body_is_pulled": "http",
-    "test_a_body_that_is_too_long_is_answered": "http",
-    "test_receive_tells_of_a_client_that_leaves_midway": "http",
-    "test_uploads_that_are_streamed": "http",
-    "test_memory_does_not_grow_with_an_upload": "http",
-    "test_others_have_their_turn_while_tiny_chunks_are_read": "http",
+    "test_uploads",
+    "test_a_body_is_pulled",
+    "test_a_body_that_is_too_long_is_answered",
+    "test_receive_tells_of_a_client_that_leaves_midway",
+    "test_uploads_that_are_streamed",
+    "test_memory_does_not_grow_with_an_upload",
+    "test_others_have_their_turn_while_tiny_chunks_are_read",
 }
-"""What the reference engines lack, by file or test, and over which protocol: see ADR 204."""
+"""What h11, the reference engine of HTTP/1.1, gathers in place of streaming it, by file or test."""
 
 
-def _is_beyond_the_reference(item: pytest.Item, params: dict[str, object]) -> bool:
-    name = getattr(item, "originalname", item.name)
-    protocol = _ONLY_FAST.get(item.path.stem) or _ONLY_FAST.get(name)
-    return protocol is not None and str(params.get("transport", protocol)).startswith(protocol)
+def _is_beyond_the_reference(item: pytest.Item) -> bool:
+    names = {item.path.stem, getattr(item, "originalname", item.name)}
+    return bool(names & _ONLY_FAST) and "http2" not in item.name
 
 
 _ASYNCIO = ("asyncio", {"use_uvloop": False})

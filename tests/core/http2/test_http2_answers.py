@@ -1,7 +1,6 @@
 """Answers that are given whole go out together in one offer, which can be taken back.
 
-The long way is that of a driver that sets a limit for frames: it leads through the ordinary ones, of which
-alone the reference engine knows.
+The long way is that of a driver that sets a limit for frames: it leads through the ordinary ones.
 """
 
 from collections.abc import Callable
@@ -21,12 +20,6 @@ NO_WINDOW = b"\0\0\6\4\0\0\0\0\0" + b"\0\4" + bytes(4)
 NO_TABLE = b"\0\0\6\4\0\0\0\0\0" + b"\0\1" + bytes(4)
 
 Begun = list[tuple[Exchange, ReceivedStream]]
-
-
-@pytest.fixture(autouse=True)
-def only_ours(http2_engine: str) -> None:
-    if http2_engine == "reference":
-        pytest.skip("the reference engine makes frames of all answers")
 
 
 def answered(bodies: list[bytes] = BODIES, **settings: Any) -> tuple[Driven2, Begun]:

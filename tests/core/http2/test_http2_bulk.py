@@ -19,12 +19,6 @@ NO_WINDOW = b"\0\0\6\4\0\0\0\0\0" + b"\0\4" + bytes(4)
 Begun = list[tuple[Exchange, Any]]
 
 
-@pytest.fixture(autouse=True)
-def only_ours(http2_engine: str) -> None:
-    if http2_engine == "reference":
-        pytest.skip("the reference engine commits each frame that it makes")
-
-
 def fast(warm: int = 200_000, **more: bool) -> Driven2:
     """One whose client has taken so much as it was offered."""
     driven = Driven2(WINDOW, **more)

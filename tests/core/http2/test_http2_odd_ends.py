@@ -1,4 +1,4 @@
-"""What seldom comes together on HTTP/2, on both engines where both have it: limits, ends, and who asks."""
+"""What seldom comes together on HTTP/2, on both engines: limits, ends, and who asks."""
 
 import pytest
 from tests.core.driving2 import Driven2
@@ -7,14 +7,6 @@ from tests.core.websocket.test_http2 import Socket2
 
 from httpng_core import Admission, Feed, Host, RequestRefused, over_limit
 from httpng_core.websocket.session import WebSocket
-
-
-@pytest.fixture
-def fast(http2_engine: str) -> None:
-    """What the reference hasn't, or does otherwise."""
-    if http2_engine == "reference":
-        pytest.skip("the reference engine does it otherwise")
-
 
 ENGINES = pytest.mark.parametrize("engine", ["fast", "reference"])
 """The reference as well, which other tests here run on in the long run alone."""
@@ -54,7 +46,7 @@ def test_a_request_that_may_not_begin_is_answered_with_503(engine: str) -> None:
     assert driven.refused == [503, 503]
 
 
-def test_requests_that_are_alike_are_among_those_that_are_looked_at(fast: None) -> None:
+def test_requests_that_are_alike_are_among_those_that_are_looked_at() -> None:
     admission = Admission()
     driven = Driven2(host=Host(lambda: None, admission=admission))
     driven.begin()
@@ -105,7 +97,7 @@ def test_an_answer_that_is_given_up_before_it_was_offered_is_not_sent() -> None:
     assert driven.outcomes == ["reset"]
 
 
-def test_whole_answers_need_not_be_told(fast: None) -> None:
+def test_whole_answers_need_not_be_told() -> None:
     driven = Driven2(tells_complete=False)
     streams = [driven.client.request(f"/{number}") for number in range(3)]
     driven.turn()
@@ -191,7 +183,7 @@ def test_what_is_given_up_twice_is_given_up_once(engine: str) -> None:
     assert other.reset is not None
 
 
-def test_a_frame_that_does_not_come_to_its_end_is_given_up_with_all_exchanges(fast: None) -> None:
+def test_a_frame_that_does_not_come_to_its_end_is_given_up_with_all_exchanges() -> None:
     driven = Driven2()
     exchange, _ = driven.begin()
     driven.receive(PART)
@@ -204,7 +196,7 @@ def test_a_frame_that_does_not_come_to_its_end_is_given_up_with_all_exchanges(fa
     assert not any(isinstance(event, RequestRefused) for event in driven.events)
 
 
-def test_of_a_tunnel_what_came_early_is_held_and_handed_over(fast: None) -> None:
+def test_of_a_tunnel_what_came_early_is_held_and_handed_over() -> None:
     socket = Socket2()
     stream = socket.ask()
     for data in (frame(TEXT, b"early"), close(4000, b"enough")):
@@ -280,7 +272,7 @@ def test_who_does_not_read_gets_few_hints(engine: str) -> None:
     assert 0 < len(stream.interim) < 3000
 
 
-def test_a_connection_that_has_more_to_read_is_not_idle(fast: None) -> None:
+def test_a_connection_that_has_more_to_read_is_not_idle() -> None:
     driven = Driven2(max_control_rate=100_000)
     assert driven.connection.statistics().idle_since is not None
     ignored = b"\0\0\x05\x02\0\0\0\0\x01" + bytes(4) + b"\x10"
@@ -301,7 +293,7 @@ def test_a_priority_that_is_none_changes_nothing() -> None:
     assert bytes(stream.body) == b"hello"
 
 
-def test_other_languages_get_the_fields_as_lines(fast: None) -> None:
+def test_other_languages_get_the_fields_as_lines() -> None:
     exchange, _ = Driven2().begin("/a?b", headers=(("x-one", "1"), ("x-two", "2")))
     values = exchange.request.plain_values()
     assert values[1:5] == (b"GET", b"/a?b", b"b", exchange.request.host.encode())
@@ -310,7 +302,7 @@ def test_other_languages_get_the_fields_as_lines(fast: None) -> None:
     assert lines.endswith(b"x-one: 1\r\nx-two: 2\r\n")
 
 
-def test_an_answer_whose_client_leaves_before_it_is_offered_is_not_sent(fast: None) -> None:
+def test_an_answer_whose_client_leaves_before_it_is_offered_is_not_sent() -> None:
     driven = Driven2()
     exchange, _ = driven.begin()
     exchange.answer(200, None, b"hello", driven.now)
@@ -321,7 +313,7 @@ def test_an_answer_whose_client_leaves_before_it_is_offered_is_not_sent(fast: No
     assert driven.outcomes == ["cancelled"]
 
 
-def test_what_comes_behind_the_last_of_a_connection_that_drains_is_nothing(fast: None) -> None:
+def test_what_comes_behind_the_last_of_a_connection_that_drains_is_nothing() -> None:
     driven = Driven2()
     exchange, _ = driven.begin()
     driven.connection.drain(driven.now)
@@ -335,7 +327,7 @@ def test_what_comes_behind_the_last_of_a_connection_that_drains_is_nothing(fast:
     assert not driven.connection.wants_write
 
 
-def test_what_is_looked_at_before_it_begins_may_be_like_another(fast: None) -> None:
+def test_what_is_looked_at_before_it_begins_may_be_like_another() -> None:
     admission = Admission()
     admission.full = lambda has_body: None
     driven = Driven2(host=Host(lambda: None, admission=admission))
@@ -347,12 +339,6 @@ def test_what_is_looked_at_before_it_begins_may_be_like_another(fast: None) -> N
     requests = [exchange.request for exchange in driven.exchanges]
     assert [request.path for request in requests] == paths
     assert {(request.method, request.host) for request in requests} == {("GET", "test")}
-
-
-def test_of_the_reference_other_languages_get_them_one_by_one() -> None:
-    exchange, _ = Driven2(http2_engine="reference").begin("/", headers=(("x-one", "1"),))
-    assert exchange.request.plain_values()[0] is None
-    assert exchange.request.headers["x-one"] == "1"
 
 
 def http2_frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:

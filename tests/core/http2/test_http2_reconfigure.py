@@ -51,13 +51,6 @@ def test_the_number_of_fields() -> None:
     assert len(driven.exchanges) == 3
 
 
-@pytest.fixture
-def fast_only(http2_engine: str) -> None:
-    if http2_engine != "fast":
-        pytest.skip("the reference engine has rates of its own")
-
-
-@pytest.mark.usefixtures("fast_only")
 @pytest.mark.parametrize("rate", [1.0, inf])
 def test_the_rate_of_frames_that_say_nothing(rate: float) -> None:
     driven = Driven2()
@@ -70,7 +63,6 @@ def test_the_rate_of_frames_that_say_nothing(rate: float) -> None:
     assert driven.client.goaway == (None if rate == inf else ErrorCodes.ENHANCE_YOUR_CALM)
 
 
-@pytest.mark.usefixtures("fast_only")
 def test_the_rate_of_resets() -> None:
     driven = Driven2()
     reconfigured(driven, max_reset_rate=1)
@@ -81,7 +73,6 @@ def test_the_rate_of_resets() -> None:
     assert driven.client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
 
 
-@pytest.mark.usefixtures("fast_only")
 def test_what_was_spent_stays_so_where_its_rate_does_not_change() -> None:
     driven = Driven2(max_reset_rate=1)
     for _ in range(3):

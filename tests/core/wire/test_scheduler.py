@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpng_core.http.priority import FAIR, Priority, parse_priority, parse_priority_update
+from httpng_core.http.priority import Priority, parse_priority
 from httpng_core.wire.scheduler import Entry, Scheduler
 
 
@@ -107,12 +107,6 @@ def test_shares_differ_by_less_than_two_frames(sizes: list[int], count: int) -> 
 )
 def test_priorities(value: bytes, priority: Priority) -> None:
     assert parse_priority(value) == priority
-
-
-def test_priority_updates() -> None:
-    assert parse_priority_update(b"\x80\0\0\x05u=2") == (5, Priority(2))
-    assert parse_priority_update(b"\0\0\0") is None
-    assert FAIR.incremental
 
 
 def test_one_that_was_not_served_after_all_keeps_its_claim() -> None:

@@ -4,7 +4,7 @@ from httpng_core.http.chunks import CHUNK_END
 from httpng_core.http.dates import DateSource, HttpDate, http_date, parse_http_date
 from httpng_core.http.media_types import content_type
 from httpng_core.http.preconditions import Representation, Selected, select
-from httpng_core.http.priority import FAIR, PRIORITY_UPDATE, Priority, parse_priority, parse_priority_update
+from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.request import UNKNOWN_ADDRESS, Address, Headers, Request
 from httpng_core.http.response import (
     HeaderSource,
@@ -19,7 +19,6 @@ from httpng_core.http.target import check_host, host_and_path
 __all__ = [
     "CHUNK_END",
     "FAIR",
-    "PRIORITY_UPDATE",
     "UNKNOWN_ADDRESS",
     "Address",
     "DateSource",
@@ -40,7 +39,6 @@ __all__ = [
     "http_date",
     "parse_http_date",
     "parse_priority",
-    "parse_priority_update",
     "response_head",
     "select",
 ]

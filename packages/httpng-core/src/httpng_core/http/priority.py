@@ -1,9 +1,6 @@
-"""Priorities that a client signals (RFC 9218): the header `priority`, and PRIORITY_UPDATE with the same."""
+"""Priorities that a client signals (RFC 9218), in the header `priority` and in PRIORITY_UPDATE alike."""
 
 from typing import NamedTuple
-
-PRIORITY_UPDATE = 0x10
-"""The type of the frame (RFC 9218, 7.1)."""
 
 
 class Priority(NamedTuple):
@@ -32,10 +29,3 @@ def parse_priority(value: bytes) -> Priority:
         elif key == b"i" and setting in (b"", b"?1", b"?0"):
             incremental = setting != b"?0"
     return Priority(urgency, incremental)
-
-
-def parse_priority_update(payload: bytes) -> tuple[int, Priority] | None:
-    """Return the stream that a PRIORITY_UPDATE is about, and its priority; `None` if it is malformed."""
-    if len(payload) < 4:
-        return None
-    return int.from_bytes(payload[:4]) & 0x7FFFFFFF, parse_priority(payload[4:])

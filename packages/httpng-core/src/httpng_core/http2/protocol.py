@@ -14,6 +14,7 @@ from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.lifetime import Phase
+from httpng_core.http2.reference.session import ReferenceSession
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holdings import Holding
@@ -43,6 +44,13 @@ def session_config(settings: Settings) -> Config:
     )
 
 
+def _session(settings: Settings, now: float, upgrade: bytes | None) -> Session:
+    """Return what reads a connection, by the setting `http2_engine`."""
+    if settings.http2_engine == "fast":
+        return Session(session_config(settings), now, upgrade)
+    return ReferenceSession(session_config(settings), now, upgrade)
+
+
 class Http2(Dealing):
     """HTTP/2 on one connection. See `HttpProtocol`."""
 
@@ -57,7 +65,7 @@ class Http2(Dealing):
             ValueError: It isn't one.
         """
         try:
-            session = Session(session_config(settings), now, upgrade)
+            session = _session(settings, now, upgrade)
         except FatalError as error:
             raise ValueError(error.reason) from error
         super().__init__(endpoint, session, settings, now)

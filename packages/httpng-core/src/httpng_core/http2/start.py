@@ -7,7 +7,6 @@ from httpng_core.config.settings import Settings
 from httpng_core.http.request import Request
 from httpng_core.http.upgrade import SWITCHING, upgrade_settings
 from httpng_core.http2.protocol import Http2
-from httpng_core.http2.reference.protocol import Http2 as ReferenceHttp2
 from httpng_core.wire.endpoint import Endpoint
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -22,10 +21,7 @@ def preface_of(data: bytes) -> bool | None:
 
 def speak_http2(endpoint: Endpoint, settings: Settings, now: float) -> None:
     """Go on with HTTP/2."""
-    if settings.http2_engine == "fast":
-        endpoint.speak(Http2(endpoint, settings, now), now)
-    else:
-        endpoint.speak(ReferenceHttp2(endpoint, settings, now), now)
+    endpoint.speak(Http2(endpoint, settings, now), now)
 
 
 def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now: float) -> bool:
@@ -34,7 +30,7 @@ def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now
     if given is None:
         return False
     try:
-        protocol = _upgraded(endpoint, settings, now, given)
+        protocol = Http2(endpoint, settings, now, urlsafe_b64decode(given))
     except ValueError:
         # It isn't what HTTP2-Settings must be: the request is served as it came.
         endpoint.deadline = None
@@ -44,9 +40,3 @@ def begin_upgraded(endpoint: Endpoint, settings: Settings, request: Request, now
     request.version_major, request.version_minor = 2, 0
     protocol.begin_upgraded(request, now)
     return True
-
-
-def _upgraded(endpoint: Endpoint, settings: Settings, now: float, given: bytes) -> Http2 | ReferenceHttp2:
-    if settings.http2_engine == "fast":
-        return Http2(endpoint, settings, now, urlsafe_b64decode(given))
-    return ReferenceHttp2(endpoint, settings, now, given)

@@ -1,14 +1,6 @@
-"""HTTP/2 by h2: the reference that our own engine is held against (`http2_engine = "reference"`)."""
+"""HTTP/2 read by h2: the reference that our own engine is held against (`http2_engine = "reference"`)."""
 
-from httpng_core.http2.reference.hpack import HeadDecoder, HeadEncoder, content_length_field
-from httpng_core.http2.reference.protocol import Http2
-from httpng_core.http2.reference.wire import PREFACE, StateMachine
+from httpng_core.http2.reference.session import ReferenceSession
+from httpng_core.http2.reference.wire import ServerH2, StateMachine
 
-__all__ = [
-    "PREFACE",
-    "HeadDecoder",
-    "HeadEncoder",
-    "Http2",
-    "StateMachine",
-    "content_length_field",
-]
+__all__ = ["ReferenceSession", "ServerH2", "StateMachine"]
