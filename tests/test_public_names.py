@@ -35,6 +35,7 @@ PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _loops _groups
     core/http1/test_http1_responses: _take_events
+    core/http2/engine/test_both_sessions: _credit
     core/http2/test_http2_hpack: _h2
     core/sending/test_auto_window: _clients _interval
     core/sending/test_path: _records
@@ -77,6 +78,11 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/driving: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
     core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
+    core/http2/engine/conftest: core.http2.engine.session core.http2.reference.session
+    core/http2/engine/test_both_sessions: core.http2.engine.events core.http2.engine.flow
+    core/http2/engine/test_both_sessions: core.http2.engine.requests core.http2.engine.session
+    core/http2/engine/test_both_sessions: core.http2.engine.session_config core.http2.engine.stream_states
+    core/http2/engine/test_both_sessions: core.http2.reference.session
     core/http2/engine/test_budget: core.http2.engine.session
     core/http/test_forwarded: core.http.forwarded
     core/http2/engine/demands: core.http2.engine.errors core.http2.engine.frames

@@ -1,6 +1,7 @@
 """What tests of the engine share: frames as a client writes them, and a session that is driven by frames."""
 
 from struct import pack
+from typing import ClassVar
 
 import hpack
 
@@ -50,13 +51,16 @@ class Driven:
     """A session after the preface, and what it made of what it was sent.
 
     Attributes:
+        engine: what reads it.
         events: all events.
         answers: all control frames since the handshake.
         now: the clock.
     """
 
+    engine: ClassVar[type[Session]] = Session
+
     def __init__(self, config: Config | None = None, *, handshake: bool = True) -> None:
-        self.session = Session(config or Config(), 0.0)
+        self.session = self.engine(config or Config(), 0.0)
         self.encoder = hpack.Encoder()
         self.events: list[Event] = []
         self.answers: list[Frame] = []

@@ -17,7 +17,7 @@ from httpng_core.http2.engine.errors import (
     FatalError,
     StreamError,
 )
-from httpng_core.http2.engine.events import PeerLeft
+from httpng_core.http2.engine.events import PeerLeft, SettingsChanged, WindowOpened
 from httpng_core.http2.engine.frames import Frame, FrameReader
 from httpng_core.http2.engine.hpack_decoder import HeaderList
 from httpng_core.http2.engine.hpack_table import OVERHEAD
@@ -126,6 +126,11 @@ class ReferenceSession(Session):
         elif isinstance(event, h2_events.RemoteSettingsChanged):
             self.has_settings = True
             self._apply(frame.payload)
+            self._emit(SettingsChanged(0))
+        elif isinstance(event, h2_events.WindowUpdated):
+            before = self.streams.open[stream_id].window if stream_id else self.window
+            if before <= 0 < before + event.delta:
+                self._emit(WindowOpened(stream_id))
         elif isinstance(event, h2_events.PingAckReceived):
             self._take_ping(frame)
         elif isinstance(event, h2_events.ConnectionTerminated):

@@ -24,7 +24,7 @@ from httpng_core.http2.engine.streams import Streams
 ROOM_TO_REFUSE: Final = 1 << 16
 """By so many bytes a header list may be too long, so that the request alone is refused."""
 
-_OPEN: Final = (ConnectionState.SERVER_OPEN, ConnectionState.CLIENT_OPEN)
+_OPEN: Final = (ConnectionState.IDLE, ConnectionState.SERVER_OPEN, ConnectionState.CLIENT_OPEN)
 _GOAWAY: Final = (ConnectionInputs.SEND_GOAWAY, ConnectionInputs.RECV_GOAWAY)
 
 
@@ -104,7 +104,7 @@ class ServerH2(H2Connection):
         try:
             events = self.receive_data(frame)
         except ProtocolError as error:
-            raise FatalError(int(error.error_code), str(error)) from None
+            raise FatalError(int(error.error_code), f"{type(error).__name__}: {error}") from None
         return events, self.data_to_send()
 
     def take_back(self, streams: Streams) -> int:
