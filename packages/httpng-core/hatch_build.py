@@ -42,6 +42,8 @@ _HOT: Final = {
     "http2": (
         "answers at_once blocks bulk dealing framing intake lifetime protocol requests stream tunnel uploads"
     ),
+    # What derives from a session.
+    "http2/reference": "session",
     "tls": "handshake outbound records",
     "connection": "__init__ negotiation preamble",
     "app": "files handlers",

@@ -131,9 +131,9 @@ class Settings:
         access_log: Whether every request gets a line in the log `httpng.access`, refused ones included.
         access_log_format: Whether those lines are "text" or "json"; see "The access log".
         h2c_upgrade: Whether a client may go on with HTTP/2 after a request with `Upgrade: h2c` in clear text.
-        http2_engine: Which implementation of HTTP/2 new connections get: the server's own ("fast"), or that
-            of the library h2 ("reference"), which is slower and there to compare with: it has no extended
-            CONNECT (RFC 8441), gathers bodies, and has limits of its own for floods.
+        http2_engine: What reads HTTP/2 on new connections: the server's own implementation ("fast"), or the
+            library h2 ("reference"), which is slower and there to tell whose fault it is when a client is
+            refused.
         max_reset_rate: How many requests a second a client of HTTP/2 may make us begin in vain, by cancelling
             them or by mistakes, with bursts of twice that; each that is answered allows half a one more.
             Beyond, the connection ends with ENHANCE_YOUR_CALM.
