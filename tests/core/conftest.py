@@ -17,14 +17,16 @@ from httpng_core import (
 )
 
 HTTP1_FOLDERS = {"http1", "sending", "connection"}
-HTTP2_FOLDERS = {"http2", "sending", "connection"}
+HTTP2_FOLDERS = {"http2", "sending", "connection", "uploads", "websocket"}
 """Their tests run on both engines of that protocol: on the reference engine in soak, these always."""
 ALWAYS_ON_BOTH = {
     *("test_http1_pipelining", "test_http1_requests", "test_http1_responses"),
     *("test_http2_requests", "test_http2_responses", "test_http2_slow_bodies", "test_http2_connection"),
     *("test_http2_demands", "test_http2_kept", "test_http2_reconfigure", "test_http2_sharing"),
-    "test_watched",
+    *("test_http2", "test_watched"),
 }
+DRIVERS_OF_HTTP2 = {"Driven2", "Socket2", "TRANSPORTS"}
+"""Names of modules whose tests speak HTTP/2."""
 
 AGREED_DIFFERENCES = {
     r"test_a_connection_error_is_a_goaway_and_the_end\[reference-.*-9\]": "h2 says PROTOCOL_ERROR",
@@ -47,7 +49,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     both = ["fast", pytest.param("reference", marks=marks)]
     if path.parent.name in HTTP1_FOLDERS and hasattr(metafunc.module, "Driven"):
         metafunc.parametrize("engine", both, indirect=True)
-    if path.parent.name in HTTP2_FOLDERS and {"Driven2", "TRANSPORTS"} & vars(metafunc.module).keys():
+    if (
+        path.parent.name in HTTP2_FOLDERS
+        and {"Driven2", "Socket2", "TRANSPORTS"} & vars(metafunc.module).keys()
+    ):
         metafunc.parametrize("http2_engine", both, indirect=True)
 
 

@@ -121,7 +121,12 @@ class ReferenceSession(Session):
         elif isinstance(event, h2_events.TrailersReceived):
             trailers = self._header_list(event.headers)
             self._end_with_trailers(self.streams.open[stream_id], trailers, self._ended(stream_id))
-        elif isinstance(event, h2_events.StreamReset):
+        else:
+            self._take_other_event(event, frame, now)
+
+    def _take_other_event(self, event: h2_events.Event, frame: Frame, now: float) -> None:
+        stream_id = frame.stream_id
+        if isinstance(event, h2_events.StreamReset):
             self._take_reset(frame, now)
         elif isinstance(event, h2_events.RemoteSettingsChanged):
             self.has_settings = True
