@@ -345,7 +345,7 @@ def http2_frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3) + bytes([kind, flags]) + stream_id.to_bytes(4) + payload
 
 
-def test_a_body_that_is_reset_in_the_bytes_that_it_came_in_is_of_no_use(fast: None) -> None:
+def test_a_body_that_is_reset_in_the_bytes_that_it_came_in_is_of_no_use() -> None:
     driven = Driven2()
     # POST, https, / and a host.
     head = http2_frame(1, 4, 1, b"\x83\x87\x84\x01\x04test")
@@ -358,7 +358,7 @@ def test_a_body_that_is_reset_in_the_bytes_that_it_came_in_is_of_no_use(fast: No
 
 
 @pytest.mark.parametrize("ahead", [99, 100])
-def test_so_many_priorities_are_kept_ahead_of_their_requests(fast: None, ahead: int) -> None:
+def test_so_many_priorities_are_kept_ahead_of_their_requests(ahead: int) -> None:
     driven = Driven2()
     driven.client.give(1 << 20)
     for number in range(ahead):
@@ -371,7 +371,7 @@ def test_so_many_priorities_are_kept_ahead_of_their_requests(fast: None, ahead: 
     assert [bool(stream.body) for _, stream in begun] == [ahead == 100, ahead < 100]
 
 
-def test_whoever_has_said_goodbye_is_not_asked_for_more_when_the_server_drains(fast: None) -> None:
+def test_whoever_has_said_goodbye_is_not_asked_for_more_when_the_server_drains() -> None:
     driven = Driven2()
     exchange, stream = driven.begin()
     driven.receive(http2_frame(7, 0, 0, bytes(8)))

@@ -493,3 +493,13 @@ def test_credit_for_a_stream_that_is_closed_is_given_to_nobody() -> None:
     driven.send(b"")
     assert credits(driven) == []
     assert driven.failure is None
+
+
+def test_nothing_is_held_of_a_header_block_that_is_whole() -> None:
+    driven = Driven()
+    block = driven.block((*GET, (b"x-long", b"v" * 1000)))
+    driven.send(frame(frames.HEADERS, frames.END_STREAM, 1, block[:500]))
+    assert driven.session.held == 500
+    driven.send(frame(frames.CONTINUATION, frames.END_HEADERS, 1, block[500:]))
+    assert driven.begun == [1]
+    assert driven.session.held == 0

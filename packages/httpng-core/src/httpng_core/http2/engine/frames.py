@@ -228,7 +228,7 @@ class FrameReader:
         if not flags & END_HEADERS:
             return None
         frame.payload, frame.size = b"".join(self._block), self._block_size
-        self._started, self._block = None, []
+        self._started, self._block, self._block_size = None, [], 0
         return frame
 
 
