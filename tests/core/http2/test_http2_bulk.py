@@ -346,22 +346,3 @@ def test_a_piece_that_its_window_is_too_small_for_goes_in_parts() -> None:
         driven.turn()
         assert bytes(stream.body) == INK[: 1000 * number]
     assert exchange.stats(driven.now).sent == 20_000
-
-
-@pytest.mark.parametrize("who", ["handler", "client"])
-def test_what_ends_between_the_look_and_the_offer_has_no_part_in_it(who: str) -> None:
-    """`prepare` notes who can send; by the time that they are asked for, one may be gone."""
-    driven = fast()
-    begun = writing(driven)
-    assert driven.connection.prepare() is Readiness.ASK
-    (gone, gone_stream), *rest = begun
-    if who == "handler":
-        gone.reset(driven.now)
-    else:
-        number = next(number for number, one in driven.client.streams.items() if one is gone_stream)
-        driven.connection.receive_data(b"\0\0\4\3\0" + number.to_bytes(4, "big") + bytes(4), driven.now)
-    driven.turn()
-    assert gone_stream.body == b""
-    for number, ((exchange, stream), size) in enumerate(zip(rest, SIZES[1:], strict=True), 1):
-        assert exchange.stats(driven.now).sent == size
-        assert bytes(stream.body) == INK[number : number + size]

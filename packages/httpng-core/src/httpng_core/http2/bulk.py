@@ -32,17 +32,15 @@ class Bulk:
 
     Attributes:
         round: how many more bytes are dealt out among those who were able to send, before all are looked at.
-        found: who was able to send at the last look, if the next round is to begin with them.
     """
 
-    __slots__ = ("_endpoint", "_scheduler", "_session", "_share", "_turns", "found", "round")
+    __slots__ = ("_endpoint", "_scheduler", "_session", "_share", "_turns", "round")
 
     def __init__(self, endpoint: Endpoint, session: Session) -> None:
         self._endpoint = endpoint
         self._session = session
         self._scheduler: Scheduler[Stream] | None = None
         self.round = 0
-        self.found: list[Stream] = []
         # How many streams began the round.
         self._share = 1
         # What is offered: of which stream, in which frames, how many body bytes; whether it ends with them.
@@ -64,7 +62,6 @@ class Bulk:
     def end_round(self) -> None:
         """Keep nothing of any stream."""
         self.round = 0
-        self.found = []
         self.scheduler.begin(())
 
     def offer(self, streams: dict[int, Stream]) -> bool:

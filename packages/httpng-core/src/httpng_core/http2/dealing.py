@@ -42,7 +42,7 @@ class Dealing(Intake):
             if (
                 not exchange.buffered
                 and exchange.state is _STREAMING
-                and (exchange.queue is None or not exchange.queue.waiting)
+                and (exchange.queue is None or not exchange.queue.is_waited_in)
                 and exchange.head_stage is not _BEGUN
                 and not stream.rest
             ):
@@ -91,7 +91,7 @@ class Dealing(Intake):
             # Of many streams most have nothing to say, and this costs less than to ask them.
             if (
                 exchange.state is _STREAMING
-                and (exchange.queue is None or not exchange.queue.waiting)
+                and (exchange.queue is None or not exchange.queue.is_waited_in)
                 and exchange.head_stage is not _BEGUN
                 and not stream.rest
             ):
@@ -144,36 +144,33 @@ class Dealing(Intake):
             return False
         if bulk.round and bulk.offer(streams):
             return True
-        if not bulk.found and (self.session.window <= 0 or not self._look() or not bulk.found):
+        ready = self._buffered()
+        if not ready:
             return False
-        ready, bulk.found = bulk.found, []
         bulk.begin(ready, are_all=len(ready) == len(streams))
         return bulk.offer(streams)
 
-    def _look(self) -> bool:
-        """Return whether there is something to send, and note for bulk who can send what they have buffered.
-
-        Nobody is noted if another stream has something else. To be called while no answers wait, and the
-        window isn't shut.
-        """
-        bulk, found = self.bulk, []
-        bulk.found = []
+    def _buffered(self) -> list[Stream]:
+        """Return the streams that can send what they have buffered; none, if another has something else."""
+        found: list[Stream] = []
+        if self.session.window <= 0:
+            return found
         for stream in self.streams.values():
             exchange = stream.exchange
             if exchange is None or exchange.head is None:
                 continue
-            if exchange.buffered and exchange.head_stage is not _BEGUN and not stream.rest:
+            begun = exchange.head_stage is _BEGUN
+            if exchange.buffered and not begun and not stream.rest:
                 if stream.flow.window > 0:
                     found.append(stream)
             elif (
-                exchange.state is not _STREAMING
-                or (exchange.queue is not None and exchange.queue.waiting)
-                or exchange.head_stage is _BEGUN
+                begun
                 or stream.rest
+                or exchange.state is not _STREAMING
+                or (exchange.queue is not None and exchange.queue.is_waited_in)
             ) and stream.can_send():
-                return True
-        bulk.found = found
-        return len(found) > 0
+                return []
+        return found
 
     def _send_turn(self, stream: Stream, made: list[Buffer], limit: int, now: float, is_fast: bool) -> int:
         exchange, size = stream.exchange, 0

@@ -298,7 +298,7 @@ class Lifetime:
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
-        if self.bulk.round or self.bulk.found:
+        if self.bulk.round:
             self.bulk.end_round()
         endpoint = self.endpoint
         if stream.flow.credit is not None:

@@ -88,7 +88,7 @@ class Http2(Dealing):
         # Windows and streams may change.
         if not endpoint.outbound.is_empty:
             endpoint.outbound.settle_batch()
-        if self.bulk.round or self.bulk.found:
+        if self.bulk.round:
             self.bulk.end_round()
         if requests := session.take_requests(data):
             # Likewise.
@@ -206,18 +206,10 @@ class Http2(Dealing):
         if not streams:
             return _NOTHING
         self._goes_together = False
-        if not waiting:
-            if self.bulk.round:
-                # If nobody of the round can send, all are looked at.
-                return _ASK
-            if self.session.window > 0 and self.endpoint.outbound.size.frame > MAX_FRAME:
-                # All are looked at once, as what is found is offered.
-                has_frames = self._look()
-            else:
-                has_frames = self._has_frames()
-        else:
-            has_frames = len(waiting) != len(streams) and self._has_frames()
-        if has_frames:
+        if self.bulk.round and not waiting:
+            # If nobody of the round can send, all are looked at.
+            return _ASK
+        if len(waiting) != len(streams) and self._has_frames():
             # Something was written since it rested; what is framed next may not be all of it.
             self.endpoint.at_rest = False
             return _ASK

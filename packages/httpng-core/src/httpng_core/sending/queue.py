@@ -31,27 +31,32 @@ class WriterQueue:
         chosen_at: when it was chosen.
     """
 
-    __slots__ = ("chosen", "chosen_at", "waiting")
+    __slots__ = ("_waiting", "chosen", "chosen_at")
 
     def __init__(self) -> None:
-        self.waiting: deque[Write] = deque()
+        self._waiting: deque[Write] = deque()
         self.chosen = b""
         self.chosen_at = 0.0
 
     def __len__(self) -> int:
         """Return how many wait."""
-        return len(self.waiting)
+        return len(self._waiting)
 
     @property
     def follow(self) -> Follow | None:
         """The follow that is first in line, if one is."""
-        first = self.waiting[0] if self.waiting else None
+        first = self._waiting[0] if self._waiting else None
         return first if isinstance(first, Follow) else None
 
     @property
     def chooser(self) -> Write | None:
         """Whose bytes were chosen: the follow or message that is first in line."""
-        return self.waiting[0] if self.chosen else None
+        return self._waiting[0] if self.chosen else None
+
+    @property
+    def is_waited_in(self) -> bool:
+        """Whether anybody waits."""
+        return len(self._waiting) > 0
 
     @property
     def following(self) -> Source | None:
@@ -62,39 +67,39 @@ class WriterQueue:
     @property
     def any_follow(self) -> Follow | None:
         """The follow that stands in the line, first or not, if one does: there is one at most."""
-        for write in self.waiting:
+        for write in self._waiting:
             if isinstance(write, Follow):
                 return write
         return None
 
     def waits_until(self, until: Until) -> bool:
         """Return whether who is first in line waits for bytes to come as far as `until`."""
-        return bool(self.waiting) and self.waiting[0].until == until
+        return bool(self._waiting) and self._waiting[0].until == until
 
     @property
     def rest(self) -> int:
         """How many bytes of all that wait were not accepted yet."""
-        return sum(write.rest for write in self.waiting)
+        return sum(write.rest for write in self._waiting)
 
     @property
     def since(self) -> float:
         """When the one that is first in line called; it is of no use when nobody waits."""
-        return self.waiting[0].began if self.waiting else 0.0
+        return self._waiting[0].began if self._waiting else 0.0
 
     def append(self, write: Write) -> None:
         """Put `write` at the end of the line."""
-        self.waiting.append(write)
+        self._waiting.append(write)
 
     def remove(self, write: Write) -> None:
         """Take `write` out of the line; what was accepted of it stays accepted."""
-        if write is self.waiting[0]:
+        if write is self._waiting[0]:
             self.chosen = b""
-        self.waiting.remove(write)
+        self._waiting.remove(write)
 
     def finish_follows(self) -> bool:
         """Have the follows end that go on until the server drains; return whether there is one."""
         found = False
-        for write in self.waiting:
+        for write in self._waiting:
             if isinstance(write, Follow) and write.until_draining:
                 write.source.finish()
                 found = True
@@ -102,13 +107,13 @@ class WriterQueue:
 
     def set_limit(self, limit: int) -> None:
         """Have all that wait go by this send window."""
-        for write in self.waiting:
+        for write in self._waiting:
             write.set_limit(limit)
 
     def clear(self) -> list[Write]:
         """Empty the line, and return who stood in it."""
-        left = list(self.waiting)
-        self.waiting.clear()
+        left = list(self._waiting)
+        self._waiting.clear()
         self.chosen = b""
         return left
 
@@ -116,7 +121,7 @@ class WriterQueue:
         self, body: ResponseBody, now: float, settle: Callable[[Write, Exception | None], None]
     ) -> None:
         """Give every write its turn that can have one; `settle` is called with each that is through."""
-        waiting = self.waiting
+        waiting = self._waiting
         while waiting:
             write = waiting[0]
             error = None
@@ -150,9 +155,9 @@ class WriterQueue:
 
     def draws(self, body: ResponseBody) -> bool:
         """Return whether the next frame would be accepted from a caller that still waits."""
-        if body.buffered or not self.waiting:
+        if body.buffered or not self._waiting:
             return False
-        first = self.waiting[0]
+        first = self._waiting[0]
         if not first.is_long or not first.rest:
             return False
         # Until sent, the socket says when there is room; beyond that, the window does.
@@ -160,7 +165,7 @@ class WriterQueue:
 
     def draw(self, body: ResponseBody, limit: int, now: float) -> None:
         """Accept up to `limit` bytes of the long write that is first in line."""
-        write = self.waiting[0]
+        write = self._waiting[0]
         piece = write.body[write.accepted : write.accepted + limit]
         write.accepted += len(piece)
         body.accept(piece, now)
@@ -169,9 +174,9 @@ class WriterQueue:
 
     def can_choose(self, body: ResponseBody) -> bool:
         """Return whether the follow that is first in line has a payload for which its window is open."""
-        if body.buffered or not self.waiting:
+        if body.buffered or not self._waiting:
             return False
-        first = self.waiting[0]
+        first = self._waiting[0]
         if isinstance(first, Message):
             return first.goes_alone
         if not isinstance(first, Follow):
@@ -181,7 +186,7 @@ class WriterQueue:
 
     def is_refused(self, body: ResponseBody) -> bool:
         """Return whether the follow that is first in line has a payload for which its window is closed."""
-        first = self.waiting[0] if self.waiting else None
+        first = self._waiting[0] if self._waiting else None
         if not isinstance(first, Follow):
             return False
         size = first.source.size
@@ -199,7 +204,7 @@ class WriterQueue:
         This runs code of the user's (`on_gap`), which may do anything, so nothing may be half done when it is
         called, and nothing may be taken for granted afterwards. It raises whatever that code raises.
         """
-        follow = self.waiting[0]
+        follow = self._waiting[0]
         if isinstance(follow, Message):
             self.chosen, self.chosen_at = follow.body, now
             return
