@@ -185,11 +185,16 @@ class ResponseBody:
 
     def accept_offered(self, piece: bytes, now: float) -> None:
         """Accept `piece` ahead of what is buffered: it was offered, and the kernel may have it."""
-        behind, self.pieces = self.pieces, None
         assert not self._offset, "what was offered goes first"
+        behind = self._pieces_out()
         self.accept(piece, now)
         if behind is not None and self.pieces is not None:
             self.pieces.extend(behind)
+
+    def _pieces_out(self) -> deque[bytes] | None:
+        """Take the pieces out. On its own: a compiler would hold that none can have come in their place."""
+        pieces, self.pieces = self.pieces, None
+        return pieces
 
     def accept_committed(self, size: int, at: float) -> None:
         """Accept and commit `size` bytes that the kernel has begun to take and that were chosen at `at`."""
