@@ -1,7 +1,7 @@
 """The pump: one socket and its connection. It moves bytes and reports what the kernel said of them.
 
 No decision about bytes or time is made here: those are the core's. What a client asks for is served in the
-callback that reads it: the handler runs, and its answer is sent, before the next socket is looked at.
+look at the sockets that finds it: the handler runs, and its answer is sent, once others have read as well.
 """
 
 import logging

@@ -25,7 +25,9 @@ _LENGTHS: Final = bytes.fromhex(
     "1e"
 )
 _END_OF_STRING: Final = 256
-_OF_A_PATH: Final = re.compile(rb"[\x21\x22\x24-\x7e]*")
+OF_A_PATH: Final = rb"[\x21\x22\x24-\x7e]*"
+"""What a path may have behind its first slash, as a pattern."""
+_PLAIN: Final = re.compile(OF_A_PATH)
 _FAILED: Final = 256
 """The state after an end of string: there are 256 others, one for each inner node."""
 
@@ -90,7 +92,7 @@ def _make_steps(state: _State) -> list[tuple[bytes, _State]]:
 
 def _make_path_steps(state: _State) -> list[tuple[str, _State]]:
     for piece, after in state.steps or _make_steps(state):
-        is_plain = _OF_A_PATH.fullmatch(piece) is not None
+        is_plain = _PLAIN.fullmatch(piece) is not None
         step = (piece.decode("ascii"), after) if is_plain else ("", _STATES[_FAILED])
         state.path_steps.append(step)
     return state.path_steps

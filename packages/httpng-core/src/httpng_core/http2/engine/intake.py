@@ -177,15 +177,12 @@ class Intake(Sending):
         at, size = len(before), len(block)
         if self._like is None or at >= size or not block.startswith(before):
             return None
-        length = block[at]
-        is_coded = length >= 0x80
-        if is_coded:
-            length -= 0x80
+        length = block[at] & 0x7F
         end = at + 1 + length
         if length == 0x7F or end + len(behind) != size or not block.endswith(behind):
             return None
         text = block[at + 1 : end]
-        path = decode_path(text) if is_coded else _plain_path(text)
+        path = decode_path(text) if block[at] & 0x80 else _plain_path(text)
         if path is None or self._like_size + len(path) > self._config.max_header_list:
             return None
         if len(self._heads) < _KEPT_HEADS and size <= _LONGEST_KEPT:

@@ -3,12 +3,13 @@
 import re
 from typing import Final
 
+from httpng_core.http2.engine.hpack_huffman import OF_A_PATH
 from httpng_core.http2.engine.hpack_table import Field
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(rb"(?:[^\x00\r\n \t](?:[^\x00\r\n]*[^\x00\r\n \t])?)?")
-_PATH: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_PATH: Final = re.compile(b"/" + OF_A_PATH)
 _SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*")
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 # RFC 3986 host and port, without userinfo and without the comma, by which two values can look like one.
