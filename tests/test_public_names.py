@@ -143,6 +143,8 @@ PRIVATE_IMPORTS = _lines(
     core/websocket/test_http2: core.testing.http2_client core.websocket.session
     core/websocket/test_opening: core.websocket.session
     driver/test_acked: driver.loop.pump
+    driver/test_arrivals: asyncio.reactor driver.handlers.driving driver.loop.accepted driver.loop.arrivals
+    driver/test_arrivals: driver.loop.hub trio.reactor
     driver/test_asgi_errors: driver.handlers.asgi.errors
     driver/test_feed_totals: driver.handlers.feed_totals
     driver/test_feed_neighbours: driver.loop.pump

@@ -16,8 +16,8 @@ import anyio
 import httpng_asyncio
 
 # At most. From 3.12 on a task begins at once, in the callback that serves what was read.
-HELLO = 54
-NATIVE_HELLO = 44
+HELLO = 58
+NATIVE_HELLO = 48
 PIECE_OF_A_STREAM = 12
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"

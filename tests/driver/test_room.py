@@ -70,8 +70,9 @@ async def test_busy_connections_do_not(net: Net) -> None:
         assert busy.ended == "fin"
 
 
-async def test_a_request_that_has_come_in_time_is_answered(net: Net) -> None:
-    """Nobody has looked at it yet when the new client is found to wait."""
+@pytest.mark.parametrize("is_first", [False, True], ids=["behind", "ahead"])
+async def test_a_request_that_has_come_in_time_is_answered(net: Net, is_first: bool) -> None:
+    """Nobody has looked at it yet when the new client is found to wait, or it was read and no more."""
     begun, go_on = threading.Event(), threading.Event()
 
     def handler(req: Request) -> str:
@@ -91,9 +92,12 @@ async def test_a_request_that_has_come_in_time_is_answered(net: Net) -> None:
 
         def meanwhile() -> None:
             assert begun.wait(BOUND)
+            # The loop finds them in the order in which they come.
+            if is_first:
+                idle.send(request)
             come.append(net.client(server))
-            # It comes behind the new client, and will be found behind it.
-            idle.send(request)
+            if not is_first:
+                idle.send(request)
             go_on.set()
 
         thread = threading.Thread(target=meanwhile)

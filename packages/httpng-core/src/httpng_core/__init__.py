@@ -9,7 +9,7 @@ from httpng_core.app.application import Application, as_application
 from httpng_core.app.confirmations import Confirmations, confirmations
 from httpng_core.app.control import Control
 from httpng_core.app.files import File, FileRead, Files
-from httpng_core.app.handlers import AsgiHandler, as_response, end_exchange
+from httpng_core.app.handlers import AsgiHandler, as_response, end_exchange, give_answers
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
 from httpng_core.app.router import Router, check_awaited
@@ -72,6 +72,7 @@ from httpng_core.http.request import Address, Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.http.server_sent_events import sse_event, sse_headers
 from httpng_core.sending.admission import Admission
+from httpng_core.sending.answering import Answers
 from httpng_core.sending.calls import Pending, Read
 from httpng_core.sending.ends import (
     DEFECT,
@@ -124,6 +125,7 @@ __all__ = [
     "AckedUnknownError",
     "Address",
     "Admission",
+    "Answers",
     "Application",
     "AsgiHandler",
     "BaseIO",
@@ -229,6 +231,7 @@ __all__ = [
     "confirmations",
     "end_exchange",
     "feeds_together",
+    "give_answers",
     "headers_were_sent",
     "json_delta",
     "json_merge",

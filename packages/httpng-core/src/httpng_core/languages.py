@@ -18,6 +18,7 @@ from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import Pace, checked_pace
 from httpng_core.http.response import ResponseHead, response_head
 from httpng_core.http1.head import split_field_lines
+from httpng_core.sending.answering import Answers
 from httpng_core.sending.calls import Later, Turn
 from httpng_core.sending.host import CallInLoop, DirectSend
 
@@ -26,6 +27,7 @@ __all__ = [
     "CONFIRMATIONS_HELPER",
     "LUA_KEYS",
     "ONE_THREAD",
+    "Answers",
     "CallInLoop",
     "DirectSend",
     "Done",

@@ -5,7 +5,14 @@ from functools import partial
 from typing import Any, Final
 
 from httpng_core import Address, Exchange, Request, Response, Runner, end_exchange
-from httpng_core.languages import ONE_THREAD, DirectSend, ResponseHead, log_handler_error, response_head
+from httpng_core.languages import (
+    ONE_THREAD,
+    Answers,
+    DirectSend,
+    ResponseHead,
+    log_handler_error,
+    response_head,
+)
 from httpng_lua.calls import ends_of, pairs
 from httpng_lua.fibers import Fibers
 from httpng_lua.handles import Exchanges
@@ -123,7 +130,7 @@ class LuaHandler:
         elif answer == _RETIRED:
             runner.start(exchange)
         elif answer[1] == DONE:
-            _answer(exchange, answer[2:], runner.clock(), send)
+            _answer(exchange, answer[2:], runner.clock(), send, runner.answers)
         else:
             self._fibers.follow(
                 runner, answer[0], answer[1:], lambda outcome: _end(exchange, outcome, runner.clock())
@@ -147,14 +154,23 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
         end_exchange(exchange, outcome, now)
 
 
-def _answer(exchange: Exchange, values: Answer, now: float, send: DirectSend | None = None) -> None:
+def _answer(
+    exchange: Exchange,
+    values: Answer,
+    now: float,
+    send: DirectSend | None = None,
+    answers: Answers | None = None,
+) -> None:
     status, body, lines = values
     if status is None:
         end_exchange(exchange, None, now, pairs(lines))
         return
     try:
         head = _heads.get((status, lines)) or _new_head(int(status), lines)
-        exchange.answer_with(head, body, now, send)
+        if answers is not None and exchange.may_wait(head, len(body)):
+            answers.append((exchange, head, body))
+        else:
+            exchange.answer_with(head, body, now, send)
     except Exception:
         # Nothing of it was sent: once more, by who tells what is wrong with it.
         end_exchange(exchange, Response(status=int(status), headers=pairs(lines), body=body), now)

@@ -13,6 +13,7 @@ from httpng_core.app.handlers import (
     as_handler,
     as_response,
     end_exchange,
+    give_answers,
 )
 from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import TABLE, Lifecycle, ServerState, ServerVerb
@@ -55,5 +56,6 @@ __all__ = [
     "as_response",
     "at_once",
     "end_exchange",
+    "give_answers",
     "handler_of",
 ]

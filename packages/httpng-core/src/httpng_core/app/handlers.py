@@ -13,6 +13,7 @@ from httpng_core.config.settings import Interface
 from httpng_core.errors import BodyError, ConfigError, HandshakeError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request
 from httpng_core.http.response import Response
+from httpng_core.sending.answering import Answers
 from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import DirectSend
@@ -37,7 +38,7 @@ class FunctionHandler:
                 raise
             returned = error
         # Who serves its connection looks at that afterwards.
-        end_exchange(exchange, returned, runner.clock(), None, exchange.host.direct_send)
+        end_exchange(exchange, returned, runner.clock(), None, exchange.host.direct_send, runner.answers)
 
     def streams(self, request: Request, otherwise: bool) -> bool:
         """Return false: a plain function can't wait, so it gets bodies whole."""
@@ -203,18 +204,19 @@ def end_exchange(
     now: float,
     headers: Any = None,
     send: DirectSend | None = None,
+    answers: Answers | None = None,
 ) -> None:
     """End an exchange with what its handler returned, or raised (an exception as `returned`).
 
     A handler's mistake never gets past this: it is logged, and answered with 500 or cut short. For `send`
-    see `Exchange.answer`.
+    and `answers` see `Exchange.answer`.
     """
     try:
         if returned is None:
             exchange.finish(now, headers)
         elif type(returned) is dict:
             status, given, body = _parts(returned)
-            exchange.answer(status, given, body, now, send)
+            exchange.answer(status, given, body, now, send, answers)
         elif isinstance(returned, HandshakeError) and exchange.head is None:
             # The client's mistake, not the handler's.
             fields = {"content-type": "text/plain; charset=utf-8", **returned.headers}
@@ -227,7 +229,7 @@ def end_exchange(
             log_handler_error(exchange, error=returned)
         else:
             response = as_response(returned, headers)
-            exchange.answer(response.status, response.headers, response.body, now, send)
+            exchange.answer(response.status, response.headers, response.body, now, send, answers)
     except BaseException as error:
         # Code of the user's may run in this: what was returned may be a mapping of their own.
         if not is_handlers_error(error):
@@ -239,6 +241,22 @@ def end_exchange(
             log_handler_error(exchange, error)
         else:
             log_handler_error(exchange, error=error)
+
+
+def give_answers(answers: Answers, now: float) -> None:
+    """Give the responses in `answers`, in that order, and empty it.
+
+    Each goes to the kernel at once, as with `send` of `Exchange.answer`: whoever calls looks at the
+    connections afterwards.
+    """
+    for exchange, head, data in answers:
+        try:
+            exchange.answer_with(head, data, now, exchange.host.direct_send)
+        except Exception as error:
+            # A defect, that must not take the others with it.
+            assert isinstance(exchange, Exchange)
+            end_exchange(exchange, error, now)
+    answers.clear()
 
 
 def as_response(returned: object, headers: Any = None) -> Response:

@@ -22,6 +22,7 @@ from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.reading import GivenRead
 from httpng_core.http.request import Request
+from httpng_core.sending.answering import Answers
 from httpng_core.sending.calls import Pending, Read, Turn
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import CallInLoop
@@ -187,6 +188,7 @@ class Runner:
     Attributes:
         clock: the monotonic clock that every `now` is read from.
         requests: how many requests it has begun.
+        answers: during `serve` what that was given.
         timers: deadlines of handlers that aren't of an exchange (sleeping fibers and the like).
         start_async: starts a coroutine function on an exchange; `None` where there is no event loop.
         start_asgi: starts an ASGI application likewise, given as its `AsgiHandler`.
@@ -222,6 +224,7 @@ class Runner:
         self.call_in_loop = call_in_loop
         self.check_thread = check_thread
         self.requests = 0
+        self.answers: Answers | None = None
         self.ends: dict[str, int] = {}
         self._served = served
         self._context = copy_context()
@@ -247,26 +250,34 @@ class Runner:
         """Whether `run` has something to do."""
         return bool(self._ready)
 
-    def serve(self, connection: Connection) -> bool:
-        """Take all events of a connection: start handlers, write the log; return whether any was started."""
+    def serve(self, connection: Connection, answers: Answers | None = None) -> bool:
+        """Take all events of a connection: start handlers, write the log; return whether any was started.
+
+        With `answers`, ordinary responses that handlers return are added to that list in place of being sent.
+        When other connections were served so as well, call `give_answers`; then look at all of them.
+        """
         events, started = connection.events, False
-        while events:
-            event = events.popleft()
-            if isinstance(event, RequestReceived):
-                if self._served.state is not None:
-                    event.exchange.request.state = self._served.state
-                # Before, as a handler may run here and now, and ask for the count.
-                self.requests += 1
-                # A context of its own for each request, whoever's work has led to this.
-                self._context.copy().run(self._served.handler.start, event.exchange, self)
-                started = True
-            elif (
-                not isinstance(event, ExchangeEnded)
-                or event.outcome != "complete"
-                or event.cause
-                or event.exchange.settings.access_log
-            ):
-                self.handle(event)
+        self.answers = answers
+        try:
+            while events:
+                event = events.popleft()
+                if isinstance(event, RequestReceived):
+                    if self._served.state is not None:
+                        event.exchange.request.state = self._served.state
+                    # Before, as a handler may run here and now, and ask for the count.
+                    self.requests += 1
+                    # A context of its own for each request, whoever's work has led to this.
+                    self._context.copy().run(self._served.handler.start, event.exchange, self)
+                    started = True
+                elif (
+                    not isinstance(event, ExchangeEnded)
+                    or event.outcome != "complete"
+                    or event.cause
+                    or event.exchange.settings.access_log
+                ):
+                    self.handle(event)
+        finally:
+            self.answers = None
         return started
 
     def start(self, exchange: Exchange) -> None:

@@ -64,12 +64,15 @@ class Answering(Queueing):
         body: bytes | str,
         now: float,
         send: DirectSend | None = None,
+        answers: "Answers | None" = None,
     ) -> None:
         """End the response with a whole one, or append `body` to what was begun.
 
         With `send`, as in `Host.direct_send`, an ordinary response goes to the kernel in this very call.
         Whoever gives it looks at the connection afterwards: `Host.wake` isn't called, unless there is more
         to do than to read, and to heed `next_deadline`.
+
+        With `answers` an ordinary response isn't given at all: it is added to that list, for `answer_with`.
 
         Raises:
             TypeError, ValueError: it isn't one; nothing of it is sent.
@@ -78,6 +81,9 @@ class Answering(Queueing):
         data = body if type(body) is bytes else body_bytes(body)
         size = len(data)
         head = response_head(status, headers)
+        if answers is not None and self.may_wait(head, size):
+            answers.append((self, head, data))
+            return
         if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
 
@@ -92,6 +98,16 @@ class Answering(Queueing):
         size = len(data)
         if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
+
+    def may_wait(self, head: ResponseHead, size: int) -> bool:
+        """Return whether a whole response is short, and can't be refused by the time it is given."""
+        declared = head.content_length
+        return (
+            self.state is _OPEN
+            and size <= _SHORT
+            and (declared is None or declared == size)
+            and self.tunnel is None
+        )
 
     def _answer_apart(self, head: ResponseHead, data: bytes, size: int, now: float) -> None:
         """Do what `answer` does of a response that is not ordinary, or to what was begun."""
@@ -230,3 +246,7 @@ class Answering(Queueing):
             self.incoming.abandon("its handler is done", now)
         self.transport.exchange_ended(self, now)
         self.host.wake()
+
+
+Answers = list[tuple[Answering, ResponseHead, bytes]]
+"""Responses that handlers have returned and that aren't given yet: whose, with what head and body."""

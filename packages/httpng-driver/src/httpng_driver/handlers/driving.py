@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from httpng_core import Settings
+from httpng_core import Answers, Settings
 
 
 class Driving:
@@ -30,14 +30,17 @@ class Driving:
     def serve(self) -> None:
         """Do whatever the connection wants now."""
 
-    def serve_read(self) -> None:
-        """Serve what was read, before others were."""
-
     def serve_locked(self) -> None:
         """Likewise, outside of a turn: the lock is taken."""
 
-    def serve_answered(self) -> None:
-        """Do what is left of an answer that was given in place, with `woken` false before, and the lock."""
+    def parse(self, data: bytes, now: float) -> None:
+        """Give the connection what was read."""
+
+    def start(self, answers: Answers | None) -> None:
+        """Start the handlers of what was parsed."""
+
+    def look_after(self) -> None:
+        """Do what is left to do when handlers have begun, or answered in place. The lock is held."""
 
     def reconfigure(self, settings: Settings, now: float) -> None:
         """Give the connection other settings."""

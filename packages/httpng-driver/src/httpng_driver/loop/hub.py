@@ -112,7 +112,8 @@ class Hub(Turns[Pump]):
             # What has come in time is answered: else a connection that was just accepted would be reset.
             before, self._in_turn = self._in_turn, True
             try:
-                self.poller.poll()
+                with self.arrivals.served():
+                    self.poller.poll()
             finally:
                 self._in_turn = before
             for pump in self.pumps:
@@ -187,7 +188,7 @@ class Hub(Turns[Pump]):
                 pump.flagged, pump.woken = True, False
                 with self.lock:
                     end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
-                    pump.serve_answered()
+                    pump.look_after()
                 return
             # What others answer meanwhile goes out with it, in the turn that comes.
             end_exchange(exchange, returned, self.clock(), io.headers)
@@ -195,4 +196,5 @@ class Hub(Turns[Pump]):
         # Its connection is looked at afterwards: by who serves what was read, where tasks begin at once
         # (Python 3.12), or in a turn that comes anyway.
         with self.lock:
-            end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
+            send, answers = exchange.host.direct_send, self.runner.answers
+            end_exchange(exchange, returned, self.clock(), io.headers, send, answers)

@@ -8,14 +8,14 @@ import logging
 from functools import partial
 from math import inf
 
-from httpng_core import DEFECT, Address, Cause, Closing, Host, Settings, Timer
+from httpng_core import DEFECT, Address, Answers, Cause, Closing, Host, Settings, Timer
 from httpng_driver.loop.accepted import NUMBERS, Accepted
 from httpng_driver.loop.ack_watch import AckWatch
 from httpng_driver.loop.poller import ERROR, HANG_UP, MAYBE_SHUT, PEER_SHUT, READABLE, WRITABLE
 from httpng_driver.loop.sender import Sender
 from httpng_driver.loop.socket_calls import RECEIVE_SIZE, note_failure, received, shut_down
 from httpng_driver.loop.tcp_options import CAN_TELL, give_up_after, reset
-from httpng_driver.loop.turns import MOST_ARRIVALS, Turns
+from httpng_driver.loop.turns import Turns
 
 _log = logging.getLogger("httpng")
 _ROUNDS_PER_TURN = 4
@@ -148,21 +148,6 @@ class Pump(Sender):
         if hub.share.is_on:
             self._settle()
 
-    def serve_answered(self) -> None:
-        """Do what an answer has left to do that was given in place, `woken` false before. The lock is held.
-
-        Mostly the kernel has it, and nothing is left but to read.
-        """
-        if self.woken or not self._rests:
-            self.serve()
-            return
-        deadline, alarm = self.connection.next_deadline(), self.alarm
-        if deadline is not None and (alarm is None or deadline < alarm.deadline):
-            self._set_alarm()
-        self.flagged = False
-        if self._hub.share.is_on:
-            self._settle()
-
     def serve_locked(self) -> None:
         """Serve, outside of a turn."""
         with self._hub.lock:
@@ -206,7 +191,7 @@ class Pump(Sender):
         What came in time is read first: its request is answered, and the connection stays.
         """
         hub, connection = self._hub, self.connection
-        with hub.lock:
+        with hub.lock, hub.arrivals.served():
             since = connection.statistics().idle_since
             if self._fd < 0 or since is None:
                 return False
@@ -262,48 +247,65 @@ class Pump(Sender):
         # What wakes it meanwhile is served below.
         self.flagged, self.woken = True, False
         try:
-            try:
-                data = self._receive(RECEIVE_SIZE)
-            except OSError as error:
-                note_failure(error, connection, hub.clock)
-                self.serve()
-                return
+            data = self._receive(RECEIVE_SIZE)
+        except OSError as error:
+            note_failure(error, connection, hub.clock)
+            self.serve()
+            return
+        if not data:
+            self.parse(data, hub.clock())
+            self.serve()
+            return
+        arrivals = hub.arrivals
+        if arrivals.are_gathered and hub.poller.several:
+            if arrivals.join(self, data):
+                arrivals.serve()
+            return
+        self.parse(data, hub.clock())
+        self.start(None)
+        self.look_after()
+
+    def parse(self, data: bytes, now: float) -> None:
+        """Give the connection what was read at rest; nothing: the end."""
+        hub = self._hub
+        try:
             if not data:
-                connection.receive_eof(hub.clock())
-                self.serve()
+                self.connection.receive_eof(now)
                 return
             if hub.application.configuration is not hub.configuration:
                 hub.renew()
-            connection.receive_data(data, hub.clock())
-            if (arrivals := hub.arrivals) is not None and hub.poller.several and connection.events:
-                arrivals.append(self)
-                if len(arrivals) >= MOST_ARRIVALS:
-                    hub.serve_arrivals()
-                return
+            self.connection.receive_data(data, now)
         except Exception:
             # A defect: else the poller would find the socket ready again, for ever.
             self._fail()
-            self.flagged = False
-            return
-        self.serve_read()
 
-    def serve_read(self) -> None:
-        """Start the handler of what was read at rest, and serve the connection unless it rests again."""
-        hub, connection = self._hub, self.connection
+    def start(self, answers: Answers | None) -> None:
+        """Start the handlers of what was parsed; see `Runner.serve`."""
         try:
-            if connection.events:
-                hub.runner.serve(connection)
-            if self.woken or connection.events or not connection.is_at_rest:
-                self.serve()
-                return
-            # The ordinary case.
+            if self.connection.events:
+                self._hub.runner.serve(self.connection, answers)
+        except Exception:
+            # A defect must not take the other connections with it.
+            self._fail()
+
+    def look_after(self) -> None:
+        """Do what is left to do when handlers have begun, or answered in place. The lock is held.
+
+        Mostly the kernel has all there is, and nothing is left but to read. `woken` was false before.
+        """
+        connection = self.connection
+        if self.woken or connection.events or not self._rests or not connection.is_at_rest:
+            self.serve()
+            return
+        try:
             deadline, alarm = connection.next_deadline(), self.alarm
             if deadline is not None and (alarm is None or deadline < alarm.deadline):
                 self._set_alarm()
         except Exception:
-            # A defect must not take the other connections with it.
             self._fail()
         self.flagged = False
+        if self._hub.share.is_on:
+            self._settle()
 
     def _read(self, mask: int) -> None:
         connection, clock = self.connection, self._hub.clock

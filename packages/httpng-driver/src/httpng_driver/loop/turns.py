@@ -8,11 +8,12 @@ another loop carries out.
 
 from collections.abc import Callable
 from threading import RLock, get_ident
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from httpng_core import Application, HttpDate, Runner, Timer, Timers
 from httpng_driver.handlers.driving import Driving
 from httpng_driver.handlers.turn import LoopTurns
+from httpng_driver.loop.arrivals import Arrivals
 from httpng_driver.loop.doorbell import Doorbell
 from httpng_driver.loop.feed_turns import FeedTurns
 from httpng_driver.loop.limits import Limits, Share
@@ -21,8 +22,6 @@ from httpng_driver.loop.poller import make_poller
 from httpng_driver.reactor import Reactor
 
 _PASSES_PER_TURN = 4
-MOST_ARRIVALS: Final = 64
-"""So many connections have read before the first of them is served."""
 
 P = TypeVar("P", bound=Driving)
 
@@ -44,8 +43,7 @@ class Turns(Generic[P]):
         lock: held while the loop works.
         thread: the thread of the loop.
         on_forget: called when a connection has been closed.
-        arrivals: those that have read requests which wait until others have read as well; `None`: each serves
-            its own.
+        arrivals: the connections that have read, and wait until others have as well.
         meter: counts how exchanges end, where somebody asks for that; else `None`.
     """
 
@@ -69,7 +67,7 @@ class Turns(Generic[P]):
         self.lock = RLock()
         self.meter: Meter | None = None
         self.on_forget: Callable[[], None] = _nothing
-        self.arrivals: list[P] | None = None
+        self.arrivals = Arrivals(clock)
         self.feed_turns = FeedTurns(self.flag, self._soon)
         self.wakeup = doorbell
         self.wakeup.answer_by(self.poller)
@@ -114,13 +112,6 @@ class Turns(Generic[P]):
         """Note that the pump has closed."""
         self._pumps.discard(pump)
         self.on_forget()
-
-    def serve_arrivals(self) -> None:
-        """Serve those that have read, in that order."""
-        arrivals, self.arrivals = self.arrivals, None
-        for pump in arrivals or ():
-            pump.serve_read()
-        self.arrivals = []
 
     def turn(self) -> None:
         """Serve what was flagged and what is due."""
@@ -219,17 +210,14 @@ class Turns(Generic[P]):
         self._turns.count += 1
         with self.lock:
             self._in_turn = True
-            # All read that can, then all are served: a client that is woken by each answer costs the kernel
-            # more. Not where exchanges are limited, in number or in bytes: one that is answered at once is
-            # over before another one asks whether it may begin.
-            self.arrivals = [] if self.share.admission.full is None else None
+            # Not where exchanges are limited, in number or in bytes: one that is answered at once is over
+            # before another one asks whether it may begin.
+            self.arrivals.are_gathered = self.share.admission.full is None
             try:
                 self.poller.poll()
-                if self.arrivals:
-                    self.serve_arrivals()
+                self.arrivals.serve()
             finally:
-                self.arrivals = None
-                self._in_turn = False
+                self.arrivals.are_gathered = self._in_turn = False
             if self._scheduled:
                 # A turn comes anyway; one here as well would give the flagged more than their share.
                 return

@@ -95,6 +95,8 @@ class Loops:
 
         Those of another thread take a moment, of which `on_forget` tells.
         """
+        # Else some that have asked would look idle.
+        self.first.arrivals.serve()
         idle = [
             (since, worker, pump)
             for worker in (None, *self._workers)

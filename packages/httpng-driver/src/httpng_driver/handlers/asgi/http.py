@@ -210,7 +210,7 @@ class HttpCall(AsgiCall):
                 raise
             finally:
                 if in_place:
-                    pump.serve_answered()
+                    pump.look_after()
         # Nothing is left to do for who has called.
         let_go(io)
         if self._changed is not None:
