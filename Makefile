@@ -10,7 +10,7 @@ PYPROJECTS := $(wildcard packages/*/pyproject.toml)
 TYPED := $(wildcard packages/*/src) $(wildcard tests examples bench docs)
 
 # What `make wheels` and the tests of the compiled core build of: all that changes what is in a wheel.
-SOURCES := $(wildcard packages/*/pyproject.toml) packages/httpng-core/hatch_build.py $(shell find packages -path '*/src/*' -type f ! -name '*.pyc')
+SOURCES := $(wildcard packages/*/pyproject.toml) $(wildcard packages/*/hatch_build.py) $(shell find packages -path '*/src/*' -type f ! -name '*.pyc')
 COMPILED := .venv-compiled/bin
 INSTALL_COMPILED := $(COMPILED)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -20,8 +20,8 @@ help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
 	@echo 'make serve   serves examples/ticker.lua'
 	@echo 'make test    lint, types and tests'
-	@echo 'make test-compiled   the tests of core and driver, on a core that is compiled'
-	@echo 'make wheels  builds the packages into dist/, the core compiled'
+	@echo 'make test-compiled   the tests of core and driver, both compiled'
+	@echo 'make wheels  builds the packages into dist/, core and driver compiled'
 	@echo 'make coverage   the tests of core and driver with their coverage, which must not fall'
 	@echo 'make soak    the tests that take minutes'
 	@echo 'make bench   requests, bytes and messages per CPU second, beside other servers; BENCHES="$(BENCHES)"'
@@ -86,7 +86,7 @@ soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m "soak and alone" -o faulthandler_timeout=3600
 	$(BIN)/python -m pytest tests/driver -q -m "not soak" --engine reference --numprocesses auto --dist loadfile
 
-# The core in dist/ is compiled; it needs a C compiler.
+# Core and driver in dist/ are compiled; that needs a C compiler.
 dist/stamp: .venv/dev.stamp $(SOURCES)
 	rm -rf dist
 	HTTPNG_COMPILE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
@@ -96,15 +96,15 @@ dist/stamp: .venv/dev.stamp $(SOURCES)
 wheels: dist/stamp
 	@ls dist/*.whl
 
-# All but the core is installed as editable: what is in dist/ and what is tested differ in nothing but where it is.
+# What isn't compiled is installed as editable: what is in dist/ and what is tested differ in nothing but where it is.
 .venv-compiled/stamp: dist/stamp
 	$(PYTHON) -m venv .venv-compiled
 	$(INSTALL_COMPILED) pip
 	$(INSTALL_COMPILED) hatchling editables
 	$(INSTALL_COMPILED) --group dev
-	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl
+	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl dist/httpng_driver-*.whl
 	$(INSTALL_COMPILED) --no-build-isolation 'httpng-core[tls]' --editable packages/httpng-lua \
-		--editable packages/httpng-driver --editable 'packages/httpng-asyncio[uvloop]' \
+		--editable 'packages/httpng-asyncio[uvloop]' \
 		--editable packages/httpng-trio --editable packages/httpng
 	@touch $@
 

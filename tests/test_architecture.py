@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -472,27 +473,27 @@ def test_a_circle_is_seen() -> None:
     assert sorted(set(circle({("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")}))) == ["a", "b", "c"]
 
 
-# The compiled core ------------------------------------------------------------------------------------
+# What is compiled -------------------------------------------------------------------------------------
+
+COMPILED = ("httpng-core", "httpng-driver")
 
 
 def compiled_modules() -> set[str]:
-    """Those that `hatch_build.py` lists, as it lists them: `_HOT`, names by folder."""
-    build = ast.parse((PACKAGES / "httpng-core" / "hatch_build.py").read_text())
-    (listed,) = (
-        node.value
-        for node in build.body
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "_HOT" and node.value is not None
-    )
-    folders: dict[str, str] = ast.literal_eval(listed)
-    paths = {
-        f"{folder.replace('/', '.')}.{name}" for folder, names in folders.items() for name in names.split()
-    }
-    return {f"httpng_core.{path.strip('.')}".removesuffix(".__init__") for path in paths}
+    """Those that the packages list for their `hatch_build.py`: names by folder."""
+    found = set()
+    for package in COMPILED:
+        project = tomllib.loads((PACKAGES / package / "pyproject.toml").read_text())
+        hook = project["tool"]["hatch"]["build"]["hooks"]["custom"]
+        for folder, names in hook["modules"].items():
+            within = ".".join([package.replace("-", "_"), *folder.split("/")]).strip(".")
+            found |= {f"{within}.{name}".removesuffix(".__init__") for name in names.split()}
+    return found
 
 
 def bases_of(module: Module) -> Iterator[tuple[str, str]]:
     """Each base that a class of the module takes from another one of ours, and where that is."""
-    origins = {one.name: one.origin for one in imports(module) if one.top == "httpng_core" and one.name}
+    ours = {package.replace("-", "_") for package in COMPILED}
+    origins = {one.name: one.origin for one in imports(module) if one.top in ours and one.name}
     for node in ast.walk(ast.parse(module.source)):
         for base in node.bases if isinstance(node, ast.ClassDef) else ():
             if (name := ast.unparse(base).partition("[")[0]) in origins:
@@ -501,6 +502,10 @@ def bases_of(module: Module) -> Iterator[tuple[str, str]]:
 
 def test_what_is_compiled_is_there() -> None:
     assert compiled_modules() <= {module.name for module in MODULES}
+
+
+def test_all_are_compiled_the_same_way() -> None:
+    assert len({(PACKAGES / package / "hatch_build.py").read_text() for package in COMPILED}) == 1
 
 
 def test_what_is_compiled_derives_from_what_is_compiled() -> None:

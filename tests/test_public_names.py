@@ -148,6 +148,8 @@ PRIVATE_IMPORTS = _lines(
     driver/test_asgi_errors: driver.handlers.asgi.errors
     driver/test_feed_totals: driver.handlers.feed_totals
     driver/test_feed_neighbours: driver.loop.pump
+    driver/test_handlers: driver.serving.server
+    driver/test_many_clients: driver.serving.server
     driver/test_selector_poller: driver.loop.turns
     driver/test_top: driver.command.asking driver.command.keyboard driver.command.top
     driver/test_top: driver.command.top_table

@@ -1,7 +1,10 @@
-"""Builds the hot modules of httpng-core with mypyc, if asked to by `HTTPNG_COMPILE=1`.
+"""Builds the hot modules of a package with mypyc, if asked to by `HTTPNG_COMPILE=1`.
 
 Without it, and in an editable install, the package is pure Python. With it the wheel holds the same
 sources, and beside them extension modules that are imported in their place.
+
+pyproject.toml lists the modules, names by folder, and what must be installed for their types to be known.
+Each package that is compiled has this same file, as a build from its source distribution has no other.
 """
 
 import os
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-# A module in this list must keep to what mypyc can do (https://mypyc.readthedocs.io):
+# A module that is listed must keep to what mypyc can do (https://mypyc.readthedocs.io):
 #
 # * constants of a class are `Final`; others become attributes of its instances;
 # * no class derives from int, dict, deque or from one that isn't compiled, and nothing that isn't compiled
@@ -23,33 +26,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # * an optional object without `__bool__` is true, whatever its `__len__` says;
 # * the type of a tuple with a star in it is written out, else its length may be taken for a constant;
 # * a class can't be changed at run time, and its instances have no attributes but the declared ones.
-_HOT: Final = {
-    "": "timers",
-    "sending": (
-        "admission answering auto_window body calls checks exchange holdings host life messages"
-        " outgoing positions queue queueing stall stalling states tracking transport waits whole"
-    ),
-    "feeds": "backlog broadcast follower limited paced per_loop places standing",
-    "wire": "at_once endpoint events frame ledger offer_size outbound protocol scheduler",
-    "http": "body_rate chunks dates request response",
-    "http1": (
-        "body chunked framer framing grammar head lifetime parsed parser phase protocol refused responses"
-    ),
-    "http2/engine": (
-        "events flow frames hpack_decoder hpack_encoder hpack_huffman hpack_table intake limits "
-        "peer_settings requests sending session session_config stream_states streams"
-    ),
-    "http2": (
-        "answers at_once blocks bulk dealing framing intake lifetime protocol requests stream tunnel uploads"
-    ),
-    # What derives from a session.
-    "http2/reference": "session",
-    "tls": "handshake outbound records",
-    "connection": "__init__ negotiation preamble",
-    "app": "files handlers",
-}
-COMPILED: Final = [Path(folder, f"{name}.py") for folder, names in _HOT.items() for name in names.split()]
-
 _REQUIRED: Final = ("mypy[mypyc]>=2.4,<3", "setuptools>=70")
 _CHECKED_AS: Final = (
     # What is compiled is checked, and nothing else: not the rest of the package, nor what isn't installed.
@@ -68,14 +44,20 @@ class CompilingHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return what building needs besides hatchling."""
-        return list(_REQUIRED) if _is_wanted(self.target_name) else []
+        return [*_REQUIRED, *self.config["requires"]] if _is_wanted(self.target_name) else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the wheel is put together."""
         if not _is_wanted(self.target_name) or version == "editable":
             return
-        self._built = tempfile.TemporaryDirectory(prefix="httpng-core-")
-        for built in _compile(Path(self.root), Path(self._built.name)):
+        self._built = tempfile.TemporaryDirectory(prefix="httpng-")
+        (package,) = Path(self.root, "src").iterdir()
+        sources = [
+            str(package / folder / f"{name}.py")
+            for folder, names in self.config["modules"].items()
+            for name in names.split()
+        ]
+        for built in _compile(sources, Path(self._built.name)):
             build_data["force_include"][str(built)] = str(built.relative_to(Path(self._built.name, "lib")))
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
@@ -90,21 +72,20 @@ def _is_wanted(target: str) -> bool:
     return target == "wheel" and os.environ.get("HTTPNG_COMPILE", "0") not in ("", "0")
 
 
-def _compile(root: Path, place: Path) -> list[Path]:
+def _compile(sources: list[str], place: Path) -> list[Path]:
     """Build extension modules below `place`, and return them."""
     # These are there only where something is compiled.
     from mypyc.build import mypycify
     from setuptools import Distribution
     from setuptools.command.build_ext import build_ext
 
-    sources = [str(root / "src" / "httpng_core" / path) for path in COMPILED]
     extensions = mypycify(
         [*_CHECKED_AS, *sources],
         target_dir=str(place / "c"),
         opt_level=os.environ.get("HTTPNG_COMPILE_LEVEL", "3"),
         debug_level="0",
     )
-    command = build_ext(Distribution({"name": "httpng-core", "ext_modules": extensions}))
+    command = build_ext(Distribution({"name": "httpng", "ext_modules": extensions}))
     command.build_lib, command.build_temp = str(place / "lib"), str(place / "temp")
     command.ensure_finalized()
     command.run()

@@ -5,6 +5,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from math import inf
 
 import anyio
@@ -90,8 +91,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the servers that are started in this test."""
     clock = Clock()
-    assert Hub.__init__.__kwdefaults__ is not None
-    monkeypatch.setitem(Hub.__init__.__kwdefaults__, "clock", clock)
+    monkeypatch.setattr("httpng_driver.serving.server.Hub", partial(Hub, clock=clock))
     return clock
 
 

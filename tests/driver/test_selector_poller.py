@@ -40,7 +40,10 @@ from tests.driver.test_stalled_client import (
 )
 from tests.driver.test_truth import check_sent, mixed
 
+from httpng_core import COMPILED
 from httpng_driver.loop import SelectorPoller
+
+pytestmark = pytest.mark.skipif(COMPILED, reason="a compiled hub makes the poller of its platform")
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)

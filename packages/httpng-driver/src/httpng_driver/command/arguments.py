@@ -5,10 +5,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from httpng_core import COMPILED
 from httpng_driver.command.options import ELSEWHERE, GROUPS, Option
+from httpng_driver.handlers import turn
+
+_DRIVER: Final = not turn.__file__.endswith(".py")
+"""Whether the driver is compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             "app", metavar="APP", nargs="?",
             help="module:name, path.py:name, path.lua, or a directory whose files are served",
         )  # fmt: skip
-        build = "compiled" if COMPILED else "pure"
+        build = "compiled" if COMPILED and _DRIVER else "compiled in part" if COMPILED or _DRIVER else "pure"
         self.add_argument("--version", action="version", version=f"httpng {version} ({build})")
         for title in GROUPS:
             group = self.add_argument_group(title)
