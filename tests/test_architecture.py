@@ -5,6 +5,7 @@ import importlib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -502,6 +503,19 @@ def bases_of(module: Module) -> Iterator[tuple[str, str]]:
 
 def test_what_is_compiled_is_there() -> None:
     assert compiled_modules() <= {module.name for module in MODULES}
+
+
+def test_mypy_tells_of_compiled_code_that_is_unreachable() -> None:
+    """Else it is left out, as the check of a value that users give, whatever its annotation says."""
+    overrides = tomllib.loads((PACKAGES.parent / "pyproject.toml").read_text())["tool"]["mypy"]["overrides"]
+    (checked,) = (one["module"] for one in overrides if one.get("warn_unreachable"))
+    # A package's own module is checked with what is in it.
+    found = [
+        name
+        for name in compiled_modules()
+        if not any(fnmatch(name, p) or fnmatch(f"{name}.", p) for p in checked)
+    ]
+    assert found == []
 
 
 def test_all_are_compiled_the_same_way() -> None:
