@@ -34,18 +34,15 @@ def _lines(text: str) -> dict[str, set[str]]:
 PRIVATE_MEMBERS = _lines(
     """
     core/driving: _backlog _loops _groups
-    core/http1/test_http1_responses: _take_events
     core/http2/engine/test_both_sessions: _credit
     core/http2/test_http2_hpack: _h2
-    core/sending/test_auto_window: _clients _interval
     core/sending/test_path: _records
     core/tls/test_tls_certificates: _object
     driver/harness: _hub
-    driver/test_acked: _hub _serve
     driver/test_service: _hub _is_owned
     properties/test_core_machine: _left
     properties/test_broadcast_machine: _apart _backlog _candidates _gone _members _payload
-    properties/test_broadcast_machine: _scheduled _broadcast _broadcasts _take_events
+    properties/test_broadcast_machine: _scheduled _broadcast _broadcasts
     """
 )
 # The same of imports, without "httpng_": a module, or a name that a folder doesn't have in its `__all__`.

@@ -111,15 +111,15 @@ class Driven:
 
     def receive(self, data: bytes) -> None:
         self.connection.receive_data(data, self.now)
-        self._take_events()
+        self.take_events()
 
     def eof(self) -> None:
         self.connection.receive_eof(self.now)
-        self._take_events()
+        self.take_events()
 
     def lost(self) -> None:
         self.connection.connection_lost(self.now)
-        self._take_events()
+        self.take_events()
 
     def responses(self, *methods: str, closed: bool = False) -> list[ReceivedResponse]:
         return decode(bytes(self.wire), methods or ("GET",) * 100, closed=closed)
@@ -139,12 +139,12 @@ class Driven:
             if room < 1 and self.connection.prepare() is Readiness.ASK:
                 break
             offer = b"".join(self.connection.data_to_send(self.now, limit))
-            self._take_events()
+            self.take_events()
             taken = int(min(len(offer), room))
             room -= taken
             self.wire += offer[:taken]
             self.connection.bytes_accepted(taken, self.now)
-            self._take_events()
+            self.take_events()
             if taken < len(offer):
                 break
         return len(self.wire) - before
@@ -152,11 +152,11 @@ class Driven:
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
         self.connection.handle_timeout(self.now)
-        self._take_events()
+        self.take_events()
 
     # What happened ------------------------------------------------------------------------------------
 
-    def _take_events(self) -> None:
+    def take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
             self.events.append(event)
 
@@ -171,7 +171,7 @@ class Driven:
 
     @property
     def outcomes(self) -> list[str]:
-        self._take_events()
+        self.take_events()
         return [event.outcome for event in self.events if isinstance(event, ExchangeEnded)]
 
     @property

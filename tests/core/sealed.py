@@ -75,7 +75,7 @@ class Sealed:
     def receive(self, data: bytes) -> None:
         """Sealed bytes reach the server."""
         self.connection.receive_data(data, self.now)
-        self._take_events()
+        self.take_events()
 
     def send(self, plaintext: bytes = GET) -> "Sealed":
         self.client.seal(plaintext)
@@ -84,18 +84,18 @@ class Sealed:
 
     def eof(self) -> None:
         self.connection.receive_eof(self.now)
-        self._take_events()
+        self.take_events()
 
     def offer(self, limit: int | None = None) -> bytes:
         data = b"".join(self.connection.data_to_send(self.now, limit))
-        self._take_events()
+        self.take_events()
         return data
 
     def accept(self, data: bytes) -> None:
         """The kernel takes `data`, and the client opens what it can."""
         self.taken += len(data)
         self.connection.bytes_accepted(len(data), self.now)
-        self._take_events()
+        self.take_events()
         if not self.client.begun and data[:1] == b"H":
             self.plain += data
             return
@@ -117,9 +117,9 @@ class Sealed:
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
         self.connection.handle_timeout(self.now)
-        self._take_events()
+        self.take_events()
 
-    def _take_events(self) -> None:
+    def take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
             self.events.append(event)
 
@@ -129,7 +129,7 @@ class Sealed:
 
     @property
     def outcomes(self) -> list[str]:
-        self._take_events()
+        self.take_events()
         return [event.outcome for event in self.events if isinstance(event, ExchangeEnded)]
 
     @property

@@ -123,7 +123,7 @@ class Client:
         return bytes(self.driven.wire)
 
     def take_events(self) -> None:
-        self.driven._take_events()
+        self.driven.take_events()
 
     def lost(self) -> None:
         self.driven.lost()
@@ -175,7 +175,7 @@ class Client:
             taken = self.take(wire)
             self.blocked = taken < len(wire)
             connection.bytes_accepted(taken, driven.now)
-        driven._take_events()
+        driven.take_events()
         self.flagged = False
 
     # What has come ------------------------------------------------------------------------------------

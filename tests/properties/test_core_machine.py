@@ -128,14 +128,14 @@ class CoreMachine(RuleBasedStateMachine):
         cut = max(len(data) - held_back, 0)
         self.unsent = data[cut:]
         self.connection.receive_data(data[:cut], self.clock())
-        self._take_events()
+        self.take_events()
 
     @precondition(lambda self: self.unsent and not self.eof)
     @rule()
     def rest_of_the_request(self) -> None:
         data, self.unsent = self.unsent, b""
         self.connection.receive_data(data, self.clock())
-        self._take_events()
+        self.take_events()
 
     def fin(self) -> None:
         served, before = self._active(), self._snapshot()
@@ -148,7 +148,7 @@ class CoreMachine(RuleBasedStateMachine):
             cancels = False
         self.eof = True
         self.connection.receive_eof(self.clock())
-        self._take_events()
+        self.take_events()
         if cancels:
             assert served is not None
             assert served.outcome == "cancelled"
@@ -158,7 +158,7 @@ class CoreMachine(RuleBasedStateMachine):
     def reset(self) -> None:
         self._gone()
         self.connection.connection_lost(self.clock())
-        self._take_events()
+        self.take_events()
         assert self.connection.close_expected()
 
     # What the kernel does -----------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class CoreMachine(RuleBasedStateMachine):
         if self.tail:
             assert offer == self.tail, "the rest of a committed frame goes out first, unchanged"
         self.offer = offer or None
-        self._take_events()
+        self.take_events()
 
     @precondition(lambda self: self.offer is not None and not self.connection.close_expected())
     @rule(amount=amounts)
@@ -193,7 +193,7 @@ class CoreMachine(RuleBasedStateMachine):
             committed = self.connection.statistics().ledger - self.connection.accepted
             self.tail = offer[taken : taken + committed]
             assert committed <= LARGEST_FRAME + 200
-        self._take_events()
+        self.take_events()
         if taken and self._active():
             assert len(self.tail) == committed
 
@@ -224,7 +224,7 @@ class CoreMachine(RuleBasedStateMachine):
         if served and served.ended and now - served.progress >= STALL:
             served.may_reset = True
         self.connection.handle_timeout(now)
-        self._take_events()
+        self.take_events()
         deadline = self.connection.next_deadline()
         assert deadline is None or deadline > now
         for one in self.served:
@@ -239,7 +239,7 @@ class CoreMachine(RuleBasedStateMachine):
         wanted = self.connection.wants_write
         served = self.served[-1]
         yield served, served.exchange.stats(self.clock())
-        self._take_events()
+        self.take_events()
         if self.connection.wants_write and not wanted:
             assert self.woken, "there is something to send and nobody was told"
 
@@ -401,7 +401,7 @@ class CoreMachine(RuleBasedStateMachine):
             short = how != "close" and (short or torn)
             served.is_cut_short = short or (room is not None and len(data) < room)
             assert begun or not served.is_cut_short
-        self._take_events()
+        self.take_events()
         assert not served.line
 
     def _respond_at_once(self, exchange: Exchange, data: bytes, amount: int) -> None:
@@ -445,7 +445,7 @@ class CoreMachine(RuleBasedStateMachine):
                 served.drops_before_500 = served.drops
                 served.status, served.substituted = 500, True
         served.exchange.fail(self.clock())
-        self._take_events()
+        self.take_events()
 
     # What the server does -----------------------------------------------------------------------------
 
@@ -459,12 +459,12 @@ class CoreMachine(RuleBasedStateMachine):
     def drain(self) -> None:
         self.draining = True
         self.connection.drain(self.clock())
-        self._take_events()
+        self.take_events()
 
     def abort(self) -> None:
         self._gone()
         self.connection.abort(self.clock())
-        self._take_events()
+        self.take_events()
         assert self.connection.close_expected()
 
     @rule()
@@ -670,7 +670,7 @@ class CoreMachine(RuleBasedStateMachine):
         if call.kind == "write" and not isinstance(call.outcome, Exception) and call.body:
             assert call.outcome is None or 0 <= call.reported <= len(call.body)
 
-    def _take_events(self) -> None:
+    def take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
             if isinstance(event, RequestReceived):
                 method, version = self.requests[len(self.served)]

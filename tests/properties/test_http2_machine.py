@@ -128,7 +128,7 @@ class Http2Machine(RuleBasedStateMachine):
         cut = max(len(data) - held, 0)
         self.unsent = data[cut:]
         self.connection.receive_data(data[:cut], self.clock())
-        self._take_events()
+        self.take_events()
 
     @precondition(lambda self: self.methods)
     @rule(pick=picks)
@@ -176,7 +176,7 @@ class Http2Machine(RuleBasedStateMachine):
         if not self.unsent:
             frame = len(payload).to_bytes(3) + b"\x10\0\0\0\0\0" + payload
             self.connection.receive_data(frame, self.clock())
-            self._take_events()
+            self.take_events()
 
     def _on_stream(self, pick: int, action: Any) -> None:
         number = list(self.methods)[pick % len(self.methods)]
@@ -202,12 +202,12 @@ class Http2Machine(RuleBasedStateMachine):
                 # Answers that can't go whole go by frames, for which the kernel is asked first.
                 offer = b"".join(self.connection.data_to_send(self.clock(), limit))
             assert offer or not self.connection.wants_write, "it wants to write, and has nothing"
-            self._take_events()
+            self.take_events()
             if meanwhile == "client":
                 self.say(0)
             elif meanwhile == "server":
                 self.streams[-1].exchange.reset(self.clock())
-                self._take_events()
+                self.take_events()
             if meanwhile and self.connection.close_expected():
                 return
             meanwhile, taken = "", min(amount, len(offer))
@@ -217,7 +217,7 @@ class Http2Machine(RuleBasedStateMachine):
             self._client_receives(offer[:taken])
             more = self.connection.bytes_accepted(taken, self.clock())
             assert more or self.connection.prepare() is Readiness.NOTHING, "a driver would stop here"
-            self._take_events()
+            self.take_events()
             self.keeps_every_invariant()
             if taken < len(offer):
                 return
@@ -234,7 +234,7 @@ class Http2Machine(RuleBasedStateMachine):
         self.clock.now += seconds
         now = self.clock()
         self.connection.handle_timeout(now)
-        self._take_events()
+        self.take_events()
         deadline = self.connection.next_deadline()
         assert deadline is None or deadline > now
         for stream in self.streams:
@@ -275,7 +275,7 @@ class Http2Machine(RuleBasedStateMachine):
         for payload in stream.payloads:
             feed.publish(payload)
         feed.close()
-        self._take_events()
+        self.take_events()
 
     @precondition(lambda self: self.streams)
     @rule(
@@ -303,7 +303,7 @@ class Http2Machine(RuleBasedStateMachine):
                 "reset": exchange.reset,
             }
             ends[how](now)
-        self._take_events()
+        self.take_events()
 
     def _kernel(self, amount: int) -> Callable[[bytes], int]:
         def send(wire: bytes) -> int:
@@ -375,7 +375,7 @@ class Http2Machine(RuleBasedStateMachine):
         for stream in self.streams:
             if stream.exchange.state in (1, 2) and not stream.followed:
                 stream.exchange.close(self.clock())
-        self._take_events()
+        self.take_events()
         self.push(None, 1 << 30)
         self.client.h2.update_settings({4: 1 << 20})
         self.client.give(1 << 24)
@@ -385,7 +385,7 @@ class Http2Machine(RuleBasedStateMachine):
             for stream in self.streams:
                 if stream.followed and stream.exchange.state == 2 and not stream.exchange.has_frame:
                     stream.exchange.finish(self.clock())
-                    self._take_events()
+                    self.take_events()
         for stream in self.streams:
             assert stream.outcome is not None, "it can end, and doesn't"
             assert all(call.settled for call in stream.calls)
@@ -410,7 +410,7 @@ class Http2Machine(RuleBasedStateMachine):
             self._settled(call)
         else:
             call.pending.on_settle = lambda: self._settled(call)
-        self._take_events()
+        self.take_events()
 
     def _settled(self, call: Call) -> None:
         call.settled += 1
@@ -425,7 +425,7 @@ class Http2Machine(RuleBasedStateMachine):
         except ContentLengthError as error:
             return error
 
-    def _take_events(self) -> None:
+    def take_events(self) -> None:
         while (event := self.connection.next_event()) is not None:
             if isinstance(event, RequestReceived):
                 number = event.exchange.transport.order  # type: ignore[attr-defined]

@@ -149,7 +149,7 @@ def test_the_date_is_sent_where_there_is_a_clock() -> None:
     connection.receive_data(GET, 0.0)
     driven = Driven(b"")
     driven.connection = connection
-    driven._take_events()
+    driven.take_events()
     driven.exchange.finish(driven.now)
     driven.push()
     assert driven.responses()[0].headers["date"] == "Sun, 06 Nov 1994 08:49:37 GMT"

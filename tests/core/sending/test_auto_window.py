@@ -32,7 +32,7 @@ class Ticker:
         self.loop = Loopback(self._handle)
         self.path = path
         self._window = window
-        self._interval = 1 / ticks_a_second
+        self.interval = 1 / ticks_a_second
         self.client = self.loop.connect(path=path)
         self.client.get()
 
@@ -44,7 +44,7 @@ class Ticker:
 
     def _nap(self) -> Pending:
         nap = Pending()
-        due = self.loop.clock() + self._interval
+        due = self.loop.clock() + self.interval
         self.loop.runner.timers.add(due, lambda now: nap.settle(None))
         return nap
 
@@ -140,9 +140,9 @@ def test_a_longer_path_is_followed(longer: int) -> None:
 def test_a_handler_that_offers_little_does_not_shrink_the_window() -> None:
     ticker = Ticker("auto", ScriptedPath(0.1, RATE))
     ticker.run(3)
-    ticker._interval = 1 / 20
+    ticker.interval = 1 / 20
     assert ticker.run(3, skipped=0.5).rate == pytest.approx(20 * TICK, rel=0.1)
-    ticker._interval = 1 / TICKS_A_SECOND
+    ticker.interval = 1 / TICKS_A_SECOND
     assert ticker.run(1, skipped=0.4).rate >= 0.9 * RATE
 
 
@@ -245,8 +245,9 @@ def test_wrong_arguments_raise_before_anything_else() -> None:
 
 
 def test_a_returned_body_needs_no_window_that_follows_the_path() -> None:
-    loop = handled(lambda req: b"x" * 100_000, None, default_send_window="auto")
-    assert loop._clients[0].responses()[0].body == b"x" * 100_000
+    client = Loopback(lambda req: b"x" * 100_000, default_send_window="auto").connect()
+    client.get()
+    assert client.responses()[0].body == b"x" * 100_000
 
 
 def test_a_body_that_is_dropped_by_rule_is_never_in_flight() -> None:
@@ -315,7 +316,7 @@ class FeedTicker(Ticker):
 
     def _publish(self, now: float) -> None:
         self.feed.publish(tick(now))
-        self.loop.runner.timers.add(now + self._interval, self._publish)
+        self.loop.runner.timers.add(now + self.interval, self._publish)
 
 
 @pytest.mark.parametrize("milliseconds", [1, 20, 100, 300])
@@ -330,9 +331,9 @@ def test_a_followed_feed_fills_the_path_and_is_fresh(milliseconds: int) -> None:
 def test_a_feed_that_says_little_does_not_shrink_the_window() -> None:
     ticker = FeedTicker("auto", ScriptedPath(0.1, RATE))
     ticker.run(3)
-    ticker._interval = 1 / 20
+    ticker.interval = 1 / 20
     assert ticker.run(3, skipped=0.5).rate == pytest.approx(20 * TICK, rel=0.1)
-    ticker._interval = 1 / TICKS_A_SECOND
+    ticker.interval = 1 / TICKS_A_SECOND
     assert ticker.run(1, skipped=0.4).rate >= 0.9 * RATE
 
 
