@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.core.driving import Driven
+from tests.core.driving import GET, Driven
 
 from httpng_core import (
     CALLS_PER_TURN,
@@ -27,6 +27,7 @@ from httpng_core import (
     as_response,
     body_bytes_sent,
     check_awaited,
+    give_answers,
 )
 from httpng_core.app import AsyncHandler, FunctionHandler, GeneratorHandler, as_handler
 from httpng_core.languages import StateLock, Turn
@@ -1061,3 +1062,22 @@ def _five() -> tuple[int]:
 
 def _told(answer: object, error: Exception | None) -> None:
     raise AssertionError("it was told at once")
+
+
+def test_a_response_that_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    application, clock, answers = Application(lambda req: "hello"), Clock(), list[Any]()
+    runner = application.runner(clock)
+    connections = [application.connection(clock()) for _ in range(2)]
+    for connection in connections:
+        connection.receive_data(GET, clock())
+        runner.serve(connection, answers)
+    assert [b"".join(connection.data_to_send(clock())) for connection in connections] == [b"", b""]
+    # A defect: there is no such head.
+    answers[0] = answers[0][0], None, b"hello"
+    give_answers(answers, clock())
+    assert answers == []
+    sent = [b"".join(connection.data_to_send(clock())) for connection in connections]
+    assert sent[0].startswith(b"HTTP/1.1 500 ")
+    assert sent[1].startswith(b"HTTP/1.1 200 ")
+    assert sent[1].endswith(b"hello")
+    assert "AttributeError" in caplog.text or "TypeError" in caplog.text

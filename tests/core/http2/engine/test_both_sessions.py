@@ -11,6 +11,7 @@ import pytest
 from tests.core.http2.engine.driving import Driven, data, frame, rst, settings, window_update
 from tests.core.http2.engine.scripts import Script
 
+from httpng_core.http2.engine.errors import FatalError
 from httpng_core.http2.engine.events import (
     ConnectionFailed,
     DataReceived,
@@ -21,7 +22,7 @@ from httpng_core.http2.engine.events import (
 )
 from httpng_core.http2.engine.flow import Credit
 from httpng_core.http2.engine.requests import RequestHead
-from httpng_core.http2.engine.session import PREFACE
+from httpng_core.http2.engine.session import PREFACE, Session
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.engine.stream_states import (
     HALF_CLOSED_LOCAL,
@@ -192,3 +193,22 @@ def test_what_both_take_means_the_same(part: int) -> None:
 @pytest.mark.parametrize("part", range(10, 20))
 def test_what_both_take_means_the_same_at_length(part: int) -> None:
     assert sum(run(seed) for seed in range(3000 * part, 3000 * (part + 1))) > 60_000
+
+
+def test_h2_is_not_asked_about_a_client_that_begins_without_its_settings() -> None:
+    session = ReferenceSession(CONFIG, 0.0)
+    events = session.receive(PREFACE + frame(6, 0, 0, bytes(8)), 0.0)
+    assert [type(event) for event in events] == [ConnectionFailed]
+
+
+@pytest.mark.parametrize("kind", range(12))
+@pytest.mark.parametrize("value", [0, 1, 2, 16383, 16384, (1 << 24) - 1, 1 << 24, (1 << 31) - 1, 1 << 31])
+def test_both_refuse_the_same_settings_of_an_upgrade(kind: int, value: int) -> None:
+    told = []
+    for session in (Session, ReferenceSession):
+        try:
+            session(CONFIG, 0.0, kind.to_bytes(2) + value.to_bytes(4))
+            told.append("")
+        except FatalError as error:
+            told.append(str(error))
+    assert told[0] == told[1]

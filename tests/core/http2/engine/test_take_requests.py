@@ -3,7 +3,7 @@
 import pytest
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
-from tests.core.http2.engine.driving import frame
+from tests.core.http2.engine.driving import data, frame
 
 from httpng_core.http2.engine import frames
 from httpng_core.http2.engine.events import RequestBegan
@@ -94,3 +94,13 @@ def test_no_more_are_taken_than_there_may_be() -> None:
     session.receive(request(1, b"/"), 0.0)
     assert session.take_requests(request(3, b"/") + request(5, b"/")) == []
     assert len(session.take_requests(request(3, b"/"))) == 1
+
+
+def test_one_that_declares_a_body_and_has_none_is_left_to_be_refused() -> None:
+    session = begun()
+    declared = METHOD + b"\x04\x01/" + SCHEME + HOST + b"\x0f\x0d\x013"
+    session.receive(frame(frames.HEADERS, frames.END_HEADERS, 1, declared) + data(1, b"abc", end=True), 0.0)
+    alone = frame(frames.HEADERS, WHOLE, 3, declared)
+    assert session.take_one(alone) is None
+    assert session.take_requests(alone + frame(frames.HEADERS, WHOLE, 5, declared)) == []
+    assert not [event for event in session.receive(alone, 0.0) if isinstance(event, RequestBegan)]

@@ -89,9 +89,8 @@ class Intake(Lifetime):
         """Take a request that came whole, in one go where it is as always; see `Session.take_requests`."""
         endpoint, settings, admission, like = self.endpoint, self.settings, self.host.admission, head.like
         if like is not None:
-            if path is None:
-                path = head.path.decode("ascii")
-            head = like
+            # Then there is no path apart: that comes with a head that isn't like another one.
+            path, head = head.path.decode("ascii"), like
         facts = self._memo.kept.get(head)
         if (
             facts is None

@@ -77,17 +77,17 @@ class Outgoing(ResponseLife):
             queue.advance(self, now, self._settle_write)
 
     def next_body(self, limit: int, now: float) -> Buffer:
-        """Return body bytes for the next frame, at most `limit`, but a chosen payload whole.
+        """Return body bytes for the next frame, at most `limit`, but a chosen payload whole. It has a queue.
 
         A long write's are accepted by this.
         """
         queue = self.queue
-        if queue is not None:
-            if not self.buffered and queue.chosen:
-                self.offered_follow, self._offered_at = queue.chooser, queue.chosen_at
-                return queue.chosen
-            if queue.draws(self):
-                queue.draw(self, limit, now)
+        assert queue is not None, "without one, peek"
+        if not self.buffered and queue.chosen:
+            self.offered_follow, self._offered_at = queue.chooser, queue.chosen_at
+            return queue.chosen
+        if queue.draws(self):
+            queue.draw(self, limit, now)
         return self.peek(limit)
 
     def stalled_by(self) -> Holder | None:

@@ -13,9 +13,8 @@ from h2.events import Event
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamInputs, StreamState
-from hyperframe.exceptions import HyperframeError
 
-from httpng_core.http2.engine.errors import PROTOCOL_ERROR, FatalError
+from httpng_core.http2.engine.errors import FatalError
 from httpng_core.http2.engine.session import PREFACE
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.engine.stream_states import CLOSED, HALF_CLOSED_LOCAL
@@ -49,8 +48,7 @@ class ServerH2(H2Connection):
     def __init__(self, config: Config, upgrade: bytes | None) -> None:
         """Begin behind the preface; with `upgrade`, the payload of HTTP2-Settings, stream 1 is requested.
 
-        Raises:
-            FatalError: That payload isn't one.
+        The session has read that payload, and refused it if it isn't one.
         """
         super().__init__(
             H2Configuration(
@@ -63,13 +61,10 @@ class ServerH2(H2Connection):
             client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: config.max_streams + 1}
         )
         self.decoder.max_header_list_size = config.max_header_list + ROOM_TO_REFUSE
-        try:
-            if upgrade is None:
-                self.initiate_connection()
-            else:
-                self.initiate_upgrade_connection(urlsafe_b64encode(upgrade))
-        except (ProtocolError, HyperframeError) as error:
-            raise FatalError(PROTOCOL_ERROR, str(error)) from error
+        if upgrade is None:
+            self.initiate_connection()
+        else:
+            self.initiate_upgrade_connection(urlsafe_b64encode(upgrade))
         self.receive_data(PREFACE)
         self.clear_outbound_data_buffer()
 
