@@ -76,7 +76,8 @@ PRIVATE_IMPORTS = _lines(
     core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
     core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
     core/http2/engine/conftest: core.http2.engine.session core.http2.reference.session
-    core/http2/engine/test_both_sessions: core.http2.engine.events core.http2.engine.flow
+    core/http2/engine/test_both_sessions: core.http2.engine.errors core.http2.engine.events
+    core/http2/engine/test_both_sessions: core.http2.engine.flow
     core/http2/engine/test_both_sessions: core.http2.engine.requests core.http2.engine.session
     core/http2/engine/test_both_sessions: core.http2.engine.session_config core.http2.engine.stream_states
     core/http2/engine/test_both_sessions: core.http2.reference.session

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +20,10 @@ class AsyncioReactor:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # A task in a context of its own; where Python can (3.12), it runs at once up to its first wait.
+        self._start: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = self._loop.create_task
+        if sys.version_info >= (3, 12):
+            self._start = partial(asyncio.Task, loop=self._loop, eager_start=True)
         # By number, which each takes itself out by: cheaper than asking which task it is.
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._spawned = 0
@@ -67,7 +72,7 @@ class AsyncioReactor:
     def spawn_handler(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """See `Reactor`."""
         number = self._spawned = self._spawned + 1
-        task = _start(function(number, *args), self._loop)
+        task = self._start(function(number, *args))
         if not _IS_EAGER or not task.done():
             self._tasks[number] = task
 
@@ -76,7 +81,7 @@ class AsyncioReactor:
     ) -> Callable[[], object]:
         """See `Reactor`."""
         number = self._spawned = self._spawned + 1
-        task = _start(function(number, *args), self._loop)
+        task = self._start(function(number, *args))
         if not _IS_EAGER or not task.done():
             self._tasks[number] = task
         return task.cancel
@@ -114,10 +119,3 @@ class AsyncioReactor:
             task = asyncio.current_task()
             return task is None or task.cancelling() > 0
         return isinstance(error, (KeyboardInterrupt, SystemExit))
-
-
-def _start(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-    """Start a task in a context of its own; where Python can (3.12), it runs at once up to its first wait."""
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-    return loop.create_task(coroutine)

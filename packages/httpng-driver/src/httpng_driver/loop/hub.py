@@ -180,21 +180,16 @@ class Hub(Turns[Pump]):
             returned = error
         finally:
             self._task_ended(number)
-        pump = io.pump
-        if not pump.flagged:
-            transport = exchange.transport
-            if not (transport.shares and transport.has_company()):
-                # Its answer goes out in place: no turn need be taken for it.
-                pump.flagged, pump.woken = True, False
-                with self.lock:
-                    end_exchange(exchange, returned, self.clock(), io.headers, exchange.host.direct_send)
-                    pump.look_after()
-                return
-            # What others answer meanwhile goes out with it, in the turn that comes.
-            end_exchange(exchange, returned, self.clock(), io.headers)
+        pump, transport = io.pump, exchange.transport
+        send = None if transport.shares and transport.has_company() else exchange.host.direct_send
+        if send is None or pump.flagged:
+            # Its connection is looked at afterwards: by who serves what was read, where tasks begin at once
+            # (Python 3.12), or in a turn that comes. What others answer until then goes out with it.
+            with self.lock:
+                end_exchange(exchange, returned, self.clock(), io.headers, send, self.runner.answers)
             return
-        # Its connection is looked at afterwards: by who serves what was read, where tasks begin at once
-        # (Python 3.12), or in a turn that comes anyway.
+        # Its answer goes out in place: no turn need be taken for it.
+        pump.flagged, pump.woken = True, False
         with self.lock:
-            send, answers = exchange.host.direct_send, self.runner.answers
-            end_exchange(exchange, returned, self.clock(), io.headers, send, answers)
+            end_exchange(exchange, returned, self.clock(), io.headers, send)
+            pump.look_after()
