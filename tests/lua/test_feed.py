@@ -1065,7 +1065,7 @@ def test_a_client_that_comes_back_gets_what_has_changed_since(serve: Serve) -> N
     name = body[1:9]
     assert re.sub(r"[\w-]{8}\.", "", body) == "<0>hello,<1>a1,<2>b1,"
     assert came(served, "/?b=2&a=&", f"{name}.2") == "<2>hello,<3>b2,<4>-a,"
-    assert came(served, "/?", "else.2") == "<2>hello,<2>event: gap\ndata: null\n\n<4>b2,"
+    assert came(served, "/?", "else.2") == "<-1>hello,<2>event: gap\ndata: null\n\n<4>b2,"
     assert served.seen() == ["false", "true", "false"]
 
 

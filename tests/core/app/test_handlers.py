@@ -10,6 +10,7 @@ from tests.core.driving import GET, Driven
 
 from httpng_core import (
     CALLS_PER_TURN,
+    COMPILED,
     SECONDS_PER_TURN,
     Application,
     AsgiHandler,
@@ -1064,6 +1065,7 @@ def _told(answer: object, error: Exception | None) -> None:
     raise AssertionError("it was told at once")
 
 
+@pytest.mark.skipif(COMPILED, reason="what is compiled can't be given a defect")
 def test_a_response_that_fails_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
     application, clock, answers = Application(lambda req: "hello"), Clock(), list[Any]()
     runner = application.runner(clock)

@@ -71,14 +71,14 @@ def test_an_empty_id_is_none_at_all() -> None:
 )
 def test_an_unknown_id_brings_a_mark_of_the_gap_and_all_values(since: str) -> None:
     feed = new_feed("a1")
-    assert got(feed, since.replace("NAME", str(feed.incarnation))) == "<0>hello,<0>gap null,<1>a1,"
+    assert got(feed, since.replace("NAME", str(feed.incarnation))) == "<-1>hello,<0>gap null,<1>a1,"
 
 
 def test_an_id_of_another_feed_or_of_a_feed_of_before_is_unknown() -> None:
     old, new = new_feed("a1"), new_feed("a1")
     id_ = f"{old.incarnation}.1"
     assert old.incarnation != new.incarnation
-    assert got(new, id_) == "<0>hello,<0>gap null,<1>a1,"
+    assert got(new, id_) == "<-1>hello,<0>gap null,<1>a1,"
     assert old.knows(id_)
     assert not new.knows(id_)
     assert not old.knows("")
@@ -110,7 +110,7 @@ def test_of_too_many_removed_keys_some_are_forgotten_and_then_an_id_is_too_old()
     follower = feed.follower(since=f"{feed.incarnation}.4")
     Driven().exchange.follow(follower, 0)
     assert follower.stats.pending == 1 + 65_536, "the first was removed at 4"
-    assert got(feed, 3) == f"<0>hello,<0>gap null,<1>a1,<{last}>b1,"
+    assert got(feed, 3) == f"<-1>hello,<0>gap null,<1>a1,<{last}>b1,"
 
 
 def test_a_client_that_breaks_off_while_newer_values_overtake_older_ones_misses_none() -> None:
@@ -215,9 +215,9 @@ def test_what_was_published_since_comes_again_out_of_so_many_bytes() -> None:
     assert got(feed) == "<5>hello,"
     assert got(feed, 3) == "<3>hello,<4>c1,<5>a3,"
     assert got(feed, 2) == "<2>hello,<3>a2,<4>c1,<5>a3,"
-    assert got(feed, 1) == "<2>hello,<2>gap 1,<3>a2,<4>c1,<5>a3,"
-    assert got(feed, "x.1") == "<2>hello,<2>gap null,<3>a2,<4>c1,<5>a3,"
-    assert got(feed, 0, keys={"a"}) == "<2>hello,<2>gap null,<4>a2,<5>a3,"
+    assert got(feed, 1) == "<1>hello,<2>gap 1,<3>a2,<4>c1,<5>a3,"
+    assert got(feed, "x.1") == "<-1>hello,<2>gap null,<3>a2,<4>c1,<5>a3,"
+    assert got(feed, 0, keys={"a"}) == "<-1>hello,<2>gap null,<4>a2,<5>a3,"
 
 
 def test_a_feed_that_is_closed_gives_the_rest_and_ends() -> None:
@@ -248,7 +248,7 @@ def test_one_id_stands_for_all_feeds_of_a_response() -> None:
     publish(feeds[1], "b2")
     since = f"{feeds[1].incarnation}.1,{feeds[2].incarnation}.2"
     assert got(feeds, since) == "a1,<1,2>hello,<2,2>b2,"
-    assert got(feeds, since.split(",")[0]) == "a1,<1,0>hello,<1,0>gap null,<2,0>b2,<2,1>c1,<2,2>d1,"
+    assert got(feeds, since.split(",")[0]) == "a1,<1,-1>hello,<1,0>gap null,<2,0>b2,<2,1>c1,<2,2>d1,"
 
 
 def test_when_they_are_not_followed_any_more_nothing_keeps_them_but_who_asks() -> None:
@@ -323,3 +323,12 @@ def test_numbers_that_are_owed_no_more_take_no_room() -> None:
     assert taken < 50_000
     driven.push()
     assert re.sub(rb"[\w-]{8}\.", b"", driven.body) == b"<0>hello,<20000>a1,<20001>b1,"
+
+
+@pytest.mark.parametrize("since", [1, "x.1"])
+def test_one_that_breaks_off_before_it_has_the_gap_is_told_of_it_again(since: int | str) -> None:
+    feed = new_feed("a1", "b1", "a2", "c1", "a3", policy="every")
+    whole = got(feed, since)
+    hello = whole.split(",")[0]
+    had = f"{feed.incarnation}.{hello[1 : hello.index('>')]}"
+    assert got(feed, had) == whole

@@ -183,7 +183,7 @@ class Follower(Limited):
             if self._bases is not None:
                 self._bases.sent(payload)
         if self.progress is not None:
-            self.progress.taken()
+            self.progress.taken(payload)
         self._delivered += 1
         if self._owner is None:
             self._feed.delivered_late()

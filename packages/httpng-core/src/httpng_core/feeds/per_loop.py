@@ -211,7 +211,9 @@ class FeedLoop:
     def _opening(self, progress: Progress, group: Group, ids: Ids) -> list[Payload]:
         """Return what one that may have been here before starts with."""
         lost, missed = self._missed(progress.since, group, ids)
-        return ids.opening(lost, greets=progress.greets) + (self._values(group) if missed is None else missed)
+        progress.lost, progress.gap = lost, ids.gap(lost)
+        opening = ids.opening(progress.gap, greets=progress.greets)
+        return opening + (self._values(group) if missed is None else missed)
 
     def _missed(self, since: int | None, group: Group, ids: Ids) -> tuple[int, list[Payload] | None]:
         """Return what one has lost that had all up to `since`, and what it gets; `None`: it begins anew."""

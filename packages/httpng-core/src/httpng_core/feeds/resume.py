@@ -174,17 +174,26 @@ class Ids:
         """Return what goes before a payload that is offered to those in step."""
         return self.line(self.id_of(self.mark(backlog, offered)))
 
-    def opening(self, lost: int, *, greets: bool) -> list[Payload]:
-        """Return what a follower gets before all others that has lost so many, or `UNKNOWN`."""
-        resume, texts = self._resume, list[str]()
+    def opening(self, gap: Payload | None, *, greets: bool) -> list[Payload]:
+        """Return what a follower gets before all others, with what tells it of a gap, if there is one."""
+        resume, found = self._resume, list[Payload]()
         if greets and resume.first is not None:
             least, most = resume.retry_between
             milliseconds = round(random.uniform(least, most) * 1000)
-            texts.append(resume.first.replace("{retry}", str(milliseconds)))
-        if lost and resume.gap is not None:
-            texts.append(resume.gap.replace("{lost}", "null" if lost == UNKNOWN else str(lost)))
-        # They are no values, and nothing is a delta to them.
-        return [Payload(text.encode(), Mark(), inf, removes=True) for text in texts]
+            found.append(_notice(resume.first.replace("{retry}", str(milliseconds))))
+        return found if gap is None else [*found, gap]
+
+    def gap(self, lost: int) -> Payload | None:
+        """Return what tells a follower that it has lost so many, or `UNKNOWN`; `None`: nothing does."""
+        gap = self._resume.gap
+        if not lost or gap is None:
+            return None
+        return _notice(gap.replace("{lost}", "null" if lost == UNKNOWN else str(lost)))
+
+
+def _notice(text: str) -> Payload:
+    """Return a payload that is no value, and to which nothing is a delta."""
+    return Payload(text.encode(), Mark(), inf, removes=True)
 
 
 class Progress:
@@ -195,16 +204,20 @@ class Progress:
         greets: whether its client is to be told first that there are ids.
         id_of: makes its id, by a number, one with those of others; `None`: it is alone in its exchange.
         ids: what makes ids, once it follows.
+        lost: how many its client has lost before it came, or `UNKNOWN`.
+        gap: what tells its client of it, until that goes out: no id before it goes past the loss.
         mark: the number up to which its client is owed nothing more.
     """
 
-    __slots__ = ("_marked", "_most", "greets", "id_of", "ids", "mark", "since")
+    __slots__ = ("_marked", "_most", "gap", "greets", "id_of", "ids", "lost", "mark", "since")
 
     def __init__(self, since: int | None) -> None:
         self.since = since
         self.greets = True
         self.id_of: Callable[[Progress, int], str] | None = None
         self.ids: Ids | None = None
+        self.lost = 0
+        self.gap: Payload | None = None
         self.mark = self._marked = 0
         # The highest that is told, as what comes behind it isn't sent; `None`: all is.
         self._most: int | None = None
@@ -212,20 +225,25 @@ class Progress:
     def begin(self, ids: Ids, backlog: LatestBacklog | EveryBacklog) -> None:
         """Note that it follows, and what it begins with."""
         self.ids, self.mark = ids, ids.mark(backlog, None)
+        if self.gap is not None and self.since is not None:
+            # An id with `UNKNOWN` is unknown itself.
+            self.mark = UNKNOWN if self.lost == UNKNOWN else self.since
 
     def line_before(self, backlog: LatestBacklog | EveryBacklog, offered: Payload) -> bytes:
         """Return what goes before a payload that is offered."""
         ids = self.ids
         assert ids is not None
-        mark = ids.mark(backlog, offered)
+        mark = ids.mark(backlog, offered) if self.gap is None or self.gap is offered else self.mark
         if self._most is not None:
             mark = min(mark, self._most)
         self._marked = mark
         return ids.line(ids.id_of(mark) if self.id_of is None else self.id_of(self, mark))
 
-    def taken(self) -> None:
+    def taken(self, offered: Payload) -> None:
         """Note that what was offered last goes out."""
         self.mark = self._marked
+        if offered is self.gap:
+            self.gap = None
 
     def hold(self) -> None:
         """Tell no higher number any more: something behind this one is not sent."""
