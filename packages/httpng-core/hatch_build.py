@@ -26,6 +26,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # * an optional object without `__bool__` is true, whatever its `__len__` says;
 # * the type of a tuple with a star in it is written out, else its length may be taken for a constant;
 # * a class can't be changed at run time, and its instances have no attributes but the declared ones.
+
 _REQUIRED: Final = ("mypy[mypyc]>=2.4,<3", "setuptools>=70")
 _CHECKED_AS: Final = (
     # What is compiled is checked, and nothing else: not the rest of the package, nor what isn't installed.

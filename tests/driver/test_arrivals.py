@@ -204,9 +204,7 @@ async def test_what_was_read_when_the_server_begins_to_drain_is_answered(anyio_b
         assert [end.recv(1) for end in found.ends] == [b""] * 5
 
 
-async def test_each_gets_what_its_handler_returned(
-    anyio_backend_name: str,
-) -> None:
+async def test_each_gets_what_its_handler_returned(anyio_backend_name: str) -> None:
     shared: dict[str, Any] = {"headers": {"x-number": "0"}}
 
     def numbered(req: Request) -> dict[str, Any]:

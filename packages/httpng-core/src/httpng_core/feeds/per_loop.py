@@ -211,7 +211,10 @@ class FeedLoop:
     def _opening(self, progress: Progress, group: Group, ids: Ids) -> list[Payload]:
         """Return what one that may have been here before starts with."""
         lost, missed = self._missed(progress.since, group, ids)
-        progress.lost, progress.gap = lost, ids.gap(lost)
+        if lost == UNKNOWN:
+            # So is the id that its client keeps until it has been told.
+            progress.since = UNKNOWN
+        progress.gap = ids.gap(lost)
         opening = ids.opening(progress.gap, greets=progress.greets)
         return opening + (self._values(group) if missed is None else missed)
 

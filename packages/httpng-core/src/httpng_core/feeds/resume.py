@@ -200,23 +200,21 @@ class Progress:
     """Where a follower stands among the publications of a feed that gives ids.
 
     Attributes:
-        since: the number that its client came with, `None`: with none.
+        since: the number that its client came with, `None`: with none; `UNKNOWN`: one that tells nothing.
         greets: whether its client is to be told first that there are ids.
         id_of: makes its id, by a number, one with those of others; `None`: it is alone in its exchange.
         ids: what makes ids, once it follows.
-        lost: how many its client has lost before it came, or `UNKNOWN`.
-        gap: what tells its client of it, until that goes out: no id before it goes past the loss.
+        gap: what tells its client of a loss, until that goes out: no id before it goes past the loss.
         mark: the number up to which its client is owed nothing more.
     """
 
-    __slots__ = ("_marked", "_most", "gap", "greets", "id_of", "ids", "lost", "mark", "since")
+    __slots__ = ("_marked", "_most", "gap", "greets", "id_of", "ids", "mark", "since")
 
     def __init__(self, since: int | None) -> None:
         self.since = since
         self.greets = True
         self.id_of: Callable[[Progress, int], str] | None = None
         self.ids: Ids | None = None
-        self.lost = 0
         self.gap: Payload | None = None
         self.mark = self._marked = 0
         # The highest that is told, as what comes behind it isn't sent; `None`: all is.
@@ -226,8 +224,8 @@ class Progress:
         """Note that it follows, and what it begins with."""
         self.ids, self.mark = ids, ids.mark(backlog, None)
         if self.gap is not None and self.since is not None:
-            # An id with `UNKNOWN` is unknown itself.
-            self.mark = UNKNOWN if self.lost == UNKNOWN else self.since
+            # Made of `UNKNOWN`, an id is unknown itself.
+            self.mark = self.since
 
     def line_before(self, backlog: LatestBacklog | EveryBacklog, offered: Payload) -> bytes:
         """Return what goes before a payload that is offered."""

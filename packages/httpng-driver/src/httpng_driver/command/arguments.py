@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             "app", metavar="APP", nargs="?",
             help="module:name, path.py:name, path.lua, or a directory whose files are served",
         )  # fmt: skip
-        build = "compiled" if COMPILED and _DRIVER else "compiled in part" if COMPILED or _DRIVER else "pure"
+        build = ("pure", "compiled in part", "compiled")[COMPILED + _DRIVER]
         self.add_argument("--version", action="version", version=f"httpng {version} ({build})")
         for title in GROUPS:
             group = self.add_argument_group(title)
