@@ -42,9 +42,9 @@ def writing(driven: Driven2, sizes: list[int] | None = None) -> Begun:
     return begun
 
 
-def offered(driven: Driven2) -> bytes:
-    assert driven.connection.prepare() is Readiness.ASK
-    return b"".join(driven.connection.data_to_send(driven.now))
+def offered(driven: Driven2, limit: int | None = None) -> bytes:
+    assert driven.connection.prepare() is not Readiness.NOTHING
+    return b"".join(driven.connection.data_to_send(driven.now, limit))
 
 
 def give(driven: Driven2, wire: bytes) -> None:
@@ -100,6 +100,32 @@ def offered_by(driven: Driven2) -> tuple[Begun, bytes]:
     wire = offered(driven)
     driven.connection.bytes_accepted(0, driven.now)
     return begun, wire
+
+
+@pytest.mark.parametrize("limit", [1, 100, 10_000])
+def test_a_driver_may_bound_it_and_it_can_be_taken_back_all_the_same(limit: int) -> None:
+    driven = fast()
+    begun = writing(driven)
+    assert len(offered(driven, limit)) == 9 + limit
+    assert [exchange.committed for exchange, _ in begun] == [0, 0, 0]
+    driven.connection.bytes_accepted(0, driven.now)
+    begin = len(driven.wire)
+    give(driven, offered(driven, limit))
+    assert sum(body_sizes(driven.wire, begin).values()) == limit
+    driven.turn()
+    check_bodies(begun, SIZES)
+
+
+def test_the_socket_is_asked_first_only_where_the_client_is_slow() -> None:
+    """As everything that is offered can be taken back."""
+    driven = fast()
+    writing(driven)
+    assert driven.connection.prepare() is Readiness.OFFER
+    while driven.connection.prepare() is Readiness.OFFER:
+        # Refused again and again, what is offered shrinks to the smallest size.
+        assert driven.connection.data_to_send(driven.now)
+        driven.connection.bytes_accepted(0, driven.now)
+    assert driven.connection.prepare() is Readiness.ASK
 
 
 def test_what_was_refused_can_still_be_dropped() -> None:
@@ -184,7 +210,7 @@ def test_the_end_is_in_the_last_frame() -> None:
 
 @pytest.mark.parametrize("limit", [None, 1 << 20])
 def test_trailers_come_behind_it(limit: int | None) -> None:
-    """Also where a driver bounds what is made, so that it can't be taken back."""
+    """Also where a driver bounds what is offered."""
     driven = fast()
     exchange, stream = writing(driven, [50_000])[0]
     exchange.close(driven.now, trailers={"x-sum": "1"})

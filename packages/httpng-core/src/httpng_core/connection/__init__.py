@@ -257,8 +257,9 @@ class Connection:
         """Return whether there is something to send, and if the socket must be asked before `data_to_send`.
 
         `ASK`: the next frame would be accepted from a writer that still waits, and what is accepted stays
-        so; or the client has shown to be slow; or no frame can be taken back (HTTP/2, TLS). `OFFER`: `send()`
-        itself may be the question, a refused frame is taken back. Else `NOTHING`.
+        so; or the client has shown to be slow; or the next frame can't be taken back (TLS, and HTTP/2 but for
+        whole answers and bulk). `OFFER`: `send()` itself may be the question, a refused frame is taken back.
+        Else `NOTHING`.
         """
         endpoint = self._endpoint
         return endpoint.protocol.prepare() if endpoint.outbound.is_empty else _OFFER

@@ -197,6 +197,7 @@ class Answers:
             ):
                 # It goes by frames.
                 exchange.is_whole = False
+                stream.owner.active[stream.order] = stream
                 continue
             if head is not framed or size != framed_size:
                 framed, framed_size = head, size

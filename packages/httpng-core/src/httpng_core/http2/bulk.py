@@ -64,13 +64,16 @@ class Bulk:
         self.round = 0
         self.scheduler.begin(())
 
-    def offer(self, streams: dict[int, Stream]) -> bool:
-        """Offer what the next ones of the round have; return whether they have something.
+    def offer(self, streams: dict[int, Stream], limit: int | None) -> None:
+        """Offer what the next ones of the round have, `limit` bytes of bodies at most; else end the round.
 
         Each has one turn in an offer, and only streams of one urgency have: who is more urgent goes on.
         """
         session, scheduler, outbound = self._session, self.scheduler, self._endpoint.outbound
         left, window, most = outbound.size.limit, session.window, session.peer.max_frame
+        if limit is not None:
+            left = max(min(left, limit), 1)
+            most = min(most, left)
         share = max(left // self._share, LARGE)
         parts: list[Buffer] = []
         turns: list[tuple[Stream, Exchange, list[Buffer], int, bool]] = []
@@ -80,7 +83,7 @@ class Bulk:
             if stream is None:
                 break
             exchange = stream.exchange
-            if exchange is None or stream.order not in streams or not _has_bulk(stream, exchange):
+            if exchange is None or stream.order not in streams or not has_bulk(stream, exchange):
                 # It is over, or what is next has to be chosen.
                 scheduler.sent(stream, 0, more=False)
                 continue
@@ -100,12 +103,11 @@ class Bulk:
             wire += size + HEAD_SIZE * len(bodies)
         if not turns:
             self.end_round()
-            return False
+            return
         self._turns = turns
         if wire <= JOIN_BELOW:
             parts = [b"".join(parts)]
         outbound.offer_batch(parts, wire, self.taken, self.commit)
-        return True
 
     def taken(self, now: float) -> None:
         """Note that the kernel took all at once."""
@@ -153,7 +155,8 @@ class Bulk:
         return at
 
 
-def _has_bulk(stream: Stream, exchange: Exchange) -> bool:
+def has_bulk(stream: Stream, exchange: Exchange) -> bool:
+    """Return whether a stream can send what it has buffered, and that comes next on it."""
     flow = stream.flow
     return (
         exchange.buffered > 0
@@ -167,13 +170,10 @@ def _has_bulk(stream: Stream, exchange: Exchange) -> bool:
 def _bodies(exchange: Exchange, limit: int, room: int, most: int) -> tuple[list[Buffer], int]:
     """Return the bodies of frames of at most `most` bytes, and their size: about `limit`, at most `room`."""
     bodies = exchange.frames(min(limit, room), most)
-    size = 0
-    for number, body in enumerate(bodies):
-        if size + len(body) > room:
-            # The last may be a little more than was asked for.
-            del bodies[number:]
-            break
-        size += len(body)
+    size = sum(map(len, bodies))
+    while size > room:
+        # The last may be a little more than was asked for.
+        size -= len(bodies.pop())
     if not bodies:
         body = exchange.peek(min(room, most))
         return [body], len(body)
@@ -181,12 +181,15 @@ def _bodies(exchange: Exchange, limit: int, room: int, most: int) -> tuple[list[
 
 
 def _add_frames(parts: list[Buffer], stream_id: int, bodies: list[Buffer], last: bool) -> None:
-    size, head = -1, b""
-    for body in bodies:
-        if len(body) != size:
-            size = len(body)
-            head = frames.data_head(size, stream_id, False)
-        parts.append(head)
-        parts.append(body)
+    sizes = list(map(len, bodies))
+    size = sizes[0]
+    # Mostly they are as long as may be, but for the last.
+    made: list[Buffer] = [frames.data_head(size, stream_id, False)] * (2 * len(sizes))
+    made[1::2] = bodies
+    if sizes.count(size) < len(sizes):
+        for number, other in enumerate(sizes):
+            if other != size:
+                made[2 * number] = frames.data_head(other, stream_id, False)
     if last:
-        parts[-2] = frames.data_head(size, stream_id, True)
+        made[-2] = frames.data_head(sizes[-1], stream_id, True)
+    parts += made

@@ -2,12 +2,14 @@
 
 from typing import Final
 
+from httpng_core.http2.bulk import has_bulk
 from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.stream_states import HALF_CLOSED_REMOTE
 from httpng_core.http2.intake import Intake
 from httpng_core.http2.lifetime import Phase
 from httpng_core.http2.stream import Stream
 from httpng_core.sending.body import Buffer
+from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.states import ResponseState
 from httpng_core.sending.waits import HeadStage
 from httpng_core.wire.outbound import JOIN_BELOW
@@ -32,26 +34,42 @@ class Dealing(Intake):
             made = [b"".join(made)]
         outbound.queue(made)
 
-    def _has_frames(self) -> bool:
-        """Return whether there is something to send besides the answers that wait."""
-        for stream in self.streams.values():
+    def _has_more(self) -> bool:
+        """Return whether there is something to send besides the answers that wait.
+
+        If it is nothing but bulk, and the client is fast, a round of that has begun.
+        """
+        bulk, waiting, size = self.bulk, self.answers.waiting, self.endpoint.outbound.size
+        if bulk.round and not waiting:
+            return True
+        can_offer = size.frame > MAX_FRAME and not waiting and self.session.window > 0
+        idle: list[int] = []
+        ready: list[Stream] = []
+        has_other = False
+        for stream in self.active.values():
             exchange = stream.exchange
-            if exchange is None or exchange.head is None:
+            if exchange is None or _is_idle(stream, exchange):
+                idle.append(stream.order)
+            elif can_offer and has_bulk(stream, exchange):
+                ready.append(stream)
+            elif exchange.is_whole and exchange.head_stage is _BEGUN and waiting:
                 continue
-            # Of many streams most have nothing to say, and this costs less than to ask them.
-            if (
-                not exchange.buffered
-                and exchange.state is _STREAMING
-                and (exchange.queue is None or not exchange.queue.is_waited_in)
-                and exchange.head_stage is not _BEGUN
-                and not stream.rest
-            ):
-                continue
-            if exchange.is_whole and exchange.head_stage is _BEGUN and self.answers.waiting:
-                continue
-            if stream.can_send():
-                return True
-        return False
+            elif stream.can_send():
+                has_other = True
+                break
+        for order in idle:
+            del self.active[order]
+        if ready and not has_other:
+            bulk.begin(ready, are_all=len(ready) == len(self.streams))
+        return has_other or len(ready) > 0
+
+    def _is_bulk(self) -> bool:
+        """Return whether what goes next is bulk, of a round that has begun."""
+        if self.session.control or self.answers.waiting:
+            return False
+        if self.bulk.round:
+            return True
+        return self.endpoint.outbound.size.frame > MAX_FRAME and self._has_more() and self.bulk.round > 0
 
     def _rests(self) -> bool:
         """Return whether there is nothing to do but to read, as nothing is to be sent."""
@@ -79,7 +97,7 @@ class Dealing(Intake):
         """Return the streams that can send. Code of users runs in this, not while frames are made."""
         ready = []
         has_chosen, has_window = False, self.session.window > 0
-        for stream in list(self.streams.values()):
+        for stream in self._candidates():
             exchange = stream.exchange
             if exchange is None or exchange.head is None:
                 continue
@@ -88,15 +106,7 @@ class Dealing(Intake):
                 if exchange.head_stage is _BEGUN or (has_window and stream.flow.window > 0):
                     ready.append(stream)
                 continue
-            # Of many streams most have nothing to say, and this costs less than to ask them.
-            if (
-                exchange.state is _STREAMING
-                and (exchange.queue is None or not exchange.queue.is_waited_in)
-                and exchange.head_stage is not _BEGUN
-                and not stream.rest
-            ):
-                continue
-            if not stream.can_send():
+            if _is_idle(stream, exchange) or not stream.can_send():
                 continue
             if exchange.queue is not None:
                 has_chosen = True
@@ -107,6 +117,13 @@ class Dealing(Intake):
             # What ran may have ended any of them.
             return [stream for stream in ready if stream.order in self.streams and stream.can_send()]
         return ready
+
+    def _candidates(self) -> list[Stream]:
+        """Return the streams that may have something to frame: whole answers that wait go by frames now."""
+        for stream in self.answers.waiting:
+            if stream.order in self.streams:
+                self.active[stream.order] = stream
+        return list(self.active.values())
 
     def _send_one(self, stream: Stream, made: list[Buffer], limit: int, now: float) -> None:
         while True:
@@ -121,6 +138,8 @@ class Dealing(Intake):
                 return
 
     def _deal(self, ready: list[Stream], made: list[Buffer], limit: int, now: float) -> None:
+        if self.bulk.round:
+            self.bulk.end_round()
         if len(ready) == 1:
             self._send_one(ready[0], made, limit, now)
             return
@@ -137,43 +156,19 @@ class Dealing(Intake):
             scheduler.sent(stream, size, more=size > 0 and stream.can_go_on)
         self.bulk.end_round()
 
-    def _offers_bulk(self) -> bool:
-        """Offer what streams have buffered, if nothing else is to be sent; return whether there was any."""
-        bulk, streams = self.bulk, self.streams
-        if self.session.control or self.answers.waiting:
-            return False
-        if bulk.round and bulk.offer(streams):
-            return True
-        ready = self._buffered()
-        if not ready:
-            return False
-        bulk.begin(ready, are_all=len(ready) == len(streams))
-        return bulk.offer(streams)
-
-    def _buffered(self) -> list[Stream]:
-        """Return the streams that can send what they have buffered; none, if another has something else."""
-        found: list[Stream] = []
-        if self.session.window <= 0:
-            return found
-        for stream in self.streams.values():
-            exchange = stream.exchange
-            if exchange is None or exchange.head is None:
-                continue
-            begun = exchange.head_stage is _BEGUN
-            if exchange.buffered and not begun and not stream.rest:
-                if stream.flow.window > 0:
-                    found.append(stream)
-            elif (
-                begun
-                or stream.rest
-                or exchange.state is not _STREAMING
-                or (exchange.queue is not None and exchange.queue.is_waited_in)
-            ) and stream.can_send():
-                return []
-        return found
-
     def _send_turn(self, stream: Stream, made: list[Buffer], limit: int, now: float, is_fast: bool) -> int:
         exchange, size = stream.exchange, 0
         if is_fast and exchange is not None and exchange.buffered > MAX_FRAME:
             size = stream.send_many(made, limit)
         return size or stream.send(made, limit, now)
+
+
+def _is_idle(stream: Stream, exchange: Exchange) -> bool:
+    """Return whether an exchange has nothing to send, and `Stream.wake` is called before it has."""
+    return exchange.head is None or (
+        not exchange.buffered
+        and exchange.state is _STREAMING
+        and (exchange.queue is None or not exchange.queue.is_waited_in)
+        and exchange.head_stage is not _BEGUN
+        and not stream.rest
+    )

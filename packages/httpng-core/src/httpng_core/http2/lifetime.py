@@ -54,6 +54,8 @@ class Lifetime:
         session: frames, flow control, HPACK.
         settings: limits and timeouts.
         streams: those that are open, by id.
+        active: those of them that may have something to frame; `Stream.wake` adds to them. Whole answers
+            that wait needn't be among them.
         uploads: the bodies that come in.
         answers: those that were given whole and wait.
         bulk: offers what streams have buffered.
@@ -70,6 +72,7 @@ class Lifetime:
         "_must_move_since",
         "_phase",
         "_touched",
+        "active",
         "answers",
         "bulk",
         "endpoint",
@@ -87,6 +90,7 @@ class Lifetime:
         self.session = session
         self.settings = settings
         self.streams: dict[int, Stream] = {}
+        self.active: dict[int, Stream] = {}
         self.uploads = Uploads(session, settings)
         self.answers = Answers(endpoint, session)
         self._phase = Phase.OPEN
@@ -123,7 +127,7 @@ class Lifetime:
 
     def answers_taken(self, taken: list[Stream], now: float) -> None:
         """Note that the kernel took whole answers; for most that is what `stream_over` does, in one go."""
-        endpoint, host, streams = self.endpoint, self.host, self.streams
+        endpoint, host, streams, active = self.endpoint, self.host, self.streams, self.active
         admission, note, closes, count = host.admission, host.note_end, False, 0
         for stream in taken:
             exchange = stream.exchange
@@ -142,6 +146,7 @@ class Lifetime:
             if stream.closes:
                 closes = True
             del streams[stream.order]
+            active.pop(stream.order, None)
         admission.under_way -= count
         self._flushing -= count
         # The rest is done for the last of them.
@@ -207,6 +212,7 @@ class Lifetime:
             return 0
         # The ordinary case: it rests as before.
         self.streams.clear()
+        self.active.clear()
         self._kept_stall_timeout = 0.0
         self._idle_since = self._must_move_since = now
         due, deadline = now + self.settings.keepalive_timeout, endpoint.deadline
@@ -298,6 +304,7 @@ class Lifetime:
     def _forget(self, stream: Stream, now: float) -> None:
         """Note that a stream is over: the next one may begin, the connection may be idle, or done."""
         self.streams.pop(stream.order, None)
+        self.active.pop(stream.order, None)
         if self.bulk.round:
             self.bulk.end_round()
         endpoint = self.endpoint
@@ -350,7 +357,7 @@ class Lifetime:
 
     def _end_all(self, now: float, cause: Cause, *, resets: bool = False) -> None:
         """Cancel every exchange; or, where the client is at fault, reset it if its handler is done."""
-        streams, self.streams = self.streams, {}
+        streams, self.streams, self.active = self.streams, {}, {}
         for stream in streams.values():
             if stream.exchange is None:
                 continue

@@ -10,7 +10,6 @@ from typing import Final
 from httpng_core.config.settings import Settings
 from httpng_core.http2.dealing import Dealing
 from httpng_core.http2.engine.errors import FatalError
-from httpng_core.http2.engine.frames import MAX_FRAME
 from httpng_core.http2.engine.session import Session
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.lifetime import Phase
@@ -199,20 +198,21 @@ class Http2(Dealing):
         return inf
 
     def prepare(self) -> Readiness:
-        """Return whether there is something to frame; most frames can't be taken back, so ask the socket."""
+        """Return whether there is something to frame; ask the socket before frames that can't be taken back.
+
+        What is offered can be: whole answers, and bulk.
+        """
         if self.session.control:
             return _ASK
         waiting, streams = self.answers.waiting, self.streams
         if not streams:
             return _NOTHING
         self._goes_together = False
-        if self.bulk.round and not waiting:
-            # If nobody of the round can send, all are looked at.
-            return _ASK
-        if len(waiting) != len(streams) and self._has_frames():
+        if self.active and self._has_more():
             # Something was written since it rested; what is framed next may not be all of it.
             self.endpoint.at_rest = False
-            return _ASK
+            can_offer = self.bulk.round and not waiting and not self.endpoint.outbound.size.asks_first
+            return _OFFER if can_offer else _ASK
         if waiting:
             self._goes_together = True
             return _ASK if self.endpoint.outbound.size.is_slow else _OFFER
@@ -230,7 +230,9 @@ class Http2(Dealing):
             if not outbound.is_empty:
                 return
             # None can go whole.
-        if limit is None and streams and outbound.size.frame > MAX_FRAME and self._offers_bulk():
+        if self.active and self._is_bulk():
+            # If nobody of the round can send, there are no frames: the socket may not have been asked.
+            self.bulk.offer(streams, limit)
             return
         # What is made is committed, so no more than a frame may commit elsewhere.
         most = outbound.size.frame - _SEALED_LESS if outbound.is_sealed else outbound.size.frame

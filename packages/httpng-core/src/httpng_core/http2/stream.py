@@ -97,6 +97,11 @@ class Stream(Framing):
 
     # What the exchange tells (`Transport`) ------------------------------------------------------------
 
+    def wake(self) -> None:
+        """Note that there may be something new to frame, and tell the driver."""
+        self.owner.active[self.order] = self
+        self.host.wake()
+
     def send_interim(self, head: ResponseHead, now: float) -> None:
         """Send an informational response, unless the client doesn't read."""
         session = self._session

@@ -194,7 +194,7 @@ class Answering(Queueing):
             self.state = _STREAMING
         if self.stalls is not None:
             self.stalls.begin(now)
-        self.host.wake()
+        self.transport.wake()
 
     def _give_trailers(self, fields: Fields, headers: HeaderSource | None) -> None:
         if self.head is None:
@@ -232,7 +232,7 @@ class Answering(Queueing):
             if self.incoming is not None:
                 self.incoming.abandon("its handler is done", now)
             self.transport.exchange_ended(self, now)
-            self.host.wake()
+            self.transport.wake()
 
     def _cut(self, cause: Cause, now: float) -> None:
         self.cause = cause
@@ -245,7 +245,7 @@ class Answering(Queueing):
         if self.incoming is not None:
             self.incoming.abandon("its handler is done", now)
         self.transport.exchange_ended(self, now)
-        self.host.wake()
+        self.transport.wake()
 
 
 Answers = list[tuple[Answering, ResponseHead, bytes]]

@@ -158,7 +158,7 @@ class Asker:
         last, confirming.last = confirming.last, None
         exchange.accept(self._question(exchange.current), now)
         confirming.last = last
-        exchange.host.wake()
+        exchange.transport.wake()
         self._next = now + exchange.settings.confirm_interval
         if not confirming.asked:
             self._answer.begin(now)

@@ -11,6 +11,7 @@ What most responses never need (the lag book, the path) is made at first use.
 """
 
 from collections import deque
+from functools import lru_cache
 from math import inf
 from typing import Final
 
@@ -245,13 +246,11 @@ class ResponseBody:
                 made.append(piece)
                 limit -= rest
             else:
-                view = memoryview(piece)
-                while rest > 0 and limit > 0:
-                    part = min(rest, size)
-                    made.append(view[offset : offset + part])
-                    offset += part
-                    rest -= part
-                    limit -= part
+                view, stop = memoryview(piece), len(piece)
+                if rest > limit:
+                    stop = min(stop, offset - (-limit // size) * size)
+                made += map(view.__getitem__, _slices(offset, stop, size))
+                limit -= stop - offset
             offset = 0
             if limit <= 0:
                 break
@@ -335,3 +334,9 @@ class ResponseBody:
             self._lag_book = None
         else:
             book.pay(reached)
+
+
+@lru_cache(64)
+def _slices(start: int, stop: int, size: int) -> list[slice]:
+    """Return what cuts a piece up. Handlers mostly write pieces of one size, so these are known."""
+    return [slice(at, at + size) for at in range(start, stop, size)]

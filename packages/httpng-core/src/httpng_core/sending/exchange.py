@@ -69,7 +69,7 @@ class Exchange(Answering):
         self.state = state
         self.head_given = True
         self._give_head(head, head.content_length)
-        self.host.wake()
+        self.transport.wake()
         return self._await(HeaderWrite(deadline))
 
     def write(
@@ -163,7 +163,7 @@ class Exchange(Answering):
             self.last_whole = self._calls
             message.accept(self.current)
             self.accept(frame, now)
-            self.host.wake()
+            self.transport.wake()
             return DONE
         if path is not None:
             path.refused(now)
@@ -350,7 +350,7 @@ class Exchange(Answering):
         self.head_given = True
         self._give_head(head, None)
         self.drops, self.tunnel = False, tunnel
-        self.host.wake()
+        self.transport.wake()
         self.transport.tunnel_opened(self, now)
         if self.draining and self.tunnel is tunnel:
             # Nobody was there to be told when the drain began.

@@ -175,7 +175,7 @@ class ResponseLife(ResponseBody):
         if self.queue is not None and self.queue.finish_follows():
             is_told = True
             self.queue.advance(self, now, self._settle_write)
-            self.host.wake()
+            self.transport.wake()
         if self.tunnel is not None and not is_told:
             # Its handler may wait for the client alone.
             self.tunnel.drain(now)

@@ -130,7 +130,7 @@ class Outgoing(ResponseLife):
                 source.step_out()
             self.queue.set_limit(checked)
             self.queue.advance(self, now, self._settle_write)
-        self.host.wake()
+        self.transport.wake()
 
     # What became of the frames ------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ class Queueing(Tracking):
         if self.queue is not None:
             self.queue.advance(self, now, self._settle_write)
         # Who stood in line behind it may have been accepted.
-        self.host.wake()
+        self.transport.wake()
 
     def follow_failed(self, error: BaseException, now: float) -> None:
         """End the follow: what a function of the user's raised, that says what is wanted, is raised by it."""
@@ -35,7 +35,7 @@ class Queueing(Tracking):
         self._settle_write(follow, of_users(error, "keys"))
         queue.advance(self, now, self._settle_write)
         # Who stood in line behind it may have been accepted.
-        self.host.wake()
+        self.transport.wake()
 
     def count_broadcast(self) -> None:
         """Count what a broadcast has sent, if one does."""
@@ -86,7 +86,7 @@ class Queueing(Tracking):
             if self.drops and self.waits is not None:
                 # Dropped bytes count as sent, and no kernel will say so.
                 self.settle_waits()
-        self.host.wake()
+        self.transport.wake()
         return True
 
     def _write_along_path(self, data: bytes, deadline: float, until: Until, now: float) -> Pending:
@@ -109,7 +109,7 @@ class Queueing(Tracking):
             queue.advance(self, now, self._settle_write)
         if self.confirming is not None:
             self.confirming.look()
-        self.host.wake()
+        self.transport.wake()
         return write
 
     def _time_out(self, write: Write, now: float) -> None:
@@ -152,7 +152,7 @@ class Queueing(Tracking):
             self.settle_call(pending)
             # Who stood in line behind it may be accepted now.
             queue.advance(self, now, self._settle_write)
-            self.host.wake()
+            self.transport.wake()
         elif self.waits is not None:
             self.waits.withdraw(pending, self, self.head_stage)
 

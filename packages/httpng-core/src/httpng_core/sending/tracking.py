@@ -52,7 +52,7 @@ class Tracking(Stalling):
         if self.waits is not None and self.waits.pending:
             self.settle_waits()
         confirming.look()
-        self.host.wake()
+        self.transport.wake()
 
     def _track(self, until: Until) -> Until:
         """Return how far bytes have to come for a call that asks for more than "sent", or the window "auto".

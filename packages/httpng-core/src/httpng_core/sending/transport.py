@@ -30,6 +30,10 @@ class Transport:
     def __init__(self) -> None:
         self.host: Host = NO_HOST
 
+    def wake(self) -> None:
+        """Note that there may be something new to frame, and tell the driver."""
+        self.host.wake()
+
     def exchange_ended(self, exchange: "Outgoing", now: float) -> None:
         """Note that the handler is done: the flush begins."""
 

@@ -125,7 +125,7 @@ class Whole(Outgoing):
         if left:
             self.accept(data, now)
             self.transport.was_cut(left, now)
-            self.host.wake()
+            self.transport.wake()
         else:
             self.current += size
             self.committed += size

@@ -82,7 +82,7 @@ class Heartbeat:
         if not pongs or self._stopped or exchange.sent < self._pong_end:
             return
         exchange.accept(b"".join(control_frame(PONG, payload) for payload in pongs), now)
-        exchange.host.wake()
+        exchange.transport.wake()
         pongs.clear()
         self._pong_end = exchange.current
         # One that comes meanwhile is answered when this is out: what a client can make us hold is bounded.
@@ -106,6 +106,6 @@ class Heartbeat:
             return
         if verdict is Verdict.PING:
             exchange.accept(ping_at(exchange.current), now)
-            exchange.host.wake()
+            exchange.transport.wake()
             clock.pinged(exchange.current, now)
         self._watch()

@@ -356,7 +356,7 @@ class WebSocket(Tunnel):
             exchange.leave_queue()
             answer = "" if event is Event.CLOSED else reason
             exchange.accept(frames.close_frame(code, answer), now)
-            exchange.host.wake()
+            exchange.transport.wake()
             self._limit(now + (exchange.settings.ws_close_timeout if timeout is None else timeout))
         if action is Action.ANSWER or action is Action.END:
             exchange.end_tunnel(now)
