@@ -9,7 +9,6 @@ from httpng_core import (
     Event,
     Exchange,
     ExchangeEnded,
-    Feed,
     Host,
     Readiness,
     RequestReceived,
@@ -19,7 +18,6 @@ from httpng_core import (
 )
 from httpng_core.app.application import Application
 from httpng_core.connection import no_date
-from httpng_core.feeds.group import Group
 from httpng_core.http.dates import DateSource
 from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock
@@ -31,14 +29,6 @@ ENGINE = "fast"
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n"
 GET_10 = b"GET / HTTP/1.0\r\n\r\n"
-
-
-def group_of(feed: Feed) -> Group:
-    """Those who follow a feed in the one loop that does; one without followers, if none does."""
-    for loop in feed._loops.values():
-        for group in loop._groups.all:
-            return group
-    return Group(None, feed.clock, feed._backlog, lambda *left: None, is_closed=False)
 
 
 def promised_at_rest(connection: Connection) -> bool:

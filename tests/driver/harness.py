@@ -173,17 +173,17 @@ async def standstill(sock: socket.socket, *, is_full: bool = True) -> int:
 
 def turns_of(server: Server) -> int:
     """How many turns the server's first loop has taken."""
-    return server._hub.statistics().turns
+    return server.hub.statistics().turns
 
 
 def tasks_of(server: Server) -> int:
     """How many async handlers run in the server's first loop."""
-    return server._hub.statistics().tasks
+    return server.hub.statistics().tasks
 
 
 def pumps_of(server: Server) -> list[Pump]:
     """The server's ends of the connections in its first loop."""
-    return server._hub.pumps
+    return server.hub.pumps
 
 
 def pump_of(server: Server, client: Client) -> Pump:

@@ -54,28 +54,28 @@ class Received:
         self.body = bytearray()
         self.complete = False
         self._line = bytearray()
-        self._left: int | None = 0
+        self.left: int | None = 0
         self._chunk = "no"
         if method == "HEAD" or self.status in BODILESS:
             self.complete = True
         elif self.headers.get("transfer-encoding") == "chunked":
             self._chunk = "size"
         elif "content-length" in self.headers:
-            self._left = int(self.headers["content-length"])
-            self.complete = self._left == 0
+            self.left = int(self.headers["content-length"])
+            self.complete = self.left == 0
         else:
-            self._left = None
+            self.left = None
 
     def feed(self, data: bytes) -> bytes:
         """Takes what is of this response and gives the rest back."""
-        if self._left is None:
+        if self.left is None:
             self.body += data
             return b""
-        if self._left:
-            piece, data = data[: self._left], data[self._left :]
+        if self.left:
+            piece, data = data[: self.left], data[self.left :]
             self.body += piece
-            self._left -= len(piece)
-            self.complete = self._chunk == "no" and not self._left
+            self.left -= len(piece)
+            self.complete = self._chunk == "no" and not self.left
             return data
         return self._framing(data)
 
@@ -88,8 +88,8 @@ class Received:
 
     def _chunk_line(self, line: bytes) -> None:
         if self._chunk == "size":
-            self._left = int(line, 16)
-            self._chunk = "end" if self._left else "last"
+            self.left = int(line, 16)
+            self._chunk = "end" if self.left else "last"
         else:
             assert line == b""
             self.complete = self._chunk == "last"

@@ -702,7 +702,7 @@ class CoreMachine(RuleBasedStateMachine):
         assert received is not None
         if not served.ended:
             assert served.drops or len(received.body) == served.length, "it isn't complete on the wire"
-        assert received.complete or received._left is None
+        assert received.complete or received.left is None
         assert not self.tail or self.offer is None
         if not served.drops and not served.substituted:
             assert received.body == served.accepted(stats.current)
@@ -718,7 +718,7 @@ class CoreMachine(RuleBasedStateMachine):
         if not served.drops:
             assert received.body == served.accepted(stats.current)
             assert not received.complete or len(received.body) == served.length
-        if received._left is None:
+        if received.left is None:
             assert self.connection.close_expected() is Closing.RESET, "else it would pass for complete"
         else:
             # The end of the last chunk may still be to go.

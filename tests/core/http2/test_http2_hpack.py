@@ -44,7 +44,7 @@ def test_streams_that_are_over_are_forgotten_by_h2() -> None:
         assert isinstance(exchange.transport, Stream)
         session = exchange.transport.owner.session
         assert isinstance(session, ReferenceSession)
-        streams.append(ref(session._h2.streams[max(session._h2.streams)]))
+        streams.append(ref(session.h2.streams[max(session.h2.streams)]))
         exchange.finish(driven.now)
         driven.turn()
         assert sum(stream() is not None for stream in streams) <= 2

@@ -135,7 +135,7 @@ class Pair:
     def compare(self) -> None:
         fast, reference = self.fast.session, self.reference.session
         assert (reference.window, reference.last_stream) == (fast.window, fast.last_stream)
-        assert said(reference._credit) == said(fast._credit)
+        assert said(reference.credit) == said(fast.credit)
         assert list(map(said, reference.streams.open.values())) == list(map(said, fast.streams.open.values()))
         told, tells = [
             [(one.kind, one.stream_id, b"" if one.kind == 3 else one.payload) for one in end.answers]

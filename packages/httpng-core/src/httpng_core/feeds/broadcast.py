@@ -110,6 +110,21 @@ class Broadcast:
         """How many places there are, those of members that are gone included."""
         return len(self._members)
 
+    @property
+    def members(self) -> int:
+        """How many are in step."""
+        return len(self._members) - self._gone
+
+    @property
+    def joining(self) -> int:
+        """How many step in as soon as that is the same for all."""
+        return len(self._candidates)
+
+    @property
+    def pending(self) -> int:
+        """How many payloads are to be sent, the one that is being sent included."""
+        return len(self._backlog) + (self._payload is not None)
+
     # What feeds and followers do ----------------------------------------------------------------------
 
     def add(self, payload: Payload) -> None:
@@ -176,7 +191,7 @@ class Broadcast:
         """Return how many payloads `member` has not been sent."""
         return len(self._backlog) + (self._payload is not None and member.slot >= self._cursor)
 
-    def pending(self, member: "Follower") -> list[Payload]:
+    def pending_for(self, member: "Follower") -> list[Payload]:
         """Return what `member` has not been sent, in order."""
         payloads = self._backlog.payloads()
         if self._payload is not None and member.slot >= self._cursor:

@@ -232,7 +232,7 @@ class Follower(Limited):
             return
         assert self._owner is not None
         self._owner.settle_counts(self)
-        for payload in broadcast.pending(self):
+        for payload in broadcast.pending_for(self):
             if self._group.merger is not None:
                 # No more than one can be there: what a pass is sending.
                 self._held = self._unsent(payload.key) or self._held

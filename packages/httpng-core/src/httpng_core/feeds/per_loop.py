@@ -34,21 +34,27 @@ class FeedLoopStatistics:
     Attributes:
         followers: how many follow there.
         in_step: how many of these have had the same, and share what comes next.
+        apart: how many of these are served each for itself.
+        joining: how many of those apart are to be in step as soon as they are owed the same.
         values: how many payloads are kept for those that join.
         handed: how many payloads wait for the thread of the loop.
         drivers: how many broadcasts there are: for each group of followers one for each version of HTTP.
         scheduled: how many of these were asked to send.
         places: how many places they look at, those of followers that are gone included.
+        pending: how many payloads they have to send, the ones that are being sent included.
         groups: how many groups of followers there are that want the same keys.
     """
 
     followers: int
     in_step: int
+    apart: int
+    joining: int
     values: int
     handed: int
     drivers: int
     scheduled: int
     places: int
+    pending: int
     groups: int
 
 
@@ -252,12 +258,15 @@ class FeedLoop:
         broadcasts = [broadcast for group in groups for broadcast in group.broadcasts]
         return FeedLoopStatistics(
             followers=len(self._followers),
-            in_step=len(self._followers) - sum(group.apart for group in groups),
+            in_step=sum(broadcast.members for broadcast in broadcasts),
+            apart=sum(group.apart for group in groups),
+            joining=sum(broadcast.joining for broadcast in broadcasts),
             values=len(self._latest),
             handed=len(self._inbox),
             drivers=len(broadcasts),
             scheduled=sum(broadcast.is_scheduled for broadcast in broadcasts),
             places=sum(broadcast.places for broadcast in broadcasts),
+            pending=sum(broadcast.pending for broadcast in broadcasts),
             groups=len(groups),
         )
 

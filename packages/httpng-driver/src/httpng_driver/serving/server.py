@@ -57,6 +57,11 @@ class Server:
         application.control = self._service
 
     @property
+    def hub(self) -> Hub:
+        """What serves connections in the event loop that `serve` runs in; for looking at."""
+        return self._hub
+
+    @property
     def admin(self) -> ListenAddress | None:
         """Where operators ask it, with its real port; `None`: nowhere."""
         return None if self._admin is None else self._admin.addresses[0]

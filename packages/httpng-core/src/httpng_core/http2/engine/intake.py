@@ -236,7 +236,7 @@ class Intake(Sending):
 
     def _take_data(self, frame: Frame, now: float) -> None:
         stream_id, size, data = frame.stream_id, frame.size, frame.payload
-        if not self._credit.receive(size):
+        if not self.credit.receive(size):
             raise FatalError(FLOW_CONTROL_ERROR, "more DATA than the connection's window allows")
         end = frame.flags & frames.END_STREAM != 0
         if not data and not end:

@@ -36,6 +36,7 @@ class Sending:
         control: control frames that are to be sent, in order, before any frame that is made later.
         control_size: how many bytes they are.
         peer: what the client's settings allow.
+        credit: what the client may send on the connection.
         streams: all streams.
         window: how many body bytes the client allows on the connection.
         last_stream: the last request that was taken.
@@ -45,7 +46,6 @@ class Sending:
     """
 
     __slots__ = (
-        "_credit",
         "_has_announced",
         "_is_table_empty",
         "_limits",
@@ -53,6 +53,7 @@ class Sending:
         "broadcast_sent",
         "control",
         "control_size",
+        "credit",
         "is_leaving",
         "last_stream",
         "must_empty_table",
@@ -63,7 +64,7 @@ class Sending:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._credit = Credit(FIRST_WINDOW)
+        self.credit = Credit(FIRST_WINDOW)
         self._has_announced = False
         self._is_table_empty = False
         self.must_empty_table = False
@@ -270,7 +271,7 @@ class Sending:
             self._push(frames.window_update(stream.stream_id, increment))
 
     def _give_connection(self, size: int) -> None:
-        increment = self._credit.consume(size)
+        increment = self.credit.consume(size)
         if increment:
             self._push(frames.window_update(0, increment))
 

@@ -85,7 +85,7 @@ class Session(Intake):
         self.has_settings = False
         self.is_partial = False
         self._push(announcement(config.max_streams, config.max_header_list, config.has_connect))
-        self._push(frames.window_update(0, self._credit.widen(CONNECTION_WINDOW)))
+        self._push(frames.window_update(0, self.credit.widen(CONNECTION_WINDOW)))
         if upgrade is not None:
             self._begin_upgraded(upgrade)
 

@@ -52,13 +52,17 @@ class Cutter(FrameReader):
 
 
 class ReferenceSession(Session):
-    """One connection, read by h2. See `Session`."""
+    """One connection, read by h2. See `Session`.
 
-    __slots__ = ("_h2", "_list", "_max_fields")
+    Attributes:
+        h2: what reads it.
+    """
+
+    __slots__ = ("_list", "_max_fields", "h2")
 
     def __init__(self, config: Config, now: float, upgrade: bytes | None = None) -> None:
         super().__init__(config, now, upgrade)
-        self._h2 = ServerH2(config, upgrade)
+        self.h2 = ServerH2(config, upgrade)
         self._reader = Cutter(config.max_header_list + ROOM_TO_REFUSE)
         self._max_fields = config.max_fields
         # The header list of the request that begins.
@@ -84,10 +88,10 @@ class ReferenceSession(Session):
             self._limits.count_settings(size // 6, now)
         elif kind not in _COUNTED_ELSEWHERE:
             self._limits.count_control(now)
-        self._h2.lend(self.streams, self.window, self._credit.window)
-        happened, answer = self._h2.read(frames.frame_head(size, kind, flags, stream_id) + frame.payload)
+        self.h2.lend(self.streams, self.window, self.credit.window)
+        happened, answer = self.h2.read(frames.frame_head(size, kind, flags, stream_id) + frame.payload)
         if kind == frames.DATA:
-            self._credit.receive(size)
+            self.credit.receive(size)
         if answer and kind in _ANSWERED:
             self._push(answer)
         elif answer:
@@ -97,7 +101,7 @@ class ReferenceSession(Session):
             self._limits.count_control(now)
         for event in happened:
             self._take_event(event, frame, now)
-        self.window = self._h2.take_back(self.streams)
+        self.window = self.h2.take_back(self.streams)
 
     def _take_refusal(self, frame: Frame, code: int, now: float) -> None:
         """Act on the RST_STREAM with which h2 answers a frame of a stream that is over, for the client."""
@@ -168,4 +172,4 @@ class ReferenceSession(Session):
 
     def _ended(self, stream_id: int) -> int:
         """Return the state of a stream of which the request is whole."""
-        return CLOSED if self._h2.streams[stream_id].closed else HALF_CLOSED_REMOTE
+        return CLOSED if self.h2.streams[stream_id].closed else HALF_CLOSED_REMOTE
