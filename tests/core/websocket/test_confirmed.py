@@ -484,6 +484,24 @@ def test_it_is_so_on_http2() -> None:
     assert socket.ws.stats(socket.now).confirmed == 600
 
 
+def test_a_question_goes_out_on_http2_while_the_handler_does_nothing() -> None:
+    socket = Socket2(confirm_interval=1.0, ws_ping_interval=inf)
+    stream = socket.accept()
+
+    def passed(seconds: float) -> list[int]:
+        socket.clock.now += seconds
+        socket.connection.handle_timeout(socket.now)
+        socket.turn()
+        return [first & 0xF for first, _ in frames(bytes(stream.body))]
+
+    assert socket.ws.send("a" * 600, socket.now, 100, 1 << 20, CONFIRMED).result is None
+    assert passed(0) == [TEXT, PING]
+    socket.say(frame(PONG, frames(bytes(stream.body))[-1][1]))
+    assert socket.ws.send("b" * 600, socket.now, 100, 1 << 20, CONFIRMED).result is None
+    assert passed(0.5) == [TEXT, PING, TEXT]
+    assert passed(0.5) == [TEXT, PING, TEXT, PING]
+
+
 # Whatever happens -------------------------------------------------------------------------------------
 
 

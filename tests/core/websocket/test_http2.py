@@ -1,8 +1,10 @@
 """WebSockets on HTTP/2 (RFC 8441): a stream is the connection, and credit is the backpressure."""
 
+from math import inf
+
 import pytest
 from tests.core.driving2 import Driven2
-from tests.core.websocket.speaking import PONG, TEXT, close, frame, frames, messages
+from tests.core.websocket.speaking import PING, PONG, TEXT, close, frame, frames, messages
 
 from httpng_core import Feed, HandshakeError
 from httpng_core.testing.http2_client import ReceivedStream
@@ -206,3 +208,19 @@ def test_the_window_of_a_follow_counts_bytes_of_messages(window: int, fit: int) 
         socket.connection.bytes_acknowledged(socket.connection.accepted, socket.now)
         socket.turn()
     assert messages(bytes(stream.body)) == [f"tick{number}" for number in range(5)]
+
+
+def test_a_ping_is_answered_while_the_handler_does_nothing() -> None:
+    socket = Socket2(ws_ping_interval=inf)
+    stream = socket.accept()
+    socket.say(frame(PING, b"there?"))
+    assert frames(bytes(stream.body)) == [(0x80 | PONG, b"there?")]
+
+
+def test_a_client_that_says_nothing_is_asked_while_the_handler_does_nothing() -> None:
+    socket = Socket2(ws_ping_interval=3)
+    stream = socket.accept()
+    socket.clock.now += 3
+    socket.connection.handle_timeout(socket.now)
+    socket.turn()
+    assert [first & 0xF for first, _ in frames(bytes(stream.body))] == [PING]
