@@ -12,6 +12,7 @@ from httpng_core import (
     CALLS_PER_TURN,
     COMPILED,
     SECONDS_PER_TURN,
+    Address,
     Application,
     AsgiHandler,
     BodyError,
@@ -732,6 +733,30 @@ def test_it_is_off_by_default(caplog: pytest.LogCaptureFixture) -> None:
 def test_refused_requests_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     (message,) = logged(caplog, lambda loop: loop.connect().send(b"\0"))
     assert message.startswith("refused a request of 192.0.2.1: 400 ")
+
+
+@pytest.mark.parametrize(
+    ("peer", "name"), [(Address("", 0, "AF_UNIX", protocol="unix"), "unix:"), (Address("", 0), "-")]
+)
+def test_a_client_without_an_address_has_a_name_in_each_line(
+    caplog: pytest.LogCaptureFixture, peer: Address, name: str
+) -> None:
+    def fails(req: Request) -> None:
+        raise RuntimeError("broken")
+
+    app = Application(fails)
+    runner = app.runner(Clock())
+    with caplog.at_level(logging.INFO, "httpng"):
+        for sent in (b"\0", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"):
+            connection = app.connection(0.0, peer=peer)
+            connection.receive_data(sent, 0.0)
+            runner.serve(connection)
+            connection.connection_lost(0.0)
+            runner.serve(connection)
+    refused, failed, ended = [record.getMessage() for record in caplog.records]
+    assert refused.startswith(f"refused a request of {name}: 400 ")
+    assert failed == f"handler error on GET / of {name} (answered with 500)"
+    assert ended.startswith(f'{name} "GET /" was cancelled: ')
 
 
 # Application ------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def log_handler_error(exchange: Exchange, told: object = "", error: BaseExceptio
         "handler error on %s %s of %s (%s)%s%s",
         shortened(request.method),
         shortened(request.path),
-        request.peer.host or "-",
+        request.peer,
         _standing(exchange),
         ": " if told != "" else "",
         # An error as it is: whoever handles the record may look at it, as a `Loopback` does.

@@ -302,7 +302,7 @@ def _refuse(exchange: Exchange, error: BodyError, now: float) -> None:
     if not exchange.is_over:
         request = exchange.request
         _log.info(
-            "refused %s %s of %s: %d %s", request.method, request.path, request.peer.host, error.status, error
+            "refused %s %s of %s: %d %s", request.method, request.path, request.peer, error.status, error
         )
         exchange.refuse(error.status, str(error), now)
 

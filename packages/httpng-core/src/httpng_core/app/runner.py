@@ -299,13 +299,11 @@ class Runner:
             if event.exchange.settings.access_log:
                 self._access.ended(event)
         elif isinstance(event, TlsFailed):
-            self._strangers.info("TLS with %s failed: %s", event.peer.host, event.reason)
+            self._strangers.info("TLS with %s failed: %s", event.peer, event.reason)
         elif isinstance(event, ConnectionDropped):
-            self._strangers.info("dropped a connection of %s: %s", event.peer.host, event.reason)
+            self._strangers.info("dropped a connection of %s: %s", event.peer, event.reason)
         else:
-            self._strangers.info(
-                "refused a request of %s: %d %s", event.peer.host, event.status, event.reason
-            )
+            self._strangers.info("refused a request of %s: %d %s", event.peer, event.status, event.reason)
             settings = self._served.configuration.settings
             if settings.access_log:
                 self._access.refused(event, as_json=settings.access_log_format == "json")
@@ -319,7 +317,7 @@ class Runner:
             logging.INFO if event.outcome == "cancelled" else logging.WARNING,
             f"{event.end}: ",
             '%s "%s %s" was %s: %s; current=%d sent=%d acked=%s%s end=%s',
-            request.peer.host,
+            request.peer,
             shortened(request.method),
             shortened(request.path),
             event.outcome,

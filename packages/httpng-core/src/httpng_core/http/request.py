@@ -102,6 +102,12 @@ class Address:
     type: Literal["SOCK_STREAM"] = "SOCK_STREAM"
     protocol: Literal["tcp", "unix"] = "tcp"
 
+    def __str__(self) -> str:
+        """Return what logs say of it: never nothing, though clients of Unix sockets have no path."""
+        if self.host:
+            return self.host
+        return "unix:" if self.family == "AF_UNIX" else "-"
+
 
 UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
