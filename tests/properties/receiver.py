@@ -45,7 +45,11 @@ class Receiver:
 
 
 class Received:
-    """One response, as far as it has come."""
+    """One response, as far as it has come.
+
+    Attributes:
+        left: how much is to come of the body, or of a chunk; `None` if it ends with the connection.
+    """
 
     def __init__(self, head: bytes, method: str) -> None:
         status, *lines = head.decode("latin-1").split("\r\n")
@@ -53,8 +57,8 @@ class Received:
         self.headers = dict(line.split(": ", 1) for line in lines)
         self.body = bytearray()
         self.complete = False
-        self._line = bytearray()
         self.left: int | None = 0
+        self._line = bytearray()
         self._chunk = "no"
         if method == "HEAD" or self.status in BODILESS:
             self.complete = True

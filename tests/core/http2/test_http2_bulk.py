@@ -43,7 +43,7 @@ def writing(driven: Driven2, sizes: list[int] | None = None) -> Begun:
 
 
 def offered(driven: Driven2, limit: int | None = None) -> bytes:
-    assert driven.connection.prepare() is not Readiness.NOTHING
+    assert driven.connection.prepare() is Readiness.OFFER
     return b"".join(driven.connection.data_to_send(driven.now, limit))
 
 
