@@ -35,118 +35,14 @@ def _lines(text: str) -> dict[str, set[str]]:
 PRIVATE_IMPORTS = _lines(
     """
     backends/test_log_output: driver.command.log_output
-    budget/test_http2_sends: asyncio.reactor driver.loop.accepted driver.loop.hub
-    budget/test_metrics_calls: driver.loop.meter
-    core/app/test_reload: core.sending.states
-    core/app/test_static: core.app.directory core.http.preconditions core.testing.http1_client
-    core/driving: core.app.application core.connection.no_date core.http.dates
-    core/driving: core.sending.calls core.testing.http1_client
-    core/driving2: core.testing.http2_client
-    core/feeds/test_feed: core.feeds.follower core.sending.calls core.sending.host
-    core/feeds/test_feed_loops: core.feeds.follower core.sending.calls
-    core/feeds/test_filters: core.sending.calls
-    core/feeds/test_many: core.sending.calls
-    core/feeds/test_broadcast: core.feeds.follower
-    core/http/test_conditions: core.http.dates core.http.media_types core.http.preconditions
-    core/http/test_conditions: core.http.request
-    core/http/test_response: core.http.response
-    core/http1/reading: core.http1.parsed core.http1.parser core.http1.reference core.http1.refused
-    core/http1/test_chunked: core.http1.chunked
-    core/http1/test_head: core.http.request core.http1.head
-    core/http1/test_http1_responses: core.config.settings core.http1.framer core.wire.frame
-    core/http1/test_parser: core.errors core.http1.parsed core.http1.parser core.http1.reference
-    core/http1/test_parser: core.http1.refused
-    core/http1/test_streaming: core.http1.parsed core.http1.parser core.http1.refused
-    core/http2/engine/driving: core.http2.engine.events core.http2.engine.frames
-    core/http2/engine/driving: core.http2.engine.session core.http2.engine.session_config
-    core/http2/engine/test_against_h2: core.http2.engine.errors core.http2.engine.events
-    core/http2/engine/test_against_h2: core.http2.engine.session core.http2.engine.session_config
-    core/http2/engine/conftest: core.http2.engine.session core.http2.reference.session
-    core/http2/engine/test_both_sessions: core.http2.engine.errors core.http2.engine.events
-    core/http2/engine/test_both_sessions: core.http2.engine.flow
-    core/http2/engine/test_both_sessions: core.http2.engine.requests core.http2.engine.session
-    core/http2/engine/test_both_sessions: core.http2.engine.session_config core.http2.engine.stream_states
-    core/http2/engine/test_both_sessions: core.http2.reference.session
-    core/http2/engine/test_budget: core.http2.engine.session
-    core/http/test_forwarded: core.http.forwarded
-    core/http2/engine/demands: core.http2.engine.errors core.http2.engine.frames
-    core/http2/engine/test_demands: core.http2.engine.errors core.http2.engine.frames
-    core/http2/engine/test_floods: core.http2.engine.errors core.http2.engine.flow
-    core/http2/engine/test_floods: core.http2.engine.frames core.http2.engine.session
-    core/http2/engine/test_floods: core.http2.engine.session_config
-    core/http2/engine/test_flow: core.http2.engine.errors core.http2.engine.flow
-    core/http2/engine/test_frames: core.http2.engine.errors core.http2.engine.frames
-    core/http2/engine/test_hpack: core.http2.engine.errors core.http2.engine.hpack_decoder
-    core/http2/engine/test_hpack: core.http2.engine.hpack_encoder core.http2.engine.hpack_huffman
-    core/http2/engine/test_hpack: core.http2.engine.hpack_table
-    core/http2/engine/test_likes: core.http2.engine.events core.http2.engine.requests
-    core/http2/engine/test_likes: core.http2.engine.frames core.http2.engine.session_config
-    core/http2/engine/test_limits: core.http2.engine.errors core.http2.engine.limits
-    core/http2/engine/test_requests: core.http2.engine.requests
-    core/http2/engine/test_session: core.http2.engine.errors core.http2.engine.events
-    core/http2/engine/test_session: core.http2.engine.flow core.http2.engine.frames
-    core/http2/engine/test_session: core.http2.engine.session core.http2.engine.session_config
-    core/http2/engine/test_stream_states: core.http2.engine.stream_states
-    core/http2/engine/test_take_requests: core.http2.engine.events core.http2.engine.frames
-    core/http2/engine/test_take_requests: core.http2.engine.session core.http2.engine.session_config
-    core/http2/engine/test_with_h2_client: core.http2.engine.events core.http2.engine.hpack_encoder
-    core/http2/engine/test_with_h2_client: core.http2.engine.session core.http2.engine.session_config
-    core/http2/test_http2_hpack: core.http2.reference.session core.http2.stream
-    core/http2/test_http2_answers: core.testing.http2_client
-    core/http2/test_http2_odd_ends: core.websocket.session
-    core/http2/test_http2_requests: core.testing.http2_client
-    core/http2/test_http2_sharing: core.testing.http2_client
-    core/sealed: core.testing.http1_client
-    core/sending/test_accounts: core.sending.calls core.sending.results core.timers
-    core/sending/test_acked: core.sending.exchange core.sending.results
-    core/sending/test_after_the_end: core.sending.ends core.sending.transport
-    core/sending/test_after_the_end: core.sending.tunnel
-    core/sending/test_auto_window: core.sending.auto_window
-    core/sending/test_body: core.sending.body
-    core/sending/test_cut_short: core.sending.states
-    core/sending/test_end: core.sending.states
-    core/sending/test_lag_book: core.sending.positions
-    core/sending/test_path: core.sending.auto_window
-    core/sending/test_results: core.sending.results
-    core/sending/test_states: core.sending.states
-    core/tls/test_tls: core.testing.http1_client core.tls.end core.tls.outbound
-    core/tls/test_tls_certificates: core.tls.end core.tls.names
-    core/tls/test_tls_records: core.tls.records
-    core/tls/test_tls_sending: core.tls.end
-    core/tls/test_tls_whole: core.testing.http1_client core.testing.http2_client core.tls.end
-    core/wire/test_at_once: core.wire.at_once core.wire.outbound
-    core/wire/test_endpoint: core.connection.no_date core.wire.endpoint core.wire.outbound
-    core/wire/test_endpoint: core.wire.protocol
-    core/wire/test_ledger: core.sending.outgoing core.wire.ledger
-    core/wire/test_offer_size: core.wire.offer_size
-    core/wire/test_outbound: core.http1.framer core.wire.offer_size core.wire.outbound
-    core/wire/test_proxy_header: core.wire.proxy_header
-    core/wire/test_scheduler: core.http.priority core.wire.scheduler
-    core/websocket/speaking: core.sending.calls core.websocket.session
-    core/websocket/test_closing: core.websocket.closing core.websocket.session
-    core/websocket/test_http2: core.testing.http2_client core.websocket.session
-    core/websocket/test_opening: core.websocket.session
+    core/tls/test_tls: core.tls.outbound
     driver/test_acked: driver.loop.pump
-    driver/test_arrivals: asyncio.reactor driver.handlers.driving driver.loop.accepted driver.loop.arrivals
-    driver/test_arrivals: driver.loop.hub trio.reactor
-    driver/test_asgi_errors: driver.handlers.asgi.errors
-    driver/test_feed_totals: driver.handlers.feed_totals
     driver/test_feed_neighbours: driver.loop.pump
     driver/test_handlers: driver.serving.server
     driver/test_many_clients: driver.serving.server
     driver/test_selector_poller: driver.loop.turns
-    driver/test_top: driver.command.asking driver.command.keyboard driver.command.top
     driver/test_top: driver.command.top_table
     lua/test_waits: lua.calls lua.handles
-    properties/http1_judges: core.http1.parsed core.http1.parser core.http1.refused
-    properties/test_core_parts: core.sending.body core.sending.calls core.sending.outgoing
-    properties/test_core_parts: core.sending.positions core.sending.queue core.timers core.wire.ledger
-    properties/test_core_parts: core.wire.offer_size
-    properties/test_feed_properties: core.feeds.follower core.sending.calls
-    properties/test_header_blocks: core.http1.head core.http1.parsed core.http1.parser core.http1.refused
-    properties/test_http2_machine: core.testing.http2_client
-    properties/test_parser_properties: core.http1.parsed
-    properties/test_broadcast_machine: core.feeds.follower core.sending.calls core.testing.http1_client
     """
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from httpng_driver.command.log_output import LogOutput
+from httpng_driver.command import LogOutput
 
 APP = """
 import logging, sys

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from httpng_asyncio.reactor import AsyncioReactor
+from httpng_asyncio import AsyncioReactor
 from httpng_core import Address, Application
 from httpng_core.testing import Http2Client
-from httpng_driver.loop.accepted import Accepted
-from httpng_driver.loop.hub import Hub
+from httpng_driver.loop import Accepted, Hub
 
 STREAMS = 20
 PEERS = (Address("127.0.0.1", 1), Address("127.0.0.1", 2))

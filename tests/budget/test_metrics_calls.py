@@ -8,7 +8,7 @@ from tests.budget.test_calls import REQUEST, TIMES, calls_in_core, hello
 
 from httpng_core import Host
 from httpng_core.testing import Http2Client
-from httpng_driver.loop.meter import Meter
+from httpng_driver.loop import Meter
 
 
 class Counted:

@@ -4,24 +4,22 @@ from math import inf
 from typing import Any
 
 from httpng_core import (
+    Application,
     Broadcast,
     Connection,
+    DateSource,
     Event,
     Exchange,
     ExchangeEnded,
     Host,
+    Pending,
     Readiness,
     RequestReceived,
     RequestRefused,
     SendResult,
     SendStats,
 )
-from httpng_core.app.application import Application
-from httpng_core.connection import no_date
-from httpng_core.http.dates import DateSource
-from httpng_core.sending.calls import Pending
-from httpng_core.testing import Clock
-from httpng_core.testing.http1_client import ReceivedResponse, decode
+from httpng_core.testing import Clock, ReceivedResponse, decode
 
 ENGINE = "fast"
 """`http1_engine` where a test doesn't say; `conftest` sets it."""
@@ -64,7 +62,7 @@ class Driven:
         *,
         tells_acknowledged: bool = False,
         tells_complete: bool = True,
-        date: DateSource = no_date,
+        date: DateSource = lambda: None,
         host: Host | None = None,
         **settings: Any,
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from tests.core.driving import Driven
 
 from httpng_core import Exchange
-from httpng_core.testing.http2_client import Http2Client, ReceivedStream
+from httpng_core.testing import Http2Client, ReceivedStream
 
 
 class Driven2(Driven):

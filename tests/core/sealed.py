@@ -21,8 +21,7 @@ from httpng_core import (
     TlsFailed,
     parse_settings,
 )
-from httpng_core.testing import Clock, TlsEnd
-from httpng_core.testing.http1_client import ReceivedResponse, decode
+from httpng_core.testing import Clock, ReceivedResponse, TlsEnd, decode
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 PEER = Address("192.0.2.1", 50000)

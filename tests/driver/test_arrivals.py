@@ -17,15 +17,13 @@ import pytest
 from tests.driver.harness import Client, in_thread
 from tests.driver.net import HTTP1, Net, Transport
 
-from httpng_asyncio.reactor import AsyncioReactor
+from httpng_asyncio import AsyncioReactor
 from httpng_core import COMPILED, NO_HOST, Address, Answers, Application, Request
 from httpng_core.languages import response_head
 from httpng_driver import IO, Server
-from httpng_driver.handlers.driving import Driving
-from httpng_driver.loop.accepted import Accepted
-from httpng_driver.loop.arrivals import Arrivals
-from httpng_driver.loop.hub import Hub
-from httpng_trio.reactor import TrioReactor
+from httpng_driver.handlers import Driving
+from httpng_driver.loop import Accepted, Arrivals, Hub
+from httpng_trio import TrioReactor
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from httpng_driver.handlers.asgi.errors import ClientGoneError, SendTimeout, is_consequence, misplaced
+from httpng_driver import ClientGoneError, SendTimeout
+from httpng_driver.handlers.asgi import is_consequence, misplaced
 
 
 def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:

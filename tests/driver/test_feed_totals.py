@@ -4,7 +4,7 @@ import gc
 
 from httpng_core import Feed
 from httpng_core.testing import Clock
-from httpng_driver.handlers.feed_totals import FeedTotals
+from httpng_driver.handlers import FeedTotals
 
 
 class Kept(Feed):

@@ -20,9 +20,7 @@ from tests.driver.operator_client import ask
 
 from httpng_core import Request, Response
 from httpng_driver import IO, status_handler
-from httpng_driver.command.asking import fetch, tell
-from httpng_driver.command.keyboard import DOWN, UP, Keyboard, keyboard
-from httpng_driver.command.top import View, top
+from httpng_driver.command import DOWN, UP, Keyboard, View, fetch, keyboard, tell, top
 
 BIG = bytes(4_000_000)
 ON_ONE_LOOP = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])

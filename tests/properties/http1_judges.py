@@ -7,9 +7,7 @@ from typing import Literal
 import h11
 import httptools
 
-from httpng_core.http1.parsed import MORE
-from httpng_core.http1.parser import RequestParser
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core.http1 import MORE, RefusedRequest, RequestParser
 
 LIMIT = 1 << 20
 End = Literal["waits", "refused", "stopped"]

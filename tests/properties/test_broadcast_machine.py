@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import GET, GET_10, HEAD, Driven, run_broadcasts
 
-from httpng_core import Broadcast, Feed, Host, Readiness, SendStats
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Follow, Pending
-from httpng_core.testing.http1_client import decode
+from httpng_core import Broadcast, Feed, Host, Pending, Readiness, SendStats
+from httpng_core.feeds import Follower
+from httpng_core.sending import Follow
+from httpng_core.testing import decode
 
 KEYS = "ab"
 MAX_QUEUED = 100

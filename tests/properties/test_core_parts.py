@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpng_core import COMPILED, Timers
-from httpng_core.sending.body import ResponseBody
-from httpng_core.sending.calls import Write
-from httpng_core.sending.outgoing import Outgoing
-from httpng_core.sending.positions import LagBook
-from httpng_core.sending.queue import WriterQueue
-from httpng_core.timers import Timer
-from httpng_core.wire.ledger import Ledger, Span
-from httpng_core.wire.offer_size import OfferSize
+from httpng_core import COMPILED, Timer, Timers
+from httpng_core.sending import LagBook, Outgoing, ResponseBody, Write, WriterQueue
+from httpng_core.wire import Ledger, OfferSize, Span
 
 quick = settings(max_examples=150, deadline=None, derandomize=True)
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.core.driving import Driven, run_broadcasts
 
-from httpng_core import Broadcast, Feed, Host, Keys, Readiness
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Pending
+from httpng_core import Broadcast, Feed, Host, Keys, Pending, Readiness
+from httpng_core.feeds import Follower
 
 KEYS = "abc"
 MAX_QUEUED = 120

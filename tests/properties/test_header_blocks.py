@@ -6,10 +6,7 @@ import pytest
 from tests.core.http1.reading import parser
 from tests.properties.http1_requests import FIELDS, HOSTS, ODD_FIELDS, ODD_HOSTS
 
-from httpng_core.http1.head import HeaderBlock
-from httpng_core.http1.parsed import ParsedHead, Reading
-from httpng_core.http1.parser import RequestParser
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core.http1 import HeaderBlock, ParsedHead, Reading, RefusedRequest, RequestParser
 
 COMMON = [b"User-Agent: x/1 (y; z)", b"Accept: */*", b"Accept-Language: de,en;q=0.7", b"Cookie: a=b; c=d"]
 NAMES = [b"X-Request-Id", b"x-request-id", b"Accept", b"A", b"Hosts", b"X-Content-Length"]

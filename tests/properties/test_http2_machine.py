@@ -40,8 +40,7 @@ from httpng_core import (
     SendStats,
     Settings,
 )
-from httpng_core.testing import Clock
-from httpng_core.testing.http2_client import Http2Client
+from httpng_core.testing import Clock, Http2Client
 
 STALL = 5.0
 INK = random.Random(7).randbytes(1 << 17)

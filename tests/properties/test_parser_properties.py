@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.core.http1.reading import Outcome, parser, read
 from tests.properties.http1_requests import Requests
 
-from httpng_core.http1.parsed import ParsedHead
+from httpng_core.http1 import ParsedHead
 
 quick = settings(max_examples=300, deadline=None, derandomize=True)
 token = st.text("!#$%&'*+-.^_`|~0123456789abcXYZ", min_size=1, max_size=8).map(str.encode)

@@ -25,7 +25,7 @@ from httpng_core import (
     Site,
 )
 from httpng_core.languages import Language
-from httpng_core.sending.states import ResponseState
+from httpng_core.sending import ResponseState
 from httpng_core.testing import Client, Http2Peer, Loopback, TlsEnd
 
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"

@@ -9,10 +9,9 @@ import pytest
 from tests.core.driving import Driven
 
 from httpng_core import Application, FileInfo, FileRead, Pending
-from httpng_core.app.directory import PIECE
-from httpng_core.http.preconditions import representation
-from httpng_core.testing import Client, Loopback
-from httpng_core.testing.http1_client import ReceivedResponse
+from httpng_core.app import PIECE
+from httpng_core.http import representation
+from httpng_core.testing import Client, Loopback, ReceivedResponse
 
 NOW = 1_000_000_000.0
 CHANGED = 784111777

@@ -7,7 +7,7 @@ import pytest
 from tests.core.driving import GET, GET_10, Driven, run_broadcasts
 
 from httpng_core import COMPILED, Broadcast, Feed, FollowStats, Host, Readiness
-from httpng_core.feeds.follower import Follower
+from httpng_core.feeds import Follower
 from httpng_core.testing import Clock
 
 LONG = "x" * (16 * 1024)

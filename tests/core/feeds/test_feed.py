@@ -10,17 +10,17 @@ import pytest
 from tests.core.driving import GET, GET_10, HEAD, Driven, result
 
 from httpng_core import (
+    CallInLoop,
     ContentLengthError,
     Feed,
     FeedStats,
     FollowStats,
     GeneratorIO,
     Host,
+    Pending,
     ResponseStateError,
 )
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Pending
-from httpng_core.sending.host import CallInLoop
+from httpng_core.feeds import Follower
 from httpng_core.testing import Clock, Loopback
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.core.driving import Driven, result, run_broadcasts
 
-from httpng_core import Broadcast, Feed, FeedStats, FollowStats, Host, Keys
-from httpng_core.feeds.follower import Follower
-from httpng_core.sending.calls import Later, Pending
+from httpng_core import Broadcast, Feed, FeedStats, FollowStats, Host, Keys, Pending
+from httpng_core.feeds import Follower
+from httpng_core.sending import Later
 from httpng_core.testing import Clock
 
 

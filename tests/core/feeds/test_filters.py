@@ -14,9 +14,8 @@ from tests.core.feeds.test_feed import Following
 from tests.core.feeds.test_feed_loops import Following as InLoop
 from tests.core.feeds.test_feed_loops import Loop, follow_stats
 
-from httpng_core import Broadcast, Feed, FeedStats, GeneratorIO, Host, KeyFilter, Keys
+from httpng_core import Broadcast, Feed, FeedStats, GeneratorIO, Host, KeyFilter, Keys, Pending
 from httpng_core.languages import follower_of
-from httpng_core.sending.calls import Pending
 from httpng_core.testing import Clock, Loopback
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from tests.core.websocket.speaking import messages, request
 
-from httpng_core import Feed, FollowStats, GeneratorIO
+from httpng_core import Feed, FollowStats, GeneratorIO, Pending
 from httpng_core.languages import follower_of
-from httpng_core.sending.calls import Pending
 from httpng_core.testing import Client, Clock, Loopback
 
 

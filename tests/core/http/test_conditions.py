@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 
-from httpng_core import FileInfo
-from httpng_core.http.dates import http_date, parse_http_date
-from httpng_core.http.media_types import content_type
-from httpng_core.http.preconditions import Representation, Selected, representation, select
-from httpng_core.http.request import Headers
+from httpng_core import FileInfo, Headers
+from httpng_core.http import (
+    Representation,
+    Selected,
+    content_type,
+    http_date,
+    parse_http_date,
+    representation,
+    select,
+)
 
 SIZE = 1000
 ETAG = '"5-3e8"'

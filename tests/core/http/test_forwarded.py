@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from httpng_core import Address, Application, ConfigError, Headers, Request, client_of, parse_settings
-from httpng_core.http.forwarded import Networks, apply_forwarded
+from httpng_core.http import Networks, apply_forwarded
 from httpng_core.testing import Loopback
 
 TRUSTED = "10.0.0.0/8, ::1, 127.0.0.1, 192.0.2.1"

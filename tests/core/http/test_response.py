@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from httpng_core import Response
-from httpng_core.http.response import body_bytes, reason_phrase, response_head
+from httpng_core.http import body_bytes, reason_phrase, response_head
 from httpng_core.testing import Loopback
 
 

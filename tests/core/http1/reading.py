@@ -3,10 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from httpng_core.http1.parsed import MORE, ParsedHead
-from httpng_core.http1.parser import RequestParser
-from httpng_core.http1.reference import ReferenceParser
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core.http1 import MORE, ParsedHead, ReferenceParser, RefusedRequest, RequestParser
 
 HEAD_LIMIT, BODY_LIMIT, FIELD_LIMIT = 65536, 1 << 20, 256
 

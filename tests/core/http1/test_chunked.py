@@ -3,7 +3,7 @@
 import pytest
 from tests.core.http1.reading import CHUNKED, GET, parser, read, refused, served
 
-from httpng_core.http1.chunked import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_LINES, ChunkedDecoder
+from httpng_core.http1 import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_LINES, ChunkedDecoder
 
 
 def decode(data: bytes, step: int = 1, limit: int = 65536) -> bytes:

@@ -3,8 +3,8 @@
 import pytest
 from tests.core.http1.reading import head, parser, read
 
-from httpng_core.http.request import Headers
-from httpng_core.http1.head import HeaderBlock, read_header_block
+from httpng_core import Headers
+from httpng_core.http1 import HeaderBlock, read_header_block
 
 
 def block(*lines: bytes, minor: int = 1) -> HeaderBlock:

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, GET_10, HEAD, Driven
 
-from httpng_core import HttpDate, Response
-from httpng_core.config.settings import Settings
+from httpng_core import HttpDate, Response, Settings
 from httpng_core.connection import Connection
-from httpng_core.http1.framer import refusal
-from httpng_core.wire.frame import Frame
+from httpng_core.http1 import refusal
+from httpng_core.wire import Frame
 
 KEEP_10 = b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"
 HEAD_10 = b"HEAD / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n"

@@ -22,11 +22,16 @@ from tests.core.http1.reading import (
     served,
 )
 
-from httpng_core.errors import RemoteError
-from httpng_core.http1.parsed import MORE, ParsedHead, Reading
-from httpng_core.http1.parser import MAX_STEP, RequestParser
-from httpng_core.http1.reference import ReferenceParser
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core import RemoteError
+from httpng_core.http1 import (
+    MAX_STEP,
+    MORE,
+    ParsedHead,
+    Reading,
+    ReferenceParser,
+    RefusedRequest,
+    RequestParser,
+)
 
 # The request line -------------------------------------------------------------------------------------
 

@@ -3,9 +3,7 @@
 import pytest
 from tests.core.http1.reading import CHUNKED, GET, POST, head, parser
 
-from httpng_core.http1.parsed import ParsedHead, Reading
-from httpng_core.http1.parser import RequestParser
-from httpng_core.http1.refused import RefusedRequest
+from httpng_core.http1 import ParsedHead, Reading, RefusedRequest, RequestParser
 
 
 def streaming(data: bytes) -> RequestParser:

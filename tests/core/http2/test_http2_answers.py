@@ -10,7 +10,7 @@ import pytest
 from tests.core.driving2 import Driven2
 
 from httpng_core import Admission, Exchange, Host, Readiness
-from httpng_core.testing.http2_client import ReceivedStream
+from httpng_core.testing import ReceivedStream
 
 HEADERS = {"content-type": "text/plain"}
 BODIES = [b"hello", b"", b"x" * 300]

@@ -5,8 +5,8 @@ from weakref import ref
 from tests.core.driving2 import Driven2
 
 from httpng_core import Response
-from httpng_core.http2.reference.session import ReferenceSession
-from httpng_core.http2.stream import Stream
+from httpng_core.http2 import Stream
+from httpng_core.http2.reference import ReferenceSession
 
 
 def test_responses_of_one_head_tell_their_own_length() -> None:

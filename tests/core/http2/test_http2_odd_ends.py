@@ -6,7 +6,7 @@ from tests.core.websocket.speaking import TEXT, close, frame
 from tests.core.websocket.test_http2 import Socket2
 
 from httpng_core import Admission, Feed, Host, RequestRefused, over_limit
-from httpng_core.websocket.session import WebSocket
+from httpng_core.websocket import WebSocket
 
 ENGINES = pytest.mark.parametrize("engine", ["fast", "reference"])
 """The reference as well, which other tests here run on in the long run alone."""

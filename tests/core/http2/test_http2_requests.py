@@ -9,7 +9,7 @@ from tests.core.driving import Driven
 from tests.core.driving2 import Driven2
 
 from httpng_core import Connection, Response, Settings
-from httpng_core.testing.http2_client import Http2Client, ReceivedStream
+from httpng_core.testing import Http2Client, ReceivedStream
 
 PSEUDO = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/"))
 

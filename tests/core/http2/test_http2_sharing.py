@@ -9,7 +9,7 @@ from tests.core.driving import Driven
 from tests.core.driving2 import Driven2
 
 from httpng_core import Connection, Response, Settings
-from httpng_core.testing.http2_client import Http2Client
+from httpng_core.testing import Http2Client
 
 
 def test_of_100_streams_one_stalls_and_the_others_are_unaffected() -> None:

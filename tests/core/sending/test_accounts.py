@@ -4,10 +4,8 @@ from math import inf
 
 import pytest
 
-from httpng_core import ContentLengthError, HttpDate, Timers
-from httpng_core.sending.calls import DONE, Pending, Turn, Write
-from httpng_core.sending.results import Call, encode
-from httpng_core.timers import Timer
+from httpng_core import ContentLengthError, HttpDate, Pending, Timer, Timers
+from httpng_core.sending import DONE, Call, Turn, Write, encode_result
 
 # Timers -----------------------------------------------------------------------------------------------
 
@@ -75,7 +73,7 @@ def test_a_call_settles_once_and_tells_who_waits() -> None:
     pending.on_settle = lambda: calls.append(1)
     with pytest.raises(AssertionError, match="has not settled"):
         _ = pending.result
-    given = encode(Call.WRITE, cancelled=False, headers_were_sent=False)
+    given = encode_result(Call.WRITE, cancelled=False, headers_were_sent=False)
     pending.settle(given)
     assert pending.settled
     assert pending.result is given

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from tests.core.driving import GET, Driven
 
-from httpng_core import AckedUnknownError
-from httpng_core.sending.exchange import Exchange
-from httpng_core.sending.results import reached
+from httpng_core import AckedUnknownError, Exchange, reached
 
 
 class Telling(Driven):

@@ -7,11 +7,9 @@ import pytest
 from tests.core.driving import GET, HEAD, Driven, result
 from tests.core.websocket.speaking import Socket
 
-from httpng_core import Feed, Host, Pending, SendResult
+from httpng_core import Feed, Host, Pending, SendResult, lost
 from httpng_core.languages import follower_of, response_head
-from httpng_core.sending.ends import lost
-from httpng_core.sending.transport import NO_TRANSPORT
-from httpng_core.sending.tunnel import Tunnel
+from httpng_core.sending import NO_TRANSPORT, Tunnel
 
 
 def test_who_frames_nothing_any_more_says_so() -> None:

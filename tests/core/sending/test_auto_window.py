@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from httpng_core import AckedUnknownError, Feed, GeneratorIO, Pending, Request, WindowSize
-from httpng_core.sending.auto_window import MAX_RECORDS
+from httpng_core.sending import auto_window
 from httpng_core.testing import Loopback, ScriptedPath
 
 RATE = 250_000
@@ -161,7 +161,7 @@ def test_the_books_stay_small() -> None:
         path = ticker.loop.exchanges[0].path
         assert path is not None
         most = max(most, len(path))
-    assert most == MAX_RECORDS
+    assert most == auto_window.MAX_RECORDS
 
 
 # What the call means ------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 
 from httpng_core import ContentLengthError
-from httpng_core.sending.body import SMALL_PIECE, Buffer, ResponseBody
+from httpng_core.sending import SMALL_PIECE, Buffer, ResponseBody
 
 
 def body_of(*pieces: bytes) -> ResponseBody:

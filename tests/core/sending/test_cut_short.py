@@ -8,7 +8,7 @@ from tests.core.driving import GET_10, Driven
 from tests.core.transports import TRANSPORTS
 
 from httpng_core import Cause, Closing, EndKind, ExchangeEnded, Feed, Response
-from httpng_core.sending.states import ResponseState
+from httpng_core.sending import ResponseState
 
 LONG = bytes(range(256)) * 400
 

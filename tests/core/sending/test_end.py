@@ -14,7 +14,7 @@ from httpng_core import (
     cancelled,
     headers_were_sent,
 )
-from httpng_core.sending.states import ResponseState
+from httpng_core.sending import ResponseState
 
 SUBSTITUTE = b"Path handler execution error"
 

@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from httpng_core.sending.positions import LagBook
+from httpng_core.sending import LagBook
 
 # LagBook ----------------------------------------------------------------------------------------------
 

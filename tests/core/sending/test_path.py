@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpng_core.sending.auto_window import MAX_RECORDS, ROUNDS, TRIPS, TRIPS_A_SECOND, PathEstimate
+from httpng_core.sending import auto_window
 
 SIZE = 1000
 
@@ -11,7 +11,7 @@ class Played:
     """A sender with a window of as many payloads as the test says, on a path of one round trip and rate."""
 
     def __init__(self, trip: float = 0.1, now: float = 100.0) -> None:
-        self.path = PathEstimate()
+        self.path = auto_window.PathEstimate()
         self.trip = trip
         self.now = now
         self.sent = 0
@@ -39,7 +39,7 @@ class Played:
 
 
 def test_at_first_nothing_is_known_and_one_payload_goes() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     assert (path.rate, path.round_trip, path.window, path.gain) == (0, 0, 0, 2)
     assert path.limit(700) == 700
 
@@ -52,7 +52,7 @@ def test_rate_and_round_trip_are_sampled() -> None:
 
 
 def test_what_is_acknowledged_in_part_or_again_gives_no_sample() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     path.sent(1000, 1.0)
     path.acknowledged(999, 1.1)
     assert path.rate == 0
@@ -64,14 +64,14 @@ def test_what_is_acknowledged_in_part_or_again_gives_no_sample() -> None:
 
 
 def test_what_takes_no_time_gives_no_sample() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     path.sent(1000, 1.0)
     path.acknowledged(1000, 1.0)
     assert (path.rate, path.round_trip) == (0, 0)
 
 
 def test_acknowledgements_that_come_in_a_bunch_are_no_rate() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     for number in range(10):
         path.sent((number + 1) * SIZE, 1 + number * 0.1)
     # Each was sent 0.1 s after the one before, and all are acknowledged at once.
@@ -81,7 +81,7 @@ def test_acknowledgements_that_come_in_a_bunch_are_no_rate() -> None:
 
 
 def test_a_rate_over_less_than_a_round_trip_says_nothing() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     path.sent(SIZE, 1.0)
     path.acknowledged(SIZE, 1.1)
     path.sent(2 * SIZE, 1.2)
@@ -97,7 +97,7 @@ def test_a_rate_over_less_than_a_round_trip_says_nothing() -> None:
 def test_an_app_limited_sample_counts_only_if_it_raises_the_rate() -> None:
     played = Played()
     played.round(5)
-    for _ in range(3 * ROUNDS):
+    for _ in range(3 * auto_window.ROUNDS):
         played.round(2, refused=False)
     assert played.path.rate == pytest.approx(50_000)
     played.round(6, refused=False)
@@ -107,7 +107,7 @@ def test_an_app_limited_sample_counts_only_if_it_raises_the_rate() -> None:
 def test_the_highest_rate_of_the_last_rounds_counts() -> None:
     played = Played()
     played.round(10)
-    for _ in range(ROUNDS - 1):
+    for _ in range(auto_window.ROUNDS - 1):
         played.round(5)
         assert played.path.rate == pytest.approx(100_000)
     played.round(5)
@@ -135,7 +135,7 @@ def test_the_shortest_round_trip_of_the_last_ten_seconds_counts() -> None:
     played.now = 110.2
     played.round(1, trip=0.07)
     assert played.path.round_trip == pytest.approx(0.07)
-    assert TRIPS / TRIPS_A_SECOND == 10
+    assert auto_window.TRIPS / auto_window.TRIPS_A_SECOND == 10
 
 
 def test_the_shortest_round_trip_of_the_last_rounds_counts() -> None:
@@ -145,12 +145,12 @@ def test_the_shortest_round_trip_of_the_last_rounds_counts() -> None:
     while played.path.round_trip < 0.00119:
         played.round(10, trip=0.0012)
         rounds += 1
-    assert rounds == TRIPS
+    assert rounds == auto_window.TRIPS
 
 
 def test_a_longer_path_is_seen_soon_as_long_rounds_count_for_more() -> None:
     played = Played(trip=0.01).full()
-    for _ in range(TRIPS // 4 + 1):
+    for _ in range(auto_window.TRIPS // 4 + 1):
         played.round(10, trip=0.05)
     assert played.path.round_trip == pytest.approx(0.05)
     # It may be a queue of ours: one payload goes by itself.
@@ -179,7 +179,7 @@ def test_the_start_ends_after_three_rounds_without_growth_and_then_drains() -> N
 def test_a_record_is_app_limited_until_the_window_has_been_full_for_a_round() -> None:
     played = Played()
     played.round(10)
-    for _ in range(3 * ROUNDS):
+    for _ in range(3 * auto_window.ROUNDS):
         played.round(2, refused=False)
         played.now += 1.0
     # Refused for the first time in a while: what is under way was sent into a window with room.
@@ -269,23 +269,23 @@ def test_where_the_path_holds_hardly_more_than_a_payload_one_goes_at_a_time() ->
 
 
 def test_when_the_books_are_full_sends_share_a_record() -> None:
-    path = PathEstimate()
-    for number in range(1, 3 * MAX_RECORDS):
+    path = auto_window.PathEstimate()
+    for number in range(1, 3 * auto_window.MAX_RECORDS):
         path.sent(number * SIZE, 1.0)
-    assert len(path) == MAX_RECORDS
-    path.acknowledged((3 * MAX_RECORDS - 1) * SIZE, 1.5)
+    assert len(path) == auto_window.MAX_RECORDS
+    path.acknowledged((3 * auto_window.MAX_RECORDS - 1) * SIZE, 1.5)
     assert len(path) == 0
-    assert path.rate == pytest.approx((3 * MAX_RECORDS - 1) * SIZE / 0.5)
+    assert path.rate == pytest.approx((3 * auto_window.MAX_RECORDS - 1) * SIZE / 0.5)
 
 
 def test_a_refusal_with_nothing_under_way_marks_nothing() -> None:
-    path = PathEstimate()
+    path = auto_window.PathEstimate()
     path.refused(1.0)
     assert len(path) == 0
 
 
 def test_bytes_from_before_do_not_count() -> None:
-    path = PathEstimate(5000)
+    path = auto_window.PathEstimate(5000)
     path.acknowledged(5000, 1.0)
     path.sent(6000, 1.0)
     path.acknowledged(6000, 2.0)

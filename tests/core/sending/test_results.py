@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from httpng_core import SendResult, SendStats, body_bytes_sent, cancelled, headers_were_sent, reached
-from httpng_core.sending.results import Call, encode
+from httpng_core.sending import Call, encode_result
 
 HELPERS = [cancelled, headers_were_sent, body_bytes_sent, reached]
 BYTES = [0, 1, 31, 1 << 20, (1 << 48) - 1]
@@ -16,7 +16,7 @@ FLAGS = list(product([False, True], repeat=2))
 @pytest.mark.parametrize(("gone", "headers"), FLAGS)
 @pytest.mark.parametrize("size", BYTES)
 def test_a_result_of_write(gone: bool, headers: bool, size: int) -> None:
-    given = encode(Call.WRITE, cancelled=gone, headers_were_sent=headers, body_bytes=size)
+    given = encode_result(Call.WRITE, cancelled=gone, headers_were_sent=headers, body_bytes=size)
     for told in (given, int(given)):
         assert cancelled(told) is gone
         assert headers_were_sent(told) is headers
@@ -32,7 +32,7 @@ def test_a_result_of_write(gone: bool, headers: bool, size: int) -> None:
 
 @pytest.mark.parametrize(("gone", "headers"), [(False, False), (True, False), (True, True)])
 def test_a_result_of_write_header(gone: bool, headers: bool) -> None:
-    given = encode(Call.WRITE_HEADER, cancelled=gone, headers_were_sent=headers)
+    given = encode_result(Call.WRITE_HEADER, cancelled=gone, headers_were_sent=headers)
     assert cancelled(given) is given.cancelled is gone
     assert headers_were_sent(given) is given.headers_were_sent is headers
     for helper in (body_bytes_sent, reached):
@@ -45,7 +45,7 @@ def test_a_result_of_write_header(gone: bool, headers: bool) -> None:
 @pytest.mark.parametrize(("gone", "headers"), FLAGS)
 @pytest.mark.parametrize("met", [False, True])
 def test_a_result_of_wait(gone: bool, headers: bool, met: bool) -> None:
-    given = encode(Call.WAIT, cancelled=gone, headers_were_sent=headers, reached=met)
+    given = encode_result(Call.WAIT, cancelled=gone, headers_were_sent=headers, reached=met)
     assert cancelled(given) is gone
     assert headers_were_sent(given) is headers
     assert reached(given) is given.reached is met
@@ -114,13 +114,13 @@ def possible(value: int) -> bool:
 
 def test_no_result_is_falsy_and_all_are_integers() -> None:
     for call in Call:
-        given = encode(call, cancelled=False, headers_were_sent=False)
+        given = encode_result(call, cancelled=False, headers_were_sent=False)
         assert given
         assert isinstance(given, int)
 
 
 def test_results_are_immutable() -> None:
-    given = encode(Call.WRITE, cancelled=False, headers_were_sent=False)
+    given = encode_result(Call.WRITE, cancelled=False, headers_were_sent=False)
     with pytest.raises(AttributeError):
         given.note = "x"  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
@@ -128,13 +128,13 @@ def test_results_are_immutable() -> None:
 
 
 def test_results_tell_what_they_are() -> None:
-    write = encode(Call.WRITE, cancelled=False, headers_were_sent=True, body_bytes=7)
+    write = encode_result(Call.WRITE, cancelled=False, headers_were_sent=True, body_bytes=7)
     assert repr(write) == (
         "<SendResult of write: cancelled=False, headers_were_sent=True, body_bytes_sent=7>"
     )
-    wait = encode(Call.WAIT, cancelled=True, headers_were_sent=False, reached=True)
+    wait = encode_result(Call.WAIT, cancelled=True, headers_were_sent=False, reached=True)
     assert repr(wait) == "<SendResult of wait: cancelled=True, headers_were_sent=False, reached=True>"
-    header = encode(Call.WRITE_HEADER, cancelled=True, headers_were_sent=False)
+    header = encode_result(Call.WRITE_HEADER, cancelled=True, headers_were_sent=False)
     assert repr(header) == "<SendResult of write_header: cancelled=True, headers_were_sent=False>"
     assert isinstance(write, SendResult)
 

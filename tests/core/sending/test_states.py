@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from httpng_core import ResponseStateError
-from httpng_core.sending.states import FLUSHING, GIVEN_UP, LIVE, TABLE, TAKES_WRITES, next_state
-from httpng_core.sending.states import ResponseEvent as E
-from httpng_core.sending.states import ResponseState as S
+from httpng_core.sending import GIVEN_UP, states
+from httpng_core.sending import ResponseEvent as E
+from httpng_core.sending import ResponseState as S
 
 ALREADY = "Handler has already written header"
 
@@ -39,33 +39,33 @@ RAISES = {(S.OPEN, E.FLUSHED), (S.STREAMING, E.WRITE_HEADER)}
 def test_every_state_answers_every_event(state: S, event: E, given: bool) -> None:
     if (given and event is E.WRITE_HEADER) or (state, event) in RAISES:
         with pytest.raises(ResponseStateError):
-            next_state(state, event, head_given=given)
+            states.next_state(state, event, head_given=given)
     else:
-        assert next_state(state, event, head_given=given) is LEADS.get((state, event), state)
+        assert states.next_state(state, event, head_given=given) is LEADS.get((state, event), state)
 
 
 def test_the_table_is_total() -> None:
-    assert set(TABLE) == set(product(S, E))
+    assert set(states.TABLE) == set(product(S, E))
 
 
 def test_a_second_header_block_is_a_mistake_in_every_state() -> None:
     for state in S:
         with pytest.raises(ResponseStateError, match=ALREADY):
-            next_state(state, E.WRITE_HEADER, head_given=True)
+            states.next_state(state, E.WRITE_HEADER, head_given=True)
 
 
 def test_final_states_are_left_by_nothing() -> None:
-    assert {S.OPEN, S.STREAMING, S.ENDED, S.CUTTING} == LIVE
-    for state, event in product(set(S) - LIVE, E):
-        assert TABLE[state, event] is state
+    assert {S.OPEN, S.STREAMING, S.ENDED, S.CUTTING} == states.LIVE
+    for state, event in product(set(S) - states.LIVE, E):
+        assert states.TABLE[state, event] is state
 
 
 def test_no_event_leads_back() -> None:
-    for (state, _), target in TABLE.items():
+    for (state, _), target in states.TABLE.items():
         assert isinstance(target, str) or target >= state
 
 
 def test_which_states_take_writes_and_which_count_as_cancelled() -> None:
-    assert {S.OPEN, S.STREAMING} == TAKES_WRITES
+    assert {S.OPEN, S.STREAMING} == states.TAKES_WRITES
     assert {S.CUTTING, S.CUT, S.CANCELLED, S.RESET} == GIVEN_UP
-    assert {S.ENDED, S.CUTTING} == FLUSHING
+    assert {S.ENDED, S.CUTTING} == states.FLUSHING

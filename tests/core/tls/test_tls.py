@@ -23,11 +23,9 @@ from httpng_core import (
     Request,
     RequestRefused,
 )
-from httpng_core.testing import Client, Loopback, TlsEnd
-from httpng_core.testing.http1_client import decode
-from httpng_core.tls import TlsError, offered_protocols
+from httpng_core.testing import Client, Loopback, TlsEnd, decode
+from httpng_core.tls import RECORD, TlsError, offered_protocols
 from httpng_core.tls import outbound as tls_outbound
-from httpng_core.tls.end import RECORD
 
 # The handshake ----------------------------------------------------------------------------------------
 

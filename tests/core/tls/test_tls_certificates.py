@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from tests.certificates import make_pair, trusting
 
 from httpng_core import CertificateFiles, Certificates, ConfigError, Settings, TlsFiles
-from httpng_core.tls.end import TlsEnd, TlsError
-from httpng_core.tls.names import NameTable, names_of
+from httpng_core.testing import TlsEnd
+from httpng_core.tls import NameTable, TlsError, names_of
 
 DEFAULTS = Settings()
 

@@ -2,7 +2,7 @@
 
 import random
 
-from httpng_core.tls.records import RecordBook
+from httpng_core.tls import RecordBook
 
 
 def test_plaintext_counts_with_the_last_byte_of_its_record() -> None:

@@ -19,7 +19,7 @@ from httpng_core import (
     Request,
 )
 from httpng_core.testing import Clock, Loopback, TlsEnd
-from httpng_core.tls.end import RECORD
+from httpng_core.tls import RECORD
 
 # Sealing late -----------------------------------------------------------------------------------------
 

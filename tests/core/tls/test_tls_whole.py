@@ -10,9 +10,8 @@ from tests.core.conftest import Make
 from tests.core.sealed import GET, SEAL, Sealed
 
 from httpng_core import Readiness
-from httpng_core.testing.http1_client import decode
-from httpng_core.testing.http2_client import Http2Client
-from httpng_core.tls.end import RECORD
+from httpng_core.testing import Http2Client, decode
+from httpng_core.tls import RECORD
 
 BODY = b"hello"
 PROTOCOLS = pytest.mark.parametrize("is_http2", [False, True], ids=["http/1.1", "http/2"])

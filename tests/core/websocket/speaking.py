@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.core.driving import Driven
 
-from httpng_core.sending.calls import Pending
-from httpng_core.websocket.session import WebSocket
+from httpng_core import Pending
+from httpng_core.websocket import WebSocket
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -7,8 +7,10 @@ from tests.core.driving import Driven, result
 from tests.core.websocket.speaking import BINARY, CLOSE, TEXT, Socket, close, frame, frames, request
 
 from httpng_core import Closing, Feed
-from httpng_core.websocket.closing import TABLE, Action, Event, State
-from httpng_core.websocket.session import WebSocket
+from httpng_core.websocket import WebSocket, closing
+
+TABLE = closing.TABLE
+Action, Event, State = closing.Action, closing.Event, closing.State
 
 _CODE = {code: code.to_bytes(2, "big") for code in (1000, 1001, 1011, 1012, 3000)}
 

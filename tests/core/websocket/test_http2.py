@@ -7,8 +7,8 @@ from tests.core.driving2 import Driven2
 from tests.core.websocket.speaking import PING, PONG, TEXT, close, frame, frames, messages
 
 from httpng_core import Feed, HandshakeError
-from httpng_core.testing.http2_client import ReceivedStream
-from httpng_core.websocket.session import WebSocket
+from httpng_core.testing import ReceivedStream
+from httpng_core.websocket import WebSocket
 
 
 class Socket2(Driven2):

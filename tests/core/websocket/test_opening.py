@@ -8,7 +8,7 @@ from tests.core.driving import Driven
 from tests.core.websocket.speaking import TEXT, Socket, frame, request
 
 from httpng_core import HandshakeError, Headers, Request, ResponseStateError
-from httpng_core.websocket.session import WebSocket
+from httpng_core.websocket import WebSocket
 
 ALONE = "server_no_context_takeover"
 

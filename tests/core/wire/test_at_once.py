@@ -1,7 +1,6 @@
 """What a broadcast sends by where nothing that was made can be taken back: when it makes something at all."""
 
-from httpng_core.wire.at_once import TAKEN_AT_LEAST, AtOnce
-from httpng_core.wire.outbound import Outbound
+from httpng_core.wire import TAKEN_AT_LEAST, AtOnce, Outbound
 
 
 class Kernel:

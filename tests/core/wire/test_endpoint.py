@@ -5,10 +5,7 @@ from math import inf
 import pytest
 
 from httpng_core import Address, Host, Readiness
-from httpng_core.connection import no_date
-from httpng_core.wire.endpoint import Ending, Endpoint
-from httpng_core.wire.outbound import Outbound
-from httpng_core.wire.protocol import SILENCE
+from httpng_core.wire import SILENCE, Ending, Endpoint, Outbound
 
 
 @pytest.fixture
@@ -16,7 +13,7 @@ def endpoint() -> Endpoint:
     return Endpoint(
         Outbound(0.0),
         Host(),
-        no_date,
+        lambda: None,
         Address("192.0.2.1", 50000),
         Address("192.0.2.2", 80),
         https=False,

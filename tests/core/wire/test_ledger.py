@@ -5,8 +5,8 @@ from typing import cast
 import pytest
 
 from httpng_core import COMPILED
-from httpng_core.sending.outgoing import Outgoing
-from httpng_core.wire.ledger import Ledger, Span
+from httpng_core.sending import Outgoing
+from httpng_core.wire import Ledger, Span
 
 pytestmark = pytest.mark.skipif(COMPILED, reason="a compiled ledger pays nobody but exchanges")
 HEAD, END = "head", "end"

@@ -1,6 +1,6 @@
 """How much is offered and how much one frame commits, a test a numbered sentence of `OfferSize`."""
 
-from httpng_core.wire.offer_size import HUGE, LARGE, SMALL, OfferSize
+from httpng_core.wire import HUGE, LARGE, SMALL, OfferSize
 
 
 def test_an_offer_that_was_full_and_taken_whole_doubles_the_next_up_to_256_kib() -> None:

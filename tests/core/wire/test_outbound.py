@@ -9,9 +9,8 @@ import pytest
 from tests.core.driving import GET, GET_10, Driven
 from tests.properties.receiver import Receiver
 
-from httpng_core.http1.framer import Framer
-from httpng_core.wire.offer_size import OfferSize
-from httpng_core.wire.outbound import Outbound
+from httpng_core.http1 import Framer
+from httpng_core.wire import OfferSize, Outbound
 
 PIECES = [b"abcdefg", b"hi", b"j" * 9, b"klmnopqrst", b"u", b"vwxyz" * 3]
 BODY = b"".join(PIECES)

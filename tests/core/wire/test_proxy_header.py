@@ -17,7 +17,7 @@ from httpng_core import (
     RequestRefused,
     Settings,
 )
-from httpng_core.wire.proxy_header import ProxyHeader, read_proxy_header
+from httpng_core.wire import ProxyHeader, read_proxy_header
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 PEER, OURS = Address("10.0.0.1", 1), Address("10.0.0.2", 2)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from httpng_core.http.priority import Priority, parse_priority
-from httpng_core.wire.scheduler import Entry, Scheduler
+from httpng_core.http import Priority, parse_priority
+from httpng_core.wire import Entry, Scheduler
 
 
 class One(Entry):

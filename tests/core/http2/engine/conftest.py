@@ -5,8 +5,8 @@ import re
 import pytest
 from tests.core.http2.engine.driving import Driven
 
-from httpng_core.http2.engine.session import Session
-from httpng_core.http2.reference.session import ReferenceSession
+from httpng_core.http2.engine import Session
+from httpng_core.http2.reference import ReferenceSession
 
 ON_BOTH = {"test_demands", "test_floods", "test_session", "test_with_h2_client"}
 SESSIONS = {"fast": Session, "reference": ReferenceSession}

@@ -18,13 +18,13 @@ from tests.core.http2.engine.driving import (
     window_update,
 )
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.errors import (
+from httpng_core.http2.engine import (
     COMPRESSION_ERROR,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
     PROTOCOL_ERROR,
     STREAM_CLOSED,
+    frames,
 )
 
 Act = Callable[[Driven], bytes]

@@ -5,11 +5,16 @@ from typing import ClassVar
 
 import hpack
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.events import ConnectionFailed, Event, RequestBegan, StreamReset
-from httpng_core.http2.engine.frames import Frame, FrameReader
-from httpng_core.http2.engine.session import PREFACE, Session
-from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine import (
+    PREFACE,
+    Config,
+    ConnectionFailed,
+    Event,
+    RequestBegan,
+    Session,
+    StreamReset,
+    frames,
+)
 
 GET = ((b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"test"), (b":path", b"/"))
 POST = ((b":method", b"POST"), *GET[1:])
@@ -37,9 +42,9 @@ def settings(*values: tuple[int, int]) -> bytes:
     return frame(frames.SETTINGS, 0, 0, b"".join(pack(">HL", *value) for value in values))
 
 
-def read_all(wire: bytes) -> list[Frame]:
+def read_all(wire: bytes) -> list[frames.Frame]:
     """Frames of ours, which are never cut."""
-    reader = FrameReader()
+    reader = frames.FrameReader()
     reader.feed(wire)
     found = []
     while (one := reader.next_frame()) is not None:
@@ -63,7 +68,7 @@ class Driven:
         self.session = self.engine(config or Config(), 0.0)
         self.encoder = hpack.Encoder()
         self.events: list[Event] = []
-        self.answers: list[Frame] = []
+        self.answers: list[frames.Frame] = []
         self.now = 0.0
         if handshake:
             self.send(PREFACE + settings())

@@ -24,16 +24,18 @@ from h2.exceptions import ProtocolError
 from tests.core.http2.engine.driving import Driven, settings
 from tests.core.http2.engine.scripts import Script
 
-from httpng_core.http2.engine.errors import (
+from httpng_core.http2.engine import (
     COMPRESSION_ERROR,
     FLOW_CONTROL_ERROR,
     FRAME_SIZE_ERROR,
+    PREFACE,
     PROTOCOL_ERROR,
     STREAM_CLOSED,
+    Config,
+    ConnectionFailed,
+    RequestRefused,
+    StreamReset,
 )
-from httpng_core.http2.engine.events import ConnectionFailed, RequestRefused, StreamReset
-from httpng_core.http2.engine.session import PREFACE
-from httpng_core.http2.engine.session_config import Config
 
 ALTSVC, GOAWAY, WINDOW_UPDATE = 0xA, 7, 8
 FRAMES = 30

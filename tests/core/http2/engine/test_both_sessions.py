@@ -11,26 +11,22 @@ import pytest
 from tests.core.http2.engine.driving import Driven, data, frame, rst, settings, window_update
 from tests.core.http2.engine.scripts import Script
 
-from httpng_core.http2.engine.errors import FatalError
-from httpng_core.http2.engine.events import (
+from httpng_core.http2.engine import (
+    PREFACE,
+    Config,
     ConnectionFailed,
+    Credit,
     DataReceived,
     Event,
+    FatalError,
     RequestBegan,
+    RequestHead,
     RequestRefused,
+    Session,
     StreamReset,
+    stream_states,
 )
-from httpng_core.http2.engine.flow import Credit
-from httpng_core.http2.engine.requests import RequestHead
-from httpng_core.http2.engine.session import PREFACE, Session
-from httpng_core.http2.engine.session_config import Config
-from httpng_core.http2.engine.stream_states import (
-    HALF_CLOSED_LOCAL,
-    HALF_CLOSED_REMOTE,
-    OPEN,
-    RESET_LOCAL,
-)
-from httpng_core.http2.reference.session import ReferenceSession
+from httpng_core.http2.reference import ReferenceSession
 
 FRAMES = 60
 CONFIG = Config(max_header_list=400, max_control_rate=inf, max_reset_rate=inf, has_connect=True)
@@ -173,7 +169,14 @@ def run(seed: int) -> int:
     for count in range(FRAMES):
         # Twice those whose requests go on, and those that the client doesn't know to be over.
         begun = range(1, streams.highest + 1, 2)
-        states = [OPEN, HALF_CLOSED_LOCAL, HALF_CLOSED_REMOTE, OPEN, RESET_LOCAL, HALF_CLOSED_LOCAL]
+        states = [
+            stream_states.OPEN,
+            stream_states.HALF_CLOSED_LOCAL,
+            stream_states.HALF_CLOSED_REMOTE,
+            stream_states.OPEN,
+            stream_states.RESET_LOCAL,
+            stream_states.HALF_CLOSED_LOCAL,
+        ]
         script.known = [number for state in states for number in begun if streams.state(number) == state]
         events = pair.send(script.frames())
         if events is None:

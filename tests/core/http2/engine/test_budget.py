@@ -7,9 +7,7 @@ from types import FrameType
 import pytest
 from tests.core.http2.engine.driving import Driven
 
-from httpng_core.http2.engine import session
-
-COMPILED = not session.__file__.endswith(".py")
+from httpng_core import COMPILED
 
 
 def calls(act: Callable[[], object]) -> int:

@@ -4,8 +4,7 @@ import pytest
 from tests.core.http2.engine.demands import CONNECTION, HARMLESS, PING, REQUESTS, STREAM, Act
 from tests.core.http2.engine.driving import Driven
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.errors import REFUSED_STREAM
+from httpng_core.http2.engine import REFUSED_STREAM, frames
 
 
 @pytest.mark.parametrize("act", REQUESTS.values(), ids=REQUESTS)

@@ -14,13 +14,7 @@ from tests.core.http2.engine.driving import (
     window_update,
 )
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.errors import (
-    ENHANCE_YOUR_CALM,
-)
-from httpng_core.http2.engine.flow import MAX_WINDOW
-from httpng_core.http2.engine.session import PREFACE, Session
-from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine import ENHANCE_YOUR_CALM, MAX_WINDOW, PREFACE, Config, Session, frames
 
 UPDATE = frame(frames.PRIORITY_UPDATE, 0, 0, pack(">L", 9) + b"u=1")
 FLOODS: dict[str, bytes] = {

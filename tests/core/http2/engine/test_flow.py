@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpng_core.http2.engine.errors import FLOW_CONTROL_ERROR, FatalError, StreamError
-from httpng_core.http2.engine.flow import MAX_WINDOW, Credit, grown
+from httpng_core.http2.engine import FLOW_CONTROL_ERROR, MAX_WINDOW, Credit, FatalError, StreamError, grown
 
 
 @pytest.mark.parametrize("window", [-MAX_WINDOW, -1, 0, 1, 65535, MAX_WINDOW - 1, MAX_WINDOW])

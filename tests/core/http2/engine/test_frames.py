@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.http2.engine.driving import frame, read_all
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.errors import (
+from httpng_core.http2.engine import (
     ENHANCE_YOUR_CALM,
     FRAME_SIZE_ERROR,
     PROTOCOL_ERROR,
     FatalError,
     StreamError,
+    frames,
 )
-from httpng_core.http2.engine.frames import FrameReader
 
 quick = settings(max_examples=100, deadline=None, derandomize=True)
 TYPES = range(0x12)
@@ -28,7 +27,7 @@ SIZES = {2: 5, 3: 4, 4: 6, 6: 8, 7: 8, 8: 4, 0x10: 4}
 
 def refused(wire: bytes) -> FatalError | StreamError | None:
     """What the reader says about the last of some frames."""
-    reader = FrameReader()
+    reader = frames.FrameReader()
     reader.feed(wire)
     try:
         while reader.next_frame() is not None:
@@ -73,7 +72,7 @@ def test_each_type_with_each_size(kind: int, size: int) -> None:
 
 
 def test_a_priority_of_the_wrong_size_is_an_error_of_its_stream_alone() -> None:
-    reader = FrameReader()
+    reader = frames.FrameReader()
     reader.feed(frame(frames.PRIORITY, 0, 5, bytes(4)) + frame(frames.PING, 0, 0, bytes(8)))
     with pytest.raises(StreamError) as error:
         reader.next_frame()
@@ -120,7 +119,7 @@ def test_a_padded_frame_has_room_for_the_length_of_its_padding(kind: int) -> Non
 
 
 def test_priority_fields_are_taken_off_a_header_block() -> None:
-    reader = FrameReader()
+    reader = frames.FrameReader()
     reader.feed(frame(frames.HEADERS, 0x2C, 3, b"\2" + b"\x80\0\0\7\x10" + b"block" + b"\0\0"))
     found = reader.next_frame()
     assert found is not None
@@ -139,7 +138,7 @@ def test_headers_with_priority_have_room_for_it(size: int) -> None:
 
 
 def test_a_block_in_parts_is_one_frame() -> None:
-    reader = FrameReader()
+    reader = frames.FrameReader()
     reader.feed(frame(frames.HEADERS, 1, 1, b"a") + frame(9, 0, 1, b"") + frame(9, 0, 1, b"b"))
     assert reader.next_frame() is None
     assert reader.is_partial
@@ -166,7 +165,7 @@ def test_continuation_is_of_the_same_stream_and_follows_a_block_that_is_not_whol
 
 @pytest.mark.parametrize(("size", "taken"), [(0, 8), (1, 8), (16384, 3)])
 def test_a_flood_of_continuations_ends(size: int, taken: int) -> None:
-    reader = FrameReader(max_block=65536, max_continuations=8)
+    reader = frames.FrameReader(max_block=65536, max_continuations=8)
     reader.feed(frame(frames.HEADERS, 0, 1, bytes(size)) + frame(9, 0, 1, bytes(size)) * taken)
     assert reader.next_frame() is None
     reader.feed(frame(9, 0, 1, bytes(size)))
@@ -192,7 +191,7 @@ FRAMES = st.lists(
 @given(FRAMES, st.lists(st.integers(0, 400), max_size=20))
 def test_frames_are_the_same_however_they_were_cut(wires: list[bytes], cuts: list[int]) -> None:
     wire = b"".join(wires)
-    reader = FrameReader()
+    reader = frames.FrameReader()
     found = []
     for piece in pieces(wire, [cut for cut in cuts if cut <= len(wire)]):
         reader.feed(piece)

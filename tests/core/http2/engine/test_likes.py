@@ -6,16 +6,16 @@ import pytest
 from hpack import NeverIndexedHeaderTuple
 from tests.core.http2.engine.driving import Driven, frame
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.events import (
+from httpng_core.http2.engine import (
+    Config,
     ConnectionFailed,
     Event,
     RequestBegan,
     RequestRefused,
     StreamReset,
+    frames,
+    parse_request,
 )
-from httpng_core.http2.engine.requests import parse_request
-from httpng_core.http2.engine.session_config import Config
 
 WHOLE = frames.END_HEADERS | frames.END_STREAM
 MANY = Config(max_streams=100_000)

@@ -5,8 +5,14 @@ from math import inf
 
 import pytest
 
-from httpng_core.http2.engine.errors import ENHANCE_YOUR_CALM, FatalError
-from httpng_core.http2.engine.limits import MAX_CONTROL_RATE, MAX_RESET_RATE, Bucket, Limits
+from httpng_core.http2.engine import (
+    ENHANCE_YOUR_CALM,
+    MAX_CONTROL_RATE,
+    MAX_RESET_RATE,
+    Bucket,
+    FatalError,
+    Limits,
+)
 
 
 def limits(resets: float = MAX_RESET_RATE, control: float = MAX_CONTROL_RATE) -> Limits:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from httpng_core.http2.engine.requests import (
-    UNKNOWN,
+from httpng_core.http2.engine import (
+    UNKNOWN_LENGTH,
     RequestError,
     check_trailers,
     normal_authority,
@@ -39,7 +39,7 @@ def test_a_request() -> None:
     assert (head.method, head.scheme, head.authority, head.path) == (b"POST", b"http", b"x", b"/")
     assert head.fields == ((b"host", b"x"), (b"accept", b"a"), (b"content-length", b"12"))
     assert (head.length, head.protocol) == (12, b"")
-    assert parse_request(fields(), False).length == UNKNOWN
+    assert parse_request(fields(), False).length == UNKNOWN_LENGTH
 
 
 @pytest.mark.parametrize("name", PSEUDO)

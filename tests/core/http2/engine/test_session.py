@@ -15,28 +15,28 @@ from tests.core.http2.engine.driving import (
     window_update,
 )
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.errors import (
+from httpng_core.http2.engine import (
     FLOW_CONTROL_ERROR,
+    MAX_WINDOW,
     NO_ERROR,
+    PREFACE,
     PROTOCOL_ERROR,
-    FatalError,
-)
-from httpng_core.http2.engine.events import (
+    WORK,
+    Config,
     DataReceived,
+    FatalError,
     PeerLeft,
     PingAnswered,
     PriorityUpdated,
     RequestBegan,
     RequestEnded,
     RequestRefused,
+    Session,
     SettingsChanged,
     StreamReset,
     WindowOpened,
+    frames,
 )
-from httpng_core.http2.engine.flow import MAX_WINDOW
-from httpng_core.http2.engine.session import PREFACE, WORK, Session
-from httpng_core.http2.engine.session_config import Config
 
 WINDOW = 1 << 20
 

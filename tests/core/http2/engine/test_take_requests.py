@@ -5,10 +5,7 @@ from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from tests.core.http2.engine.driving import data, frame
 
-from httpng_core.http2.engine import frames
-from httpng_core.http2.engine.events import RequestBegan
-from httpng_core.http2.engine.session import PREFACE, Session
-from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine import PREFACE, Config, RequestBegan, Session, frames
 
 WHOLE = frames.END_HEADERS | frames.END_STREAM
 # GET and http by index.

@@ -14,10 +14,16 @@ from h2.connection import H2Connection
 from h2.settings import SettingCodes
 from tests.core.http2.engine.driving import read_all
 
-from httpng_core.http2.engine import hpack_encoder
-from httpng_core.http2.engine.events import DataReceived, RequestBegan, RequestEnded, StreamReset
-from httpng_core.http2.engine.session import MAX_CONTROL, Session
-from httpng_core.http2.engine.session_config import Config
+from httpng_core.http2.engine import (
+    MAX_CONTROL,
+    Config,
+    DataReceived,
+    RequestBegan,
+    RequestEnded,
+    Session,
+    StreamReset,
+    hpack_encoder,
+)
 
 REQUEST = [(":method", "POST"), (":scheme", "http"), (":authority", "test")]
 TEXT = bytes(range(256)) * 2000

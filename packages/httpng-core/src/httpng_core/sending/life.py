@@ -17,7 +17,7 @@ from httpng_core.sending.ends import CLEAN
 from httpng_core.sending.incoming import Incoming
 from httpng_core.sending.positions import LagBook
 from httpng_core.sending.queue import WriterQueue
-from httpng_core.sending.results import Call, encode
+from httpng_core.sending.results import Call, encode_result
 from httpng_core.sending.stall import StallWatch
 from httpng_core.sending.states import LAST_LIVE, ResponseState
 from httpng_core.sending.transport import Transport
@@ -225,10 +225,12 @@ class ResponseLife(ResponseBody):
         self._release(write)
         sent = self.head_stage >= HeadStage.SENT
         if isinstance(write, Follow):
-            write.settle(encode(Call.WAIT, cancelled=cancelled, headers_were_sent=sent))
+            write.settle(encode_result(Call.WAIT, cancelled=cancelled, headers_were_sent=sent))
         else:
             write.settle(
-                encode(Call.WRITE, cancelled=cancelled, headers_were_sent=sent, body_bytes=write.reported)
+                encode_result(
+                    Call.WRITE, cancelled=cancelled, headers_were_sent=sent, body_bytes=write.reported
+                )
             )
 
     def _settle_write(self, write: Write, error: Exception | None) -> None:

@@ -6,7 +6,7 @@ from httpng_core.sending.checks import checked_timeout
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.outgoing import of_users
 from httpng_core.sending.queue import WriterQueue
-from httpng_core.sending.results import Call, SendResult, encode
+from httpng_core.sending.results import Call, SendResult, encode_result
 from httpng_core.sending.states import LAST_LIVE, LAST_WRITABLE
 from httpng_core.sending.tracking import Tracking
 from httpng_core.sending.waits import HeadStage, Waits, reached
@@ -161,9 +161,9 @@ class Queueing(Tracking):
         over = self.state > (LAST_LIVE if call is Call.WAIT else LAST_WRITABLE)
         met = isinstance(pending, Wait) and reached(pending, self, self.head_stage)
         sent = self.head_stage >= HeadStage.SENT
-        pending.settle(encode(call, cancelled=over, headers_were_sent=sent, reached=met))
+        pending.settle(encode_result(call, cancelled=over, headers_were_sent=sent, reached=met))
         return pending
 
     def _follow_cancelled(self) -> SendResult:
         sent = self.head_stage >= HeadStage.SENT
-        return encode(Call.WAIT, cancelled=True, headers_were_sent=sent)
+        return encode_result(Call.WAIT, cancelled=True, headers_were_sent=sent)

@@ -38,7 +38,7 @@ class Call(IntEnum):
 class SendResult(int):
     """An immutable snapshot of how a send call ended; an integer inside, never 0.
 
-    Make one with `encode`. The properties say the same as the module functions of those names.
+    Make one with `encode_result`. The properties say the same as the module functions of those names.
     """
 
     __slots__ = ()
@@ -112,7 +112,7 @@ class SendStats:
     stalled_by: Holder | None = field(default=None, compare=False)
 
 
-def encode(
+def encode_result(
     call: Call, *, cancelled: bool, headers_were_sent: bool, body_bytes: int = 0, reached: bool = False
 ) -> SendResult:
     """Pack the outcome of a call into a `SendResult`."""

@@ -5,7 +5,7 @@ from enum import IntEnum
 from httpng_core.config.types import Until
 from httpng_core.sending.body import ResponseBody
 from httpng_core.sending.calls import HeaderWrite, Pending, Wait
-from httpng_core.sending.results import Call, encode
+from httpng_core.sending.results import Call, encode_result
 from httpng_core.timers import Timers
 
 
@@ -89,8 +89,8 @@ class Waits:
         sent = stage >= HeadStage.SENT
         if isinstance(wait, Wait):
             met = reached(wait, body, stage)
-            wait.settle(encode(Call.WAIT, cancelled=over, headers_were_sent=sent, reached=met))
+            wait.settle(encode_result(Call.WAIT, cancelled=over, headers_were_sent=sent, reached=met))
         elif sent:
             wait.settle(None)
         else:
-            wait.settle(encode(Call.WRITE_HEADER, cancelled=over, headers_were_sent=False))
+            wait.settle(encode_result(Call.WRITE_HEADER, cancelled=over, headers_were_sent=False))

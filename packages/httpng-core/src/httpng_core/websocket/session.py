@@ -15,7 +15,7 @@ from httpng_core.sending.checks import checked_timeout
 from httpng_core.sending.ends import Cause, EndKind, broke_protocol, over_limit
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.messages import MessagePositions
-from httpng_core.sending.results import Call, SendStats, encode
+from httpng_core.sending.results import Call, SendStats, encode_result
 from httpng_core.sending.states import GIVEN_UP
 from httpng_core.sending.tunnel import Tunnel
 from httpng_core.sending.waits import HeadStage
@@ -376,7 +376,7 @@ class WebSocket(Tunnel):
     def _cancelled(self, call: Call) -> Pending:
         sent = self.exchange.head_stage >= HeadStage.SENT
         pending = Pending()
-        pending.settle(encode(call, cancelled=True, headers_were_sent=sent))
+        pending.settle(encode_result(call, cancelled=True, headers_were_sent=sent))
         return pending
 
 

@@ -18,7 +18,7 @@ from httpng_core.http2.engine.hpack_decoder import Decoder, HeaderList, literal_
 from httpng_core.http2.engine.hpack_huffman import decode_path
 from httpng_core.http2.engine.limits import Limits
 from httpng_core.http2.engine.requests import (
-    UNKNOWN,
+    UNKNOWN_LENGTH,
     RequestError,
     RequestHead,
     check_trailers,
@@ -204,7 +204,7 @@ class Intake(Sending):
         if error.status == 0:
             self.streams.close(stream_id, RESET_LOCAL)
             raise StreamError(stream_id, PROTOCOL_ERROR, error.reason)
-        stream = Stream(stream_id, end, self.peer.initial_window, UNKNOWN)
+        stream = Stream(stream_id, end, self.peer.initial_window, UNKNOWN_LENGTH)
         stream.is_refused = True
         self.streams.open[stream_id] = stream
         self._emit(RequestRefused(stream_id, error.status, error.reason, end))

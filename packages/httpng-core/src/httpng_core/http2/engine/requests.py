@@ -29,7 +29,7 @@ _SOUND: Final[set[Field]] = set()
 _MOST_SOUND: Final = 512
 _LONGEST_SOUND: Final = 192
 
-UNKNOWN: Final = -1
+UNKNOWN_LENGTH: Final = -1
 """The length of a body that no Content-Length declares."""
 
 
@@ -57,7 +57,7 @@ class RequestHead:
         path: path and query, `*` only for OPTIONS; empty for a plain CONNECT.
         protocol: what an extended CONNECT asks for (RFC 8441), else empty.
         fields: the headers, without pseudo-headers; with Host, whichever way the client named it.
-        length: the declared Content-Length, else `UNKNOWN`.
+        length: the declared Content-Length, else `UNKNOWN_LENGTH`.
         like: another one that is the same but for its path, if it was made of that.
     """
 
@@ -99,7 +99,7 @@ def parse_request(fields: tuple[Field, ...], has_connect: bool) -> RequestHead:
     pseudo: dict[bytes, bytes] = {}
     headers: list[Field] = []
     hosts: list[bytes] = []
-    length = UNKNOWN
+    length = UNKNOWN_LENGTH
     for field in fields:
         name = field[0]
         if name in _PSEUDO:
@@ -186,7 +186,7 @@ def _check_pseudo(pseudo: dict[bytes, bytes], has_connect: bool) -> None:
 
 
 def _declared_length(value: bytes, before: int) -> int:
-    if before != UNKNOWN or not _LENGTH.fullmatch(value):
+    if before != UNKNOWN_LENGTH or not _LENGTH.fullmatch(value):
         raise RequestError("malformed content-length, or two of them")
     return int(value)
 

@@ -26,7 +26,7 @@ from httpng_core.http2.engine.flow import grown
 from httpng_core.http2.engine.frames import END_HEADERS, END_STREAM, HEAD_SIZE, HEADERS, KIND, Frame
 from httpng_core.http2.engine.intake import Intake
 from httpng_core.http2.engine.peer_settings import announcement
-from httpng_core.http2.engine.requests import UNKNOWN, RequestHead
+from httpng_core.http2.engine.requests import UNKNOWN_LENGTH, RequestHead
 from httpng_core.http2.engine.sending import CONNECTION_WINDOW
 from httpng_core.http2.engine.session_config import Config
 from httpng_core.http2.engine.stream_states import (
@@ -95,7 +95,7 @@ class Session(Intake):
             raise FatalError(PROTOCOL_ERROR, "HTTP2-Settings isn't a whole number of settings")
         self._apply(upgrade)
         self.streams.highest = self.last_stream = 1
-        self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN)
+        self.streams.open[1] = Stream(1, True, self.peer.initial_window, UNKNOWN_LENGTH)
 
     @property
     def held(self) -> int:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from httpng_core.http2.engine.flow import FIRST_WINDOW, Credit
-from httpng_core.http2.engine.requests import UNKNOWN
+from httpng_core.http2.engine.requests import UNKNOWN_LENGTH
 from httpng_core.http2.engine.stream_states import (
     CLOSED,
     FORGOTTEN,
@@ -25,7 +25,7 @@ class Stream:
         window: how many body bytes the client allows on it; may be negative.
         credit: how many more we allow; `None` if the request had no body from the start.
         unread: flow-controlled bytes that came and were not given back to the connection yet.
-        length: the declared Content-Length of the request, `UNKNOWN` without one.
+        length: the declared Content-Length of the request, `UNKNOWN_LENGTH` without one.
         received: how much of its body has come.
         has_begun: whether the head of its response was sent.
         is_refused: whether its request isn't served, so that its body is of no use.
@@ -57,7 +57,7 @@ class Stream:
     def accepts(self, size: int, end: bool) -> bool:
         """Note `size` more body bytes; return whether they are what the Content-Length declared."""
         self.received += size
-        if self.length == UNKNOWN:
+        if self.length == UNKNOWN_LENGTH:
             return True
         return self.received == self.length if end else self.received <= self.length
 
