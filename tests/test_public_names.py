@@ -42,7 +42,6 @@ PRIVATE_IMPORTS = _lines(
     driver/test_many_clients: driver.serving.server
     driver/test_selector_poller: driver.loop.turns
     driver/test_top: driver.command.top_table
-    lua/test_waits: lua.calls lua.handles
     """
 )
 

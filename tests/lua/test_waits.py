@@ -1,17 +1,37 @@
-"""Waits of fibers for what settles in another loop than their own, without a loop or a thread."""
+"""Waits of fibers for what settles in another loop than their own, each loop when the test says so."""
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from contextlib import AbstractContextManager
 
-import pytest
+from tests.lua.conftest import Serve
 
-from httpng_core import Pending, Runner
-from httpng_lua.calls import wait_elsewhere
-from httpng_lua.handles import Waits
+from httpng_core import Runner
+from httpng_core.testing import Loopback
+
+SCRIPT = """
+local there, here
+handler = function(req, io)
+  if req.path == '/there' then
+    there = io
+    io.send_window = 1
+    io:write_header(200, {['Content-Length'] = '10'}, 0)
+    io:write('1234567', 100)
+    fiber.sleep(100)
+  elseif req.path == '/here' then
+    here = fiber.self()
+    see(pcall(function() return told(ACT) end))
+  elseif req.path == '/cancel' then
+    here:cancel()
+  end
+end
+"""
+WAITS = "there:wait(0, 50)"
+FAILS = "there:write('8901234', 50)"
+"""What fails when its turn has come: by then the response has become longer than it may be."""
 
 
-class Lock:
+class Lock(AbstractContextManager[object]):
     """Tells whether it is held."""
 
     depth = 0
@@ -23,74 +43,103 @@ class Lock:
         self.depth -= 1
 
 
-class Loop:
-    """A loop whose turns are the test's."""
+class Turns:
+    """What a loop is asked to call, called when the test says so."""
 
-    def __init__(self) -> None:
-        self.lock = Lock()
+    def __init__(self, runner: Runner) -> None:
+        runner.lock = self.lock = Lock()
+        runner.call_in_loop = self._call_in_loop
         self.waiting: deque[Callable[[], None]] = deque()
-
-    def call_in_loop(self, function: Callable[[], None]) -> None:
-        self.waiting.append(function)
 
     def turn(self) -> None:
         while self.waiting:
             self.waiting.popleft()()
 
+    def _call_in_loop(self, function: Callable[[], None]) -> None:
+        self.waiting.append(function)
+
 
 class Elsewhere:
     """A fiber of one loop that waits for what settles in another one."""
 
-    def __init__(self) -> None:
-        self.waits, self.home, self.there = Waits(), Loop(), Loop()
-        self.pending, self.withdrawn = Pending(), list[str]()
-        self.number = wait_elsewhere(
-            self.waits,
-            cast(Runner, self.there),
-            self.pending,
-            cast(Runner, self.home),
-            lambda: self.withdrawn.append("withdrawn"),
-        )
-        self.here = self.waits.pending(self.number)
-        self.held: list[int] = []
-        self.here.on_settle = lambda: self.held.append(self.home.lock.depth)
+    def __init__(self, serve: Serve, act: str = WAITS) -> None:
+        self.served = serve(SCRIPT.replace("ACT", act))
+        self.loop = Loopback(self.served.app, clock=self.served.loop.clock)
+        self.client = self.served.ask("/there", room=0)
+        # Those of the other response, its own writes among them.
+        self.others = self.pending
+        self.waits_of_others = self.waits
+        self.there, self.home = Turns(self.served.loop.runner), Turns(self.loop.runner)
+        self.loop.connect().get("/here")
+        # How often either lock was held when the fiber became able to go on.
+        self.held: list[tuple[int, int]] = []
+        self.loop.runner.on_ready = lambda: self.held.append((self.home.lock.depth, self.there.lock.depth))
+        assert self.waits == self.waits_of_others + 1
+
+    @property
+    def waits(self) -> int:
+        """How many fibers wait."""
+        return self.served.app.statistics().waits
+
+    @property
+    def pending(self) -> int:
+        """How many calls of the response there wait."""
+        return self.client.connection.statistics().timers
+
+    def settle_there(self) -> None:
+        """Have the client take all, so that what was waited for comes about there."""
+        self.client.give_room()
+
+    def cancel(self) -> None:
+        assert self.served.answer("/cancel").status == 200
+
+    def seen(self) -> list[str]:
+        """What the fiber has seen, once its loop has stepped it."""
+        self.loop.advance(0)
+        return self.served.seen()
 
 
-def test_what_settles_there_is_told_at_home() -> None:
-    fiber = Elsewhere()
-    fiber.pending.settle(None)
-    assert not fiber.here.settled
+def test_what_settles_there_is_told_at_home(serve: Serve) -> None:
+    fiber = Elsewhere(serve)
+    fiber.settle_there()
+    assert fiber.seen() == []
+    assert fiber.held == []
     fiber.home.turn()
-    assert fiber.here.settled
-    assert fiber.here.result is None
+    assert len(fiber.held) == 1
+    assert fiber.seen() == ["true wait true"]
 
 
-def test_an_error_there_is_raised_at_home() -> None:
-    fiber = Elsewhere()
-    fiber.pending.settle(None, ValueError("there"))
+def test_an_error_there_is_raised_at_home(serve: Serve) -> None:
+    fiber = Elsewhere(serve, FAILS)
+    fiber.settle_there()
+    assert fiber.seen() == []
     fiber.home.turn()
-    with pytest.raises(ValueError, match="there"):
-        _ = fiber.here.result
+    [seen] = fiber.seen()
+    assert seen.startswith("false ")
+    assert "7 more would exceed it" in seen
 
 
-def test_a_wait_that_is_ended_early_is_withdrawn_there() -> None:
-    fiber = Elsewhere()
-    assert fiber.waits.wake(fiber.number)
+def test_a_wait_that_is_ended_early_is_withdrawn_there(serve: Serve) -> None:
+    fiber = Elsewhere(serve)
+    fiber.cancel()
     # Whoever ends it holds the lock of the fiber's loop, and not that of the other.
-    assert (fiber.here.settled, fiber.held, fiber.withdrawn) == (True, [1], [])
+    assert fiber.held == [(1, 0)]
+    assert fiber.pending == fiber.others + 1
     fiber.there.turn()
-    assert fiber.withdrawn == ["withdrawn"]
-    # What it brings by that is for nobody.
-    fiber.pending.settle(None)
+    assert fiber.pending == fiber.others
+    # What it brings by that is for nobody, and it can't be ended again.
     fiber.home.turn()
-    assert not fiber.waits.wake(fiber.number)
+    fiber.cancel()
+    assert fiber.held == [(1, 0)]
+    assert fiber.seen() == ["false fiber is cancelled"]
 
 
-def test_what_has_settled_there_while_its_wait_is_ended_is_for_nobody() -> None:
-    fiber = Elsewhere()
-    fiber.pending.settle(None, ValueError("there"))
-    assert fiber.waits.wake(fiber.number)
+def test_what_has_settled_there_while_its_wait_is_ended_is_for_nobody(serve: Serve) -> None:
+    fiber = Elsewhere(serve, FAILS)
+    fiber.settle_there()
+    fiber.cancel()
     fiber.home.turn()
-    assert fiber.here.result is None
-    fiber.waits.forget(fiber.number)
-    assert len(fiber.waits) == 0
+    assert fiber.held == [(1, 0)]
+    assert fiber.seen() == ["false fiber is cancelled"]
+    assert fiber.waits == fiber.waits_of_others
+    fiber.there.turn()
