@@ -125,7 +125,11 @@ async def test_an_exchange_is_chosen_given_a_window_and_killed(serving: Serving,
             assert view.is_over
 
 
-def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal) -> None:
+@pytest.mark.anyio
+@ON_ONE_LOOP
+async def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(
+    serving: Serving, terminal: Terminal
+) -> None:
     row = {
         **dict.fromkeys(("route", "client", "protocol"), "-"),
         "acked": None,
@@ -138,10 +142,11 @@ def test_what_a_stranger_sends_is_not_obeyed_by_the_terminal(terminal: Terminal)
         "state": "running", "active": 1, "connections": 1, "in_flight": 5, "begun": 1, "loops": [{}],
         "exchanges": [{**row, **numbers, "id": "1.1-0", "target": "/\x1b]0;x\x07[red]"}],
     }  # fmt: skip
-    from httpng_driver.command.top_table import table
-
+    async with serving(lambda req: json.dumps(status)) as server:
+        view = View(server.addresses[0].url, {"limit": 100, "sort": "lag", "part": ""}, terminal.shown.append)
+        await in_thread(view.look, 24)
     for width in (80, 120):
-        terminal.shown.append(table(status, "e", "", "", "lag", width, 24))
+        view.draw(width, 24)
         assert "/?]0;x?[red]" in terminal.text(width)
         assert ("12M" in terminal.text(width)) == (width == 120), (
             "what has been confirmed, where there is room"
