@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from tests.certificates import make_pair, trusting
 from tests.core.conftest import Make
 from tests.core.driving import Driven
-from tests.core.sealed import GET, PEER
+from tests.core.sealed import GET, PEER, Sealed
 
 from httpng_core import (
-    COMPILED,
     CertificateFiles,
     Certificates,
     GeneratorIO,
     Pending,
     Request,
     RequestRefused,
+    Settings,
+    TlsFiles,
 )
 from httpng_core.testing import Client, Loopback, TlsEnd, decode
-from httpng_core.tls import RECORD, TlsError, offered_protocols
-from httpng_core.tls import outbound as tls_outbound
+from httpng_core.tls import RECORD, SealedOutbound, TlsError, offered_protocols
 
 # The handshake ----------------------------------------------------------------------------------------
 
@@ -404,15 +404,21 @@ def test_draining_lets_the_exchange_end(busy: Make) -> None:
 # Driving ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(COMPILED, reason="compiled constants can't be changed")
-def test_a_client_that_reads_nothing_is_not_read_either(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a client makes TLS say (here the tickets) must not pile up."""
-    monkeypatch.setattr(tls_outbound, "_UNSENT_AT_MOST", 100)
-    sealed = make()
+@pytest.mark.parametrize(("tickets", "reads"), [(2, True), (1000, False)])
+def test_a_client_that_reads_nothing_is_not_read_either(
+    pair: CertificateFiles, tickets: int, reads: bool
+) -> None:
+    """What a client makes TLS say (here tickets, of some 200 bytes each) must not pile up."""
+    certificates = Certificates(TlsFiles((pair,)), Settings())
+    certificates.context.num_tickets = tickets
+    sealed = Sealed(certificates, pair)
     sealed.client.shake()
     sealed.receive(sealed.client.take())
+    sealed.push()
+    assert sealed.client.shake()
+    sealed.receive(sealed.client.take())
     assert sealed.connection.wants_write
-    assert not sealed.connection.wants_read
+    assert sealed.connection.wants_read is reads
     sealed.push()
     assert sealed.connection.wants_read
 
@@ -595,7 +601,7 @@ def test_nothing_is_sealed_behind_a_failure(pair: CertificateFiles, certificates
     end.receive(b"\x17\x03\x03\x00\x20" + bytes(32))
     with pytest.raises(TlsError):
         end.read()
-    outbound = tls_outbound.SealedOutbound(0.0, end)
+    outbound = SealedOutbound(0.0, end)
     for seal in (end.seal, end.sealed):
         with pytest.raises(TlsError):
             seal(b"secret")
