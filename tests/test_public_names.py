@@ -34,12 +34,7 @@ def _lines(text: str) -> dict[str, set[str]]:
 # `__all__`. A name that is no longer used so has to go.
 PRIVATE_IMPORTS = _lines(
     """
-    core/tls/test_tls: core.tls.outbound
     driver/test_acked: driver.loop.pump
-    driver/test_feed_neighbours: driver.loop.pump
-    driver/test_handlers: driver.serving.server
-    driver/test_many_clients: driver.serving.server
-    driver/test_selector_poller: driver.loop.turns
     """
 )
 

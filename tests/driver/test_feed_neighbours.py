@@ -1,15 +1,14 @@
 """Feeds over sockets when something goes wrong beside them, and what stands in line behind a follow."""
 
 import re
-from collections.abc import Callable
+import socket
 from contextlib import ExitStack
-from typing import Any
 
 import anyio
 import pytest
 from tests.driver.harness import GET, Client, Observed, Serving, adopted, in_thread, until, within_bound
 
-from httpng_core import Exchange, Host, Request, SendResult
+from httpng_core import Exchange, Request, SendResult
 from httpng_driver import IO, Feed
 
 pytestmark = pytest.mark.anyio
@@ -106,18 +105,18 @@ async def test_a_defect_in_one_follower_costs_the_others_nothing(
 
     # Of one of them what its socket takes of a broadcast is wrong, and what is done about it has a defect.
     ill: list[int] = []
-    fell_short = Exchange.broadcast_fell_short
+    fell_short, send = Exchange.broadcast_fell_short, socket.socket.send
 
-    def make_host(wake: Callable[[], None], *, direct_send: Callable[[bytes], int], **more: Any) -> Host:
-        port = direct_send.__self__.getpeername()[1]  # type: ignore[attr-defined]
-        return Host(wake, direct_send=lambda wire: 0 if port in ill else direct_send(wire), **more)
+    def sent(sock: socket.socket, wire: bytes) -> int:
+        to_the_ill = ill and sock.family == socket.AF_INET and sock.getpeername()[1] in ill
+        return 0 if to_the_ill else send(sock, wire)
 
     def defective(exchange: Exchange, taken: int, now: float) -> None:
         if exchange.request.peer.port in ill:
             raise ZeroDivisionError
         fell_short(exchange, taken, now)
 
-    monkeypatch.setattr("httpng_driver.loop.pump.Host", make_host)
+    monkeypatch.setattr(socket.socket, "send", sent)
     monkeypatch.setattr(Exchange, "broadcast_fell_short", defective)
     async with serving(follower_of(feed)) as server:
         with ExitStack() as stack:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from functools import partial
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -13,10 +14,11 @@ from tests.driver.harness import Observed, Received, in_thread, within_bound
 from tests.driver.net import Net
 
 from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Request, Response
-from httpng_driver import IO
-from httpng_driver.loop import Hub
+from httpng_driver import IO, Server
 
 pytestmark = pytest.mark.anyio
+
+Serves = AbstractAsyncContextManager[Server]
 
 
 async def ask(net: Net, handler: object, **cfg: object) -> Received:
@@ -42,11 +44,13 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture
-def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+@asynccontextmanager
+async def by_a_stopped_clock(serving: Serves) -> AsyncIterator[Server]:
     """No handler's turn ends for the time that it took, however busy the machine is."""
-    stopped_at = time.monotonic()
-    monkeypatch.setattr("httpng_driver.serving.server.Hub", partial(Hub, clock=lambda: stopped_at))
+    async with serving as server:
+        stopped_at = time.monotonic()
+        server.hub.clock = server.hub.runner.clock = lambda: stopped_at
+        yield server
 
 
 @pytest.mark.parametrize("kind", ["async", "plain"])
@@ -89,7 +93,7 @@ async def test_a_mistake_of_a_handler_is_a_500_and_logged(
 
 @pytest.mark.parametrize("begun", ["nothing", "headers given", "accepted"])
 async def test_raising_before_anything_was_sent_is_a_500(
-    net: Net, stopped_clock: None, caplog: pytest.LogCaptureFixture, begun: str
+    net: Net, caplog: pytest.LogCaptureFixture, begun: str
 ) -> None:
     """What was accepted is dropped: the kernel hasn't been asked yet."""
 
@@ -101,7 +105,7 @@ async def test_raising_before_anything_was_sent_is_a_500(
         raise RuntimeError("the reason")
 
     with caplog.at_level(logging.ERROR, "httpng"):
-        async with net.serving(handler) as server, net.connect(server) as client:
+        async with by_a_stopped_clock(net.serving(handler)) as server, net.connect(server) as client:
             first = await in_thread(client.get)
             second = await in_thread(client.get)
     for received in (first, second):
@@ -210,7 +214,9 @@ class Turns:
             self.most = max(self.most, self.writes)
 
 
-async def most_between_turns(net: Net, call: str, seconds: float, calls: int) -> int:
+async def most_between_turns(
+    net: Net, call: str, seconds: float, calls: int, by: Callable[[Serves], Serves] = lambda serving: serving
+) -> int:
     """How many calls a handler got through that always has room, while another task waited for its turn."""
     turns = Turns()
 
@@ -228,7 +234,7 @@ async def most_between_turns(net: Net, call: str, seconds: float, calls: int) ->
         turns.stop = True
 
     async with (
-        net.serving(handler) as server,
+        by(net.serving(handler)) as server,
         net.connect(server) as client,
         anyio.create_task_group() as tasks,
     ):
@@ -245,10 +251,10 @@ def in_a_row(backend: str, most: int) -> int:
 
 @pytest.mark.parametrize("call", ["write", "wait"])
 async def test_a_handler_that_always_has_room_lets_others_run(
-    net: Net, stopped_clock: None, anyio_backend_name: str, call: str
+    net: Net, anyio_backend_name: str, call: str
 ) -> None:
     """It is the calls that are counted."""
-    most = await most_between_turns(net, call, 0.0, CALLS_PER_TURN * 12)
+    most = await most_between_turns(net, call, 0.0, CALLS_PER_TURN * 12, by_a_stopped_clock)
     assert CALLS_PER_TURN // 2 < most <= in_a_row(anyio_backend_name, CALLS_PER_TURN)
 
 

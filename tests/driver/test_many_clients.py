@@ -5,7 +5,6 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from math import inf
 
 import anyio
@@ -15,7 +14,6 @@ from tests.driver.net import HTTP1, Net
 
 from httpng_core import Request
 from httpng_driver import IO, Server
-from httpng_driver.loop import Hub
 
 pytestmark = pytest.mark.anyio
 
@@ -87,14 +85,6 @@ class Clock:
         return time.monotonic() + self.leap
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of the servers that are started in this test."""
-    clock = Clock()
-    monkeypatch.setattr("httpng_driver.serving.server.Hub", partial(Hub, clock=clock))
-    return clock
-
-
 @asynccontextmanager
 async def stalled_clients(net: Net, server: Server) -> AsyncIterator[Beside]:
     """Connects them all, beside the healthy one; counts memory from then on."""
@@ -122,12 +112,16 @@ def is_stalled(net: Net, server: Server) -> bool:
 
 
 async def test_hundreds_of_clients_that_never_read(
-    net: Net, many_files: None, clock: Clock, capsys: pytest.CaptureFixture[str]
+    net: Net, many_files: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # So patient that none gives up while the others still connect, however slow this machine is.
     handler = Handler(timeout=1000)
     cfg = {"default_send_window": WINDOW, "keepalive_timeout": inf, "header_timeout": inf}
-    async with net.serving(handler, **cfg) as server, stalled_clients(net, server) as beside:
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(net.serving(handler, **cfg))
+        # What its connections and handlers go by, from now on.
+        server.hub.clock = server.hub.runner.clock = clock = Clock()
+        beside = await stack.enter_async_context(stalled_clients(net, server))
         await until(lambda: is_stalled(net, server), "every window is full")
         await beside.is_served()
         held = tracemalloc.get_traced_memory()[0] / net.many

@@ -1,7 +1,10 @@
 """The poller of macOS and BSD, run over the main tests on a selector that Linux has as well."""
 
+import select
 import selectors
-from typing import cast
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
 
 import pytest
 from tests.driver.harness import Client, Serving, in_thread
@@ -41,7 +44,7 @@ from tests.driver.test_stalled_client import (
 from tests.driver.test_truth import check_sent, mixed
 
 from httpng_core import COMPILED
-from httpng_driver.loop import SelectorPoller
+from httpng_driver import Server
 
 pytestmark = pytest.mark.skipif(COMPILED, reason="a compiled hub makes the poller of its platform")
 
@@ -52,17 +55,33 @@ def transport(request: pytest.FixtureRequest) -> Transport:
     return cast(Transport, request.param)
 
 
-@pytest.fixture(autouse=True)
-def made(monkeypatch: pytest.MonkeyPatch) -> list[selectors.BaseSelector]:
-    """All pollers that are made in the test are such ones: their selectors."""
-    made: list[selectors.BaseSelector] = []
+@pytest.fixture
+def made() -> list[selectors.BaseSelector]:
+    """The selectors of all pollers that were made in the test."""
+    return []
 
-    def make_poller() -> SelectorPoller:
+
+@pytest.fixture
+def serving(serving: Serving, made: list[selectors.BaseSelector]) -> Serving:
+    """Starts servers as where there is kqueue and no epoll; the loop that they run in has epoll already."""
+
+    def kqueue() -> selectors.BaseSelector:
         made.append(selectors.EpollSelector())
-        return SelectorPoller(made[-1])
+        return made[-1]
 
-    monkeypatch.setattr("httpng_driver.loop.turns.make_poller", make_poller)
-    return made
+    @asynccontextmanager
+    async def elsewhere(app: object, **options: Any) -> AsyncIterator[Server]:
+        served, before = serving(app, **options), len(made)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delattr(select, "epoll")
+            patch.setattr(selectors, "KqueueSelector", kqueue, raising=False)
+            server = await served.__aenter__()
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(served)
+            assert len(made) > before
+            yield server
+
+    return elsewhere
 
 
 @pytest.mark.anyio
