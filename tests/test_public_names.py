@@ -21,24 +21,6 @@ FOLDERS["httpng_core.languages"] = exported(MODULES, "httpng_core.languages")
 FOLDERS["httpng_core"] |= {"testing"}
 
 
-def _lines(text: str) -> dict[str, set[str]]:
-    """A line `a: b c` says that the file a uses b and c; there may be several of a file."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for line in text.strip().splitlines():
-        here, names = line.strip().split(": ")
-        found[here].update(names.split())
-    return found
-
-
-# What is wrong today, of imports, without "httpng_": a module, or a name that a folder doesn't have in its
-# `__all__`. A name that is no longer used so has to go.
-PRIVATE_IMPORTS = _lines(
-    """
-    driver/test_acked: driver.loop.pump
-    """
-)
-
-
 @cache
 def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
@@ -88,8 +70,8 @@ def test_no_private_members_are_used() -> None:
     assert _found(private_members) == {}
 
 
-def test_no_private_names_are_imported_but_those_that_are_listed() -> None:
-    assert _found(private_imports) == PRIVATE_IMPORTS
+def test_no_private_names_are_imported() -> None:
+    assert _found(private_imports) == {}
 
 
 @pytest.mark.parametrize(
