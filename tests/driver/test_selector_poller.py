@@ -43,10 +43,7 @@ from tests.driver.test_stalled_client import (
 )
 from tests.driver.test_truth import check_sent, mixed
 
-from httpng_core import COMPILED
 from httpng_driver import Server
-
-pytestmark = pytest.mark.skipif(COMPILED, reason="a compiled hub makes the poller of its platform")
 
 
 @pytest.fixture(params=ON_ALL_LOOPS, ids=str)
