@@ -20,8 +20,8 @@ help:
 	@echo 'make demo    a fast and a slow client of the ticker, side by side, for DEMO_SECONDS=$(DEMO_SECONDS)'
 	@echo 'make serve   serves examples/ticker.lua'
 	@echo 'make test    lint, types and tests'
-	@echo 'make test-compiled   the tests of core and driver, both compiled'
-	@echo 'make wheels  builds the packages into dist/, core and driver compiled'
+	@echo 'make test-compiled   the tests of core, driver and Lua, all compiled'
+	@echo 'make wheels  builds the packages into dist/, core, driver and Lua compiled'
 	@echo 'make coverage   the tests of core and driver with their coverage, which must not fall'
 	@echo 'make soak    the tests that take minutes'
 	@echo 'make bench   requests, bytes and messages per CPU second, beside other servers; BENCHES="$(BENCHES)"'
@@ -86,7 +86,7 @@ soak: .venv/dev.stamp
 	$(BIN)/python -m pytest tests -m "soak and alone" -o faulthandler_timeout=3600
 	$(BIN)/python -m pytest tests/driver -q -m "not soak" --engine reference --numprocesses auto --dist loadfile
 
-# Core and driver in dist/ are compiled; that needs a C compiler.
+# Core, driver and Lua in dist/ are compiled; that needs a C compiler.
 dist/stamp: .venv/dev.stamp $(SOURCES)
 	rm -rf dist
 	HTTPNG_COMPILE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
@@ -102,15 +102,14 @@ wheels: dist/stamp
 	$(INSTALL_COMPILED) pip
 	$(INSTALL_COMPILED) hatchling editables
 	$(INSTALL_COMPILED) --group dev
-	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl dist/httpng_driver-*.whl
-	$(INSTALL_COMPILED) --no-build-isolation 'httpng-core[tls]' --editable packages/httpng-lua \
-		--editable 'packages/httpng-asyncio[uvloop]' \
+	$(INSTALL_COMPILED) --force-reinstall --no-deps dist/httpng_core-*.whl dist/httpng_driver-*.whl dist/httpng_lua-*.whl
+	$(INSTALL_COMPILED) --no-build-isolation 'httpng-core[tls]' httpng-lua --editable 'packages/httpng-asyncio[uvloop]' \
 		--editable packages/httpng-trio --editable packages/httpng
 	@touch $@
 
 test-compiled: .venv-compiled/stamp
 	$(COMPILED)/python -c 'import httpng_core; assert httpng_core.COMPILED'
-	$(COMPILED)/python -m pytest tests/core tests/properties tests/driver -q -m "not soak" \
+	$(COMPILED)/python -m pytest tests/core tests/properties tests/driver tests/lua -q -m "not soak" \
 		--numprocesses auto --dist loadfile
 
 bench: .venv/bench.stamp

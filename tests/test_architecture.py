@@ -42,6 +42,7 @@ FAR_FROM_HOME: set[tuple[str, str]] = set()
 IN_CIRCLES: dict[str, set[Edge]] = {
     "httpng_core": _edges(
         """
+        app.served: app.runner
         feeds.broadcast: feeds.follower
         feeds.follower: feeds.feed
         http2.stream: http2.intake
@@ -476,7 +477,7 @@ def test_a_circle_is_seen() -> None:
 
 # What is compiled -------------------------------------------------------------------------------------
 
-COMPILED = ("httpng-core", "httpng-driver")
+COMPILED = ("httpng-core", "httpng-driver", "httpng-lua")
 
 
 def compiled_modules() -> set[str]:

@@ -70,6 +70,57 @@ def test_http_1_0_without_a_host(serve: Serve) -> None:
     assert client.responses()[0].body == b'default 1.0 "" nil'
 
 
+VERSION = """
+  local function version(req) return tostring(req.version_major) .. '.' .. tostring(req.version_minor) end
+  function handler(req)
+    %s
+    return version(req)
+  end"""
+
+
+@pytest.mark.parametrize("sent", ["1.0", "1.1"])
+@pytest.mark.parametrize("first", ["", "local _ = req.headers"])
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ("", "1.%s"),
+        ("req.version_minor = nil", "1.nil"),
+        ("req.version_major = nil", "nil.%s"),
+        ("req.version_major, req.version_minor = 2, 3", "2.3"),
+        ("rawset(req, 'version_minor', 7)", "1.7"),
+        ("version(req); req.version_minor = nil; local _ = req.headers", "1.nil"),
+    ],
+)
+def test_the_version_is_a_field_like_any_other(
+    serve: Serve, sent: str, first: str, change: str, shown: str
+) -> None:
+    served = serve(VERSION % f"{first}\n{change}")
+    client = served.loop.connect()
+    client.send(f"GET / HTTP/{sent}\r\nHost: x\r\n\r\n".encode())
+    assert client.responses()[0].body.decode() == (shown % sent[2:] if "%" in shown else shown)
+
+
+WALK = """
+  function handler(req)
+    local found = {}
+    for name, value in WALKED do
+      found[#found + 1] = type(name) .. ' ' .. name
+    end
+    table.sort(found)
+    return table.concat(found, ',')
+  end"""
+
+
+@pytest.mark.parametrize("walked", ["pairs(req)", "next, req, nil"])
+@pytest.mark.parametrize("sent", ["1.0", "1.1"])
+def test_who_walks_through_a_request_meets_its_fields_alone(serve: Serve, sent: str, walked: str) -> None:
+    served = serve(WALK.replace("WALKED", walked))
+    client = served.loop.connect()
+    client.send(f"GET / HTTP/{sent}\r\nHost: x\r\n\r\n".encode())
+    names = "body headers host is_websocket method ouraddr path peer version_major version_minor"
+    assert client.responses()[0].body.decode() == ",".join(f"string {name}" for name in names.split())
+
+
 def test_a_websocket_handshake_is_seen(serve: Serve) -> None:
     served = serve("function handler(req, io) return tostring(req.is_websocket) end")
     client = served.loop.connect()

@@ -67,6 +67,11 @@ def test_other_languages_get_the_lines_as_they_came(engine: str) -> None:
     assert request.headers.raw == ((b"host", b"a"), (b"x", b"b"))
 
 
+def test_other_languages_get_no_version_of_the_usual_one() -> None:
+    rest = served(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").plain_values()[1:]
+    assert rest == (b"GET", b"/", None, b"a", b"")
+
+
 def test_the_addresses_are_those_of_the_connection() -> None:
     driven = Driven()
     assert driven.exchange.request.peer.host == ""

@@ -8,7 +8,8 @@ from httpng_core.app.dispatch import handler_of
 from httpng_core.app.handler_errors import log_handler_error
 from httpng_core.app.io import unknown_field
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
-from httpng_core.app.runner import Handler, HandlerSteps, Served, at_once
+from httpng_core.app.runner import HandlerSteps, at_once
+from httpng_core.app.served import Handler, Served
 from httpng_core.app.state_lock import ONE_THREAD, Done, Job, StateLock
 from httpng_core.config.configuration import Language
 from httpng_core.config.settings import LUA_KEYS, LuaRuntime, parse_lua_runtime, unknown_key

@@ -108,7 +108,7 @@ class Fibers:
         else:
             ended(outcome_of(answer))
 
-    def enter(self, home: Runner, function: Callable[..., Any], *args: object) -> Answer:
+    def enter(self, home: Runner, function: Callable[..., Any], args: tuple[object, ...]) -> Answer:
         """Call into Lua, for a fiber of `home`, with a fresh budget. It must hold the lock."""
         budget = self._budget
         budget.calls, budget.until = CALLS_PER_TURN, self.clock() + SECONDS_PER_TURN
@@ -129,7 +129,7 @@ class Fibers:
                 except Exception as error:
                     failure = lua_text(str(error))
                 later = Later()
-                step = partial(self.enter, home, self._step, fiber, plain(result), failure)
+                step = partial(self.enter, home, self._step, (fiber, plain(result), failure))
                 now = self.lock.call(home, step, later.answer)
                 if now is None:
                     yield later

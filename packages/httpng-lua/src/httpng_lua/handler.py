@@ -105,7 +105,7 @@ class LuaHandler:
         if body:
             # Lua has it, and the exchange stays for as long as its `io` may be asked about.
             request.body = b""
-        return self._fibers.enter(home, self._serve, self.number, number, ends, *values)
+        return self._fibers.enter(home, self._serve, (self.number, number, ends, *values))
 
     def _new_ends(self, request: Request) -> bytes:
         """Return what Lua gets as the ends of a connection that isn't one of the last."""
@@ -127,10 +127,11 @@ class LuaHandler:
         if error is not None:
             # Lua is out of memory: even that is this exchange's trouble alone.
             end_exchange(exchange, error, runner.clock())
-        elif answer == _RETIRED:
+        elif answer is _RETIRED:
             runner.start(exchange)
         elif answer[1] == DONE:
-            _answer(exchange, answer[2:], runner.clock(), send, runner.answers)
+            _, _, status, body, lines = answer
+            _answer(exchange, status, body, lines, runner.clock(), send, runner.answers)
         else:
             self._fibers.follow(
                 runner, answer[0], answer[1:], lambda outcome: _end(exchange, outcome, runner.clock())
@@ -149,28 +150,27 @@ def _end(exchange: Exchange, outcome: object, now: float) -> None:
             exchange.refuse(broken.status, str(broken), now)
         log_handler_error(exchange, outcome.message)
     elif isinstance(outcome, Ended):
-        _answer(exchange, outcome.values, now)
+        status, body, lines = outcome.values
+        _answer(exchange, status, body, lines, now)
     else:
         end_exchange(exchange, outcome, now)
 
 
 def _answer(
     exchange: Exchange,
-    values: Answer,
+    status: float | None,
+    body: bytes,
+    lines: bytes | None,
     now: float,
     send: DirectSend | None = None,
     answers: Answers | None = None,
 ) -> None:
-    status, body, lines = values
     if status is None:
         end_exchange(exchange, None, now, pairs(lines))
         return
     try:
         head = _heads.get((status, lines)) or _new_head(int(status), lines)
-        if answers is not None and exchange.may_wait(head, len(body)):
-            answers.append((exchange, head, body))
-        else:
-            exchange.answer_with(head, body, now, send)
+        exchange.answer_with(head, body, now, send, answers)
     except Exception:
         # Nothing of it was sent: once more, by who tells what is wrong with it.
         end_exchange(exchange, Response(status=int(status), headers=pairs(lines), body=body), now)

@@ -186,7 +186,7 @@ class Script:
         self._budget.is_first_run = True
         try:
             fiber = runtime.function("users_fiber")(function)
-            answer = self._fibers.enter(self._fibers.home, runtime.function("step"), fiber)
+            answer = self._fibers.enter(self._fibers.home, runtime.function("step"), (fiber,))
         except MemoryError as error:
             raise self._error(str(error)) from None
         finally:

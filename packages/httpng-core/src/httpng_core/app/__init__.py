@@ -19,7 +19,8 @@ from httpng_core.app.io import BaseIO, GeneratorIO
 from httpng_core.app.lifecycle import TABLE, Lifecycle, ServerState, ServerVerb
 from httpng_core.app.route_table import Match, NoMatch, RouteTable, RouteTableStatistics
 from httpng_core.app.router import Router
-from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, Handler, HandlerSteps, Runner, at_once
+from httpng_core.app.runner import CALLS_PER_TURN, SECONDS_PER_TURN, HandlerSteps, Runner, at_once
+from httpng_core.app.served import Handler
 from httpng_core.http.file_info import FileInfo
 
 __all__ = [

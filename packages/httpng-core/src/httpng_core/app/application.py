@@ -13,7 +13,8 @@ from httpng_core.app.files import Files
 from httpng_core.app.handlers import AsgiHandler, as_handler, checked_lifespan
 from httpng_core.app.io import any_thread
 from httpng_core.app.lifecycle import Lifecycle, ServerState, ServerVerb
-from httpng_core.app.runner import Handler, Runner, Served, at_once, streams_body
+from httpng_core.app.runner import Runner, at_once
+from httpng_core.app.served import Handler, Served, streams_body
 from httpng_core.app.state_lock import StateLock
 from httpng_core.config.address import PYTHON_DEFAULT_LISTEN, ListenAddress
 from httpng_core.config.configuration import Configuration, Language, first_configuration, reconfiguration

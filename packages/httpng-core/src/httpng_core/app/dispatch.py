@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from httpng_core.app.directory import DirectoryHandler
 from httpng_core.app.handlers import AsgiHandler
 from httpng_core.app.router import Router
-from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
+from httpng_core.app.runner import Runner
+from httpng_core.app.served import Handler, StreamChoice, streams_body
 from httpng_core.config.sites import NOT_FOUND, Site, SiteTable
 from httpng_core.http.request import Request
 from httpng_core.sending.exchange import Exchange

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from httpng_core.app.handler_errors import log_handler_error
 from httpng_core.app.io import GeneratorBody, GeneratorIO
-from httpng_core.app.runner import Handler, HandlerSteps, Runner
+from httpng_core.app.runner import HandlerSteps, Runner
+from httpng_core.app.served import Handler
 from httpng_core.config.settings import Interface
 from httpng_core.errors import BodyError, ConfigError, HandshakeError, HttpngError, is_handlers_error
 from httpng_core.http.request import Request

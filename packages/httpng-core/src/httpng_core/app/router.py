@@ -6,7 +6,8 @@ from collections.abc import Callable
 from httpng_core.app.handlers import AsyncHandler, as_handler, end_exchange
 from httpng_core.app.handlers import check_awaited as check_function
 from httpng_core.app.route_table import NoMatch, RouteTable
-from httpng_core.app.runner import Handler, Runner, StreamChoice, streams_body
+from httpng_core.app.runner import Runner
+from httpng_core.app.served import Handler, StreamChoice, streams_body
 from httpng_core.config.settings import Interface
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.request import Request

@@ -11,17 +11,16 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from math import inf
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from httpng_core.app.access_log import AccessLog, confirmed_text
 from httpng_core.app.files import Files
 from httpng_core.app.io import any_thread
 from httpng_core.app.limited_log import LimitedLog, shortened
-from httpng_core.config.configuration import Configuration
+from httpng_core.app.served import Served
 from httpng_core.connection import Connection
 from httpng_core.errors import is_handlers_error
 from httpng_core.http.reading import GivenRead
-from httpng_core.http.request import Request
 from httpng_core.sending.answering import Answers
 from httpng_core.sending.calls import Pending, Read, Turn
 from httpng_core.sending.exchange import Exchange
@@ -132,54 +131,9 @@ def _no_call(yielded: object) -> Pending:
     return pending
 
 
-@runtime_checkable
-class Handler(Protocol):
-    """A handler by kind: how it is started on an exchange."""
-
-    def start(self, exchange: Exchange, runner: "Runner") -> None:
-        """Start the handler; it may run to its end within this call."""
-
-
-def streams_body(handler: Handler, request: Request, otherwise: bool) -> bool:
-    """Return whether a handler is to be started on a request before its body is in.
-
-    A handler that decides that for itself has a method `streams(request, otherwise)`, which must not raise.
-    """
-    decide = getattr(handler, "streams", None)
-    return otherwise if decide is None else bool(decide(request, otherwise))
-
-
-class StreamChoice:
-    """A handler of a site or route that says whether bodies are streamed.
-
-    Attributes:
-        handler: the handler.
-    """
-
-    def __init__(self, handler: Handler, stream_body: bool) -> None:
-        self.handler = handler
-        self._stream_body = stream_body
-
-    def start(self, exchange: Exchange, runner: "Runner") -> None:
-        """Start the handler."""
-        self.handler.start(exchange, runner)
-
-    def streams(self, request: Request, otherwise: bool) -> bool:
-        """Return what was said, unless the handler knows better."""
-        return streams_body(self.handler, request, self._stream_body)
-
-
 def at_once(function: Callable[[], None]) -> None:
     """Call `function`, where there is one thread."""
     function()
-
-
-class Served:
-    """What a runner serves: an `Application`, or nothing yet. All of it may be replaced meanwhile."""
-
-    configuration: Configuration
-    handler: Handler
-    state: object = None
 
 
 class Runner:

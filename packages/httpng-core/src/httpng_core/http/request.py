@@ -113,7 +113,7 @@ UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
-PlainValues = tuple[bytes | None, bytes, bytes, bytes | None, bytes, bytes | None, bool | None, int, int]
+PlainValues = tuple[bytes | int | None, ...]
 """See `Request.plain_values`."""
 
 
@@ -279,22 +279,19 @@ class Request:
 
         These are the header fields as lines of HTTP/1.1, each with its CRLF, for `split_field_lines` of
         `httpng_core.languages`; the method, the path, the query or `None`, the host; the body, `None` if it
-        comes in while the handler runs; whether it came over TLS, or `None`; and the version. The first is
-        `None` where there is more to ask for: trailers, another protocol that the client wants, as WebSocket.
+        comes in while the handler runs; and, if it isn't HTTP/1.1 in clear text, whether it came over TLS, or
+        `None`, and the version. The first is `None` where there is more to ask for: trailers, another
+        protocol that the client wants, as WebSocket.
         """
         block, path = self._block, self.path
         is_all = block is not None and not self._trailers and not self.protocol and not block.upgrade
-        return (
-            block.lines() if is_all and block is not None else None,
-            self.method.encode(),
-            path.encode(),
-            path.partition("?")[2].encode() if "?" in path else None,
-            self.host.encode(),
-            self._body,
-            self.https or None,
-            self.version_major,
-            self.version_minor,
-        )
+        lines = block.lines() if is_all and block is not None else None
+        query = path.partition("?")[2].encode() if "?" in path else None
+        method, target, host = self.method.encode(), path.encode(), self.host.encode()
+        if self.version_minor == 1 and self.version_major == 1 and not self.https:
+            return lines, method, target, query, host, self._body
+        version = self.version_major, self.version_minor
+        return lines, method, target, query, host, self._body, self.https or None, *version
 
     def read(self, limit: int | None = None, timeout: float | None = None) -> Awaitable[bytes]:
         """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.

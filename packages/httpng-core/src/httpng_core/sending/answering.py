@@ -79,16 +79,21 @@ class Answering(Queueing):
             ContentLengthError: its body and the declared length disagree; nothing of it is sent.
         """
         data = body if type(body) is bytes else body_bytes(body)
+        # What follows is `answer_with`, without the call.
         size = len(data)
         head = response_head(status, headers)
-        if answers is not None and self.may_wait(head, size):
+        if answers is not None and self._may_wait(head, size):
             answers.append((self, head, data))
-            return
-        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
+        elif self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
 
     def answer_with(
-        self, head: ResponseHead, data: bytes, now: float, send: DirectSend | None = None
+        self,
+        head: ResponseHead,
+        data: bytes,
+        now: float,
+        send: DirectSend | None = None,
+        answers: "Answers | None" = None,
     ) -> None:
         """Do what `answer` does, with a status and headers that `response_head` has checked before.
 
@@ -96,10 +101,12 @@ class Answering(Queueing):
             ContentLengthError: the body and the declared length disagree; nothing of it is sent.
         """
         size = len(data)
-        if self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
+        if answers is not None and self._may_wait(head, size):
+            answers.append((self, head, data))
+        elif self.state is not _OPEN or size > _SHORT or not self.begin_whole(head, data, size, now, send):
             self._answer_apart(head, data, size, now)
 
-    def may_wait(self, head: ResponseHead, size: int) -> bool:
+    def _may_wait(self, head: ResponseHead, size: int) -> bool:
         """Return whether a whole response is short, and can't be refused by the time it is given."""
         declared = head.content_length
         return (

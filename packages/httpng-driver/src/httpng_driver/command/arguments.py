@@ -5,6 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from httpng_core import COMPILED
@@ -13,6 +16,16 @@ from httpng_driver.handlers import turn
 
 _DRIVER: Final = not turn.__file__.endswith(".py")
 """Whether the driver is compiled."""
+
+
+def _build() -> str:
+    """Return whether core, driver, and the handlers in Lua if they are installed, are compiled."""
+    parts = [COMPILED, _DRIVER]
+    # Looked for and not imported, which would take lupa to be there.
+    lua = find_spec("httpng_lua")
+    if lua is not None and lua.origin is not None:
+        parts.append(any(Path(lua.origin).parent.glob(f"handler*{EXTENSION_SUFFIXES[0]}")))
+    return "compiled" if all(parts) else "compiled in part" if any(parts) else "pure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,7 @@ class Parser(argparse.ArgumentParser):
             "app", metavar="APP", nargs="?",
             help="module:name, path.py:name, path.lua, or a directory whose files are served",
         )  # fmt: skip
-        build = ("pure", "compiled in part", "compiled")[COMPILED + _DRIVER]
-        self.add_argument("--version", action="version", version=f"httpng {version} ({build})")
+        self.add_argument("--version", action="version", version=f"httpng {version} ({_build()})")
         for title in GROUPS:
             group = self.add_argument_group(title)
             for option in options:

@@ -220,8 +220,9 @@ local function new_fiber(fn, users, object, origin)
   return fiber
 end
 
--- Runs a fiber of the host, that calls the script's function `origin`, up to its first wait: its id, and what that brought.
-function core.start(fn, origin, ...)
+-- Runs a fiber of the host, that calls `fn` with the script's function `origin` and two values more, up to its first wait: its
+-- id, and what that brought.
+function core.start(fn, origin, one, two)
   local fiber, before = unknown[unknown_count], current
   if fiber then
     unknown[unknown_count], unknown_count = false, unknown_count - 1
@@ -230,7 +231,7 @@ function core.start(fn, origin, ...)
     fiber = new_fiber(false, false, nil, origin)
   end
   fiber.before, current = before, fiber
-  return fiber.id, stepped(fiber, before, resume(fiber.co, fn, ...))
+  return fiber.id, stepped(fiber, before, resume(fiber.co, fn, origin, one, two))
 end
 
 -- A fiber of a user's function, whose values stay here: the host must not hold any but plain ones.

@@ -7,14 +7,19 @@ local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
 
--- Private keys of a request: what a router has stashed; and of what the rest is made when it is asked for, the header
--- lines and the ends of the connection. Or else the number of the exchange, by which the host is asked, and the io that keeps
--- it from forgetting that. They are gone once it was.
-local STASH, REST, ENDS = {}, {}, {}
+-- Private keys of a request: what a router has stashed; and where the host must be asked for the rest, the number of the
+-- exchange, and the io that keeps it from forgetting that.
+local STASH, NUMBER, IO = {}, {}, {}
 core.STASH = STASH
+-- Of what the rest is made when it is asked for: the header lines, false where the host is asked, and the ends of the
+-- connection; and whether the request says its version. All these keys are gone once the rest is there. They are strings,
+-- for Lua then makes a table with places for them at once; whoever made one up would find that in `headers`, no more.
+local LINES, ENDS, IS_VERSIONED = '\0lines', '\0ends', '\0is_versioned'
 core.next = next -- the one below costs more, and ours need it for what may be a request only
 
-local LATER = { headers = true, is_websocket = true, peer = true, ouraddr = true }
+local LATER = { headers = true, is_websocket = true, peer = true, ouraddr = true, version_major = true, version_minor = true }
+-- The version of a request that doesn't say it.
+local USUAL = { version_major = 1, version_minor = 1 }
 
 -- request -> io, of those whose bodies come in while their handlers run: it keeps the host from forgetting them.
 local streamed = setmetatable({}, { __mode = 'k' })
@@ -57,17 +62,22 @@ local function fill(request, is_websocket, peer, peer_port, peer_family, ours, o
   if trailers ~= '' then
     rawset(request, 'trailers', joined(trailers))
   end
-  rawset(request, REST, nil)
-  rawset(request, ENDS, nil)
+  if not rawget(request, IS_VERSIONED) then
+    rawset(request, 'version_major', USUAL.version_major)
+    rawset(request, 'version_minor', USUAL.version_minor)
+  end
+  for _, key in next, { LINES, ENDS, IS_VERSIONED, NUMBER, IO } do
+    rawset(request, key, nil)
+  end
 end
 
 -- Has all fields there, as plain ones. After that it is a table like any other.
 local function complete(request)
-  local rest = rawget(request, REST)
-  if type(rest) == 'string' then
-    fill(request, host.read_rest(rest, rawget(request, ENDS)))
-  elseif rest then
-    fill(request, host.request_rest(rest))
+  local lines = rawget(request, LINES)
+  if lines then
+    fill(request, host.read_rest(lines, rawget(request, ENDS)))
+  elseif lines == false then
+    fill(request, host.request_rest(rawget(request, NUMBER)))
   end
 end
 
@@ -90,7 +100,9 @@ end
 
 local METATABLE = {
   __index = function(request, name)
-    if LATER[name] then
+    if USUAL[name] and rawget(request, LINES) ~= nil and not rawget(request, IS_VERSIONED) then
+      return USUAL[name]
+    elseif LATER[name] then
       complete(request)
       return rawget(request, name)
     end
@@ -143,30 +155,56 @@ function Request:read(timeout)
   return settle_taken(host.take_read, handle, host.read(handle, timeout))
 end
 
-function core.new_request(io, handle, ends, lines, method, path, query, name, body, https, major, minor)
-  local request = setmetatable({
+-- Most requests, of HTTP/1.1 in clear text, don't say so; their seven fields take eight places.
+local function usual(lines, ends, method, path, query, name, body)
+  return {
     method = method,
     path = path,
     query = query,
     host = name,
     body = body,
+    ['\0lines'] = lines,
+    ['\0ends'] = ends,
+  }
+end
+
+local function versioned(lines, ends, method, path, query, name, body, https, major, minor)
+  return {
+    method = method,
+    path = path,
+    query = query,
+    host = name,
+    body = body,
+    ['\0lines'] = lines,
+    ['\0ends'] = ends,
+    ['\0is_versioned'] = true,
     https = https,
     version_major = major,
     version_minor = minor,
-    [REST] = lines or handle,
-    [ENDS] = ends or io,
-  }, METATABLE)
+  }
+end
+
+function core.new_request(io, handle, ends, lines, method, path, query, name, body, https, major, minor)
+  local request
+  if major then
+    request = versioned(lines or false, ends, method, path, query, name, body, https, major, minor)
+  else
+    request = usual(lines or false, ends, method, path, query, name, body)
+  end
+  if not lines then
+    request[NUMBER], request[IO] = handle, io
+  end
   if body == nil then
     streamed[request] = io
   end
-  return request
+  return setmetatable(request, METATABLE)
 end
 
 -- Who walks through a request finds all of it. LuaJIT knows no __pairs.
 if jit then
   function _G.pairs(...)
     local walked = ...
-    if type(walked) == 'table' and rawget(walked, REST) then
+    if type(walked) == 'table' and rawget(walked, LINES) ~= nil then
       complete(walked)
     end
     return pairs(...)
@@ -182,7 +220,7 @@ function _G.next(...)
   local walked, key = ...
   if type(walked) ~= 'table' then
     error(("bad argument #1 to 'next' (table expected, got %s)"):format(select('#', ...) > 0 and type(walked) or 'no value'), 2)
-  elseif key == nil and rawget(walked, REST) then
+  elseif key == nil and rawget(walked, LINES) ~= nil then
     complete(walked)
   end
   return next(walked, key)
