@@ -63,12 +63,13 @@ from httpng_core.feeds.per_loop import FeedLoopStatistics, FeedStatistics
 from httpng_core.feeds.resume import Resume
 from httpng_core.feeds.stats import FeedStats, FollowStats, feeds_together
 from httpng_core.feeds.values import json_merge
+from httpng_core.http.address import Address
 from httpng_core.http.dates import DateSource, HttpDate
 from httpng_core.http.fields import QueryParams
 from httpng_core.http.file_info import FileInfo
 from httpng_core.http.forwarded import client_of
 from httpng_core.http.reading import BodySource, BodyStream
-from httpng_core.http.request import Address, Headers, Request
+from httpng_core.http.request import Headers, Request
 from httpng_core.http.response import HeaderSource, Response
 from httpng_core.http.server_sent_events import sse_event, sse_headers
 from httpng_core.sending.admission import Admission

@@ -7,6 +7,7 @@ from httpng_core.app.confirmations import HELPER as CONFIRMATIONS_HELPER
 from httpng_core.app.dispatch import handler_of
 from httpng_core.app.handler_errors import log_handler_error
 from httpng_core.app.io import unknown_field
+from httpng_core.app.plain import answer_plain, split_pairs
 from httpng_core.app.route_table import Match, NoMatch, RouteTable
 from httpng_core.app.runner import HandlerSteps, at_once
 from httpng_core.app.served import Handler, Served
@@ -17,20 +18,18 @@ from httpng_core.feeds.keep_alive import COMMENT, KeepAlive, kept_alive
 from httpng_core.feeds.lag import LagWatched, Watched, checked_lag
 from httpng_core.feeds.many import Followed, follower_of
 from httpng_core.feeds.pace import Pace, checked_pace
-from httpng_core.http.response import ResponseHead, response_head
+from httpng_core.http.address import split_ends
+from httpng_core.http.response import response_head
 from httpng_core.http1.head import split_field_lines
-from httpng_core.sending.answering import Answers
 from httpng_core.sending.calls import Later, Turn
-from httpng_core.sending.host import CallInLoop, DirectSend
+from httpng_core.sending.host import CallInLoop
 
 __all__ = [
     "COMMENT",
     "CONFIRMATIONS_HELPER",
     "LUA_KEYS",
     "ONE_THREAD",
-    "Answers",
     "CallInLoop",
-    "DirectSend",
     "Done",
     "Followed",
     "Handler",
@@ -44,12 +43,12 @@ __all__ = [
     "Match",
     "NoMatch",
     "Pace",
-    "ResponseHead",
     "RouteTable",
     "Served",
     "StateLock",
     "Turn",
     "Watched",
+    "answer_plain",
     "at_once",
     "checked_lag",
     "checked_pace",
@@ -59,7 +58,9 @@ __all__ = [
     "log_handler_error",
     "parse_lua_runtime",
     "response_head",
+    "split_ends",
     "split_field_lines",
+    "split_pairs",
     "unknown_field",
     "unknown_key",
 ]

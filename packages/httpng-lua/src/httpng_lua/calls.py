@@ -1,8 +1,7 @@
 """The calls of `io` as Lua makes them: plain values in, a code and its value out. None of them waits."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from httpng_core import (
     FELL_SHORT,
@@ -19,15 +18,12 @@ from httpng_core import (
     headers_were_sent,
     reached,
 )
-from httpng_core.languages import split_field_lines, unknown_field
+from httpng_core.languages import split_ends, split_field_lines, split_pairs, unknown_field
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_lua.runtime import lua_text, text_of
 from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
 
 Calls = dict[str, Callable[..., Any]]
-FlatHeaders = tuple[tuple[str, bytes], ...]
-
-_SHORT: Final = 512
 
 
 class ExchangeCalls:
@@ -151,7 +147,7 @@ class ExchangeCalls:
             now,
             timeout,
             None if window is None else window_of(window),
-            () if headers is None else pairs(headers),
+            () if headers is None else split_pairs(headers),
             None if until is None else until_of(until),
         )
         return self.answer(handle, pending, now)
@@ -160,14 +156,14 @@ class ExchangeCalls:
         self, handle: ExchangeHandle, status: float, timeout: float | None, headers: bytes | None
     ) -> Answer:
         now = self.clock()
-        pending = handle.exchange.write_header(int(status), pairs(headers), now, timeout)
+        pending = handle.exchange.write_header(int(status), split_pairs(headers), now, timeout)
         return self.answer(handle, pending, now)
 
     def _begin_header(
         self, handle: ExchangeHandle, status: float, timeout: float | None, headers: bytes | None
     ) -> Answer:
         """Call `write_header` in the old form, which waits only when its body has been written."""
-        handle.header = handle.exchange.write_header(int(status), pairs(headers), self.clock(), timeout)
+        handle.header = handle.exchange.write_header(int(status), split_pairs(headers), self.clock(), timeout)
         return (DONE,)
 
     def _await_header(self, handle: ExchangeHandle) -> Answer:
@@ -187,7 +183,7 @@ class ExchangeCalls:
         return self.answer(handle, handle.exchange.wait_draining(now, timeout), now)
 
     def _write_informational(self, handle: ExchangeHandle, status: float, headers: bytes | None) -> Answer:
-        handle.exchange.write_informational(int(status), pairs(headers), self.clock())
+        handle.exchange.write_informational(int(status), split_pairs(headers), self.clock())
         return (DONE,)
 
     def _abort(self, handle: ExchangeHandle) -> Answer:
@@ -195,8 +191,8 @@ class ExchangeCalls:
         return (DONE,)
 
     def _close(self, handle: ExchangeHandle, headers: bytes | None, trailers: bytes | None = None) -> Answer:
-        given = None if trailers is None else pairs(trailers)
-        handle.exchange.close(self.clock(), pairs(headers), given)
+        given = None if trailers is None else split_pairs(trailers)
+        handle.exchange.close(self.clock(), split_pairs(headers), given)
         return (DONE,)
 
     def _read(self, handle: ExchangeHandle, timeout: float | None) -> Answer:
@@ -264,20 +260,11 @@ def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return b"".join([b"%b\n%b\n" % pair for pair in fields])
 
 
-def ends_of(peer: Address, ours: Address) -> bytes:
-    """Return the ends of a connection in one text, for `read_rest`."""
-    # The host of a Unix socket is a path, which may be anything.
-    peer_host, peer_port, peer_family = _address_values(peer)
-    host, port, family = _address_values(ours)
-    return b"%d %b %d %b %d %b%b" % (peer_port, peer_family, port, family, len(peer_host), peer_host, host)
-
-
 def read_rest(lines: bytes, ends: bytes) -> Answer:
     """Return what `request_rest` does, of a request whose header lines and ends Lua has."""
-    peer_port, peer_family, port, family, size, hosts = ends.split(b" ", 5)
-    peer, ours = hosts[: int(size)], hosts[int(size) :]
+    peer, ours = split_ends(ends)
     headers = lines_of(split_field_lines(lines))
-    return False, peer, int(peer_port), peer_family, ours, int(port), family, headers, b""
+    return False, *_address_values(peer), *_address_values(ours), headers, b""
 
 
 def _address_values(address: Address) -> tuple[bytes, int, bytes]:
@@ -333,24 +320,6 @@ _HELPERS = (cancelled, headers_were_sent, body_bytes_sent, reached)
 
 def _helper(read: Callable[[Any], object]) -> Callable[..., Answer]:
     return lambda result: (DONE, read(whole(result)))
-
-
-def pairs(lines: bytes | None) -> FlatHeaders:
-    """Return headers as they cross the boundary: name and value, a line each."""
-    if lines is None:
-        return ()
-    return _kept_pairs(lines) if len(lines) < _SHORT else _split(lines)
-
-
-def _split(lines: bytes) -> FlatHeaders:
-    # Latin-1 gives each byte back, and core keeps the heads whose names are text.
-    flat = lines.split(b"\n")
-    names = [name.decode("latin-1") for name in flat[::2]]
-    return tuple(zip(names, flat[1::2], strict=True))
-
-
-# Most handlers send the same few each time.
-_kept_pairs = lru_cache(maxsize=256)(_split)
 
 
 def show_result(value: float) -> bytes:

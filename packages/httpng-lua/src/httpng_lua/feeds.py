@@ -25,9 +25,10 @@ from httpng_core.languages import (
     checked_pace,
     follower_of,
     kept_alive,
+    split_pairs,
     unknown_key,
 )
-from httpng_lua.calls import ExchangeCalls, pairs, until_of, whole, window_of
+from httpng_lua.calls import ExchangeCalls, until_of, whole, window_of
 from httpng_lua.fibers import Fibers, as_answer
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.paces import PaceCalls
@@ -226,7 +227,7 @@ class FeedCalls:
             now,
             timeout,
             window_of(window),
-            pairs(headers),
+            split_pairs(headers),
             until_of(until),
             until_draining=bool(until_draining),
         )

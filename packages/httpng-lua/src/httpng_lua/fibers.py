@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
-from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN, Pending, Runner
+from httpng_core import Pending, Runner
 from httpng_core.languages import ONE_THREAD, Later, Served, StateLock, Turn
 from httpng_lua.calls import plain
 from httpng_lua.handles import Waits, holding
@@ -110,8 +110,7 @@ class Fibers:
 
     def enter(self, home: Runner, function: Callable[..., Any], args: tuple[object, ...]) -> Answer:
         """Call into Lua, for a fiber of `home`, with a fresh budget. It must hold the lock."""
-        budget = self._budget
-        budget.calls, budget.until = CALLS_PER_TURN, self.clock() + SECONDS_PER_TURN
+        self._budget.begin(self.clock())
         self._homes.append(home)
         try:
             values = function(*args)

@@ -6,6 +6,7 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Final
 
+from httpng_core import CALLS_PER_TURN, SECONDS_PER_TURN
 from httpng_lua.runtime import lua_text
 
 Answer = tuple[Any, ...]
@@ -36,19 +37,27 @@ class Budget:
     """How much a fiber may do before others run.
 
     Attributes:
-        calls: so many calls; whoever steps a fiber sets it.
+        calls: so many calls.
         until: and until when.
         is_first_run: whether the script itself runs for the first time and has not called `cfg` yet: it goes
             on however long that takes, as nobody is served, and what it says later comes too late.
         created: how many fibers, each created by the one before, are within that run.
     """
 
-    __slots__ = ("calls", "created", "is_first_run", "until")
+    __slots__ = ("_calls_per_turn", "_seconds_per_turn", "calls", "created", "is_first_run", "until")
 
     def __init__(self) -> None:
+        # Here they are at hand, where those of the module would be looked up by name each time.
+        self._calls_per_turn: int = CALLS_PER_TURN
+        self._seconds_per_turn: float = SECONDS_PER_TURN
         self.calls = self.created = 0
         self.until = inf
         self.is_first_run = False
+
+    def begin(self, now: float) -> None:
+        """Note that a step of a fiber begins."""
+        self.calls = self._calls_per_turn
+        self.until = now + self._seconds_per_turn
 
     def is_spent(self, now: float) -> bool:
         """Count one call; return whether others must run now."""

@@ -5,7 +5,8 @@ from math import inf
 from typing import Any, Final
 
 from httpng_core import GeneratorIO, GeneratorWebSocket, HandshakeError, nearest_key
-from httpng_lua.calls import ExchangeCalls, pairs, stats_values, until_of, whole, window_of
+from httpng_core.languages import split_pairs
+from httpng_lua.calls import ExchangeCalls, stats_values, until_of, whole, window_of
 from httpng_lua.feeds import FeedCalls, since_of
 from httpng_lua.handles import ExchangeHandle
 from httpng_lua.receiving import LuaSocket
@@ -43,7 +44,7 @@ class WebSocketCalls:
 
     def _accept(self, handle: ExchangeHandle, headers: bytes | None) -> Answer:
         """Accept what the request asks for; return whether the client is there, and the subprotocol."""
-        given = pairs(headers)
+        given = split_pairs(headers)
         named = [value for name, value in given if name.lower() == _SUBPROTOCOL]
         if len(named) > 1:
             raise ValueError(f"one subprotocol can be agreed on, not {len(named)}")

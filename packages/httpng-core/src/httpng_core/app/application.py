@@ -23,8 +23,9 @@ from httpng_core.config.sites import Site
 from httpng_core.connection import Connection, ProtocolName, no_date
 from httpng_core.errors import ConfigError
 from httpng_core.feeds.stats import FeedStats, feeds_together
+from httpng_core.http.address import UNKNOWN_ADDRESS, Address
 from httpng_core.http.dates import DateSource
-from httpng_core.http.request import UNKNOWN_ADDRESS, Address, Request
+from httpng_core.http.request import Request
 from httpng_core.sending.calls import Pending
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.host import NO_HOST, CallInLoop, Host

@@ -18,8 +18,8 @@ from httpng_core.config.settings import Settings
 from httpng_core.connection.negotiation import ProtocolName, speak
 from httpng_core.connection.preamble import Preamble
 from httpng_core.connection.statistics import ConnectionStatistics
+from httpng_core.http.address import UNKNOWN_ADDRESS, Address
 from httpng_core.http.dates import DateSource
-from httpng_core.http.request import UNKNOWN_ADDRESS, Address
 from httpng_core.sending.body import Buffer
 from httpng_core.sending.ends import CONNECTION_RESET, SHUT_DOWN, Cause
 from httpng_core.sending.exchange import Exchange

@@ -1,5 +1,6 @@
 """What HTTP means whatever carries it: requests, responses, dates, conditions, targets. Pure."""
 
+from httpng_core.http.address import UNKNOWN_ADDRESS, Address
 from httpng_core.http.body_rate import BODY_GRACE
 from httpng_core.http.chunks import CHUNK_END, chunk
 from httpng_core.http.dates import DateSource, HttpDate, http_date, parse_http_date
@@ -11,7 +12,7 @@ from httpng_core.http.media_types import content_type
 from httpng_core.http.preconditions import Representation, Selected, representation, select
 from httpng_core.http.priority import FAIR, Priority, parse_priority
 from httpng_core.http.reading import BodySource, BodyStream, GivenRead
-from httpng_core.http.request import UNKNOWN_ADDRESS, Address, Headers, Request
+from httpng_core.http.request import Headers, Request
 from httpng_core.http.response import (
     HeaderSource,
     HeaderValue,

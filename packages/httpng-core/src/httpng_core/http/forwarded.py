@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Final, Literal
 
 from httpng_core.errors import RemoteError
-from httpng_core.http.request import Address, Request
+from httpng_core.http.address import Address
+from httpng_core.http.request import Request
 from httpng_core.http.target import check_host
 
 Networks = tuple[IPv4Network | IPv6Network, ...]

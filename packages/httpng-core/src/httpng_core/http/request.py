@@ -1,12 +1,12 @@
 """A request as handlers see it. Pure data: parsing wire bytes is the protocols' affair."""
 
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from json import loads
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from httpng_core.errors import BodyMalformedError, BodyStreamedError
+from httpng_core.http.address import UNKNOWN_ADDRESS, Address, plain_ends
 from httpng_core.http.fields import QueryParams, parse_cookies
 from httpng_core.http.reading import BodySource, BodyStream, GivenRead
 
@@ -84,32 +84,6 @@ def _wire_name(name: str) -> bytes:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """One end of a connection.
-
-    Attributes:
-        host: an address of IPv4 or IPv6; of a Unix socket the path, empty for a client without one.
-        port: 0 for a Unix socket.
-        family: what `host` is.
-        type: that bytes come in order.
-        protocol: "unix" for a Unix socket.
-    """
-
-    host: str
-    port: int
-    family: Literal["AF_INET", "AF_INET6", "AF_UNIX"] = "AF_INET"
-    type: Literal["SOCK_STREAM"] = "SOCK_STREAM"
-    protocol: Literal["tcp", "unix"] = "tcp"
-
-    def __str__(self) -> str:
-        """Return what logs say of it: never nothing, though clients of Unix sockets have no path."""
-        if self.host:
-            return self.host
-        return "unix:" if self.family == "AF_UNIX" else "-"
-
-
-UNKNOWN_ADDRESS = Address("", 0)
 NO_STASH: Mapping[str, str] = MappingProxyType({})
 
 
@@ -277,21 +251,24 @@ class Request:
     def plain_values(self) -> PlainValues:
         """Return what handlers in other languages get: text as bytes, header fields not split.
 
-        These are the header fields as lines of HTTP/1.1, each with its CRLF, for `split_field_lines` of
-        `httpng_core.languages`; the method, the path, the query or `None`, the host; the body, `None` if it
-        comes in while the handler runs; and, if it isn't HTTP/1.1 in clear text, whether it came over TLS, or
-        `None`, and the version. The first is `None` where there is more to ask for: trailers, another
-        protocol that the client wants, as WebSocket.
+        These are the ends of the connection, for `split_ends` of `httpng_core.languages`; the header fields
+        as lines of HTTP/1.1, each with its CRLF, for `split_field_lines`; the method, the path, the query or
+        `None`, the host; the body, `None` if it comes in while the handler runs; and, if it isn't HTTP/1.1 in
+        clear text, whether it came over TLS, or `None`, and the version. The first two are `None` where there
+        is more to ask for: trailers, another protocol that the client wants, as WebSocket.
         """
         block, path = self._block, self.path
-        is_all = block is not None and not self._trailers and not self.protocol and not block.upgrade
-        lines = block.lines() if is_all and block is not None else None
+        lines = ends = None
+        if block is not None and not self._trailers and not self.protocol and not block.upgrade:
+            lines = block.lines()
+            if lines is not None:
+                ends = plain_ends(self.peer, self.ouraddr)
         query = path.partition("?")[2].encode() if "?" in path else None
         method, target, host = self.method.encode(), path.encode(), self.host.encode()
         if self.version_minor == 1 and self.version_major == 1 and not self.https:
-            return lines, method, target, query, host, self._body
+            return ends, lines, method, target, query, host, self._body
         version = self.version_major, self.version_minor
-        return lines, method, target, query, host, self._body, self.https or None, *version
+        return ends, lines, method, target, query, host, self._body, self.https or None, *version
 
     def read(self, limit: int | None = None, timeout: float | None = None) -> Awaitable[bytes]:
         """Read the next piece of the body, `b""` at its end: `await req.read()`; in a generator, `yield` it.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from httpng_core.http.request import Address
+from httpng_core.http.address import Address
 from httpng_core.sending.admission import Admission
 from httpng_core.sending.ends import Cause
 from httpng_core.sending.holders import PathLook

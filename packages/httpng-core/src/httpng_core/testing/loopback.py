@@ -8,7 +8,7 @@ from typing import Any
 from httpng_core.app.application import as_application
 from httpng_core.app.files import Files
 from httpng_core.connection import Connection
-from httpng_core.http.request import Address
+from httpng_core.http.address import Address
 from httpng_core.sending.exchange import Exchange
 from httpng_core.testing.clients import Client, Http2Peer
 from httpng_core.testing.clock import Clock

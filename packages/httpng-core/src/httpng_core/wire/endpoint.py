@@ -6,8 +6,9 @@ from enum import IntEnum, auto
 from math import inf
 from typing import Final
 
+from httpng_core.http.address import Address
 from httpng_core.http.dates import DateSource
-from httpng_core.http.request import Address, Request
+from httpng_core.http.request import Request
 from httpng_core.sending.host import Host
 from httpng_core.sending.outgoing import Outgoing
 from httpng_core.timers import Timers

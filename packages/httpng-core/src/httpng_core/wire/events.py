@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from httpng_core.http.request import Address
+from httpng_core.http.address import Address
 from httpng_core.sending.ends import Cause, EndKind
 from httpng_core.sending.exchange import Exchange
 from httpng_core.sending.outgoing import Outgoing

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Final, Literal
 
 from httpng_core.errors import RemoteError
-from httpng_core.http.request import Address
+from httpng_core.http.address import Address
 
 _SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED: Final = 16

@@ -34,6 +34,7 @@ class Pump(Sender):
 
     __slots__ = (
         "_acks",
+        "_events",
         "_hub",
         "_interest",
         "_receive",
@@ -89,6 +90,8 @@ class Pump(Sender):
             proxy_protocol=accepted.is_proxied,
             tells_complete=False,
         )
+        # The connection's own, at hand.
+        self._events = connection.events
         super().__init__(sock, connection, hub.clock)
         hub.poller.register(self._fd, self._interest, self.on_ready)
 
@@ -127,7 +130,7 @@ class Pump(Sender):
         """Start handlers, send, close: whatever the connection wants now."""
         hub, connection = self._hub, self.connection
         self.flagged = True
-        more, events = False, connection.events
+        more, events = False, self._events
         try:
             if events:
                 rests = self._serve_events()
@@ -166,7 +169,7 @@ class Pump(Sender):
             return
         with self._hub.lock:
             if not self.flagged:
-                if self._blocked and not self.connection.events:
+                if self._blocked and not self._events:
                     # Its answer is known; what else there is to do is done in a turn, for all who ask.
                     self.wake()
                     return
@@ -231,12 +234,12 @@ class Pump(Sender):
         runner.serve(connection)
         for _ in range(_ROUNDS_PER_TURN):
             # Another push is worth it only if a handler was started by what the last one has ended.
-            if not self.push() or not connection.events or not runner.serve(connection):
+            if not self.push() or not self._events or not runner.serve(connection):
                 break
         else:
             # What was begun last may have something to send.
             return False
-        if connection.events:
+        if self._events:
             runner.serve(connection)
             return False
         return True
@@ -282,7 +285,7 @@ class Pump(Sender):
     def start(self, answers: Answers | None) -> None:
         """Start the handlers of what was parsed; see `Runner.serve`."""
         try:
-            if self.connection.events:
+            if self._events:
                 self._hub.runner.serve(self.connection, answers)
         except Exception:
             # A defect must not take the other connections with it.
@@ -294,7 +297,7 @@ class Pump(Sender):
         Mostly the kernel has all there is, and nothing is left but to read. `woken` was false before.
         """
         connection = self.connection
-        if self.woken or connection.events or not self._rests or not connection.is_at_rest:
+        if self.woken or self._events or not self._rests or not connection.is_at_rest:
             self.serve()
             return
         try:

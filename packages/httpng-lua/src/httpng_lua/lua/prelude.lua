@@ -160,14 +160,12 @@ local function run_all()
 end
 
 -- One that the script has seen isn't used again: it must find it dead.
-local function released(fiber)
-  local one, two, three = first, second, third
-  first, second, third = nil, nil, nil
+local function release(fiber)
   if not fiber.is_known and unknown_count < MOST_FREE then
     fiber.origin = false
     unknown_count = unknown_count + 1
     unknown[unknown_count] = fiber
-    return DONE, one, two, three
+    return
   end
   forget(fiber)
   if not fiber.is_seen and free_count < MOST_FREE then
@@ -176,16 +174,17 @@ local function released(fiber)
   else
     resume(fiber.co)
   end
-  return DONE, one, two, three
 end
 
-local function stepped(fiber, before, ok, kind, ...)
+local function stepped(fiber, before, ok, kind, wait)
   current = before
   if ok and rawequal(kind, FREE) then
-    return released(fiber)
+    local one, two, three = first, second, third
+    first, second, third = nil, nil, nil
+    release(fiber)
+    return DONE, one, two, three
   end
   if ok and rawequal(kind, HOST) then
-    local wait = ...
     fiber.is_known = true
     if wait == nil then
       return TURN
