@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 from tests.lua.conftest import Serve, Served, Write
+from tests.lua.taken_lock import TakenLock
 
 from httpng_core import (
     Closing,
     ConfigError,
     Configuration,
-    Exchange,
-    Runner,
     ServerState,
     ServerVerb,
     Settings,
@@ -204,24 +203,17 @@ def test_open_connections_are_under_the_new_settings(served: Served) -> None:
     assert [one.status for one in client.responses()] == [200, 413]
 
 
-def test_a_request_that_waits_for_its_start_gets_the_handler_of_now(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waiting: list[Exchange] = []
-
-    def put_off(runner: Runner, exchange: Exchange) -> None:
-        waiting.append(exchange)
-
+def test_a_request_that_waits_for_its_start_gets_the_handler_of_now(serve: Serve) -> None:
+    lock = TakenLock()
+    served = serve(SCRIPT, lock=lock)
     client = served.ask("/old")
     assert client.take().endswith(b"old")
-    old = served.app.handler
-    monkeypatch.setattr(Runner, "start", put_off)
+    lock.is_taken = True
     client.get("/old")
-    monkeypatch.undo()
+    lock.is_taken = False
     runs(served, "httpng.cfg{handler = telling('first'), sites = {{path = '/do', handler = doing}}}")
     runs(served, "httpng.cfg{handler = telling('second')}")
-    [exchange] = waiting
-    old.start(exchange, served.loop.runner)
+    lock.let_in()
     served.loop.settle()
     assert client.take().endswith(b"second")
 

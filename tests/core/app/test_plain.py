@@ -42,7 +42,7 @@ def test_what_is_returned_is_sent(is_start: bool, status: float) -> None:
 
 
 def test_no_response_is_an_empty_one_with_those_headers() -> None:
-    sent, headers, body = asked(None, b"", b"x-a\none")
+    sent, headers, body = asked(None, None, b"x-a\none")
     assert (sent, headers["x-a"], body) == (200, "one", b"")
 
 

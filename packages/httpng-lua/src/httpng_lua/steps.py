@@ -89,10 +89,13 @@ class Failed:
     fields: bytes | None = None
 
 
-def guarded(call: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return the call for Lua: an exception becomes a value, which Lua raises on its own side."""
+def guarded(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the call for Lua: an exception becomes a value, which Lua raises on its own side.
 
-    def guard(*args: Any) -> Answer:
+    In the sandbox that holds of calls as well that return no code, but a single value.
+    """
+
+    def guard(*args: Any) -> Any:
         try:
             return call(*args)
         except Exception as error:

@@ -34,7 +34,7 @@ _heads: dict[tuple[Any, bytes | None], ResponseHead] = {}
 
 
 def answer_plain(
-    exchange: Exchange, runner: Runner, status: Any, body: bytes, lines: bytes | None, is_start: bool
+    exchange: Exchange, runner: Runner, status: Any, body: bytes | None, lines: bytes | None, is_start: bool
 ) -> None:
     """End an exchange with what its handler returned.
 
@@ -43,14 +43,14 @@ def answer_plain(
     Args:
         exchange: the exchange.
         runner: what runs its handler.
-        status: a whole number; `None`: the handler returned no response.
-        body: the body.
+        status: a whole number; not looked at without a body.
+        body: the body; `None`: the handler returned no response.
         lines: the headers, as `split_pairs` takes them.
         is_start: whether this is within the handler's `start`: whoever called that looks at the connection
             afterwards, and may want to collect ordinary responses.
     """
     now = runner.clock()
-    if status is None:
+    if body is None:
         end_exchange(exchange, None, now, split_pairs(lines))
         return
     try:

@@ -77,7 +77,7 @@ class Exchange(Answering):
         body: bytes | str | bytearray | memoryview,
         now: float,
         timeout: Seconds | None = None,
-        window: WindowSize | None = None,
+        window: WindowSize | float | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
     ) -> Pending:
@@ -127,7 +127,7 @@ class Exchange(Answering):
         positions: MessagePositions,
         now: float,
         timeout: Seconds | None = None,
-        window: WindowSize | None = None,
+        window: WindowSize | float | None = None,
         until: Until | None = None,
     ) -> Pending:
         """Write a message of `size` bytes, framed as `frame` behind its first `head`, whole or not at all.
@@ -202,7 +202,7 @@ class Exchange(Answering):
         source: Source,
         now: float,
         timeout: Seconds | None = None,
-        window: WindowSize | None = None,
+        window: WindowSize | float | None = None,
         headers: HeaderSource | None = None,
         until: Until | None = None,
         until_draining: bool = False,
