@@ -20,7 +20,7 @@ from tests.driver.operator_client import ask
 
 from httpng_core import Request, Response
 from httpng_driver import IO, status_handler
-from httpng_driver.command import DOWN, UP, Keyboard, View, fetch, keyboard, tell, top
+from httpng_driver.command import DOWN, UP, Keyboard, View, fetch, read_keys, tell, top
 
 BIG = bytes(4_000_000)
 ON_ONE_LOOP = pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": False})])
@@ -252,7 +252,7 @@ def _say_nonsense(listening: socket.socket) -> None:
 
 def test_without_a_terminal_no_key_ever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("q"))
-    with keyboard() as keys:
+    with read_keys() as keys:
         assert keys.key(0) == ""
 
 

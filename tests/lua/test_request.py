@@ -88,6 +88,7 @@ VERSION = """
         ("req.version_major = nil", "nil.%s"),
         ("req.version_major, req.version_minor = 2, 3", "2.3"),
         ("rawset(req, 'version_minor', 7)", "1.7"),
+        ("rawset(req, 'version_minor', 7); local _ = req.headers", "1.7"),
         ("version(req); req.version_minor = nil; local _ = req.headers", "1.nil"),
     ],
 )
@@ -119,6 +120,49 @@ def test_who_walks_through_a_request_meets_its_fields_alone(serve: Serve, sent: 
     client.send(f"GET / HTTP/{sent}\r\nHost: x\r\n\r\n".encode())
     names = "body headers host is_websocket method ouraddr path peer version_major version_minor"
     assert client.responses()[0].body.decode() == ",".join(f"string {name}" for name in names.split())
+
+
+FORGED = {
+    "req['\\0ends'] = 'x'": "not enough values",
+    "req['\\0lines'] = 5": "",
+    "req['\\0lines'] = ('a: b\\r\\n'):rep(3000000)": "at most 131072",
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("sandbox", [False, True])
+def test_who_forges_what_a_request_keeps_gets_an_error(serve: Serve, forged: str, sandbox: bool) -> None:
+    served = serve(
+        f"""
+        function handler(req)
+          {forged}
+          local ok, failure = pcall(function() return req.headers end)
+          return tostring(ok) .. tostring(failure)
+        end""",
+        sandbox=sandbox,
+    )
+    body = served.answer().body.decode()
+    assert body.startswith("false")
+    assert FORGED[forged] in body
+
+
+def test_the_number_of_an_exchange_is_in_no_request(serve: Serve) -> None:
+    """With the real `next`, which `pairs` of any other table gives."""
+    served = serve(
+        """
+        function handler(req)
+          local found = {}
+          for key in pairs({}), req do found[#found + 1] = type(key) end
+          table.sort(found)
+          return table.concat(found, ' ')
+        end"""
+    )
+    client = served.loop.connect()
+    client.send(
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert set(client.responses()[0].body.split()) == {b"string"}
 
 
 def test_a_websocket_handshake_is_seen(serve: Serve) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from httpng_core import Address, Exchange, Runner
+from httpng_core import Address, Answers, Application, Exchange, Host, Runner
 from httpng_core.languages import answer_plain, split_ends, split_pairs
 from httpng_core.testing import Loopback
 
@@ -64,6 +64,24 @@ def test_what_can_not_be_sent_is_told_and_answered_with_500(
     assert told in record.getMessage()
 
 
+def test_the_same_headers_with_another_status_are_another_head() -> None:
+    assert [asked(status, b"", b"x-a\none")[0] for status in (200, 404, 200)] == [200, 404, 200]
+
+
+@pytest.mark.parametrize("is_start", [True, False])
+def test_only_what_is_returned_within_the_start_is_collected(is_start: bool) -> None:
+    """Whoever starts handlers gives what was collected, and looks at the connection; else that is woken."""
+    woken: list[int] = []
+    application = Application(Plain(201, b"hello", None, is_start=is_start))
+    runner = application.runner(lambda: 100.0)
+    connection = application.connection(100.0, host=Host(lambda: woken.append(1)))
+    connection.receive_data(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 100.0)
+    answers: Answers = []
+    runner.serve(connection, answers)
+    assert [(head.status, data) for _, head, data in answers] == ([(201, b"hello")] if is_start else [])
+    assert woken == ([] if is_start else [1])
+
+
 def test_many_heads_and_long_ones_are_sent_like_others() -> None:
     for number in range(300):
         _, headers, _ = asked(200, b"", b"x-number\n%d" % number)
@@ -112,6 +130,7 @@ def ends_of(peer: Address, ours: Address) -> Callable[[], bytes]:
         (Address("fe80::1", 5, "AF_INET6"), Address("::1", 443, "AF_INET6")),
         (Address("/a b\n1 2", 0, "AF_UNIX"), Address("", 0, "AF_UNIX")),
         (Address("", 0, "AF_UNIX"), Address("/run/\xe4 5", 0, "AF_UNIX")),
+        (Address("/no\udcff text", 0, "AF_UNIX"), Address("", 0, "AF_UNIX")),
     ],
 )
 def test_the_ends_come_as_one_text(peer: Address, ours: Address) -> None:

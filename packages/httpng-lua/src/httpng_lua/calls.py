@@ -1,7 +1,7 @@
 """The calls of `io` as Lua makes them: plain values in, a code and its value out. None of them waits."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from httpng_core import (
     FELL_SHORT,
@@ -22,6 +22,9 @@ from httpng_core.languages import split_ends, split_field_lines, split_pairs, un
 from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_lua.runtime import lua_text, text_of
 from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
+
+_MOST_LINES: Final = 1 << 17
+"""More than any engine takes as the header of a request."""
 
 Calls = dict[str, Callable[..., Any]]
 
@@ -73,7 +76,7 @@ class ExchangeCalls:
             | others
             | {
                 "stats": self.of_exchange(self._stats),
-                "request_rest": self._request_rest,
+                "request_rest": guarded(self._request_rest),
                 "read_rest": guarded(read_rest),
                 "trailers": self.of_exchange(self._trailers),
             }
@@ -238,7 +241,7 @@ class ExchangeCalls:
         # One text, however many: Lua takes some thousand arguments. No name or value has a line end in it.
         headers, trailers = lines_of(request.headers.raw), lines_of(request.trailers.raw)
         peer, ours = _address_values(request.peer), _address_values(request.ouraddr)
-        return (request.is_websocket, *peer, *ours, headers, trailers)
+        return (DONE, request.is_websocket, *peer, *ours, headers, trailers)
 
 
 def stats_values(stats: SendStats) -> Answer:
@@ -261,14 +264,20 @@ def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 
 def read_rest(lines: bytes, ends: bytes) -> Answer:
-    """Return what `request_rest` does, of a request whose header lines and ends Lua has."""
+    """Return what `request_rest` does, of a request whose header lines and ends Lua has.
+
+    Raises:
+        ValueError: a script has put others in their place.
+    """
+    if len(lines) > _MOST_LINES:
+        raise ValueError(f"header lines of {len(lines)} bytes: at most {_MOST_LINES} come in a request")
     peer, ours = split_ends(ends)
     headers = lines_of(split_field_lines(lines))
-    return False, *_address_values(peer), *_address_values(ours), headers, b""
+    return DONE, False, *_address_values(peer), *_address_values(ours), headers, b""
 
 
 def _address_values(address: Address) -> tuple[bytes, int, bytes]:
-    return address.host.encode(), address.port, address.family.encode()
+    return address.host.encode("utf-8", "surrogateescape"), address.port, address.family.encode()
 
 
 def wait_elsewhere(

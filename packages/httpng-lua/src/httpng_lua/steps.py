@@ -47,7 +47,7 @@ class Budget:
     __slots__ = ("_calls_per_turn", "_seconds_per_turn", "calls", "created", "is_first_run", "until")
 
     def __init__(self) -> None:
-        # Here they are at hand, where those of the module would be looked up by name each time.
+        # Copied, as an attribute is cheaper than a global of another module.
         self._calls_per_turn: int = CALLS_PER_TURN
         self._seconds_per_turn: float = SECONDS_PER_TURN
         self.calls = self.created = 0

@@ -38,7 +38,7 @@ def answer_plain(
 ) -> None:
     """End an exchange with what its handler returned.
 
-    What can't be sent is logged, and answered with 500 or cut short: nothing is raised.
+    What can't be sent is logged, and answered with 500 or cut short.
 
     Args:
         exchange: the exchange.
@@ -60,7 +60,7 @@ def answer_plain(
         else:
             exchange.answer_with(head, body, now)
     except Exception:
-        # Nothing of it was sent: once more, by who tells what is wrong with it.
+        # Nothing of it was sent: again by `end_exchange`, which logs what is wrong.
         end_exchange(exchange, Response(status=int(status), headers=split_pairs(lines), body=body), now)
 
 

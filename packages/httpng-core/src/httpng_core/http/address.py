@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 _MOST_KNOWN: Final = 1024
+# As the system's functions do: a path may be any bytes.
+_AS_PATHS: Final = ("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Address:
 
 UNKNOWN_ADDRESS = Address("", 0)
 
-# As texts, by the identity of the first, which this keeps: the requests of a connection have the same ends.
+# Texts by the `id` of the peer, which an entry keeps alive: the requests of a connection have the same ends.
 _known: dict[int, tuple[Address, Address, bytes]] = {}
 
 
@@ -44,7 +46,7 @@ def plain_ends(peer: Address, ours: Address) -> bytes:
         return known[2]
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
-    peer_host, host = peer.host.encode(), ours.host.encode()
+    peer_host, host = peer.host.encode(*_AS_PATHS), ours.host.encode(*_AS_PATHS)
     # The host of a Unix socket is a path, which may be anything.
     ports = f"{peer.port} {peer.family} {ours.port} {ours.family} {len(peer_host)} "
     text = ports.encode() + peer_host + host
@@ -55,7 +57,7 @@ def plain_ends(peer: Address, ours: Address) -> bytes:
 def split_ends(text: bytes) -> tuple[Address, Address]:
     """Return the client's end of a connection and ours, from the text of `plain_ends`."""
     peer_port, peer_family, port, family, size, hosts = text.split(b" ", 5)
-    peer, ours = hosts[: int(size)].decode(), hosts[int(size) :].decode()
+    peer, ours = hosts[: int(size)].decode(*_AS_PATHS), hosts[int(size) :].decode(*_AS_PATHS)
     return _address(peer, peer_port, peer_family), _address(ours, port, family)
 
 

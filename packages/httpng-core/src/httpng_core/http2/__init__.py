@@ -3,12 +3,10 @@
 Frames are read and made by `engine`, an engine of our own; `reference` has it by h2.
 """
 
-from httpng_core.http2.protocol import Http2
 from httpng_core.http2.start import begin_upgraded, preface_of, speak_http2
 from httpng_core.http2.stream import Stream
 
 __all__ = [
-    "Http2",
     "Stream",
     "begin_upgraded",
     "preface_of",

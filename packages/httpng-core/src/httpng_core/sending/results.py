@@ -38,7 +38,7 @@ class Call(IntEnum):
 class SendResult(int):
     """An immutable snapshot of how a send call ended; an integer inside, never 0.
 
-    Make one with `encode_result`. The properties say the same as the module functions of those names.
+    The calls of handlers return it. The properties say the same as the module functions of those names.
     """
 
     __slots__ = ()
@@ -71,10 +71,10 @@ class SendResult(int):
         """
         return reached(self)
 
-    def described(self) -> tuple[str, dict[str, int]]:
+    def described(self) -> tuple[str, dict[str, object]]:
         """Name the call that it came from, and tell what is known of that by the names of the properties."""
         call = Call(self & _KIND)
-        told: dict[str, int] = {"cancelled": self.cancelled, "headers_were_sent": self.headers_were_sent}
+        told: dict[str, object] = {"cancelled": self.cancelled, "headers_were_sent": self.headers_were_sent}
         if call is Call.WRITE:
             told["body_bytes_sent"] = self >> _BYTES_SHIFT
         if call is Call.WAIT:

@@ -7,7 +7,7 @@ from httpng_driver.command.asking import fetch, tell
 from httpng_driver.command.cli import main
 from httpng_driver.command.collector import freezing
 from httpng_driver.command.find_application import Wanted, load
-from httpng_driver.command.keyboard import DOWN, UP, Keyboard, keyboard
+from httpng_driver.command.keyboard import DOWN, UP, Keyboard, read_keys
 from httpng_driver.command.log_output import LogOutput
 from httpng_driver.command.run import addresses, supervise, until_signalled
 from httpng_driver.command.top import View, top
@@ -22,9 +22,9 @@ __all__ = [
     "addresses",
     "fetch",
     "freezing",
-    "keyboard",
     "load",
     "main",
+    "read_keys",
     "supervise",
     "tell",
     "top",

@@ -21,10 +21,11 @@ _DRIVER: Final = not turn.__file__.endswith(".py")
 def _build() -> str:
     """Return whether core, driver, and the handlers in Lua if they are installed, are compiled."""
     parts = [COMPILED, _DRIVER]
-    # Looked for and not imported, which would take lupa to be there.
+    # Looked for, not imported: that would need lupa.
     lua = find_spec("httpng_lua")
     if lua is not None and lua.origin is not None:
-        parts.append(any(Path(lua.origin).parent.glob(f"handler*{EXTENSION_SUFFIXES[0]}")))
+        files = Path(lua.origin).parent.glob("handler.*")
+        parts.append(any(file.name.endswith(tuple(EXTENSION_SUFFIXES)) for file in files))
     return "compiled" if all(parts) else "compiled in part" if any(parts) else "pure"
 
 

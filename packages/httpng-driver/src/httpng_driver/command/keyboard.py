@@ -50,7 +50,7 @@ class Keyboard:
 
 
 @contextmanager
-def keyboard() -> Iterator[Keyboard]:
+def read_keys() -> Iterator[Keyboard]:
     """Give the keyboard of the terminal, which shows no keys meanwhile."""
     if not sys.stdin.isatty():
         yield Keyboard(None)

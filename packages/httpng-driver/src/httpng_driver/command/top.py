@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from httpng_driver.command.asking import Status, fetch, tell
-from httpng_driver.command.keyboard import DOWN, UP, Keyboard, keyboard
+from httpng_driver.command.keyboard import DOWN, UP, Keyboard, read_keys
 from httpng_driver.command.top_table import KEYS, rows_of, table
 
 _SORTS: Final = {"l": "lag", "a": "age", "r": "rate", "s": "sent", "f": "current"}
@@ -57,7 +57,7 @@ def _watch(where: str, interval: float, wanted: dict[str, Any]) -> int:
     console = Console()
     # Before the screen is taken: what is wrong is to be seen.
     fetch(where, **wanted)
-    with keyboard() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+    with read_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         view = View(where, wanted, lambda shown: live.update(shown, refresh=True))
         due = 0.0
         while not view.is_over:

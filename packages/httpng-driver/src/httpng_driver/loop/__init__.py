@@ -8,7 +8,7 @@ from httpng_driver.loop.held import Held
 from httpng_driver.loop.hub import Hub
 from httpng_driver.loop.limits import Limits
 from httpng_driver.loop.meter import BOUNDS, Histogram, Key, Meter
-from httpng_driver.loop.poller import READABLE, EpollPoller, Poller, SelectorPoller, make_poller
+from httpng_driver.loop.poller import READABLE, EpollPoller, Poller, make_poller
 from httpng_driver.loop.pump import Pump
 from httpng_driver.loop.relief import Relief
 from httpng_driver.loop.tcp_options import give_up_after, keep_alive, since_last_sent, unacknowledged
@@ -31,7 +31,6 @@ __all__ = [
     "Poller",
     "Pump",
     "Relief",
-    "SelectorPoller",
     "give_up_after",
     "keep_alive",
     "make_poller",

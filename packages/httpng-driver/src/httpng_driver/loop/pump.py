@@ -90,7 +90,7 @@ class Pump(Sender):
             proxy_protocol=accepted.is_proxied,
             tells_complete=False,
         )
-        # The connection's own, at hand.
+        # The same object, as asking the connection for it costs more.
         self._events = connection.events
         super().__init__(sock, connection, hub.clock)
         hub.poller.register(self._fd, self._interest, self.on_ready)

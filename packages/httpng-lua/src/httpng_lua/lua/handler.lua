@@ -14,7 +14,7 @@ local RESPONSE = { status = true, headers = true, body = true }
 
 -- The first key that isn't one of a response, or nil: there are three that are, so a fourth can't be.
 local function odd_key(response)
-  -- Three steps, for LuaJIT compiles the call of a handler with all that is called in it only if there is no loop.
+  -- Step by step, as LuaJIT compiles the call of a handler with all that is called in it only if there is no loop.
   local key = next(response)
   if RESPONSE[key] then
     key = next(response, key)
@@ -58,5 +58,5 @@ end
 -- first step brought.
 function core.serve(number, handle, ...)
   local handler, io = core.handlers[number], handle and new_io(handle)
-  return start(run, handler, new_request(io, handle, ...), io)
+  return start(run, handler, new_request(io, ...), io)
 end

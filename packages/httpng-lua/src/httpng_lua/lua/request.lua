@@ -2,18 +2,17 @@
 
 local host, core = ...
 
-local settle_taken = core.settle_taken
+local settle_taken, FAILED = core.settle_taken, core.FAILED
 local concat, gmatch = table.concat, string.gmatch
 local error, next, pairs, rawget, rawset = error, next, pairs, rawget, rawset
 local select, setmetatable, type = select, setmetatable, type
 
--- Private keys of a request: what a router has stashed; and where the host must be asked for the rest, the number of the
--- exchange, and the io that keeps it from forgetting that.
-local STASH, NUMBER, IO = {}, {}, {}
+-- Private key of a request: what a router has stashed.
+local STASH = {}
 core.STASH = STASH
 -- Of what the rest is made when it is asked for: the header lines, false where the host is asked, and the ends of the
 -- connection; and whether the request says its version. All these keys are gone once the rest is there. They are strings,
--- for Lua then makes a table with places for them at once; whoever made one up would find that in `headers`, no more.
+-- for Lua then makes a table with places for them at once; a script that writes there lies to itself alone.
 local LINES, ENDS, IS_VERSIONED = '\0lines', '\0ends', '\0is_versioned'
 core.next = next -- the one below costs more, and ours need it for what may be a request only
 
@@ -21,6 +20,8 @@ local LATER = { headers = true, is_websocket = true, peer = true, ouraddr = true
 -- The version of a request that doesn't say it.
 local USUAL = { version_major = 1, version_minor = 1 }
 
+-- request -> io, of those of which the host is asked for the rest. Not in the request, where a script could find it.
+local asked = setmetatable({}, { __mode = 'k' })
 -- request -> io, of those whose bodies come in while their handlers run: it keeps the host from forgetting them.
 local streamed = setmetatable({}, { __mode = 'k' })
 -- Of the others: whether the body was read already.
@@ -62,22 +63,31 @@ local function fill(request, is_websocket, peer, peer_port, peer_family, ours, o
   if trailers ~= '' then
     rawset(request, 'trailers', joined(trailers))
   end
-  if not rawget(request, IS_VERSIONED) then
-    rawset(request, 'version_major', USUAL.version_major)
-    rawset(request, 'version_minor', USUAL.version_minor)
+  for name, value in next, rawget(request, IS_VERSIONED) and {} or USUAL do
+    if rawget(request, name) == nil then
+      rawset(request, name, value)
+    end
   end
-  for _, key in next, { LINES, ENDS, IS_VERSIONED, NUMBER, IO } do
+  for _, key in next, { LINES, ENDS, IS_VERSIONED } do
     rawset(request, key, nil)
   end
+  asked[request] = nil
+end
+
+local function told(code, ...)
+  if code == FAILED then
+    error((...), 0)
+  end
+  return ...
 end
 
 -- Has all fields there, as plain ones. After that it is a table like any other.
 local function complete(request)
   local lines = rawget(request, LINES)
   if lines then
-    fill(request, host.read_rest(lines, rawget(request, ENDS)))
-  elseif lines == false then
-    fill(request, host.request_rest(rawget(request, NUMBER)))
+    fill(request, told(host.read_rest(lines, rawget(request, ENDS))))
+  elseif asked[request] then
+    fill(request, told(host.request_rest(core.handle_of(asked[request]))))
   end
 end
 
@@ -155,7 +165,7 @@ function Request:read(timeout)
   return settle_taken(host.take_read, handle, host.read(handle, timeout))
 end
 
--- Most requests, of HTTP/1.1 in clear text, don't say so; their seven fields take eight places.
+-- Most requests are HTTP/1.1 in clear text, which isn't said; their seven fields take eight places.
 local function usual(lines, ends, method, path, query, name, body)
   return {
     method = method,
@@ -184,7 +194,7 @@ local function versioned(lines, ends, method, path, query, name, body, https, ma
   }
 end
 
-function core.new_request(io, handle, ends, lines, method, path, query, name, body, https, major, minor)
+function core.new_request(io, ends, lines, method, path, query, name, body, https, major, minor)
   local request
   if major then
     request = versioned(lines or false, ends, method, path, query, name, body, https, major, minor)
@@ -192,7 +202,7 @@ function core.new_request(io, handle, ends, lines, method, path, query, name, bo
     request = usual(lines or false, ends, method, path, query, name, body)
   end
   if not lines then
-    request[NUMBER], request[IO] = handle, io
+    asked[request] = io
   end
   if body == nil then
     streamed[request] = io
