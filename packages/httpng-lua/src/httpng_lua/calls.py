@@ -23,8 +23,8 @@ from httpng_lua.handles import ExchangeHandle, Exchanges, Waits
 from httpng_lua.runtime import lua_text, text_of
 from httpng_lua.steps import DONE, FAILED, TURN, WAIT, Answer, Budget, guarded
 
-_MOST_LINES: Final = 1 << 17
-"""More than any engine takes as the header of a request."""
+_MOST_LINES: Final = 65536
+"""So many bytes of header lines come in a request of HTTP/2; of HTTP/1.1 as many as `shuttle_size` lets."""
 
 Calls = dict[str, Callable[..., Any]]
 
@@ -43,13 +43,15 @@ class ExchangeCalls:
         exchanges: Exchanges,
         waits: Waits,
         home: Callable[[], Runner],
+        shuttle_size: Callable[[], int],
     ) -> None:
-        """`home` tells what runs the fiber that calls."""
+        """`home` tells what runs the fiber that calls, `shuttle_size` how long a head may be."""
         self.clock = clock
         self._budget = budget
         self._exchanges = exchanges
         self._waits = waits
         self._home = home
+        self._shuttle_size = shuttle_size
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
         """Return the calls by the names that io.lua uses."""
@@ -77,7 +79,7 @@ class ExchangeCalls:
             | {
                 "stats": self.of_exchange(self._stats),
                 "request_rest": guarded(self._request_rest),
-                "read_rest": guarded(read_rest),
+                "read_rest": guarded(self._read_rest),
                 "trailers": self.of_exchange(self._trailers),
             }
         )
@@ -243,6 +245,19 @@ class ExchangeCalls:
         peer, ours = _address_values(request.peer), _address_values(request.ouraddr)
         return (DONE, request.is_websocket, *peer, *ours, headers, trailers)
 
+    def _read_rest(self, lines: bytes, ends: bytes) -> Answer:
+        """Return what `_request_rest` does, of a request whose header lines and ends Lua has.
+
+        Raises:
+            ValueError: a script has put others in their place.
+        """
+        most = max(_MOST_LINES, self._shuttle_size())
+        if len(lines) > most:
+            raise ValueError(f"header lines of {len(lines)} bytes: at most {most} come in a request")
+        peer, ours = split_ends(ends)
+        headers = lines_of(split_field_lines(lines))
+        return DONE, False, *_address_values(peer), *_address_values(ours), headers, b""
+
 
 def stats_values(stats: SendStats) -> Answer:
     """Return where an exchange or a WebSocket stands, in the order of io.lua's `stats_of`."""
@@ -261,19 +276,6 @@ def stats_values(stats: SendStats) -> Answer:
 def lines_of(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """Return header fields as they cross the boundary: name and value, a line each."""
     return b"".join([b"%b\n%b\n" % pair for pair in fields])
-
-
-def read_rest(lines: bytes, ends: bytes) -> Answer:
-    """Return what `request_rest` does, of a request whose header lines and ends Lua has.
-
-    Raises:
-        ValueError: a script has put others in their place.
-    """
-    if len(lines) > _MOST_LINES:
-        raise ValueError(f"header lines of {len(lines)} bytes: at most {_MOST_LINES} come in a request")
-    peer, ours = split_ends(ends)
-    headers = lines_of(split_field_lines(lines))
-    return DONE, False, *_address_values(peer), *_address_values(ours), headers, b""
 
 
 def _address_values(address: Address) -> tuple[bytes, int, bytes]:

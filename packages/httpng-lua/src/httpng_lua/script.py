@@ -75,7 +75,14 @@ class Script:
         self._waits, self._budget = waits, budget
         self._exchanges = Exchanges()
         self._fibers = Fibers(clock, budget, waits)
-        calls = ExchangeCalls(clock, budget, self._exchanges, waits, lambda: self._fibers.home)
+        calls = ExchangeCalls(
+            clock,
+            budget,
+            self._exchanges,
+            waits,
+            lambda: self._fibers.home,
+            lambda: application.configuration.settings.shuttle_size,
+        )
         self._feeds = FeedCalls(calls, self._fibers)
         self._routers = RouterCalls(self._exchanges)
         self._websockets = WebSocketCalls(calls, self._feeds)
