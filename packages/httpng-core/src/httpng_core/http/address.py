@@ -42,7 +42,7 @@ _known: dict[int, tuple[Address, Address, bytes]] = {}
 def plain_ends(peer: Address, ours: Address) -> bytes:
     """Return the ends of a connection in one text, for `split_ends`."""
     known = _known.get(id(peer))
-    if known is not None and known[0] is peer and known[1] is ours:
+    if known is not None and known[1] is ours:
         return known[2]
     if len(_known) >= _MOST_KNOWN:
         _known.clear()

@@ -1,7 +1,7 @@
 """HTTP/1.1 (RFC 9112).
 
 `Http1` is the protocol of a connection. It reads requests by a `RequestParser`, or by h11 in the
-`ReferenceParser` that this one is held against, and frames responses by a `Framer`.
+`ReferenceParser` against which it is tested, and frames responses by a `Framer`.
 """
 
 from httpng_core.http1.chunked import MAX_CHUNK_LINE, MAX_EXTENSIONS, MAX_LINES, ChunkedDecoder

@@ -1,4 +1,4 @@
-"""HTTP/2 (RFC 9113): `Http2` is the protocol of a connection, a `Stream` carries one of its exchanges.
+"""HTTP/2 (RFC 9113): how a connection comes to speak it, and the `Stream` that carries one exchange.
 
 Frames are read and made by `engine`, an engine of our own; `reference` has it by h2.
 """

@@ -1,4 +1,4 @@
-"""What handlers use: `io`, feeds, files. What drives their exchanges they know as a `Driving`."""
+"""What handlers use: `io`, feeds, files. To them the driver of an exchange is a `Driving`."""
 
 from httpng_driver.handlers.body import BodyReader
 from httpng_driver.handlers.driving import GONE, Driving

@@ -63,14 +63,16 @@ local function fill(request, is_websocket, peer, peer_port, peer_family, ours, o
   if trailers ~= '' then
     rawset(request, 'trailers', joined(trailers))
   end
-  for name, value in next, rawget(request, IS_VERSIONED) and {} or USUAL do
-    if rawget(request, name) == nil then
-      rawset(request, name, value)
+  if not rawget(request, IS_VERSIONED) then
+    for name, value in next, USUAL do
+      if rawget(request, name) == nil then
+        rawset(request, name, value)
+      end
     end
   end
-  for _, key in next, { LINES, ENDS, IS_VERSIONED } do
-    rawset(request, key, nil)
-  end
+  rawset(request, LINES, nil)
+  rawset(request, ENDS, nil)
+  rawset(request, IS_VERSIONED, nil)
   asked[request] = nil
 end
 
@@ -178,6 +180,7 @@ local function usual(lines, ends, method, path, query, name, body)
   }
 end
 
+-- Apart from that one, not made from it: so sixteen places are made at once, and not eight first.
 local function versioned(lines, ends, method, path, query, name, body, https, major, minor)
   return {
     method = method,
