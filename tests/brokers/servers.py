@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Broker:
     def __init__(self, program: str, folder: Path) -> None:
         self.program = program
         self.folder = folder
+        self._saved = folder.with_name(f"{folder.name}-saved")
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -71,6 +73,15 @@ class Broker:
     def forget(self) -> None:
         """Throws away all that it has kept; it doesn't run meanwhile."""
         shutil.rmtree(self.folder)
+
+    def save(self) -> None:
+        """Copies what it has kept; it doesn't run meanwhile."""
+        shutil.copytree(self.folder, self._saved)
+
+    def go_back(self) -> None:
+        """Has what was saved in place of what it has kept; it doesn't run meanwhile."""
+        self.forget()
+        shutil.copytree(self._saved, self.folder)
 
     def url(self, port: int | None = None) -> str:
         return f"{self.scheme}://127.0.0.1:{port or self.port}"
@@ -123,7 +134,7 @@ class Nats(Broker):
         if not listens(self.port):
             return False
         with suppress(Exception):
-            asyncio.run(self._streams())
+            self.ask(_streams)
             return True
         return False
 
@@ -131,14 +142,23 @@ class Nats(Broker):
         return NatsFeed(self.url(port), "ticks", **options)
 
     def subscriptions(self) -> int:
-        return sum(stream.state.consumer_count for stream in asyncio.run(self._streams()))
+        return sum(stream.state.consumer_count for stream in self.ask(_streams))
 
-    async def _streams(self) -> Any:
-        client = await nats.connect(self.url(), allow_reconnect=False, connect_timeout=1)
-        try:
-            return await client.jetstream(timeout=1).streams_info()
-        finally:
-            await client.close()
+    def ask(self, question: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Returns what another program's JetStream answers."""
+
+        async def asked() -> Any:
+            client = await nats.connect(self.url(), allow_reconnect=False, connect_timeout=1)
+            try:
+                return await question(client.jetstream(timeout=1))
+            finally:
+                await client.close()
+
+        return asyncio.run(asked())
+
+
+async def _streams(stream: Any) -> Any:
+    return await stream.streams_info()
 
 
 class Relay:

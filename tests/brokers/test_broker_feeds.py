@@ -5,8 +5,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +283,78 @@ def test_a_broker_that_has_forgotten_all_is_believed(
     assert "the broker has forgotten what was published" in caplog.text
 
 
+def test_a_broker_that_is_put_back_to_what_it_had_is_believed(broker: Broker) -> None:
+    with Relay(broker.port) as relay:
+        one, other = (
+            broker.new_feed(subscribes=False),
+            broker.new_feed(relay.port, resume=True, on_remove=gone),
+        )
+        with served(other) as server:
+            with running(one):
+                publish(one, "a1")
+            broker.kill()
+            broker.save()
+            broker.start()
+            with running(one):
+                publish(one, "a2", "b1")
+            with stream(server) as client:
+                client.read_until("b1")
+                relay.cut()
+                broker.kill()
+                broker.go_back()
+                broker.start()
+                with running(one):
+                    # It gets the number that a2 had.
+                    publish(one, "a3")
+                relay.mend()
+                until(lambda: {"a3", "-b"} <= set(client.events), str(client.events))
+            with stream(server) as client:
+                client.read_until("a3")
+
+
+def test_what_is_published_while_a_process_restores_the_values_is_neither_lost_nor_told_as_removed(
+    broker: Broker,
+) -> None:
+    removed: list[object] = []
+    publisher = broker.new_feed(subscribes=False)
+    feed = broker.new_feed(on_remove=removed.append, resume=True, snapshot_end=sse_event("end"))
+    with running(publisher), served(feed) as server:
+        for mark in range(6):
+            with publishing(publisher) as newest:
+                for _ in range(6):
+                    feed.stop()
+                    feed.start()
+            publisher.publish(sse_event("mark"), f"mark {mark}")
+            until(partial(feed.has, f"mark {mark}"))
+            with stream(server) as client:
+                assert set(newest.values()) <= set(client.read_until("end"))
+    assert removed == []
+
+
+@contextmanager
+def publishing(feed: BrokerFeed) -> Iterator[dict[str, str]]:
+    """Meanwhile a thread publishes values of a few keys; gives the newest of each."""
+    newest: dict[str, str] = {}
+    is_over = threading.Event()
+
+    def publish_on() -> None:
+        for number in count():
+            if is_over.is_set():
+                break
+            key = f"key-{number % 20}"
+            newest[key] = f"{key} {number}"
+            feed.publish(sse_event(newest[key]), key)
+            if number % 20 == 19:
+                assert feed.flush(BOUND)
+
+    thread = threading.Thread(target=publish_on)
+    thread.start()
+    until(lambda: len(newest) == 20)
+    yield newest
+    is_over.set()
+    thread.join(BOUND)
+
+
 def test_a_broker_that_comes_late_is_waited_for(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
     broker.kill()
     feed = broker.new_feed(resume=True, start_timeout=0.05)
@@ -458,6 +533,50 @@ def test_a_payload_that_nats_does_not_take_is_not_in_the_way(
         until(lambda: feed.has("b"))
         assert not feed.has("a")
     assert "feed ticks: dropped a payload of 2000000 bytes for 'a'" in caplog.text
+
+
+@pytest.fixture
+def nats(program: Callable[[str], str], tmp_path: Path) -> Iterator[Nats]:
+    with Nats(program(Nats.name), tmp_path / "broker") as broker:
+        yield broker
+
+
+def test_what_others_take_out_of_a_bucket_is_told_as_removed_and_what_they_write_is_kept(nats: Nats) -> None:
+    feed = nats.new_feed(resume=True, on_remove=gone)
+    with served(feed) as server, stream(server) as client:
+        until(lambda: feed.get_stats().followers)
+        publish(feed, "a1", "b1", "c1")
+        nats.ask(lambda stream: stream.publish("$KV.ticks.k=1", b"data: theirs\n\n"))
+        until(lambda: feed.has("k=1"))
+        client.read_until("theirs")
+        feed.stop()
+        nats.ask(lambda stream: stream.purge_stream("KV_ticks", subject="$KV.ticks.a"))
+        nats.ask(lambda stream: stream.publish("$KV.ticks.d", b"data: d1\n\n"))
+        # The last of all goes as well.
+        nats.ask(lambda stream: stream.publish("$KV.ticks.e", b"data: e1\n\n"))
+        nats.ask(lambda stream: stream.purge_stream("KV_ticks", subject="$KV.ticks.e"))
+        feed.start()
+        until(lambda: client.events[-1] == "-a")
+        assert values_of(feed) == {"b", "c", "d", "k=1"}
+        publish(feed, "f1")
+        client.read_until("f1")
+        # e1 is the one that is missing.
+        assert client.events[4:] == ["gap 1", "d1", "-a", "f1"]
+
+
+def test_a_log_whose_end_was_taken_away_is_no_obstacle(nats: Nats) -> None:
+    feed = nats.new_feed(policy="every", resume=True, start_timeout=BOUND)
+    with served(feed) as server, stream(server) as client:
+        until(lambda: feed.get_stats().followers)
+        publish(feed, "a1")
+        client.read_until("a1")
+        feed.stop()
+        nats.ask(lambda stream: stream.publish("ticks.b", b"data: b1\n\n"))
+        nats.ask(lambda stream: stream.purge_stream("ticks", subject="ticks.b"))
+        feed.start()
+        assert feed.broker_statistics().is_connected
+        publish(feed, "c1")
+        assert client.read_until("c1") == ["a1", "gap 1", "c1"]
 
 
 def test_a_program_ends_that_forgets_to_stop(broker: Broker) -> None:

@@ -289,7 +289,7 @@ class BrokerFeed(Feed):
             missed = self._mirror.missed
             while True:
                 mirror = self._mirror
-                mirror.restore(await session.restore(mirror.seen, mirror.base))
+                mirror.restore(await session.restore(mirror.seen, mirror.base, mirror.keys))
                 if not self._is_connected:
                     self._note_connected(lost_at, mirror.missed - missed)
                 try:

@@ -1,6 +1,7 @@
 """What of a broker's publications a feed has, and how many it has missed."""
 
 import logging
+from collections.abc import Set
 from typing import Final
 
 from httpng.feeds.session import BehindError, Entry, Restored
@@ -30,22 +31,26 @@ class Mirror:
         # What was told to followers is never taken back: numbers begin behind it when the broker forgot some.
         self._floor = 0
 
+    @property
+    def keys(self) -> Set[str | None]:
+        """The keys that have a value."""
+        return self._known.keys()
+
     def restore(self, restored: Restored) -> None:
         """Take what the broker has after a time of which nothing came one by one."""
-        is_first = not self.base
-        begins_anew = not is_first and (restored.base != self.base or restored.number < self.seen)
-        if begins_anew:
-            _log.error(
-                "feed %s: the broker has forgotten what was published; what it has now counts", self._name
-            )
-        if is_first or begins_anew:
+        if restored.is_new:
+            if self.base:
+                _log.error(
+                    "feed %s: the broker has forgotten what was published; what it has now counts", self._name
+                )
             self._floor = max(self._floor, self.seen)
             self._feed.mirror_from(max(restored.horizon, self._floor))
-            self.base, self.seen = restored.base, restored.number if begins_anew else restored.horizon
+            self.seen = restored.number if self.base else restored.horizon
+            self.base = restored.base
         if self._keeps_every:
             self._take_log(restored)
         else:
-            self._take_values(restored, counts=not is_first and not begins_anew)
+            self._take_values(restored)
 
     def take(self, entry: Entry, *, is_gapless: bool) -> None:
         """Take a publication as it comes.
@@ -74,25 +79,25 @@ class Mirror:
         self._lose(restored.number - self.seen)
         self.seen = restored.number
 
-    def _take_values(self, restored: Restored, *, counts: bool) -> None:
+    def _take_values(self, restored: Restored) -> None:
         """Take the newest value of each key, and count what was missed if that can be known."""
-        changed = [entry for entry in restored.entries if self._is_news(entry)]
-        if counts:
+        changed = [entry for entry in restored.entries if self._is_news(entry, restored)]
+        if not restored.is_new:
             self._count_missed(restored.number - self.seen, changed)
         self.seen = restored.number
         for entry in changed:
             self._mirror(entry)
-        # The broker may have forgotten that it removed them.
-        for key in self._known.keys() - {entry.key for entry in restored.entries if entry.body is not None}:
+        for key in restored.gone:
             del self._known[key]
             self._remove(key, max(restored.number, self._floor))
 
-    def _is_news(self, entry: Entry) -> bool:
+    def _is_news(self, entry: Entry, restored: Restored) -> bool:
         known = self._known.get(entry.key)
         if known is None:
             # A client may have a key from another process that is removed by now.
             return entry.body is not None or entry.number > self.seen
-        return known[0] != entry.number
+        # A broker that has forgotten some may have given its number to another one.
+        return restored.is_new or known[0] != entry.number
 
     def _count_missed(self, published: int, changed: list[Entry]) -> None:
         for entry in changed:

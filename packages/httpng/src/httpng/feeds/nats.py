@@ -10,8 +10,8 @@ Numbers are those of the stream, on top of the time when it was made, in microse
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote
@@ -48,6 +48,11 @@ _LOOK_EVERY: Final = 10.0
 _OPERATION: Final = "KV-Operation"
 _COUNT: Final = "Httpng-Count"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_/.-]|^\.|\.$|\.(?=\.)")
+
+_AS_IT_IS: Final = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
+"""What is a subject as it is."""
+_ASKED_AT_ONCE: Final = 100
+"""About how many keys NATS is asked at once."""
 
 
 class NatsFeed(BrokerFeed):
@@ -187,27 +192,31 @@ class _NatsSession(Session):
             )
             await self._stream.add_stream(config)
 
-    async def restore(self, seen: int, base: int) -> Restored:
+    async def restore(self, seen: int, base: int, known: Set[str | None]) -> Restored:
         """See `Session`."""
-        info = await self._stream.stream_info(self._place.stream)
+        place = self._place
+        info = await self._stream.stream_info(place.stream)
         self._base = _microseconds(info.created)
-        state = info.state
-        number = self._base + state.last_seq
-        is_new = self._base != base or number < seen
+        newest = self._base + info.state.last_seq
+        is_new = self._base != base or newest < seen
         first = None
-        if self._place.is_bucket:
+        if place.is_bucket:
             policy, horizon = DeliverPolicy.LAST_PER_SUBJECT, self._base
         else:
-            horizon = self._base + max(state.first_seq - 1, 0)
-            policy = DeliverPolicy.ALL
+            policy, horizon = DeliverPolicy.ALL, self._base + max(info.state.first_seq - 1, 0)
             if not is_new:
                 policy, first = DeliverPolicy.BY_START_SEQUENCE, seen - self._base + 1
         await self._subscribe(policy, first)
-        is_owed = state.messages > 0 and (self._place.is_bucket or is_new or number > seen)
-        entries = await self._restored() if is_owed else []
-        if entries:
-            number = max(number, entries[-1].number)
-        return Restored(base=self._base, horizon=horizon, number=number, entries=entries)
+        entries = await self._restored()
+        after = max(self._base if is_new else seen, entries[-1].number if entries else 0)
+        return Restored(
+            base=self._base,
+            horizon=horizon,
+            number=await self._complete_to(after, newest),
+            is_new=is_new,
+            entries=entries,
+            gone=await self._gone(known - {entry.key for entry in entries}),
+        )
 
     async def entries(self, after: int) -> AsyncIterator[Entry]:
         """See `Session`."""
@@ -255,15 +264,64 @@ class _NatsSession(Session):
         )
 
     async def _restored(self) -> list[Entry]:
-        """Return what is there when it has been subscribed to."""
-        # By number: NATS may deliver one twice that is published while it looks up the last of each subject.
+        """Return what was there when it was subscribed to, and perhaps some that came after.
+
+        While others publish, NATS delivers some twice, and what it says is pending is too low: then the last
+        of what was there comes as what is new does. It always comes in the order of its numbers.
+        """
+        info = await self._subscription.consumer_info()
+        # Bounded, as there is always something pending where others publish fast.
+        owed = info.delivered.consumer_seq + info.num_pending
         entries: dict[int, Entry] = {}
-        while True:
-            message = await self._subscription.next_msg(timeout=_TIMEOUT)
+        while self._delivered < owed:
+            try:
+                message = await self._subscription.next_msg(timeout=_TIMEOUT)
+            except nats.errors.TimeoutError:
+                info = await self._subscription.consumer_info()
+                if info.num_pending or info.delivered.consumer_seq > self._delivered:
+                    raise
+                break  # What was owed has been taken out of the stream.
             entry = self._entry(message)
             entries[entry.number] = entry
             if not message.metadata.num_pending:
-                return list(entries.values())
+                break
+        return list(entries.values())
+
+    async def _complete_to(self, after: int, newest: int) -> int:
+        """Return up to which number nothing is left to come, beginning with what follows `after`.
+
+        That may be less than `newest`, the last number that was given when it was asked.
+        """
+        if after >= newest:
+            return after
+        try:
+            message = await self._stream.get_msg(
+                self._place.stream, after - self._base + 1, f"{self._place.prefix}>", next=True
+            )
+        except NotFoundError:
+            return newest  # Others have taken these out of the stream.
+        return self._base + int(message.seq) - 1
+
+    async def _gone(self, missing: Set[str | None]) -> set[str | None]:
+        """Return which keys have nothing in the bucket, not even a removal.
+
+        What was restored isn't of one moment: one that it lacks may have been there with a value that a newer
+        one has replaced meanwhile, and that is still to come.
+        """
+        gone = set(missing)
+        limiter = anyio.CapacityLimiter(_ASKED_AT_ONCE)
+
+        async def ask(key: str | None, subject: str) -> None:
+            async with limiter:
+                with suppress(NotFoundError):
+                    await self._stream.get_last_msg(self._place.stream, f"{self._place.prefix}{subject}")
+                    gone.discard(key)
+
+        async with anyio.create_task_group() as tasks:
+            for key in missing:
+                for subject in _subjects_of(key):
+                    tasks.start_soon(ask, key, subject)
+        return gone
 
     def _entry(self, message: Any) -> Entry:
         sequence = message.metadata.sequence
@@ -319,6 +377,12 @@ def _subject_of(key: str | None) -> str:
     if key is None:
         return "="
     return _UNSAFE.sub(escaped, key)
+
+
+def _subjects_of(key: str | None) -> set[str]:
+    """Return by which subjects a key may stand in a bucket: ours, and as others may have written it."""
+    own = _subject_of(key)
+    return {own, key} if key is not None and _AS_IT_IS.fullmatch(key) else {own}
 
 
 def _key_of(subject: str) -> str | None:

@@ -14,7 +14,7 @@ before.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -190,10 +190,11 @@ class _RedisSession(Session):
         """Have Redis know the script."""
         self._publish = await self._client.script_load(_PUBLISH)
 
-    async def restore(self, seen: int, base: int) -> Restored:
+    async def restore(self, seen: int, base: int, known: Set[str | None]) -> Restored:
         """See `Session`."""
+        # One that has forgotten some begins anew by this, and has another base.
         await self._client.eval(_OPEN, 2, self._meta, self._removed, seen)
-        return await (self._restored_log(seen, base) if self._every else self._restored_values())
+        return await (self._restored_log(seen, base) if self._every else self._restored_values(base, known))
 
     async def entries(self, after: int) -> AsyncIterator[Entry]:
         """See `Session`."""
@@ -219,7 +220,8 @@ class _RedisSession(Session):
 
     # Inside -------------------------------------------------------------------------------------------
 
-    async def _restored_values(self) -> Restored:
+    async def _restored_values(self, seen_base: int, known: Set[str | None]) -> Restored:
+        # All of one moment.
         async with self._client.pipeline(transaction=True) as pipeline:
             pipeline.hmget(self._meta, "base", "number", "horizon")
             pipeline.hgetall(self._values)
@@ -231,7 +233,15 @@ class _RedisSession(Session):
             removal = int(score)
             entries.append(Entry(number=removal, first=removal, base=base, key=_key(key), body=None))
         entries.sort(key=lambda entry: entry.number)
-        return Restored(base=base, horizon=horizon, number=number, entries=entries)
+        return Restored(
+            base=base,
+            horizon=horizon,
+            number=number,
+            is_new=base != seen_base,
+            entries=entries,
+            # Of the keys that were removed Redis keeps the last ones.
+            gone=known - {entry.key for entry in entries},
+        )
 
     async def _restored_log(self, seen: int, base: int) -> Restored:
         now, number = map(int, await self._client.hmget(self._meta, "base", "number"))
@@ -247,7 +257,7 @@ class _RedisSession(Session):
         horizon = entries[0].first - 1 if entries else number
         number = max(number, entries[-1].number) if entries else number
         entries = [_of_base(entry, now) for entry in entries]
-        return Restored(base=now, horizon=horizon, number=number, entries=entries)
+        return Restored(base=now, horizon=horizon, number=number, is_new=now != base, entries=entries)
 
     async def _number(self) -> int:
         return int(await self._client.hget(self._meta, "number") or 0)

@@ -1,7 +1,7 @@
 """What a feed asks of a connection to its broker, whichever that is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from dataclasses import dataclass
 
 from httpng.feeds.outbox import Outgoing
@@ -36,19 +36,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a broker has, at one moment.
+    """What a broker has, up to one publication.
 
     Attributes:
         base: what its numbers began with.
         horizon: of what was published up to this number it doesn't know all.
-        number: the number of the newest publication.
+        number: the number of that publication. What is newer comes one by one.
+        is_new: whether it doesn't go on from what was seen: nothing was, or the broker has forgotten some.
         entries: the newest one of each key, or all after the last that was seen, by their numbers.
+        gone: which of the known keys it has no value of any more, and no entry that says so.
     """
 
     base: int
     horizon: int
     number: int
+    is_new: bool
     entries: Sequence[Entry]
+    gone: Set[str | None] = frozenset()
 
 
 class Session(ABC):
@@ -61,8 +65,14 @@ class Session(ABC):
     is_gapless: bool
 
     @abstractmethod
-    async def restore(self, seen: int, base: int) -> Restored:
-        """Return what the broker has; `seen` and `base` are those of what came last, 0 if nothing has."""
+    async def restore(self, seen: int, base: int, known: Set[str | None]) -> Restored:
+        """Return what the broker has.
+
+        Args:
+            seen: the number of the publication that came last; 0: none has.
+            base: what the numbers began with then.
+            known: the keys that have a value here.
+        """
 
     @abstractmethod
     def entries(self, after: int) -> AsyncIterator[Entry]:
