@@ -537,7 +537,8 @@ def test_a_payload_that_nats_does_not_take_is_not_in_the_way(
 
 @pytest.fixture
 def nats(program: Callable[[str], str], tmp_path: Path) -> Iterator[Nats]:
-    with Nats(program(Nats.name), tmp_path / "broker") as broker:
+    broker = Nats(program(Nats.name), tmp_path / "broker")
+    with broker:
         yield broker
 
 

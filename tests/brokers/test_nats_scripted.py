@@ -14,6 +14,7 @@ from tests.brokers.reading import gone, served, stream, until
 from tests.brokers.servers import BOUND
 
 from httpng import sse_event
+from httpng.feeds import BrokerFeed
 from httpng.feeds.nats import NatsFeed
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -111,7 +112,7 @@ def new_feed(**options: Any) -> NatsFeed:
     return NatsFeed("nats://127.0.0.1", "ticks", resume=True, on_remove=gone, **options)
 
 
-def numbers_and_missed(feed: NatsFeed) -> tuple[int, int]:
+def numbers_and_missed(feed: BrokerFeed) -> tuple[int, int]:
     stats = feed.broker_statistics()
     return stats.number - int(CREATED.timestamp()) * 1_000_000, stats.missed
 
