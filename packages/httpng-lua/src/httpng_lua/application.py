@@ -93,7 +93,7 @@ class LuaApplication(Application):
         self._run(LuaKind(parse_lua_runtime(lua)).wanted_by(given), given)
 
     def reconfigure(self, handler: object = None, *, sites: object = None, **cfg: object) -> None:
-        """Is for the script alone, which has `httpng.cfg` for it.
+        """Refuse: only the script itself may do this, by `httpng.cfg`.
 
         Raises:
             TypeError: always.
@@ -170,7 +170,7 @@ class LuaApplication(Application):
         return self._script.statistics(tuple(handler.number for handler in self._handlers))
 
     def use_lock(self, lock: StateLock) -> None:
-        """Several threads may serve the script, which enter it by `lock`.
+        """Let several threads serve the script: they enter it by `lock`.
 
         Raises:
             RuntimeError: a server runs the script already.
@@ -261,7 +261,7 @@ class LuaApplication(Application):
         self._script.run()
 
     def _serve_nothing(self) -> None:
-        """Until the script calls `cfg` there has to be a configuration for a server that already runs it."""
+        """Have a configuration without sites: a server may run the script before it calls `cfg`."""
         self.configuration = Configuration(sites=(), settings=Settings(), listen=())
         self.handler = handler_of((), partial(self._as_handler, settings=Settings()))
 

@@ -85,7 +85,7 @@ class FeedCalls:
         return feeds_together((self._gone, *(feed.get_stats() for feed in there)))
 
     def connect(self, runtime: Runtime) -> None:
-        """From now on the functions `on_gap` are in `runtime`."""
+        """Look for the functions `on_gap` in `runtime` from now on."""
         self._gap = runtime.function("gap")
 
     def for_lua(self) -> dict[str, Callable[..., Any]]:
@@ -171,7 +171,7 @@ class FeedCalls:
         return stats.published, stats.followers, stats.delivered, stats.skipped, stats.expired, stats.merged
 
     def _forget(self, number: float) -> None:
-        """Lua has let go of the feed; those that follow it go on."""
+        """Forget a feed that Lua has let go of; its followers go on."""
         self._fading.append(self._by_number.pop(int(number)))
         self._count_gone()
 
@@ -257,7 +257,7 @@ class FeedCalls:
         return _key(key) in self._keys[int(number)]
 
     def _forget_keys(self, number: float) -> None:
-        """Lua has let go of the keys; those that follow by them go on."""
+        """Forget keys that Lua has let go of; those that follow by them go on."""
         del self._keys[int(number)]
 
     def on_gap(self, gap: float | None, home: Runner) -> OnGap | None:

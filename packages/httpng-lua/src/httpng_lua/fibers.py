@@ -53,7 +53,7 @@ class Fibers:
         return self._homes[-1]
 
     def connect(self, runtime: Runtime) -> None:
-        """From now on the coroutines are in `runtime`."""
+        """Run coroutines in `runtime` from now on."""
         self._step = runtime.function("step")
         self._kill = runtime.function("kill")
 

@@ -16,7 +16,7 @@ _FREE: Final = nullcontext()
 
 
 def holding(home: Runner) -> AbstractContextManager[object]:
-    """Within it nobody else touches what belongs to the loop of `home`."""
+    """Return a context in which no other thread touches what belongs to the loop of `home`."""
     return _FREE if home.lock is None else home.lock
 
 

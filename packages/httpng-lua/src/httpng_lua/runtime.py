@@ -98,7 +98,7 @@ class Runtime:
         self._functions = self._core if self._boundary is None else self._core[b"entries"]
 
     def function(self, name: str) -> Callable[..., Any]:
-        """One of the functions that our Lua files offer."""
+        """Return one of the functions that our Lua files offer."""
         found: Callable[..., Any] = self._functions[name.encode()]
         return found if self._boundary is None else self._boundary.entry(found)
 
@@ -196,12 +196,12 @@ def _read_table(row: Iterator[Any]) -> object:
 
 
 def text_of(value: object) -> str:
-    """Text from Lua, where it is bytes."""
+    """Return text that came from Lua, where it is bytes."""
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def lua_text(value: str) -> bytes:
-    """Text for Lua."""
+    """Return text as Lua has it."""
     return value.encode(errors="backslashreplace")
 
 

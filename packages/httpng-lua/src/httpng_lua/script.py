@@ -147,7 +147,7 @@ class Script:
         )
 
     def use_lock(self, lock: StateLock) -> None:
-        """Several threads may serve the script, which enter it by `lock`.
+        """Let several threads serve the script: they enter it by `lock`.
 
         Raises:
             RuntimeError: the script is served already.
@@ -221,7 +221,7 @@ class Script:
         self.on_ended()
 
     def _error(self, message: str) -> ConfigError:
-        """One line that names the script, and the line in it if Lua told one."""
+        """Return one line that names the script, and the line in it if Lua told one."""
         told = _in_one_line(message)
         return ConfigError(told if f"{self._path.name}:" in told else f"{self._path}: {told}")
 

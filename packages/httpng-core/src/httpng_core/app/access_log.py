@@ -26,7 +26,7 @@ class AccessLog:
     __slots__ = ("_refused", "_wall_clock")
 
     def __init__(self, refused: LimitedLog, wall_clock: Callable[[], float] | None) -> None:
-        """Lines of refused requests go through `refused`; `wall_clock` stamps lines of JSON."""
+        """Write the lines of refused requests by `refused`; `wall_clock` stamps lines of JSON."""
         self._refused = refused
         self._wall_clock = wall_clock
 

@@ -113,13 +113,13 @@ class Confirmations:
         return Response(status=status, body=why)
 
     def begin_events(self, exchange: Exchange, clock: Callable[[], float], path: str | None = None) -> bytes:
-        """As `event`, for who has the exchange in hand; `path` may be another one's."""
+        """Do as `event` does, for callers that have the exchange; `path` may be that of another one."""
         token = self._begin(exchange, clock, _mark_at, b"\n\n")
         data = json.dumps({"path": self.path if path is None else path, "token": token})
         return f"event: confirmations\ndata: {data}\n\n".encode()
 
     def begin_bytes(self, exchange: Exchange, clock: Callable[[], float]) -> str:
-        """As `token`, for who has the exchange in hand."""
+        """Do as `token` does, for callers that have the exchange."""
         return self._begin(exchange, clock, _nothing_at, b"")
 
     def confirm(self, told: bytes) -> tuple[int, str]:

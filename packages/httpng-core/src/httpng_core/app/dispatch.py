@@ -39,7 +39,7 @@ class SitesHandler:
 
 
 def handler_of(sites: Sequence[Site], as_handler: Callable[[object], Handler]) -> Handler:
-    """One handler for all sites; `as_handler` makes one of what a site has.
+    """Return one handler for all sites; `as_handler` makes a handler of what a site has.
 
     Raises:
         TypeError: of `as_handler`.

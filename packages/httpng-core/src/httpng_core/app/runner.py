@@ -83,7 +83,7 @@ class Fiber:
             _log.error("handler error while it was given up", exc_info=error)
 
     def _step(self) -> bool:
-        """One step; tells whether the next can follow at once."""
+        """Take one step, and return whether the next can follow at once."""
         pending, self._pending = self._pending, None
         try:
             following = self._resume(pending)

@@ -333,7 +333,7 @@ def parse_lua_runtime(value: object) -> LuaRuntime:
 
 
 def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
-    """For applications that aren't in Lua.
+    """Refuse what only applications in Lua can have.
 
     Raises:
         ConfigError: One of the keys of the Lua state is given.
@@ -344,7 +344,7 @@ def refuse_lua_keys(cfg: Mapping[str, object]) -> None:
 
 
 def refuse_asgi_keys(cfg: Mapping[str, object]) -> None:
-    """For applications in Lua.
+    """Refuse what only applications in Python can have.
 
     Raises:
         ConfigError: One of the keys for ASGI applications is given.

@@ -128,7 +128,7 @@ class Broadcast:
     # What feeds and followers do ----------------------------------------------------------------------
 
     def add(self, payload: Payload) -> None:
-        """One more was published. Followers that step out by that are to be given it for themselves."""
+        """Note one more payload. Followers that step out by that have to be given it individually."""
         if self._bases is not None and self._gone < len(self._members):
             self._bases.published(payload)
         if self._merger is not None and self._merges(payload, self._merger):
@@ -148,11 +148,11 @@ class Broadcast:
             self._schedule(self)
 
     def tell_gap(self) -> None:
-        """Something was skipped for all: those step out who may be told so."""
+        """Note that something was skipped for all: those that may be told so step out."""
         self._step_out(0, lambda member: member.notes_gaps)
 
     def discard(self, removal: Payload) -> None:
-        """Nothing of its key is to be sent any more. Who steps out by that is to be told for itself."""
+        """Send nothing of this key any more. Followers that step out by that have to be told individually."""
         key = removal.key
         if self._bases is not None:
             self._bases.forget(key)
@@ -325,7 +325,7 @@ class Broadcast:
         self._admit()
 
     def _supersede(self, payload: Payload) -> None:
-        """Rule 5, if `payload` is a newer value of what is being sent."""
+        """Apply rule 5, if `payload` is a newer value of what is being sent."""
         current = self._payload
         if current is None or not self._backlog.replaces or current.key != payload.key:
             return

@@ -204,7 +204,7 @@ class Feed(Publishing):
         return tuple(self._latest)
 
     def close(self) -> None:
-        """Nothing more will be published: followers end once they have what is pending. Again: nothing."""
+        """Close it: followers end once they have what is pending. A second call does nothing."""
         with self._lock:
             self.is_closed = True
             called = [loop for loop in self._loops.values() if loop.hand_close()]

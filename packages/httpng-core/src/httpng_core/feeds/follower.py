@@ -277,7 +277,7 @@ class Follower(Limited):
     # What its feed does -------------------------------------------------------------------------------
 
     def add(self, payload: Payload) -> None:
-        """One more was published."""
+        """Note one more payload."""
         owner, backlog = self._owner, self._backlog
         if self._bases is not None:
             self._bases.published(payload)
@@ -351,7 +351,7 @@ class Follower(Limited):
             self._owner.follow_failed(error, self._group.clock())
 
     def feed_closed(self) -> None:
-        """Nothing more will be published."""
+        """Note that nothing more will be published."""
         if self._owner is not None:
             self._owner.feed_closed(self._group.clock())
 

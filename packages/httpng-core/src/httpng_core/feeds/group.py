@@ -63,7 +63,7 @@ class Group(Publication[Follower]):
     # What is published --------------------------------------------------------------------------------
 
     def add(self, payload: Payload, count: int, merged: int) -> None:
-        """One more was published, which stands for `count` of its key, `merged` of which went into others."""
+        """Note one more payload. It stands for `count` of its key, `merged` of which went into others."""
         self.published += merged
         self.merged += merged
         self.skip(count - merged - bool(payload.body))
@@ -79,7 +79,7 @@ class Group(Publication[Follower]):
             follower.add(payload)
 
     def skip(self, count: int) -> None:
-        """So many were published that have not come here: who may be told of a gap is, ahead of the next."""
+        """Note payloads that have not come here: who may be told of a gap is, ahead of the next one."""
         self.published += count
         if count:
             for broadcast in self._broadcasts.values():
@@ -101,7 +101,7 @@ class Group(Publication[Follower]):
             follower.take_back(key)
 
     def close(self) -> None:
-        """Nothing more will be published: followers end once they have what is pending."""
+        """Note that nothing more will be published: followers end once they have what is pending."""
         self.is_closed = True
         self._dissolve()
         for follower in tuple(self.followers):

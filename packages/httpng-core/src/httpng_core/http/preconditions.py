@@ -106,7 +106,7 @@ def select(method: str, headers: Mapping[str, str], found: Representation) -> Se
 
 
 def _may_go_on(headers: Mapping[str, str], found: Representation) -> bool:
-    """If-Match, else If-Unmodified-Since."""
+    """Evaluate If-Match, else If-Unmodified-Since."""
     tags = headers.get("if-match")
     if tags is not None:
         # Strong comparison: a weak tag matches nothing (RFC 9110, 13.1.1).
@@ -116,7 +116,7 @@ def _may_go_on(headers: Mapping[str, str], found: Representation) -> bool:
 
 
 def _is_news(headers: Mapping[str, str], found: Representation) -> bool:
-    """If-None-Match, else If-Modified-Since."""
+    """Evaluate If-None-Match, else If-Modified-Since."""
     tags = headers.get("if-none-match")
     if tags is not None:
         # Weak comparison: whether either is weak doesn't count (RFC 9110, 13.1.2).
@@ -126,7 +126,7 @@ def _is_news(headers: Mapping[str, str], found: Representation) -> bool:
 
 
 def _is_of_this(validator: str | None, found: Representation) -> bool:
-    """If-Range: whether the parts that the client has are of what there is now (RFC 9110, 13.1.5).
+    """Return whether the parts that the client has are of what there is now: If-Range (RFC 9110, 13.1.5).
 
     The comparison is strong, so a weak tag isn't even that of itself. Nor is a date: nobody knows that a file
     didn't change twice in that second (8.8.2.2), and every client has got a tag.

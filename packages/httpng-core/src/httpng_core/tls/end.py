@@ -95,7 +95,7 @@ class TlsEnd:
         return True
 
     def read(self) -> bytes | None:
-        """Plaintext that has come in: empty after the other end's close_notify, `None` for nothing yet.
+        """Return plaintext that came in: empty after the other end's close_notify, `None` for nothing yet.
 
         Raises:
             TlsError: what came can't be opened; the connection is of no more use.

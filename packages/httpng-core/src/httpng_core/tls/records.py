@@ -80,6 +80,6 @@ class RecordBook:
         self._accepted.append((self.accepted, self._reached))
 
     def forget(self) -> None:
-        """Nobody asks for acknowledged bytes: of the records that were accepted the last will do."""
+        """Forget records kept for acknowledgements, which nobody asks for: the last accepted one will do."""
         while len(self._accepted) > 1:
             self._accepted.popleft()

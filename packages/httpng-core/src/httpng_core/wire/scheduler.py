@@ -70,7 +70,7 @@ class Scheduler(Generic[E]):
         return len(self._heap) > 0
 
     def next(self) -> E | None:
-        """Whose frame is next; `None` if nobody is left in this round."""
+        """Return whose frame is next; `None` if nobody is left in this round."""
         if not self._heap:
             return None
         _, served, _, entry = heapq.heappop(self._heap)

@@ -31,7 +31,7 @@ class Driving:
         """Do whatever the connection wants now."""
 
     def serve_locked(self) -> None:
-        """Likewise, outside of a turn: the lock is taken."""
+        """Do likewise outside of a turn: take the lock."""
 
     def parse(self, data: bytes, now: float) -> None:
         """Give the connection what was read."""

@@ -31,7 +31,7 @@ class Doorbell:
         self._closed = False
 
     def answer_by(self, poller: Poller) -> None:
-        """From now on the functions are called when `poller` polls, in the thread that calls this."""
+        """Call the functions when `poller` polls, in the thread that calls this."""
         self._poller, self._thread = poller, get_ident()
         poller.register(self._inside.fileno(), READABLE, self._answer)
 

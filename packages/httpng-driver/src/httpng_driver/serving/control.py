@@ -192,7 +192,7 @@ class Service:
         self._tell_ended()
 
     def _forbid_more(self) -> None:
-        """From now on a cfg is refused."""
+        """Refuse a cfg from now on."""
         lifecycle = self._application.lifecycle
         if lifecycle.state in (ServerState.RUNNING, ServerState.REDUCING):
             lifecycle.do(ServerVerb.SHUTDOWN)

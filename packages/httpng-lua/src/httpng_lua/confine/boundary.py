@@ -83,7 +83,7 @@ class Boundary:
         self._lift()
 
     def _forget_use(self) -> None:
-        """Something failed, and what it held may be garbage now."""
+        """Note that something failed, and that what it held may be garbage now."""
         self._begin_at, self._steps = self._full, 0
 
     def _begin(self) -> None:

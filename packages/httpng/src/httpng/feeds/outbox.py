@@ -46,7 +46,7 @@ class Outbox:
     """What waits for the broker. For all threads; one takes out."""
 
     def __init__(self, max_queued: int, *, replaces: bool) -> None:
-        """At most `max_queued` bytes wait; of each key the newest one, if it `replaces` older ones."""
+        """Hold `max_queued` bytes at most; of each key only the newest, if it `replaces` older ones."""
         self._max_queued = max_queued
         self._replaces = replaces
         self._changed = Condition()

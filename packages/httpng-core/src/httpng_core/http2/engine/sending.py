@@ -81,7 +81,7 @@ class Sending:
     # Questions ----------------------------------------------------------------------------------------
 
     def is_open(self, stream_id: int) -> bool:
-        """Whether frames may be sent on a stream."""
+        """Return whether frames may be sent on a stream."""
         stream = self.streams.open.get(stream_id)
         return stream is not None and (stream.state == OPEN or stream.state == HALF_CLOSED_REMOTE)
 
