@@ -542,7 +542,7 @@ def test_whoever_runs_the_loop_is_told_that_a_handler_can_go_on() -> None:
 # A runner ---------------------------------------------------------------------------------------------
 
 
-def test_a_runner_gives_up_what_has_not_ended() -> None:
+def test_a_runner_gives_up_what_has_not_ended(caplog: pytest.LogCaptureFixture) -> None:
     closed: list[str] = []
 
     def handler(req: Request, io: GeneratorIO) -> Steps:
@@ -556,10 +556,19 @@ def test_a_runner_gives_up_what_has_not_ended() -> None:
                 yield io.wait(1)
 
     loop = Loopback(handler)
-    for path in ("/a", "/bad", "/stubborn", "/b"):
-        loop.connect().get(path)
+    peers = [loop.connect() for _ in range(4)]
+    for peer, path in zip(peers, ("/a", "/bad", "/stubborn", "/b"), strict=True):
+        peer.get(path)
+    for peer in peers:
+        peer.connection.abort(loop.clock.now)
     loop.runner.close()
     assert sorted(closed) == ["/a", "/b", "/bad", "/stubborn"]
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert sorted(record.getMessage() for record in errors) == [
+        "handler error on GET /bad of 192.0.2.1 (nothing sent)",
+        "handler error on GET /stubborn of 192.0.2.1 (nothing sent)",
+    ]
+    assert all(record.exc_info for record in errors)
     loop.advance(100)
     assert not loop.runner.is_ready
     loop.runner.close()

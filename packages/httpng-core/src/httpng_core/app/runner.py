@@ -72,7 +72,7 @@ class Fiber:
         self._runner.ready(self)
 
     def close(self) -> None:
-        """Give the generator up: its `finally` blocks run now, and what they raise is logged."""
+        """Give the generator up: its `finally` blocks run now, and `ended` gets what they raise."""
         if self._pending is not None:
             self._pending.on_settle = None
         try:
@@ -80,7 +80,7 @@ class Fiber:
         except BaseException as error:
             if not is_handlers_error(error):
                 raise
-            _log.error("handler error while it was given up", exc_info=error)
+            self._ended(error)
 
     def _step(self) -> bool:
         """Take one step, and return whether the next can follow at once."""
@@ -289,7 +289,7 @@ class Runner:
         """Run a generator at once, as far as it goes; `ended` gets what it returned or raised.
 
         One in the `background` is nobody's request, so nothing waits for its end. Once the runner is
-        closed, what has to wait is given up.
+        closed, what has to wait is given up: then `ended` is called only if it raises.
         """
         fiber = Fiber(steps, self, ended, background)
         self._fibers.add(fiber)
