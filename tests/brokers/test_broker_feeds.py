@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -400,6 +401,23 @@ def test_a_removal_that_nothing_can_tell_is_logged(broker: Broker, caplog: pytes
     assert "on_remove raised for 'a', whose removal isn't told" in caplog.text
 
 
+@pytest.mark.parametrize("kind", [RedisFeed, NatsFeed])
+def test_a_connection_that_fails_while_it_is_made_is_closed(kind: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(BOUND)
+        feed = kind(
+            f"{kind.__name__[:-4].lower()}://127.0.0.1:{listener.getsockname()[1]}", "a", start_timeout=0.01
+        )
+        with feed:
+            for _ in range(2):
+                sock, _ = listener.accept()
+                with sock:
+                    sock.settimeout(BOUND)
+                    sock.sendall(b"what this port doesn't speak\r\n")
+                    while sock.recv(4096):
+                        pass
+
+
 # Mistakes -----------------------------------------------------------------------------------------------
 
 
@@ -423,6 +441,12 @@ def test_wrong_arguments_raise_at_the_call(broker: Broker) -> None:
         feed.publish("x")
     feed.publish_threadsafe("x")
     assert feed.broker_statistics().waiting == 0
+
+
+def test_a_url_that_is_none_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with NatsFeed("nats://127.0.0.1:port", "a", start_timeout=0.2) as feed:
+        until(lambda: feed.broker_statistics().error is not None)
+        assert "nats: invalid connect url option" in str(feed.broker_statistics().error)
 
 
 @pytest.mark.parametrize("kind", [RedisFeed, NatsFeed])

@@ -56,6 +56,9 @@ class Bucket:
 
     # What the library has -----------------------------------------------------------------------------
 
+    async def connect(self, *_: object, **__: object) -> None:
+        pass
+
     def jetstream(self, **_: object) -> "Bucket":
         return self
 
@@ -100,11 +103,7 @@ class Bucket:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
     made = Bucket()
-
-    async def connect(*_: object, **__: object) -> Bucket:
-        return made
-
-    monkeypatch.setattr(nats, "connect", connect)
+    monkeypatch.setattr(nats, "NATS", lambda: made)
     return made
 
 

@@ -115,8 +115,10 @@ class NatsFeed(BrokerFeed):
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Session]:
         end = _End()
+        # Not by `nats.connect`: what that had of a connection that failed would stay open.
+        client = nats.NATS()
         try:
-            client = await nats.connect(
+            await client.connect(
                 self._servers,
                 name=f"httpng {self.name}",
                 # It is made anew here, so that what was missed is seen.
@@ -130,17 +132,17 @@ class NatsFeed(BrokerFeed):
                 closed_cb=end.note_closed,
                 **self._connect_options,
             )
-        except nats.errors.NoServersError as error:
-            raise ConnectionError(str(end.error or error)) from error
-        try:
             session = _NatsSession(client, self._place, self._publisher)
             await session.begin()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(end.fail)
                 yield session
                 tasks.cancel_scope.cancel()
+        except nats.errors.NoServersError as error:
+            raise ConnectionError(str(end.error or error)) from error
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            # It asserts that it has got as far as to a socket: where it hasn't, what was wrong is raised.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(1), suppress(AssertionError):
                 await client.close()
 
 
