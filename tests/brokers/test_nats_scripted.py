@@ -32,6 +32,7 @@ class Bucket:
         self.there: dict[int, str] = {}
         """What it has by the time that it is asked: keys by number."""
         self.subscriptions = 0
+        self.is_closed = False
         self._delivered = 0
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -57,7 +58,7 @@ class Bucket:
     # What the library has -----------------------------------------------------------------------------
 
     async def connect(self, *_: object, **__: object) -> None:
-        pass
+        self.is_closed = False
 
     def jetstream(self, **_: object) -> "Bucket":
         return self
@@ -224,3 +225,10 @@ def test_a_bucket_that_does_not_deliver_what_it_has_is_left_and_asked_again(buck
         until(lambda: bucket.subscriptions == 2)
         assert not feed.has("a")
         assert "timeout" in str(feed.broker_statistics().error)
+
+
+def test_an_end_that_nobody_is_told_of_is_noticed(bucket: Bucket, caplog: pytest.LogCaptureFixture) -> None:
+    with new_feed(start_timeout=BOUND) as feed:
+        bucket.is_closed = True
+        until(lambda: feed.broker_statistics().connections == 2)
+    assert "feed ticks: lost the broker: ConnectionError: the connection was closed" in caplog.text

@@ -45,6 +45,8 @@ _TIMEOUT: Final = 5.0
 _PING_EVERY: Final = 3
 _LOOK_EVERY: Final = 10.0
 """Seconds without a message after which the server is asked whether it still knows that we wait for some."""
+_LOOK_AT_END_EVERY: Final = 1.0
+"""Seconds after which the library is asked whether the connection is there, if it says nothing."""
 _OPERATION: Final = "KV-Operation"
 _COUNT: Final = "Httpng-Count"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_/.-]|^\.|\.$|\.(?=\.)")
@@ -135,7 +137,7 @@ class NatsFeed(BrokerFeed):
             session = _NatsSession(client, self._place, self._publisher)
             await session.begin()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(end.fail)
+                tasks.start_soon(end.fail, client)
                 yield session
                 tasks.cancel_scope.cancel()
         except nats.errors.NoServersError as error:
@@ -364,9 +366,12 @@ class _End:
         """Note that the connection is gone."""
         self._closed.set()
 
-    async def fail(self) -> None:
-        """Raise when the connection is gone: who waits for messages is not told."""
-        await self._closed.wait()
+    async def fail(self, client: Any) -> None:
+        """Raise when the connection is gone: who waits for messages isn't told."""
+        # Where it is reset while something waits to be sent, the library tells nobody: it has to be asked.
+        while not (client.is_closed or self._closed.is_set()):
+            with anyio.move_on_after(_LOOK_AT_END_EVERY):
+                await self._closed.wait()
         raise ConnectionError(str(self.error or "the connection was closed"))
 
 
