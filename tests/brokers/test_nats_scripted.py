@@ -6,9 +6,10 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-import nats
+import nats.errors
 import pytest
 from anyio import to_thread
+from nats.aio import client
 from nats.js.errors import NotFoundError
 from tests.brokers.reading import gone, served, stream, until
 from tests.brokers.servers import BOUND
@@ -104,7 +105,7 @@ class Bucket:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
     made = Bucket()
-    monkeypatch.setattr(nats, "NATS", lambda: made)
+    monkeypatch.setattr(client, "Client", lambda: made)
     return made
 
 

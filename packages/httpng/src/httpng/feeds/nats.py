@@ -24,6 +24,7 @@ from httpng.feeds.session import Entry, Restored, Session
 
 try:
     import nats
+    import nats.aio.client
     from nats.js.api import (
         AckPolicy,
         ConsumerConfig,
@@ -118,7 +119,7 @@ class NatsFeed(BrokerFeed):
     async def _connect(self) -> AsyncIterator[Session]:
         end = _End()
         # Not by `nats.connect`: what that had of a connection that failed would stay open.
-        client = nats.NATS()
+        client = nats.aio.client.Client()
         try:
             await client.connect(
                 self._servers,
