@@ -1,26 +1,24 @@
 """Feeds by way of NATS with JetStream: `NatsFeed`. Needs the extra `nats`.
 
 By the policy "latest" the feed NAME is the key-value bucket NAME, so that every program that can put
-something in a bucket can publish; by "every" it is the stream NAME, with the subjects `NAME.KEY`. What a
-bucket's keys can't have is written `=` and two hexadecimal digits for each byte; `=` alone is the key `None`.
+something in a bucket can publish; by "every" it is the stream NAME, with the subjects `NAME.KEY`.
 
 Numbers are those of the stream, on top of the time when it was made, in microseconds.
 """
 
 import logging
-import re
 import secrets
 from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import unquote
 
 import anyio
 
 from httpng.feeds.broker import BrokerFeed
 from httpng.feeds.outbox import Outgoing
 from httpng.feeds.session import Entry, Restored, Session
+from httpng.feeds.subjects import key_of, subject_of, subjects_of
 
 try:
     import nats
@@ -50,10 +48,7 @@ _LOOK_AT_END_EVERY: Final = 1.0
 """Seconds after which the library is asked whether the connection is there, if it says nothing."""
 _OPERATION: Final = "KV-Operation"
 _COUNT: Final = "Httpng-Count"
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_/.-]|^\.|\.$|\.(?=\.)")
 
-_AS_IT_IS: Final = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
-"""What is a subject as it is."""
 _ASKED_AT_ONCE: Final = 100
 """About how many keys NATS is asked at once."""
 
@@ -242,7 +237,7 @@ class _NatsSession(Session):
                 headers[_OPERATION] = "DEL"
             if each.count > 1:
                 headers[_COUNT] = str(each.count)
-            body, subject = each.body or b"", self._place.prefix + _subject_of(each.key)
+            body, subject = each.body or b"", self._place.prefix + subject_of(each.key)
             try:
                 await self._stream.publish(subject, body, stream=self._place.stream, headers=headers)
             except nats.errors.MaxPayloadError:
@@ -324,7 +319,7 @@ class _NatsSession(Session):
 
         async with anyio.create_task_group() as tasks:
             for key in missing:
-                for subject in _subjects_of(key):
+                for subject in subjects_of(key):
                     tasks.start_soon(ask, key, subject)
         return gone
 
@@ -342,7 +337,7 @@ class _NatsSession(Session):
             number=number,
             first=number,
             base=self._base,
-            key=_key_of(message.subject.removeprefix(self._place.prefix)),
+            key=key_of(message.subject.removeprefix(self._place.prefix)),
             body=body,
             count=int(count) if count.isdigit() else 1,
         )
@@ -374,32 +369,6 @@ class _End:
             with anyio.move_on_after(_LOOK_AT_END_EVERY):
                 await self._closed.wait()
         raise ConnectionError(str(self.error or "the connection was closed"))
-
-
-def _subject_of(key: str | None) -> str:
-    """Return a key as a bucket may have it."""
-
-    def escaped(found: re.Match[str]) -> str:
-        return "".join(f"={byte:02X}" for byte in found[0].encode(errors="surrogateescape"))
-
-    if key is None:
-        return "="
-    return _UNSAFE.sub(escaped, key)
-
-
-def _subjects_of(key: str | None) -> set[str]:
-    """Return by which subjects a key may stand in a bucket: ours, and as others may have written it."""
-    own = _subject_of(key)
-    return {own, key} if key is not None and _AS_IT_IS.fullmatch(key) else {own}
-
-
-def _key_of(subject: str) -> str | None:
-    """Return the key; what others have written otherwise is taken as it is."""
-    if subject == "=":
-        return None
-    if re.search(r"=(?![0-9A-F]{2})", subject):
-        return subject
-    return unquote(subject.replace("=", "%"), errors="surrogateescape")
 
 
 def _microseconds(created: datetime) -> int:
