@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -374,6 +375,16 @@ def test_a_port_in_use(module: str, folder: Path) -> None:
         status, out, err = run(command(module, "app.py:plain", "--listen", address), folder)
     assert (status, out) == (2, "")
     assert err == f"httpng: bind error: http://{address}: Address already in use\n"
+
+
+def test_a_version_of_which_a_part_is_compiled_says_so(module: str, folder: Path) -> None:
+    # The folder comes first on the path of `python -m`.
+    other = folder / "httpng_lua"
+    other.mkdir()
+    for name in ("__init__.py", f"handler{'.py' if COMPILED else EXTENSION_SUFFIXES[0]}"):
+        (other / name).touch()
+    told = f"httpng {__version__} (compiled in part)\n"
+    assert run(command(module, "--version"), folder) == (0, told, "")
 
 
 def test_version_and_help(module: str, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Handlers in another language: plain values go in, and what they return comes as such."""
 
+import gc
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -154,3 +156,14 @@ def test_the_ends_of_many_connections_are_each_their_own() -> None:
     for _ in range(2):
         for port, ask in asks.items():
             assert split_ends(ask())[0].port == port
+
+
+def test_the_ends_of_connections_are_not_kept_for_ever() -> None:
+    peer, ours = Address("192.0.2.1", 50000), Address("192.0.2.2", 80)
+    before = sys.getrefcount(peer)
+    ends_of(peer, ours)()
+    assert sys.getrefcount(peer) > before
+    for port in range(1, 1200):
+        ends_of(Address("192.0.2.1", port), ours)()
+    gc.collect()
+    assert sys.getrefcount(peer) == before

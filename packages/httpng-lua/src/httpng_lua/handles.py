@@ -32,7 +32,7 @@ class ExchangeHandle:
         follower: what follows a feed for it, or did last.
     """
 
-    __slots__ = ("__weakref__", "exchange", "follower", "header", "home", "read", "socket")
+    __slots__ = ("exchange", "follower", "header", "home", "read", "socket")
 
     def __init__(self, exchange: Exchange, home: Runner) -> None:
         self.exchange = exchange
