@@ -308,9 +308,29 @@ def test_a_broker_that_is_put_back_to_what_it_had_is_believed(broker: Broker) ->
                     # It gets the number that a2 had.
                     publish(one, "a3")
                 relay.mend()
-                until(lambda: {"a3", "-b"} <= set(client.events), str(client.events))
+                until(lambda: {"a3", "-b"} <= set(client.events))
             with stream(server) as client:
                 client.read_until("a3")
+
+
+def test_messages_of_a_broker_that_has_forgotten_all_come(broker: Broker) -> None:
+    with Relay(broker.port) as relay:
+        one, other = two_feeds(broker, relay.port, policy="every")
+        with served(other) as server, stream(server) as client:
+            until(lambda: other.get_stats().followers)
+            with running(one):
+                publish(one, "m1", "m2")
+            client.read_until("m2")
+            relay.cut()
+            broker.kill()
+            broker.forget()
+            broker.start()
+            with running(one):
+                publish(one, "m3", "m4")
+            relay.mend()
+            until(lambda: other.broker_statistics().connections == 2)
+            publish(other, "m5")
+            assert client.read_until("m5") == ["m1", "m2", "m3", "m4", "m5"]
 
 
 def test_what_is_published_while_a_process_restores_the_values_is_neither_lost_nor_told_as_removed(
@@ -350,10 +370,13 @@ def publishing(feed: BrokerFeed) -> Iterator[dict[str, str]]:
 
     thread = threading.Thread(target=publish_on)
     thread.start()
-    until(lambda: len(newest) == 20)
-    yield newest
-    is_over.set()
-    thread.join(BOUND)
+    try:
+        until(lambda: len(newest) == 20)
+        yield newest
+    finally:
+        is_over.set()
+        thread.join(BOUND)
+    assert not thread.is_alive()
 
 
 def test_a_broker_that_comes_late_is_waited_for(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:

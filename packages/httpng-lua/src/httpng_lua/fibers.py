@@ -200,5 +200,5 @@ def outcome_of(answer: Answer) -> Outcome:
 def _log_failure(outcome: object) -> None:
     if isinstance(outcome, Failed):
         _log.error("error in a fiber: %s", outcome.message)
-    elif isinstance(outcome, Exception):
+    elif isinstance(outcome, BaseException):
         _log.error("error in a fiber", exc_info=outcome)

@@ -45,7 +45,7 @@ class Mirror:
                 )
             self._floor = max(self._floor, self.seen)
             self._feed.mirror_from(max(restored.horizon, self._floor))
-            self.seen = restored.number if self.base else restored.horizon
+            self.seen = self._known_before(restored)
             self.base = restored.base
         if self._keeps_every:
             self._take_log(restored)
@@ -72,6 +72,15 @@ class Mirror:
         self._mirror(entry)
 
     # Inside -------------------------------------------------------------------------------------------
+
+    def _known_before(self, restored: Restored) -> int:
+        """Return up to which number nothing is to be taken of a broker that begins, or has begun anew."""
+        if not self.base:
+            return restored.horizon
+        if self._keeps_every and restored.base != self.base:
+            # What it was given since then is new for certain.
+            return max(restored.horizon, restored.base)
+        return restored.number
 
     def _take_log(self, restored: Restored) -> None:
         for entry in restored.entries:

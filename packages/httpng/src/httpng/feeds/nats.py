@@ -18,11 +18,10 @@ import anyio
 from httpng.feeds.broker import BrokerFeed
 from httpng.feeds.outbox import Outgoing
 from httpng.feeds.session import Entry, Restored, Session
-from httpng.feeds.subjects import key_of, subject_of, subjects_of
+from httpng.feeds.subjects import key_of, subject_of
 
 try:
     import nats
-    import nats.aio.client
     from nats.js.api import (
         AckPolicy,
         ConsumerConfig,
@@ -32,6 +31,8 @@ try:
         StreamConfig,
     )
     from nats.js.errors import NotFoundError
+
+    from httpng.feeds.nats_client import Client, End
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         "httpng.feeds.nats needs the package nats-py: pip install 'httpng[nats]'", name=error.name
@@ -44,13 +45,13 @@ _TIMEOUT: Final = 5.0
 _PING_EVERY: Final = 3
 _LOOK_EVERY: Final = 10.0
 """Seconds without a message after which the server is asked whether it still knows that we wait for some."""
-_LOOK_AT_END_EVERY: Final = 1.0
-"""Seconds after which the library is asked whether the connection is there, if it says nothing."""
 _OPERATION: Final = "KV-Operation"
 _COUNT: Final = "Httpng-Count"
 
 _ASKED_AT_ONCE: Final = 100
-"""About how many keys NATS is asked at once."""
+"""About how many keys NATS is asked at the same time."""
+_ASKED_UNTIL_LOST: Final = 5
+"""How often NATS is asked what is pending, a second apart, if it delivers nothing."""
 
 
 class NatsFeed(BrokerFeed):
@@ -112,9 +113,9 @@ class NatsFeed(BrokerFeed):
 
     @asynccontextmanager
     async def _connect(self) -> AsyncIterator[Session]:
-        end = _End()
+        end = End()
         # Not by `nats.connect`: what that had of a connection that failed would stay open.
-        client = nats.aio.client.Client()
+        client = Client()
         try:
             await client.connect(
                 self._servers,
@@ -145,7 +146,11 @@ class NatsFeed(BrokerFeed):
 
 
 class _Place:
-    """Where a feed is in NATS."""
+    """Where a feed is in NATS.
+
+    Attributes:
+        written: the subjects of keys that others have written in another way than we would.
+    """
 
     def __init__(
         self, name: str, stream: str, prefix: str, max_log: int, replicas: int, *, is_bucket: bool
@@ -156,6 +161,7 @@ class _Place:
         self.max_log = max_log
         self.replicas = replicas
         self.is_bucket = is_bucket
+        self.written: dict[str | None, str] = {}
 
 
 class _NatsSession(Session):
@@ -207,12 +213,11 @@ class _NatsSession(Session):
             if not is_new:
                 policy, first = DeliverPolicy.BY_START_SEQUENCE, seen - self._base + 1
         await self._subscribe(policy, first)
-        entries = await self._restored()
-        after = max(self._base if is_new else seen, entries[-1].number if entries else 0)
+        entries, number = await self._restored(self._base if is_new else seen, newest)
         return Restored(
             base=self._base,
             horizon=horizon,
-            number=await self._complete_to(after, newest),
+            number=number,
             is_new=is_new,
             entries=entries,
             gone=await self._gone(known - {entry.key for entry in entries}),
@@ -263,29 +268,40 @@ class _NatsSession(Session):
             f"{self._place.prefix}>", stream=self._place.stream, config=config
         )
 
-    async def _restored(self) -> list[Entry]:
-        """Return what was there when it was subscribed to, and perhaps some that came after.
+    async def _restored(self, after: int, newest: int) -> tuple[list[Entry], int]:
+        """Return all that is there up to the number `newest`, and up to which number that is all.
 
-        While others publish, NATS delivers some twice, and what it says is pending is too low: then the last
-        of what was there comes as what is new does. It always comes in the order of its numbers.
+        While others publish, NATS delivers some twice, and what it says is pending is too low. That there is
+        nothing before `newest` any more is asked for. What is newer may be among the entries as well.
         """
         info = await self._subscription.consumer_info()
         # Bounded, as there is always something pending where others publish fast.
         owed = info.delivered.consumer_seq + info.num_pending
         entries: dict[int, Entry] = {}
         while self._delivered < owed:
-            try:
-                message = await self._subscription.next_msg(timeout=_TIMEOUT)
-            except nats.errors.TimeoutError:
-                info = await self._subscription.consumer_info()
-                if info.num_pending or info.delivered.consumer_seq > self._delivered:
-                    raise
-                break  # What was owed has been taken out of the stream.
+            message = await self._owed()
+            if message is None:
+                break
             entry = self._entry(message)
             entries[entry.number] = entry
             if not message.metadata.num_pending:
                 break
-        return list(entries.values())
+        number = await self._complete_to(max((after, *entries)), newest)
+        while number < newest:
+            entry = self._entry(await self._subscription.next_msg(timeout=_TIMEOUT))
+            entries[entry.number] = entry
+            number = await self._complete_to(max(number, entry.number), newest)
+        return [entries[number] for number in sorted(entries)], number
+
+    async def _owed(self) -> Any:
+        """Return the next message; `None` if there is none, as others have taken it out of the stream."""
+        for _ in range(_ASKED_UNTIL_LOST):
+            with suppress(nats.errors.TimeoutError):
+                return await self._subscription.next_msg(timeout=1)
+            info = await self._subscription.consumer_info()
+            if not info.num_pending and info.delivered.consumer_seq <= self._delivered:
+                return None
+        raise ConnectionError("NATS doesn't deliver what it says is pending")
 
     async def _complete_to(self, after: int, newest: int) -> int:
         """Return up to which number nothing is left to come, beginning with what follows `after`.
@@ -311,7 +327,8 @@ class _NatsSession(Session):
         gone = set(missing)
         limiter = anyio.CapacityLimiter(_ASKED_AT_ONCE)
 
-        async def ask(key: str | None, subject: str) -> None:
+        async def ask(key: str | None) -> None:
+            subject = self._place.written.get(key) or subject_of(key)
             async with limiter:
                 with suppress(NotFoundError):
                     await self._stream.get_last_msg(self._place.stream, f"{self._place.prefix}{subject}")
@@ -319,8 +336,7 @@ class _NatsSession(Session):
 
         async with anyio.create_task_group() as tasks:
             for key in missing:
-                for subject in subjects_of(key):
-                    tasks.start_soon(ask, key, subject)
+                tasks.start_soon(ask, key)
         return gone
 
     def _entry(self, message: Any) -> Entry:
@@ -333,42 +349,18 @@ class _NatsSession(Session):
         # What has no bytes, as other programs may put it in a bucket, is no value either.
         body = None if is_removal or not message.data else bytes(message.data)
         number, count = self._base + sequence.stream, headers.get(_COUNT, "1")
+        subject = message.subject.removeprefix(self._place.prefix)
+        key = key_of(subject)
+        if subject != subject_of(key):
+            self._place.written[key] = subject
         return Entry(
             number=number,
             first=number,
             base=self._base,
-            key=key_of(message.subject.removeprefix(self._place.prefix)),
+            key=key,
             body=body,
             count=int(count) if count.isdigit() else 1,
         )
-
-
-class _End:
-    """How a connection ends.
-
-    Attributes:
-        error: what has failed last.
-    """
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-        self._closed = anyio.Event()
-
-    async def note_error(self, error: Exception) -> None:
-        """Note an error, of which the library would write a traceback otherwise."""
-        self.error = error
-
-    async def note_closed(self) -> None:
-        """Note that the connection is gone."""
-        self._closed.set()
-
-    async def fail(self, client: Any) -> None:
-        """Raise when the connection is gone: who waits for messages isn't told."""
-        # Where it is reset while something waits to be sent, the library tells nobody: it has to be asked.
-        while not (client.is_closed or self._closed.is_set()):
-            with anyio.move_on_after(_LOOK_AT_END_EVERY):
-                await self._closed.wait()
-        raise ConnectionError(str(self.error or "the connection was closed"))
 
 
 def _microseconds(created: datetime) -> int:

@@ -9,8 +9,6 @@ from typing import Final
 from urllib.parse import unquote
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_/.-]|^\.|\.$|\.(?=\.)")
-_AS_IT_IS: Final = re.compile(r"[^\s*>.]+(\.[^\s*>.]+)*")
-"""What is a subject as it is."""
 
 
 def subject_of(key: str | None) -> str:
@@ -22,12 +20,6 @@ def subject_of(key: str | None) -> str:
     if key is None:
         return "="
     return _UNSAFE.sub(escaped, key)
-
-
-def subjects_of(key: str | None) -> set[str]:
-    """Return by which subjects a key may stand in a bucket: ours, and as others may have written it."""
-    own = subject_of(key)
-    return {own, key} if key is not None and _AS_IT_IS.fullmatch(key) else {own}
 
 
 def key_of(subject: str) -> str | None:
