@@ -1,9 +1,11 @@
 """At `max_conn_per_thread` idle connections give way to new clients, the one that is idle longest first."""
 
 import logging
+import select
 import threading
 import time
 from contextlib import AsyncExitStack
+from typing import Any
 
 import anyio
 import pytest
@@ -155,6 +157,91 @@ async def test_in_whichever_thread_it_is(net: Net, oldest: int, caplog: pytest.L
             await in_thread(both[oldest].read_to_end)
             assert await served(both[1 - oldest])
             assert server.statistics().loops == (1, 1)
+
+
+class Held:
+    """An epoll by which other threads than this one unregister a socket when they may."""
+
+    looks = 0
+    begun, go_on = threading.Event(), threading.Event()
+
+    def __init__(self) -> None:
+        self._epoll = _epoll()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+    def modify(self, fd: int, interest: int) -> None:
+        """Count what a listener does that has stopped for want of room, and looks again."""
+        Held.looks += 1
+        self._epoll.modify(fd, interest)
+
+    def unregister(self, fd: int) -> None:
+        if threading.current_thread().name.startswith("httpng-"):
+            Held.begun.set()
+            assert Held.go_on.wait(BOUND)
+        self._epoll.unregister(fd)
+
+
+_epoll = getattr(select, "epoll", None)
+
+
+@pytest.mark.skipif(_epoll is None, reason="needs epoll")
+async def test_while_one_of_another_thread_closes_no_other_one_does(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Held, "begun", threading.Event())
+    monkeypatch.setattr(Held, "go_on", threading.Event())
+    monkeypatch.setattr(select, "epoll", Held)
+    async with serving(hello, threads=2, max_conn_per_thread=1) as server:
+        port = server.addresses[0]
+        with Client(port) as first, Client(port) as second:
+            # The first loop has the first one.
+            assert await served(second)
+            assert await served(first)
+            with Client(port) as later:
+                later.request()
+                await until(Held.begun.is_set)
+                before = Held.looks
+                try:
+                    # It has looked again, twice.
+                    await until(lambda: Held.looks >= before + 4 or server.requests > 2)
+                    assert server.requests == 2
+                finally:
+                    Held.go_on.set()
+                assert (await in_thread(later.read_response)).body == b"hello"
+                await in_thread(second.read_to_end)
+                assert await served(first)
+
+
+async def test_where_a_thread_is_busy_those_of_others_give_way(serving: Serving) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handler(req: Request) -> str:
+        if req.path == "/hold":
+            begun.set()
+            assert go_on.wait(BOUND)
+        return "hello"
+
+    async with (
+        serving(handler, threads=2, max_conn_per_thread=2) as server,
+        AsyncExitStack() as stack,
+    ):
+        # The second thread has the second and the fourth of them.
+        clients = [stack.enter_context(Client(server.addresses[0])) for _ in range(4)]
+        first, longest_idle, third, busy = clients
+        for client in (longest_idle, first, third, busy):
+            assert await served(client)
+        busy.request("/hold")
+        try:
+            await in_thread(begun.wait, BOUND)
+            later = stack.enter_context(Client(server.addresses[0]))
+            assert await served(later)
+            await in_thread(first.read_to_end)
+        finally:
+            go_on.set()
+        assert (await in_thread(busy.read_response)).body == b"hello"
+        assert await served(third)
 
 
 async def test_a_lower_limit_is_reached_as_new_clients_come(serving: Serving) -> None:

@@ -7,11 +7,14 @@ from threading import Lock
 from httpng_core import Application, ConfigError
 from httpng_driver.loop import hub as hubs
 from httpng_driver.loop.accepted import Accepted
+from httpng_driver.loop.pump import Pump
 from httpng_driver.reactor import Backend
 from httpng_driver.threads.worker import Worker
 
 _MOST_TRIED = 32
 """So many idle connections are asked to give way at once, at most."""
+_PATIENCE = 1.0
+"""So many seconds a thread has to close the connections that it is asked for, before others are asked."""
 _PART_AT_ONCE = 8
 """Of those that are idle one in so many gives way at once, so that a crowd isn't looked through for each."""
 
@@ -91,28 +94,40 @@ class Loops:
         return min(self.first.load, *(worker.load for worker in self._workers), self.limit) < self.limit
 
     def make_room(self) -> bool:
-        """Have those give way that have been idle longest, of all loops; return whether one has already.
+        """Have those give way that have been idle longest, of all loops; return whether there is room now.
 
-        Those of another thread take a moment, of which `on_forget` tells.
+        Those of another thread take a moment, of which `on_forget` tells. Nobody else is asked while they
+        close, which would lose its connection for nothing.
         """
+        now = self.first.clock()
+        asked = [(worker, since) for worker in self._workers if (since := worker.asked_at) is not None]
+        if any(now - since < _PATIENCE for _, since in asked):
+            return False
+        if self.has_room():
+            return True  # The last of them has closed since the caller looked.
         # Else some that have asked would look idle.
         self.first.arrivals.serve()
+        slow = [worker for worker, _ in asked]
         idle = [
             (since, worker, pump)
             for worker in (None, *self._workers)
+            if worker not in slow
             for pump in (self.first if worker is None else worker).pumps
             if (since := pump.connection.statistics().idle_since) is not None
         ]
         wanted, gone = max(len(idle) // _PART_AT_ONCE, 1), 0
+        others: dict[Worker, list[Pump]] = {}
         for _, worker, pump in nsmallest(_MOST_TRIED, idle, key=lambda one: one[0]):
             if worker is None:
                 gone += pump.give_way()
             else:
-                # Its own thread looks whether it is idle still.
-                worker.have_give_way(pump)
+                others.setdefault(worker, []).append(pump)
                 wanted -= 1
             if gone >= wanted:
                 break
+        for worker, pumps in others.items():
+            # Its own thread looks whether they are idle still.
+            worker.have_give_way(pumps, now)
         return gone > 0
 
     def take(self, accepted: Accepted) -> None:

@@ -24,6 +24,7 @@ class Worker:
     Attributes:
         handed: how many connections it was given.
         forgotten: how many of these are closed.
+        asked_at: since when one of its connections is asked to give way; `None` if none is.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Worker:
             OSError, RuntimeError: there is no room for one more thread, or its sockets.
         """
         self.handed = self.forgotten = 0
+        self.asked_at: float | None = None
         self._application = application
         self._backend = backend
         self._limits = limits
@@ -91,9 +93,10 @@ class Worker:
         hub = self._hub
         return [] if hub is None else hub.pumps
 
-    def have_give_way(self, pump: Pump) -> None:
-        """Have one of its connections give way soon, if it is idle still."""
-        self._doorbell.call(pump.give_way)
+    def have_give_way(self, pumps: list[Pump], now: float) -> None:
+        """Have connections give way soon, as far as they are idle still. Not while others are asked to."""
+        self.asked_at = now
+        self._doorbell.call(partial(self._give_way, pumps))
 
     def drain(self) -> None:
         """Finish what runs, take no more requests, and end."""
@@ -158,6 +161,13 @@ class Worker:
             accepted.socket.close()
             self._forgot()
             raise
+
+    def _give_way(self, pumps: list[Pump]) -> None:
+        try:
+            for pump in pumps:
+                pump.give_way()
+        finally:
+            self.asked_at = None
 
     def _forgot(self) -> None:
         self.forgotten += 1
