@@ -5,6 +5,7 @@ import logging
 import socket
 import struct
 from contextlib import suppress
+from typing import Any
 
 import nats.errors
 import pytest
@@ -50,7 +51,7 @@ async def end_of_one(port: int, turns: int) -> None:
 def test_it_is_told_that_a_connection_was_reset_whatever_waits_to_be_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def all_ends() -> set[object]:
+    async def all_ends() -> set[asyncio.Task[Any]]:
         async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             for turns in range(1, 21):

@@ -183,7 +183,7 @@ class Held:
         self._epoll.unregister(fd)
 
 
-_epoll = getattr(select, "epoll", None)
+_epoll: Any = getattr(select, "epoll", None)
 
 
 @pytest.mark.skipif(_epoll is None, reason="needs epoll")
