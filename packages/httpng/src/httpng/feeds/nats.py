@@ -163,6 +163,13 @@ class _Place:
         self.is_bucket = is_bucket
         self.written: dict[str | None, str] = {}
 
+    def note_written(self, key: str | None, subject: str | None) -> None:
+        """Note the subject of a key that others have written; `None`: it has no value any more."""
+        if subject is None:
+            self.written.pop(key, None)
+        else:
+            self.written[key] = subject
+
 
 class _NatsSession(Session):
     """A connection to NATS, with one subscription."""
@@ -351,8 +358,8 @@ class _NatsSession(Session):
         number, count = self._base + sequence.stream, headers.get(_COUNT, "1")
         subject = message.subject.removeprefix(self._place.prefix)
         key = key_of(subject)
-        if subject != subject_of(key):
-            self._place.written[key] = subject
+        if self._place.is_bucket and subject != subject_of(key):
+            self._place.note_written(key, None if body is None else subject)
         return Entry(
             number=number,
             first=number,
