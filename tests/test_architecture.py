@@ -82,7 +82,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "opentelemetry": ("httpng_driver.loop.telemetry",),
     "prometheus_client": ("httpng_driver.serving.metrics",),
     "redis": ("httpng.feeds.redis",),
-    "nats": ("httpng.feeds.nats",),
+    "nats": ("httpng.feeds.nats", "httpng.feeds.nats_client"),
     "pytest": (CONFORMANCE,),
 }
 # Where other packages enter: by the names that stand in `__all__` there. testing is for tests, languages for
