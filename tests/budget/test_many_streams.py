@@ -6,6 +6,7 @@ compiled core can't be seen.
 
 import sys
 from collections.abc import Callable
+from inspect import currentframe
 from types import FrameType
 from typing import Any
 
@@ -31,7 +32,10 @@ def codes_in_core(run: Callable[[], object]) -> int:
         codes += event == "opcode"
         return count
 
-    before = sys.gettrace()
+    before, here = sys.gettrace(), currentframe()
+    assert here is not None
+    # Before it is set: Python 3.12 looks only then whether byte codes are traced in any frame.
+    here.f_trace_opcodes = True
     sys.settrace(begin)
     try:
         run()
@@ -79,4 +83,4 @@ def streams(exchange: Exchange, now: float) -> None:
 @pytest.mark.parametrize("begin", [waits, streams])
 def test_others_that_have_nothing_to_send_cost_nothing(begin: Any, size: int) -> None:
     few, many = (codes_of_a_write(others, size, begin) for others in (FEW, MANY))
-    assert many <= few + 20
+    assert 100 < many <= few + 20
