@@ -42,7 +42,7 @@ def resetting() -> Iterator[int]:
 
 
 async def end_of_one(port: int, turns: int) -> set[asyncio.Task[Any]]:
-    """Be told of a reset while something is published every so many turns; returns the tasks that are left."""
+    """Be told of a reset while something is published every few turns; returns the tasks that are left."""
     end, client = End(), Client()
     await client.connect(
         f"nats://127.0.0.1:{port}",
