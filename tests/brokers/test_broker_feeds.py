@@ -466,7 +466,7 @@ def test_wrong_arguments_raise_at_the_call(broker: Broker) -> None:
     assert feed.broker_statistics().waiting == 0
 
 
-def test_a_url_that_is_none_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_url_that_is_none_is_told() -> None:
     with NatsFeed("nats://127.0.0.1:port", "a", start_timeout=0.2) as feed:
         until(lambda: feed.broker_statistics().error is not None)
         assert "nats: invalid connect url option" in str(feed.broker_statistics().error)

@@ -109,6 +109,14 @@ def new_feed(**options: Any) -> NatsFeed:
     return NatsFeed("nats://127.0.0.1", "ticks", resume=True, on_remove=gone, **options)
 
 
+def hold_two(bucket: Bucket, first: str) -> None:
+    """Have the bucket deliver the values of two keys: `first`, and b."""
+    bucket.last_seq, bucket.owed = 2, 2
+    bucket.there = {1: first, 2: "b"}
+    bucket.deliver(1, first, pending=1)
+    bucket.deliver(2, "b", pending=0)
+
+
 def numbers_and_missed(feed: BrokerFeed) -> tuple[int, int]:
     stats = feed.broker_statistics()
     return stats.number - int(CREATED.timestamp()) * 1_000_000, stats.missed
@@ -169,10 +177,7 @@ def test_one_that_is_delivered_twice_counts_once(bucket: Bucket) -> None:
 def test_a_key_whose_value_is_replaced_while_it_is_looked_up_keeps_it_until_the_new_one_comes(
     bucket: Bucket, key: str
 ) -> None:
-    bucket.last_seq, bucket.owed = 2, 2
-    bucket.there = {1: key, 2: "b"}
-    bucket.deliver(1, key, pending=1)
-    bucket.deliver(2, "b", pending=0)
+    hold_two(bucket, key)
     feed = new_feed()
     with served(feed) as server, stream(server) as client:
         client.read_until("b 2")
@@ -189,10 +194,7 @@ def test_a_key_whose_value_is_replaced_while_it_is_looked_up_keeps_it_until_the_
 
 
 def test_a_key_that_nothing_is_left_of_is_told_as_removed(bucket: Bucket) -> None:
-    bucket.last_seq, bucket.owed = 2, 2
-    bucket.there = {1: "a", 2: "b"}
-    bucket.deliver(1, "a", pending=1)
-    bucket.deliver(2, "b", pending=0)
+    hold_two(bucket, "a")
     feed = new_feed()
     with served(feed) as server, stream(server) as client:
         client.read_until("b 2")

@@ -4,6 +4,7 @@ import logging
 import select
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -20,6 +21,19 @@ pytestmark = pytest.mark.anyio
 
 def hello(req: Request) -> str:
     return "hello"
+
+
+def holding() -> tuple[Callable[[Request], str], threading.Event, threading.Event]:
+    """A handler whose loop stands still at `/hold`; tells when that begins, and waits to be told to go on."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handler(req: Request) -> str:
+        if req.path == "/hold":
+            begun.set()
+            assert go_on.wait(BOUND)
+        return "hello"
+
+    return handler, begun, go_on
 
 
 def is_waiting(server: Server) -> bool:
@@ -76,14 +90,7 @@ async def test_busy_connections_do_not(net: Net) -> None:
 @pytest.mark.parametrize("is_first", [False, True], ids=["behind", "ahead"])
 async def test_a_request_that_has_come_in_time_is_answered(net: Net, is_first: bool) -> None:
     """Nobody has looked at it yet when the new client is found to wait, or it was read and no more."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handler(req: Request) -> str:
-        if req.path == "/hold":
-            begun.set()
-            assert go_on.wait(BOUND)
-        return "hello"
-
+    handler, begun, go_on = holding()
     async with (
         net.serving(handler, max_conn_per_thread=2) as server,
         net.connect(server) as idle,
@@ -215,14 +222,7 @@ async def test_while_one_of_another_thread_closes_no_other_one_does(
 
 
 async def test_where_a_thread_is_busy_those_of_others_give_way(serving: Serving) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-
-    def handler(req: Request) -> str:
-        if req.path == "/hold":
-            begun.set()
-            assert go_on.wait(BOUND)
-        return "hello"
-
+    handler, begun, go_on = holding()
     async with (
         serving(handler, threads=2, max_conn_per_thread=2) as server,
         AsyncExitStack() as stack,
